@@ -1,0 +1,56 @@
+"""metajax: meta-learning in JAX as pure functions over pytrees.
+
+Everything here is also reachable as ``metajax.core.X``, ``metajax.train.X`` and so on; ``data``
+and ``systems`` are imported when they are first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    Evaluator,
+    Examples,
+    HostFed,
+    MetajaxError,
+    MetaLearner,
+    Network,
+    SequenceNetwork,
+    Task,
+    TaskDistribution,
+    gradient,
+)
+
+if TYPE_CHECKING:
+    from metajax.train import Fit, fit
+
+__version__ = "0.1.0"
+
+_LAZY = {"fit": "metajax.train", "Fit": "metajax.train"}
+_SUBPACKAGES = ("core", "data", "nn", "systems", "train")
+
+__all__ = [
+    "Algorithm",
+    "ConfigError",
+    "Evaluator",
+    "Examples",
+    "Fit",
+    "HostFed",
+    "MetaLearner",
+    "MetajaxError",
+    "Network",
+    "SequenceNetwork",
+    "Task",
+    "TaskDistribution",
+    "fit",
+    "gradient",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
+    if name in _SUBPACKAGES:
+        return importlib.import_module(f"metajax.{name}")
+    raise AttributeError(f"module 'metajax' has no attribute {name!r}")

@@ -1,0 +1,45 @@
+"""The nouns of metajax, and helpers over keys and pytrees. Imports jax and optax only."""
+
+from metajax.core.errors import ConfigError, MetajaxError, one_of
+from metajax.core.gradient import GradientState, gradient
+from metajax.core.keys import derive, task_keys
+from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
+from metajax.core.types import (
+    Algorithm,
+    Evaluator,
+    Examples,
+    HostFed,
+    MetaLearner,
+    Metrics,
+    Network,
+    Params,
+    SequenceNetwork,
+    Task,
+    TaskDistribution,
+)
+
+__all__ = [
+    "Algorithm",
+    "ConfigError",
+    "Evaluator",
+    "Examples",
+    "GradientState",
+    "HostFed",
+    "MetaLearner",
+    "MetajaxError",
+    "Metrics",
+    "Network",
+    "Params",
+    "SequenceNetwork",
+    "Task",
+    "TaskDistribution",
+    "all_finite",
+    "cast_floats",
+    "count",
+    "derive",
+    "digest",
+    "gradient",
+    "mean_over_devices",
+    "one_of",
+    "task_keys",
+]

@@ -1,0 +1,55 @@
+"""Helpers over pytrees that jax, optax and chex do not have."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, PyTree
+
+
+def mean_over_devices(tree: PyTree, axis_name: str | None) -> PyTree:
+    """Average every leaf over the mapped axis ``axis_name``; the tree itself where that is None."""
+    return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
+
+
+def cast_floats(tree: PyTree, dtype: Any) -> PyTree:
+    """Cast every floating-point leaf to ``dtype`` and leave integers, booleans and keys alone."""
+
+    def cast(leaf):
+        return leaf.astype(dtype) if jnp.issubdtype(leaf.dtype, jnp.floating) else leaf
+
+    return jax.tree.map(cast, tree)
+
+
+def all_finite(tree: PyTree) -> Bool[Array, ""]:
+    """Return whether every floating-point leaf holds finite numbers only."""
+    finite = [
+        jnp.all(jnp.isfinite(leaf))
+        for leaf in jax.tree.leaves(tree)
+        if jnp.issubdtype(leaf.dtype, jnp.inexact)
+    ]
+    return jnp.all(jnp.stack(finite)) if finite else jnp.array(True)
+
+
+def count(tree: PyTree) -> int:
+    """Return how many numbers the array leaves hold; leaves may be abstract."""
+    return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
+
+
+def digest(tree: PyTree) -> str:
+    """Return the SHA-256 over every leaf's path, shape, dtype and bytes, as 64 hex digits.
+
+    Equal digests mean trees equal bit for bit. Typed keys count by their key data.
+    """
+    sha = hashlib.sha256()
+    for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            leaf = jax.random.key_data(leaf)
+        array = np.ascontiguousarray(jax.device_get(leaf))
+        sha.update(f"{jax.tree_util.keystr(path)} {array.shape} {array.dtype}".encode())
+        sha.update(array.tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,25 @@
+"""The shared loop: many meta-steps per dispatch, parallelism, checkpoints, evaluation."""
+
+from metajax.train.checkpoint import Checkpointer
+from metajax.train.errors import CheckpointError, Interrupted, NonFiniteError, WorkdirError
+from metajax.train.loop import Fit, fit, restore_params
+from metajax.train.metrics import MetricsLog, plain
+from metajax.train.step import TASKS_AXIS, make_layout
+from metajax.train.workdir import open_workdir, write_json
+
+__all__ = [
+    "TASKS_AXIS",
+    "CheckpointError",
+    "Checkpointer",
+    "Fit",
+    "Interrupted",
+    "MetricsLog",
+    "NonFiniteError",
+    "WorkdirError",
+    "fit",
+    "make_layout",
+    "open_workdir",
+    "plain",
+    "restore_params",
+    "write_json",
+]

@@ -1,0 +1,203 @@
+"""Orbax checkpoints, each sealed by a digest of its files.
+
+Orbax writes a checkpoint whole or not at all, but does not notice a byte that changed later. So
+once a save has finished, every file's SHA-256 goes into ``metajax.sha256`` in its folder: a
+checkpoint without that seal is unfinished, one that differs from it is damaged, and either is
+passed over, aloud, for the one before.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+import os
+import threading
+from pathlib import Path
+from typing import Any
+
+import jax
+from jaxtyping import PyTree
+
+from metajax.train.errors import CheckpointError
+
+log = logging.getLogger("metajax")
+
+SEAL = "metajax.sha256"
+
+
+def _digests(folder: Path) -> dict[str, str]:
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != SEAL)
+    digests = {}
+    for path in files:
+        with path.open("rb") as file:
+            digests[path.relative_to(folder).as_posix()] = hashlib.file_digest(
+                file, "sha256"
+            ).hexdigest()
+    return digests
+
+
+def write_seal(folder: Path) -> None:
+    """Write the digest of every file in a finished checkpoint's folder."""
+    temporary = folder.parent / f".{folder.name}.{SEAL}.tmp"
+    with temporary.open("w") as file:
+        json.dump(_digests(folder), file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, folder / SEAL)
+
+
+def find_fault(folder: Path) -> str | None:
+    """Return what is wrong with a checkpoint's folder, in words, or None where it is whole."""
+    try:
+        sealed = json.loads((folder / SEAL).read_text())
+    except FileNotFoundError:
+        return "was not finished"
+    except ValueError:
+        return f"is damaged ({SEAL} is not readable)"
+    found = _digests(folder)
+    for name in sorted({*sealed, *found}):
+        if name not in found:
+            return f"is damaged ({name} is missing)"
+        if name not in sealed:
+            return f"is damaged ({name} does not belong to it)"
+        if sealed[name] != found[name]:
+            return f"is damaged ({name} has changed since it was saved)"
+    return None
+
+
+def newest_good(directory: Path) -> tuple[int | None, list[tuple[int, str]]]:
+    """Return the newest whole checkpoint's step and the faults of the newer ones, newest first."""
+    faults: list[tuple[int, str]] = []
+    if directory.is_dir():
+        steps = (int(path.name) for path in directory.iterdir() if path.name.isdecimal())
+        for step in sorted(steps, reverse=True):
+            fault = find_fault(directory / str(step))
+            if fault is None:
+                return step, faults
+            faults.append((step, fault))
+    return None, faults
+
+
+class Checkpointer:
+    """Saves and restores ``(state, meta)`` under ``directory``, the newest good one first.
+
+    ``state`` is a pytree of jax arrays, ``meta`` a dict of JSON values. The ``keep_last`` newest
+    checkpoints stay, and with ``keep_every`` those at its multiples stay for ever. Faulty ones
+    are moved to the folder ``damaged`` beside ``directory``, unless ``read_only``.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        keep_last: int = 3,
+        keep_every: int | None = None,
+        read_only: bool = False,
+    ):
+        import orbax.checkpoint as ocp  # takes seconds: only for runs that save
+
+        self._ocp = ocp
+        self.directory = directory.absolute()
+        self.good_step, faults = newest_good(self.directory)
+        instead = (
+            "starting from step 0" if self.good_step is None else f"using step {self.good_step}"
+        )
+        for step, fault in faults:
+            # before Orbax takes stock: it would count such a folder as the latest step
+            where = "" if read_only else f"put aside as {self._put_aside(step)}, "
+            log.warning("checkpoint %d %s: %s%s", step, fault, where, instead)
+        self._manager = ocp.CheckpointManager(
+            self.directory,
+            options=ocp.CheckpointManagerOptions(
+                max_to_keep=keep_last,
+                keep_period=keep_every,
+                cleanup_tmp_directories=not read_only,
+                create=not read_only,
+                read_only=read_only,
+            ),
+        )
+        self._sealing: threading.Thread | None = None
+        self._failure: Exception | None = None
+
+    def _put_aside(self, step: int) -> Path:
+        damaged = self.directory.parent / "damaged"
+        damaged.mkdir(exist_ok=True)
+        number = 0
+        while (target := damaged / f"{step}-{number}").exists():
+            number += 1
+        os.replace(self.directory / str(step), target)
+        return target
+
+    def save(self, step: int, state: PyTree, meta: dict[str, Any]) -> None:
+        """Start saving; returns once ``state`` may be donated. The write goes on behind.
+
+        Raises:
+          CheckpointError: this save, or the one before it, failed.
+        """
+        self.wait()
+        args = self._ocp.args.Composite(
+            state=self._ocp.args.StandardSave(state), meta=self._ocp.args.JsonSave(meta)
+        )
+        try:
+            self._manager.save(step, args=args, force=True)
+        except Exception as error:
+            raise CheckpointError(f"checkpoint {step} could not be saved: {error}") from error
+        self._sealing = threading.Thread(target=self._seal, args=(step,), name="metajax-seal")
+        self._sealing.start()
+
+    def _seal(self, step: int) -> None:
+        try:
+            self._manager.wait_until_finished()
+            write_seal(self.directory / str(step))
+            self.good_step = step
+        except Exception as error:  # handed to the training thread by wait()
+            self._failure = error
+
+    def wait(self) -> None:
+        """Return once the save under way is finished and sealed.
+
+        Raises:
+          CheckpointError: it failed.
+        """
+        if self._sealing is not None:
+            self._sealing.join()
+            self._sealing = None
+        if self._failure is not None:
+            error, self._failure = self._failure, None
+            raise CheckpointError(f"a checkpoint could not be saved: {error}") from error
+
+    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
+        """Return the newest good checkpoint, laid out as ``like``; None where there is none.
+
+        Args:
+          like: a pytree of arrays, or of ``jax.ShapeDtypeStruct`` with shardings, as saved.
+
+        Raises:
+          CheckpointError: what was saved does not fit ``like``.
+        """
+        if self.good_step is None:
+            return None
+        abstract = jax.tree.map(
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
+        )
+        try:
+            restored = self._manager.restore(
+                self.good_step,
+                args=self._ocp.args.Composite(
+                    state=self._ocp.args.StandardRestore(abstract),
+                    meta=self._ocp.args.JsonRestore(),
+                ),
+            )
+        except Exception as error:
+            raise CheckpointError(
+                f"checkpoint {self.good_step} in {self.directory} does not restore: {error}"
+            ) from error
+        return restored["state"], restored["meta"]
+
+    def close(self) -> None:
+        """Finish the save under way and release Orbax's threads."""
+        try:
+            self.wait()
+        finally:
+            self._manager.close()

@@ -1,0 +1,430 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Key
+from tqdm.auto import tqdm
+
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    Evaluator,
+    HostFed,
+    Params,
+    all_finite,
+    derive,
+    digest,
+    one_of,
+)
+from metajax.train.checkpoint import Checkpointer
+from metajax.train.errors import Interrupted, NonFiniteError
+from metajax.train.metrics import MetricsLog, plain
+from metajax.train.step import Layout, LoopState, OnNonFinite, Parallel, make_layout, make_steps
+from metajax.train.workdir import open_workdir
+
+log = logging.getLogger("metajax")
+
+DISPATCH_SECONDS = 0.5  # one dispatch: short enough to answer a signal, long beside its overhead
+
+
+class Fit(NamedTuple):
+    """What :func:`fit` returns.
+
+    Attributes:
+      state: the algorithm's final state.
+      params: the final meta-parameters, for a learner's ``adapt`` and ``predict``.
+      step: meta-steps done.
+      history: the rows of ``metrics.jsonl``, each with its ``step``.
+      compile_seconds: wall time of tracing and compiling the meta-step, 0 if nothing was left
+        to do.
+      seconds: wall time of this call.
+      skipped: meta-steps left out by ``on_nonfinite="skip"``.
+    """
+
+    state: Any
+    params: Params
+    step: int
+    history: list[dict[str, Any]]
+    compile_seconds: float
+    seconds: float
+    skipped: int
+
+
+def fit(
+    algorithm: Algorithm,
+    tasks: Any,
+    *,
+    steps: int,
+    tasks_per_step: int,
+    key: Key[Array, ""],
+    workdir: str | os.PathLike | None = None,
+    config: dict[str, Any] | None = None,
+    evaluators: Sequence[Evaluator] = (),
+    parallel: Parallel = "none",
+    devices: Sequence[jax.Device] | None = None,
+    on_nonfinite: OnNonFinite = "stop",
+    log_every: int = 100,
+    checkpoint_every: int = 1000,
+    keep_last: int = 3,
+    keep_every: int | None = None,
+    tensorboard: bool = False,
+    progress: bool = True,
+) -> Fit:
+    """Meta-train ``algorithm`` on ``tasks`` for ``steps`` steps of ``tasks_per_step`` tasks.
+
+    Args:
+      algorithm: ``init``, ``update`` and ``params``, e.g. from :func:`metajax.core.gradient`.
+      tasks: a task distribution, a callable pytree sampled on the device inside the compiled
+        step, or :class:`~metajax.core.HostFed` batches.
+      steps: meta-steps of the whole run, a resumed one included.
+      tasks_per_step: tasks of one meta-step, over all devices.
+      key: a typed key; it and the step number decide every draw.
+      workdir: folder for ``config.json``, ``metrics.jsonl`` and checkpoints. Where it holds a
+        checkpoint of the same run, the run goes on from there, and its final state equals bit
+        for bit that of a run never stopped. None keeps everything in memory.
+      config: JSON values that identify the run in its workdir, beside the arguments that decide
+        its result; a workdir of another config is refused.
+      evaluators: measurements taken every so many steps and after the last; their metrics are
+        logged as ``name/metric``. Each is given the same key every time, hence the same tasks.
+      parallel: ``none``; ``jit``, one program over a mesh of all ``devices``; or ``pmap``.
+      devices: which devices to use, all by default.
+      on_nonfinite: when a step's loss or gradient is not finite: ``stop`` raises, with the state
+        before that step kept; ``skip`` leaves that step's update out and counts it.
+      log_every: steps averaged into one logged row.
+      checkpoint_every: steps between checkpoints; the last step is always saved.
+      keep_last: how many of the newest checkpoints stay.
+      keep_every: checkpoints at multiples of this many steps stay for ever.
+      tensorboard: also log scalars to ``workdir/tensorboard`` (needs the extra of that name).
+      progress: show a progress bar.
+
+    Raises:
+      ConfigError: an argument is out of range.
+      WorkdirError: the workdir is in use, holds another run, or cannot be written.
+      NonFiniteError: see ``on_nonfinite``.
+      Interrupted: SIGTERM or SIGINT came, while a workdir is given; the state is saved.
+      CheckpointError: a checkpoint could not be written, or does not fit the algorithm.
+    """
+    for name, value in (
+        ("steps", steps), ("log_every", log_every), ("checkpoint_every", checkpoint_every),
+        ("keep_last", keep_last), ("keep_every", 1 if keep_every is None else keep_every),
+        *((f"evaluators[{e.name}].every", e.every) for e in evaluators),
+    ):  # fmt: skip
+        if value < 1:
+            raise ConfigError(name, value, "a whole number of 1 or more")
+    one_of("on_nonfinite", on_nonfinite, ("stop", "skip"))
+    layout = make_layout(parallel, tasks_per_step, devices)
+    start = time.perf_counter()
+    run = _Run(algorithm, tasks, steps, tasks_per_step, key, evaluators, layout, on_nonfinite)
+    run.log_every, run.checkpoint_every = log_every, checkpoint_every
+    identity = {
+        "steps": steps,
+        "tasks_per_step": tasks_per_step,
+        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "on_nonfinite": on_nonfinite,
+        **(config or {}),
+    }
+    with contextlib.ExitStack() as stack:
+        path = None if workdir is None else stack.enter_context(open_workdir(workdir, identity))
+        if path is not None:
+            run.checkpointer = Checkpointer(
+                path / "checkpoints", keep_last=keep_last, keep_every=keep_every
+            )
+            stack.callback(run.checkpointer.close)
+            run.signals = stack.enter_context(_signals_noted())
+        run.initialise()
+        run.log = MetricsLog(path, step=run.step, tensorboard=tensorboard)
+        stack.callback(run.log.close)
+        run.bar = stack.enter_context(
+            tqdm(
+                total=steps, initial=run.step, unit="step", disable=not progress,
+                mininterval=0.5 if sys.stderr.isatty() else 10, dynamic_ncols=True,
+            )
+        )  # fmt: skip
+        run.train()
+        state = layout.collect(run.state)
+        return Fit(
+            state=state.algorithm,
+            params=algorithm.params(state.algorithm),
+            step=run.step,
+            history=run.log.rows,
+            compile_seconds=run.compile_seconds,
+            seconds=time.perf_counter() - start,
+            skipped=int(state.skipped),
+        )
+
+
+@contextlib.contextmanager
+def _signals_noted() -> Iterator[list[int]]:
+    """Collect SIGTERM and SIGINT in a list instead of dying; a second one acts as it would have."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted  # Python lets the main thread alone handle signals
+        return
+    old = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(signum, frame):
+        noted.append(signum)
+        signal.signal(signum, old[signum])
+
+    for signum in old:
+        signal.signal(signum, note)
+    try:
+        yield noted
+    finally:
+        for signum, handler in old.items():
+            signal.signal(signum, handler)
+
+
+def _encode(position: Any) -> Any:
+    """An iterator's position as JSON: Grain gives a dict of numbers, or bytes."""
+    if isinstance(position, bytes):
+        return {"base64": base64.b64encode(position).decode()}
+    return {"json": json.loads(json.dumps(position))}
+
+
+def _decode(saved: dict[str, Any]) -> Any:
+    return base64.b64decode(saved["base64"]) if "base64" in saved else saved["json"]
+
+
+class _Pending(NamedTuple):
+    """A dispatch whose metrics are still being computed."""
+
+    first_step: int
+    num_steps: int
+    rows: Any
+
+
+class _Run:
+    """The state of one call of :func:`fit`, and its phases."""
+
+    def __init__(
+        self, algorithm, tasks, steps, tasks_per_step, key, evaluators, layout: Layout, on_nonfinite
+    ):
+        self.algorithm, self.tasks = algorithm, tasks
+        self.steps, self.tasks_per_step = steps, tasks_per_step
+        self.key, self.evaluators, self.layout = key, evaluators, layout
+        self.on_nonfinite = on_nonfinite
+        self.log_every = self.checkpoint_every = 1
+        self.checkpointer: Checkpointer | None = None
+        self.log = MetricsLog(None)
+        self.bar: Any = None
+        self.signals: list[int] = []
+        self.batches: Any = None
+        self.step = 0
+        self.state: Any = None
+        self.window: list[dict[str, Any]] = []  # metrics since the last logged row
+        self.compile_seconds = 0.0
+        # host batches of a whole dispatch wait on the device: few then, else what a log row needs
+        self.capacity = min(8 if isinstance(tasks, HostFed) else 1000, steps)
+
+    def initialise(self) -> None:
+        """Make the first state, or take the newest good checkpoint's, and place the arrays."""
+        init_key = derive(self.key, "init")
+        if isinstance(self.tasks, HostFed):
+            self.batches = iter(self.tasks.batches)
+            position = self.batches.get_state()
+            raw = jax.tree.map(lambda x: x[0], next(self.batches))
+            self.batches.set_state(position)
+            sample = lambda tasks: tasks(derive(self.key, "tasks"), raw)  # noqa: E731
+            device_tasks = self.tasks.assemble
+        else:
+            sample = lambda tasks: tasks(derive(self.key, "tasks"))  # noqa: E731
+            device_tasks = self.tasks
+
+        def first_state(tasks):
+            state = self.algorithm.init(init_key, sample(tasks))
+            return LoopState(state, jnp.int32(-1), jnp.int32(0))
+
+        state = jax.jit(first_state)(device_tasks)
+        restored = self.checkpointer.restore(state) if self.checkpointer else None
+        if restored is not None:
+            state, meta = restored
+            self.step, self.window = meta["step"], meta["window"]
+            if self.batches is not None:
+                self.batches.set_state(_decode(meta["position"]))
+            if self.step < self.steps:
+                log.info("going on from the checkpoint at step %d", self.step)
+        self.state = self.layout.distribute(state)
+        self.device_tasks = self.layout.distribute(device_tasks)
+
+    def train(self) -> None:
+        if self.step >= self.steps:
+            self.bar.refresh()
+            return
+        run_steps = self._compile()
+        pending: _Pending | None = None
+        size, seconds_per_step = 1, None
+        last = time.perf_counter()
+        while self.step < self.steps and not self.signals:
+            num = min(size, self._next_event() - self.step)
+            raw = self._read(num)
+            self.state, rows = run_steps(
+                self.state, self.device_tasks, raw, self.key, np.int32(self.step), np.int32(num)
+            )
+            launched = _Pending(self.step, num, rows)
+            self.step += num
+            # the metrics of the dispatch before are fetched while this one runs
+            if pending is not None:
+                self._take(pending)
+                now = time.perf_counter()
+                seconds_per_step, last = (now - last) / pending.num_steps, now
+                size = int(min(self.capacity, 2 * size, DISPATCH_SECONDS / seconds_per_step)) or 1
+            pending = launched
+            if self.step == self._event_after(self.step - 1):
+                self._take(pending)
+                pending = None
+                self._at_event()
+                last = time.perf_counter()
+        if pending is not None:
+            self._take(pending)
+        if self.signals:
+            if self.checkpointer is not None and self.checkpointer.good_step != self.step:
+                self._save()
+                self.checkpointer.wait()
+            raise Interrupted(self.signals[0], self.step)
+
+    def _compile(self):
+        run_steps = make_steps(
+            self.algorithm, self.tasks, tasks_per_step=self.tasks_per_step,
+            capacity=self.capacity, layout=self.layout, on_nonfinite=self.on_nonfinite,
+        )  # fmt: skip
+        position = self.batches.get_state() if self.batches is not None else None
+        raw = self._read(1)
+        if self.batches is not None:
+            self.batches.set_state(position)
+        start = time.perf_counter()
+        self.bar.set_postfix_str("compiling")
+        compiled = run_steps.lower(
+            self.state, self.device_tasks, raw, self.key, np.int32(0), np.int32(1)
+        ).compile()
+        self.compile_seconds = time.perf_counter() - start
+        self.bar.set_postfix_str("")
+        return compiled
+
+    def _read(self, num: int):
+        """Host batches for ``num`` steps, padded to the compiled capacity; () if device-sampled."""
+        if self.batches is None:
+            return ()
+        read = [next(self.batches) for _ in range(num)]
+        read += [read[-1]] * (self.capacity - num)
+        return self.layout.split(jax.tree.map(lambda *leaves: np.stack(leaves), *read))
+
+    def _periods(self) -> list[int]:
+        periods = [self.log_every, *(evaluator.every for evaluator in self.evaluators)]
+        return [*periods, self.checkpoint_every] if self.checkpointer else periods
+
+    def _event_after(self, step: int) -> int:
+        return min([self.steps, *((step // every + 1) * every for every in self._periods())])
+
+    def _next_event(self) -> int:
+        return self._event_after(self.step)
+
+    def _take(self, pending: _Pending) -> None:
+        """Fetch a dispatch's metrics into the window; stop if one was not finite."""
+        rows = pending.rows
+        if self.layout.parallel == "pmap":
+            rows = self.layout.collect(rows)
+        rows = jax.device_get(rows)
+        for i in range(pending.num_steps):
+            row = {name: plain(value[i]) for name, value in rows.items()}
+            if self.on_nonfinite == "stop":
+                watched = {n: float(rows[n][i]) for n in ("loss", "grad_norm") if n in rows}
+                if not np.all(np.isfinite(list(watched.values()))):
+                    raise NonFiniteError(pending.first_step + i + 1, watched, self._kept())
+            self.window.append(row)
+        self.bar.update(pending.num_steps)
+        if (loss := self.window[-1]["loss"]) is not None:
+            self.bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
+
+    def _kept(self) -> str:
+        if self.checkpointer is None or self.checkpointer.good_step is None:
+            return "no checkpoint had been saved."
+        return f"the checkpoint of step {self.checkpointer.good_step} is kept."
+
+    def _at_event(self) -> None:
+        """Log, evaluate and save, where the step calls for it, in this order."""
+        done = self.step == self.steps
+        if done or self.step % self.log_every == 0:
+            self._write_window()
+        for evaluator in self.evaluators:
+            if done or self.step % evaluator.every == 0:
+                params = self.algorithm.params(self.layout.collect(self.state).algorithm)
+                key = derive(self.key, f"evaluate {evaluator.name}")
+                metrics = evaluator.function(params, key)
+                self.log.write(
+                    self.step, {f"{evaluator.name}/{name}": v for name, v in metrics.items()}
+                )
+        if self.checkpointer and (done or self.step % self.checkpoint_every == 0):
+            self._save()
+            if done:
+                self.checkpointer.wait()
+
+    def _write_window(self) -> None:
+        """Log the mean over the steps since the last row, of those that were finite."""
+        means: dict[str, Any] = {}
+        for name in self.window[0]:
+            values = [np.asarray(row[name], float) for row in self.window if row[name] is not None]
+            means[name] = np.mean(values, axis=0) if values else None
+        if self.on_nonfinite == "skip":
+            means["skipped"] = int(self.layout.collect(self.state).skipped)
+        self.log.write(self.step, means)
+        self.window = []
+
+    def _save(self) -> None:
+        assert self.checkpointer is not None
+        self.log.sync()
+        state = self.layout.collect(self.state)
+        if not bool(jax.jit(all_finite)(state)):
+            raise NonFiniteError(self.step, {"a state array": float("nan")}, self._kept())
+        meta: dict[str, Any] = {"step": self.step, "window": self.window}
+        if self.batches is not None:
+            meta["position"] = _encode(self.batches.get_state())
+        self.checkpointer.save(self.step, state, meta)
+
+
+def restore_params(
+    workdir: str | os.PathLike, algorithm: Algorithm, tasks: Any, key: Key[Array, ""]
+) -> tuple[Params, int]:
+    """Return the newest good checkpoint's meta-parameters and its step, changing nothing.
+
+    Args:
+      workdir: a folder that :func:`fit` has written.
+      algorithm: as it was given to :func:`fit`.
+      tasks: a task distribution of the same shapes.
+      key: any key; it only serves to learn the shapes of the state.
+
+    Raises:
+      CheckpointError: there is no checkpoint, or it does not fit ``algorithm``.
+    """
+    from metajax.train.errors import CheckpointError
+
+    checkpointer = Checkpointer(Path(workdir) / "checkpoints", read_only=True)
+    state = LoopState(
+        jax.jit(lambda tasks: algorithm.init(key, tasks(key)))(tasks), jnp.int32(-1), jnp.int32(0)
+    )
+    restored = checkpointer.restore(state)
+    checkpointer.close()
+    if restored is None:
+        raise CheckpointError(f"{workdir} holds no finished checkpoint; run its training first")
+    return algorithm.params(restored[0].algorithm), restored[1]["step"]
+
+
+def params_digest(params: Params) -> str:
+    """Return the SHA-256 of the parameters; equal digests mean equal bits."""
+    return digest(params)

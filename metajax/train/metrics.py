@@ -1,0 +1,81 @@
+"""The log of a run: ``metrics.jsonl``, TensorBoard, and the progress bar."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+
+def plain(value: Any) -> Any:
+    """Return arrays and numbers as JSON can hold them; a number that is not finite is null."""
+    if isinstance(value, Mapping):
+        return {name: plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(np.asarray(value).tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+class MetricsLog:
+    """Rows of metrics by step, in memory and, with a ``workdir``, in ``metrics.jsonl``.
+
+    Rows past ``step``, which a killed run wrote after its last checkpoint, are dropped on
+    opening: the resumed run writes them again.
+    """
+
+    def __init__(self, workdir: Path | None, *, step: int = 0, tensorboard: bool = False):
+        self.rows: list[dict[str, Any]] = []
+        self._file = None
+        self._writer = None
+        if workdir is None:
+            return
+        path = workdir / "metrics.jsonl"
+        if path.exists():
+            for line in path.read_text().splitlines():
+                try:
+                    row = json.loads(line)
+                except ValueError:
+                    break  # a line cut short by a kill is the last one
+                if row["step"] <= step:
+                    self.rows.append(row)
+            temporary = path.with_suffix(".tmp")
+            temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+            os.replace(temporary, path)
+        self._file = path.open("a")
+        if tensorboard:
+            from tensorboardX import SummaryWriter  # optional extra
+
+            self._writer = SummaryWriter(str(workdir / "tensorboard"), purge_step=step)
+
+    def write(self, step: int, metrics: Mapping[str, Any]) -> None:
+        """Append one row; scalars also go to TensorBoard where that is on."""
+        row = {"step": step, **plain(metrics)}
+        self.rows.append(row)
+        if self._file is not None:
+            self._file.write(json.dumps(row) + "\n")
+            self._file.flush()
+        if self._writer is not None:
+            for name, value in row.items():
+                if isinstance(value, (int, float)) and name != "step":
+                    self._writer.add_scalar(name, value, step)
+
+    def sync(self) -> None:
+        """Put all rows on disk, before a checkpoint says that they are there."""
+        if self._file is not None:
+            self._file.flush()
+            os.fsync(self._file.fileno())
+
+    def close(self) -> None:
+        if self._file is not None:
+            self._file.close()
+        if self._writer is not None:
+            self._writer.close()

@@ -1,0 +1,181 @@
+"""Many meta-steps as one compiled program, on one device or with the tasks split over several."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Int32, PyTree
+
+from metajax.core import Algorithm, ConfigError, HostFed, derive, one_of, task_keys
+
+TASKS_AXIS = "tasks"
+"""Name of the device axis over which the tasks of a step are split."""
+
+Parallel = Literal["none", "jit", "pmap"]
+OnNonFinite = Literal["stop", "skip"]
+
+
+class LoopState(NamedTuple):
+    """What the compiled steps carry.
+
+    Attributes:
+      algorithm: the algorithm's state.
+      bad_step: the first step whose loss or gradient was not finite, -1 while there is none.
+      skipped: how many steps the ``skip`` policy has left out.
+    """
+
+    algorithm: PyTree
+    bad_step: Int32[Array, ""]
+    skipped: Int32[Array, ""]
+
+
+class Layout(NamedTuple):
+    """Where the arrays of a run live.
+
+    Attributes:
+      parallel: ``none`` (one device), ``jit`` (one program over a mesh) or ``pmap`` (one program
+        per device).
+      mesh: the named mesh, axis ``tasks``.
+      distribute: puts a pytree that every device needs whole (state, pools) on the devices.
+      collect: the inverse, a pytree without any device axis.
+      split: puts host batches ``[steps, tasks, ...]`` on the devices, split by task.
+    """
+
+    parallel: str
+    mesh: Mesh
+    distribute: Callable[[PyTree], PyTree]
+    collect: Callable[[PyTree], PyTree]
+    split: Callable[[PyTree], PyTree]
+
+    @property
+    def num_devices(self) -> int:
+        return self.mesh.size
+
+
+def make_layout(parallel: Parallel, tasks_per_step: int, devices=None) -> Layout:
+    """Return the layout for ``parallel`` on ``devices`` (all local ones by default).
+
+    Raises:
+      ConfigError: an unknown ``parallel``, no task, or tasks that do not divide over the devices.
+    """
+    one_of("parallel", parallel, ("none", "jit", "pmap"))
+    if tasks_per_step < 1:
+        raise ConfigError("tasks_per_step", tasks_per_step, "1 task or more")
+    devices = list(devices or jax.devices())
+    if parallel == "none":
+        devices = devices[:1]
+    num = len(devices)
+    if tasks_per_step % num:
+        below = tasks_per_step // num * num
+        near = [str(n) for n in (below, below + num) if n]
+        raise ConfigError(
+            "tasks_per_step", tasks_per_step,
+            f"a multiple of the {num} devices, e.g. {' or '.join(near)}",
+        )  # fmt: skip
+    mesh = jax.make_mesh((num,), (TASKS_AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    replicated = NamedSharding(mesh, PartitionSpec())
+    by_device = NamedSharding(mesh, PartitionSpec(TASKS_AXIS))
+    if parallel != "pmap":
+        by_task = NamedSharding(mesh, PartitionSpec(None, TASKS_AXIS))
+        return Layout(
+            parallel, mesh,
+            distribute=lambda tree: jax.device_put(tree, replicated),
+            collect=lambda tree: tree,
+            split=lambda tree: jax.device_put(tree, by_task),
+        )  # fmt: skip
+
+    def one_copy_per_device(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return jax.random.wrap_key_data(
+                one_copy_per_device(jax.random.key_data(leaf)), impl=jax.random.key_impl(leaf)
+            )
+        shape = (num, *leaf.shape)
+        return jax.make_array_from_callback(shape, by_device, lambda _: np.asarray(leaf)[None])
+
+    def split_for_pmap(leaf):
+        steps, tasks = leaf.shape[:2]
+        parts = leaf.reshape(steps, num, tasks // num, *leaf.shape[2:])
+        return jax.device_put(np.moveaxis(parts, 1, 0), by_device)
+
+    return Layout(
+        parallel, mesh,
+        distribute=lambda tree: jax.tree.map(one_copy_per_device, tree),
+        collect=lambda tree: jax.tree.map(lambda leaf: leaf[0], tree),
+        split=lambda tree: jax.tree.map(split_for_pmap, tree),
+    )  # fmt: skip
+
+
+def make_steps(
+    algorithm: Algorithm,
+    tasks: Any,
+    *,
+    tasks_per_step: int,
+    capacity: int,
+    layout: Layout,
+    on_nonfinite: OnNonFinite,
+) -> Callable:
+    """Compile-ready ``run(state, tasks, raw, run_key, first_step, num_steps) -> (state, metrics)``.
+
+    ``num_steps`` (at most ``capacity``) and ``first_step`` are traced: one program serves every
+    dispatch, so where the dispatches are cut changes no bit of the result. ``state`` is donated.
+    ``metrics`` leaves have a leading axis of ``capacity``, of which ``num_steps`` are filled.
+    """
+    pmapped = layout.parallel == "pmap"
+    axis_name = TASKS_AXIS if pmapped else None
+    held = tasks_per_step // (layout.num_devices if pmapped else 1)
+    by_task = NamedSharding(layout.mesh, PartitionSpec(TASKS_AXIS))
+    host_fed = isinstance(tasks, HostFed)
+
+    def batch_of(tasks, raw, key):
+        keys = task_keys(key, held, axis_name)
+        batch = jax.vmap(tasks)(keys, raw) if host_fed else jax.vmap(tasks)(keys)
+        if layout.parallel == "jit":
+            batch = jax.lax.with_sharding_constraint(batch, by_task)
+        return batch
+
+    def one_step(state: LoopState, tasks, raw, run_key, step):
+        batch = batch_of(tasks, raw, derive(run_key, "tasks", step))
+        new, metrics = algorithm.update(
+            state.algorithm, batch, derive(run_key, "update", step), axis_name
+        )
+        watched = [metrics[name] for name in ("loss", "grad_norm") if name in metrics]
+        finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in watched]))
+        kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state.algorithm)
+        if on_nonfinite == "stop":
+            return state._replace(
+                algorithm=kept, bad_step=jnp.where(finite, state.bad_step, step)
+            ), metrics
+        return state._replace(
+            algorithm=kept, skipped=state.skipped + jnp.where(finite, 0, 1).astype(jnp.int32)
+        ), metrics
+
+    def run(state: LoopState, tasks, raw, run_key, first_step, num_steps):
+        at = lambda i: jax.tree.map(lambda leaf: leaf[i], raw)  # noqa: E731
+        shapes = jax.eval_shape(one_step, state, tasks, at(0), run_key, first_step)[1]
+        rows = jax.tree.map(lambda m: jnp.zeros((capacity, *m.shape), m.dtype), shapes)
+
+        def keep_going(carry):
+            i, state, _ = carry
+            return (i < num_steps) & (state.bad_step < 0)
+
+        def body(carry):
+            i, state, rows = carry
+            state, metrics = one_step(state, tasks, at(i), run_key, first_step + i)
+            return i + 1, state, jax.tree.map(lambda r, m: r.at[i].set(m), rows, metrics)
+
+        _, state, rows = jax.lax.while_loop(keep_going, body, (jnp.int32(0), state, rows))
+        return state, rows
+
+    if pmapped:
+        return jax.pmap(
+            run, axis_name=TASKS_AXIS, in_axes=(0, 0, 0, None, None, None), donate_argnums=0,
+            devices=list(layout.mesh.devices.flat),
+        )  # fmt: skip
+    return jax.jit(
+        run, donate_argnums=0, out_shardings=NamedSharding(layout.mesh, PartitionSpec())
+    )

@@ -1,0 +1,86 @@
+"""A run's folder: one run each, one live process each."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from metajax.train.errors import WorkdirError
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as JSON so that ``path`` always holds a whole file, the old or the new."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w") as file:
+        json.dump(value, file, indent=2)
+        file.write("\n")
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def differences(old: Any, new: Any, path: str = "") -> list[str]:
+    """Return one line per field in which two nested dicts of JSON values differ."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        lines = []
+        for name in sorted({*old, *new}):
+            at = f"{path}.{name}" if path else name
+            if name not in old or name not in new:
+                where = "there" if name in old else "here"
+                lines.append(f"{at} stands only {where}")
+            else:
+                lines += differences(old[name], new[name], at)
+        return lines
+    return [] if old == new else [f"{path} is {old!r} there and {new!r} here"]
+
+
+@contextlib.contextmanager
+def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator[Path]:
+    """Hold ``workdir`` for one run of ``config`` (JSON values); created where it is missing.
+
+    Raises:
+      WorkdirError: a live process holds it, it belongs to a run of another config, it holds
+        files of something else, or it cannot be written. It is left untouched then.
+    """
+    path = Path(workdir)
+    config = json.loads(json.dumps(config))  # tuples and numpy numbers as JSON will return them
+    config_path = path / "config.json"
+    if path.exists() and not path.is_dir():
+        raise WorkdirError(f"workdir {path} is a file; name a folder")
+    if config_path.exists():
+        try:
+            old = json.loads(config_path.read_text())
+        except ValueError as error:
+            raise WorkdirError(f"{config_path} is not readable as JSON: {error}") from error
+        if lines := differences(old, config):
+            raise WorkdirError(
+                f"workdir {path} belongs to a run of another config:\n  "
+                + "\n  ".join(lines)
+                + "\nName another workdir, or repeat that run's settings to go on with it."
+            )
+    elif path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
+        raise WorkdirError(
+            f"workdir {path} is not empty and holds no config.json: not a run's folder. "
+            "Name a new folder."
+        )
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / ".lock").open("a")
+    except OSError as error:
+        raise WorkdirError(f"workdir {path} cannot be written: {error}") from error
+    with lock:
+        try:
+            # the kernel drops this lock when the process ends, however it ends
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise WorkdirError(
+                f"workdir {path} is in use by a live run; wait for it or name another workdir"
+            ) from error
+        if not config_path.exists():
+            write_json(config_path, config)
+        yield path
