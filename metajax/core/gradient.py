@@ -83,9 +83,7 @@ def gradient(
             def add_part(total, part):
                 return jax.tree.map(jnp.add, total, grad_of_mean(state.params, *part)), None
 
-            like = jax.eval_shape(
-                grad_of_mean, state.params, *jax.tree.map(lambda x: x[0], parts)
-            )
+            like = jax.eval_shape(grad_of_mean, state.params, *jax.tree.map(lambda x: x[0], parts))
             zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
             total, _ = jax.lax.scan(add_part, zeros, parts)
             grads, metrics = jax.tree.map(lambda x: x / microbatches, total)

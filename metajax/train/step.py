@@ -176,6 +176,4 @@ def make_steps(
             run, axis_name=TASKS_AXIS, in_axes=(0, 0, 0, None, None, None), donate_argnums=0,
             devices=list(layout.mesh.devices.flat),
         )  # fmt: skip
-    return jax.jit(
-        run, donate_argnums=0, out_shardings=NamedSharding(layout.mesh, PartitionSpec())
-    )
+    return jax.jit(run, donate_argnums=0, out_shardings=NamedSharding(layout.mesh, PartitionSpec()))

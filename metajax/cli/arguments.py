@@ -1,0 +1,100 @@
+"""The command line's arguments, made from each system's config."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import tyro
+
+from metajax.core import ConfigError, one_of
+from metajax.systems import System
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """Where and how to run; nothing here changes what is computed, but for `on-nonfinite`."""
+
+    workdir: Path | None = None
+    """Folder of the run; by default runs/SYSTEM-PRESET-SEED. A run that was stopped goes on when
+    the same command is given again."""
+    data_dir: Path | None = None
+    """Folder of the data sets; by default TFDS' own, $TFDS_DATA_DIR or ~/tensorflow_datasets."""
+    parallel: Literal["none", "jit", "pmap"] = "none"
+    """Split tasks over all devices: by one program over a mesh (jit) or one per device (pmap)."""
+    on_nonfinite: Literal["stop", "skip"] = "stop"
+    """When a loss or gradient is not finite: stop with the last good checkpoint kept, or leave
+    that step out and go on."""
+    log_every: int = 100
+    """Meta-steps averaged into one row of metrics.jsonl."""
+    checkpoint_every: int = 500
+    """Meta-steps between checkpoints."""
+    keep_last: int = 3
+    """How many of the newest checkpoints stay."""
+    keep_every: int | None = None
+    """Checkpoints at multiples of this many meta-steps stay for ever."""
+    tensorboard: bool = False
+    """Also write TensorBoard event files (pip install 'metajax[tensorboard]')."""
+    compilation_cache: str = "~/.cache/metajax/xla"
+    """Folder where compiled programs are kept for the next run, or `off`."""
+    progress: bool = True
+    """Show progress bars."""
+
+
+def parse_train(system: System, preset: str | None, rest: list[str]) -> tuple[Any, RunOptions]:
+    """Parse what follows ``metajax train SYSTEM [--preset NAME]``; exits as argparse does.
+
+    Raises:
+      ConfigError: an unknown preset, or a config that is refused.
+    """
+    names = list(system.presets)
+    name = one_of("preset", preset or names[0], names)
+    default = system.presets[name]
+
+    @dataclass(frozen=True)
+    class Arguments:
+        options: Annotated[RunOptions, tyro.conf.arg(name="")] = RunOptions()
+        config: Annotated[system.config, tyro.conf.arg(name="")] = default  # type: ignore
+
+    Arguments.__doc__ = (
+        f"{system.summary}.\n\nPresets: {', '.join(names)}; the defaults below are those of "
+        f"{name!r} (--preset NAME shows another's)."
+    )
+    parsed = tyro.cli(
+        Arguments,
+        args=rest,
+        prog=f"metajax train {system.name}",
+        config=(tyro.conf.OmitArgPrefixes,),
+    )
+    for field, value in (
+        ("log_every", parsed.options.log_every),
+        ("checkpoint_every", parsed.options.checkpoint_every),
+        ("keep_last", parsed.options.keep_last),
+    ):
+        if value < 1:
+            raise ConfigError(field, value, "a whole number of 1 or more")
+    if parsed.options.workdir is None:
+        workdir = Path("runs") / f"{system.name}-{name}-{parsed.config.seed}"
+        return parsed.config, dataclasses.replace(parsed.options, workdir=workdir)
+    return parsed.config, parsed.options
+
+
+def config_to_json(system: System, config: Any) -> dict[str, Any]:
+    """What ``config.json`` holds of a config."""
+    return {"system": system.name, "config": json.loads(json.dumps(dataclasses.asdict(config)))}
+
+
+def config_from_json(system: System, values: dict[str, Any]) -> Any:
+    """The config that ``config.json`` holds.
+
+    Raises:
+      ConfigError: it names a field that this version does not have, or is refused.
+    """
+    known = {field.name for field in dataclasses.fields(system.config)}
+    for name in values:
+        one_of("field of config.json", name, known)
+    lists_as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return system.config(**lists_as_tuples)

@@ -1,0 +1,294 @@
+"""``metajax``: train, eval, report, list, data."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import logging
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from metajax.core import MetajaxError, one_of
+
+USAGE = """\
+metajax: meta-learning in JAX
+
+  metajax train SYSTEM [--preset NAME] [--workdir DIR] [--seed N] [--steps N] [--FIELD VALUE ...]
+      meta-train, evaluate and report; given again after an interruption, it goes on
+  metajax eval WORKDIR
+      evaluate a run's newest checkpoint again, into its eval.json
+  metajax report WORKDIR
+      write a run's report.html and figures again
+  metajax list
+      the systems and their presets
+  metajax data list
+      the sets of images, and which are on this machine
+  metajax data prepare NAME [--from PATH]
+      bring a set onto this machine, by download or from files
+
+`metajax train SYSTEM --help` explains every field. Exit codes: 0 done; 1 failed; 2 refused
+settings; 75 stopped by SIGTERM with the state saved, run the same command again; 130 the same
+after Ctrl-C.
+"""
+
+COMMANDS = ("train", "eval", "report", "list", "data")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command; returns its exit code. Errors a person can act on print as one message."""
+    argv = sys.argv[1:] if argv is None else argv
+    logging.basicConfig(format="metajax: %(message)s", level=logging.WARNING)
+    logging.getLogger("metajax").setLevel(logging.INFO)
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        print(USAGE, end="")
+        return 0
+    if argv[0] == "--version":
+        from metajax import __version__
+
+        print(__version__)
+        return 0
+    try:
+        command = one_of("command", argv[0], COMMANDS)
+        return {
+            "train": _train, "eval": _eval, "report": _report, "list": _list, "data": _data
+        }[command](argv[1:])  # fmt: skip
+    except MetajaxError as error:
+        print(f"metajax: error: {error}", file=sys.stderr)
+        refused = isinstance(error, ValueError)  # ConfigError
+        return getattr(error, "exit_code", 2 if refused else 1)
+
+
+def _use_compilation_cache(folder: str) -> None:
+    """Keep compiled programs on disk: the second run of a program starts without compiling."""
+    import jax
+
+    if folder == "off":
+        return
+    jax.config.update("jax_compilation_cache_dir", str(Path(folder).expanduser()))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    # XLA's own caches write their folder's name into the key: a moved folder would miss
+    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
+
+
+def _train(argv: list[str]) -> int:
+    from metajax.cli.arguments import config_to_json, parse_train
+    from metajax.systems import SYSTEMS, get_system
+
+    if not argv or argv[0].startswith("-"):
+        print(f"usage: metajax train SYSTEM ...; systems: {', '.join(SYSTEMS)}")
+        return 0 if argv and argv[0] in ("-h", "--help") else 2
+    system = get_system(argv[0])
+    presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    presets.add_argument("--preset")
+    chosen, rest = presets.parse_known_args(argv[1:])
+    config, options = parse_train(system, chosen.preset, rest)
+    _use_compilation_cache(options.compilation_cache)
+
+    import jax
+
+    from metajax.core import digest
+    from metajax.train import Fit, fit, open_workdir, write_json
+
+    wall, cpu = time.perf_counter(), time.process_time()
+    run = system.build(config, options.data_dir)
+    identity = config_to_json(system, config)
+    if run.steps:
+        result = fit(
+            run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
+            key=jax.random.key(config.seed), workdir=options.workdir, config=identity,
+            evaluators=run.evaluators, parallel=options.parallel,
+            on_nonfinite=options.on_nonfinite, log_every=options.log_every,
+            checkpoint_every=options.checkpoint_every, keep_last=options.keep_last,
+            keep_every=options.keep_every, tensorboard=options.tensorboard,
+            progress=options.progress,
+        )  # fmt: skip
+    else:  # nothing to train: the weights that every run of this seed starts from
+        with open_workdir(options.workdir, identity):
+            state = run.algorithm.init(jax.random.key(config.seed), _one_task(run, config))
+            result = Fit(state, run.algorithm.params(state), 0, [], 0.0, 0.0, 0)
+    workdir = Path(options.workdir)
+    evaluation = run.evaluate(result.params, options.progress)
+    write_json(workdir / "eval.json", evaluation)
+    summary = {
+        "steps": result.step,
+        "skipped_steps": result.skipped,
+        "final": next((row for row in reversed(result.history) if "loss" in row), None),
+        "wall_seconds": round(time.perf_counter() - wall, 2),
+        "cpu_seconds": round(time.process_time() - cpu, 2),
+        "compile_seconds": round(result.compile_seconds, 2),
+        "params_sha256": digest(result.params),
+        "hardware": hardware(),
+        "versions": versions(),
+        "command": "metajax train " + " ".join(argv),
+    }
+    write_json(workdir / "summary.json", summary)
+    _show(workdir, system, identity["config"], evaluation, summary, result.history)
+    return 0
+
+
+def _one_task(run: Any, config: Any):
+    import jax
+
+    return run.example_tasks(jax.random.key(config.seed))
+
+
+def _show(workdir, system, config, evaluation, summary, history) -> None:
+    from metajax.cli.report import write_report
+
+    path = write_report(workdir, system, config, evaluation, summary, history)
+    print(f"\n{system.table(evaluation)}\n")
+    print(f"report: {path}")
+
+
+def _load_run(name: str, argv: list[str]):
+    """The system, config, options and workdir of ``metajax eval|report WORKDIR``."""
+    from metajax.cli.arguments import config_from_json
+    from metajax.systems import get_system
+    from metajax.train import WorkdirError
+
+    parser = argparse.ArgumentParser(prog=f"metajax {name}")
+    parser.add_argument("workdir", type=Path, help="folder that metajax train has written")
+    parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
+    parser.add_argument(
+        "--compilation-cache", default="~/.cache/metajax/xla",
+        help="folder where compiled programs are kept, or off",
+    )  # fmt: skip
+    options = parser.parse_args(argv)
+    path = options.workdir / "config.json"
+    try:
+        saved = json.loads(path.read_text())
+        system = get_system(saved["system"])
+        config = config_from_json(system, saved["config"])
+    except (OSError, KeyError, ValueError) as error:
+        if isinstance(error, MetajaxError):
+            raise
+        raise WorkdirError(f"{path} does not describe a run: {error}") from error
+    return system, config, saved["config"], options
+
+
+def _read_json(path: Path) -> Any:
+    from metajax.train import WorkdirError
+
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise WorkdirError(
+            f"{path} cannot be read ({error}); has the run finished its training?"
+        ) from error
+
+
+def _history(workdir: Path) -> list[dict[str, Any]]:
+    path = workdir / "metrics.jsonl"
+    if not path.exists():
+        return []
+    rows = []
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break  # cut short by a kill
+    return rows
+
+
+def _eval(argv: list[str]) -> int:
+    system, config, saved, options = _load_run("eval", argv)
+    _use_compilation_cache(options.compilation_cache)
+    import jax
+
+    from metajax.train import restore_params, write_json
+
+    run = system.build(config, options.data_dir)
+    key = jax.random.key(config.seed)
+    if run.steps:
+        params, step = restore_params(options.workdir, run.algorithm, run.example_tasks, key)
+        print(f"checkpoint of step {step} of {run.steps}")
+    else:
+        params = run.algorithm.params(run.algorithm.init(key, _one_task(run, config)))
+    evaluation = run.evaluate(params, True)
+    write_json(options.workdir / "eval.json", evaluation)
+    print(system.table(evaluation))
+    return 0
+
+
+def _report(argv: list[str]) -> int:
+    system, _, saved, options = _load_run("report", argv)
+    workdir = options.workdir
+    evaluation = _read_json(workdir / "eval.json")
+    summary_path = workdir / "summary.json"
+    summary = _read_json(summary_path) if summary_path.exists() else {}
+    _show(workdir, system, saved, evaluation, summary, _history(workdir))
+    return 0
+
+
+def _list(argv: list[str]) -> int:
+    import dataclasses
+
+    from metajax.systems import SYSTEMS, get_system
+
+    argparse.ArgumentParser(prog="metajax list").parse_args(argv)
+    for name in SYSTEMS:
+        system = get_system(name)
+        print(f"{name}: {system.summary}")
+        default = system.config()
+        for preset, config in system.presets.items():
+            changed = [
+                f"{field.name}={getattr(config, field.name)}"
+                for field in dataclasses.fields(config)
+                if getattr(config, field.name) != getattr(default, field.name)
+            ]
+            print(f"  --preset {preset:10} {' '.join(changed) or 'the defaults'}")
+    return 0
+
+
+def _data(argv: list[str]) -> int:
+    from metajax.data import list_sets, prepare
+
+    parser = argparse.ArgumentParser(prog="metajax data")
+    commands = parser.add_subparsers(dest="command", required=True)
+    listing = commands.add_parser("list", help="the sets, and which are on this machine")
+    preparing = commands.add_parser("prepare", help="bring a set onto this machine")
+    preparing.add_argument("name", help="a TFDS image-classification set, or a name for your own")
+    preparing.add_argument(
+        "--from", dest="source", type=Path,
+        help="idx files, a .npz with images and labels, or a folder of images per class; without "
+        "it, the set is downloaded",
+    )  # fmt: skip
+    for sub in (listing, preparing):
+        sub.add_argument("--data-dir", type=Path, help="folder of the data sets")
+    options = parser.parse_args(argv)
+    if options.command == "list":
+        for row in list_sets(options.data_dir):
+            splits = ", ".join(f"{split} {num:,}" for split, num in row.splits.items())
+            state = splits if row.prepared else f"not here ({row.how})"
+            print(f"{row.name:24} {state}")
+        return 0
+    print(prepare(options.name, options.source, options.data_dir))
+    return 0
+
+
+def hardware() -> dict[str, Any]:
+    """What this process runs on."""
+    import jax
+
+    devices = jax.devices()
+    return {
+        "devices": f"{len(devices)} x {devices[0].device_kind}",
+        "platform": devices[0].platform,
+        "cpu_cores": os.cpu_count(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide a result."""
+    import platform
+    from importlib.metadata import version
+
+    names = ("metajax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

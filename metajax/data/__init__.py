@@ -1,0 +1,39 @@
+"""Arrays in: sets on disk, pools on the device, pipelines from the host.
+
+TFDS, Grain, scikit-learn and Pillow are imported by the functions that need them.
+"""
+
+from metajax.data.builders import prepare
+from metajax.data.errors import BadDataError, MissingDataError
+from metajax.data.host import host_batches, pool_statistics
+from metajax.data.images import (
+    ImageSet,
+    OpenSet,
+    SetRow,
+    list_sets,
+    load_images,
+    open_set,
+    prepared,
+    select_classes,
+)
+from metajax.data.pool import ImagePool, device_pool, noise_pool, normalise
+
+__all__ = [
+    "BadDataError",
+    "ImagePool",
+    "ImageSet",
+    "MissingDataError",
+    "OpenSet",
+    "SetRow",
+    "device_pool",
+    "host_batches",
+    "list_sets",
+    "load_images",
+    "noise_pool",
+    "normalise",
+    "open_set",
+    "pool_statistics",
+    "prepare",
+    "prepared",
+    "select_classes",
+]

@@ -1,0 +1,176 @@
+"""Writing sets of labelled images to disk as array_record TFDS sets, without TensorFlow."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import socket
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metajax.core import ConfigError
+from metajax.data.errors import BadDataError, MissingDataError
+from metajax.data.images import set_path
+from metajax.data.sources import FASHION_MNIST_FOLDER, RawSet, read_digits, read_source
+from metajax.data.without_tensorflow import without_tensorflow
+
+VERSION = "1.0.0"
+"""Version of the sets written from local files."""
+
+
+def prepare(
+    name: str,
+    source: str | Path | None = None,
+    data_dir: str | Path | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+) -> Path:
+    """Bring a set to disk and return the folder that holds it.
+
+    With ``source`` (see :func:`metajax.data.sources.read_source`) the set is written from those
+    files under ``name``. Without it, ``digits`` comes from scikit-learn, ``fashion_mnist`` from
+    the Debian package where that is installed, and any other name of TFDS' catalogue is
+    downloaded by TFDS' own builder. ``size`` (height, width) resizes sets from local files.
+    ``data_dir`` None means TFDS' own folder.
+
+    A set that is there already is left as it is, and a line on stdout says so. Sets appear on
+    disk whole: they are written beside their place and renamed, so an error or a crash leaves
+    nothing that could be read as a set, and of two processes at once the first to finish wins.
+
+    Raises:
+      ConfigError: ``name`` is in nobody's catalogue, or ``source`` is of no known kind.
+      BadDataError: a file is damaged or does not hold what it should.
+      MissingDataError: the download failed.
+    """
+    existing = set_path(name, data_dir)
+    if existing is not None:
+        print(f"{name} is prepared already, in {existing}: left as it is.")
+        return existing
+    if source is None and name == "fashion_mnist" and FASHION_MNIST_FOLDER.is_dir():
+        source = FASHION_MNIST_FOLDER
+    if source is not None:
+        if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
+            raise ConfigError("name", name, "lower-case letters, digits and underscores")
+        return _write(name, read_source(name, source, size), data_dir)
+    if name == "digits":
+        # a fraction of a second, and often not asked for by name: progress bars would puzzle
+        with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+            return _write(name, read_digits(), data_dir)
+    return _download(name, data_dir)
+
+
+def _write(name: str, raw: RawSet, data_dir: str | Path | None) -> Path:
+    import tensorflow_datasets as tfds
+
+    class RawSetBuilder(  # type: ignore[call-arg]  # TFDS is untyped to mypy
+        tfds.core.GeneratorBasedBuilder, skip_registration=True
+    ):
+        """A TFDS builder whose name and contents are given when it is made."""
+
+        VERSION = tfds.core.Version(VERSION)
+
+        def __init__(self, **kwargs: Any):
+            self.name = name
+            super().__init__(**kwargs)
+
+        def _info(self) -> Any:
+            # raw bytes rather than features.Image: no encoder needed, and quicker to read
+            encoding = tfds.features.Encoding.BYTES
+            features = tfds.features.FeaturesDict(
+                {
+                    "image": tfds.features.Tensor(
+                        shape=raw.shape, dtype=np.uint8, encoding=encoding
+                    ),
+                    "label": tfds.features.ClassLabel(names=raw.class_names),
+                }
+            )
+            return tfds.core.DatasetInfo(
+                builder=self,
+                description=raw.origin,
+                features=features,
+                supervised_keys=("image", "label"),
+            )
+
+        def _split_generators(self, dl_manager: Any) -> Any:
+            return {split: self._generate_examples(pairs) for split, pairs in raw.splits.items()}
+
+        def _generate_examples(self, pairs: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+            for index, (image, label) in enumerate(pairs):
+                yield index, {"image": image, "label": label}
+
+    builder = RawSetBuilder(data_dir=_text(data_dir), file_format="array_record")
+    return _run(builder, name, data_dir)
+
+
+def _download(name: str, data_dir: str | Path | None) -> Path:
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.registered import DatasetNotFoundError
+
+    try:
+        builder = tfds.builder(name, data_dir=_text(data_dir), file_format="array_record")
+    except (DatasetNotFoundError, ValueError) as error:
+        raise ConfigError(
+            "name",
+            name,
+            "a set of TFDS' catalogue (tensorflow.org/datasets/catalog), or --from with your own "
+            f"files ({str(error).splitlines()[0]})",
+        ) from error
+    _check_network(name, builder)
+    return _run(builder, name, data_dir)
+
+
+def _run(builder: Any, name: str, data_dir: str | Path | None) -> Path:
+    """Let the builder write its set, and turn what can go wrong into errors with a remedy."""
+    import requests
+    import tensorflow_datasets as tfds
+    from tensorflow_datasets.core.download.download_manager import NonMatchingChecksumError
+
+    config = tfds.download.DownloadConfig(try_download_gcs=False)
+    try:
+        with without_tensorflow(builder):
+            builder.download_and_prepare(download_config=config)
+    except (requests.exceptions.RequestException, tfds.download.DownloadError) as error:
+        raise _not_downloaded(name, error) from error
+    except NonMatchingChecksumError as error:
+        raise BadDataError(
+            f"{name}: what was downloaded is not what TFDS expects: {error}"
+        ) from error
+    except OSError:
+        # where another process finished first the renaming fails, and its set is the same
+        existing = set_path(name, data_dir)
+        if existing is None:
+            raise
+        return existing
+    return Path(builder.data_dir)
+
+
+def _check_network(name: str, builder: Any) -> None:
+    """Refuse at once where no host can be found: TFDS would try again for minutes."""
+    hosts = {urllib.parse.urlsplit(url).hostname for url in builder.url_infos or {}} - {None}
+    if not hosts or urllib.request.getproxies():  # behind a proxy names need not resolve here
+        return
+    failure: OSError | None = None
+    for host in sorted(hosts):
+        try:
+            socket.getaddrinfo(host, None)
+            return
+        except OSError as error:
+            failure = error
+    raise _not_downloaded(name, f"{', '.join(sorted(hosts))} not found ({failure})")
+
+
+def _not_downloaded(name: str, reason: object) -> MissingDataError:
+    advice = "Nothing was written. Run it again where there is a network"
+    if "/" not in name:
+        advice += f", or fetch the files and run:\n  metajax data prepare {name} --from DIR"
+    return MissingDataError(f"{name} could not be downloaded: {reason}\n{advice}")
+
+
+def _text(data_dir: str | Path | None) -> str | None:
+    return None if data_dir is None else str(data_dir)

@@ -1,0 +1,257 @@
+"""Reading sets of labelled images that TFDS, or ``metajax data prepare``, wrote to disk.
+
+Every set is an array_record TFDS set, read by random access and without TensorFlow.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Int32, UInt8
+
+from metajax.core import ConfigError
+from metajax.data.errors import BadDataError, MissingDataError
+from metajax.data.resize import resize_images
+
+KNOWN_SETS: dict[str, str] = {
+    "digits": "embedded: built from scikit-learn on first use",
+    "fashion_mnist": "Debian package dataset-fashion-mnist, or download",
+    "mnist": "download, or idx files",
+    "kmnist": "download, or idx files",
+    "emnist": "download",
+    "omniglot": "download",
+    "cifar10": "download",
+    "cifar100": "download",
+    "svhn_cropped": "download",
+}
+"""Sets that ``list_sets`` names whether or not they are on disk, and where they come from. Any
+other TFDS image-classification set can be named too."""
+
+
+class ImageSet(NamedTuple):
+    """One split of a set of labelled images, in host memory.
+
+    Attributes:
+      images: levels 0 to 255.
+      labels: class indices, 0 to ``num_classes - 1``.
+      num_classes: how many classes the set has; a split need not hold all of them.
+      name: the set's name.
+      split: the TFDS split string.
+    """
+
+    images: UInt8[np.ndarray, "n h w c"]
+    labels: Int32[np.ndarray, " n"]
+    num_classes: int
+    name: str
+    split: str
+
+
+class SetRow(NamedTuple):
+    """One row of ``list_sets``: ``splits`` maps a split's name to its examples, {} if missing."""
+
+    name: str
+    prepared: bool
+    splits: dict[str, int]
+    how: str
+
+
+class OpenSet(NamedTuple):
+    """A split on disk, read example by example.
+
+    Attributes:
+      source: random access to dicts with the keys below; ``len`` gives the examples.
+      image_key: the image's key, uint8 ``[h, w, c]``.
+      label_key: the label's key, an int.
+      num_classes: how many classes the set has.
+    """
+
+    source: Any
+    image_key: str
+    label_key: str
+    num_classes: int
+
+
+def load_images(
+    name: str,
+    split: str,
+    data_dir: str | Path | None = None,
+    *,
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+) -> ImageSet:
+    """Read one split of a set into host memory.
+
+    ``name`` is a TFDS name (``"mnist"``, ``"emnist/letters"``) or that of a set made by
+    ``metajax data prepare``; ``split`` any TFDS split string (``"train[:10%]"``). ``data_dir``
+    None means TFDS' own: ``$TFDS_DATA_DIR`` or ``~/tensorflow_datasets``. The set ``digits`` is
+    built on first use. ``size`` (height, width) and ``channels`` (1 or 3) change every image as
+    it is read, which a set of images of differing sizes needs.
+
+    Raises:
+      MissingDataError: the set is not on disk; the message says which command brings it.
+      BadDataError: what is on disk cannot be read here, or is no image-classification set.
+      ConfigError: ``split`` does not exist, or ``size`` is None and the images differ in size.
+    """
+    opened = open_set(name, split, data_dir)
+    chunk = 1024
+    images: list[np.ndarray] = []
+    labels: list[int] = []
+    for start in range(0, len(opened.source), chunk):
+        indices = list(range(start, min(start + chunk, len(opened.source))))
+        # one read per chunk rather than per example: about twice as fast
+        examples = opened.source.__getitems__(indices)
+        pixels = (example[opened.image_key] for example in examples)
+        images.extend(resize_images(pixels, size, channels))
+        labels.extend(example[opened.label_key] for example in examples)
+    if not images:
+        raise ConfigError("split", split, f"a split of {name} with at least one example")
+    return ImageSet(
+        resize_images(images), np.asarray(labels, np.int32), opened.num_classes, name, split
+    )
+
+
+def select_classes(image_set: ImageSet, classes: Sequence[int] | None = None) -> ImageSet:
+    """Keep the images of ``classes``, relabelled 0, 1, ... in the order given.
+
+    ``None`` keeps the classes that hold an image, in ascending order. Splitting a set by classes
+    is how few-shot learning keeps test classes unseen.
+
+    Raises:
+      ConfigError: ``classes`` is empty, repeats a class or names one that the set does not have.
+    """
+    if classes is None:
+        classes = np.unique(image_set.labels).tolist()
+    wanted = [int(c) for c in classes]
+    if (
+        not wanted
+        or len(set(wanted)) < len(wanted)
+        or not set(wanted) <= set(range(image_set.num_classes))
+    ):
+        raise ConfigError("classes", classes, f"distinct classes in 0..{image_set.num_classes - 1}")
+    relabel = np.full(image_set.num_classes, -1, np.int32)
+    relabel[wanted] = np.arange(len(wanted), dtype=np.int32)
+    labels = relabel[image_set.labels]
+    keep = labels >= 0
+    return image_set._replace(
+        images=image_set.images[keep], labels=labels[keep], num_classes=len(wanted)
+    )
+
+
+def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenSet:
+    """Open one split for random access, without reading it; errors as :func:`load_images`."""
+    builder = _find(name, data_dir)
+    if builder is None and name == "digits":
+        from metajax.data.builders import prepare  # the builders import this module
+
+        prepare(name, data_dir=data_dir)
+        builder = _find(name, data_dir)
+    if builder is None:
+        raise MissingDataError(_how_to_get(name, data_dir))
+    image_key, label_key, num_classes = _keys(builder)
+    try:
+        source = builder.as_data_source(split=split)
+    except NotImplementedError:
+        raise BadDataError(
+            f"{name} in {builder.data_dir} is stored as {builder.info.file_format.value}, which "
+            "cannot be read by random access without TensorFlow. Point TFDS_DATA_DIR to another "
+            f"folder and run: metajax data prepare {name}"
+        ) from None
+    except (ValueError, KeyError, AssertionError) as error:
+        known = ", ".join(builder.info.splits)
+        raise ConfigError("split", split, f"a TFDS split string over {known} ({error})") from error
+    return OpenSet(source, image_key, label_key, num_classes)
+
+
+def prepared(name: str, data_dir: str | Path | None = None) -> bool:
+    """Return whether the set is on disk, whole."""
+    return _find(name, data_dir) is not None
+
+
+def set_path(name: str, data_dir: str | Path | None = None) -> Path | None:
+    """Return the folder that holds the set's records, or None where it is not on disk."""
+    builder = _find(name, data_dir)
+    return None if builder is None else Path(builder.data_dir)
+
+
+def list_sets(data_dir: str | Path | None = None) -> list[SetRow]:
+    """Return the known sets, and whatever else is on disk, each with its examples per split."""
+    names = list(KNOWN_SETS)
+    names += sorted(set(_names_on_disk(data_dir)) - set(names))
+    rows = []
+    for name in names:
+        builder = _find(name, data_dir)
+        if builder is None:
+            rows.append(SetRow(name, False, {}, KNOWN_SETS.get(name, "prepare it again")))
+        else:
+            splits = {split: info.num_examples for split, info in builder.info.splits.items()}
+            rows.append(SetRow(name, True, splits, KNOWN_SETS.get(name, "prepared here")))
+    return rows
+
+
+def _find(name: str, data_dir: str | Path | None) -> Any:
+    """The set's read-only TFDS builder, from its files alone; None where there are none."""
+    from tensorflow_datasets.core import read_only_builder
+    from tensorflow_datasets.core.registered import DatasetNotFoundError
+
+    if not re.fullmatch(r"\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?", name):
+        raise ConfigError("name", name, "a set's name, as in mnist or emnist/letters")
+    where = None if data_dir is None else str(data_dir)
+    try:
+        return read_only_builder.builder_from_files(name, data_dir=where)
+    except DatasetNotFoundError:
+        return None
+
+
+def _names_on_disk(data_dir: str | Path | None) -> list[str]:
+    from tensorflow_datasets.core.utils import file_utils
+
+    names = []
+    for root in map(Path, file_utils.list_data_dirs(None if data_dir is None else str(data_dir))):
+        # name/version/ or name/config/version/; a half-written version is called incomplete.*
+        for pattern in ("*/*/dataset_info.json", "*/*/*/dataset_info.json"):
+            for path in root.glob(pattern):
+                if re.fullmatch(r"\d+\.\d+\.\d+", path.parent.name):
+                    names.append(path.parent.parent.relative_to(root).as_posix())
+    return names
+
+
+def _keys(builder: Any) -> tuple[str, str, int]:
+    """The keys of the image and the label, and the number of classes."""
+    import tensorflow_datasets as tfds
+
+    features = dict(builder.info.features)
+    labels = [key for key, value in features.items() if isinstance(value, tfds.features.ClassLabel)]
+    images = [
+        key
+        for key, value in features.items()
+        if len(value.shape or ()) == 3 and value.np_dtype == np.uint8
+    ]
+    # a set may hold more than one of either (omniglot): TFDS says which are for learning
+    preferred = builder.info.supervised_keys or ("image", "label")
+    image_key = preferred[0] if preferred[0] in images else next(iter(images), None)
+    label_key = preferred[1] if preferred[1] in labels else next(iter(labels), None)
+    if image_key is None or label_key is None:
+        raise BadDataError(
+            f"{builder.info.name} is no image-classification set: it holds {features}"
+        )
+    return image_key, label_key, features[label_key].num_classes
+
+
+def _how_to_get(name: str, data_dir: str | Path | None) -> str:
+    command = f"metajax data prepare {name}"
+    where = "TFDS' data folder"
+    if data_dir is not None:
+        command = f"TFDS_DATA_DIR={shlex.quote(str(data_dir))} {command}"
+        where = str(data_dir)
+    lines = [f"the image set {name!r} is not in {where}. Get it with one of:"]
+    if name == "fashion_mnist":
+        lines += ["  apt-get install dataset-fashion-mnist   (Debian, Ubuntu), and then:"]
+    lines += [f"  {command}   (a download, for names of TFDS' catalogue)"]
+    if "/" not in name:
+        lines += [f"  {command} --from DIR   (idx files, class folders or an .npz file)"]
+    return "\n".join(lines)

@@ -1,0 +1,283 @@
+"""Reading labelled images from the files that people have: idx, class folders, .npz, and digits."""
+
+from __future__ import annotations
+
+import gzip
+import re
+import zipfile
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from metajax.core import ConfigError
+from metajax.data.errors import BadDataError
+from metajax.data.resize import resize_images
+
+FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")
+"""Where the Debian package dataset-fashion-mnist installs its files."""
+
+_CLASS_NAMES = {
+    "fashion_mnist": (
+        *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),
+        *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
+    ),
+}
+_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
+_READ_ERRORS = (OSError, EOFError, zlib.error, ValueError, KeyError, zipfile.BadZipFile)
+
+
+class RawSet(NamedTuple):
+    """A set before it is written.
+
+    Attributes:
+      shape: height, width and channels of every image.
+      class_names: one per class, in the order of the labels.
+      splits: a split's name to its (uint8 ``[h, w, c]`` image, label) pairs, read once.
+      origin: a sentence on where the set is from.
+    """
+
+    shape: tuple[int, int, int]
+    class_names: tuple[str, ...]
+    splits: dict[str, Iterable[tuple[np.ndarray, int]]]
+    origin: str
+
+
+def read_source(name: str, source: str | Path, size: tuple[int, int] | None = None) -> RawSet:
+    """Read a set from ``source``: an .npz file, a folder of idx files or one of class folders.
+
+    Images are brought to ``size`` (height, width); None keeps the size of arrays and, for class
+    folders, takes that of the first image.
+
+    Raises:
+      ConfigError: ``source`` is none of these.
+      BadDataError: a file is damaged, or files do not fit together; the message names it.
+    """
+    source = Path(source)
+    if source.suffix == ".npz" and source.is_file():
+        return _from_arrays(name, read_npz(source), f"Read from {source.name}.", size)
+    if source.is_dir():
+        if any(source.glob("*idx[13]-ubyte*")):
+            return _from_arrays(name, read_idx_folder(source), "Read from idx files.", size)
+        if any(path.is_dir() for path in source.iterdir()):
+            return read_class_folders(source, size)
+    raise ConfigError(
+        "source",
+        str(source),
+        "an .npz file (images, labels), a folder of idx files (train-images-idx3-ubyte.gz, ...), "
+        "or a folder of class folders (CLASS/*.png, or train/CLASS/*.png and test/CLASS/*.png)",
+    )
+
+
+def read_digits() -> RawSet:
+    """Read scikit-learn's 1,797 handwritten digits, 8x8, with levels 0..16 scaled to 0..255.
+
+    scikit-learn has no split of its own. Here every fifth image of each class, in its order, is
+    for testing (its 5th, 10th, ...): 1,442 train and 355 test images, each class four to one.
+    """
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images = np.rint(digits.images * (255.0 / 16.0)).astype(np.uint8)[..., None]
+    labels = digits.target
+    rank = np.zeros(len(labels), int)  # position of an image among those of its class
+    for label in range(10):
+        rank[labels == label] = np.arange(np.sum(labels == label))
+    test = rank % 5 == 4
+    arrays = {"train": (images[~test], labels[~test]), "test": (images[test], labels[test])}
+    return _from_arrays("digits", arrays, "scikit-learn's load_digits, split 4:1 per class.")
+
+
+def read_idx_folder(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read MNIST-like idx files, gzipped or not: ``train-`` and, where present, ``t10k-`` ones.
+
+    Raises:
+      BadDataError: a file is missing, damaged, or its count differs from that of its partner.
+    """
+    splits = {}
+    for split, prefix in (("train", "train"), ("test", "(?:t10k|test)")):
+        images_path = _only_file(folder, prefix, "images", 3, required=split == "train")
+        if images_path is None:
+            continue
+        labels_path = _only_file(folder, prefix, "labels", 1, required=True)
+        assert labels_path is not None
+        images, labels = read_idx(images_path, 3), read_idx(labels_path, 1)
+        if len(images) != len(labels):
+            raise BadDataError(
+                f"{images_path} holds {len(images)} images but {labels_path} {len(labels)} labels"
+            )
+        splits[split] = (images[..., None], labels)
+    return splits
+
+
+def read_idx(path: str | Path, rank: int) -> np.ndarray:
+    """Read one idx file of bytes with ``rank`` axes, gzipped if its name ends in ``.gz``.
+
+    The format is two zero bytes, the type (8 for uint8), the number of axes, each axis' length
+    as a big-endian 32-bit integer, and the data.
+
+    Raises:
+      BadDataError: the file cannot be read, or its header and its length do not agree.
+    """
+    path = Path(path)
+    try:
+        data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    except _READ_ERRORS as error:
+        raise BadDataError(f"{path} cannot be read: {error}") from error
+    header = 4 + 4 * rank
+    magic = bytes([0, 0, 8, rank])
+    if data[:4] != magic:
+        raise BadDataError(
+            f"{path} starts with 0x{data[:4].hex()}; an idx file of uint8 with {rank} axes starts "
+            f"with 0x{magic.hex()}"
+        )
+    shape = tuple(int(n) for n in np.frombuffer(data[4:header], ">u4"))
+    expected = int(np.prod(shape, dtype=np.int64))
+    if len(shape) < rank or len(data) - header != expected:
+        raise BadDataError(
+            f"{path} promises {expected:,} bytes of data, shape {shape}, but holds "
+            f"{max(len(data) - header, 0):,}: truncated or damaged"
+        )
+    return np.frombuffer(data, np.uint8, offset=header).reshape(shape)
+
+
+def read_npz(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+    """Read ``images`` uint8 [n, h, w] or [n, h, w, c] and ``labels`` [n] from an .npz file.
+
+    ``test_images`` and ``test_labels``, where present, become the test split.
+
+    Raises:
+      BadDataError: an array is missing, or has another type or shape.
+    """
+    path = Path(path)
+    splits = {}
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            for split, prefix in (("train", ""), ("test", "test_")):
+                if split == "train" or "test_images" in arrays:
+                    splits[split] = (arrays[f"{prefix}images"], arrays[f"{prefix}labels"])
+    except _READ_ERRORS as error:
+        raise BadDataError(
+            f"{path} cannot be read: {error}. Expected arrays: images, labels, and optionally "
+            "test_images, test_labels"
+        ) from error
+    for split, (images, labels) in splits.items():
+        if images.dtype != np.uint8 or images.ndim not in (3, 4):
+            raise BadDataError(
+                f"{path}: the {split} images are {images.dtype}{list(images.shape)}; expected "
+                "uint8 [n, h, w] or [n, h, w, channels]"
+            )
+        if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
+            raise BadDataError(
+                f"{path}: the {split} labels are {labels.dtype}{list(labels.shape)}; expected "
+                f"{len(images)} whole numbers"
+            )
+        if images.ndim == 3:
+            splits[split] = (images[..., None], labels)
+    return splits
+
+
+def read_class_folders(folder: Path, size: tuple[int, int] | None = None) -> RawSet:
+    """Read ``CLASS/*.png|jpg``, or ``train/CLASS/...`` and ``test/CLASS/...``.
+
+    Classes are the folders' names in sorted order, those of all splits together. The set is grey
+    if every image is, and otherwise in colour. Images are read as they are asked for.
+
+    Raises:
+      BadDataError: there is no image, or a file is none.
+    """
+    named = {split: folder / split for split in ("train", "test") if (folder / split).is_dir()}
+    files: dict[str, list[tuple[Path, str]]] = {}
+    for split, root in (named or {"train": folder}).items():
+        files[split] = [
+            (path, class_folder.name)
+            for class_folder in sorted(root.iterdir())
+            if class_folder.is_dir()
+            for path in sorted(class_folder.iterdir())
+            if path.suffix.lower() in _IMAGE_SUFFIXES
+        ]
+        if not files[split]:
+            raise BadDataError(f"{root} holds no CLASS/*.png, *.jpg or *.jpeg files")
+    class_names = tuple(sorted({name for pairs in files.values() for _, name in pairs}))
+    headers = [_image_header(path) for pairs in files.values() for path, _ in pairs]
+    height, width = size or headers[0][0]
+    channels = 1 if all(grey for _, grey in headers) else 3
+
+    def read(pairs: list[tuple[Path, str]]) -> Iterator[tuple[np.ndarray, int]]:
+        for path, name in pairs:
+            image = _decode_image(path, channels)
+            yield resize_images(image[None], (height, width))[0], class_names.index(name)
+
+    splits: dict[str, Iterable[tuple[np.ndarray, int]]] = {
+        split: read(pairs) for split, pairs in files.items()
+    }
+    return RawSet((height, width, channels), class_names, splits, "Read from folders of images.")
+
+
+def _from_arrays(
+    name: str,
+    arrays: dict[str, tuple[np.ndarray, np.ndarray]],
+    origin: str,
+    size: tuple[int, int] | None = None,
+) -> RawSet:
+    shapes = {images.shape[1:] for images, _ in arrays.values()}
+    if len(shapes) > 1:
+        raise BadDataError(f"the splits of {name} differ in shape: {sorted(shapes)}")
+    empty = [split for split, (images, _) in arrays.items() if not images.size]
+    if empty:
+        raise BadDataError(f"the {empty[0]} split of {name} holds no image")
+    height, width, channels = shapes.pop()
+    if channels not in (1, 3):
+        raise BadDataError(f"the images of {name} have {channels} channels; expected 1 or 3")
+    lowest = min(int(labels.min()) for _, labels in arrays.values())
+    num_classes = 1 + max(int(labels.max()) for _, labels in arrays.values())
+    class_names = _CLASS_NAMES.get(name) or tuple(map(str, range(num_classes)))
+    if lowest < 0 or num_classes > len(class_names):
+        raise BadDataError(
+            f"the labels of {name} run from {lowest} to {num_classes - 1}; expected 0 to "
+            f"{len(class_names) - 1}"
+        )
+    splits: dict[str, Iterable[tuple[np.ndarray, int]]] = {
+        split: zip(resize_images(images, size), labels.tolist(), strict=True)
+        for split, (images, labels) in arrays.items()
+    }
+    return RawSet((*(size or (height, width)), channels), class_names, splits, origin)
+
+
+def _only_file(folder: Path, prefix: str, kind: str, rank: int, required: bool) -> Path | None:
+    """The one file such as train-images-idx3-ubyte.gz; EMNIST puts its own name before it."""
+    pattern = re.compile(rf"(?:.*-)?{prefix}-{kind}[-.]idx{rank}-ubyte(?:\.gz)?")
+    found = sorted(path for path in folder.iterdir() if pattern.fullmatch(path.name))
+    if len(found) > 1:
+        raise BadDataError(
+            f"{folder} holds more than one file of {kind}: {', '.join(p.name for p in found)}. "
+            "Put those of one set into a folder of their own"
+        )
+    if required and not found:
+        expected = f"{'t10k' if 't10k' in prefix else prefix}-{kind}-idx{rank}-ubyte.gz"
+        raise BadDataError(f"{folder / expected} is missing")
+    return found[0] if found else None
+
+
+def _image_header(path: Path) -> tuple[tuple[int, int], bool]:
+    """Height and width of an image, and whether it is grey, without decoding it."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            return (image.height, image.width), image.mode in ("1", "L", "LA")
+    except _READ_ERRORS as error:
+        raise BadDataError(f"{path} cannot be read as an image: {error}") from error
+
+
+def _decode_image(path: Path, channels: int) -> np.ndarray:
+    from PIL import Image
+
+    try:
+        with Image.open(path) as image:
+            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    except _READ_ERRORS as error:
+        raise BadDataError(f"{path} cannot be read as an image: {error}") from error
+    return pixels.reshape(*pixels.shape[:2], channels)

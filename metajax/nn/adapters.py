@@ -1,0 +1,183 @@
+"""A user's own network, from Flax Linen, Flax NNX or Equinox, as a :class:`metajax.core.Network`.
+
+Each adapter keeps the static structure of a module and no arrays: parameters come in with every
+call as a plain nested dict with string keys, so that a compiled step takes them as arguments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import flax
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from jaxtyping import Array, Key
+
+from metajax.core import MetajaxError, Network, Params
+
+
+def from_linen(module: nn.Module, **apply_kwargs: Any) -> Network:
+    """Take a Flax Linen module: ``init(key, *inputs)`` and ``apply(params, *inputs)``.
+
+    Args:
+      module: any Linen module whose only variables are its parameters.
+      **apply_kwargs: keywords of the module's ``__call__`` that stay the same, such as
+        ``train=False``; passed to ``init`` as well.
+
+    Raises:
+      MetajaxError: from ``init``, where the module has other collections (``batch_stats``,
+        ``cache``); from ``apply``, where it draws random numbers (dropout).
+    """
+
+    def init(key: Key[Array, ""], *inputs: Any) -> Params:
+        variables = flax.core.unfreeze(module.init(key, *inputs, **apply_kwargs))
+        extra = sorted(set(variables) - {"params"})
+        if extra:
+            raise MetajaxError(
+                f"{type(module).__name__} keeps the variable collections {', '.join(extra)} beside "
+                "its params: from_linen takes modules without state, e.g. with GroupNorm or "
+                "LayerNorm in the place of BatchNorm"
+            )
+        return nn.meta.unbox(variables.get("params", {}))
+
+    def apply(params: Params, *inputs: Any) -> Any:
+        try:
+            return module.apply({"params": params}, *inputs, **apply_kwargs)
+        except flax.errors.InvalidRngError as error:
+            raise MetajaxError(
+                f"{type(module).__name__} draws random numbers as it is applied: from_linen takes "
+                "deterministic modules, e.g. from_linen(module, deterministic=True) or train=False"
+            ) from error
+
+    return Network(init, apply)
+
+
+def _string_keys(tree: Any) -> Any:
+    """Make the keys of nested dicts strings: checkpoints do not tell ``0`` from ``"0"``."""
+    if not isinstance(tree, dict):
+        return tree
+    return {str(key): _string_keys(value) for key, value in tree.items()}
+
+
+def _keys_of(template: Any, tree: Any) -> Any:
+    """Give ``tree``, whose keys are strings, the keys of ``template`` back."""
+    if not isinstance(template, dict):
+        return tree
+    return {key: _keys_of(value, tree[str(key)]) for key, value in template.items()}
+
+
+def from_nnx(constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Network:
+    """Take a Flax NNX module: ``constructor(*args, rngs=nnx.Rngs(key), **kwargs)``.
+
+    ``init(key, *inputs)`` ignores the inputs, since NNX modules are told their sizes. The
+    structure is traced once, here, without computing anything; ``apply`` merges it with the
+    parameters and calls the module, and drops whatever the call leaves behind in it.
+
+    Args:
+      constructor: a class or function that makes the module; it must take ``rngs``.
+      *args: passed on to it.
+      **kwargs: passed on to it.
+
+    Raises:
+      MetajaxError: the module keeps variables other than ``nnx.Param``, such as the statistics of
+        BatchNorm or the random state of Dropout.
+    """
+    from flax import nnx
+
+    def build(key: Key[Array, ""]) -> Any:
+        return constructor(*args, rngs=nnx.Rngs(key), **kwargs)
+
+    structure, abstract = nnx.split(nnx.eval_shape(lambda: build(jax.random.key(0))))
+    kinds = {getattr(leaf, "type", jax.Array) for _, leaf in nnx.to_flat_state(abstract)}
+    others = {kind.__name__ for kind in kinds if not issubclass(kind, nnx.Param)}
+    if others:
+        raise MetajaxError(
+            f"{getattr(constructor, '__name__', constructor)} keeps variables of the kinds "
+            f"{', '.join(sorted(others))} beside its Params: from_nnx takes modules without "
+            "state, e.g. with LayerNorm in the place of BatchNorm and no rngs given to Dropout"
+        )
+    template = nnx.to_pure_dict(abstract)
+
+    def init(key: Key[Array, ""], *inputs: Any) -> Params:
+        return _string_keys(nnx.to_pure_dict(nnx.state(build(key))))
+
+    def apply(params: Params, *inputs: Any) -> Any:
+        state = jax.tree.map(lambda leaf: leaf, abstract)  # a copy: the next call fills it in place
+        nnx.replace_by_pure_dict(state, _keys_of(template, params))
+        return nnx.merge(structure, state)(*inputs)
+
+    return Network(init, apply)
+
+
+def _names(path: tuple[Any, ...]) -> list[str]:
+    return [jax.tree_util.keystr((entry,), simple=True) for entry in path]
+
+
+def from_equinox(constructor: Callable[[Key[Array, ""]], Any]) -> Network:
+    """Take an Equinox module: ``constructor(key) -> module``.
+
+    ``init(key, *inputs)`` ignores the inputs and returns the module's floating-point arrays, a
+    nested dict by attribute name and position. The rest of the module is found once, here,
+    without computing anything. ``apply(params, *inputs)`` calls the module with its own
+    signature: most take ONE example, so map over a batch as Equinox does,
+    ``jax.vmap(network.apply, (None, 0))``, and a module that takes a ``key`` by keyword alone
+    needs a constructor that puts it in inference mode (``equinox.nn.inference_mode``).
+
+    Raises:
+      MetajaxError: Equinox is not installed, or the module keeps state (``equinox.nn.StateIndex``,
+        as in BatchNorm), or NumPy or non-floating-point arrays, which no gradient could train.
+    """
+    try:
+        import equinox as eqx
+    except ImportError as error:
+        raise MetajaxError("from_equinox needs Equinox: pip install equinox") from error
+
+    abstract = eqx.filter_eval_shape(constructor, jax.random.key(0))
+    name = getattr(constructor, "__name__", repr(constructor))
+    nodes = jax.tree.leaves(abstract, is_leaf=lambda node: isinstance(node, eqx.nn.StateIndex))
+    if any(isinstance(node, eqx.nn.StateIndex) for node in nodes):
+        raise MetajaxError(
+            f"{name} keeps state (equinox.nn.StateIndex): from_equinox takes modules without, "
+            "e.g. with LayerNorm or GroupNorm in the place of BatchNorm"
+        )
+
+    def is_param(leaf: Any) -> bool:  # as eqx.is_inexact_array, and of abstract arrays too
+        arrays = (jax.Array, jax.ShapeDtypeStruct)
+        return isinstance(leaf, arrays) and jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+    template, static = eqx.partition(abstract, is_param)
+    fixed = [
+        ".".join(_names(path))
+        for path, leaf in jax.tree_util.tree_leaves_with_path(static)
+        if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct, np.ndarray))
+    ]
+    if fixed:
+        raise MetajaxError(
+            f"{name} keeps NumPy or non-floating-point arrays in {', '.join(fixed)}: make them in "
+            "__call__, or pass them as inputs"
+        )
+
+    def init(key: Key[Array, ""], *inputs: Any) -> Params:
+        params: dict[str, Any] = {}
+        arrays = eqx.filter(constructor(key), is_param)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(arrays):
+            *parents, last = _names(path)
+            node = params
+            for parent in parents:
+                node = node.setdefault(parent, {})
+            node[last] = leaf
+        return params
+
+    def apply(params: Params, *inputs: Any) -> Any:
+        def value(path: tuple[Any, ...], _: Any) -> Any:
+            node = params
+            for part in _names(path):
+                node = node[part]
+            return node
+
+        return eqx.combine(jax.tree_util.tree_map_with_path(value, template), static)(*inputs)
+
+    return Network(init, apply)

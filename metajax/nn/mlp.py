@@ -1,0 +1,65 @@
+"""A multi-layer perceptron over the last axis."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+from flax import linen as nn
+from jaxtyping import Array, Float, Key
+
+from metajax.core import ConfigError, Network, Params
+
+
+class MLP(nn.Module):
+    """Dense layers of the given ``widths``, each followed by ``activation``, then a linear head.
+
+    Fields are those of :func:`mlp`, which is the way to make one. Kernels start LeCun-normal,
+    biases at zero.
+    """
+
+    widths: tuple[int, ...]
+    num_outputs: int
+    activation: Callable[[Array], Array]
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "*batch features"]) -> Float[Array, "*batch outputs"]:
+        for width in self.widths:
+            x = self.activation(nn.Dense(width)(x))
+        return nn.Dense(self.num_outputs)(x)
+
+
+def mlp(
+    widths: Sequence[int],
+    num_outputs: int,
+    activation: Callable[[Array], Array] = jax.nn.relu,
+) -> Network:
+    """Make a multi-layer perceptron: ``inputs[*batch, features] -> outputs[*batch, num_outputs]``.
+
+    Everything is computed in the dtype of the parameters, to which the inputs are cast.
+
+    Args:
+      widths: size of each hidden layer; empty makes a linear map.
+      num_outputs: size of the last axis of the outputs, e.g. classes.
+      activation: applied after every hidden layer, not after the head.
+
+    Raises:
+      ConfigError: a size is below 1.
+    """
+    for field, size in [("widths", width) for width in widths] + [("num_outputs", num_outputs)]:
+        if size < 1:
+            raise ConfigError(field, size, "a whole number of 1 or more")
+    module = MLP(tuple(widths), num_outputs, activation)
+
+    def init(key: Key[Array, ""], inputs: Float[Array, "*batch features"]) -> Params:
+        return module.init(key, inputs)["params"]
+
+    def apply(
+        params: Params, inputs: Float[Array, "*batch features"]
+    ) -> Float[Array, "*batch outputs"]:
+        dtype = jax.tree.leaves(params)[0].dtype
+        outputs: Any = module.apply({"params": params}, inputs.astype(dtype))
+        return outputs
+
+    return Network(init, apply)

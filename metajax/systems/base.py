@@ -1,0 +1,82 @@
+"""What every published system offers to the command line."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from metajax.core import Algorithm, Evaluator, Params, one_of
+
+
+class Run(NamedTuple):
+    """A config made into what :func:`metajax.train.fit` takes.
+
+    Attributes:
+      algorithm: the meta-training step.
+      tasks: a task distribution, or host-fed batches.
+      tasks_per_step: tasks of one meta-step.
+      steps: meta-steps; 0 for a learner that is not meta-trained.
+      example_tasks: a device-sampled distribution of the same shapes, to learn the shapes from.
+      evaluators: what is measured along the way.
+      evaluate: ``evaluate(params, progress) -> dict`` of JSON values, the content of
+        ``eval.json``.
+    """
+
+    algorithm: Algorithm
+    tasks: Any
+    tasks_per_step: int
+    steps: int
+    example_tasks: Any
+    evaluators: tuple[Evaluator, ...]
+    evaluate: Callable[[Params, bool], dict[str, Any]]
+
+
+class Figure(NamedTuple):
+    """A figure of a report: file name without suffix, caption, and a drawing function.
+
+    ``draw()`` returns a ``matplotlib.figure.Figure``.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[], Any]
+
+
+class System(NamedTuple):
+    """A published system: its settings, how to run it, and how to show what came out.
+
+    Attributes:
+      name: as on the command line.
+      summary: one line.
+      config: a frozen dataclass with ``steps`` and ``seed``, every field documented; its
+        ``__post_init__`` refuses impossible values with :class:`~metajax.core.ConfigError`.
+      presets: named configs, the default first.
+      build: ``build(config, data_dir) -> Run``.
+      table: ``table(evaluation) -> str``, what a person reads first, as plain text.
+      figures: ``figures(evaluation, history) -> [Figure]``.
+      compare: ``compare(evaluations) -> [Figure]``: figures over several runs, each given as its
+        ``{"config": ..., "eval": ...}``; may be empty.
+    """
+
+    name: str
+    summary: str
+    config: type
+    presets: dict[str, Any]
+    build: Callable[[Any, Path | None], Run]
+    table: Callable[[dict[str, Any]], str]
+    figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
+
+
+SYSTEMS = {"gpicl": "metajax.systems.gpicl"}
+"""Where each system lives; a new one joins by a line here."""
+
+
+def get_system(name: str) -> System:
+    """Return the system called ``name``.
+
+    Raises:
+      ConfigError: there is none; the message names the nearest.
+    """
+    return importlib.import_module(SYSTEMS[one_of("system", name, SYSTEMS)]).SYSTEM

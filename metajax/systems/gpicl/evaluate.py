@@ -1,0 +1,95 @@
+"""What GPICL is judged by: accuracy by number of examples seen."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Key
+
+from metajax.core import Params
+from metajax.systems.gpicl.learner import SequenceLearner, whole_sequence
+from metajax.systems.gpicl.tasks import ProjectionTasks
+
+LAST = 10
+"""Positions averaged into the figure "at the end of the sequence"."""
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "num", "batch_size"))
+def correct_by_position(
+    learner: SequenceLearner,
+    params: Params,
+    tasks: ProjectionTasks,
+    key: Key[Array, ""],
+    num: int,
+    batch_size: int = 64,
+) -> Bool[Array, "num length"]:
+    """Return which predictions are right, for ``num`` sequences, each of a task of its own."""
+    tasks = dataclasses.replace(tasks, sequences=1)
+
+    def one(key):
+        examples = whole_sequence(tasks(key))
+        predicted = learner.logits(params, examples, key)
+        return (jnp.argmax(predicted, axis=-1) == examples.targets)[0]
+
+    return jax.lax.map(one, jax.random.split(key, num), batch_size=min(num, batch_size))
+
+
+def half_width(correct: Bool[np.ndarray, "num *positions"]) -> Float[np.ndarray, "*positions"]:
+    """Return the half-width of the 95% interval of the mean over the first axis.
+
+    The proportion is first moved as if two more successes and two more failures had been seen
+    (Agresti and Coull 1998), so that a perfect score is not claimed to be certain.
+    """
+    num = correct.shape[0] + 4
+    proportion = (correct.sum(0) + 2) / num
+    return 1.96 * np.sqrt(proportion * (1 - proportion) / num)
+
+
+def summarise(correct: Bool[np.ndarray, "num length"]) -> dict[str, Any]:
+    """Return accuracy by position, and the gain from the first to the last ten, with intervals.
+
+    ``accuracy[i]`` is the share of right predictions after ``i`` examples; ``ci95`` holds the
+    half-widths of its 95% intervals. ``gain`` is the mean of the last ten positions minus the
+    first, its interval from the spread over sequences (each of another task).
+    """
+    correct = np.asarray(correct)
+    last = min(LAST, correct.shape[1] - 1)
+    gains = correct[:, -last:].mean(axis=1) - correct[:, 0]
+    return {
+        "accuracy": [round(float(a), 5) for a in correct.mean(0)],
+        "ci95": [round(float(h), 5) for h in half_width(correct)],
+        "last": round(float(correct[:, -last:].mean()), 5),
+        "gain": round(float(gains.mean()), 5),
+        "gain_ci95": round(float(1.96 * gains.std(ddof=1) / np.sqrt(len(gains))), 5),
+        "n": len(gains),
+    }
+
+
+def accuracy_by_position(
+    learner: SequenceLearner,
+    params: Params,
+    tasks: ProjectionTasks,
+    key: Key[Array, ""],
+    num: int,
+) -> dict[str, Any]:
+    """Score ``learner`` on ``num`` sequences of ``tasks``; see :func:`summarise`."""
+    return summarise(np.asarray(correct_by_position(learner, params, tasks, key, num)))
+
+
+def state_size(learner: SequenceLearner, params: Params, tasks: ProjectionTasks) -> int:
+    """Return how many numbers a learner keeps of one sequence after all but its last example.
+
+    For a Transformer that is its key-value cache, the slots of the last example included.
+    """
+    key = jax.random.key(0)
+    single = dataclasses.replace(tasks, sequences=1)
+    adapted = jax.eval_shape(
+        lambda params, tasks: learner.meta.adapt(params, tasks(key).support, key), params, single
+    )
+    floats = [x for x in jax.tree.leaves(adapted) if jnp.issubdtype(x.dtype, jnp.inexact)]
+    return sum(int(np.prod(leaf.shape)) for leaf in floats)

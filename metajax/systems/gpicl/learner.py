@@ -1,0 +1,210 @@
+"""GPICL's learner and its baselines: each reads a sequence and predicts the next label.
+
+All of them share one contract, :class:`SequenceLearner`, so that they are trained by the same
+loss and scored on the very same sequences.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import chex
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Integer, Key
+
+from metajax.core import Examples, MetaLearner, Network, Params, SequenceNetwork, Task
+
+
+class SequenceLearner(NamedTuple):
+    """A meta-learner over sequences of examples.
+
+    Attributes:
+      meta: the learner as every loop and every evaluation knows it.
+      logits: ``logits(params, examples, key) -> [sequences, length, classes]``: the prediction
+        for example ``i`` given examples ``0 .. i - 1`` and the input of ``i``, at every ``i``.
+    """
+
+    meta: MetaLearner
+    logits: Callable[[Params, Examples, Key[Array, ""]], Float[Array, "sequences length classes"]]
+
+
+def whole_sequence(task: Task) -> Examples:
+    """Return support and query as one sequence ``[sequences, length, ...]``."""
+    join = lambda s, q: jnp.concatenate([s, q], axis=1)  # noqa: E731
+    return jax.tree.map(join, task.support, task.query)
+
+
+def _learner(
+    init: Callable, adapt: Callable, predict: Callable, logits: Callable
+) -> SequenceLearner:
+    """Add the loss that all share: mean cross-entropy over every position of the sequence."""
+
+    def loss(params: Params, task: Task, key: Key[Array, ""]):
+        examples = whole_sequence(task)
+        predicted = logits(params, examples, key).astype(jnp.float32)
+        chex.assert_equal_shape_prefix([predicted, examples.targets], 2)
+        losses = optax.softmax_cross_entropy_with_integer_labels(predicted, examples.targets)
+        correct = (jnp.argmax(predicted, axis=-1) == examples.targets).astype(jnp.float32)
+        return jnp.mean(losses), {"accuracy": jnp.mean(correct)}
+
+    return SequenceLearner(MetaLearner(init, adapt, predict, loss), logits)
+
+
+class Read(NamedTuple):
+    """A sequence network's state after the support, and the label that it has yet to be told."""
+
+    state: Any
+    last_label: Float[Array, "sequences classes"]
+
+
+def in_context(
+    network: SequenceNetwork, num_classes: int, *, label_scale: float = 1.0
+) -> SequenceLearner:
+    """Learn by reading: token ``i`` is ``concat(x_i, onehot(y_{i-1}))``, zeros for the first.
+
+    The one-hot label is multiplied by ``label_scale``. At the paper's 1 a label carries
+    ``1 / features`` of a token's power when the network is new, and the loss plateau is long; at
+    ``sqrt(features)`` image and label carry the same.
+
+    ``adapt`` prefills the network's state (a Transformer's key-value cache, an LSTM's cell) and
+    ``predict`` decodes one step for each query, from the same state (arXiv 2212.04458, eq. 1).
+    """
+
+    def one_hot(labels: Integer[Array, "..."], dtype: Any) -> Float[Array, "... classes"]:
+        return label_scale * jax.nn.one_hot(labels, num_classes, dtype=dtype)
+
+    def tokens_of(examples: Examples) -> Float[Array, "sequences length features"]:
+        labels = one_hot(examples.targets, examples.inputs.dtype)
+        before = jnp.concatenate([jnp.zeros_like(labels[:, :1]), labels[:, :-1]], axis=1)
+        return jnp.concatenate([examples.inputs, before], axis=-1)
+
+    def init(key, task: Task) -> Params:
+        return network.init(key, tokens_of(whole_sequence(task)))
+
+    def adapt(params: Params, support: Examples, key) -> Read:
+        sequences, length = support.targets.shape
+        labels = one_hot(support.targets, support.inputs.dtype)
+        last = labels[:, -1] if length else jnp.zeros((sequences, num_classes), labels.dtype)
+        return Read(network.prefill(params, tokens_of(support)), last)
+
+    def predict(params: Params, adapted: Read, inputs: Float[Array, "sequences query features"]):
+        def one(query: Float[Array, "sequences features"]):
+            token = jnp.concatenate([query, adapted.last_label], axis=-1)
+            return network.decode(params, adapted.state, token)[0]
+
+        return jax.vmap(one, in_axes=1, out_axes=1)(inputs)
+
+    def logits(params: Params, examples: Examples, key):
+        return network.apply(params, tokens_of(examples))
+
+    return _learner(init, adapt, predict, logits)
+
+
+def context_free(network: Network) -> SequenceLearner:
+    """Predict each label from its input alone: the network of the memorisation figure."""
+
+    def init(key, task: Task) -> Params:
+        return network.init(key, task.query.inputs)
+
+    return _learner(
+        init,
+        adapt=lambda params, support, key: (),
+        predict=lambda params, adapted, inputs: network.apply(params, inputs),
+        logits=lambda params, examples, key: network.apply(params, examples.inputs),
+    )
+
+
+def online_sgd(
+    network: Network, optimizer: optax.GradientTransformation, *, learned_init: bool
+) -> SequenceLearner:
+    """Learn by descending: one optimizer step on each example in turn, scored before each step.
+
+    With ``learned_init`` the meta-parameters are where every sequence starts, and the loss
+    differentiates through all its updates (the MAML baseline of arXiv 2212.04458); without, each
+    sequence starts from weights of its own drawn afresh (the SGD baseline), and the
+    meta-parameters only say their shapes.
+    """
+
+    def init(key, task: Task) -> Params:
+        return network.init(key, task.query.inputs[0, 0])
+
+    def starts(params: Params, num: int, inputs, key) -> Params:
+        if learned_init:
+            return jax.tree.map(lambda p: jnp.broadcast_to(p[None], (num, *p.shape)), params)
+        return jax.vmap(lambda k: network.init(k, inputs))(jax.random.split(key, num))
+
+    def step(carry, example):
+        weights, opt_state = carry
+
+        def loss_of(weights):
+            predicted = network.apply(weights, example.inputs)
+            loss = optax.softmax_cross_entropy_with_integer_labels(
+                predicted.astype(jnp.float32), example.targets
+            )
+            return loss, predicted
+
+        grads, predicted = jax.grad(loss_of, has_aux=True)(weights)
+        with jax.numpy_dtype_promotion("standard"):  # optax mixes dtypes inside
+            updates, opt_state = optimizer.update(grads, opt_state, weights)
+        return (optax.apply_updates(weights, updates), opt_state), predicted
+
+    def learn(weights: Params, examples: Examples):
+        (weights, _), predicted = jax.lax.scan(step, (weights, optimizer.init(weights)), examples)
+        return weights, predicted
+
+    def adapt(params: Params, support: Examples, key) -> Params:
+        num = support.targets.shape[0]
+        blank = jnp.zeros(support.inputs.shape[-1], support.inputs.dtype)  # the support may be empty
+        weights = starts(params, num, blank, key)
+        return jax.vmap(learn)(weights, support)[0] if support.targets.shape[1] else weights
+
+    def predict(params: Params, adapted: Params, inputs):
+        return jax.vmap(network.apply)(adapted, inputs)
+
+    def logits(params: Params, examples: Examples, key):
+        weights = starts(params, examples.targets.shape[0], examples.inputs[0, 0], key)
+        return jax.vmap(learn)(weights, examples)[1]
+
+    return _learner(init, adapt, predict, logits)
+
+
+def nearest_neighbour(num_classes: int) -> SequenceLearner:
+    """Give each query the label of its nearest example so far; nothing is meta-trained.
+
+    The logit of a class is minus the squared distance to its nearest example, or a number below
+    all of these where none has been seen.
+    """
+    unseen = -1e30
+
+    def class_logits(
+        inputs: Float[Array, "s q f"], support: Examples, visible: Float[Array, "q n"]
+    ) -> Float[Array, "s q classes"]:
+        squares = lambda x: jnp.sum(jnp.square(x), axis=-1)  # noqa: E731
+        distances = (
+            squares(inputs)[:, :, None]
+            + squares(support.inputs)[:, None, :]
+            - 2 * jnp.einsum("sqf,snf->sqn", inputs, support.inputs)
+        )
+        labels = jax.nn.one_hot(support.targets, num_classes, dtype=bool)
+        counts = visible[None, :, :, None] & labels[:, None]
+        return jnp.max(jnp.where(counts, -distances[..., None], unseen), axis=2, initial=unseen)
+
+    def predict(params, adapted: Examples, inputs):
+        queries, known = inputs.shape[1], adapted.targets.shape[1]
+        return class_logits(inputs, adapted, jnp.ones((queries, known), bool))
+
+    def logits(params, examples: Examples, key):
+        length = examples.targets.shape[1]
+        return class_logits(
+            examples.inputs, examples, jnp.tril(jnp.ones((length, length), bool), -1)
+        )
+
+    return _learner(
+        init=lambda key, task: {},
+        adapt=lambda params, support, key: support,
+        predict=predict,
+        logits=logits,
+    )

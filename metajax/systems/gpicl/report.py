@@ -1,0 +1,135 @@
+"""How a GPICL run is shown: a table for the terminal, figures for the report."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metajax.systems.base import Figure
+
+_KINDS = ("unseen", "seen", "identity")
+_TITLES = {
+    "unseen": "unseen tasks",
+    "seen": "tasks of the training range",
+    "identity": "identity task (images and labels as they are)",
+    "nearest_neighbour": "1-nearest-neighbour, same sequences",
+    "sgd": "SGD from scratch, same sequences",
+}
+
+
+def _scores(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    """Every scored row, by its title."""
+    rows = [(_TITLES[kind], evaluation[kind]) for kind in _KINDS]
+    rows += [(_TITLES[name], score) for name, score in evaluation["baselines"].items()]
+    for name, score in evaluation["other_sets"].items():
+        if score is not None:
+            rows.append((f"unseen tasks over {name}", score))
+            for baseline, other in score["baselines"].items():
+                rows.append((f"  {_TITLES[baseline]}", other))
+    return rows
+
+
+def table(evaluation: dict[str, Any]) -> str:
+    """Accuracy by number of examples seen, a row per kind of task and per baseline."""
+    length = len(evaluation["unseen"]["accuracy"])
+    shown = sorted({p for p in (0, 1, 2, 5, 10, 20, 50) if p < length - 1} | {length - 1})
+    head = f"{'accuracy (%) after n examples: n =':44}" + "".join(f"{p:>8}" for p in shown)
+    lines = [head + f"{'gain':>14}", "-" * (len(head) + 14)]
+    for title, score in _scores(evaluation):
+        cells = "".join(f"{100 * score['accuracy'][p]:8.1f}" for p in shown)
+        gain = f"{100 * score['gain']:+.1f} ±{100 * score['gain_ci95']:.1f}"
+        lines.append(f"{title:44}{cells}{gain:>14}")
+    lines.append(f"{'chance':44}" + f"{100 * evaluation['chance']:8.1f}" * len(shown))
+    num = evaluation["unseen"]["n"]
+    widest = 100 * max(evaluation["unseen"]["ci95"])
+    lines.append(
+        f"{evaluation['learner']}, {evaluation['ways']} ways of {evaluation['base_set']}; gain: "
+        f"mean of the last ten positions minus the first, with its 95% interval."
+    )
+    lines.append(
+        f"Each figure: {num} sequences, each of another task, of test images; 95% interval at "
+        f"most ±{widest:.1f}. {evaluation['parameters']:,} parameters, state of "
+        f"{evaluation['state_size']:,} numbers."
+    )
+    missing = [name for name, score in evaluation["other_sets"].items() if score is None]
+    if missing:
+        lines.append(f"Not evaluated (not on disk, or too few classes): {', '.join(missing)}.")
+    return "\n".join(lines)
+
+
+def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+    """Accuracy by position, and the loss and gain along training."""
+    result = [
+        Figure(
+            "accuracy",
+            "Accuracy by number of examples seen, on test images. Bands are 95% intervals.",
+            lambda: _draw_accuracy(evaluation),
+        )
+    ]
+    if any("loss" in row for row in history):
+        result.append(
+            Figure(
+                "training",
+                "Left: training loss (mean cross-entropy over the sequence; dotted: guessing). "
+                "Right: accuracy gained from the first position to the last ten, with 95% "
+                "intervals.",
+                lambda: _draw_training(evaluation, history),
+            )
+        )
+    return result
+
+
+def _draw_accuracy(evaluation: dict[str, Any]):
+    import numpy as np
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(7.5, 4.5), layout="constrained")
+    axes = canvas.add_subplot()
+    rows = [(_TITLES[kind], evaluation[kind], "-") for kind in _KINDS]
+    rows += [(_TITLES[name], s, "--") for name, s in evaluation["baselines"].items()]
+    rows += [
+        (f"unseen tasks over {name}", s, "-")
+        for name, s in evaluation["other_sets"].items()
+        if s is not None
+    ]
+    for title, score, style in rows:
+        accuracy, half = np.array(score["accuracy"]), np.array(score["ci95"])
+        seen = np.arange(len(accuracy))
+        (line,) = axes.plot(seen, 100 * accuracy, style, label=title)
+        axes.fill_between(
+            seen,
+            100 * (accuracy - half),
+            100 * (accuracy + half),
+            alpha=0.12,
+            color=line.get_color(),
+        )
+    axes.axhline(100 * evaluation["chance"], color="grey", linestyle=":", label="chance")
+    axes.set(xlabel="examples seen", ylabel="accuracy (%)", ylim=(0, 102))
+    axes.set_title(
+        f"{evaluation['learner']}, {evaluation['ways']}-way {evaluation['base_set']}", loc="left"
+    )
+    axes.grid(alpha=0.25)
+    canvas.legend(loc="outside right upper", fontsize=8, frameon=False)
+    return canvas
+
+
+def _draw_training(evaluation: dict[str, Any], history: list[dict[str, Any]]):
+    import numpy as np
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(9, 3.5), layout="constrained")
+    left, right = canvas.subplots(1, 2)
+    losses = [(row["step"], row["loss"]) for row in history if row.get("loss") is not None]
+    left.plot(*zip(*losses, strict=True))
+    left.axhline(np.log(evaluation["ways"]), color="grey", linestyle=":")
+    left.set(xlabel="meta-step", ylabel="training loss (nats)")
+    for kind in ("unseen", "seen"):
+        rows = [row for row in history if f"{kind}/gain" in row]
+        steps = [row["step"] for row in rows]
+        gains = [100 * row[f"{kind}/gain"] for row in rows]
+        errors = [100 * row[f"{kind}/gain_ci95"] for row in rows]
+        right.errorbar(steps, gains, errors, label=_TITLES[kind], capsize=2)
+    right.set(xlabel="meta-step", ylabel="gain (points)")
+    right.legend(frameon=False, fontsize=8)
+    for axes in (left, right):
+        axes.grid(alpha=0.25)
+    return canvas

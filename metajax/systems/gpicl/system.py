@@ -1,0 +1,222 @@
+"""GPICL wired to the shared loop, the command line and its report."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from tqdm.auto import tqdm
+
+from metajax.core import Algorithm, ConfigError, Evaluator, HostFed, count, gradient
+from metajax.data import (
+    ImagePool,
+    MissingDataError,
+    device_pool,
+    host_batches,
+    load_images,
+    noise_pool,
+)
+from metajax.systems.base import Run, System
+from metajax.systems.gpicl.config import NOT_TRAINED, PRESETS, Config
+from metajax.systems.gpicl.evaluate import accuracy_by_position, correct_by_position, state_size
+from metajax.systems.gpicl.evaluate import summarise
+from metajax.systems.gpicl.learner import SequenceLearner
+from metajax.systems.gpicl.network import make_learner
+from metajax.systems.gpicl.report import figures, table
+from metajax.systems.gpicl.tasks import (
+    HostFedTasks,
+    ProjectionTasks,
+    drawn_classes,
+    projection_tasks,
+    unseen,
+)
+
+log = logging.getLogger("metajax")
+
+TASK_KEY = 2212_04458
+"""Seed of the tasks themselves: task 7 is the same task in every run, whatever its seed."""
+
+STATISTICS_SAMPLE = "[:2000]"
+"""Part of a host-fed split that its mean and standard deviation are taken from."""
+
+
+def make_optimizer(config: Config) -> optax.GradientTransformation:
+    """Adam with the config's schedule, epsilon and clipping."""
+    if config.schedule == "cosine":
+        rate: Any = optax.warmup_cosine_decay_schedule(
+            0.0 if config.warmup_steps else config.learning_rate,
+            config.learning_rate, config.warmup_steps, config.steps,
+        )  # fmt: skip
+    elif config.warmup_steps:
+        rate = optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps)
+    else:
+        rate = config.learning_rate
+    adam = optax.adam(rate, eps=config.adam_epsilon)
+    if config.clip_norm is None:
+        return adam
+    return optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
+
+
+def make_algorithm(config: Config, learner: SequenceLearner) -> Algorithm:
+    """Gradient descent on the learner's loss, as the config sets it."""
+    return gradient(
+        learner.meta,
+        make_optimizer(config),
+        microbatches=config.microbatches,
+        compute_dtype=jnp.bfloat16 if config.compute_dtype == "bfloat16" else None,
+    )
+
+
+def load_pool(config: Config, name: str, split: str, data_dir: Path | None) -> ImagePool:
+    """Load a set's split onto the device at the config's image size and channels."""
+    size = (config.image_size, config.image_size)
+    if name == "random":
+        return noise_pool(jax.random.key(TASK_KEY), config.ways, size, config.channels)
+    image_set = load_images(name, split, data_dir)
+    return device_pool(image_set, size=size, channels=config.channels)
+
+
+def make_tasks(config: Config, pool: ImagePool, **changes: Any) -> ProjectionTasks:
+    """The config's training tasks over ``pool``."""
+    settings = {
+        "num_tasks": config.num_tasks,
+        "length": config.examples,
+        "ways": config.ways,
+        "sequences": config.sequences_per_task,
+        "bias": config.bias_fraction,
+        **changes,
+    }
+    return projection_tasks(pool, jax.random.key(TASK_KEY), **settings)
+
+
+def build(config: Config, data_dir: Path | None = None) -> Run:
+    """Make a config into what the shared loop runs.
+
+    Raises:
+      MissingDataError: the base set is not on disk.
+      ConfigError: the config does not fit the base set.
+    """
+    learner = make_learner(config)
+    algorithm = make_algorithm(config, learner)
+    train_split = config.train_split + (STATISTICS_SAMPLE if config.host_fed else "")
+    train_pool = load_pool(config, config.base_set, train_split, data_dir)
+    test_pool = load_pool(config, config.base_set, config.test_split, data_dir)
+    train_tasks = make_tasks(config, train_pool)
+    tasks: Any = train_tasks
+    if config.host_fed:
+        if config.ways != train_pool.num_classes:
+            raise ConfigError(
+                "ways", config.ways, f"{train_pool.num_classes}, all classes, where host_fed is on"
+            )
+        batches = host_batches(
+            config.base_set, config.train_split, tasks_per_step=config.tasks_per_step,
+            examples_per_task=(config.sequences_per_task, config.examples),
+            size=(config.image_size, config.image_size), channels=config.channels,
+            seed=config.seed, data_dir=data_dir,
+        )  # fmt: skip
+        tasks = HostFed(batches, HostFedTasks(train_tasks))
+
+    kinds = {
+        "seen": dataclasses.replace(train_tasks, pool=test_pool, bias=jnp.float32(0)),
+        "unseen": unseen(dataclasses.replace(train_tasks, pool=test_pool)),
+    }
+    kinds["identity"] = dataclasses.replace(kinds["unseen"], identity=True)
+
+    def measure(kind: str, num: int) -> Evaluator:
+        def function(params, key):
+            correct = correct_by_position(learner, params, kinds[kind], key, num)
+            summary = summarise(correct)
+            return {name: summary[name] for name in ("gain", "gain_ci95", "last")}
+
+        return Evaluator(kind, config.eval_every, function)
+
+    def evaluate(params, progress: bool = True) -> dict[str, Any]:
+        key = jax.random.key(TASK_KEY + 1)
+        num = config.eval_tasks
+        baselines = {
+            name: make_learner(dataclasses.replace(config, learner=name, width=128))
+            for name in NOT_TRAINED
+            if name != config.learner
+        }
+        bar = tqdm(
+            total=len(kinds) + len(baselines) + len(config.other_sets), unit="set",
+            desc="evaluating", disable=not progress, dynamic_ncols=True,
+        )  # fmt: skip
+
+        def score(learner, params, tasks) -> dict[str, Any]:
+            scored = accuracy_by_position(learner, params, tasks, key, num)
+            bar.update()
+            return scored
+
+        result: dict[str, Any] = {
+            "learner": config.learner,
+            "base_set": config.base_set,
+            "ways": config.ways,
+            "num_tasks": config.num_tasks,
+            "chance": 1 / config.ways,
+            "parameters": count(params),
+            "state_size": state_size(learner, params, train_tasks),
+        }
+        for kind, tasks in kinds.items():
+            result[kind] = score(learner, params, tasks)
+        # the same key: the very same sequences, of unseen tasks
+        result["baselines"] = {
+            name: score(other, _fresh(other, kinds["unseen"], key), kinds["unseen"])
+            for name, other in baselines.items()
+        }
+        result["other_sets"] = {}
+        for name in config.other_sets:
+            try:
+                pool = load_pool(config, name, config.test_split, data_dir)
+                tasks = dataclasses.replace(kinds["unseen"], pool=pool)
+                if pool.num_classes < config.ways:
+                    raise ConfigError("ways", config.ways, f"at most {pool.num_classes} in {name}")
+            except (MissingDataError, ConfigError) as error:
+                log.warning("%s is left out: %s", name, error)
+                result["other_sets"][name] = None
+                bar.update()
+                continue
+            result["other_sets"][name] = {
+                **score(learner, params, tasks),
+                "baselines": {
+                    "nearest_neighbour": accuracy_by_position(
+                        baselines["nearest_neighbour"], {}, tasks, key, num
+                    )
+                }
+                if "nearest_neighbour" in baselines
+                else {},
+            }
+        bar.close()
+        return result
+
+    return Run(
+        algorithm=algorithm,
+        tasks=tasks,
+        tasks_per_step=config.tasks_per_step,
+        steps=0 if config.learner in NOT_TRAINED else config.steps,
+        example_tasks=train_tasks,
+        evaluators=(measure("unseen", config.eval_tasks), measure("seen", config.eval_tasks)),
+        evaluate=evaluate,
+    )
+
+
+def _fresh(learner: SequenceLearner, tasks: ProjectionTasks, key):
+    return jax.jit(lambda tasks: learner.meta.init(key, tasks(key)))(tasks)
+
+
+SYSTEM = System(
+    name="gpicl",
+    summary="Transformers meta-trained as general-purpose in-context learners",
+    config=Config,
+    presets=PRESETS,
+    build=build,
+    table=table,
+    figures=figures,
+)
+
+__all__ = ["SYSTEM", "build", "drawn_classes"]

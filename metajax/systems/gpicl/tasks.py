@@ -1,0 +1,169 @@
+"""GPICL's task distribution: random projections of images and permutations of labels."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import register_dataclass
+from jaxtyping import Array, Float, Float32, Int32, Integer, Key, UInt8, UInt32
+
+from metajax.core import ConfigError, Examples, Task, derive
+from metajax.data import ImagePool
+
+TaskKeys = tuple[Key[Array, ""], Key[Array, ""], Key[Array, ""]]
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class ProjectionTasks:
+    """Tasks ``x' = A x``, ``y' = rho(y)`` over one set of images (arXiv 2212.04458, section 4).
+
+    A task is an id: ``A`` (entries N(0, 1/features)), the permutation ``rho`` and, where fewer
+    ways than classes are asked for, the classes drawn come from ``fold_in(key, id)`` alone, so
+    the same id is the same task wherever it is met. Calling it with a key draws an id uniformly
+    from ``first_task <= id < first_task + num_tasks`` and ``sequences`` sequences of ``length``
+    examples each. It is a pytree: all but the static sizes is traced.
+
+    Attributes:
+      pool: the images.
+      key: what the ids are folded into.
+      first_task: the first id; a range apart from the training range gives unseen tasks.
+      num_tasks: how many ids.
+      bias: fraction of the draws whose label permutation is the identity, whatever the id: the
+        curriculum that shortens the loss plateau.
+      sequences: sequences per draw, all of the same task.
+      length: examples per sequence; the last is the query, the others the support.
+      ways: classes per task.
+      identity: leave images and labels as they are (with fewer ways, classes are still drawn).
+    """
+
+    pool: ImagePool
+    key: Key[Array, ""]
+    first_task: UInt32[Array, ""]
+    num_tasks: UInt32[Array, ""]
+    bias: Float32[Array, ""]
+    sequences: int = field(metadata={"static": True})
+    length: int = field(metadata={"static": True})
+    ways: int = field(metadata={"static": True})
+    identity: bool = field(default=False, metadata={"static": True})
+
+    def __call__(self, key: Key[Array, ""]) -> Task:
+        """Draw a task: inputs ``[sequences, length, features]``, targets ``[sequences, length]``."""
+        task = self.task_keys(key)
+        num = self.sequences * self.length
+        if self.ways == self.pool.num_classes:
+            inputs, labels = self.pool.examples(derive(key, "examples"), num)
+        else:
+            labels = jax.random.randint(derive(key, "labels"), (num,), 0, self.ways)
+            classes = drawn_classes(task[2], self.pool.num_classes, self.ways)
+            inputs = self.pool.examples_of(derive(key, "examples"), classes[labels])
+        shape = (self.sequences, self.length)
+        return self.assemble(
+            key, task, inputs.reshape(*shape, inputs.shape[-1]), labels.reshape(shape)
+        )
+
+    def task_keys(self, key: Key[Array, ""]) -> TaskKeys:
+        """Draw an id and return its keys: of the projection, the permutation and the classes."""
+        offset = jax.random.randint(
+            derive(key, "task"), (), jnp.uint32(0), self.num_tasks, dtype=jnp.uint32
+        )
+        task_key = jax.random.fold_in(self.key, self.first_task + offset)
+        return tuple(jax.random.split(task_key, 3))  # type: ignore[return-value]
+
+    def assemble(
+        self,
+        key: Key[Array, ""],
+        task: TaskKeys,
+        inputs: Float[Array, "sequences length features"],
+        labels: Integer[Array, "sequences length"],
+    ) -> Task:
+        """Project normalised images and permute labels (below ``ways``) as the task's keys say."""
+        if not self.identity:
+            features = inputs.shape[-1]
+            projection = jax.random.normal(task[0], (features, features)) * features**-0.5
+            inputs = inputs @ projection.T
+            permutation = jax.random.permutation(task[1], self.ways)
+            biased = jax.random.uniform(derive(key, "bias")) < self.bias
+            permutation = jnp.where(biased, jnp.arange(self.ways), permutation)
+            labels = permutation[labels]
+        examples = Examples(inputs, labels)
+        return Task(
+            support=jax.tree.map(lambda leaf: leaf[:, :-1], examples),
+            query=jax.tree.map(lambda leaf: leaf[:, -1:], examples),
+        )
+
+
+def drawn_classes(key: Key[Array, ""], num_classes: int, ways: int) -> Int32[Array, " ways"]:
+    """Draw ``ways`` different classes, in ascending order."""
+    return jnp.sort(jax.random.permutation(key, num_classes)[:ways])
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class HostFedTasks:
+    """The same tasks over images that the host reads: ``tasks(key, raw) -> Task``.
+
+    ``raw`` is one task's share of a batch from :func:`metajax.data.host_batches`. ``tasks.pool``
+    is there for its statistics alone and may hold a sample of the images. All classes of the set
+    are used: ``ways`` must equal their number.
+    """
+
+    tasks: ProjectionTasks
+
+    def __call__(self, key: Key[Array, ""], raw: dict[str, Any]) -> Task:
+        images: UInt8[Array, "sequences length h w c"] = raw["images"]
+        inputs = self.tasks.pool.normalise(images)
+        return self.tasks.assemble(key, self.tasks.task_keys(key), inputs, raw["labels"])
+
+
+def projection_tasks(
+    pool: ImagePool,
+    key: Key[Array, ""],
+    *,
+    num_tasks: int,
+    length: int,
+    ways: int | None = None,
+    sequences: int = 1,
+    bias: float = 0.0,
+    first_task: int = 0,
+) -> ProjectionTasks:
+    """Make :class:`ProjectionTasks`, all classes of the pool by default.
+
+    Raises:
+      ConfigError: a size or fraction is out of range.
+    """
+    ways = pool.num_classes if ways is None else ways
+    if not 2 <= ways <= pool.num_classes:
+        raise ConfigError("ways", ways, f"2 to {pool.num_classes}, the classes of the base set")
+    if length < 2:
+        raise ConfigError("length", length, "2 examples or more")
+    if sequences < 1:
+        raise ConfigError("sequences", sequences, "1 or more")
+    if not 0 <= bias <= 1:
+        raise ConfigError("bias", bias, "a fraction between 0 and 1")
+    if num_tasks < 1 or not 0 <= first_task <= 2**32 - num_tasks:
+        raise ConfigError(
+            "num_tasks", num_tasks, f"1 or more, with ids from {first_task} below 2**32"
+        )
+    return ProjectionTasks(
+        pool, key, jnp.uint32(first_task), jnp.uint32(num_tasks), jnp.float32(bias),
+        sequences=sequences, length=length, ways=ways,
+    )  # fmt: skip
+
+
+UNSEEN_TASKS = 2**31
+"""Unseen tasks have ids from here on; training ids stay below."""
+
+
+def unseen(tasks: ProjectionTasks) -> ProjectionTasks:
+    """Return tasks whose ids training never draws, as many as there can be, without bias."""
+    return dataclasses.replace(
+        tasks,
+        first_task=jnp.uint32(UNSEEN_TASKS),
+        num_tasks=jnp.uint32(2**31 - 1),
+        bias=jnp.float32(0),
+    )

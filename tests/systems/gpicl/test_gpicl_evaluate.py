@@ -1,0 +1,48 @@
+"""GPICL's figures: accuracy by position and its intervals."""
+
+import jax
+import numpy as np
+from metajax.data import noise_pool
+from metajax.systems.gpicl import Config, make_learner, nearest_neighbour, projection_tasks
+from metajax.systems.gpicl.evaluate import (
+    accuracy_by_position,
+    half_width,
+    state_size,
+    summarise,
+)
+
+
+def test_half_width_covers_the_truth_at_its_rate():
+    """Over 2000 draws of 64 coins with p = .3, the interval holds p in 93% to 98% of them."""
+    rng = np.random.default_rng(0)
+    coins = rng.random((2000, 64)) < 0.3
+    covered = [abs(c.mean() - 0.3) <= half_width(c[:, None])[0] for c in coins]
+    assert 0.93 < np.mean(covered) < 0.98
+
+
+def test_summary_of_a_known_table():
+    correct = np.zeros((50, 12), bool)
+    correct[:, 2:] = True
+    summary = summarise(correct)
+    assert summary["accuracy"] == [0, 0, *[1] * 10]
+    assert summary["gain"] == 1 and summary["gain_ci95"] == 0 and summary["n"] == 50
+    assert len(summary["ci95"]) == 12 and min(summary["ci95"]) > 0
+
+
+def test_nearest_neighbour_is_perfect_once_every_noise_image_was_seen():
+    """Ten noise images, one per label: after many examples the nearest one is the same image."""
+    pool = noise_pool(jax.random.key(0), num_classes=5, size=(4, 4))
+    tasks = projection_tasks(pool, jax.random.key(1), num_tasks=2**20, length=60)
+    scored = accuracy_by_position(nearest_neighbour(5), {}, tasks, jax.random.key(2), 128)
+    assert scored["accuracy"][-1] > 0.97
+    assert abs(scored["accuracy"][0] - 0.2) < 0.12
+
+
+def test_state_size_of_a_transformer_is_its_cache():
+    pool = noise_pool(jax.random.key(0), num_classes=3, size=(4, 4))
+    tasks = projection_tasks(pool, jax.random.key(1), num_tasks=8, length=20)
+    config = Config(ways=3, examples=20, width=16, heads=2, key_size=8, layers=3)
+    learner = make_learner(config)
+    params = learner.meta.init(jax.random.key(0), tasks(jax.random.key(0)))
+    last_label = 3
+    assert state_size(learner, params, tasks) == 3 * 2 * (2 * 8) * 20 + last_label

@@ -1,0 +1,129 @@
+"""GPICL's task distribution."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from metajax.core import ConfigError
+from metajax.data import noise_pool
+from metajax.systems.gpicl import projection_tasks, unseen
+from metajax.systems.gpicl.learner import whole_sequence
+
+KEY = jax.random.key(3)
+
+
+@pytest.fixture(scope="module")
+def pool():
+    return noise_pool(jax.random.key(0), num_classes=10, size=(4, 4))
+
+
+def sequence(tasks, key):
+    return whole_sequence(tasks(key))
+
+
+def test_shapes_and_split(pool):
+    task = projection_tasks(pool, KEY, num_tasks=8, length=12, sequences=3)(jax.random.key(1))
+    assert task.support.inputs.shape == (3, 11, 16)
+    assert task.query.inputs.shape == (3, 1, 16)
+    assert task.support.targets.shape == (3, 11)
+
+
+def test_same_id_is_the_same_task_wherever_it_is_met(pool):
+    """One id: a label is a function of the projected image, across draws and other settings."""
+    tasks = projection_tasks(pool, KEY, num_tasks=1, length=40, first_task=5)
+    wide = projection_tasks(pool, KEY, num_tasks=1, length=40, first_task=5, sequences=2)
+    seen = {}
+    for examples in (sequence(tasks, jax.random.key(1)), sequence(wide, jax.random.key(2))):
+        inputs = np.asarray(examples.inputs).reshape(-1, 16).round(3)
+        for image, label in zip(inputs, np.asarray(examples.targets).ravel(), strict=True):
+            assert seen.setdefault(image.tobytes(), label) == label
+    assert len(seen) == 10  # ten noise images, one per label
+    assert sorted(seen.values()) == list(range(10))
+
+
+def test_ids_are_drawn_from_the_range_given(pool):
+    """Distinct projections met = num_tasks; the unseen range shares none with it."""
+
+    def met(tasks):
+        draw = jax.jit(jax.vmap(lambda k: jax.random.key_data(tasks.task_keys(k)[0])))
+        return {tuple(row) for row in np.asarray(draw(jax.random.split(jax.random.key(9), 400)))}
+
+    tasks = projection_tasks(pool, KEY, num_tasks=16, length=4)
+    assert len(met(tasks)) == 16
+    assert not met(tasks) & met(unseen(tasks))
+    assert len(met(unseen(tasks))) == 400
+
+
+def test_projection_entries_have_variance_one_over_features(pool):
+    """Inputs of identity and projected tasks differ by A with A_ij ~ N(0, 1/16)."""
+    tasks = projection_tasks(pool, KEY, num_tasks=2**20, length=40)
+    plain = dataclasses.replace(tasks, identity=True)
+
+    def solve(key):
+        x, projected = sequence(plain, key).inputs[0], sequence(tasks, key).inputs[0]
+        return jnp.linalg.lstsq(x, projected)[0]  # rank 10: the part of A' that images see
+
+    key = jax.random.key(4)
+    x = sequence(plain, key).inputs[0]
+    powers = jnp.sum(jnp.square(sequence(tasks, key).inputs[0]), -1) / jnp.sum(x**2, -1)
+    assert solve(key).shape == (16, 16)
+    many = jax.vmap(
+        lambda k: jnp.sum(sequence(tasks, k).inputs ** 2) / jnp.sum(sequence(plain, k).inputs ** 2)
+    )(jax.random.split(key, 500))
+    # E |Ax|^2 = |x|^2
+    assert abs(float(many.mean()) - 1) < 0.05
+    assert powers.shape == (40,)
+
+
+def test_bias_fixes_the_label_order_for_that_fraction(pool):
+    tasks = projection_tasks(pool, KEY, num_tasks=2**20, length=30, bias=0.75)
+    plain = dataclasses.replace(tasks, identity=True)
+
+    def unpermuted(key):
+        return jnp.all(sequence(tasks, key).targets == sequence(plain, key).targets)
+
+    share = jax.vmap(unpermuted)(jax.random.split(jax.random.key(5), 400)).mean()
+    assert abs(float(share) - 0.75) < 3 * np.sqrt(0.75 * 0.25 / 400)
+
+
+def test_ways_draw_that_many_classes(pool):
+    tasks = projection_tasks(pool, KEY, num_tasks=2**20, length=60, ways=3)
+    plain = dataclasses.replace(tasks, identity=True)
+    rows = []
+    for i in range(20):
+        examples = sequence(plain, jax.random.key(i))
+        assert set(np.asarray(examples.targets).ravel()) == {0, 1, 2}
+        images = {row.tobytes() for row in np.asarray(examples.inputs[0])}
+        assert len(images) == 3
+        rows.append(frozenset(images))
+    assert len(set(rows)) > 5  # not the same three every time
+
+
+def test_num_tasks_is_traced(pool):
+    """Another number of tasks, range or bias runs the same program."""
+    tasks = projection_tasks(pool, KEY, num_tasks=4, length=5)
+    other = projection_tasks(pool, KEY, num_tasks=2**31, length=5, bias=0.5, first_task=7)
+    sample = jax.jit(lambda tasks, key: tasks(key))
+    sample(tasks, jax.random.key(0))
+    sample(other, jax.random.key(0))
+    assert sample._cache_size() == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"ways": 11}, "ways"),
+        ({"ways": 1}, "ways"),
+        ({"length": 1}, "length"),
+        ({"sequences": 0}, "sequences"),
+        ({"bias": 1.5}, "bias"),
+        ({"num_tasks": 0}, "num_tasks"),
+        ({"num_tasks": 2**33}, "num_tasks"),
+    ],
+)
+def test_impossible_sizes_are_refused_by_name(pool, changes, field):
+    with pytest.raises(ConfigError) as error:
+        projection_tasks(pool, KEY, **{"num_tasks": 4, "length": 5, **changes})
+    assert error.value.field == field
