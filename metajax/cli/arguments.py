@@ -54,19 +54,24 @@ def parse_train(system: System, preset: str | None, rest: list[str]) -> tuple[An
     name = one_of("preset", preset or names[0], names)
     default = system.presets[name]
 
-    @dataclass(frozen=True)
-    class Arguments:
-        options: Annotated[RunOptions, tyro.conf.arg(name="")] = RunOptions()
-        config: Annotated[system.config, tyro.conf.arg(name="")] = default  # type: ignore
-
-    Arguments.__doc__ = (
-        f"{system.summary}.\n\nPresets: {', '.join(names)}; the defaults below are those of "
+    flat = tyro.conf.arg(name="")
+    arguments = dataclasses.make_dataclass(
+        "Arguments",
+        [
+            ("options", Annotated[RunOptions, flat], RunOptions()),
+            ("config", Annotated[system.config, flat], default),
+        ],
+        frozen=True,
+    )
+    description = (
+        f"{system.summary}. Presets: {', '.join(names)}; the defaults below are those of "
         f"{name!r} (--preset NAME shows another's)."
     )
     parsed = tyro.cli(
-        Arguments,
+        arguments,
         args=rest,
         prog=f"metajax train {system.name}",
+        description=description,
         config=(tyro.conf.OmitArgPrefixes,),
     )
     for field, value in (

@@ -194,7 +194,7 @@ def _history(workdir: Path) -> list[dict[str, Any]]:
 
 
 def _eval(argv: list[str]) -> int:
-    system, config, saved, options = _load_run("eval", argv)
+    system, config, _, options = _load_run("eval", argv)
     _use_compilation_cache(options.compilation_cache)
     import jax
 

@@ -2,7 +2,7 @@
 
 from metajax.core.errors import ConfigError, MetajaxError, one_of
 from metajax.core.gradient import GradientState, gradient
-from metajax.core.keys import derive, task_keys
+from metajax.core.keys import derive, random_indices, stream, task_keys
 from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
 from metajax.core.types import (
     Algorithm,
@@ -41,5 +41,7 @@ __all__ = [
     "gradient",
     "mean_over_devices",
     "one_of",
+    "random_indices",
+    "stream",
     "task_keys",
 ]

@@ -75,9 +75,10 @@ def gradient(
         if microbatches == 1:
             grads, metrics = grad_of_mean(state.params, tasks, keys)
         else:
+            # every microbatches-th task makes a part: where the tasks are split over devices, each
+            # device then finds its share of every part at home
             parts = jax.tree.map(
-                lambda x: x.reshape(microbatches, num_tasks // microbatches, *x.shape[1:]),
-                (tasks, keys),
+                lambda x: x.reshape(-1, microbatches, *x.shape[1:]).swapaxes(0, 1), (tasks, keys)
             )
 
             def add_part(total, part):
@@ -93,7 +94,7 @@ def gradient(
         with jax.numpy_dtype_promotion("standard"):
             updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
         params = optax.apply_updates(state.params, updates)
-        metrics["grad_norm"] = optax.global_norm(grads)
+        metrics["grad_norm"] = optax.tree.norm(grads)
         return GradientState(params, opt_state), metrics
 
     return Algorithm(init, update, lambda state: state.params)

@@ -5,7 +5,12 @@ from __future__ import annotations
 import zlib
 
 import jax
-from jaxtyping import Array, Integer, Key
+from jaxtyping import Array, Int32, Integer, Key, UInt32
+
+
+def stream(key: Key[Array, ""], purpose: str) -> Key[Array, ""]:
+    """Return the key that one ``purpose`` folds its step numbers into; see :func:`derive`."""
+    return jax.random.fold_in(key, zlib.crc32(purpose.encode()))
 
 
 def derive(key: Key[Array, ""], purpose: str, step: int | Integer[Array, ""] = 0) -> Key[Array, ""]:
@@ -15,7 +20,20 @@ def derive(key: Key[Array, ""], purpose: str, step: int | Integer[Array, ""] = 0
     never stopped would have drawn. ``step`` may be traced. Purposes are told apart by a 32-bit
     hash of their name, stable across processes and Python versions.
     """
-    return jax.random.fold_in(jax.random.fold_in(key, zlib.crc32(purpose.encode())), step)
+    return jax.random.fold_in(stream(key, purpose), step)
+
+
+def random_indices(
+    key: Key[Array, ""], shape: tuple[int, ...], num: UInt32[Array, "..."]
+) -> Int32[Array, "..."]:
+    """Return integers drawn uniformly from 0 to ``num - 1``; ``num`` may be an array of ``shape``.
+
+    The remainder of 32 random bits: one index is likelier than another by at most ``num / 2**32``
+    of its probability, and exactly as likely where ``num`` is a power of 2. It compiles in a
+    quarter of the time of ``jax.random.randint``, which draws twice.
+    """
+    bits = jax.random.bits(key, shape, jax.numpy.uint32)
+    return (bits % jax.numpy.broadcast_to(num, shape)).astype(jax.numpy.int32)
 
 
 def task_keys(

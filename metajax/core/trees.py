@@ -49,7 +49,7 @@ def digest(tree: PyTree) -> str:
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             leaf = jax.random.key_data(leaf)
-        array = np.ascontiguousarray(jax.device_get(leaf))
+        array = np.asarray(jax.device_get(leaf))
         sha.update(f"{jax.tree_util.keystr(path)} {array.shape} {array.dtype}".encode())
         sha.update(array.tobytes())
     return sha.hexdigest()

@@ -16,7 +16,7 @@ import numpy as np
 
 from metajax.core import ConfigError
 from metajax.data.errors import BadDataError, MissingDataError
-from metajax.data.images import set_path
+from metajax.data.images import data_root, set_path
 from metajax.data.sources import FASHION_MNIST_FOLDER, RawSet, read_digits, read_source
 from metajax.data.without_tensorflow import without_tensorflow
 
@@ -104,7 +104,7 @@ def _write(name: str, raw: RawSet, data_dir: str | Path | None) -> Path:
             for index, (image, label) in enumerate(pairs):
                 yield index, {"image": image, "label": label}
 
-    builder = RawSetBuilder(data_dir=_text(data_dir), file_format="array_record")
+    builder = RawSetBuilder(data_dir=data_root(data_dir), file_format="array_record")
     return _run(builder, name, data_dir)
 
 
@@ -113,7 +113,7 @@ def _download(name: str, data_dir: str | Path | None) -> Path:
     from tensorflow_datasets.core.registered import DatasetNotFoundError
 
     try:
-        builder = tfds.builder(name, data_dir=_text(data_dir), file_format="array_record")
+        builder = tfds.builder(name, data_dir=data_root(data_dir), file_format="array_record")
     except (DatasetNotFoundError, ValueError) as error:
         raise ConfigError(
             "name",
@@ -141,11 +141,16 @@ def _run(builder: Any, name: str, data_dir: str | Path | None) -> Path:
         raise BadDataError(
             f"{name}: what was downloaded is not what TFDS expects: {error}"
         ) from error
-    except OSError:
+    except (ImportError, AssertionError) as error:
+        # a package that only this builder wants, or files that must be fetched by hand
+        raise MissingDataError(f"TFDS cannot prepare {name} here: {error}") from error
+    except OSError as error:
         # where another process finished first the renaming fails, and its set is the same
         existing = set_path(name, data_dir)
         if existing is None:
-            raise
+            raise BadDataError(
+                f"{name} could not be written to {builder.data_dir}: {error}"
+            ) from error
         return existing
     return Path(builder.data_dir)
 
@@ -170,7 +175,3 @@ def _not_downloaded(name: str, reason: object) -> MissingDataError:
     if "/" not in name:
         advice += f", or fetch the files and run:\n  metajax data prepare {name} --from DIR"
     return MissingDataError(f"{name} could not be downloaded: {reason}\n{advice}")
-
-
-def _text(data_dir: str | Path | None) -> str | None:
-    return None if data_dir is None else str(data_dir)

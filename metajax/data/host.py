@@ -11,12 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from jaxtyping import Int32, UInt8
 
 from metajax.core import ConfigError
-from metajax.data.images import ImageSet, OpenSet, open_set
+from metajax.data.images import ImageSet, OpenSet, open_set, read_examples
 from metajax.data.pool import level_statistics
-from metajax.data.resize import resize_images
 
 if TYPE_CHECKING:
     import grain
@@ -66,7 +64,7 @@ def host_batches(
         raise ConfigError("workers", workers, "a whole number of 0 or more")
     opened = _open(name_or_source, split, data_dir)
     shape = (tasks_per_step, *examples_per_task)
-    _read(opened, np.zeros(1, int), size, channels)  # so that bad settings are refused here
+    read_examples(opened, np.zeros(1, int), size, channels)  # so that bad settings are refused here
     # Grain orders and batches indices, and each batch is then one read: reading example by
     # example takes about twice as long
     steps = (
@@ -108,7 +106,7 @@ def pool_statistics(
     opened = _open(name_or_source, split, data_dir)
     total = len(opened.source)
     indices = np.arange(min(num_examples, total)) * total // min(num_examples, total)
-    images, _ = _read(opened, indices, size, channels)
+    images, _ = read_examples(opened, indices, size, channels)
     return level_statistics(images)
 
 
@@ -133,22 +131,10 @@ def _open(
         name_or_source = open_set(name_or_source, split, data_dir)
     elif isinstance(name_or_source, ImageSet):
         num_classes = name_or_source.num_classes
-        name_or_source = OpenSet(_InMemory(name_or_source), "image", "label", num_classes)
+        name_or_source = OpenSet(_InMemory(name_or_source), num_classes)
     if not len(name_or_source.source):
         raise ConfigError("split", split, "a split with at least one example")
     return name_or_source
-
-
-def _read(
-    opened: OpenSet,
-    indices: np.ndarray,
-    size: tuple[int, int] | None,
-    channels: int | None,
-) -> tuple[UInt8[np.ndarray, "n h w c"], Int32[np.ndarray, " n"]]:
-    examples = opened.source.__getitems__(indices.tolist())
-    images = resize_images((example[opened.image_key] for example in examples), size, channels)
-    labels = np.asarray([example[opened.label_key] for example in examples], np.int32)
-    return images, labels
 
 
 def _read_step(
@@ -158,5 +144,5 @@ def _read_step(
     channels: int | None,
     indices: np.ndarray,
 ) -> dict[str, np.ndarray]:
-    images, labels = _read(opened, indices, size, channels)
+    images, labels = read_examples(opened, indices, size, channels)
     return {"images": images.reshape(*shape, *images.shape[1:]), "labels": labels.reshape(shape)}

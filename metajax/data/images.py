@@ -5,6 +5,7 @@ Every set is an array_record TFDS set, read by random access and without TensorF
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -12,11 +13,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int32, UInt8
+from jaxtyping import Int, Int32, UInt8
 
 from metajax.core import ConfigError
 from metajax.data.errors import BadDataError, MissingDataError
-from metajax.data.resize import resize_images
+from metajax.data.pixels import decode_image, resize_images
 
 KNOWN_SETS: dict[str, str] = {
     "digits": "embedded: built from scikit-learn on first use",
@@ -61,19 +62,22 @@ class SetRow(NamedTuple):
 
 
 class OpenSet(NamedTuple):
-    """A split on disk, read example by example.
+    """A split that is read example by example, on disk or wherever its source has it.
 
     Attributes:
-      source: random access to dicts with the keys below; ``len`` gives the examples.
-      image_key: the image's key, uint8 ``[h, w, c]``.
-      label_key: the label's key, an int.
+      source: ``len`` gives the number of examples, and ``source.__getitems__(indices)`` a list
+        of dicts with the keys below.
       num_classes: how many classes the set has.
+      image_key: the image's key, uint8 ``[h, w, c]``, or PNG or JPEG bytes.
+      label_key: the label's key, an int.
+      encoded_channels: channels to decode bytes to, 1 or 3; None where images are arrays.
     """
 
     source: Any
-    image_key: str
-    label_key: str
     num_classes: int
+    image_key: str = "image"
+    label_key: str = "label"
+    encoded_channels: int | None = None
 
 
 def load_images(
@@ -98,21 +102,42 @@ def load_images(
       ConfigError: ``split`` does not exist, or ``size`` is None and the images differ in size.
     """
     opened = open_set(name, split, data_dir)
-    chunk = 1024
-    images: list[np.ndarray] = []
-    labels: list[int] = []
-    for start in range(0, len(opened.source), chunk):
-        indices = list(range(start, min(start + chunk, len(opened.source))))
-        # one read per chunk rather than per example: about twice as fast
-        examples = opened.source.__getitems__(indices)
-        pixels = (example[opened.image_key] for example in examples)
-        images.extend(resize_images(pixels, size, channels))
-        labels.extend(example[opened.label_key] for example in examples)
-    if not images:
+    total, chunk = len(opened.source), 1024
+    if not total:
         raise ConfigError("split", split, f"a split of {name} with at least one example")
-    return ImageSet(
-        resize_images(images), np.asarray(labels, np.int32), opened.num_classes, name, split
-    )
+    images: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    for start in range(0, total, chunk):
+        indices = np.arange(start, min(start + chunk, total))
+        some_images, some_labels = read_examples(opened, indices, size, channels)
+        images.extend(some_images)
+        labels.append(some_labels)
+    return ImageSet(resize_images(images), np.concatenate(labels), opened.num_classes, name, split)
+
+
+def read_examples(
+    opened: OpenSet,
+    indices: Int[np.ndarray, " n"],
+    size: tuple[int, int] | None = None,
+    channels: int | None = None,
+) -> tuple[UInt8[np.ndarray, "n h w c"], Int32[np.ndarray, " n"]]:
+    """Read the images and labels at ``indices`` in one go, about twice as fast as one by one.
+
+    Raises:
+      BadDataError: the records are damaged.
+      ConfigError: as :func:`metajax.data.pixels.resize_images`.
+    """
+    try:
+        examples = opened.source.__getitems__(indices.tolist())
+    except (RuntimeError, ValueError) as error:  # from array_record, and from TFDS decoding
+        raise BadDataError(
+            f"records of a set are damaged: {error}. Remove its folder and prepare it again"
+        ) from error
+    images = [example[opened.image_key] for example in examples]
+    if opened.encoded_channels is not None:
+        images = [decode_image(image, opened.encoded_channels) for image in images]
+    labels = np.asarray([example[opened.label_key] for example in examples], np.int32)
+    return resize_images(images, size, channels), labels
 
 
 def select_classes(image_set: ImageSet, classes: Sequence[int] | None = None) -> ImageSet:
@@ -144,6 +169,8 @@ def select_classes(image_set: ImageSet, classes: Sequence[int] | None = None) ->
 
 def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenSet:
     """Open one split for random access, without reading it; errors as :func:`load_images`."""
+    import tensorflow_datasets as tfds
+
     builder = _find(name, data_dir)
     if builder is None and name == "digits":
         from metajax.data.builders import prepare  # the builders import this module
@@ -152,9 +179,11 @@ def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenS
         builder = _find(name, data_dir)
     if builder is None:
         raise MissingDataError(_how_to_get(name, data_dir))
-    image_key, label_key, num_classes = _keys(builder)
+    image_key, label_key, num_classes, encoded_channels = _features(builder)
+    # Pillow decodes here rather than TFDS, which does not turn CMYK or grey JPEGs into colour
+    skip = None if encoded_channels is None else {image_key: tfds.decode.SkipDecoding()}
     try:
-        source = builder.as_data_source(split=split)
+        source = builder.as_data_source(split=split, decoders=skip)
     except NotImplementedError:
         raise BadDataError(
             f"{name} in {builder.data_dir} is stored as {builder.info.file_format.value}, which "
@@ -164,7 +193,7 @@ def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenS
     except (ValueError, KeyError, AssertionError) as error:
         known = ", ".join(builder.info.splits)
         raise ConfigError("split", split, f"a TFDS split string over {known} ({error})") from error
-    return OpenSet(source, image_key, label_key, num_classes)
+    return OpenSet(source, num_classes, image_key, label_key, encoded_channels)
 
 
 def prepared(name: str, data_dir: str | Path | None = None) -> bool:
@@ -176,6 +205,11 @@ def set_path(name: str, data_dir: str | Path | None = None) -> Path | None:
     """Return the folder that holds the set's records, or None where it is not on disk."""
     builder = _find(name, data_dir)
     return None if builder is None else Path(builder.data_dir)
+
+
+def data_root(data_dir: str | Path | None) -> str | None:
+    """Return ``data_dir`` as TFDS takes it, ``~`` expanded; None stays None."""
+    return None if data_dir is None else os.path.expanduser(data_dir)
 
 
 def list_sets(data_dir: str | Path | None = None) -> list[SetRow]:
@@ -200,9 +234,8 @@ def _find(name: str, data_dir: str | Path | None) -> Any:
 
     if not re.fullmatch(r"\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?", name):
         raise ConfigError("name", name, "a set's name, as in mnist or emnist/letters")
-    where = None if data_dir is None else str(data_dir)
     try:
-        return read_only_builder.builder_from_files(name, data_dir=where)
+        return read_only_builder.builder_from_files(name, data_dir=data_root(data_dir))
     except DatasetNotFoundError:
         return None
 
@@ -211,7 +244,7 @@ def _names_on_disk(data_dir: str | Path | None) -> list[str]:
     from tensorflow_datasets.core.utils import file_utils
 
     names = []
-    for root in map(Path, file_utils.list_data_dirs(None if data_dir is None else str(data_dir))):
+    for root in map(Path, file_utils.list_data_dirs(data_root(data_dir))):
         # name/version/ or name/config/version/; a half-written version is called incomplete.*
         for pattern in ("*/*/dataset_info.json", "*/*/*/dataset_info.json"):
             for path in root.glob(pattern):
@@ -220,8 +253,8 @@ def _names_on_disk(data_dir: str | Path | None) -> list[str]:
     return names
 
 
-def _keys(builder: Any) -> tuple[str, str, int]:
-    """The keys of the image and the label, and the number of classes."""
+def _features(builder: Any) -> tuple[str, str, int, int | None]:
+    """The keys of image and label, the number of classes, and the channels of encoded images."""
     import tensorflow_datasets as tfds
 
     features = dict(builder.info.features)
@@ -239,7 +272,9 @@ def _keys(builder: Any) -> tuple[str, str, int]:
         raise BadDataError(
             f"{builder.info.name} is no image-classification set: it holds {features}"
         )
-    return image_key, label_key, features[label_key].num_classes
+    image = features[image_key]
+    encoded_channels = image.shape[-1] if isinstance(image, tfds.features.Image) else None
+    return image_key, label_key, features[label_key].num_classes, encoded_channels
 
 
 def _how_to_get(name: str, data_dir: str | Path | None) -> str:

@@ -11,9 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt8
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, random_indices
 from metajax.data.images import ImageSet
-from metajax.data.resize import resize_images
+from metajax.data.pixels import resize_images
 
 
 @functools.partial(
@@ -50,15 +50,16 @@ class ImagePool:
         self, key: Key[Array, ""], num: int
     ) -> tuple[Float[Array, "num features"], Int[Array, " num"]]:
         """Draw ``num`` examples, uniformly with replacement: normalised inputs and labels."""
-        indices = jax.random.randint(key, (num,), 0, self.images.shape[0])
+        indices = random_indices(key, (num,), jnp.uint32(self.images.shape[0]))
         return self.normalise(self.images[indices]), self.labels[indices]
 
     def examples_of(
         self, key: Key[Array, ""], classes: Int[Array, " num"]
     ) -> Float[Array, "num features"]:
         """Draw one normalised image of each given class, uniformly among that class's images."""
-        starts, ends = self.class_starts[classes], self.class_starts[classes + 1]
-        indices = jax.random.randint(key, classes.shape, starts, ends)
+        starts = self.class_starts[classes]
+        sizes = (self.class_starts[classes + 1] - starts).astype(jnp.uint32)
+        indices = starts + random_indices(key, classes.shape, sizes)
         return self.normalise(self.images[indices])
 
     def normalise(self, images: UInt8[Array, "*batch h w c"]) -> Float[Array, "*batch features"]:
@@ -107,7 +108,7 @@ def device_pool(
 ) -> ImagePool:
     """Put a set on the default device, at ``size`` (height, width) and ``channels`` (1 or 3).
 
-    Resizing happens once, on the host (see :func:`metajax.data.resize.resize_images`); ``mean``
+    Resizing happens once, on the host (see :func:`metajax.data.pixels.resize_images`); ``mean``
     and ``std`` are those of the resized images. ``max_bytes`` bounds the images' bytes; None
     means half of the device's free memory, and no bound where the device does not report it.
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from metajax.core import ConfigError
 from metajax.data.errors import BadDataError
-from metajax.data.resize import resize_images
+from metajax.data.pixels import decode_image, resize_images
 
 FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where the Debian package dataset-fashion-mnist installs its files."""
@@ -207,7 +207,10 @@ def read_class_folders(folder: Path, size: tuple[int, int] | None = None) -> Raw
 
     def read(pairs: list[tuple[Path, str]]) -> Iterator[tuple[np.ndarray, int]]:
         for path, name in pairs:
-            image = _decode_image(path, channels)
+            try:
+                image = decode_image(path, channels)
+            except _READ_ERRORS as error:
+                raise BadDataError(f"{path} cannot be read as an image: {error}") from error
             yield resize_images(image[None], (height, width))[0], class_names.index(name)
 
     splits: dict[str, Iterable[tuple[np.ndarray, int]]] = {
@@ -267,17 +270,9 @@ def _image_header(path: Path) -> tuple[tuple[int, int], bool]:
 
     try:
         with Image.open(path) as image:
-            return (image.height, image.width), image.mode in ("1", "L", "LA")
+            size, mode = (image.height, image.width), image.mode
     except _READ_ERRORS as error:
         raise BadDataError(f"{path} cannot be read as an image: {error}") from error
-
-
-def _decode_image(path: Path, channels: int) -> np.ndarray:
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
-    except _READ_ERRORS as error:
-        raise BadDataError(f"{path} cannot be read as an image: {error}") from error
-    return pixels.reshape(*pixels.shape[:2], channels)
+    if mode.startswith(("I", "F")):  # Pillow would cut its levels off at 255
+        raise BadDataError(f"{path} has pixels of type {mode}; expected 8 bits per channel")
+    return size, mode in ("1", "L", "LA")

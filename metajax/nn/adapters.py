@@ -83,22 +83,33 @@ def from_nnx(constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Netw
 
     Raises:
       MetajaxError: the module keeps variables other than ``nnx.Param``, such as the statistics of
-        BatchNorm or the random state of Dropout.
+        BatchNorm or the random state of Dropout, or arrays that are not variables.
     """
     from flax import nnx
 
     def build(key: Key[Array, ""]) -> Any:
         return constructor(*args, rngs=nnx.Rngs(key), **kwargs)
 
-    structure, abstract = nnx.split(nnx.eval_shape(lambda: build(jax.random.key(0))))
-    kinds = {getattr(leaf, "type", jax.Array) for _, leaf in nnx.to_flat_state(abstract)}
-    others = {kind.__name__ for kind in kinds if not issubclass(kind, nnx.Param)}
+    others: set[str] = set()
+
+    def trace() -> Any:
+        module = build(jax.random.key(0))
+        # Every attribute, since NNX files an array that is not a variable as static structure.
+        for _, node in nnx.iter_graph(module):
+            if isinstance(node, nnx.Variable) and not isinstance(node, nnx.Param):
+                others.add(type(node).__name__)
+            elif isinstance(node, (jax.Array, np.ndarray)):
+                others.add("plain array")
+        return module
+
+    abstract_module = nnx.eval_shape(trace)
     if others:
         raise MetajaxError(
             f"{getattr(constructor, '__name__', constructor)} keeps variables of the kinds "
             f"{', '.join(sorted(others))} beside its Params: from_nnx takes modules without "
             "state, e.g. with LayerNorm in the place of BatchNorm and no rngs given to Dropout"
         )
+    structure, abstract = nnx.split(abstract_module)
     template = nnx.to_pure_dict(abstract)
 
     def init(key: Key[Array, ""], *inputs: Any) -> Params:
@@ -128,47 +139,48 @@ def from_equinox(constructor: Callable[[Key[Array, ""]], Any]) -> Network:
 
     Raises:
       MetajaxError: Equinox is not installed, or the module keeps state (``equinox.nn.StateIndex``,
-        as in BatchNorm), or NumPy or non-floating-point arrays, which no gradient could train.
+        as in BatchNorm) or arrays that are not floating-point, which no gradient could train.
     """
     try:
         import equinox as eqx
     except ImportError as error:
         raise MetajaxError("from_equinox needs Equinox: pip install equinox") from error
 
-    abstract = eqx.filter_eval_shape(constructor, jax.random.key(0))
+    static: Any = None
+
+    def trace(key: Key[Array, ""]) -> Any:
+        nonlocal static
+        arrays, static = eqx.partition(constructor(key), eqx.is_inexact_array)
+        return arrays
+
+    template = jax.eval_shape(trace, jax.random.key(0))
     name = getattr(constructor, "__name__", repr(constructor))
-    nodes = jax.tree.leaves(abstract, is_leaf=lambda node: isinstance(node, eqx.nn.StateIndex))
+    nodes = jax.tree.leaves(static, is_leaf=lambda node: isinstance(node, eqx.nn.StateIndex))
     if any(isinstance(node, eqx.nn.StateIndex) for node in nodes):
         raise MetajaxError(
             f"{name} keeps state (equinox.nn.StateIndex): from_equinox takes modules without, "
             "e.g. with LayerNorm or GroupNorm in the place of BatchNorm"
         )
-
-    def is_param(leaf: Any) -> bool:  # as eqx.is_inexact_array, and of abstract arrays too
-        arrays = (jax.Array, jax.ShapeDtypeStruct)
-        return isinstance(leaf, arrays) and jnp.issubdtype(leaf.dtype, jnp.inexact)
-
-    template, static = eqx.partition(abstract, is_param)
     fixed = [
         ".".join(_names(path))
         for path, leaf in jax.tree_util.tree_leaves_with_path(static)
-        if isinstance(leaf, (jax.Array, jax.ShapeDtypeStruct, np.ndarray))
+        if isinstance(leaf, (jax.Array, np.ndarray))
     ]
     if fixed:
         raise MetajaxError(
-            f"{name} keeps NumPy or non-floating-point arrays in {', '.join(fixed)}: make them in "
+            f"{name} keeps arrays that are not floating-point in {', '.join(fixed)}: make them in "
             "__call__, or pass them as inputs"
         )
 
     def init(key: Key[Array, ""], *inputs: Any) -> Params:
         params: dict[str, Any] = {}
-        arrays = eqx.filter(constructor(key), is_param)
+        arrays = eqx.filter(constructor(key), eqx.is_inexact_array)
         for path, leaf in jax.tree_util.tree_leaves_with_path(arrays):
             *parents, last = _names(path)
             node = params
             for parent in parents:
                 node = node.setdefault(parent, {})
-            node[last] = leaf
+            node[last] = jnp.asarray(leaf)  # Equinox counts NumPy arrays too
         return params
 
     def apply(params: Params, *inputs: Any) -> Any:

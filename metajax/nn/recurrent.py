@@ -42,7 +42,7 @@ State = tuple[LSTMState | OuterProductState, ...]
 
 
 def _cell_dtype(dtype: Any) -> Any:
-    return jnp.promote_types(dtype, jnp.float32)
+    return jnp.float32 if jnp.finfo(dtype).bits < 32 else dtype
 
 
 def _gate_biases(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> Array:

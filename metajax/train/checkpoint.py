@@ -110,13 +110,12 @@ class Checkpointer:
         self._manager = ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
-                max_to_keep=keep_last,
-                keep_period=keep_every,
                 cleanup_tmp_directories=not read_only,
                 create=not read_only,
                 read_only=read_only,
             ),
         )
+        self._keep_last, self._keep_every = keep_last, keep_every
         self._sealing: threading.Thread | None = None
         self._failure: Exception | None = None
 
@@ -151,6 +150,10 @@ class Checkpointer:
             self._manager.wait_until_finished()
             write_seal(self.directory / str(step))
             self.good_step = step
+            # not by Orbax, which would drop old checkpoints before the new one is sealed
+            for old in sorted(self._manager.all_steps())[: -self._keep_last]:
+                if self._keep_every is None or old % self._keep_every:
+                    self._manager.delete(old)
         except Exception as error:  # handed to the training thread by wait()
             self._failure = error
 

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import signal
+from typing import Any
 
 from metajax.core import MetajaxError
 
 
 class NonFiniteError(MetajaxError):
-    """The loss or the gradient of a meta-step was not finite and the policy is to stop."""
+    """A meta-step's loss, gradient or new parameters were not finite and the policy is to stop.
 
-    def __init__(self, step: int, values: dict[str, float], kept: str):
+    ``step`` counts from 1; ``state`` is the algorithm's state before it, all of it finite work.
+    """
+
+    def __init__(self, step: int, values: dict[str, float], kept: str, state: Any):
         shown = ", ".join(f"{name} = {value}" for name, value in values.items())
         super().__init__(
-            f"step {step}: {shown}. The state before that step is unharmed; {kept} "
+            f"step {step} is not finite ({shown}). The state before it is unharmed; {kept} "
             "Lower the learning rate, clip gradients, or leave such steps out with "
             "on_nonfinite='skip'."
         )
-        self.step = step
+        self.step, self.state = step, state
 
 
 class WorkdirError(MetajaxError):

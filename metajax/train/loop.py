@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -27,15 +28,22 @@ from metajax.core import (
     Evaluator,
     HostFed,
     Params,
-    all_finite,
     derive,
-    digest,
     one_of,
+    stream,
 )
 from metajax.train.checkpoint import Checkpointer
-from metajax.train.errors import Interrupted, NonFiniteError
+from metajax.train.errors import CheckpointError, Interrupted, NonFiniteError
 from metajax.train.metrics import MetricsLog, plain
-from metajax.train.step import Layout, LoopState, OnNonFinite, Parallel, make_layout, make_steps
+from metajax.train.step import (
+    WATCHED,
+    Layout,
+    LoopState,
+    OnNonFinite,
+    Parallel,
+    make_layout,
+    make_steps,
+)
 from metajax.train.workdir import open_workdir
 
 log = logging.getLogger("metajax")
@@ -104,8 +112,9 @@ def fit(
         logged as ``name/metric``. Each is given the same key every time, hence the same tasks.
       parallel: ``none``; ``jit``, one program over a mesh of all ``devices``; or ``pmap``.
       devices: which devices to use, all by default.
-      on_nonfinite: when a step's loss or gradient is not finite: ``stop`` raises, with the state
-        before that step kept; ``skip`` leaves that step's update out and counts it.
+      on_nonfinite: when a step's loss, gradient or new parameters are not finite: ``stop``
+        raises, with the state before that step in the error; ``skip`` leaves that step's update
+        out and counts it.
       log_every: steps averaged into one logged row.
       checkpoint_every: steps between checkpoints; the last step is always saved.
       keep_last: how many of the newest checkpoints stay.
@@ -125,20 +134,35 @@ def fit(
         ("keep_last", keep_last), ("keep_every", 1 if keep_every is None else keep_every),
         *((f"evaluators[{e.name}].every", e.every) for e in evaluators),
     ):  # fmt: skip
-        if value < 1:
+        if not isinstance(value, Integral) or value < 1:
             raise ConfigError(name, value, "a whole number of 1 or more")
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed or key.shape:
+        raise ConfigError("key", key, "one typed key, e.g. jax.random.key(0)")
+    sampled = tasks.assemble if isinstance(tasks, HostFed) else tasks
+    if any(leaf is sampled for leaf in jax.tree.leaves(sampled)):
+        raise ConfigError(
+            "tasks", tasks,
+            "a callable pytree, whose arrays are its leaves: a registered dataclass with a "
+            "__call__, or jax.tree_util.Partial(function, *arrays)",
+        )  # fmt: skip
     one_of("on_nonfinite", on_nonfinite, ("stop", "skip"))
     layout = make_layout(parallel, tasks_per_step, devices)
     start = time.perf_counter()
+    # on no device in particular, so that it can meet arrays on any
+    key_data = np.asarray(jax.random.key_data(key))
+    key = jax.random.wrap_key_data(jnp.asarray(key_data), impl=jax.random.key_impl(key))
     run = _Run(algorithm, tasks, steps, tasks_per_step, key, evaluators, layout, on_nonfinite)
     run.log_every, run.checkpoint_every = log_every, checkpoint_every
     identity = {
         "steps": steps,
         "tasks_per_step": tasks_per_step,
-        "key": np.asarray(jax.random.key_data(key)).tolist(),
+        "key": key_data.tolist(),
         "on_nonfinite": on_nonfinite,
-        **(config or {}),
     }
+    if taken := sorted(identity.keys() & (config or {}).keys()):
+        raise ConfigError("config", taken, f"other names than {', '.join(identity)}")
+    identity |= config or {}
     with contextlib.ExitStack() as stack:
         path = None if workdir is None else stack.enter_context(open_workdir(workdir, identity))
         if path is not None:
@@ -219,6 +243,7 @@ class _Run:
         self.algorithm, self.tasks = algorithm, tasks
         self.steps, self.tasks_per_step = steps, tasks_per_step
         self.key, self.evaluators, self.layout = key, evaluators, layout
+        self.streams = (stream(key, "tasks"), stream(key, "update"))
         self.on_nonfinite = on_nonfinite
         self.log_every = self.checkpoint_every = 1
         self.checkpointer: Checkpointer | None = None
@@ -235,23 +260,17 @@ class _Run:
 
     def initialise(self) -> None:
         """Make the first state, or take the newest good checkpoint's, and place the arrays."""
-        init_key = derive(self.key, "init")
         if isinstance(self.tasks, HostFed):
-            self.batches = iter(self.tasks.batches)
-            position = self.batches.get_state()
-            raw = jax.tree.map(lambda x: x[0], next(self.batches))
-            self.batches.set_state(position)
-            sample = lambda tasks: tasks(derive(self.key, "tasks"), raw)  # noqa: E731
-            device_tasks = self.tasks.assemble
+            device_tasks, raw = self.tasks.assemble, [self._first_raw()]
         else:
-            sample = lambda tasks: tasks(derive(self.key, "tasks"))  # noqa: E731
-            device_tasks = self.tasks
+            device_tasks, raw = self.tasks, []
 
-        def first_state(tasks):
-            state = self.algorithm.init(init_key, sample(tasks))
+        def first_state(key, tasks, raw):
+            task = tasks(derive(key, "tasks"), *raw)
+            state = self.algorithm.init(derive(key, "init"), task)
             return LoopState(state, jnp.int32(-1), jnp.int32(0))
 
-        state = jax.jit(first_state)(device_tasks)
+        state = jax.jit(first_state)(self.key, device_tasks, raw)
         restored = self.checkpointer.restore(state) if self.checkpointer else None
         if restored is not None:
             state, meta = restored
@@ -262,6 +281,35 @@ class _Run:
                 log.info("going on from the checkpoint at step %d", self.step)
         self.state = self.layout.distribute(state)
         self.device_tasks = self.layout.distribute(device_tasks)
+
+    def _first_raw(self) -> Any:
+        """Open the host batches, check one, and return the raw material of its first task."""
+        self.batches = iter(self.tasks.batches)
+        if not (hasattr(self.batches, "get_state") and hasattr(self.batches, "set_state")):
+            raise ConfigError(
+                "tasks.batches", type(self.tasks.batches).__name__,
+                "an iterable whose iterators have get_state() and set_state(), e.g. a Grain "
+                "IterDataset",
+            )  # fmt: skip
+        position = self.batches.get_state()
+        batch = self._next_batch(0)
+        self.batches.set_state(position)
+        shapes = [np.shape(leaf) for leaf in jax.tree.leaves(batch)]
+        if any(shape[:1] != (self.tasks_per_step,) for shape in shapes):
+            raise ConfigError(
+                "tasks.batches", f"arrays of shapes {shapes}",
+                f"a leading axis of tasks_per_step = {self.tasks_per_step}",
+            )  # fmt: skip
+        return jax.tree.map(lambda x: x[0], batch)
+
+    def _next_batch(self, step: int) -> Any:
+        try:
+            return next(self.batches)
+        except StopIteration:
+            raise ConfigError(
+                "tasks.batches", f"ended after {step} batches",
+                f"one for each of {self.steps} steps; repeat the data set",
+            ) from None  # fmt: skip
 
     def train(self) -> None:
         if self.step >= self.steps:
@@ -275,7 +323,7 @@ class _Run:
             num = min(size, self._next_event() - self.step)
             raw = self._read(num)
             self.state, rows = run_steps(
-                self.state, self.device_tasks, raw, self.key, np.int32(self.step), np.int32(num)
+                self.state, self.device_tasks, raw, self.streams, np.int32(self.step), np.int32(num)
             )
             launched = _Pending(self.step, num, rows)
             self.step += num
@@ -294,9 +342,11 @@ class _Run:
         if pending is not None:
             self._take(pending)
         if self.signals:
-            if self.checkpointer is not None and self.checkpointer.good_step != self.step:
-                self._save()
-                self.checkpointer.wait()
+            if self.checkpointer is not None:
+                self.checkpointer.wait()  # this very step may be the one being saved
+                if self.checkpointer.good_step != self.step:
+                    self._save()
+                    self.checkpointer.wait()
             raise Interrupted(self.signals[0], self.step)
 
     def _compile(self):
@@ -311,7 +361,7 @@ class _Run:
         start = time.perf_counter()
         self.bar.set_postfix_str("compiling")
         compiled = run_steps.lower(
-            self.state, self.device_tasks, raw, self.key, np.int32(0), np.int32(1)
+            self.state, self.device_tasks, raw, self.streams, np.int32(0), np.int32(1)
         ).compile()
         self.compile_seconds = time.perf_counter() - start
         self.bar.set_postfix_str("")
@@ -321,7 +371,7 @@ class _Run:
         """Host batches for ``num`` steps, padded to the compiled capacity; () if device-sampled."""
         if self.batches is None:
             return ()
-        read = [next(self.batches) for _ in range(num)]
+        read = [self._next_batch(self.step + i) for i in range(num)]
         read += [read[-1]] * (self.capacity - num)
         return self.layout.split(jax.tree.map(lambda *leaves: np.stack(leaves), *read))
 
@@ -340,19 +390,21 @@ class _Run:
         rows = pending.rows
         if self.layout.parallel == "pmap":
             rows = self.layout.collect(rows)
-        rows = jax.device_get(rows)
+        rows, finite = jax.device_get(rows)
         for i in range(pending.num_steps):
             row = {name: plain(value[i]) for name, value in rows.items()}
-            if self.on_nonfinite == "stop":
-                watched = {n: float(rows[n][i]) for n in ("loss", "grad_norm") if n in rows}
-                if not np.all(np.isfinite(list(watched.values()))):
-                    raise NonFiniteError(pending.first_step + i + 1, watched, self._kept())
+            if self.on_nonfinite == "stop" and not finite[i]:
+                watched = {name: float(rows[name][i]) for name in WATCHED if name in rows}
+                state = self.layout.collect(self.state).algorithm
+                raise NonFiniteError(pending.first_step + i + 1, watched, self._kept(), state)
             self.window.append(row)
         self.bar.update(pending.num_steps)
         if (loss := self.window[-1]["loss"]) is not None:
             self.bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
 
     def _kept(self) -> str:
+        if self.checkpointer is not None:
+            self.checkpointer.wait()
         if self.checkpointer is None or self.checkpointer.good_step is None:
             return "no checkpoint had been saved."
         return f"the checkpoint of step {self.checkpointer.good_step} is kept."
@@ -390,8 +442,6 @@ class _Run:
         assert self.checkpointer is not None
         self.log.sync()
         state = self.layout.collect(self.state)
-        if not bool(jax.jit(all_finite)(state)):
-            raise NonFiniteError(self.step, {"a state array": float("nan")}, self._kept())
         meta: dict[str, Any] = {"step": self.step, "window": self.window}
         if self.batches is not None:
             meta["position"] = _encode(self.batches.get_state())
@@ -412,8 +462,6 @@ def restore_params(
     Raises:
       CheckpointError: there is no checkpoint, or it does not fit ``algorithm``.
     """
-    from metajax.train.errors import CheckpointError
-
     checkpointer = Checkpointer(Path(workdir) / "checkpoints", read_only=True)
     state = LoopState(
         jax.jit(lambda tasks: algorithm.init(key, tasks(key)))(tasks), jnp.int32(-1), jnp.int32(0)
@@ -423,8 +471,3 @@ def restore_params(
     if restored is None:
         raise CheckpointError(f"{workdir} holds no finished checkpoint; run its training first")
     return algorithm.params(restored[0].algorithm), restored[1]["step"]
-
-
-def params_digest(params: Params) -> str:
-    """Return the SHA-256 of the parameters; equal digests mean equal bits."""
-    return digest(params)

@@ -54,7 +54,7 @@ class MetricsLog:
         if tensorboard:
             from tensorboardX import SummaryWriter  # optional extra
 
-            self._writer = SummaryWriter(str(workdir / "tensorboard"), purge_step=step)
+            self._writer = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
 
     def write(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append one row; scalars also go to TensorBoard where that is on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -11,10 +12,21 @@ import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 from jaxtyping import Array, Int32, PyTree
 
-from metajax.core import Algorithm, ConfigError, HostFed, derive, one_of, task_keys
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    HostFed,
+    all_finite,
+    derive,
+    one_of,
+    task_keys,
+)
 
 TASKS_AXIS = "tasks"
 """Name of the device axis over which the tasks of a step are split."""
+
+WATCHED = ("loss", "grad_norm")
+"""Metrics that decide whether a step was finite, where the algorithm reports them."""
 
 Parallel = Literal["none", "jit", "pmap"]
 OnNonFinite = Literal["stop", "skip"]
@@ -25,7 +37,7 @@ class LoopState(NamedTuple):
 
     Attributes:
       algorithm: the algorithm's state.
-      bad_step: the first step whose loss or gradient was not finite, -1 while there is none.
+      bad_step: the first step that was not finite, counted from 0; -1 while there is none.
       skipped: how many steps the ``skip`` policy has left out.
     """
 
@@ -64,8 +76,8 @@ def make_layout(parallel: Parallel, tasks_per_step: int, devices=None) -> Layout
       ConfigError: an unknown ``parallel``, no task, or tasks that do not divide over the devices.
     """
     one_of("parallel", parallel, ("none", "jit", "pmap"))
-    if tasks_per_step < 1:
-        raise ConfigError("tasks_per_step", tasks_per_step, "1 task or more")
+    if not isinstance(tasks_per_step, Integral) or tasks_per_step < 1:
+        raise ConfigError("tasks_per_step", tasks_per_step, "a whole number of 1 or more")
     devices = list(devices or jax.devices())
     if parallel == "none":
         devices = devices[:1]
@@ -119,11 +131,13 @@ def make_steps(
     layout: Layout,
     on_nonfinite: OnNonFinite,
 ) -> Callable:
-    """Compile-ready ``run(state, tasks, raw, run_key, first_step, num_steps) -> (state, metrics)``.
+    """Compile-ready ``run(state, tasks, raw, streams, first_step, num_steps) -> (state, rows)``.
 
-    ``num_steps`` (at most ``capacity``) and ``first_step`` are traced: one program serves every
+    ``streams`` are two keys, from which a step's tasks and its update draw by
+    ``fold_in(stream, step)``. ``num_steps`` (at most ``capacity``) and ``first_step`` are traced: one program serves every
     dispatch, so where the dispatches are cut changes no bit of the result. ``state`` is donated.
-    ``metrics`` leaves have a leading axis of ``capacity``, of which ``num_steps`` are filled.
+    ``rows`` is a pair, the metrics and whether the step was finite (its loss, its ``grad_norm``
+    and the parameters after it), with a leading axis of ``capacity``, ``num_steps`` of it filled.
     """
     pmapped = layout.parallel == "pmap"
     axis_name = TASKS_AXIS if pmapped else None
@@ -138,25 +152,27 @@ def make_steps(
             batch = jax.lax.with_sharding_constraint(batch, by_task)
         return batch
 
-    def one_step(state: LoopState, tasks, raw, run_key, step):
-        batch = batch_of(tasks, raw, derive(run_key, "tasks", step))
+    def one_step(state: LoopState, tasks, raw, streams, step):
+        batch = batch_of(tasks, raw, jax.random.fold_in(streams[0], step))
         new, metrics = algorithm.update(
-            state.algorithm, batch, derive(run_key, "update", step), axis_name
+            state.algorithm, batch, jax.random.fold_in(streams[1], step), axis_name
         )
-        watched = [metrics[name] for name in ("loss", "grad_norm") if name in metrics]
-        finite = jnp.all(jnp.stack([jnp.isfinite(value) for value in watched]))
+        if "loss" not in metrics:
+            raise ConfigError("metrics of the algorithm", sorted(metrics), "a scalar 'loss' too")
+        watched = [metrics[name] for name in WATCHED if name in metrics]
+        finite = all_finite((watched, algorithm.params(new)))
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state.algorithm)
         if on_nonfinite == "stop":
             return state._replace(
                 algorithm=kept, bad_step=jnp.where(finite, state.bad_step, step)
-            ), metrics
+            ), (metrics, finite)
         return state._replace(
             algorithm=kept, skipped=state.skipped + jnp.where(finite, 0, 1).astype(jnp.int32)
-        ), metrics
+        ), (metrics, finite)
 
-    def run(state: LoopState, tasks, raw, run_key, first_step, num_steps):
+    def run(state: LoopState, tasks, raw, streams, first_step, num_steps):
         at = lambda i: jax.tree.map(lambda leaf: leaf[i], raw)  # noqa: E731
-        shapes = jax.eval_shape(one_step, state, tasks, at(0), run_key, first_step)[1]
+        shapes = jax.eval_shape(one_step, state, tasks, at(0), streams, first_step)[1]
         rows = jax.tree.map(lambda m: jnp.zeros((capacity, *m.shape), m.dtype), shapes)
 
         def keep_going(carry):
@@ -165,8 +181,8 @@ def make_steps(
 
         def body(carry):
             i, state, rows = carry
-            state, metrics = one_step(state, tasks, at(i), run_key, first_step + i)
-            return i + 1, state, jax.tree.map(lambda r, m: r.at[i].set(m), rows, metrics)
+            state, row = one_step(state, tasks, at(i), streams, first_step + i)
+            return i + 1, state, jax.tree.map(lambda r, m: r.at[i].set(m), rows, row)
 
         _, state, rows = jax.lax.while_loop(keep_going, body, (jnp.int32(0), state, rows))
         return state, rows

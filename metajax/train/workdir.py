@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from metajax.core import ConfigError
 from metajax.train.errors import WorkdirError
+from metajax.train.metrics import plain
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -39,16 +41,8 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [f"{path} is {old!r} there and {new!r} here"]
 
 
-@contextlib.contextmanager
-def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator[Path]:
-    """Hold ``workdir`` for one run of ``config`` (JSON values); created where it is missing.
-
-    Raises:
-      WorkdirError: a live process holds it, it belongs to a run of another config, it holds
-        files of something else, or it cannot be written. It is left untouched then.
-    """
-    path = Path(workdir)
-    config = json.loads(json.dumps(config))  # tuples and numpy numbers as JSON will return them
+def _check(path: Path, config: dict[str, Any]) -> None:
+    """Refuse a folder that is not free for a run of ``config``, without touching it."""
     config_path = path / "config.json"
     if path.exists() and not path.is_dir():
         raise WorkdirError(f"workdir {path} is a file; name a folder")
@@ -63,11 +57,33 @@ def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator
                 + "\n  ".join(lines)
                 + "\nName another workdir, or repeat that run's settings to go on with it."
             )
-    elif path.is_dir() and any(entry.name != ".lock" for entry in path.iterdir()):
+    elif path.is_dir() and any(
+        # what a run killed while it wrote its config.json leaves behind
+        entry.name != ".lock" and not entry.name.startswith(".config.json.")
+        for entry in path.iterdir()
+    ):
         raise WorkdirError(
             f"workdir {path} is not empty and holds no config.json: not a run's folder. "
             "Name a new folder."
         )
+
+
+@contextlib.contextmanager
+def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator[Path]:
+    """Hold ``workdir`` for one run of ``config`` (JSON values); created where it is missing.
+
+    Raises:
+      ConfigError: ``config`` holds what JSON cannot.
+      WorkdirError: a live process holds it, it belongs to a run of another config, it holds
+        files of something else, or it cannot be written. It is left untouched then.
+    """
+    path = Path(workdir)
+    try:
+        config = json.loads(json.dumps(plain(config)))  # tuples as JSON will return them
+    except TypeError as error:
+        raise ConfigError("config", config, f"JSON values ({error})") from error
+    config_path = path / "config.json"
+    _check(path, config)
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / ".lock").open("a")
@@ -81,6 +97,7 @@ def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator
             raise WorkdirError(
                 f"workdir {path} is in use by a live run; wait for it or name another workdir"
             ) from error
+        _check(path, config)  # again: another run may have come and gone since
         if not config_path.exists():
             write_json(config_path, config)
         yield path

@@ -164,6 +164,13 @@ def test_a_damaged_image_is_named_and_leaves_no_set(tmp_path):
     assert len(data.load_images("glyphs", "train", tmp_path / "sets").labels) == 2
 
 
+def test_images_of_16_bits_are_refused(tmp_path):
+    (tmp_path / "raw" / "a").mkdir(parents=True)
+    Image.fromarray(np.full((4, 4), 40_000, np.uint16)).save(tmp_path / "raw" / "a" / "0.png")
+    with pytest.raises(data.BadDataError, match=r"0\.png has pixels of type I"):
+        data.prepare("deep", tmp_path / "raw", tmp_path)
+
+
 def test_npz(tmp_path, same_examples):
     rng = np.random.default_rng(2)
     images = rng.integers(0, 256, (7, 6, 5, 3), dtype=np.uint8)
@@ -215,6 +222,13 @@ def test_a_prepared_set_is_left_as_it_is(tmp_path, capsys, write_idx_folder, sam
     assert data.prepare("mnist", tmp_path / "other", tmp_path) == first
     assert "prepared already" in capsys.readouterr().out
     assert same_examples(data.load_images("mnist", "train", tmp_path), images, labels)
+
+
+def test_a_folder_that_cannot_be_written_is_named(tmp_path, write_idx_folder):
+    write_idx_folder(tmp_path / "raw")
+    (tmp_path / "sets").write_text("a file where the data folder should be")
+    with pytest.raises(data.BadDataError, match=str(tmp_path / "sets")):
+        data.prepare("mnist", tmp_path / "raw", tmp_path / "sets")
 
 
 def test_a_process_that_comes_second_takes_the_firsts_set(tmp_path, monkeypatch):

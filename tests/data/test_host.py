@@ -59,6 +59,11 @@ def test_a_saved_state_continues_bit_for_bit(digits_dir):
         np.testing.assert_array_equal(got["labels"], expected["labels"])
 
 
+def _close(iterator):
+    if hasattr(iterator, "close"):  # Grain 0.2.12 has none
+        iterator.close()
+
+
 @pytest.mark.slow
 def test_batches_do_not_depend_on_the_number_of_workers(digits_dir):
     alone = iter(data.host_batches("digits", data_dir=digits_dir, **SHAPE))
@@ -66,11 +71,11 @@ def test_batches_do_not_depend_on_the_number_of_workers(digits_dir):
     for _ in range(5):
         np.testing.assert_array_equal(next(iterator)["images"], next(alone)["images"])
     state = iterator.get_state()
-    iterator.close()
+    _close(iterator)
     again = iter(data.host_batches("digits", data_dir=digits_dir, workers=2, **SHAPE))
     again.set_state(state)
     np.testing.assert_array_equal(next(again)["images"], next(alone)["images"])
-    again.close()
+    _close(again)
 
 
 def test_a_set_in_memory_and_a_source_of_ones_own(digits, digits_dir):

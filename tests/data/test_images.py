@@ -113,3 +113,15 @@ def test_selected_classes_are_relabelled(digits):
     for classes in ([], [1, 1], [10]):
         with pytest.raises(ConfigError, match="classes"):
             data.select_classes(digits, classes)
+
+
+@pytest.mark.parametrize("keep", [0.0, 0.5])
+def test_damaged_records_are_said_to_be(tmp_path, write_idx_folder, keep):
+    write_idx_folder(tmp_path / "raw")
+    folder = data.prepare("scribbles", tmp_path / "raw", tmp_path)
+    (records,) = folder.glob("*train*")
+    raw = records.read_bytes()
+    records.write_bytes(raw[: int(keep * len(raw))])
+    with pytest.raises(data.BadDataError, match="damaged"):
+        data.load_images("scribbles", "train", tmp_path)
+    assert len(data.load_images("scribbles", "test", tmp_path).labels) == 20

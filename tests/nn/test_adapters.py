@@ -1,6 +1,8 @@
 """Networks of other libraries keep their values, and bring no hidden arrays, keys or state."""
 
 import sys
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -9,16 +11,10 @@ import pytest
 from flax import linen as nn
 from flax import nnx
 
-from metajax.core import MetajaxError
+from metajax.core import MetajaxError, Network
 from metajax.nn import from_equinox, from_linen, from_nnx
 
 eqx = pytest.importorskip("equinox")
-
-
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
 
 
 class LinenNet(nn.Module):
@@ -38,7 +34,7 @@ class LinenBatchNorm(nn.Module):
 
 
 class NNXNet(nnx.Module):
-    """An MLP; ``setattr`` with string digits gives the nested names that a list would."""
+    """A plain two-layer MLP."""
 
     def __init__(self, width, *, rngs):
         self.first = nnx.Linear(5, width, rngs=rngs)
@@ -87,24 +83,38 @@ CASES = {
 }
 
 
-@pytest.fixture(params=CASES.values(), ids=CASES.keys())
+class Made(NamedTuple):
+    """An adapted network, compiled, with what the library itself makes of the same key."""
+
+    network: Network
+    init: Callable
+    apply: Callable
+    own: Callable
+    x: jax.Array
+    params: Any
+
+
+@pytest.fixture(params=CASES.values(), ids=CASES.keys(), scope="module")
 def case(request):
-    return request.param()
+    network, own, x = request.param()
+    init, apply = jax.jit(network.init), jax.jit(network.apply)
+    return Made(network, init, apply, jax.jit(own), x, init(jax.random.key(0), x[0]))
 
 
 def _equal(a, b):
-    return jax.tree.all(jax.tree.map(lambda x, y: bool(jnp.array_equal(x, y)), a, b))
+    return jax.tree.all(jax.tree.map(lambda x, y: np.array_equal(x, y), a, b))
+
+
+def _close(a, b):
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5), a, b)
 
 
 def test_values_are_those_of_the_library(case):
-    network, own, x = case
-    params = network.init(jax.random.key(0), x[0])
-    np.testing.assert_allclose(network.apply(params, x[0]), own(jax.random.key(0), x[0]), atol=1e-6)
+    for key, x in zip(jax.random.split(jax.random.key(3), 2), case.x[:2], strict=True):
+        _close(case.apply(case.init(key, x), x), case.own(key, x))
 
 
 def test_params_are_a_plain_nested_dict_of_arrays(case):
-    network, _, x = case
-
     def check(node):
         assert type(node) is dict and node
         for name, value in node.items():
@@ -112,59 +122,42 @@ def test_params_are_a_plain_nested_dict_of_arrays(case):
             if not isinstance(value, jax.Array):
                 check(value)
 
-    check(network.init(jax.random.key(0), x[0]))
+    check(case.params)
 
 
 def test_init_depends_on_the_key_alone(case):
-    network, _, x = case
-    first = network.init(jax.random.key(0), x[0])
-    assert _equal(first, network.init(jax.random.key(0), 2 * x[1]))
-    assert _equal(first, network.init(jax.random.key(0), x[0]))
-    assert not _equal(first, network.init(jax.random.key(1), x[0]))
-    traced = jax.jit(network.init)(jax.random.key(0), x[0])
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6), first, traced)
+    assert _equal(case.params, case.init(jax.random.key(0), 2 * case.x[1]))
+    assert not _equal(case.params, case.init(jax.random.key(1), case.x[0]))
 
 
 def test_outputs_follow_the_params_given(case):
-    network, own, x = case
-    params = [network.init(jax.random.key(k), x[0]) for k in (0, 1)]
-    outputs = [network.apply(p, x[0]) for p in (*params, params[0])]
-    assert not jnp.allclose(outputs[0], outputs[1])
+    other = case.init(jax.random.key(1), case.x[0])
+    outputs = [case.apply(p, case.x[0]) for p in (case.params, other, case.params)]
+    assert not np.allclose(outputs[0], outputs[1])
     np.testing.assert_array_equal(outputs[0], outputs[2])
 
 
 def test_compiled_mapped_gradients_reach_every_array(case):
-    network, _, x = case
-
-    def loss(params, x):
-        return jnp.sum(network.apply(params, x) ** 2)
-
-    params = network.init(jax.random.key(0), x[0])
-    mapped = jax.jit(jax.vmap(jax.grad(loss), (None, 0)))(params, x)
-    looped = [jax.grad(loss)(params, one) for one in x]
-    looped = jax.tree.map(lambda *leaves: jnp.stack(leaves), *looped)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), mapped, looped
-    )
-    assert all(bool(jnp.any(g != 0)) for g in jax.tree.leaves(mapped))
+    gradient = jax.grad(lambda params, x: jnp.sum(case.network.apply(params, x) ** 2))
+    mapped = jax.jit(jax.vmap(gradient, (None, 0)))(case.params, case.x)
+    compiled = jax.jit(gradient)
+    looped = [compiled(case.params, x) for x in case.x]
+    _close(mapped, jax.tree.map(lambda *leaves: np.stack(leaves), *looped))
+    assert all(np.any(np.asarray(g) != 0) for g in jax.tree.leaves(mapped))
 
 
 def test_each_task_may_have_params_of_its_own(case):
-    network, _, x = case
-    keys = jax.random.split(jax.random.key(0), 4)
-    params = jax.vmap(network.init, (0, None))(keys, x[0])
-    mapped = jax.vmap(network.apply)(params, x)
-    looped = [
-        network.apply(jax.tree.map(lambda p, n=n: p[n], params), one) for n, one in enumerate(x)
-    ]
-    np.testing.assert_allclose(mapped, jnp.stack(looped), atol=1e-5)
+    params = [case.init(jax.random.key(k), case.x[0]) for k in range(len(case.x))]
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *params)
+    mapped = jax.jit(jax.vmap(case.network.apply))(stacked, case.x)
+    _close(mapped, np.stack([case.apply(p, x) for p, x in zip(params, case.x, strict=True)]))
 
 
 def test_no_array_is_baked_in(case):
-    network, _, x = case
-    params = network.init(jax.random.key(0), x[0])
-    assert jax.make_jaxpr(network.apply)(params, x[0]).consts == []
-    assert jax.make_jaxpr(jax.grad(lambda p: network.apply(p, x[0]).sum()))(params).jaxpr.invars
+    """No constant is captured, and every parameter is read from the arguments."""
+    jaxpr = jax.make_jaxpr(case.network.apply)(case.params, case.x[0])
+    assert jaxpr.consts == []
+    assert len(jaxpr.jaxpr.invars) == len(jax.tree.leaves(case.params)) + 1
 
 
 def test_linen_collections_beside_the_params_are_refused():
@@ -175,7 +168,7 @@ def test_linen_collections_beside_the_params_are_refused():
 
 def test_linen_dropout_left_on_is_refused():
     network = from_linen(LinenNet(), train=True)
-    params = network.init(jax.random.key(0), jnp.ones((6, 6, 2)))
+    params = jax.jit(network.init)(jax.random.key(0), jnp.ones((6, 6, 2)))
     with pytest.raises(MetajaxError, match="LinenNet draws random numbers"):
         network.apply(params, jnp.ones((6, 6, 2)))
 
@@ -185,6 +178,25 @@ def test_nnx_variables_beside_the_params_are_refused_by_kind():
         from_nnx(nnx.BatchNorm, 3)
     with pytest.raises(MetajaxError, match="RngCount, RngKey"):
         from_nnx(nnx.Dropout, 0.5)
+
+
+@pytest.mark.parametrize("ones", [jnp.ones, np.ones])
+def test_nnx_arrays_that_are_not_variables_are_refused(ones):
+    class Shifted(nnx.Linear):
+        def __init__(self, *, rngs):
+            super().__init__(2, 2, rngs=rngs)
+            self.shift = ones(2)
+
+    with pytest.raises(MetajaxError, match=r"Shifted .*plain array"):
+        from_nnx(Shifted)
+
+
+def test_nnx_layers_in_a_list_have_string_names():
+    def make(rngs):
+        return nnx.Sequential(nnx.Linear(2, 2, rngs=rngs), nnx.Linear(2, 2, rngs=rngs))
+
+    params = jax.eval_shape(from_nnx(make).init, jax.random.key(0))
+    assert set(params["layers"]) == {"0", "1"}
 
 
 def test_nnx_construction_computes_nothing_before_init():
@@ -215,17 +227,24 @@ def test_equinox_state_and_integer_arrays_are_refused():
         from_equinox(lambda key: eqx.nn.BatchNorm(3, axis_name="batch", mode="ema"))
 
 
-def test_equinox_numpy_arrays_are_refused():
-    class Mask(eqx.Module):
-        weight: jax.Array
-        mask: np.ndarray
+def test_equinox_numpy_floats_are_params_and_integers_refused():
+    class Scale(eqx.Module):
+        scale: np.ndarray
 
-        def __init__(self, key):
-            self.weight = jax.random.normal(key, (3,))
-            self.mask = np.ones(3)
+        def __init__(self, key, dtype=np.float32):
+            self.scale = np.full(3, 2, dtype)
 
-    with pytest.raises(MetajaxError, match=r"Mask .*mask"):
-        from_equinox(Mask)
+        def __call__(self, x):
+            return self.scale * x
+
+    network = from_equinox(Scale)
+    params = network.init(jax.random.key(0))
+    assert isinstance(params["scale"], jax.Array)
+    np.testing.assert_array_equal(
+        jax.grad(lambda p: network.apply(p, params["scale"]).sum())(params)["scale"], 2
+    )
+    with pytest.raises(MetajaxError, match="scale"):
+        from_equinox(lambda key: Scale(key, np.int32))
 
 
 def test_missing_equinox_says_how_to_install_it(monkeypatch):

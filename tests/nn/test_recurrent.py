@@ -1,44 +1,57 @@
 """Properties of the recurrent sequence networks, and float64 references for both recurrences."""
 
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.test_util import check_grads
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, SequenceNetwork
 from metajax.nn import lstm, outer_product_lstm
 
 TIME, FEATURES, OUTPUTS, WIDTH = 7, 5, 3, 6
 
 NETWORKS = {
-    "lstm": lambda: lstm(num_outputs=OUTPUTS, width=WIDTH),
-    "lstm of 2 layers": lambda: lstm(num_outputs=OUTPUTS, width=WIDTH, layers=2),
-    "outer product": lambda: outer_product_lstm(num_outputs=OUTPUTS, width=WIDTH),
-    "outer product of 2 heads": lambda: outer_product_lstm(
-        num_outputs=OUTPUTS, width=WIDTH, heads=2
-    ),
+    "lstm": lstm(num_outputs=OUTPUTS, width=WIDTH, layers=2),
+    "outer_product_lstm": outer_product_lstm(num_outputs=OUTPUTS, width=WIDTH, heads=2),
 }
 
 
-@pytest.fixture(autouse=True)
-def strict():
-    with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
-        yield
+class Made(NamedTuple):
+    """A network, its compiled functions, tokens of two sequences, and what it makes of them."""
+
+    network: SequenceNetwork
+    init: Callable
+    apply: Callable
+    prefill: Callable
+    decode: Callable
+    params: Any
+    tokens: np.ndarray
+    dense: jax.Array
 
 
-@pytest.fixture(params=NETWORKS.values(), ids=NETWORKS.keys())
-def network(request):
-    return request.param()
+@pytest.fixture(params=NETWORKS.values(), ids=NETWORKS.keys(), scope="module")
+def made(request):
+    network = request.param
+    draw = np.random.default_rng(0)
+    tokens = draw.normal(size=(2, TIME, FEATURES)).astype(np.float32)
+    init = jax.jit(network.init)
+    params = init(jax.random.key(0), tokens)
+    # Away from the special values that they are initialised to.
+    params = jax.tree.map(
+        lambda p: p + 0.3 * draw.normal(size=p.shape).astype(np.float32), jax.device_get(params)
+    )
+    apply, prefill, decode = map(jax.jit, (network.apply, network.prefill, network.decode))
+    return Made(network, init, apply, prefill, decode, params, tokens, apply(params, tokens))
 
 
-def _made(network, batch=(2,)):
-    """Tokens, and parameters away from the special values that they are initialised to."""
-    tokens = jax.random.normal(jax.random.key(1), (*batch, TIME, FEATURES))
-    params = network.init(jax.random.key(0), tokens)
-    keys = jax.random.split(jax.random.key(2), len(jax.tree.leaves(params)))
-    keys = jax.tree.unflatten(jax.tree.structure(params), list(keys))
-    noise = jax.tree.map(lambda k, p: 0.3 * jax.random.normal(k, p.shape), keys, params)
-    return tokens, jax.tree.map(jnp.add, params, noise)
+def _close(a, b, tolerance=1e-5):
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=tolerance, atol=tolerance), a, b
+    )
 
 
 def _sigmoid(x):
@@ -92,112 +105,112 @@ def _outer_product_reference(params, tokens, width):
     return np.stack(hidden) @ params["head"]["kernel"] + params["head"]["bias"]
 
 
-def test_dense_pass_equals_a_float64_reference(network):
-    tokens, params = _made(network)
-    wide = jax.tree.map(lambda p: np.asarray(p, np.float64), params)
-    sequences = np.asarray(tokens, np.float64)
-    if "key_scale" in params["layers_0"]:
+def test_dense_pass_equals_a_float64_reference(made):
+    wide = jax.tree.map(lambda p: np.asarray(p, np.float64), made.params)
+    sequences = np.asarray(made.tokens, np.float64)
+    if "key_scale" in made.params["layers_0"]:
         expected = [_outer_product_reference(wide, x, WIDTH) for x in sequences]
     else:
         expected = [_lstm_reference(wide, x) for x in sequences]
-    np.testing.assert_allclose(network.apply(params, tokens), np.stack(expected), atol=1e-5)
+    np.testing.assert_allclose(made.dense, np.stack(expected), atol=1e-5)
 
 
 @pytest.mark.parametrize("prefix", [0, 3, TIME])
-@pytest.mark.parametrize("batch", [(), (2,), (2, 3)])
-def test_prefill_then_decode_equals_the_dense_pass(network, prefix, batch):
-    tokens, params = _made(network, batch)
-    dense = network.apply(params, tokens)
-    assert dense.shape == (*batch, TIME, OUTPUTS)
-    state = network.prefill(params, tokens[..., :prefix, :])
-    structure = jax.tree.map(lambda x: (x.shape, x.dtype), state)
-    decode = jax.jit(network.decode)
+def test_prefill_then_decode_equals_the_dense_pass(made, prefix):
+    state = made.prefill(made.params, made.tokens[:, :prefix])
+    start = jax.eval_shape(lambda: state)
     for t in range(prefix, TIME):
-        outputs, state = decode(params, state, tokens[..., t, :])
-        np.testing.assert_allclose(outputs, dense[..., t, :], atol=1e-5)
-        assert jax.tree.map(lambda x: (x.shape, x.dtype), state) == structure
-    whole = network.prefill(params, tokens)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-5), state, whole)
+        outputs, state = made.decode(made.params, state, made.tokens[:, t])
+        np.testing.assert_allclose(outputs, made.dense[:, t], atol=1e-5)
+        assert jax.eval_shape(lambda state=state: state) == start
+    _close(state, made.prefill(made.params, made.tokens))
+
+
+def test_any_number_of_batch_axes(made):
+    """One sequence alone, and two batch axes, give what one batch axis gives."""
+
+    @jax.jit
+    def everything(params, tokens):
+        state = made.network.prefill(params, tokens)
+        return (
+            made.network.apply(params, tokens),
+            state,
+            made.network.decode(params, state, tokens[..., 0, :]),
+        )
+
+    expected = everything(made.params, made.tokens)
+    for index in (0, None):
+        reshaped = jax.tree.map(lambda x, index=index: x[index], expected)
+        _close(everything(made.params, made.tokens[index]), reshaped)
 
 
 @pytest.mark.parametrize("changed", [0, 3, TIME - 1])
-def test_outputs_depend_on_the_past_and_the_present_alone(network, changed):
-    tokens, params = _made(network)
-    moved = tokens.at[:, changed].add(1.0)
-    difference = jnp.abs(network.apply(params, moved) - network.apply(params, tokens)).max((0, 2))
+def test_outputs_depend_on_the_past_and_the_present_alone(made, changed):
+    moved = made.tokens.copy()
+    moved[:, changed] += 1
+    difference = np.abs(made.apply(made.params, moved) - np.asarray(made.dense)).max((0, 2))
     assert (difference[:changed] == 0).all()
     assert (difference[changed:] > 0).all()
 
 
-def test_mapped_over_tasks_equals_one_task_at_a_time(network):
-    tokens, params = _made(network, (3, 2))
-
+def test_mapped_over_tasks_equals_one_task_at_a_time(made):
     def loss(params, tokens):
-        return jnp.sum(network.apply(params, tokens) ** 2)
+        return jnp.sum(made.network.apply(params, tokens) ** 2)
 
-    mapped = jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(params, tokens)
-    looped = [jax.value_and_grad(loss)(params, x) for x in tokens]
-    looped = jax.tree.map(lambda *leaves: jnp.stack(leaves), *looped)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4), mapped, looped
-    )
-
-
-def test_every_parameter_gets_a_gradient_that_finite_differences_agree_with(network):
-    tokens, params = _made(network)
-    with jax.enable_x64(True):
-        params = jax.tree.map(lambda p: p.astype(jnp.float64), params)
-        tokens = tokens.astype(jnp.float64)
-        loss = jax.jit(lambda p: jnp.sum(jnp.sin(network.apply(p, tokens))))
-        grads = jax.grad(loss)(params)
-        assert all(bool(jnp.any(g != 0)) for g in jax.tree.leaves(grads))
-        step = jax.tree.map(lambda g: 1e-6 * jnp.sign(g), grads)
-        up = loss(jax.tree.map(jnp.add, params, step))
-        down = loss(jax.tree.map(jnp.subtract, params, step))
-        expected = 2e-6 * sum(float(jnp.abs(g).sum()) for g in jax.tree.leaves(grads))
-        np.testing.assert_allclose(up - down, expected, rtol=1e-6)
+    tasks = np.stack([made.tokens, made.tokens[::-1] * 2, made.tokens - 1])
+    mapped = jax.jit(jax.vmap(jax.value_and_grad(loss), (None, 0)))(made.params, tasks)
+    single = jax.jit(jax.value_and_grad(loss))
+    looped = [single(made.params, tokens) for tokens in tasks]
+    _close(mapped, jax.tree.map(lambda *leaves: np.stack(leaves), *looped), 1e-4)
+    assert all(np.any(np.asarray(g) != 0) for g in jax.tree.leaves(mapped))
 
 
-def test_bfloat16_params_give_bfloat16_outputs_near_the_float32_ones(network):
-    tokens, params = _made(network)
-    half = jax.tree.map(lambda p: p.astype(jnp.bfloat16), params)
-    outputs = network.apply(half, tokens)  # float32 tokens are cast
+def test_gradients_agree_with_finite_differences_in_both_modes(made):
+    loss = jax.jit(lambda params: jnp.mean(jnp.sin(made.network.apply(params, made.tokens))))
+    check_grads(loss, (made.params,), order=1, modes=("fwd", "rev"), rtol=2e-2, atol=2e-3)
+
+
+def test_bfloat16_params_give_bfloat16_outputs_near_the_float32_ones(made):
+    half = jax.tree.map(lambda p: p.astype(jnp.bfloat16), made.params)
+
+    @jax.jit
+    def everything(params, tokens):
+        outputs, backward = jax.vjp(lambda p: made.network.apply(p, tokens), params)
+        return outputs, made.network.prefill(params, tokens), backward(jnp.ones_like(outputs))
+
+    outputs, states, (grads,) = everything(half, made.tokens)  # float32 tokens are cast
     assert outputs.dtype == jnp.bfloat16
-    np.testing.assert_array_equal(outputs, network.apply(half, tokens.astype(jnp.bfloat16)))
-    np.testing.assert_allclose(
-        outputs.astype(jnp.float32), network.apply(params, tokens), atol=0.15
-    )
-    for state in network.prefill(half, tokens):
+    np.testing.assert_allclose(outputs.astype(np.float32), made.dense, atol=0.15)
+    for state in states:
         assert state.cell.dtype == jnp.float32
         assert state.hidden.dtype == jnp.bfloat16
-    grads = jax.grad(lambda p: jnp.sum(network.apply(p, tokens).astype(jnp.float32)))(half)
-    assert all(g.dtype == jnp.bfloat16 for g in jax.tree.leaves(grads))
-    assert all(bool(jnp.isfinite(g).all()) for g in jax.tree.leaves(grads))
+    for gradient in jax.tree.leaves(grads):
+        assert gradient.dtype == jnp.bfloat16
+        assert np.isfinite(gradient.astype(np.float32)).all()
 
 
-def test_initialisation(network):
-    tokens = jnp.zeros((2, TIME, FEATURES))
-    params = network.init(jax.random.key(0), tokens)
-    longer = network.init(jax.random.key(0), jnp.ones((TIME + 2, FEATURES)))
-    jax.tree.map(np.testing.assert_array_equal, params, longer)
-    other = network.init(jax.random.key(1), tokens)
-    assert not jnp.array_equal(params["head"]["kernel"], other["head"]["kernel"])
+def test_initialisation_depends_on_the_key_alone(made):
+    first = made.init(jax.random.key(0), made.tokens)
+    assert jax.tree.structure(first) == jax.tree.structure(made.params)
+    _close(first, made.init(jax.random.key(0), made.tokens + 1), 0)
+    other = made.init(jax.random.key(1), made.tokens)
+    assert not np.array_equal(first["head"]["kernel"], other["head"]["kernel"])
 
 
 def test_lstm_starts_remembering_with_orthogonal_gates():
-    params = lstm(num_outputs=2, width=4).init(jax.random.key(0), jnp.zeros((1, 3)))["layers_0"]
+    init = jax.jit(lstm(num_outputs=2, width=4).init)
+    params = init(jax.random.key(0), np.zeros((1, 3), np.float32))["layers_0"]
     np.testing.assert_array_equal(params["input"]["bias"], np.repeat([0.0, 1.0, 0.0, 0.0], 4))
-    for gate in jnp.split(params["recurrent"], 4, axis=1):
+    for gate in np.split(np.asarray(params["recurrent"]), 4, axis=1):
         np.testing.assert_allclose(gate @ gate.T, np.eye(4), atol=1e-5)
 
 
 @pytest.mark.parametrize(("make", "power"), [(lstm, 1), (outer_product_lstm, 2)])
 def test_state_grows_with_the_width_and_not_with_the_sequence(make, power):
     def cell_size(width, time):
-        network = make(num_outputs=2, width=width)
-        tokens = jnp.zeros((time, 3))
-        params = network.init(jax.random.key(0), tokens)
-        (state,) = network.prefill(params, tokens)
+        network, tokens = make(num_outputs=2, width=width), jnp.zeros((time, 3))
+        params = jax.eval_shape(network.init, jax.random.key(0), tokens)
+        (state,) = jax.eval_shape(network.prefill, params, tokens)
         assert state.hidden.size == width
         return state.cell.size
 
@@ -205,21 +218,20 @@ def test_state_grows_with_the_width_and_not_with_the_sequence(make, power):
     assert cell_size(16, 2) == 16**power
 
 
-def test_decode_compiles_once_and_no_array_is_baked_in(network):
-    tokens, params = _made(network)
-    state = network.prefill(params, tokens)
+def test_decode_compiles_once_and_no_array_is_baked_in(made):
     traces = 0
 
     @jax.jit
     def decode(params, state, token):
         nonlocal traces
         traces += 1
-        return network.decode(params, state, token)
+        return made.network.decode(params, state, token)
 
+    state = made.prefill(made.params, made.tokens)
     for t in range(3):
-        _, state = decode(params, state, tokens[:, t])
+        _, state = decode(made.params, state, made.tokens[:, t])
     assert traces == 1
-    assert jax.make_jaxpr(network.apply)(params, tokens).consts == []
+    assert jax.make_jaxpr(made.network.apply)(made.params, made.tokens).consts == []
 
 
 @pytest.mark.parametrize("field", ["num_outputs", "width", "layers", "heads"])

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from metajax.core import Params
+from metajax.core import Examples, Params
 from metajax.systems.gpicl.learner import SequenceLearner, whole_sequence
 from metajax.systems.gpicl.tasks import ProjectionTasks
 
@@ -19,24 +19,48 @@ LAST = 10
 """Positions averaged into the figure "at the end of the sequence"."""
 
 
-@functools.partial(jax.jit, static_argnames=("learner", "num", "batch_size"))
+@functools.partial(jax.jit, static_argnames="num")
+def sample_sequences(
+    tasks: ProjectionTasks, key: Key[Array, ""], num: int
+) -> Examples:
+    """Draw ``num`` sequences, each of a task of its own: ``inputs[num, 1, length, features]``."""
+    tasks = dataclasses.replace(tasks, sequences=1)
+    return jax.vmap(lambda key: whole_sequence(tasks(key)))(jax.random.split(key, num))
+
+
+@functools.partial(jax.jit, static_argnames=("learner", "batch_size"))
+def score_sequences(
+    learner: SequenceLearner,
+    params: Params,
+    sequences: Examples,
+    key: Key[Array, ""],
+    batch_size: int = 64,
+) -> Bool[Array, "num length"]:
+    """Return which of a learner's predictions are right, by sequence and position."""
+    num = sequences.targets.shape[0]
+
+    def one(examples_and_key):
+        examples, key = examples_and_key
+        predicted = learner.logits(params, examples, key)
+        return (jnp.argmax(predicted, axis=-1) == examples.targets)[0]
+
+    keys = jax.random.split(key, num)
+    return jax.lax.map(one, (sequences, keys), batch_size=min(num, batch_size))
+
+
 def correct_by_position(
     learner: SequenceLearner,
     params: Params,
     tasks: ProjectionTasks,
     key: Key[Array, ""],
     num: int,
-    batch_size: int = 64,
 ) -> Bool[Array, "num length"]:
-    """Return which predictions are right, for ``num`` sequences, each of a task of its own."""
-    tasks = dataclasses.replace(tasks, sequences=1)
+    """Return which predictions are right, for ``num`` sequences, each of a task of its own.
 
-    def one(key):
-        examples = whole_sequence(tasks(key))
-        predicted = learner.logits(params, examples, key)
-        return (jnp.argmax(predicted, axis=-1) == examples.targets)[0]
-
-    return jax.lax.map(one, jax.random.split(key, num), batch_size=min(num, batch_size))
+    Sampling and scoring are two programs: the same learner is scored on sequences from any
+    number of pools without compiling it again.
+    """
+    return score_sequences(learner, params, sample_sequences(tasks, key, num), key)
 
 
 def half_width(correct: Bool[np.ndarray, "num *positions"]) -> Float[np.ndarray, "*positions"]:

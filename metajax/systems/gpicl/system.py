@@ -23,15 +23,18 @@ from metajax.data import (
 )
 from metajax.systems.base import Run, System
 from metajax.systems.gpicl.config import NOT_TRAINED, PRESETS, Config
-from metajax.systems.gpicl.evaluate import accuracy_by_position, correct_by_position, state_size
-from metajax.systems.gpicl.evaluate import summarise
+from metajax.systems.gpicl.evaluate import (
+    accuracy_by_position,
+    correct_by_position,
+    state_size,
+    summarise,
+)
 from metajax.systems.gpicl.learner import SequenceLearner
 from metajax.systems.gpicl.network import make_learner
 from metajax.systems.gpicl.report import figures, table
 from metajax.systems.gpicl.tasks import (
     HostFedTasks,
     ProjectionTasks,
-    drawn_classes,
     projection_tasks,
     unseen,
 )
@@ -218,5 +221,3 @@ SYSTEM = System(
     table=table,
     figures=figures,
 )
-
-__all__ = ["SYSTEM", "build", "drawn_classes"]

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Float32, Int32, Integer, Key, UInt8, UInt32
 
-from metajax.core import ConfigError, Examples, Task, derive
+from metajax.core import ConfigError, Examples, Task, random_indices
 from metajax.data import ImagePool
 
-TaskKeys = tuple[Key[Array, ""], Key[Array, ""], Key[Array, ""]]
+
+class Draw(NamedTuple):
+    """What a task's id decides: its projection (as a key), label order and classes."""
+
+    projection_key: Key[Array, ""]
+    permutation: Int32[Array, " ways"]
+    classes: Int32[Array, " ways"]
+
+
+def ranks(values: UInt32[Array, " n"]) -> Int32[Array, " n"]:
+    """Return each value's place in ascending order: of random bits, a random permutation.
+
+    By comparing all pairs: for a handful of values that compiles much faster than a sort.
+    """
+    index = jnp.arange(values.shape[0])
+    below = (values[None] < values[:, None]) | (
+        (values[None] == values[:, None]) & (index[None] < index[:, None])
+    )
+    return jnp.sum(below, axis=1, dtype=jnp.int32)
 
 
 @register_dataclass
@@ -25,7 +43,7 @@ class ProjectionTasks:
     A task is an id: ``A`` (entries N(0, 1/features)), the permutation ``rho`` and, where fewer
     ways than classes are asked for, the classes drawn come from ``fold_in(key, id)`` alone, so
     the same id is the same task wherever it is met. Calling it with a key draws an id uniformly
-    from ``first_task <= id < first_task + num_tasks`` and ``sequences`` sequences of ``length``
+    (see :func:`metajax.core.random_indices`) from ``first_task <= id < first_task + num_tasks`` and ``sequences`` sequences of ``length``
     examples each. It is a pytree: all but the static sizes is traced.
 
     Attributes:
@@ -52,54 +70,50 @@ class ProjectionTasks:
     identity: bool = field(default=False, metadata={"static": True})
 
     def __call__(self, key: Key[Array, ""]) -> Task:
-        """Draw a task: inputs ``[sequences, length, features]``, targets ``[sequences, length]``."""
-        task = self.task_keys(key)
+        """Draw a task: inputs ``[sequences, length, features]``, targets without ``features``."""
+        draw_key, label_key, image_key = jax.random.split(key, 3)
+        draw = self.draw(draw_key)
         num = self.sequences * self.length
         if self.ways == self.pool.num_classes:
-            inputs, labels = self.pool.examples(derive(key, "examples"), num)
+            inputs, labels = self.pool.examples(image_key, num)
         else:
-            labels = jax.random.randint(derive(key, "labels"), (num,), 0, self.ways)
-            classes = drawn_classes(task[2], self.pool.num_classes, self.ways)
-            inputs = self.pool.examples_of(derive(key, "examples"), classes[labels])
+            labels = random_indices(label_key, (num,), jnp.uint32(self.ways))
+            inputs = self.pool.examples_of(image_key, draw.classes[labels])
         shape = (self.sequences, self.length)
-        return self.assemble(
-            key, task, inputs.reshape(*shape, inputs.shape[-1]), labels.reshape(shape)
-        )
+        return self.assemble(draw, inputs.reshape(*shape, -1), labels.reshape(shape))
 
-    def task_keys(self, key: Key[Array, ""]) -> TaskKeys:
-        """Draw an id and return its keys: of the projection, the permutation and the classes."""
-        offset = jax.random.randint(
-            derive(key, "task"), (), jnp.uint32(0), self.num_tasks, dtype=jnp.uint32
-        )
-        task_key = jax.random.fold_in(self.key, self.first_task + offset)
-        return tuple(jax.random.split(task_key, 3))  # type: ignore[return-value]
+    def draw(self, key: Key[Array, ""]) -> Draw:
+        """Draw an id, and what it decides."""
+        bits = jax.random.bits(key, (2,), jnp.uint32)
+        task_key = jax.random.fold_in(self.key, self.first_task + bits[0] % self.num_tasks)
+        projection_key, order_key = jax.random.split(task_key)
+        order = jax.random.bits(order_key, (self.ways + self.pool.num_classes,), jnp.uint32)
+        permutation = ranks(order[: self.ways])
+        drawn = ranks(order[self.ways :]) < self.ways
+        before = jnp.cumsum(drawn) - 1  # a drawn class's place among those drawn
+        places = drawn[None] & (before[None] == jnp.arange(self.ways)[:, None])
+        classes = jnp.argmax(places, axis=1)
+        biased = (bits[1] >> 8).astype(jnp.float32) < self.bias * 2**24
+        permutation = jnp.where(biased, jnp.arange(self.ways), permutation)
+        return Draw(projection_key, permutation, classes)
 
     def assemble(
         self,
-        key: Key[Array, ""],
-        task: TaskKeys,
+        draw: Draw,
         inputs: Float[Array, "sequences length features"],
         labels: Integer[Array, "sequences length"],
     ) -> Task:
-        """Project normalised images and permute labels (below ``ways``) as the task's keys say."""
+        """Project normalised images and permute labels (below ``ways``) as the draw says."""
         if not self.identity:
             features = inputs.shape[-1]
-            projection = jax.random.normal(task[0], (features, features)) * features**-0.5
-            inputs = inputs @ projection.T
-            permutation = jax.random.permutation(task[1], self.ways)
-            biased = jax.random.uniform(derive(key, "bias")) < self.bias
-            permutation = jnp.where(biased, jnp.arange(self.ways), permutation)
-            labels = permutation[labels]
+            projection = jax.random.normal(draw.projection_key, (features, features))
+            inputs = inputs @ (projection * features**-0.5)
+            labels = draw.permutation[labels]
         examples = Examples(inputs, labels)
         return Task(
             support=jax.tree.map(lambda leaf: leaf[:, :-1], examples),
             query=jax.tree.map(lambda leaf: leaf[:, -1:], examples),
         )
-
-
-def drawn_classes(key: Key[Array, ""], num_classes: int, ways: int) -> Int32[Array, " ways"]:
-    """Draw ``ways`` different classes, in ascending order."""
-    return jnp.sort(jax.random.permutation(key, num_classes)[:ways])
 
 
 @register_dataclass
@@ -117,7 +131,7 @@ class HostFedTasks:
     def __call__(self, key: Key[Array, ""], raw: dict[str, Any]) -> Task:
         images: UInt8[Array, "sequences length h w c"] = raw["images"]
         inputs = self.tasks.pool.normalise(images)
-        return self.tasks.assemble(key, self.tasks.task_keys(key), inputs, raw["labels"])
+        return self.tasks.assemble(self.tasks.draw(key), inputs, raw["labels"])
 
 
 def projection_tasks(
@@ -164,6 +178,6 @@ def unseen(tasks: ProjectionTasks) -> ProjectionTasks:
     return dataclasses.replace(
         tasks,
         first_task=jnp.uint32(UNSEEN_TASKS),
-        num_tasks=jnp.uint32(2**31 - 1),
+        num_tasks=jnp.uint32(2**31),
         bias=jnp.float32(0),
     )

@@ -1,8 +1,10 @@
-"""Changing the size and the channels of images on the host."""
+"""Decoding images, and changing their size and channels, on the host."""
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterable
+from pathlib import Path
 
 import numpy as np
 from jaxtyping import UInt8
@@ -10,6 +12,20 @@ from jaxtyping import UInt8
 from metajax.core import ConfigError
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
+
+
+def decode_image(encoded: bytes | Path, channels: int) -> UInt8[np.ndarray, "h w channels"]:
+    """Decode a PNG, JPEG or the like, whatever its own mode, to grey (1), colour (3) or RGBA (4).
+
+    Raises:
+      OSError: as Pillow does, where the file or the bytes are damaged.
+    """
+    from PIL import Image
+
+    file = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
+    with Image.open(file) as image:
+        pixels = np.asarray(image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels]))
+    return pixels.reshape(*pixels.shape[:2], channels)
 
 
 def resize_images(

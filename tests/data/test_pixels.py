@@ -1,8 +1,11 @@
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from metajax.core import ConfigError
-from metajax.data.resize import resize_images
+from metajax.data.pixels import decode_image, resize_images
 
 RNG = np.random.default_rng(0)
 
@@ -57,3 +60,13 @@ def test_images_of_differing_sizes_need_a_size():
 def test_bad_settings_are_refused(arguments):
     with pytest.raises(ConfigError):
         resize_images(np.zeros((1, 8, 8, 1), np.uint8), *arguments)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "CMYK"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_images_of_any_mode_are_decoded(mode, channels):
+    white = Image.new("RGB", (6, 4), (255, 255, 255)).convert(mode)
+    buffer = io.BytesIO()
+    white.save(buffer, format="jpeg" if mode == "CMYK" else "png")
+    pixels = decode_image(buffer.getvalue(), channels)
+    assert pixels.shape == (4, 6, channels) and pixels.min() >= 254

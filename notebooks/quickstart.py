@@ -1,0 +1,130 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Quickstart: a learner, a task distribution, and `fit`
+#
+# The pieces of metajax are pure functions over pytrees. This notebook writes a small
+# meta-learner by hand, a ridge regression whose features are meta-learned, trains it on random
+# sinusoids and adapts it to one it has never met. It takes under a minute on a CPU.
+
+# %%
+# On Colab this installs metajax; elsewhere it does nothing.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+
+    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "metajax"], check=True)
+
+# %%
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import metajax as mj
+import optax
+from metajax.nn import mlp
+
+# %% [markdown]
+# ## A task distribution
+#
+# Any pytree that can be called with a key. Its numbers are leaves, so changing them recompiles
+# nothing, and `fit` samples it inside the compiled step.
+
+
+# %%
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Sinusoids:
+    """y = a sin(x + p) with amplitude a in [low, high] and phase p in [0, pi]."""
+
+    low: jax.Array
+    high: jax.Array
+
+    def __call__(self, key):
+        amplitude_key, phase_key, x_key = jax.random.split(key, 3)
+        amplitude = jax.random.uniform(amplitude_key, (), minval=self.low, maxval=self.high)
+        phase = jax.random.uniform(phase_key, (), maxval=jnp.pi)
+        x = jax.random.uniform(x_key, (20, 1), minval=-5.0, maxval=5.0)
+        y = amplitude * jnp.sin(x + phase)
+        return mj.Task(mj.Examples(x[:10], y[:10]), mj.Examples(x[10:], y[10:]))
+
+
+tasks = Sinusoids(jnp.float32(0.1), jnp.float32(5.0))
+jax.tree.map(jnp.shape, tasks(jax.random.key(0)))
+
+# %% [markdown]
+# ## A learner
+#
+# Four pure functions, each for one task. `adapt` solves a ridge regression on the features of the
+# support; the loss is the squared error on the query, so its gradient goes through that solve.
+
+# %%
+features = mlp([64, 64], 32)
+
+
+def init(key, task):
+    return {"features": features.init(key, task.support.inputs), "log_ridge": jnp.zeros(())}
+
+
+def adapt(params, support, key):
+    h = features.apply(params["features"], support.inputs)
+    ridge = jnp.exp(params["log_ridge"]) * jnp.eye(h.shape[-1])
+    return jnp.linalg.solve(h.T @ h + ridge, h.T @ support.targets)
+
+
+def predict(params, adapted, inputs):
+    return features.apply(params["features"], inputs) @ adapted
+
+
+def loss(params, task, key):
+    predicted = predict(params, adapt(params, task.support, key), task.query.inputs)
+    return jnp.mean((predicted - task.query.targets) ** 2), {}
+
+
+learner = mj.MetaLearner(init, adapt, predict, loss)
+
+# %% [markdown]
+# ## Meta-training
+#
+# `workdir="..."` would add checkpoints, a log and exact resume; `parallel="jit"` would split the
+# tasks over all devices. Nothing else changes.
+
+# %%
+result = mj.fit(
+    mj.gradient(learner, optax.adam(1e-3)),
+    tasks,
+    steps=1500,
+    tasks_per_step=16,
+    key=jax.random.key(1),
+    log_every=50,
+)
+first, last = result.history[0]["loss"], result.history[-1]["loss"]
+print(f"query error {first:.3f} -> {last:.4f} in {result.seconds:.0f} s")
+assert last < 0.2 * first
+
+# %% [markdown]
+# ## Adapting to a new task
+
+# %%
+task = tasks(jax.random.key(2))
+adapted = learner.adapt(result.params, task.support, jax.random.key(3))
+x = jnp.linspace(-5, 5, 200).reshape(-1, 1)
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
+left.plot([row["step"] for row in result.history], [row["loss"] for row in result.history])
+left.set(xlabel="meta-step", ylabel="query error", yscale="log")
+right.plot(x, learner.predict(result.params, adapted, x), label="after 10 examples")
+right.plot(task.support.inputs, task.support.targets, "ko", label="support")
+right.plot(task.query.inputs, task.query.targets, "rx", label="query")
+right.legend(frameon=False)
+plt.show()

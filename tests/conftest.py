@@ -1,0 +1,34 @@
+"""Every test runs under the strict modes, on eight simulated devices, one thread a worker."""
+
+import os
+import shutil
+import sys
+import tempfile
+from pathlib import Path
+
+# before jax is imported; the processes that tests start inherit them
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
+os.environ["OMP_NUM_THREADS"] = "1"
+
+sys.path.insert(0, str(Path(__file__).parent))  # for toy_problem
+
+
+def pytest_configure(config):
+    if not hasattr(config, "workerinput") and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
+        # made here, before xdist starts its workers: they share what any of them has compiled
+        config.metajax_cache = tempfile.mkdtemp(prefix="metajax-tests-xla-")
+        os.environ["JAX_COMPILATION_CACHE_DIR"] = config.metajax_cache
+        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+        os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
+
+    import jax
+
+    jax.config.update("jax_num_cpu_devices", 8)
+    jax.config.update("jax_numpy_dtype_promotion", "strict")
+    jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+def pytest_unconfigure(config):
+    if hasattr(config, "metajax_cache"):
+        shutil.rmtree(config.metajax_cache, ignore_errors=True)

@@ -1,0 +1,94 @@
+"""A small real meta-learning problem: linear maps fitted by one gradient step from a learned start.
+
+Shared by the tests and by the processes that they start.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax.tree_util import register_dataclass
+
+from metajax.core import Algorithm, Examples, MetaLearner, Task, derive, gradient, task_keys
+
+FEATURES, WIDTH, POOL = 4, 8, 600
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class LinearTasks:
+    """Rows of a fixed pool and a random linear map of them; one chosen key gives a broken task."""
+
+    pool: jax.Array
+    broken_key: jax.Array
+
+    def __call__(self, key) -> Task:
+        map_key, row_key = jax.random.split(key)
+        weights = jax.random.normal(map_key, (FEATURES, 1))
+        inputs = self.pool[jax.random.randint(row_key, (12,), 0, self.pool.shape[0])]
+        targets = inputs @ weights
+        broken = jnp.all(jax.random.key_data(key) == self.broken_key)
+        return Task(Examples(inputs[:6], targets[:6]), (Examples(inputs[6:], targets[6:]), broken))
+
+
+def make_tasks(run_key=None, broken_step: int | None = None, num_tasks: int = 16) -> LinearTasks:
+    """The tasks; the third task of meta-step ``broken_step`` (from 0) of a run is broken."""
+    broken = jnp.zeros(2, jnp.uint32)
+    if broken_step is not None:
+        keys = task_keys(derive(run_key, "tasks", broken_step), num_tasks)
+        broken = jax.random.key_data(keys[2])
+    return LinearTasks(jax.random.normal(jax.random.key(11), (POOL, FEATURES)), broken)
+
+
+def network(params, inputs):
+    return jnp.tanh(inputs @ params["w"] + params["b"][None]) @ params["v"]
+
+
+def mean_square(params, examples):
+    return jnp.mean(jnp.square(network(params, examples.inputs) - examples.targets))
+
+
+@jax.custom_vjp
+def nan_gradient(loss, broken):
+    """``loss`` as it is; its gradient is NaN where ``broken``."""
+    return loss
+
+
+nan_gradient.defvjp(
+    lambda loss, broken: (loss, broken),
+    lambda broken, g: (jnp.where(broken, jnp.nan, g), None),
+)
+
+
+def make_learner(broken: str = "loss", inner_lr: float = 0.1) -> MetaLearner:
+    """One-step MAML; a broken task has a NaN ``loss``, or a NaN ``gradient`` alone."""
+
+    def init(key, task):
+        w, v = jax.random.split(key)
+        return {
+            "w": 0.5 * jax.random.normal(w, (FEATURES, WIDTH)),
+            "b": jnp.zeros(WIDTH),
+            "v": 0.3 * jax.random.normal(v, (WIDTH, 1)),
+        }
+
+    def adapt(params, support, key):
+        grads = jax.grad(mean_square)(params, support)
+        return jax.tree.map(lambda p, g: p - inner_lr * g, params, grads)
+
+    def loss(params, task, key):
+        query, is_broken = task.query
+        value = mean_square(adapt(params, task.support, key), query)
+        if broken == "loss":
+            value = jnp.where(is_broken, jnp.nan, value)
+        else:
+            value = nan_gradient(value, is_broken)
+        return value, {"before": mean_square(params, query)}
+
+    return MetaLearner(init, adapt, lambda params, adapted, inputs: network(adapted, inputs), loss)
+
+
+def make_algorithm(broken: str = "loss", **options) -> Algorithm:
+    return gradient(make_learner(broken), optax.adam(1e-2), **options)
