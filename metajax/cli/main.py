@@ -256,6 +256,10 @@ def _data(argv: list[str]) -> int:
         help="idx files, a .npz with images and labels, or a folder of images per class; without "
         "it, the set is downloaded",
     )  # fmt: skip
+    preparing.add_argument(
+        "--size", type=int, nargs=2, metavar=("H", "W"),
+        help="resize a folder's images; by default to the first image's size",
+    )  # fmt: skip
     for sub in (listing, preparing):
         sub.add_argument("--data-dir", type=Path, help="folder of the data sets")
     options = parser.parse_args(argv)
@@ -265,7 +269,8 @@ def _data(argv: list[str]) -> int:
             state = splits if row.prepared else f"not here ({row.how})"
             print(f"{row.name:24} {state}")
         return 0
-    print(prepare(options.name, options.source, options.data_dir))
+    size = tuple(options.size) if options.size else None
+    print(prepare(options.name, options.source, options.data_dir, size=size))
     return 0
 
 

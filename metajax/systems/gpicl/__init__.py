@@ -10,6 +10,7 @@ from metajax.systems.gpicl.learner import (
     online_sgd,
 )
 from metajax.systems.gpicl.network import make_learner
+from metajax.systems.gpicl.report import draw_phases
 from metajax.systems.gpicl.system import SYSTEM, build
 from metajax.systems.gpicl.tasks import ProjectionTasks, projection_tasks, unseen
 
@@ -22,6 +23,7 @@ __all__ = [
     "accuracy_by_position",
     "build",
     "context_free",
+    "draw_phases",
     "in_context",
     "make_learner",
     "nearest_neighbour",

@@ -26,11 +26,13 @@ def make_learner(config: Config) -> SequenceLearner:
             num_outputs=ways, width=config.width, layers=config.layers, heads=config.heads,
             key_size=config.key_size, mlp_ratio=config.mlp_ratio, max_length=config.examples,
         )  # fmt: skip
-        return in_context(network, ways)
+        return in_context(network, ways, label_scale=config.label_scale)
     if name == "lstm":
-        return in_context(lstm(num_outputs=ways, width=config.width), ways)
+        network = lstm(num_outputs=ways, width=config.width)
+        return in_context(network, ways, label_scale=config.label_scale)
     if name == "outer_product_lstm":
-        return in_context(outer_product_lstm(num_outputs=ways, width=config.width), ways)
+        network = outer_product_lstm(num_outputs=ways, width=config.width)
+        return in_context(network, ways, label_scale=config.label_scale)
     if name == "mlp":
         return context_free(mlp([config.width, config.width], ways))
     if name == "nearest_neighbour":

@@ -133,3 +133,34 @@ def _draw_training(evaluation: dict[str, Any], history: list[dict[str, Any]]):
     for axes in (left, right):
         axes.grid(alpha=0.25)
     return canvas
+
+
+def draw_phases(evaluations: list[dict[str, Any]]):
+    """Draw gain on seen and unseen tasks against the number of training tasks.
+
+    The figure of the three phases (arXiv 2212.04458, figure 2): memorisation (seen and unseen
+    near 0), task identification (seen alone rises), general learning-to-learn (both rise).
+
+    Args:
+      evaluations: contents of ``eval.json`` of runs that differ in ``num_tasks`` and seed.
+    """
+    import numpy as np
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(6.5, 4), layout="constrained")
+    axes = canvas.add_subplot()
+    rows = sorted(evaluations, key=lambda e: e["num_tasks"])
+    numbers = np.array([e["num_tasks"] for e in rows])
+    for kind, marker in (("seen", "o"), ("unseen", "s")):
+        gains = 100 * np.array([e[kind]["gain"] for e in rows])
+        errors = 100 * np.array([e[kind]["gain_ci95"] for e in rows])
+        axes.errorbar(numbers, gains, errors, fmt=marker, capsize=2, label=_TITLES[kind])
+        means = [gains[numbers == n].mean() for n in np.unique(numbers)]
+        axes.plot(np.unique(numbers), means, color=axes.lines[-1].get_color(), alpha=0.5)
+    neighbour = np.mean([100 * e["baselines"]["nearest_neighbour"]["gain"] for e in rows])
+    axes.axhline(neighbour, color="grey", linestyle="--", label="1-nearest-neighbour")
+    axes.set_xscale("log", base=2)
+    axes.set(xlabel="training tasks", ylabel="gain: last ten positions minus first (points)")
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    return canvas

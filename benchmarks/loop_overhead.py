@@ -1,0 +1,93 @@
+"""What the training loop costs beside a bare `lax.scan` of the same update.
+
+    python benchmarks/loop_overhead.py --out benchmarks/results/loop_overhead.json
+
+The GPICL Transformer's meta-step (batch 16, length 128, width 128, 4 layers) is run by `fit`, with
+its guard, logging and progress bar, and by one jitted `lax.scan` over the same number of steps,
+in interleaved pairs in one process. CPU time counts, of the steps alone: compilation is outside.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from metajax.cli.main import hardware, versions
+from metajax.core import derive, task_keys
+from metajax.data import noise_pool
+from metajax.systems.gpicl import Config, make_learner, projection_tasks
+from metajax.systems.gpicl.system import make_algorithm
+from metajax.train import fit, write_json
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--steps", type=int, default=30)
+    parser.add_argument("--pairs", type=int, default=7)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    config = Config(
+        ways=10, examples=128, width=128, layers=4, heads=8, key_size=16, tasks_per_step=16
+    )
+    pool = noise_pool(jax.random.key(0), 10, (7, 7))
+    tasks = projection_tasks(pool, jax.random.key(1), num_tasks=2**20, length=128)
+    algorithm = make_algorithm(config, make_learner(config))
+    key = jax.random.key(2)
+
+    @jax.jit
+    def scan(state, tasks, key):
+        def body(state, step):
+            keys = task_keys(derive(key, "tasks", step), config.tasks_per_step)
+            state, metrics = algorithm.update(
+                state, jax.vmap(tasks)(keys), derive(key, "update", step)
+            )
+            return state, metrics
+
+        return jax.lax.scan(body, state, jnp.arange(options.steps))
+
+    def bare() -> float:
+        state = algorithm.init(derive(key, "init"), tasks(derive(key, "tasks")))
+        jax.block_until_ready(state)
+        start = time.process_time()
+        jax.block_until_ready(scan(state, tasks, key))
+        return time.process_time() - start
+
+    def ours() -> float:
+        """The run's CPU time less that of a run that stops after compiling its first step."""
+        times = []
+        for steps in (1, options.steps + 1):
+            start = time.process_time()
+            fit(
+                algorithm, tasks, steps=steps, tasks_per_step=config.tasks_per_step, key=key,
+                log_every=10, progress=True,
+            )  # fmt: skip
+            times.append(time.process_time() - start)
+        return times[1] - times[0]
+
+    cache = Path("/tmp") / "metajax-benchmark-xla"
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    bare(), ours()
+    pairs = [(bare(), ours()) for _ in range(options.pairs)]
+    ratios = np.array([loop / scan for scan, loop in pairs])
+    result = {
+        "benchmark": "loop overhead against lax.scan, ratio of CPU time",
+        "median_ratio": round(float(np.median(ratios)), 4),
+        "quartiles": [round(float(q), 4) for q in np.percentile(ratios, [25, 75])],
+        "pairs": [[round(x, 3) for x in pair] for pair in pairs],
+        "steps": options.steps,
+        "hardware": hardware(),
+        "versions": versions(),
+    }
+    print(result)
+    if options.out:
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+        write_json(options.out, result)
+
+
+if __name__ == "__main__":
+    main()

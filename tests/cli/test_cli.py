@@ -1,0 +1,221 @@
+"""The command line: a real run from end to end, and every refusal before anything compiles."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from metajax.cli.arguments import config_from_json, config_to_json, parse_train
+from metajax.cli.main import main
+from metajax.core import ConfigError
+from metajax.systems import SYSTEMS, get_system
+
+SMALL = [
+    "--width", "16", "--layers", "1", "--heads", "2", "--key-size", "8", "--examples", "13",
+    "--tasks-per-step", "4", "--eval-tasks", "64", "--eval-every", "20", "--other-sets", "random",
+    "--log-every", "5", "--checkpoint-every", "5", "--no-progress",
+]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def data_dir(tmp_path_factory):
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("xla"))
+
+
+def command(workdir, data_dir, cache, *more):
+    return [
+        sys.executable, "-m", "metajax.cli.main", "train", "gpicl", *SMALL, "--steps", "40",
+        "--workdir", str(workdir), "--data-dir", str(data_dir), "--compilation-cache", cache, *more,
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory, data_dir, cache):
+    """One finished run; its folder and what it printed."""
+    workdir = tmp_path_factory.mktemp("run") / "w"
+    done = subprocess.run(
+        command(workdir, data_dir, cache), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return workdir, done.stdout
+
+
+def test_a_run_leaves_everything_that_the_readme_names(run):
+    workdir, printed = run
+    evaluation = json.loads((workdir / "eval.json").read_text())
+    for kind in ("seen", "unseen", "identity"):
+        assert len(evaluation[kind]["accuracy"]) == len(evaluation[kind]["ci95"]) == 13
+        assert all(0 <= a <= 1 for a in evaluation[kind]["accuracy"])
+    assert set(evaluation["baselines"]) == {"sgd", "nearest_neighbour"}
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert len(summary["params_sha256"]) == 64 and summary["steps"] == 40
+    rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert [row["step"] for row in rows if "loss" in row] == list(range(5, 41, 5))
+    assert [row["step"] for row in rows if "unseen/gain" in row] == [20, 40]
+    for name in ("accuracy.png", "training.png"):
+        assert (workdir / name).read_bytes().startswith(b"\x89PNG")
+    page = (workdir / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2 and "1-nearest-neighbour" in page
+    for words in ("unseen tasks", "chance", "1-nearest-neighbour", "identity task"):
+        assert words in printed
+
+
+def test_eval_and_report_write_the_same_again(run, data_dir, cache, capsys):
+    workdir, _ = run
+    before = (workdir / "eval.json").read_text()
+    options = ["--data-dir", str(data_dir), "--compilation-cache", cache]
+    assert main(["eval", str(workdir), *options]) == 0
+    assert (workdir / "eval.json").read_text() == before
+    (workdir / "accuracy.png").unlink()
+    assert main(["report", str(workdir)]) == 0
+    assert (workdir / "accuracy.png").exists()
+
+
+def test_sigterm_saves_exits_75_and_the_same_command_ends_with_the_same_bits(
+    run, tmp_path, data_dir, cache
+):
+    finished, _ = run
+    workdir = tmp_path / "w"
+    process = subprocess.Popen(
+        command(workdir, data_dir, cache), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    while not (workdir / "checkpoints" / "5").exists():
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.01)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate()
+    assert process.returncode == 75, errors
+    assert b"Run the same command again" in errors
+    assert not (workdir / "summary.json").exists()
+    subprocess.run(command(workdir, data_dir, cache), check=True, capture_output=True)
+    digests = [
+        json.loads((folder / "summary.json").read_text())["params_sha256"]
+        for folder in (finished, workdir)
+    ]
+    assert digests[0] == digests[1]
+    lines = [(folder / "metrics.jsonl").read_text() for folder in (finished, workdir)]
+    assert lines[0] == lines[1]
+
+
+def test_a_workdir_of_another_config_is_refused_and_untouched(run, data_dir, capsys):
+    workdir, _ = run
+
+    def snapshot():
+        return {
+            str(path): (path.stat().st_mtime_ns, path.read_bytes())
+            for path in workdir.rglob("*")
+            if path.is_file()
+        }
+
+    before = snapshot()
+    code = main(
+        ["train", "gpicl", *SMALL, "--steps", "40", "--seed", "1", "--workdir", str(workdir),
+         "--data-dir", str(data_dir), "--compilation-cache", "off"]
+    )  # fmt: skip
+    assert code == 1
+    assert "config.seed is 0 there and 1 here" in capsys.readouterr().err
+    assert snapshot() == before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["train", "gpicle"], ["system = 'gpicle'", "did you mean 'gpicl'"]),
+        (["trian", "gpicl"], ["command = 'trian'", "did you mean 'train'"]),
+        (["train", "gpicl", "--preset", "digit"], ["preset = 'digit'", "did you mean 'digits'"]),
+        (["train", "gpicl", "--heads", "3"], ["heads = 3", "divisor of width = 64, e.g. 2"]),
+        (["train", "gpicl", "--num-tasks", "0"], ["num_tasks = 0"]),
+        (["train", "gpicl", "--learning-rate", "-1"], ["learning_rate = -1.0"]),
+        (["train", "gpicl", "--learning-rate", "nan"], ["learning_rate = nan"]),
+        (["train", "gpicl", "--tasks-per-step", "0"], ["tasks_per_step = 0"]),
+        (["train", "gpicl", "--microbatches", "5"], ["microbatches = 5", "divisor"]),
+        (["train", "gpicl", "--ways", "11"], ["ways = 11", "2 to 10"]),
+        (["train", "gpicl", "--log-every", "0"], ["log_every = 0"]),
+        (["train", "gpicl", "--base-set", "mnist"], ["metajax data prepare mnist"]),
+    ],
+)
+def test_bad_settings_are_refused_in_one_message(
+    arguments, words, data_dir, tmp_path, capsys, monkeypatch
+):
+    import jax
+
+    def compiled(*args, **kwargs):
+        raise AssertionError("something was compiled")
+
+    monkeypatch.setattr(jax.stages.Lowered, "compile", compiled)
+    if arguments[:2] == ["train", "gpicl"]:
+        arguments = [*arguments, "--workdir", str(tmp_path / "w"), "--data-dir", str(data_dir)]
+        arguments += ["--compilation-cache", "off"]
+    assert main(arguments) in (1, 2)
+    error = capsys.readouterr().err
+    assert error.startswith("metajax: error: ") and "Traceback" not in error
+    for word in words:
+        assert word in error
+    assert not (tmp_path / "w").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"), [(["--widht", "8"], "--width"), (["--width", "wide"], "--width")]
+)
+def test_unknown_and_ill_typed_fields_are_refused_with_the_nearest(arguments, word, capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["train", "gpicl", *arguments])
+    assert exit.value.code == 2
+    captured = capsys.readouterr()
+    assert word in captured.err + captured.out
+
+
+def test_help_explains_every_field(capsys):
+    with pytest.raises(SystemExit) as exit:
+        main(["train", "gpicl", "--help"])
+    assert exit.value.code == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for field in dataclasses.fields(get_system("gpicl").config):
+        assert "--" + field.name.replace("_", "-") in text
+    assert "units" in text and "(required)" not in text
+
+
+@pytest.mark.parametrize("name", list(SYSTEMS))
+def test_every_preset_survives_config_json(name):
+    system = get_system(name)
+    for config in system.presets.values():
+        saved = json.loads(json.dumps(config_to_json(system, config)))
+        assert config_from_json(system, saved["config"]) == config
+
+
+def test_fields_given_override_the_preset():
+    config, options = parse_train(get_system("gpicl"), "cpu", ["--width", "32", "--seed", "4"])
+    assert (config.width, config.seed, config.base_set) == (32, 4, "fashion_mnist")
+    assert str(options.workdir) == os.path.join("runs", "gpicl-cpu-4")
+    with pytest.raises(ConfigError):
+        parse_train(get_system("gpicl"), None, ["--checkpoint-every", "0"])
+
+
+def test_list_and_data_list(data_dir, capsys):
+    assert main(["list"]) == 0 and main(["data", "list", "--data-dir", str(data_dir)]) == 0
+    printed = capsys.readouterr().out
+    assert "--preset paper" in printed and "digits" in printed and "not here" in printed
+
+
+def test_importing_metajax_is_light():
+    """No TFDS, Grain, matplotlib or Orbax on import, and under 1.5 s of CPU beyond jax."""
+    code = (
+        "import sys, time, jax, jax.numpy; t = time.process_time(); import metajax;"
+        "metajax.fit; print(time.process_time() - t);"
+        "print([m for m in ('tensorflow_datasets', 'grain', 'matplotlib', 'orbax', 'tensorflow')"
+        " if m in sys.modules])"
+    )
+    printed = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout.splitlines()
+    assert float(printed[0]) < 1.5
+    assert printed[1] == "[]"
