@@ -16,6 +16,7 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+
 from metajax.cli.main import hardware, versions
 from metajax.core import derive, task_keys
 from metajax.data import noise_pool

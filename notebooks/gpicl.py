@@ -31,9 +31,10 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
-import metajax as mj
 import numpy as np
 import optax
+
+import metajax as mj
 from metajax.data import device_pool, load_images
 from metajax.nn import causal_transformer
 from metajax.systems.gpicl import (

@@ -30,8 +30,9 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
-import metajax as mj
 import optax
+
+import metajax as mj
 from metajax.nn import mlp
 
 # %% [markdown]

@@ -6,6 +6,8 @@ import sys
 import tempfile
 from pathlib import Path
 
+import pytest
+
 # before jax is imported; the processes that tests start inherit them
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
@@ -32,3 +34,13 @@ def pytest_configure(config):
 def pytest_unconfigure(config):
     if hasattr(config, "metajax_cache"):
         shutil.rmtree(config.metajax_cache, ignore_errors=True)
+
+
+@pytest.fixture
+def quick_compile():
+    """Compile in half the time to slower programs, for tests that compile much and run little."""
+    import jax
+
+    jax.config.update("jax_disable_most_optimizations", True)
+    yield
+    jax.config.update("jax_disable_most_optimizations", False)

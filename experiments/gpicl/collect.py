@@ -1,6 +1,6 @@
 """Collect finished runs into one JSON of results.
 
-    python experiments/gpicl/collect.py runs/gpicl-cpu-* --out experiments/gpicl/results/cpu.json
+python experiments/gpicl/collect.py runs/gpicl-cpu-* --out experiments/gpicl/results/cpu.json
 """
 
 from __future__ import annotations

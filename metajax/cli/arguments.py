@@ -44,8 +44,12 @@ class RunOptions:
     """Show progress bars."""
 
 
-def parse_train(system: System, preset: str | None, rest: list[str]) -> tuple[Any, RunOptions]:
+def parse_train(
+    system: System, preset: str | None, rest: list[str]
+) -> tuple[Any, RunOptions, Path]:
     """Parse what follows ``metajax train SYSTEM [--preset NAME]``; exits as argparse does.
+
+    Returns the config, the options and the workdir.
 
     Raises:
       ConfigError: an unknown preset, or a config that is refused.
@@ -67,7 +71,7 @@ def parse_train(system: System, preset: str | None, rest: list[str]) -> tuple[An
         f"{system.summary}. Presets: {', '.join(names)}; the defaults below are those of "
         f"{name!r} (--preset NAME shows another's)."
     )
-    parsed = tyro.cli(
+    parsed: Any = tyro.cli(
         arguments,
         args=rest,
         prog=f"metajax train {system.name}",
@@ -81,10 +85,8 @@ def parse_train(system: System, preset: str | None, rest: list[str]) -> tuple[An
     ):
         if value < 1:
             raise ConfigError(field, value, "a whole number of 1 or more")
-    if parsed.options.workdir is None:
-        workdir = Path("runs") / f"{system.name}-{name}-{parsed.config.seed}"
-        return parsed.config, dataclasses.replace(parsed.options, workdir=workdir)
-    return parsed.config, parsed.options
+    by_default = Path("runs") / f"{system.name}-{name}-{parsed.config.seed}"
+    return parsed.config, parsed.options, parsed.options.workdir or by_default
 
 
 def config_to_json(system: System, config: Any) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _train(argv: list[str]) -> int:
     presets = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     presets.add_argument("--preset")
     chosen, rest = presets.parse_known_args(argv[1:])
-    config, options = parse_train(system, chosen.preset, rest)
+    config, options, workdir = parse_train(system, chosen.preset, rest)
     _use_compilation_cache(options.compilation_cache)
 
     import jax
@@ -98,7 +98,7 @@ def _train(argv: list[str]) -> int:
     if run.steps:
         result = fit(
             run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
-            key=jax.random.key(config.seed), workdir=options.workdir, config=identity,
+            key=jax.random.key(config.seed), workdir=workdir, config=identity,
             evaluators=run.evaluators, parallel=options.parallel,
             on_nonfinite=options.on_nonfinite, log_every=options.log_every,
             checkpoint_every=options.checkpoint_every, keep_last=options.keep_last,
@@ -106,10 +106,9 @@ def _train(argv: list[str]) -> int:
             progress=options.progress,
         )  # fmt: skip
     else:  # nothing to train: the weights that every run of this seed starts from
-        with open_workdir(options.workdir, identity):
+        with open_workdir(workdir, identity):
             state = run.algorithm.init(jax.random.key(config.seed), _one_task(run, config))
             result = Fit(state, run.algorithm.params(state), 0, [], 0.0, 0.0, 0)
-    workdir = Path(options.workdir)
     evaluation = run.evaluate(result.params, options.progress)
     write_json(workdir / "eval.json", evaluation)
     summary = {

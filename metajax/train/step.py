@@ -17,7 +17,6 @@ from metajax.core import (
     ConfigError,
     HostFed,
     all_finite,
-    derive,
     one_of,
     task_keys,
 )
@@ -134,8 +133,9 @@ def make_steps(
     """Compile-ready ``run(state, tasks, raw, streams, first_step, num_steps) -> (state, rows)``.
 
     ``streams`` are two keys, from which a step's tasks and its update draw by
-    ``fold_in(stream, step)``. ``num_steps`` (at most ``capacity``) and ``first_step`` are traced: one program serves every
-    dispatch, so where the dispatches are cut changes no bit of the result. ``state`` is donated.
+    ``fold_in(stream, step)``. ``num_steps`` (at most ``capacity``) and ``first_step`` are traced:
+    one program serves every dispatch, so where the dispatches are cut changes no bit of the
+    result. ``state`` is donated.
     ``rows`` is a pair, the metrics and whether the step was finite (its loss, its ``grad_norm``
     and the parameters after it), with a leading axis of ``capacity``, ``num_steps`` of it filled.
     """

@@ -5,9 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-import toy_problem
 
+import toy_problem
 from metajax.core import ConfigError, MetaLearner, all_finite, gradient, task_keys
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 KEY = jax.random.key(0)
 TASKS = jax.vmap(toy_problem.make_tasks())(jax.random.split(jax.random.key(1), 8))

@@ -37,7 +37,6 @@ import optax  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import toy_problem  # noqa: E402
-
 from metajax.core import Evaluator, Examples, HostFed, MetajaxError, Task, digest  # noqa: E402
 from metajax.train import checkpoint, fit, loop  # noqa: E402
 

@@ -12,7 +12,7 @@ LearnerName = Literal[
     "transformer", "lstm", "outer_product_lstm", "mlp", "maml", "sgd", "nearest_neighbour"
 ]
 
-NOT_TRAINED = ("sgd", "nearest_neighbour")
+NOT_TRAINED: tuple[LearnerName, ...] = ("sgd", "nearest_neighbour")
 """Learners without meta-parameters to train: they are only evaluated."""
 
 

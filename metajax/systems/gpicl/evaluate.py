@@ -20,9 +20,7 @@ LAST = 10
 
 
 @functools.partial(jax.jit, static_argnames="num")
-def sample_sequences(
-    tasks: ProjectionTasks, key: Key[Array, ""], num: int
-) -> Examples:
+def sample_sequences(tasks: ProjectionTasks, key: Key[Array, ""], num: int) -> Examples:
     """Draw ``num`` sequences, each of a task of its own: ``inputs[num, 1, length, features]``."""
     tasks = dataclasses.replace(tasks, sequences=1)
     return jax.vmap(lambda key: whole_sequence(tasks(key)))(jax.random.split(key, num))

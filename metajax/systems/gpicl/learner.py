@@ -157,7 +157,9 @@ def online_sgd(
 
     def adapt(params: Params, support: Examples, key) -> Params:
         num = support.targets.shape[0]
-        blank = jnp.zeros(support.inputs.shape[-1], support.inputs.dtype)  # the support may be empty
+        blank = jnp.zeros(
+            support.inputs.shape[-1], support.inputs.dtype
+        )  # the support may be empty
         weights = starts(params, num, blank, key)
         return jax.vmap(learn)(weights, support)[0] if support.targets.shape[1] else weights
 

@@ -141,7 +141,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
     def evaluate(params, progress: bool = True) -> dict[str, Any]:
         key = jax.random.key(TASK_KEY + 1)
         num = config.eval_tasks
-        baselines = {
+        baselines: dict[str, SequenceLearner] = {
             name: make_learner(dataclasses.replace(config, learner=name, width=128))
             for name in NOT_TRAINED
             if name != config.learner

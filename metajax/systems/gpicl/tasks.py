@@ -43,8 +43,9 @@ class ProjectionTasks:
     A task is an id: ``A`` (entries N(0, 1/features)), the permutation ``rho`` and, where fewer
     ways than classes are asked for, the classes drawn come from ``fold_in(key, id)`` alone, so
     the same id is the same task wherever it is met. Calling it with a key draws an id uniformly
-    (see :func:`metajax.core.random_indices`) from ``first_task <= id < first_task + num_tasks`` and ``sequences`` sequences of ``length``
-    examples each. It is a pytree: all but the static sizes is traced.
+    from ``first_task <= id < first_task + num_tasks`` (32 random bits modulo ``num_tasks``) and
+    ``sequences`` sequences of ``length`` examples each. It is a pytree: all but the static sizes
+    is traced.
 
     Attributes:
       pool: the images.

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+
 from metajax.data import noise_pool
 from metajax.systems.gpicl import Config, make_learner, nearest_neighbour, projection_tasks
 from metajax.systems.gpicl.evaluate import (

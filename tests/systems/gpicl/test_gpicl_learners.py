@@ -7,6 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+
 from metajax.core import Examples
 from metajax.data import noise_pool
 from metajax.nn import mlp

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+
 from metajax.core import ConfigError
 from metajax.data import noise_pool
 from metajax.systems.gpicl import projection_tasks, unseen
@@ -64,9 +65,7 @@ def test_projection_entries_have_variance_one_over_features(pool):
     @jax.jit
     @jax.vmap
     def power_ratio(key):
-        return jnp.sum(sequence(tasks, key).inputs ** 2) / jnp.sum(
-            sequence(plain, key).inputs ** 2
-        )
+        return jnp.sum(sequence(tasks, key).inputs ** 2) / jnp.sum(sequence(plain, key).inputs ** 2)
 
     ratios = power_ratio(jax.random.split(jax.random.key(4), 500))
     assert abs(float(ratios.mean()) - 1) < 0.05
