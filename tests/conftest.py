@@ -36,7 +36,7 @@ def pytest_unconfigure(config):
         shutil.rmtree(config.metajax_cache, ignore_errors=True)
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def quick_compile():
     """Compile in half the time to slower programs, for tests that compile much and run little."""
     import jax

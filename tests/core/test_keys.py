@@ -7,8 +7,9 @@ import sys
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
-from metajax.core import derive, task_keys
+from metajax.core import derive, random_indices, task_keys
 
 
 def data(key):
@@ -65,3 +66,24 @@ def test_task_keys_do_not_depend_on_how_tasks_are_split():
         np.testing.assert_array_equal(data(split(jnp.zeros(parts))).reshape(8, -1), whole)
     mapped = jax.pmap(lambda _: task_keys(key, 2, "d"), axis_name="d", devices=jax.devices()[:4])
     np.testing.assert_array_equal(data(mapped(jnp.zeros(4))).reshape(8, -1), whole)
+
+
+@pytest.mark.parametrize("num", [1, 3, 7, 16])
+def test_random_indices_are_uniform_below_num(num):
+    draws = np.asarray(random_indices(jax.random.key(0), (20_000,), jnp.uint32(num)))
+    assert draws.dtype == np.int32
+    counts = np.bincount(draws, minlength=num)
+    assert len(counts) == num
+    # chi-squared, against its mean plus 5 deviations
+    expected = 20_000 / num
+    chi2 = np.sum((counts - expected) ** 2 / expected)
+    assert chi2 <= (num - 1) + 5 * np.sqrt(2 * (num - 1))
+
+
+def test_random_indices_take_a_bound_for_each():
+    num = jnp.array([1, 5, 2**31 - 1], jnp.uint32)
+    draws = jax.vmap(lambda key: random_indices(key, (3,), num))(
+        jax.random.split(jax.random.key(0), 500)
+    )
+    assert np.all(np.asarray(draws) >= 0) and np.all(np.asarray(draws) < np.asarray(num, np.int64))
+    assert set(np.asarray(draws)[:, 1]) == set(range(5)) and np.max(draws[:, 2]) > 2**30

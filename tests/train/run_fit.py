@@ -5,6 +5,7 @@ Prints a JSON line with the digest of the final state. Exits as the command line
 
 import argparse
 import json
+import logging
 import os
 import signal
 import sys
@@ -30,6 +31,8 @@ parser.add_argument("--signal-at", type=int, help="the evaluation that sends its
 parser.add_argument("--signal", default="SIGTERM")
 parser.add_argument("--wait-at", type=int, help="the evaluation that waits for a file named go")
 arguments = parser.parse_args()
+logging.basicConfig(level=logging.WARNING)
+logging.getLogger("metajax").setLevel(logging.INFO)
 
 import jax  # noqa: E402
 import numpy as np  # noqa: E402
@@ -78,7 +81,7 @@ def kill_in(phase: str, after_saves: int) -> None:
         def watch():
             seen = set()
             while True:
-                seen |= set(arguments.workdir.glob("checkpoints/*tmp*"))
+                seen |= set(arguments.workdir.glob("checkpoints/[0-9]*tmp*"))
                 if len(seen) > after_saves:
                     die()
                 time.sleep(0.0005)

@@ -261,7 +261,14 @@ def lower(algorithm, layout, tasks=None):
     )
     init = jax.jit(lambda tasks: algorithm.init(KEY, tasks(KEY)))
     state = layout.distribute(LoopState(init(tasks), jnp.int32(-1), jnp.int32(0)))
-    arguments = (state, layout.distribute(tasks), (), KEY, np.int32(0), np.int32(4))
+    arguments = (
+        state,
+        layout.distribute(tasks),
+        (),
+        tuple(jax.random.split(KEY)),
+        np.int32(0),
+        np.int32(4),
+    )
     return steps.lower(*arguments), arguments
 
 

@@ -1,0 +1,288 @@
+"""Time one GPICL meta-training step beside eager PyTorch on the same arrays.
+
+A step is forward, backward and Adam of a causal Transformer over a batch of sequences. Ours is
+`metajax.core.gradient` over one task per sequence, several steps per dispatch as the training
+loop runs them; theirs is an `nn.Module` of the same architecture with the same initial weights.
+Losses must agree before anything is timed. Times are CPU seconds of this process (both libraries
+run in it, in turn, on as many threads as it may use), compared pair by pair.
+
+    python benchmarks/gpicl_step.py --size base --out results.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import importlib.metadata
+import json
+import os
+import platform
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from metajax.core import MetaLearner, gradient
+from metajax.nn.transformer import causal_transformer
+
+LEARNING_RATE = 1e-3
+TOLERANCE = 1e-4  # largest difference of the losses of the first steps
+CHECKED_STEPS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Size:
+    """Sizes of the work: sequences a step, tokens a sequence, numbers a token, and the network."""
+
+    batch: int
+    length: int
+    features: int
+    width: int
+    layers: int
+    heads: int
+    key_size: int
+    classes: int = 10
+
+
+SIZES = {
+    "base": Size(16, 128, 60, width=128, layers=4, heads=8, key_size=16),
+    "key32": Size(16, 128, 60, width=128, layers=4, heads=8, key_size=32),
+    "small": Size(64, 32, 59, width=64, layers=2, heads=4, key_size=16),
+    "tiny": Size(32, 24, 26, width=64, layers=2, heads=4, key_size=16),
+}
+
+
+def make_batches(size: Size, steps: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Tokens `[steps, batch, length, features]` and labels `[steps, batch, length]`."""
+    draw = np.random.default_rng(seed)
+    shape = (steps, size.batch, size.length)
+    tokens = draw.standard_normal((*shape, size.features), dtype=np.float32)
+    return tokens, draw.integers(0, size.classes, shape)
+
+
+class Ours:
+    """The metajax side: `run()` takes as many steps as there are batches, in one dispatch."""
+
+    def __init__(self, size: Size, batches: Any, seed: int, microbatches: int):
+        network = causal_transformer(
+            num_outputs=size.classes,
+            width=size.width,
+            layers=size.layers,
+            heads=size.heads,
+            key_size=size.key_size,
+            max_length=size.length,
+        )
+
+        def loss(params, task, key):
+            tokens, labels = task
+            outputs = network.apply(params, tokens)
+            losses = optax.softmax_cross_entropy_with_integer_labels(outputs, labels)
+            return jnp.mean(losses), {}
+
+        learner = MetaLearner(lambda key, task: network.init(key, task[0]), None, None, loss)
+        algorithm = gradient(learner, optax.adam(LEARNING_RATE), microbatches=microbatches)
+
+        def steps(state, batches):
+            def step(state, batch):
+                state, metrics = algorithm.update(state, batch, jax.random.key(0))
+                return state, metrics["loss"]
+
+            return jax.lax.scan(step, state, batches)
+
+        tokens, labels = batches
+        self.batches = jnp.asarray(tokens), jnp.asarray(labels, jnp.int32)
+        first_task = jax.tree.map(lambda x: x[0, 0], self.batches)
+        self.state = algorithm.init(jax.random.key(seed), first_task)
+        self.params = jax.tree.map(np.array, self.state.params)
+        start = time.process_time()
+        compiled = jax.jit(steps, donate_argnums=0).lower(self.state, self.batches).compile()
+        self.compile_seconds = time.process_time() - start
+        self.compiled = compiled
+
+    def run(self) -> np.ndarray:
+        """Take the steps and return their losses."""
+        self.state, losses = self.compiled(self.state, self.batches)
+        return np.asarray(losses)
+
+
+def make_theirs(torch: Any, size: Size, batches: Any, params: Any):
+    """The PyTorch side, from our initial parameters: a function like `Ours.run`."""
+    nn, functional = torch.nn, torch.nn.functional
+
+    def linear(weights):
+        layer = nn.Linear(*weights["kernel"].shape)
+        layer.weight.data = torch.from_numpy(weights["kernel"].T.copy())
+        layer.bias.data = torch.from_numpy(weights["bias"].copy())
+        return layer
+
+    def norm(weights):
+        layer = nn.LayerNorm(len(weights["scale"]))
+        layer.weight.data = torch.from_numpy(weights["scale"].copy())
+        layer.bias.data = torch.from_numpy(weights["bias"].copy())
+        return layer
+
+    class Block(nn.Module):
+        def __init__(self, weights):
+            super().__init__()
+            self.norm1, self.norm2 = norm(weights["norm1"]), norm(weights["norm2"])
+            self.qkv, self.out = linear(weights["qkv"]), linear(weights["out"])
+            self.up, self.down = linear(weights["up"]), linear(weights["down"])
+
+        def forward(self, x):
+            batch, length, _ = x.shape
+            qkv = self.qkv(self.norm1(x)).view(batch, length, 3, size.heads, size.key_size)
+            q, k, v = qkv.permute(2, 0, 3, 1, 4)
+            attended = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            x = x + self.out(attended.transpose(1, 2).reshape(batch, length, -1))
+            return x + self.down(functional.gelu(self.up(self.norm2(x))))
+
+    class Transformer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.embed, self.head = linear(params["embed"]), linear(params["head"])
+            self.positions = nn.Parameter(torch.from_numpy(params["positions"].copy()))
+            self.blocks = nn.ModuleList(Block(params[f"blocks_{i}"]) for i in range(size.layers))
+            self.norm = norm(params["norm"])
+
+        def forward(self, x):
+            x = self.embed(x) + self.positions
+            for block in self.blocks:
+                x = block(x)
+            return self.head(self.norm(x))
+
+    model = Transformer()
+    optimizer = torch.optim.Adam(model.parameters(), LEARNING_RATE)
+    tokens, labels = (torch.from_numpy(x) for x in batches)
+
+    def run() -> np.ndarray:
+        losses = []
+        for x, y in zip(tokens, labels, strict=True):
+            optimizer.zero_grad(set_to_none=True)
+            loss = functional.cross_entropy(model(x).flatten(0, 1), y.flatten())
+            loss.backward()
+            optimizer.step()
+            losses.append(loss.item())
+        return np.array(losses)
+
+    return run
+
+
+def timed(function: Any) -> tuple[float, float]:
+    """CPU and wall seconds of one call."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    function()
+    return time.process_time() - cpu, time.perf_counter() - wall
+
+
+def median_interval(values: np.ndarray, seed: int) -> list[float]:
+    """Bootstrap 95% interval of the median."""
+    draws = np.random.default_rng(seed).choice(values, (2000, len(values)))
+    return np.quantile(np.median(draws, axis=1), [0.025, 0.975]).tolist()
+
+
+def cpu_name() -> str:
+    """The processor's model name where the system tells it."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line for line in lines if "model name" in line]
+    return names[0].split(":")[1].strip() if names else platform.processor()
+
+
+def main() -> int:
+    """Run the comparison, print it and write it as JSON."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--size", choices=SIZES, default="base")
+    parser.add_argument("--pairs", type=int, default=20)
+    parser.add_argument("--steps", type=int, default=5, help="steps per timing and per dispatch")
+    parser.add_argument("--microbatches", type=int, default=1, help="ours: parts of a step")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="where to write the JSON")
+    args = parser.parse_args()
+    if args.steps < CHECKED_STEPS:
+        parser.error(f"--steps: at least the {CHECKED_STEPS} whose losses are compared")
+    try:
+        import torch
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        print("torch is not installed; `pip install torch` and run this again", file=sys.stderr)
+        return 2
+    jax.config.update("jax_platforms", "cpu")
+    threads = len(os.sched_getaffinity(0))
+    torch.set_num_threads(threads)
+
+    size = SIZES[args.size]
+    batches = make_batches(size, args.steps, args.seed)
+    ours = Ours(size, batches, args.seed, args.microbatches)
+    theirs = make_theirs(torch, size, batches, ours.params)
+    our_losses, their_losses = ours.run(), theirs()
+    difference = float(np.max(np.abs(our_losses - their_losses)[:CHECKED_STEPS]))
+    for name, losses in (("metajax", our_losses), ("torch", their_losses)):
+        print(f"{name:8s} losses", *(f"{x:.6f}" for x in losses[:CHECKED_STEPS]))
+    if not difference <= TOLERANCE:
+        print(f"losses differ by {difference:.2e} > {TOLERANCE}: not timed", file=sys.stderr)
+        return 1
+    print(f"largest difference of the first {CHECKED_STEPS} losses: {difference:.1e}\n")
+
+    ours.run(), theirs()
+    rows = []
+    for pair in range(args.pairs):
+        # turns alternate, so that neither side always runs in the other's wake
+        sides = {"ours": timed(ours.run)} if pair % 2 else {}
+        sides["theirs"] = timed(theirs)
+        if "ours" not in sides:
+            sides["ours"] = timed(ours.run)
+        rows.append([*sides["ours"], *sides["theirs"]])
+    times = np.array(rows) / args.steps * 1e3
+    cpu_ratios, wall_ratios = times[:, 0] / times[:, 2], times[:, 1] / times[:, 3]
+    result = {
+        "size": {"name": args.size, **dataclasses.asdict(size)},
+        "seed": args.seed,
+        "pairs": args.pairs,
+        "steps_per_timing": args.steps,
+        "microbatches": args.microbatches,
+        "threads": threads,
+        "max_loss_difference": difference,
+        "compile_cpu_seconds": ours.compile_seconds,
+        "cpu_ms_per_step": {
+            "metajax": float(np.median(times[:, 0])),
+            "torch": float(np.median(times[:, 2])),
+        },
+        "wall_ms_per_step": {
+            "metajax": float(np.median(times[:, 1])),
+            "torch": float(np.median(times[:, 3])),
+        },
+        "cpu_ratio": float(np.median(cpu_ratios)),
+        "cpu_ratio_interval": median_interval(cpu_ratios, args.seed),
+        "wall_ratio": float(np.median(wall_ratios)),
+        "wall_ratio_interval": median_interval(wall_ratios, args.seed),
+        "hardware": {"cpu": cpu_name(), "cores": os.cpu_count(), "system": platform.platform()},
+        "versions": {
+            "python": platform.python_version(),
+            **{name: importlib.metadata.version(name) for name in ("jax", "jaxlib", "flax")},
+            "torch": torch.__version__,
+        },
+    }
+    print(f"{args.size}: {size}")
+    print(f"{args.pairs} pairs of {args.steps} steps, {threads} threads, {cpu_name()}")
+    print(f"{'ms a step':12s} {'metajax':>9s} {'torch':>9s} {'ratio':>7s}  95% interval")
+    for kind in ("cpu", "wall"):
+        both, interval = result[f"{kind}_ms_per_step"], result[f"{kind}_ratio_interval"]
+        print(
+            f"{kind:12s} {both['metajax']:9.2f} {both['torch']:9.2f} "
+            f"{result[f'{kind}_ratio']:7.3f}  {interval[0]:.3f} to {interval[1]:.3f}"
+        )
+    print(f"compiling ours took {ours.compile_seconds:.1f} CPU seconds")
+    if args.out:
+        args.out.parent.mkdir(parents=True, exist_ok=True)
+        args.out.write_text(json.dumps(result, indent=2) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,156 @@
+"""The contract of a meta-training algorithm, held against every algorithm there is.
+
+A new algorithm is a new row of ``ALGORITHMS``.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import numpy as np
+import optax
+import pytest
+
+import toy_problem
+from metajax.core import Algorithm, MetaLearner, all_finite, digest, gradient
+from metajax.train import Checkpointer, fit
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+class Row(NamedTuple):
+    """An algorithm under test.
+
+    Attributes:
+      name: of the algorithm.
+      make: returns it for a learner.
+      steps: meta-steps in which the toy problem's loss falls to ``share`` of its first value.
+      share: see ``steps``.
+    """
+
+    name: str
+    make: Callable[[MetaLearner], Algorithm]
+    steps: int = 300
+    share: float = 0.5
+
+
+ALGORITHMS = [
+    Row("gradient-adam", lambda learner: gradient(learner, optax.adam(1e-2))),
+    Row(
+        "gradient-microbatches-schedule-clip",
+        lambda learner: gradient(
+            learner,
+            optax.chain(
+                optax.clip_by_global_norm(1.0),
+                optax.adamw(optax.warmup_cosine_decay_schedule(0.0, 2e-2, 20, 300)),
+            ),
+            microbatches=2,
+        ),
+    ),
+]
+
+every_algorithm = pytest.mark.parametrize("row", ALGORITHMS, ids=lambda row: row.name)
+
+KEY = jax.random.key(0)
+NUM = 8
+
+
+class Made(NamedTuple):
+    algorithm: Algorithm
+    learner: MetaLearner
+    update: Callable
+    state: Any
+    tasks: Any
+
+
+@functools.cache
+def made(row: Row) -> Made:
+    learner = toy_problem.make_learner()
+    algorithm = row.make(learner)
+    tasks = jax.jit(jax.vmap(toy_problem.make_tasks()))(jax.random.split(KEY, NUM))
+    state = jax.jit(algorithm.init)(KEY, jax.tree.map(lambda leaf: leaf[0], tasks))
+    return Made(algorithm, learner, jax.jit(algorithm.update), state, tasks)
+
+
+def close(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-4 * np.max(np.abs(y)))
+
+
+def avals(tree):
+    return jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype), tree)
+
+
+@every_algorithm
+def test_the_state_is_arrays_of_stable_structure(row):
+    m = made(row)
+    assert all(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(m.state))
+    state, metrics = m.update(m.state, m.tasks, KEY)
+    again, _ = m.update(state, m.tasks, KEY)
+    assert avals(m.state) == avals(state) == avals(again)
+    assert metrics["loss"].shape == () and all_finite((state, metrics))
+    assert digest(state) != digest(m.state)
+
+
+@every_algorithm
+def test_update_is_deterministic_and_leaves_its_inputs(row):
+    m = made(row)
+    before = digest((m.state, m.tasks))
+    first, second = m.update(m.state, m.tasks, KEY), m.update(m.state, m.tasks, KEY)
+    assert digest(first) == digest(second)
+    assert digest((m.state, m.tasks)) == before
+
+
+@every_algorithm
+def test_jitted_equals_eager(row):
+    m = made(row)
+    close(m.update(m.state, m.tasks, KEY), m.algorithm.update(m.state, m.tasks, KEY))
+
+
+@every_algorithm
+def test_split_over_devices_equals_unsplit(row):
+    m = made(row)
+    split = jax.tree.map(lambda x: x.reshape(2, NUM // 2, *x.shape[1:]), m.tasks)
+    mapped = jax.jit(
+        jax.vmap(lambda tasks: m.algorithm.update(m.state, tasks, KEY, "d"), axis_name="d")
+    )(split)
+    first, second = (jax.tree.map(lambda leaf, d=d: leaf[d], mapped) for d in (0, 1))
+    assert digest(first) == digest(second)
+    close(first, m.update(m.state, m.tasks, KEY))
+
+
+@every_algorithm
+def test_the_state_survives_a_checkpoint(row, tmp_path):
+    m = made(row)
+    state, _ = m.update(m.state, m.tasks, KEY)
+    checkpointer = Checkpointer(tmp_path / "checkpoints")
+    checkpointer.save(1, state, {})
+    checkpointer.wait()
+    restored, _ = checkpointer.restore(m.state)
+    checkpointer.close()
+    assert digest(restored) == digest(state)
+    after = m.update(restored, m.tasks, KEY)
+    assert digest(after) == digest(m.update(state, m.tasks, KEY))
+
+
+@every_algorithm
+def test_the_learner_takes_its_params(row):
+    m = made(row)
+    task = jax.tree.map(lambda leaf: leaf[0], m.tasks)
+    params = m.algorithm.params(m.state)
+    assert avals(params) == avals(m.learner.init(KEY, task))
+    adapted = m.learner.adapt(params, task.support, KEY)
+    outputs = m.learner.predict(params, adapted, task.query[0].inputs)
+    assert outputs.shape == task.query[0].targets.shape
+
+
+@every_algorithm
+@pytest.mark.parametrize("seed", [0, 1])
+def test_the_loss_falls(row, seed):
+    result = fit(
+        made(row).algorithm, toy_problem.make_tasks(), steps=row.steps, tasks_per_step=16,
+        key=jax.random.key(seed), log_every=row.steps // 10, progress=False,
+    )  # fmt: skip
+    assert result.history[-1]["loss"] < row.share * result.history[0]["loss"]

@@ -1,0 +1,228 @@
+"""The contract of a meta-learner, held against every learner there is.
+
+A new learner is a new row of ``LEARNERS``.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import toy_problem
+from metajax.core import MetaLearner, all_finite, digest
+from metajax.data import noise_pool
+from metajax.systems.gpicl import Config, make_learner, projection_tasks
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+class Row(NamedTuple):
+    """A learner under test.
+
+    Attributes:
+      name: of the learner.
+      make: returns the learner and a distribution of tasks for it.
+      query_axis: the axis of ``task.query``'s inputs along which queries lie.
+      query_inputs: picks these inputs out of a task.
+      draws: whether ``adapt`` and ``loss`` draw from their key.
+      adapts: whether predictions depend on the support.
+      trained: whether the loss depends on the meta-parameters, and so they are trained.
+      likelihood: whether the loss is one worth reading, not only the accuracy beside it.
+    """
+
+    name: str
+    make: Callable[[], tuple[MetaLearner, Any]]
+    query_axis: int
+    query_inputs: Callable[[Any], Any]
+    draws: bool = False
+    adapts: bool = True
+    trained: bool = True
+    likelihood: bool = True
+
+
+def gpicl(learner: str, **flags) -> Row:
+    def make():
+        config = Config(
+            learner=learner, ways=3, examples=6, width=8, layers=1, heads=2, key_size=4,
+            inner_lr=0.05,
+        )  # fmt: skip
+        pool = noise_pool(jax.random.key(0), 3, (2, 2))
+        tasks = projection_tasks(pool, jax.random.key(1), num_tasks=2**20, length=6, sequences=2)
+        return make_learner(config).meta, tasks
+
+    return Row(f"gpicl-{learner}", make, 1, lambda task: task.query.inputs, **flags)
+
+
+LEARNERS = [
+    Row(
+        "one-step-maml", lambda: (toy_problem.make_learner(), toy_problem.make_tasks()),
+        0, lambda task: task.query[0].inputs,
+    ),
+    gpicl("transformer"),
+    gpicl("lstm"),
+    gpicl("outer_product_lstm"),
+    gpicl("mlp", adapts=False),
+    gpicl("maml"),
+    gpicl("sgd", draws=True, trained=False),
+    gpicl("nearest_neighbour", trained=False, likelihood=False),
+]  # fmt: skip
+
+every_learner = pytest.mark.parametrize("row", LEARNERS, ids=lambda row: row.name)
+
+KEY, OTHER_KEY = jax.random.key(3), jax.random.key(4)
+NUM = 4
+
+
+class Made(NamedTuple):
+    """A learner with its functions compiled, and things to call them with."""
+
+    learner: MetaLearner
+    init: Callable
+    adapt: Callable
+    predict: Callable
+    loss: Callable
+    params: Any
+    tasks: Any
+    task: Any
+
+
+@functools.cache
+def made(row: Row) -> Made:
+    learner, distribution = row.make()
+    tasks = jax.jit(jax.vmap(distribution))(jax.random.split(KEY, NUM))
+    task = nth(tasks, 0)
+    init = jax.jit(learner.init)
+    loss = jax.jit(jax.value_and_grad(learner.loss, has_aux=True))
+    return Made(
+        learner, init, jax.jit(learner.adapt), jax.jit(learner.predict), loss,
+        init(KEY, task), tasks, task,
+    )  # fmt: skip
+
+
+def nth(tree, n):
+    return jax.tree.map(lambda leaf: leaf[n], tree)
+
+
+def same(a, b):
+    return digest(a) == digest(b)
+
+
+def close(a, b):
+    assert jax.tree.structure(a) == jax.tree.structure(b)
+    for x, y in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(x, y, rtol=1e-4, atol=1e-5)
+
+
+@every_learner
+def test_init_gives_float32_arrays_decided_by_the_key_alone(row):
+    m = made(row)
+    assert same(m.params, m.init(KEY, m.task))
+    assert same(m.params, m.init(KEY, nth(m.tasks, 1)))
+    assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(m.params))
+    assert all_finite(m.params)
+    if jax.tree.leaves(m.params):
+        assert not same(m.params, m.init(OTHER_KEY, m.task))
+
+
+@every_learner
+def test_the_same_inputs_give_the_same_bits_and_are_left_as_they_were(row):
+    m = made(row)
+
+    def everything(params, task):
+        adapted = m.learner.adapt(params, task.support, KEY)
+        outputs = m.learner.predict(params, adapted, row.query_inputs(task))
+        return adapted, outputs, m.learner.loss(params, task, KEY)
+
+    def identities(tree):
+        return jax.tree.structure(tree), [id(leaf) for leaf in jax.tree.leaves(tree)]
+
+    before = identities((m.params, m.task))
+    jax.eval_shape(lambda: everything(m.params, m.task))  # Python runs, nothing is computed
+    assert identities((m.params, m.task)) == before
+    inputs = digest((m.params, m.task))
+    first, second = (
+        (m.adapt(m.params, m.task.support, KEY), m.loss(m.params, m.task, KEY)) for _ in range(2)
+    )
+    assert same(first, second)
+    adapted = digest(first[0])
+    outputs = [m.predict(m.params, first[0], row.query_inputs(m.task)) for _ in range(2)]
+    assert same(*outputs)
+    assert digest(first[0]) == adapted and digest((m.params, m.task)) == inputs
+
+
+@every_learner
+def test_keys_are_drawn_from_or_ignored(row):
+    m = made(row)
+    adapted = [m.adapt(m.params, m.task.support, key) for key in (KEY, OTHER_KEY)]
+    losses = [m.loss(m.params, m.task, key)[0] for key in (KEY, OTHER_KEY)]
+    assert same(*adapted) == same(*losses) == (not row.draws)
+
+
+@every_learner
+def test_mapped_over_tasks_equals_one_by_one(row):
+    m = made(row)
+    keys = jax.random.split(KEY, NUM)
+
+    @jax.jit
+    @functools.partial(jax.vmap, in_axes=(None, 0, 0))
+    def mapped(params, task, key):
+        adapted = m.learner.adapt(params, task.support, key)
+        outputs = m.learner.predict(params, adapted, row.query_inputs(task))
+        return outputs, jax.value_and_grad(m.learner.loss, has_aux=True)(params, task, key)
+
+    outputs, losses = mapped(m.params, m.tasks, keys)
+    for n in range(NUM):
+        task = nth(m.tasks, n)
+        adapted = m.adapt(m.params, task.support, keys[n])
+        close(nth(outputs, n), m.predict(m.params, adapted, row.query_inputs(task)))
+        close(nth(losses, n), m.loss(m.params, task, keys[n]))
+
+
+@every_learner
+def test_each_query_is_answered_alone_from_the_support(row):
+    """Permuted queries give permuted answers, and company changes none of them."""
+    m = made(row)
+    adapted = m.adapt(m.params, m.task.support, KEY)
+    axis = row.query_axis
+    queries = [row.query_inputs(nth(m.tasks, n)) for n in range(NUM)]
+    inputs = jnp.concatenate(queries, axis)
+    size = inputs.shape[axis]
+    outputs = m.predict(m.params, adapted, inputs)
+    assert all_finite(outputs)
+    order = np.random.default_rng(0).permutation(size)
+    permuted = m.predict(m.params, adapted, jnp.take(inputs, order, axis))
+    close(permuted, jnp.take(outputs, order, axis))
+    alone = m.predict(m.params, adapted, queries[0])
+    close(alone, jnp.take(outputs, np.arange(size // NUM), axis))
+    assert not np.allclose(jnp.take(outputs, 0, axis), jnp.take(outputs, size - 1, axis))
+    other = m.adapt(m.params, nth(m.tasks, 1).support, KEY)
+    assert np.allclose(outputs, m.predict(m.params, other, inputs)) == (not row.adapts)
+
+
+@every_learner
+def test_the_loss_is_a_finite_scalar_that_scores_the_query(row):
+    m = made(row)
+    (loss, metrics), _ = m.loss(m.params, m.task, KEY)
+    assert loss.shape == () and loss.dtype == jnp.float32 and np.isfinite(loss)
+    assert all(isinstance(name, str) for name in metrics) and all_finite(metrics)
+    assert "loss" not in metrics and "grad_norm" not in metrics  # the algorithm's own names
+    if not row.likelihood:
+        return
+    swapped = m.task._replace(query=nth(m.tasks, 1).query)
+    assert m.loss(m.params, swapped, KEY)[0][0] != loss
+
+
+@every_learner
+def test_the_gradient_is_finite_and_shaped_as_the_parameters(row):
+    m = made(row)
+    _, grads = m.loss(m.params, m.task, KEY)
+    assert jax.tree.structure(grads) == jax.tree.structure(m.params)
+    for grad, param in zip(jax.tree.leaves(grads), jax.tree.leaves(m.params), strict=True):
+        assert grad.shape == param.shape and grad.dtype == param.dtype
+    assert all_finite(grads)
+    moves = [bool(np.any(np.asarray(grad) != 0)) for grad in jax.tree.leaves(grads)]
+    assert all(moves) if row.trained else not any(moves)
