@@ -54,7 +54,7 @@ class Config:
     """Size of a head's queries, keys and values, units."""
     mlp_ratio: int = 4
     """Hidden size of a Transformer layer's MLP over the width."""
-    label_scale: float = 1.0
+    label_scale: float = 4.0
     """Factor on the one-hot label in a token, the paper's is 1; sqrt(pixels) gives image and
     label equal power and shortens the loss plateau."""
     inner_lr: float = 1e-3
@@ -134,11 +134,12 @@ _DIGITS = Config()
 
 _CPU = Config(
     base_set="fashion_mnist", image_size=7, ways=10, examples=32, bias_fraction=0.9,
-    steps=20_000, tasks_per_step=64, eval_every=1000, other_sets=("digits", "random"),
+    label_scale=7.0, steps=20_000, tasks_per_step=64, eval_every=1000, other_sets=("digits", "random"),
 )  # fmt: skip
 
 _PAPER = Config(
     base_set="fashion_mnist", image_size=14, ways=10, examples=100, num_tasks=2**24,
+    label_scale=1.0,
     width=256, layers=4, heads=8, key_size=32, steps=50_000, tasks_per_step=16,
     sequences_per_task=32, eval_every=1000,
     other_sets=("mnist", "kmnist", "digits", "random"),
