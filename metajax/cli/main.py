@@ -61,7 +61,7 @@ def main(argv: list[str] | None = None) -> int:
         return getattr(error, "exit_code", 2 if refused else 1)
 
 
-def _use_compilation_cache(folder: str) -> None:
+def use_compilation_cache(folder: str) -> None:
     """Keep compiled programs on disk: the second run of a program starts without compiling."""
     import jax
 
@@ -85,7 +85,7 @@ def _train(argv: list[str]) -> int:
     presets.add_argument("--preset")
     chosen, rest = presets.parse_known_args(argv[1:])
     config, options, workdir = parse_train(system, chosen.preset, rest)
-    _use_compilation_cache(options.compilation_cache)
+    use_compilation_cache(options.compilation_cache)
 
     import jax
 
@@ -194,7 +194,7 @@ def _history(workdir: Path) -> list[dict[str, Any]]:
 
 def _eval(argv: list[str]) -> int:
     system, config, _, options = _load_run("eval", argv)
-    _use_compilation_cache(options.compilation_cache)
+    use_compilation_cache(options.compilation_cache)
     import jax
 
     from metajax.train import restore_params, write_json

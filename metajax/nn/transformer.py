@@ -11,7 +11,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
 from metajax.core import ConfigError, Params, SequenceNetwork
-from metajax.nn.attention import attend, causal_attention
+from metajax.nn.attention import attend, causal_attention, widen
 from metajax.nn.merged import merge_vmapped_rows
 
 
@@ -30,17 +30,55 @@ class KVCache(NamedTuple):
     position: Int[Array, ""]
 
 
+@jax.checkpoint
+def _gelu(x):
+    # recomputing it in the backward pass costs less than keeping what its derivative needs
+    return jax.nn.gelu(x, approximate=True)
+
+
+def _statistics(x):
+    """Mean and inverse standard deviation of each row of ``x``."""
+    mean = jnp.mean(x, axis=-1, keepdims=True)
+    variance = jnp.mean(jnp.square(x - mean), axis=-1, keepdims=True)
+    return mean, jax.lax.rsqrt(variance + 1e-5)
+
+
+@jax.custom_vjp
+def _layer_norm(x, scale, bias):
+    return _layer_norm_forward(x, scale, bias)[0]
+
+
+def _layer_norm_forward(x, scale, bias):
+    wide = widen(x)
+    mean, inverse = _statistics(wide)
+    out = ((wide - mean) * inverse).astype(x.dtype) * scale[None] + bias[None]
+    return out, (x, scale, mean, inverse)
+
+
+def _layer_norm_backward(residuals, grad):
+    x, scale, mean, inverse = residuals
+    unit = (widen(x) - mean) * inverse
+    wide = widen(grad)
+    dunit = wide * widen(scale)[None]
+    # the part of dunit along the row's mean and along the row itself cannot change the output
+    along = unit * jnp.mean(dunit * unit, axis=-1, keepdims=True)
+    dx = inverse * (dunit - jnp.mean(dunit, axis=-1, keepdims=True) - along)
+    dscale, dbias = jnp.sum(wide * unit, axis=0), jnp.sum(wide, axis=0)
+    return dx.astype(x.dtype), dscale.astype(scale.dtype), dbias.astype(scale.dtype)
+
+
+# Written out because the derivative of the forward pass keeps three arrays where one will do.
+_layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
+
+
 class LayerNorm(nn.Module):
-    """Layer normalisation of rows; its statistics are float32 whatever the dtype of the rows."""
+    """Layer normalisation of rows; its statistics are float32 for 16-bit rows too."""
 
     @nn.compact
     def __call__(self, rows: Float[Array, "rows width"]) -> Float[Array, "rows width"]:
-        scale = self.param("scale", nn.initializers.ones_init(), rows.shape[-1:])
-        bias = self.param("bias", nn.initializers.zeros_init(), rows.shape[-1:])
-        x = rows.astype(jnp.float32)
-        x = x - jnp.mean(x, axis=-1, keepdims=True)
-        x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + 1e-5)
-        return x.astype(rows.dtype) * scale[None] + bias[None]
+        scale = self.param("scale", nn.initializers.ones_init(), rows.shape[-1:], jnp.float32)
+        bias = self.param("bias", nn.initializers.zeros_init(), rows.shape[-1:], jnp.float32)
+        return _layer_norm(rows, scale, bias)
 
 
 class Block(nn.Module):
@@ -68,7 +106,7 @@ class Block(nn.Module):
     def _finish(self, rows, attended):
         """Add what attention found, then the MLP's answer, to the residual stream."""
         rows = rows + self.out(attended.reshape(rows.shape[0], self.heads * self.key_size))
-        return rows + self.down(jax.nn.gelu(self.up(self.norm2(rows)), approximate=False))
+        return rows + self.down(_gelu(self.up(self.norm2(rows))))
 
     def __call__(self, rows, n):
         """Read ``n`` sequences densely; also returns their keys and values, heads first."""
@@ -103,7 +141,7 @@ class CausalTransformer(nn.Module):
     def setup(self):
         self.embed = nn.Dense(self.width)
         self.positions = self.param(
-            "positions", nn.initializers.normal(0.02), (self.max_length, self.width)
+            "positions", nn.initializers.normal(0.02), (self.max_length, self.width), jnp.float32
         )
         self.blocks = [
             Block(self.width, self.heads, self.key_size, self.mlp_ratio) for _ in range(self.layers)
@@ -164,10 +202,11 @@ def causal_transformer(
     """Make a causal pre-LN Transformer over sequences of real-valued tokens.
 
     One linear embedding of the token plus a learned embedding of its absolute position, then
-    ``layers`` times multi-head attention and a GELU MLP (exact, with erf), each behind its own
-    LayerNorm and added to the residual stream, then a LayerNorm and a linear head; no dropout.
-    This is the network of GPICL (Kirsch et al. 2022, arXiv 2212.04458). Everything is computed
-    in the dtype of the parameters, except softmax and LayerNorm statistics, which are float32.
+    ``layers`` times multi-head attention and a GELU MLP (the tanh form, JAX's default), each
+    behind its own LayerNorm and added to the residual stream, then a LayerNorm and a linear head;
+    no dropout. This is the network of GPICL (Kirsch et al. 2022, arXiv 2212.04458). Everything is
+    computed in the dtype of the parameters, except softmax and LayerNorm statistics, which are
+    float32.
 
     Args:
       num_outputs: numbers predicted at each position, e.g. classes.
@@ -182,8 +221,8 @@ def causal_transformer(
     Returns:
       A :class:`metajax.core.SequenceNetwork`. Its state is a :class:`KVCache`; ``decode`` on a
       cache that is full already gives NaN outputs. ``init``, ``apply`` and ``prefill`` raise
-      ConfigError for a sequence longer than ``max_length``. On CPU, ``apply`` has derivatives of
-      any order in reverse mode, but none in forward mode.
+      ConfigError for a sequence longer than ``max_length``. ``apply`` has derivatives of any order
+      in reverse mode, but none in forward mode.
 
     Raises:
       ConfigError: a size is below 1.

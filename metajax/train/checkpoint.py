@@ -8,6 +8,7 @@ passed over, aloud, for the one before.
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import logging
@@ -129,14 +130,18 @@ class Checkpointer:
         return target
 
     def save(self, step: int, state: PyTree, meta: dict[str, Any]) -> None:
-        """Start saving; returns once ``state`` may be donated. The write goes on behind.
+        """Start saving; returns once ``state`` may be donated and ``meta`` changed.
+
+        The write goes on behind.
 
         Raises:
           CheckpointError: this save, or the one before it, failed.
         """
         self.wait()
         args = self._ocp.args.Composite(
-            state=self._ocp.args.StandardSave(state), meta=self._ocp.args.JsonSave(meta)
+            state=self._ocp.args.StandardSave(state),
+            # a copy: Orbax turns it into JSON in the background
+            meta=self._ocp.args.JsonSave(copy.deepcopy(meta)),
         )
         try:
             self._manager.save(step, args=args, force=True)

@@ -246,6 +246,18 @@ def test_a_saved_state_may_be_donated_at_once(tmp_path):
     checkpointer.close()
 
 
+def test_saved_meta_may_be_changed_at_once(tmp_path):
+    """The loop goes on collecting rows in the very list that it has given to be saved."""
+    checkpointer = Checkpointer(tmp_path / "checkpoints")
+    for step in range(1, 6):
+        meta = {"window": [{"loss": 1.0}]}
+        checkpointer.save(step, STATE, meta)
+        meta["window"].append({"loss": 2.0})
+        checkpointer.wait()
+        assert checkpointer.restore(STATE)[1] == {"window": [{"loss": 1.0}]}
+    checkpointer.close()
+
+
 def test_restore_params_takes_the_newest_good_checkpoint_and_changes_nothing(
     finished, tmp_path, caplog
 ):

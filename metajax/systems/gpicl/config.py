@@ -59,7 +59,7 @@ class Config:
     label equal power and shortens the loss plateau."""
     inner_lr: float = 1e-3
     """Adam learning rate within a sequence, per example (maml, sgd)."""
-    steps: int = 3000
+    steps: int = 4000
     """Meta-steps."""
     tasks_per_step: int = 32
     """Tasks of a meta-step."""
@@ -134,15 +134,14 @@ _DIGITS = Config()
 
 _CPU = Config(
     base_set="fashion_mnist", image_size=7, ways=10, examples=32, bias_fraction=0.9,
-    label_scale=7.0, steps=20_000, tasks_per_step=64, eval_every=1000, other_sets=("digits", "random"),
+    label_scale=7.0, steps=20_000, tasks_per_step=64, eval_every=1000,
+    other_sets=("digits", "random"),
 )  # fmt: skip
 
 _PAPER = Config(
     base_set="fashion_mnist", image_size=14, ways=10, examples=100, num_tasks=2**24,
-    label_scale=1.0,
-    width=256, layers=4, heads=8, key_size=32, steps=50_000, tasks_per_step=16,
-    sequences_per_task=32, eval_every=1000,
-    other_sets=("mnist", "kmnist", "digits", "random"),
+    label_scale=1.0, width=256, layers=4, heads=8, key_size=32, steps=50_000, tasks_per_step=16,
+    sequences_per_task=32, eval_every=1000, other_sets=("mnist", "kmnist", "digits", "random"),
 )  # fmt: skip
 
 PRESETS = {

@@ -37,6 +37,7 @@ def make_learner(config: Config) -> SequenceLearner:
         return context_free(mlp([config.width, config.width], ways))
     if name == "nearest_neighbour":
         return nearest_neighbour(ways)
-    return online_sgd(
-        mlp([config.width], ways), optax.adam(config.inner_lr), learned_init=name == "maml"
-    )
+    # MAML differentiates through Adam: without eps_root the root of a zero second moment (a ReLU
+    # that was off) has an infinite derivative
+    adam = optax.adam(config.inner_lr, eps_root=1e-12)
+    return online_sgd(mlp([config.width], ways), adam, learned_init=name == "maml")

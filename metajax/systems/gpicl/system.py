@@ -20,6 +20,8 @@ from metajax.data import (
     host_batches,
     load_images,
     noise_pool,
+    open_set,
+    pool_statistics,
 )
 from metajax.systems.base import Run, System
 from metajax.systems.gpicl.config import NOT_TRAINED, PRESETS, Config
@@ -43,9 +45,6 @@ log = logging.getLogger("metajax")
 
 TASK_KEY = 2212_04458
 """Seed of the tasks themselves: task 7 is the same task in every run, whatever its seed."""
-
-STATISTICS_SAMPLE = "[:2000]"
-"""Part of a host-fed split that its mean and standard deviation are taken from."""
 
 
 def make_optimizer(config: Config) -> optax.GradientTransformation:
@@ -84,6 +83,17 @@ def load_pool(config: Config, name: str, split: str, data_dir: Path | None) -> I
     return device_pool(image_set, size=size, channels=config.channels)
 
 
+def statistics_pool(config: Config, data_dir: Path | None) -> ImagePool:
+    """A pool for host-fed tasks: the base set's statistics, and noise in place of its images."""
+    size = (config.image_size, config.image_size)
+    classes = open_set(config.base_set, config.train_split, data_dir).num_classes
+    mean, std = pool_statistics(
+        config.base_set, config.train_split, size=size, channels=config.channels, data_dir=data_dir
+    )
+    noise = noise_pool(jax.random.key(TASK_KEY), classes, size, config.channels)
+    return dataclasses.replace(noise, mean=jnp.float32(mean), std=jnp.float32(std))
+
+
 def make_tasks(config: Config, pool: ImagePool, **changes: Any) -> ProjectionTasks:
     """The config's training tasks over ``pool``."""
     settings = {
@@ -106,8 +116,10 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
     """
     learner = make_learner(config)
     algorithm = make_algorithm(config, learner)
-    train_split = config.train_split + (STATISTICS_SAMPLE if config.host_fed else "")
-    train_pool = load_pool(config, config.base_set, train_split, data_dir)
+    if config.host_fed:
+        train_pool = statistics_pool(config, data_dir)
+    else:
+        train_pool = load_pool(config, config.base_set, config.train_split, data_dir)
     test_pool = load_pool(config, config.base_set, config.test_split, data_dir)
     train_tasks = make_tasks(config, train_pool)
     tasks: Any = train_tasks

@@ -123,7 +123,7 @@ class HostFedTasks:
     """The same tasks over images that the host reads: ``tasks(key, raw) -> Task``.
 
     ``raw`` is one task's share of a batch from :func:`metajax.data.host_batches`. ``tasks.pool``
-    is there for its statistics alone and may hold a sample of the images. All classes of the set
+    is there for its statistics alone. All classes of the set
     are used: ``ways`` must equal their number.
     """
 
