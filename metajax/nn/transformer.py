@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int, Key
 from metajax.core import ConfigError, Params, SequenceNetwork
 from metajax.nn.attention import attend, causal_attention, widen
 from metajax.nn.merged import merge_vmapped_rows
+from metajax.nn.product import rows_dot_general
 
 
 class KVCache(NamedTuple):
@@ -81,6 +82,10 @@ class LayerNorm(nn.Module):
         return _layer_norm(rows, scale, bias)
 
 
+def _dense(features):
+    return nn.Dense(features, dot_general=rows_dot_general)
+
+
 class Block(nn.Module):
     """One pre-LN layer: attention and a two-layer MLP, each added to the residual stream.
 
@@ -94,11 +99,11 @@ class Block(nn.Module):
 
     def setup(self):
         self.norm1 = LayerNorm()
-        self.qkv = nn.Dense(3 * self.heads * self.key_size)
-        self.out = nn.Dense(self.width)
+        self.qkv = _dense(3 * self.heads * self.key_size)
+        self.out = _dense(self.width)
         self.norm2 = LayerNorm()
-        self.up = nn.Dense(self.mlp_ratio * self.width)
-        self.down = nn.Dense(self.width)
+        self.up = _dense(self.mlp_ratio * self.width)
+        self.down = _dense(self.width)
 
     def _qkv(self, rows, n):
         return self.qkv(self.norm1(rows)).reshape(n, -1, 3, self.heads, self.key_size)
@@ -139,7 +144,7 @@ class CausalTransformer(nn.Module):
     max_length: int
 
     def setup(self):
-        self.embed = nn.Dense(self.width)
+        self.embed = _dense(self.width)
         self.positions = self.param(
             "positions", nn.initializers.normal(0.02), (self.max_length, self.width), jnp.float32
         )
@@ -147,7 +152,7 @@ class CausalTransformer(nn.Module):
             Block(self.width, self.heads, self.key_size, self.mlp_ratio) for _ in range(self.layers)
         ]
         self.norm = LayerNorm()
-        self.head = nn.Dense(self.num_outputs)
+        self.head = _dense(self.num_outputs)
 
     def _embed(self, tokens, positions):
         """The residual stream ``[n * time, width]`` of ``tokens [n, time, features]``."""

@@ -270,7 +270,11 @@ class _Run:
             state = self.algorithm.init(derive(key, "init"), task)
             return LoopState(state, jnp.int32(-1), jnp.int32(0))
 
-        state = jax.jit(first_state)(self.key, device_tasks, raw)
+        arguments = (self.key, device_tasks, raw)
+        # runs once: on CPU, optimising it takes longer than it saves
+        on_cpu = jax.default_backend() == "cpu"
+        quick: Any = {"xla_backend_optimization_level": 0} if on_cpu else None
+        state = jax.jit(first_state).lower(*arguments).compile(quick)(*arguments)
         restored = self.checkpointer.restore(state) if self.checkpointer else None
         if restored is not None:
             state, meta = restored

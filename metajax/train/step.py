@@ -135,9 +135,9 @@ def make_steps(
     ``streams`` are two keys, from which a step's tasks and its update draw by
     ``fold_in(stream, step)``. ``num_steps`` (at most ``capacity``) and ``first_step`` are traced:
     one program serves every dispatch, so where the dispatches are cut changes no bit of the
-    result. ``state`` is donated.
-    ``rows`` is a pair, the metrics and whether the step was finite (its loss, its ``grad_norm``
-    and the parameters after it), with a leading axis of ``capacity``, ``num_steps`` of it filled.
+    result. ``state`` is donated. ``rows`` is a pair, the metrics and whether the step was finite
+    (its loss and ``grad_norm``, or the parameters after it where that is not reported), with a
+    leading axis of ``capacity``, ``num_steps`` of it filled.
     """
     pmapped = layout.parallel == "pmap"
     axis_name = TASKS_AXIS if pmapped else None
@@ -160,7 +160,9 @@ def make_steps(
         if "loss" not in metrics:
             raise ConfigError("metrics of the algorithm", sorted(metrics), "a scalar 'loss' too")
         watched = [metrics[name] for name in WATCHED if name in metrics]
-        finite = all_finite((watched, algorithm.params(new)))
+        if "grad_norm" not in metrics:  # nothing says that the update was finite: look
+            watched.append(algorithm.params(new))
+        finite = all_finite(watched)
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state.algorithm)
         if on_nonfinite == "stop":
             return state._replace(

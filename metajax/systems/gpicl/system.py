@@ -39,6 +39,7 @@ from metajax.systems.gpicl.tasks import (
     ProjectionTasks,
     projection_tasks,
     unseen,
+    without_curriculum,
 )
 
 log = logging.getLogger("metajax")
@@ -102,6 +103,7 @@ def make_tasks(config: Config, pool: ImagePool, **changes: Any) -> ProjectionTas
         "ways": config.ways,
         "sequences": config.sequences_per_task,
         "bias": config.bias_fraction,
+        "min_ways": config.min_ways or config.ways,
         **changes,
     }
     return projection_tasks(pool, jax.random.key(TASK_KEY), **settings)
@@ -137,7 +139,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
         tasks = HostFed(batches, HostFedTasks(train_tasks))
 
     kinds = {
-        "seen": dataclasses.replace(train_tasks, pool=test_pool, bias=jnp.float32(0)),
+        "seen": without_curriculum(dataclasses.replace(train_tasks, pool=test_pool)),
         "unseen": unseen(dataclasses.replace(train_tasks, pool=test_pool)),
     }
     kinds["identity"] = dataclasses.replace(kinds["unseen"], identity=True)

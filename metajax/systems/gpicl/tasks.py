@@ -16,11 +16,17 @@ from metajax.data import ImagePool
 
 
 class Draw(NamedTuple):
-    """What a task's id decides: its projection (as a key), label order and classes."""
+    """A task: its projection (as a key), label order and classes, and which of these it uses.
+
+    ``classes`` ascend; the first ``num_ways`` of ``used`` say which of them a draw uses. All but
+    ``num_ways``, which is drawn anew each time, are those of the task's id.
+    """
 
     projection_key: Key[Array, ""]
     permutation: Int32[Array, " ways"]
     classes: Int32[Array, " ways"]
+    used: Int32[Array, " ways"]
+    num_ways: UInt32[Array, ""]
 
 
 def ranks(values: UInt32[Array, " n"]) -> Int32[Array, " n"]:
@@ -53,10 +59,12 @@ class ProjectionTasks:
       first_task: the first id; a range apart from the training range gives unseen tasks.
       num_tasks: how many ids.
       bias: fraction of the draws whose label permutation is the identity, whatever the id: the
-        curriculum that shortens the loss plateau.
+        paper's curriculum against the loss plateau.
+      min_ways: a draw uses this many of its task's classes or more, up to ``ways``, each number
+        as likely: tasks of few classes are learned first and shorten the plateau for the others.
       sequences: sequences per draw, all of the same task.
       length: examples per sequence; the last is the query, the others the support.
-      ways: classes per task.
+      ways: classes of a task; examples are drawn from them evenly.
       identity: leave images and labels as they are (with fewer ways, classes are still drawn).
     """
 
@@ -65,6 +73,7 @@ class ProjectionTasks:
     first_task: UInt32[Array, ""]
     num_tasks: UInt32[Array, ""]
     bias: Float32[Array, ""]
+    min_ways: UInt32[Array, ""]
     sequences: int = field(metadata={"static": True})
     length: int = field(metadata={"static": True})
     ways: int = field(metadata={"static": True})
@@ -75,28 +84,26 @@ class ProjectionTasks:
         draw_key, label_key, image_key = jax.random.split(key, 3)
         draw = self.draw(draw_key)
         num = self.sequences * self.length
-        if self.ways == self.pool.num_classes:
-            inputs, labels = self.pool.examples(image_key, num)
-        else:
-            labels = random_indices(label_key, (num,), jnp.uint32(self.ways))
-            inputs = self.pool.examples_of(image_key, draw.classes[labels])
+        labels = draw.used[random_indices(label_key, (num,), draw.num_ways)]
+        inputs = self.pool.examples_of(image_key, draw.classes[labels])
         shape = (self.sequences, self.length)
         return self.assemble(draw, inputs.reshape(*shape, -1), labels.reshape(shape))
 
     def draw(self, key: Key[Array, ""]) -> Draw:
         """Draw an id, and what it decides."""
-        bits = jax.random.bits(key, (2,), jnp.uint32)
+        bits = jax.random.bits(key, (3,), jnp.uint32)
         task_key = jax.random.fold_in(self.key, self.first_task + bits[0] % self.num_tasks)
         projection_key, order_key = jax.random.split(task_key)
-        order = jax.random.bits(order_key, (self.ways + self.pool.num_classes,), jnp.uint32)
-        permutation = ranks(order[: self.ways])
-        drawn = ranks(order[self.ways :]) < self.ways
+        orders = jax.random.bits(order_key, (2 * self.ways + self.pool.num_classes,), jnp.uint32)
+        permutation, used = ranks(orders[: self.ways]), ranks(orders[self.ways : 2 * self.ways])
+        drawn = ranks(orders[2 * self.ways :]) < self.ways
         before = jnp.cumsum(drawn) - 1  # a drawn class's place among those drawn
         places = drawn[None] & (before[None] == jnp.arange(self.ways)[:, None])
         classes = jnp.argmax(places, axis=1)
         biased = (bits[1] >> 8).astype(jnp.float32) < self.bias * 2**24
         permutation = jnp.where(biased, jnp.arange(self.ways), permutation)
-        return Draw(projection_key, permutation, classes)
+        num_ways = self.min_ways + bits[2] % (jnp.uint32(self.ways + 1) - self.min_ways)
+        return Draw(projection_key, permutation, classes, used, num_ways)
 
     def assemble(
         self,
@@ -144,9 +151,10 @@ def projection_tasks(
     ways: int | None = None,
     sequences: int = 1,
     bias: float = 0.0,
+    min_ways: int | None = None,
     first_task: int = 0,
 ) -> ProjectionTasks:
-    """Make :class:`ProjectionTasks`, all classes of the pool by default.
+    """Make :class:`ProjectionTasks`, with all classes of the pool in every draw by default.
 
     Raises:
       ConfigError: a size or fraction is out of range.
@@ -154,6 +162,9 @@ def projection_tasks(
     ways = pool.num_classes if ways is None else ways
     if not 2 <= ways <= pool.num_classes:
         raise ConfigError("ways", ways, f"2 to {pool.num_classes}, the classes of the base set")
+    min_ways = ways if min_ways is None else min_ways
+    if not 2 <= min_ways <= ways:
+        raise ConfigError("min_ways", min_ways, f"2 to {ways}, the ways of a task")
     if length < 2:
         raise ConfigError("length", length, "2 examples or more")
     if sequences < 1:
@@ -166,7 +177,7 @@ def projection_tasks(
         )
     return ProjectionTasks(
         pool, key, jnp.uint32(first_task), jnp.uint32(num_tasks), jnp.float32(bias),
-        sequences=sequences, length=length, ways=ways,
+        jnp.uint32(min_ways), sequences=sequences, length=length, ways=ways,
     )  # fmt: skip
 
 
@@ -175,10 +186,14 @@ UNSEEN_TASKS = 2**31
 
 
 def unseen(tasks: ProjectionTasks) -> ProjectionTasks:
-    """Return tasks whose ids training never draws, as many as there can be, without bias."""
+    """Return tasks whose ids training never draws, as many as there can be, without curriculum."""
     return dataclasses.replace(
-        tasks,
+        without_curriculum(tasks),
         first_task=jnp.uint32(UNSEEN_TASKS),
         num_tasks=jnp.uint32(2**31),
-        bias=jnp.float32(0),
     )
+
+
+def without_curriculum(tasks: ProjectionTasks) -> ProjectionTasks:
+    """Return the same tasks, every draw with its id's own label order and all its ways."""
+    return dataclasses.replace(tasks, bias=jnp.float32(0), min_ways=jnp.uint32(tasks.ways))
