@@ -14,7 +14,7 @@ from metajax.systems.gpicl.system import make_optimizer
 from metajax.train import fit
 
 TINY = Config(
-    width=16, layers=1, heads=2, key_size=8, examples=12, steps=4, tasks_per_step=8,
+    width=16, layers=1, heads=2, key_size=8, examples=6, steps=4, tasks_per_step=8,
     eval_tasks=64, eval_every=4, other_sets=(),
 )  # fmt: skip
 
@@ -40,7 +40,13 @@ def train(config, data_dir, **options):
     [
         {"host_fed": True, "ways": 10},
         {"compute_dtype": "bfloat16", "microbatches": 2, "sequences_per_task": 2},
-        {"schedule": "cosine", "warmup_steps": 2, "clip_norm": 1.0, "bias_fraction": 0.9},
+        {
+            "schedule": "cosine",
+            "warmup_steps": 2,
+            "clip_norm": 1.0,
+            "bias_fraction": 0.9,
+            "min_ways": 2,
+        },
         {"learner": "lstm"},
         {"learner": "maml"},
     ],
@@ -70,7 +76,7 @@ def test_host_fed_tasks_are_the_device_sampled_ones_over_other_images(data_dir):
     tasks = run.tasks.assemble.tasks
     again = tasks.assemble(tasks.draw(key), tasks.pool.normalise(raw["images"]), raw["labels"])
     jax.tree.map(np.testing.assert_array_equal, task, again)
-    assert task.support.inputs.shape == (1, 11, 16)
+    assert task.support.inputs.shape == (1, 5, 16)
 
 
 def test_schedules_follow_the_config():
@@ -95,6 +101,8 @@ def test_schedules_follow_the_config():
         ({"microbatches": 3}, "microbatches"),
         ({"warmup_steps": 4}, "warmup_steps"),
         ({"channels": 2}, "channels"),
+        ({"min_ways": 4}, "min_ways"),
+        ({"min_ways": 2, "host_fed": True}, "min_ways"),
         ({"bias_fraction": -0.1}, "bias_fraction"),
         ({"num_tasks": 2**32}, "num_tasks"),
         ({"learning_rate": float("nan")}, "learning_rate"),
@@ -114,7 +122,8 @@ def test_the_paper_preset_has_the_papers_size():
     assert (paper.width, paper.layers, paper.heads, paper.key_size) == (256, 4, 8, 32)
     assert (paper.examples, paper.steps, paper.learning_rate) == (100, 50_000, 1e-3)
     assert paper.tasks_per_step * paper.sequences_per_task == 512
-    assert paper.label_scale == 1 and paper.bias_fraction == 0 and paper.clip_norm is None
+    assert paper.label_scale == 1 and paper.bias_fraction == 0
+    assert paper.min_ways is None and paper.clip_norm is None
 
 
 @pytest.mark.slow

@@ -95,6 +95,24 @@ def test_ways_draw_that_many_classes(pool):
     assert len(set(rows)) > 5  # not the same three every time
 
 
+def test_min_ways_draws_every_number_of_ways_as_often(pool):
+    """With 2 to 4 ways and 80 examples, a third of the draws meets 2, 3 and 4 labels each."""
+    tasks = projection_tasks(pool, KEY, num_tasks=2**20, length=80, ways=4, min_ways=2)
+    draw = jax.jit(jax.vmap(lambda key: sequence(tasks, key).targets[0]))
+    labels = np.asarray(draw(jax.random.split(jax.random.key(8), 600)))
+    met = np.bincount([len(np.unique(row)) for row in labels], minlength=5)
+    assert met[:2].sum() == 0
+    assert np.all(np.abs(met[2:] / 600 - 1 / 3) < 3 * np.sqrt(2 / 9 / 600))
+    assert set(labels.ravel()) == {0, 1, 2, 3}  # few ways still use every label
+
+
+def test_the_curriculum_is_off_for_unseen_tasks(pool):
+    tasks = unseen(projection_tasks(pool, KEY, num_tasks=4, length=80, bias=1.0, min_ways=2))
+    draw = jax.jit(jax.vmap(lambda key: sequence(tasks, key).targets[0]))
+    labels = np.asarray(draw(jax.random.split(jax.random.key(8), 20)))
+    assert min(len(np.unique(row)) for row in labels) >= 9
+
+
 def test_num_tasks_is_traced(pool):
     """Another number of tasks, range or bias runs the same program."""
     tasks = projection_tasks(pool, KEY, num_tasks=4, length=5)
@@ -113,6 +131,8 @@ def test_num_tasks_is_traced(pool):
         ({"length": 1}, "length"),
         ({"sequences": 0}, "sequences"),
         ({"bias": 1.5}, "bias"),
+        ({"min_ways": 1}, "min_ways"),
+        ({"min_ways": 11}, "min_ways"),
         ({"num_tasks": 0}, "num_tasks"),
         ({"num_tasks": 2**33}, "num_tasks"),
     ],
