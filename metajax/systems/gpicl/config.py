@@ -157,5 +157,5 @@ PRESETS = {
     "paper": _PAPER,
     "memorise": dataclasses.replace(_CPU, num_tasks=2**6),
 }
-"""digits: minutes on 2 cores; cpu: a quarter of an hour on a core; paper: the paper's size, one GPU;
+"""digits: minutes on 2 cores; cpu: a quarter of an hour on a core; paper: one GPU;
 memorise: the preset cpu with 2^6 tasks, which are learned by heart."""
