@@ -10,6 +10,7 @@ in interleaved pairs in one process. CPU time counts, of the steps alone: compil
 from __future__ import annotations
 
 import argparse
+import tempfile
 import time
 from pathlib import Path
 
@@ -69,8 +70,8 @@ def main() -> None:
             times.append(time.process_time() - start)
         return times[1] - times[0]
 
-    cache = Path("/tmp") / "metajax-benchmark-xla"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
+    cache = tempfile.TemporaryDirectory()
+    jax.config.update("jax_compilation_cache_dir", cache.name)
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     bare(), ours()
     pairs = [(bare(), ours()) for _ in range(options.pairs)]
