@@ -179,19 +179,6 @@ def _read_json(path: Path) -> Any:
         ) from error
 
 
-def _history(workdir: Path) -> list[dict[str, Any]]:
-    path = workdir / "metrics.jsonl"
-    if not path.exists():
-        return []
-    rows = []
-    for line in path.read_text().splitlines():
-        try:
-            rows.append(json.loads(line))
-        except ValueError:
-            break  # cut short by a kill
-    return rows
-
-
 def _eval(argv: list[str]) -> int:
     system, config, _, options = _load_run("eval", argv)
     use_compilation_cache(options.compilation_cache)
@@ -214,11 +201,13 @@ def _eval(argv: list[str]) -> int:
 
 def _report(argv: list[str]) -> int:
     system, _, saved, options = _load_run("report", argv)
+    from metajax.train import read_rows
+
     workdir = options.workdir
     evaluation = _read_json(workdir / "eval.json")
     summary_path = workdir / "summary.json"
     summary = _read_json(summary_path) if summary_path.exists() else {}
-    _show(workdir, system, saved, evaluation, summary, _history(workdir))
+    _show(workdir, system, saved, evaluation, summary, read_rows(workdir))
     return 0
 
 

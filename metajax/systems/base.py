@@ -56,8 +56,6 @@ class System(NamedTuple):
       build: ``build(config, data_dir) -> Run``.
       table: ``table(evaluation) -> str``, what a person reads first, as plain text.
       figures: ``figures(evaluation, history) -> [Figure]``.
-      compare: ``compare(evaluations) -> [Figure]``: figures over several runs, each given as its
-        ``{"config": ..., "eval": ...}``; may be empty.
     """
 
     name: str

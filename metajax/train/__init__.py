@@ -3,7 +3,7 @@
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.errors import CheckpointError, Interrupted, NonFiniteError, WorkdirError
 from metajax.train.loop import Fit, fit, restore_params
-from metajax.train.metrics import MetricsLog, plain
+from metajax.train.metrics import MetricsLog, plain, read_rows
 from metajax.train.step import TASKS_AXIS, make_layout
 from metajax.train.workdir import open_workdir, write_json
 
@@ -20,6 +20,7 @@ __all__ = [
     "make_layout",
     "open_workdir",
     "plain",
+    "read_rows",
     "restore_params",
     "write_json",
 ]

@@ -25,6 +25,18 @@ def plain(value: Any) -> Any:
     return value
 
 
+def read_rows(workdir: Path) -> list[dict[str, Any]]:
+    """Return the rows of a workdir's ``metrics.jsonl``, up to a line that a kill cut short."""
+    path = workdir / "metrics.jsonl"
+    rows: list[dict[str, Any]] = []
+    for line in path.read_text().splitlines() if path.exists() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
 class MetricsLog:
     """Rows of metrics by step, in memory and, with a ``workdir``, in ``metrics.jsonl``.
 
@@ -40,13 +52,7 @@ class MetricsLog:
             return
         path = workdir / "metrics.jsonl"
         if path.exists():
-            for line in path.read_text().splitlines():
-                try:
-                    row = json.loads(line)
-                except ValueError:
-                    break  # a line cut short by a kill is the last one
-                if row["step"] <= step:
-                    self.rows.append(row)
+            self.rows = [row for row in read_rows(workdir) if row["step"] <= step]
             temporary = path.with_suffix(".tmp")
             temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
             os.replace(temporary, path)
