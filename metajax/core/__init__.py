@@ -2,7 +2,14 @@
 
 from metajax.core.errors import ConfigError, MetajaxError, one_of
 from metajax.core.gradient import GradientState, gradient
-from metajax.core.keys import derive, random_indices, stream, task_keys
+from metajax.core.keys import (
+    derive,
+    indices_from,
+    normals_from,
+    random_indices,
+    stream,
+    task_keys,
+)
 from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
 from metajax.core.types import (
     Algorithm,
@@ -39,7 +46,9 @@ __all__ = [
     "derive",
     "digest",
     "gradient",
+    "indices_from",
     "mean_over_devices",
+    "normals_from",
     "one_of",
     "random_indices",
     "stream",

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Key, UInt8
+from jaxtyping import Array, Float, Int, Key, UInt8, UInt32
 
-from metajax.core import ConfigError, random_indices
+from metajax.core import ConfigError, indices_from, random_indices
 from metajax.data.images import ImageSet
 from metajax.data.pixels import resize_images
 
@@ -57,9 +57,15 @@ class ImagePool:
         self, key: Key[Array, ""], classes: Int[Array, " num"]
     ) -> Float[Array, "num features"]:
         """Draw one normalised image of each given class, uniformly among that class's images."""
+        return self.examples_from(jax.random.bits(key, classes.shape, jnp.uint32), classes)
+
+    def examples_from(
+        self, bits: UInt32[Array, " num"], classes: Int[Array, " num"]
+    ) -> Float[Array, "num features"]:
+        """As :meth:`examples_of`, from random bits already drawn."""
         starts = self.class_starts[classes]
         sizes = (self.class_starts[classes + 1] - starts).astype(jnp.uint32)
-        indices = starts + random_indices(key, classes.shape, sizes)
+        indices = starts + indices_from(bits, sizes)
         return self.normalise(self.images[indices])
 
     def normalise(self, images: UInt8[Array, "*batch h w c"]) -> Float[Array, "*batch features"]:

@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError, Network, Params
+from metajax.nn.initial import draw_normals, drawn_later
 
 
 class MLP(nn.Module):
@@ -26,8 +27,8 @@ class MLP(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "*batch features"]) -> Float[Array, "*batch outputs"]:
         for width in self.widths:
-            x = self.activation(nn.Dense(width)(x))
-        return nn.Dense(self.num_outputs)(x)
+            x = self.activation(nn.Dense(width, kernel_init=drawn_later)(x))
+        return nn.Dense(self.num_outputs, kernel_init=drawn_later)(x)
 
 
 def mlp(
@@ -53,7 +54,7 @@ def mlp(
     module = MLP(tuple(widths), num_outputs, activation)
 
     def init(key: Key[Array, ""], inputs: Float[Array, "*batch features"]) -> Params:
-        return module.init(key, inputs)["params"]
+        return draw_normals(key, module.init(key, inputs)["params"])
 
     def apply(
         params: Params, inputs: Float[Array, "*batch features"]

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Int, Key
 
 from metajax.core import ConfigError, Params, SequenceNetwork
 from metajax.nn.attention import attend, causal_attention, widen
+from metajax.nn.initial import draw_normals, drawn_later, lecun_stddev
 from metajax.nn.merged import merge_vmapped_rows
 from metajax.nn.product import rows_dot_general
 
@@ -83,7 +84,11 @@ class LayerNorm(nn.Module):
 
 
 def _dense(features):
-    return nn.Dense(features, dot_general=rows_dot_general)
+    return nn.Dense(features, kernel_init=drawn_later, dot_general=rows_dot_general)
+
+
+def _stddev(name, leaf):
+    return 0.02 if name == "positions" else lecun_stddev(name, leaf)
 
 
 class Block(nn.Module):
@@ -146,7 +151,7 @@ class CausalTransformer(nn.Module):
     def setup(self):
         self.embed = _dense(self.width)
         self.positions = self.param(
-            "positions", nn.initializers.normal(0.02), (self.max_length, self.width), jnp.float32
+            "positions", drawn_later, (self.max_length, self.width), jnp.float32
         )
         self.blocks = [
             Block(self.width, self.heads, self.key_size, self.mlp_ratio) for _ in range(self.layers)
@@ -267,7 +272,7 @@ def causal_transformer(
         return tokens.reshape(math.prod(batch), time, features)
 
     def init(key: Key[Array, ""], tokens: Float[Array, "*batch time features"]) -> Params:
-        return module.init(key, flat(tokens))["params"]
+        return draw_normals(key, module.init(key, flat(tokens))["params"], _stddev)
 
     def apply(
         params: Params, tokens: Float[Array, "*batch time features"]

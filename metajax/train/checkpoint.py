@@ -175,19 +175,22 @@ class Checkpointer:
             error, self._failure = self._failure, None
             raise CheckpointError(f"a checkpoint could not be saved: {error}") from error
 
-    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]] | None:
-        """Return the newest good checkpoint, laid out as ``like``; None where there is none.
+    def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
+        """Return the newest good checkpoint's state, on one device, and what was saved beside it.
 
         Args:
-          like: a pytree of arrays, or of ``jax.ShapeDtypeStruct`` with shardings, as saved.
+          like: a pytree of arrays or of ``jax.ShapeDtypeStruct``, as saved.
 
         Raises:
-          CheckpointError: what was saved does not fit ``like``.
+          CheckpointError: there is no good checkpoint, or it does not fit ``like``.
         """
         if self.good_step is None:
-            return None
+            raise CheckpointError(
+                f"{self.directory} holds no finished checkpoint; run the training first"
+            )
+        here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
         abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=x.sharding), like
+            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), like
         )
         try:
             restored = self._manager.restore(

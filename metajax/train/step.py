@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from numbers import Integral
 from typing import Any, Literal, NamedTuple
@@ -152,6 +153,7 @@ def make_steps(
             batch = jax.lax.with_sharding_constraint(batch, by_task)
         return batch
 
+    @functools.partial(jax.jit, inline=True)  # traced once, for its shapes and in the loop
     def one_step(state: LoopState, tasks, raw, streams, step):
         batch = batch_of(tasks, raw, jax.random.fold_in(streams[0], step))
         new, metrics = algorithm.update(

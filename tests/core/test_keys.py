@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.stats
 
-from metajax.core import derive, random_indices, task_keys
+from metajax.core import derive, normals_from, random_indices, task_keys
 
 
 def data(key):
@@ -87,3 +88,13 @@ def test_random_indices_take_a_bound_for_each():
     )
     assert np.all(np.asarray(draws) >= 0) and np.all(np.asarray(draws) < np.asarray(num, np.int64))
     assert set(np.asarray(draws)[:, 1]) == set(range(5)) and np.max(draws[:, 2]) > 2**30
+
+
+def test_normals_from_bits_are_normal_and_finite_at_both_ends():
+    """Against the normal distribution by Kolmogorov and Smirnov, and at the extreme words."""
+    bits = jax.random.bits(jax.random.key(0), (50_000,), jnp.uint32)
+    draws = np.asarray(normals_from(bits))
+    assert draws.dtype == np.float32
+    assert scipy.stats.kstest(draws, "norm").pvalue > 1e-3
+    ends = np.asarray(normals_from(jnp.array([0, 2**32 - 1], jnp.uint32)))
+    assert np.all(np.isfinite(ends)) and ends[0] == -ends[1]

@@ -11,18 +11,21 @@ import jax.numpy as jnp
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Float32, Int32, Integer, Key, UInt8, UInt32
 
-from metajax.core import ConfigError, Examples, Task, random_indices
+from metajax.core import ConfigError, Examples, Task, indices_from, normals_from
 from metajax.data import ImagePool
+
+DRAW_BITS = 3
+"""Random words behind a draw: its id, whether it is biased, and its number of ways."""
 
 
 class Draw(NamedTuple):
-    """A task: its projection (as a key), label order and classes, and which of these it uses.
+    """A task: its projection, label order and classes, and which of these it uses.
 
     ``classes`` ascend; the first ``num_ways`` of ``used`` say which of them a draw uses. All but
     ``num_ways``, which is drawn anew each time, are those of the task's id.
     """
 
-    projection_key: Key[Array, ""]
+    projection: Float32[Array, "features features"]
     permutation: Int32[Array, " ways"]
     classes: Int32[Array, " ways"]
     used: Int32[Array, " ways"]
@@ -81,29 +84,32 @@ class ProjectionTasks:
 
     def __call__(self, key: Key[Array, ""]) -> Task:
         """Draw a task: inputs ``[sequences, length, features]``, targets without ``features``."""
-        draw_key, label_key, image_key = jax.random.split(key, 3)
-        draw = self.draw(draw_key)
         num = self.sequences * self.length
-        labels = draw.used[random_indices(label_key, (num,), draw.num_ways)]
-        inputs = self.pool.examples_of(image_key, draw.classes[labels])
+        # one call draws for all purposes: calls are what takes long to compile
+        bits = jax.random.bits(key, (DRAW_BITS + 2 * num,), jnp.uint32)
+        draw = self.draw(bits[:DRAW_BITS])
+        labels = draw.used[indices_from(bits[DRAW_BITS : DRAW_BITS + num], draw.num_ways)]
+        inputs = self.pool.examples_from(bits[DRAW_BITS + num :], draw.classes[labels])
         shape = (self.sequences, self.length)
         return self.assemble(draw, inputs.reshape(*shape, -1), labels.reshape(shape))
 
-    def draw(self, key: Key[Array, ""]) -> Draw:
-        """Draw an id, and what it decides."""
-        bits = jax.random.bits(key, (3,), jnp.uint32)
+    def draw(self, bits: UInt32[Array, " 3"]) -> Draw:
+        """Draw an id from ``DRAW_BITS`` random words, and what the id decides."""
         task_key = jax.random.fold_in(self.key, self.first_task + bits[0] % self.num_tasks)
-        projection_key, order_key = jax.random.split(task_key)
-        orders = jax.random.bits(order_key, (2 * self.ways + self.pool.num_classes,), jnp.uint32)
-        permutation, used = ranks(orders[: self.ways]), ranks(orders[self.ways : 2 * self.ways])
-        drawn = ranks(orders[2 * self.ways :]) < self.ways
+        features, ways = self.pool.num_features, self.ways
+        num_orders = 2 * ways + self.pool.num_classes
+        of_task = jax.random.bits(task_key, (num_orders + features**2,), jnp.uint32)
+        orders, entries = of_task[:num_orders], of_task[num_orders:]
+        projection = normals_from(entries.reshape(features, features)) * features**-0.5
+        permutation, used = ranks(orders[:ways]), ranks(orders[ways : 2 * ways])
+        drawn = ranks(orders[2 * ways :]) < ways
         before = jnp.cumsum(drawn) - 1  # a drawn class's place among those drawn
-        places = drawn[None] & (before[None] == jnp.arange(self.ways)[:, None])
+        places = drawn[None] & (before[None] == jnp.arange(ways)[:, None])
         classes = jnp.argmax(places, axis=1)
         biased = (bits[1] >> 8).astype(jnp.float32) < self.bias * 2**24
-        permutation = jnp.where(biased, jnp.arange(self.ways), permutation)
-        num_ways = self.min_ways + bits[2] % (jnp.uint32(self.ways + 1) - self.min_ways)
-        return Draw(projection_key, permutation, classes, used, num_ways)
+        permutation = jnp.where(biased, jnp.arange(ways), permutation)
+        num_ways = self.min_ways + bits[2] % (jnp.uint32(ways + 1) - self.min_ways)
+        return Draw(projection, permutation, classes, used, num_ways)
 
     def assemble(
         self,
@@ -113,9 +119,7 @@ class ProjectionTasks:
     ) -> Task:
         """Project normalised images and permute labels (below ``ways``) as the draw says."""
         if not self.identity:
-            features = inputs.shape[-1]
-            projection = jax.random.normal(draw.projection_key, (features, features))
-            inputs = inputs @ (projection * features**-0.5)
+            inputs = inputs @ draw.projection
             labels = draw.permutation[labels]
         examples = Examples(inputs, labels)
         return Task(
@@ -139,7 +143,8 @@ class HostFedTasks:
     def __call__(self, key: Key[Array, ""], raw: dict[str, Any]) -> Task:
         images: UInt8[Array, "sequences length h w c"] = raw["images"]
         inputs = self.tasks.pool.normalise(images)
-        return self.tasks.assemble(self.tasks.draw(key), inputs, raw["labels"])
+        bits = jax.random.bits(key, (DRAW_BITS,), jnp.uint32)
+        return self.tasks.assemble(self.tasks.draw(bits), inputs, raw["labels"])
 
 
 def projection_tasks(

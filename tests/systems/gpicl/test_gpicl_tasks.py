@@ -11,6 +11,7 @@ from metajax.core import ConfigError
 from metajax.data import noise_pool
 from metajax.systems.gpicl import projection_tasks, unseen
 from metajax.systems.gpicl.learner import whole_sequence
+from metajax.systems.gpicl.tasks import DRAW_BITS
 
 KEY = jax.random.key(3)
 
@@ -48,8 +49,9 @@ def test_ids_are_drawn_from_the_range_given(pool):
     """Distinct projections met = num_tasks; the unseen range shares none with it."""
 
     def met(tasks):
-        draw = jax.jit(jax.vmap(lambda k: jax.random.key_data(tasks.draw(k).projection_key)))
-        return {tuple(row) for row in np.asarray(draw(jax.random.split(jax.random.key(9), 400)))}
+        bits = jax.random.bits(jax.random.key(9), (400, DRAW_BITS), jnp.uint32)
+        projections = np.asarray(jax.jit(jax.vmap(lambda b: tasks.draw(b).projection))(bits))
+        return {projection.tobytes() for projection in projections}
 
     tasks = projection_tasks(pool, KEY, num_tasks=16, length=4)
     assert len(met(tasks)) == 16
