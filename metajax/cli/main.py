@@ -107,8 +107,7 @@ def _train(argv: list[str]) -> int:
         )  # fmt: skip
     else:  # nothing to train: the weights that every run of this seed starts from
         with open_workdir(workdir, identity):
-            state = run.algorithm.init(jax.random.key(config.seed), _one_task(run, config))
-            result = Fit(state, run.algorithm.params(state), 0, [], 0.0, 0.0, 0)
+            result = Fit(None, _initial_params(run, config), 0, [], 0.0, 0.0, 0)
     evaluation = run.evaluate(result.params, options.progress)
     write_json(workdir / "eval.json", evaluation)
     summary = {
@@ -128,10 +127,11 @@ def _train(argv: list[str]) -> int:
     return 0
 
 
-def _one_task(run: Any, config: Any):
+def _initial_params(run: Any, config: Any):
     import jax
 
-    return run.example_tasks(jax.random.key(config.seed))
+    key = jax.random.key(config.seed)
+    return run.algorithm.params(run.algorithm.init(key, run.example_tasks(key)))
 
 
 def _show(workdir, system, config, evaluation, summary, history) -> None:
@@ -187,12 +187,12 @@ def _eval(argv: list[str]) -> int:
     from metajax.train import restore_params, write_json
 
     run = system.build(config, options.data_dir)
-    key = jax.random.key(config.seed)
     if run.steps:
+        key = jax.random.key(config.seed)
         params, step = restore_params(options.workdir, run.algorithm, run.example_tasks, key)
         print(f"checkpoint of step {step} of {run.steps}")
     else:
-        params = run.algorithm.params(run.algorithm.init(key, _one_task(run, config)))
+        params = _initial_params(run, config)
     evaluation = run.evaluate(params, True)
     write_json(options.workdir / "eval.json", evaluation)
     print(system.table(evaluation))

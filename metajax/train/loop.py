@@ -474,7 +474,7 @@ def restore_params(
     """
     checkpointer = Checkpointer(Path(workdir) / "checkpoints", read_only=True)
     state = jax.eval_shape(lambda tasks: algorithm.init(key, tasks(key)), tasks)
-    number = jax.ShapeDtypeStruct((), jnp.int32)
+    number: Any = jax.ShapeDtypeStruct((), jnp.int32)
     restored, meta = checkpointer.restore(LoopState(state, number, number))
     checkpointer.close()
     return algorithm.params(restored.algorithm), meta["step"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from pathlib import Path
 from typing import Any
@@ -95,18 +96,18 @@ def statistics_pool(config: Config, data_dir: Path | None) -> ImagePool:
     return dataclasses.replace(noise, mean=jnp.float32(mean), std=jnp.float32(std))
 
 
-def make_tasks(config: Config, pool: ImagePool, **changes: Any) -> ProjectionTasks:
+def make_tasks(config: Config, pool: ImagePool) -> ProjectionTasks:
     """The config's training tasks over ``pool``."""
-    settings = {
-        "num_tasks": config.num_tasks,
-        "length": config.examples,
-        "ways": config.ways,
-        "sequences": config.sequences_per_task,
-        "bias": config.bias_fraction,
-        "min_ways": config.min_ways or config.ways,
-        **changes,
-    }
-    return projection_tasks(pool, jax.random.key(TASK_KEY), **settings)
+    return projection_tasks(
+        pool,
+        jax.random.key(TASK_KEY),
+        num_tasks=config.num_tasks,
+        length=config.examples,
+        ways=config.ways,
+        sequences=config.sequences_per_task,
+        bias=config.bias_fraction,
+        min_ways=config.min_ways,
+    )
 
 
 def build(config: Config, data_dir: Path | None = None) -> Run:
@@ -170,6 +171,10 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
             bar.update()
             return scored
 
+        @functools.partial(jax.jit, static_argnums=0)
+        def initial(learner, tasks):
+            return learner.meta.init(key, tasks(key))
+
         result: dict[str, Any] = {
             "learner": config.learner,
             "base_set": config.base_set,
@@ -183,7 +188,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
             result[kind] = score(learner, params, tasks)
         # the same key: the very same sequences, of unseen tasks
         result["baselines"] = {
-            name: score(other, _fresh(other, kinds["unseen"], key), kinds["unseen"])
+            name: score(other, initial(other, kinds["unseen"]), kinds["unseen"])
             for name, other in baselines.items()
         }
         result["other_sets"] = {}
@@ -220,10 +225,6 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
         evaluators=(measure("unseen", config.eval_tasks), measure("seen", config.eval_tasks)),
         evaluate=evaluate,
     )
-
-
-def _fresh(learner: SequenceLearner, tasks: ProjectionTasks, key):
-    return jax.jit(lambda tasks: learner.meta.init(key, tasks(key)))(tasks)
 
 
 SYSTEM = System(
