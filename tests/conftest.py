@@ -13,7 +13,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
 os.environ["OMP_NUM_THREADS"] = "1"
 
-sys.path.insert(0, str(Path(__file__).parent))  # for toy_problem
+for folder in (".", "bilevel"):  # for toy_problem and quadratic
+    sys.path.insert(0, str(Path(__file__).parent / folder))
 
 
 def pytest_configure(config):

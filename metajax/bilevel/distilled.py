@@ -1,0 +1,199 @@
+"""HyperDistill: the second-order term as one distilled vector-Jacobian product a step."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
+
+from metajax.bilevel.steps import (
+    add,
+    at,
+    average,
+    floats,
+    inner,
+    norm,
+    num_steps,
+    others,
+    outer_gradients,
+    step_vjp,
+    with_leaves,
+)
+from metajax.bilevel.types import Estimate, Hypergradient, InnerProblem
+from metajax.core import ConfigError
+
+
+class Distilled(NamedTuple):
+    """What HyperDistill remembers along an inner optimisation.
+
+    Attributes:
+      weights: w*, a weighted mean of the states so far: their float leaves.
+      batch: D*, as many examples as a batch holds, from the batches so far.
+      total: ``(1 - gamma^t) / (1 - gamma)``, the sum of the weights of t steps, 0 before the first.
+      gamma: the decay of older steps' weights.
+      theta: the scale of the second-order term; see :func:`estimate_theta`.
+    """
+
+    weights: list[Array]
+    batch: PyTree
+    total: Float[Array, ""]
+    gamma: Float[Array, ""]
+    theta: Float[Array, ""]
+
+
+def _mix(old: PyTree, new: PyTree, keep: Array, key: Key[Array, ""]) -> PyTree:
+    """Keep ``round(n * keep)`` random examples of ``old``, and those of ``new`` elsewhere.
+
+    An example keeps its place in the batch, so whichever places are kept, a batch that never
+    changes is its own mixture.
+    """
+    num = jax.tree.leaves(old)[0].shape[0]
+    kept = jax.random.permutation(key, num) < jnp.round(num * keep).astype(int)
+
+    def choose(a, b):
+        return jnp.where(kept.reshape(-1, *[1] * (a.ndim - 1)), a, b)
+
+    return jax.tree.map(choose, old, new)
+
+
+def _absorb(
+    memory: Distilled, state: PyTree, batch: PyTree, key: Key[Array, ""], kept: Array, added: Array
+) -> Distilled:
+    """Mix a state and its batch into w* and D*, which weigh ``kept``, with weight ``added``."""
+    total = kept + added
+    share = kept / total
+    return memory._replace(
+        weights=average(memory.weights, floats(state), share),
+        batch=_mix(memory.batch, batch, share, key),
+        total=total,
+    )
+
+
+def distilled(
+    *,
+    gamma: float | Array = 0.99,
+    theta: float | Array = 1.0,
+    scale: Literal["distilled", "unit"] = "distilled",
+) -> Hypergradient:
+    """HyperDistill: ``g_FO + theta (1 - gamma^t) / (1 - gamma) alpha dPhi(w*; D*)/dhparams``.
+
+    w* and D* are running mixtures of the states and the batches so far, so that one
+    vector-Jacobian product at the end of a window stands for the whole sum over past steps, under
+    the assumption that Hessians are near ``k I``. Costs what ``one_step`` does and an average of
+    the state each step; memory two states and two batches, independent of T. With ``gamma = 0`` it
+    is ``one_step`` with its indirect part scaled by theta. All leaves of a batch must share a
+    leading axis of examples.
+
+    Args:
+      gamma: in [0, 1), the decay of older steps' weights; may be traced.
+      theta: the scale; may be traced. :func:`estimate_theta` fits it to an exact backward pass.
+      scale: ``distilled`` as above; ``unit`` adds ``v / |v|`` instead (the paper's MetaWeightNet).
+
+    Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3.
+    """
+    if not isinstance(gamma, jax.core.Tracer) and not 0 <= float(gamma) < 1:
+        raise ConfigError("gamma", gamma, "at least 0 and below 1")
+    if scale not in ("distilled", "unit"):
+        raise ConfigError("scale", scale, "distilled or unit")
+
+    def init(problem: InnerProblem, hparams, start, batch, key):
+        state = problem.init(hparams, start)
+        sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(batch)}
+        if len(sizes) != 1 or () in sizes:
+            raise ConfigError(
+                "inner_batches", sorted(sizes),
+                "leaves with one leading axis of examples, which D* is drawn from",
+            )  # fmt: skip
+        number = lambda x: jnp.asarray(x, jnp.float32)  # noqa: E731
+        zeros = jax.tree.map(jnp.zeros_like, floats(state))
+        return Distilled(zeros, batch, number(0.0), number(gamma), number(theta)), state
+
+    def update(problem: InnerProblem, memory, hparams, state, batches, outer_batch, key):
+        def step(carry, inputs):
+            memory, state, _ = carry
+            batch, index = inputs
+            # eq. 13, 14: with c_t = (1 - gamma^t) / (1 - gamma), p_t = gamma c_{t-1} / c_t
+            kept, draw_key = memory.gamma * memory.total, jax.random.fold_in(key, index)
+            memory = _absorb(memory, state, batch, draw_key, kept, jnp.ones_like(kept))
+            return (memory, problem.update(state, hparams, batch), others(state)), None
+
+        indices = jnp.arange(num_steps(batches))
+        (memory, state, counters), _ = jax.lax.scan(
+            step, (memory, state, others(state)), (batches, indices)
+        )
+        loss, alpha, direct = outer_gradients(problem, state, hparams, outer_batch)
+        at_star = with_leaves(state, memory.weights, counters)
+        _, pull = step_vjp(problem, at_star, hparams, memory.batch)
+        product = pull(alpha)[1]
+        if scale == "unit":
+            size = norm(product)
+            factor = jnp.where(size > 0, 1 / jnp.where(size > 0, size, 1), 0)
+        else:
+            factor = memory.theta * memory.total
+        second = jax.tree.map(lambda v: factor.astype(v.dtype) * v, product)
+        return Estimate(add(direct, second), state, memory, loss, None, {})
+
+    return Hypergradient("distilled", init, update)
+
+
+def estimate_theta(
+    problem: InnerProblem,
+    hparams: PyTree,
+    state: PyTree,
+    batches: PyTree,
+    outer_batch: PyTree,
+    key: Key[Array, ""],
+    *,
+    gamma: float | Array,
+    fallback: float | Array = 1.0,
+) -> Float[Array, ""]:
+    """Fit theta along one inner optimisation from ``state`` (arXiv 2110.02508, Algorithm 4).
+
+    Runs all steps, then goes back along the straight line between the first state and the last
+    (DrMAD's), which accumulates the second-order term of the last s steps; theta is the
+    least-squares slope from the size of the distilled term to the projection of that one onto
+    its direction. The states that w* averages are those of the line too, so nothing is stored
+    along the way. Where the fit is not finite or has no term to fit, ``fallback`` is returned.
+    """
+
+    def step(state, batch):
+        return problem.update(state, hparams, batch), others(state)
+
+    last, counters = jax.lax.scan(step, state, batches)
+    _, alpha_end, _ = outer_gradients(problem, last, hparams, outer_batch)
+    steps = num_steps(batches)
+    memory = Distilled(
+        jax.tree.map(jnp.zeros_like, alpha_end),
+        at(batches, -1),
+        jnp.float32(0),
+        jnp.asarray(gamma, jnp.float32),
+        jnp.float32(1),
+    )
+
+    def back(carry, inputs):
+        alpha, total, memory, power, xx, xy = carry
+        batch, counter, index = inputs
+        between = with_leaves(state, average(floats(last), floats(state), index / steps), counter)
+        _, pull = step_vjp(problem, between, hparams, batch)
+        alpha, direct = pull(alpha)
+        total = add(total, direct)
+        # going back, the s-th state from the end weighs gamma^(s-1)
+        draw_key = jax.random.fold_in(key, index)
+        memory = _absorb(memory, between, batch, draw_key, memory.total, power)
+        at_star = with_leaves(between, memory.weights)
+        _, pull_star = step_vjp(problem, at_star, hparams, memory.batch)
+        product = pull_star(alpha_end)[1]
+        size = norm(product)
+        x = size.astype(jnp.float32) * memory.total
+        y = (inner(product, total) / jnp.where(size > 0, size, 1)).astype(jnp.float32)
+        return (alpha, total, memory, memory.gamma * power, xx + x * x, xy + x * y), None
+
+    zeros: Any = jax.tree.map(jnp.zeros_like, hparams)
+    carry = (alpha_end, zeros, memory, jnp.float32(1), jnp.float32(0), jnp.float32(0))
+    inputs = (batches, counters, jnp.arange(steps))
+    (*_, xx, xy), _ = jax.lax.scan(back, carry, inputs, reverse=True)
+    theta = xy / jnp.where(xx > 0, xx, 1)
+    good = (xx > 0) & jnp.isfinite(theta)
+    return jnp.where(good, theta, jnp.asarray(fallback, jnp.float32))

@@ -1,0 +1,124 @@
+"""Implicit differentiation: what the hyperparameters do to the state that the steps converge to."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.sparse.linalg
+
+from metajax.bilevel.checks import leaves_used
+from metajax.bilevel.exact import no_memory
+from metajax.bilevel.steps import (
+    add,
+    advance,
+    at,
+    floats,
+    norm,
+    outer_gradients,
+    step_vjp,
+    with_leaves,
+)
+from metajax.bilevel.types import Estimate, Hypergradient
+from metajax.core import ConfigError
+
+
+def _init(problem, hparams, start, batch, key):
+    """Refuse a learned initialisation: where the steps converge does not depend on it."""
+    if used := leaves_used(lambda hparams: problem.init(hparams, start), hparams):
+        raise ConfigError(
+            "hparams", ", ".join(used),
+            "hyperparameters that act through the inner steps: these set the initial state, for "
+            "which an implicit gradient is zero; use unrolled, forward or drmad",
+        )  # fmt: skip
+    return no_memory(problem, hparams, start, batch, key)
+
+
+def _small(size, reference):
+    """``size / reference``, and 0 where both are 0."""
+    return jnp.where(reference > 0, size / jnp.where(reference > 0, reference, 1), size)
+
+
+def neumann(*, terms: int = 20) -> Hypergradient:
+    """The implicit gradient at the last state, its inverse as a sum: ``sum_k alpha A^k B``.
+
+    ``A`` and ``B`` are derivatives of the update itself on the window's last batch, so any inner
+    optimiser will do, momentum included. Costs ``terms`` vector-Jacobian products; memory
+    independent of T. Unbiased as the steps converge and ``terms`` grow; biased before. ``info``:
+    ``residual``, the size of the first term left out over that of alpha (1 or more: the sum does
+    not converge), and ``stationarity``, how far one more step moves the state, over its size.
+    (Lorraine et al. 2020, arXiv 1911.02590.)
+    """
+    if terms < 1:
+        raise ConfigError("terms", terms, "1 or more")
+
+    def update(problem, memory, hparams, state, batches, outer_batch, key):
+        state = advance(problem, hparams, state, batches)
+        loss, alpha, direct = outer_gradients(problem, state, hparams, outer_batch)
+        stepped, pull = step_vjp(problem, state, hparams, at(batches, -1))
+
+        def add_term(carry, _):
+            term, total = carry
+            return (pull(term)[0], add(total, term)), None
+
+        zeros = jax.tree.map(jnp.zeros_like, alpha)
+        (left_out, total), _ = jax.lax.scan(add_term, (alpha, zeros), length=terms)
+        moved = jax.tree.map(jnp.subtract, stepped, floats(state))
+        info = {
+            "residual": _small(norm(left_out), norm(alpha)),
+            "stationarity": _small(norm(moved), norm(floats(state))),
+        }
+        return Estimate(add(direct, pull(total)[1]), state, memory, loss, None, info)
+
+    return Hypergradient("neumann", _init, update)
+
+
+def conjugate_gradient(*, iterations: int = 10, damping: float = 0.0) -> Hypergradient:
+    """The implicit gradient at the last state, its inverse by conjugate gradients.
+
+    Solves ``(H + damping) x = dL/dw`` with the Hessian ``H`` of ``problem.inner_loss`` on the
+    window's last batch, and returns ``dL/dhparams - x d2 l/dw dhparams``. Costs ``iterations``
+    Hessian-vector products; memory independent of T. Exact where the inner loss is at a minimum;
+    ``info``: ``residual`` of the linear system relative to its right side, and ``stationarity``,
+    the norm of the inner gradient. (Pedregosa 2016, arXiv 1602.02355; Rajeswaran et al. 2019,
+    arXiv 1909.04630.)
+    """
+    if iterations < 1:
+        raise ConfigError("iterations", iterations, "1 or more")
+    if damping < 0:
+        raise ConfigError("damping", damping, "0 or more")
+
+    def init(problem, hparams, start, batch, key):
+        if problem.inner_loss is None or problem.params is None:
+            raise ConfigError(
+                "problem.inner_loss", None,
+                "the loss that the inner steps descend, and problem.params; or use neumann, which "
+                "needs the update alone",
+            )  # fmt: skip
+        return _init(problem, hparams, start, batch, key)
+
+    def update(problem, memory, hparams, state, batches, outer_batch, key):
+        state = advance(problem, hparams, state, batches)
+        loss, alpha, direct = outer_gradients(problem, state, hparams, outer_batch)
+        params, batch = problem.params(state), at(batches, -1)
+        right = problem.params(with_leaves(state, alpha))  # dL/dw: params picks leaves of a state
+
+        def inner_gradient(params, hparams):
+            return jax.grad(problem.inner_loss)(params, hparams, batch)
+
+        def product(vector):
+            along = lambda params: inner_gradient(params, hparams)  # noqa: E731
+            hessian = jax.jvp(along, (params,), (vector,))[1]
+            return jax.tree.map(lambda h, v: h + damping * v, hessian, vector)
+
+        solution, _ = jax.scipy.sparse.linalg.cg(product, right, tol=0.0, maxiter=iterations)
+        gradient, pull = jax.vjp(lambda hparams: inner_gradient(params, hparams), hparams)
+        hypergradient = jax.tree.map(jnp.subtract, direct, pull(solution)[0])
+        info = {
+            "residual": _small(
+                norm(jax.tree.map(jnp.subtract, product(solution), right)), norm(right)
+            ),
+            "stationarity": norm(gradient),
+        }
+        return Estimate(hypergradient, state, memory, loss, None, info)
+
+    return Hypergradient("conjugate_gradient", init, update)

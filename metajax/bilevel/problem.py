@@ -1,0 +1,73 @@
+"""From a loss and an optax optimiser to an inner problem."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, Float, PyTree
+
+from metajax.bilevel.types import InnerProblem
+from metajax.core import Params
+
+Loss = Callable[[Params, PyTree, PyTree], Float[Array, ""]]
+"""``loss(params, hparams, batch) -> scalar``."""
+
+
+class InnerState(NamedTuple):
+    """The state of an inner optimisation by optax.
+
+    Attributes:
+      params: what is optimised.
+      opt_state: the optimiser's momenta and counters.
+    """
+
+    params: Params
+    opt_state: PyTree
+
+
+def descend(
+    inner_loss: Loss,
+    outer_loss: Loss,
+    optimizer: optax.GradientTransformation | Callable[[PyTree], optax.GradientTransformation],
+    *,
+    init: Callable[[PyTree, Params], Params] | None = None,
+) -> InnerProblem:
+    """Make the problem of descending ``inner_loss`` by ``optimizer``, scored by ``outer_loss``.
+
+    Args:
+      inner_loss: ``inner_loss(params, hparams, batch) -> scalar``.
+      outer_loss: ``outer_loss(params, hparams, batch) -> scalar``.
+      optimizer: an optax optimiser, or a function from ``hparams`` to one, so that learning rates
+        and momenta can be hyperparameters: ``lambda h: optax.sgd(jnp.exp(h["log_lr"]), .9)``.
+        Give Adam an ``eps_root`` above 0: the root of a zero second moment has an infinite
+        derivative.
+      init: ``init(hparams, start) -> params``, where the initial parameters depend on
+        hyperparameters; by default they are ``start``.
+    """
+
+    def optimizer_of(hparams: PyTree) -> optax.GradientTransformation:
+        if isinstance(optimizer, optax.GradientTransformation):
+            return optimizer
+        return optimizer(hparams)
+
+    def first(hparams: PyTree, start: Params) -> InnerState:
+        params = start if init is None else init(hparams, start)
+        return InnerState(params, optimizer_of(hparams).init(params))
+
+    def update(state: InnerState, hparams: PyTree, batch: PyTree) -> InnerState:
+        grads = jax.grad(inner_loss)(state.params, hparams, batch)
+        # optax mixes dtypes itself: strict promotion is for code outside it
+        with jax.numpy_dtype_promotion("standard"):
+            updates, opt_state = optimizer_of(hparams).update(grads, state.opt_state, state.params)
+        return InnerState(optax.apply_updates(state.params, updates), opt_state)
+
+    return InnerProblem(
+        init=first,
+        update=update,
+        outer_loss=lambda state, hparams, batch: outer_loss(state.params, hparams, batch),
+        inner_loss=inner_loss,
+        params=lambda state: state.params,
+    )

@@ -1,0 +1,163 @@
+"""Every estimator by name, and the whole-horizon estimate."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key, PyTree
+
+from metajax.bilevel.checks import check_problem, leaves_used
+from metajax.bilevel.distilled import distilled
+from metajax.bilevel.evolution import es, pes
+from metajax.bilevel.exact import forward, unrolled
+from metajax.bilevel.implicit import conjugate_gradient, neumann
+from metajax.bilevel.short import drmad, first_order, one_step
+from metajax.bilevel.steps import add, floats, num_steps
+from metajax.bilevel.types import Estimate, Hypergradient, InnerProblem
+from metajax.core import ConfigError, one_of
+
+log = logging.getLogger("metajax")
+
+ESTIMATORS: dict[str, Callable[..., Hypergradient]] = {
+    "unrolled": unrolled,
+    "forward": forward,
+    "first_order": first_order,
+    "one_step": one_step,
+    "drmad": drmad,
+    "neumann": neumann,
+    "conjugate_gradient": conjugate_gradient,
+    "distilled": distilled,
+    "es": es,
+    "pes": pes,
+}
+"""What :func:`hypergradient` makes, by name."""
+
+
+def hypergradient(name: str, **options: Any) -> Hypergradient:
+    """Make an estimator by its name, with its own options.
+
+    | name | vector products, T steps | memory | biased by |
+    |---|---|---|---|
+    | ``unrolled`` | 2T | root of T states | nothing within the window |
+    | ``forward`` | T per hyperparameter | one state per hyperparameter | nothing |
+    | ``first_order`` | 0 | one state | all that acts through the steps |
+    | ``one_step`` | 1 | one state | all steps but the last |
+    | ``drmad`` | 2T - 1 | two states | a straight path in place of the real one |
+    | ``neumann`` | ``terms`` | one state | steps that have not converged, terms left out |
+    | ``conjugate_gradient`` | ``iterations`` | one state | the same |
+    | ``distilled`` | 1 | two states, two batches | Hessians that are not ``k I`` |
+    | ``es`` | none; ``2 pairs`` runs | one state a run | smoothing, truncation |
+    | ``pes`` | none; ``2 pairs`` runs | one state a run | smoothing |
+
+    Raises:
+      ConfigError: an unknown name, or an option that the estimator does not have or refuses.
+    """
+    one_of("name", name, tuple(ESTIMATORS))
+    known = tuple(inspect.signature(ESTIMATORS[name]).parameters)
+    for option in options:
+        if option not in known:
+            raise ConfigError(option, options[option], f"an option of {name}: {', '.join(known)}")
+    return ESTIMATORS[name](**options)
+
+
+def estimate(
+    estimator: Hypergradient,
+    problem: InnerProblem,
+    hparams: PyTree,
+    start: PyTree,
+    inner_batches: PyTree,
+    outer_batch: PyTree,
+    *,
+    key: Key[Array, ""] | None = None,
+    windows: int = 1,
+) -> Estimate:
+    """Run a whole inner optimisation and return all that the estimator has found at its end.
+
+    As :func:`evaluate_hypergradient`, whose arguments these are; ``hypergradient`` in the result
+    includes the gradient of a learned initialisation where the estimator has one.
+    """
+    check_problem(problem, hparams, start, inner_batches)
+    steps = num_steps(inner_batches)
+    if windows < 1 or steps % windows:
+        raise ConfigError("windows", windows, f"a divisor of the {steps} inner steps")
+    key = jax.random.key(0) if key is None else key
+    init_key, key = jax.random.split(key)
+    first = jax.tree.map(lambda leaf: leaf[0], inner_batches)
+    memory, state = estimator.init(problem, hparams, start, first, init_key)
+    parts = jax.tree.map(
+        lambda leaf: leaf.reshape(windows, steps // windows, *leaf.shape[1:]), inner_batches
+    )
+
+    keys = jax.random.split(key, windows)
+
+    def window(carry: tuple[Any, PyTree], part: Any) -> tuple[Any, None]:
+        (memory, state), (batches, key) = carry, part
+        found = estimator.update(problem, memory, hparams, state, batches, outer_batch, key)
+        return (found.memory, found.state), None
+
+    if windows > 1:
+        before = jax.tree.map(lambda leaf: leaf[:-1], (parts, keys))
+        (memory, state), _ = jax.lax.scan(window, (memory, state), before)
+    last = jax.tree.map(lambda leaf: leaf[-1], parts)
+    found = estimator.update(problem, memory, hparams, state, last, outer_batch, keys[-1])
+    if found.start is not None and windows == 1:
+        initial = lambda hparams: floats(problem.init(hparams, start))  # noqa: E731
+        if leaves_used(initial, hparams):
+            _, pull = jax.vjp(initial, hparams)
+            found = found._replace(hypergradient=add(found.hypergradient, pull(found.start)[0]))
+    return found
+
+
+def evaluate_hypergradient(
+    estimator: Hypergradient,
+    problem: InnerProblem,
+    hparams: PyTree,
+    start: PyTree,
+    inner_batches: PyTree,
+    outer_batch: PyTree,
+    *,
+    key: Key[Array, ""] | None = None,
+    windows: int = 1,
+) -> PyTree:
+    """Estimate d(outer loss after the last inner step)/d(hparams), shaped like ``hparams``.
+
+    May be compiled; then only shapes are checked. Outside ``jax.jit`` a result that is not finite
+    is refused, and one of an implicit method that has not converged is warned of.
+
+    Args:
+      estimator: from :func:`hypergradient`.
+      problem: the inner optimisation.
+      hparams: a pytree of float arrays.
+      start: what ``problem.init`` starts from.
+      inner_batches: one batch per inner step on a leading axis.
+      outer_batch: what the outer loss is taken on.
+      key: for the estimators that draw (``distilled``, ``es``, ``pes``); ``key(0)`` by default.
+      windows: cut the steps into this many windows, as online use does, with ``hparams`` held
+        still; the last window's estimate is returned. Only estimators with a memory see beyond it.
+
+    Raises:
+      ConfigError: see :func:`~metajax.bilevel.checks.check_problem`; or the result is not finite.
+    """
+    found = estimate(
+        estimator, problem, hparams, start, inner_batches, outer_batch, key=key, windows=windows
+    )
+    leaves = jax.tree.leaves((found.hypergradient, found.info, found.outer_loss))
+    if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in floats(found.hypergradient)):
+            finite = all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in floats(found.state))
+            raise ConfigError(
+                "hypergradient", f"not finite ({estimator.name})",
+                "inner steps that stay finite; "
+                + ("these do" if finite else "the last inner state is not finite either"),
+            )  # fmt: skip
+        residual = found.info.get("residual")
+        if residual is not None and float(residual) > 0.1:
+            log.warning(
+                "%s has not converged: residual %.2g of its right side", estimator.name, residual
+            )
+    return found.hypergradient

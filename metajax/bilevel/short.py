@@ -1,0 +1,86 @@
+"""Estimators that look at few steps: first-order, one-step and DrMAD."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+
+from metajax.bilevel.exact import no_memory
+from metajax.bilevel.steps import (
+    add,
+    advance,
+    at,
+    average,
+    floats,
+    num_steps,
+    others,
+    outer_gradients,
+    step_vjp,
+    with_leaves,
+)
+from metajax.bilevel.types import Estimate, Hypergradient
+
+
+def first_order() -> Hypergradient:
+    """The direct gradient dL/d hparams at the last state alone.
+
+    Costs one gradient of the outer loss. Zero wherever ``hparams`` act only through the inner
+    steps; biased otherwise by all that they do there.
+    """
+
+    def update(problem, memory, hparams, state, batches, outer_batch, key):
+        state = advance(problem, hparams, state, batches)
+        loss, _, direct = outer_gradients(problem, state, hparams, outer_batch)
+        return Estimate(direct, state, memory, loss, None, {})
+
+    return Hypergradient("first_order", no_memory, update)
+
+
+def one_step() -> Hypergradient:
+    """The direct gradient, and the effect through the last step alone: ``g_FO + alpha B_T``.
+
+    Costs one vector-Jacobian product; memory independent of T. Biased by all earlier steps
+    (short-horizon bias). (Luketina et al. 2016, arXiv 1511.06727.)
+    """
+
+    def update(problem, memory, hparams, state, batches, outer_batch, key):
+        before = jax.tree.map(lambda leaf: leaf[:-1], batches)
+        state = advance(problem, hparams, state, before)
+        last = at(batches, -1)
+        _, pull = step_vjp(problem, state, hparams, last)
+        state = problem.update(state, hparams, last)
+        loss, alpha, direct = outer_gradients(problem, state, hparams, outer_batch)
+        return Estimate(add(direct, pull(alpha)[1]), state, memory, loss, None, {})
+
+    return Hypergradient("one_step", no_memory, update)
+
+
+def drmad() -> Hypergradient:
+    """Reverse mode along the straight line from the window's first state to its last.
+
+    The state before step ``t`` is taken as ``(1 - (t-1)/T) s_0 + ((t-1)/T) s_T``: no state but two
+    is kept, 2T - 1 vector-Jacobian products. Counters are those of the real steps. (Fu et al. 2016,
+    arXiv 1601.00917.)
+    """
+
+    def update(problem, memory, hparams, state, batches, outer_batch, key):
+        def step(state, batch):
+            return problem.update(state, hparams, batch), others(state)
+
+        last, counters = jax.lax.scan(step, state, batches)
+        loss, alpha, direct = outer_gradients(problem, last, hparams, outer_batch)
+        steps = num_steps(batches)
+
+        def back(carry, inputs):
+            alpha, total = carry
+            batch, counter, index = inputs
+            between = average(floats(last), floats(state), index / steps)
+            _, pull = step_vjp(problem, with_leaves(state, between, counter), hparams, batch)
+            alpha, direct = pull(alpha)
+            return (alpha, add(total, direct)), None
+
+        inputs = (batches, counters, jnp.arange(float(steps)))
+        (start, total), _ = jax.lax.scan(back, (alpha, direct), inputs, reverse=True)
+        return Estimate(total, last, memory, loss, start, {})
+
+    return Hypergradient("drmad", no_memory, update)

@@ -1,0 +1,121 @@
+"""What all estimators do with inner steps: run them, and differentiate one of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, PyTree
+
+from metajax.bilevel.types import InnerProblem
+
+
+def is_float(leaf: Any) -> bool:
+    """Whether derivatives run through this leaf."""
+    return jnp.issubdtype(leaf.dtype, jnp.inexact)
+
+
+def floats(tree: PyTree) -> list[Array]:
+    """Return the leaves that derivatives run through, in order."""
+    return [leaf for leaf in jax.tree.leaves(tree) if is_float(leaf)]
+
+
+def others(tree: PyTree) -> list[Array]:
+    """Return all other leaves: counters, keys."""
+    return [leaf for leaf in jax.tree.leaves(tree) if not is_float(leaf)]
+
+
+def with_leaves(like: PyTree, new_floats: list[Array], new_others: list[Array] | None = None):
+    """Return ``like`` with its float leaves, and its other leaves if given, replaced."""
+    leaves, treedef = jax.tree.flatten(like)
+    values, rest = iter(new_floats), iter(others(like) if new_others is None else new_others)
+    return jax.tree.unflatten(
+        treedef, [next(values) if is_float(leaf) else next(rest) for leaf in leaves]
+    )
+
+
+def inner(a: PyTree, b: PyTree) -> Array:
+    """The inner product of two pytrees of the same shapes."""
+    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
+    return jnp.sum(jnp.stack([jnp.vdot(x, y) for x, y in pairs]))
+
+
+def norm(tree: PyTree) -> Array:
+    """The Euclidean norm over all leaves."""
+    return jnp.sqrt(inner(tree, tree))
+
+
+def add(a: PyTree, b: PyTree) -> PyTree:
+    """The sum of two pytrees of the same shapes."""
+    return jax.tree.map(jnp.add, a, b)
+
+
+def average(a: list[Array], b: list[Array], share: Array) -> list[Array]:
+    """``share * a + (1 - share) * b``; with a share of 0, ``a`` does not count even where NaN."""
+    return [
+        jnp.where(share > 0, share.astype(x.dtype) * x, 0) + (1 - share).astype(y.dtype) * y
+        for x, y in zip(a, b, strict=True)
+    ]
+
+
+def num_steps(batches: PyTree) -> int:
+    """The number of inner steps that ``batches`` holds, its leading axis."""
+    return jax.tree.leaves(batches)[0].shape[0]
+
+
+def at(batches: PyTree, index: int) -> PyTree:
+    """The batch of one step."""
+    return jax.tree.map(lambda leaf: leaf[index], batches)
+
+
+def advance(problem: InnerProblem, hparams: PyTree, state: PyTree, batches: PyTree) -> PyTree:
+    """Run one inner step per batch and return the last state."""
+    step = lambda state, batch: (problem.update(state, hparams, batch), None)  # noqa: E731
+    return jax.lax.scan(step, state, batches)[0]
+
+
+def step_vjp(
+    problem: InnerProblem, state: PyTree, hparams: PyTree, batch: PyTree
+) -> tuple[list[Array], Callable[[list[Array]], tuple[list[Array], PyTree]]]:
+    """Run one step from ``state``; also return ``pull(alpha) -> (alpha A, alpha B)``.
+
+    ``A = d update/d state`` and ``B = d update/d hparams``, over the float leaves of the state.
+    """
+
+    def step(values, hparams):
+        return floats(problem.update(with_leaves(state, values), hparams, batch))
+
+    return jax.vjp(step, floats(state), hparams)
+
+
+def outer_gradients(
+    problem: InnerProblem, state: PyTree, hparams: PyTree, batch: PyTree
+) -> tuple[Array, list[Array], PyTree]:
+    """Return the outer loss, ``alpha = dL/d state`` and the direct gradient ``dL/d hparams``."""
+
+    def loss(values, hparams):
+        return problem.outer_loss(with_leaves(state, values), hparams, batch)
+
+    value, (alpha, direct) = jax.value_and_grad(loss, (0, 1))(floats(state), hparams)
+    return value, alpha, direct
+
+
+def segment_length(steps: int) -> int:
+    """The length of segments that keeps the fewest states: the square root of ``steps``."""
+    return max(1, math.isqrt(steps))
+
+
+def advance_in_segments(
+    problem: InnerProblem, hparams: PyTree, state: PyTree, batches: PyTree, length: int
+) -> PyTree:
+    """As :func:`advance`; differentiating it keeps one state a segment and recomputes the rest."""
+    steps = num_steps(batches)
+    whole = steps // length * length
+    parts = jax.tree.map(lambda leaf: leaf[:whole].reshape(-1, length, *leaf.shape[1:]), batches)
+    rest = jax.tree.map(lambda leaf: leaf[whole:], batches)
+    segment = jax.checkpoint(lambda state, part: advance(problem, hparams, state, part))
+    state, _ = jax.lax.scan(lambda state, part: (segment(state, part), None), state, parts)
+    return segment(state, rest) if whole < steps else state
