@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import optax
 from jax.tree_util import register_dataclass
 
+from metajax.bilevel import OnlineParams, descend, hypergradient, inner_learner, online
 from metajax.core import Algorithm, Examples, MetaLearner, Task, derive, gradient, task_keys
 
 FEATURES, WIDTH, POOL = 4, 8, 600
@@ -83,6 +84,43 @@ def make_learner(broken: str = "loss", inner_lr: float = 0.1) -> MetaLearner:
         return value, {"before": mean_square(params, query)}
 
     return MetaLearner(init, adapt, lambda params, adapted, inputs: network(adapted, inputs), loss)
+
+
+def inner_problem():
+    """The head is fitted by momentum SGD; the body and its learning rate are hyperparameters."""
+
+    def with_head(head, hparams):
+        return {"w": hparams["w"], "b": hparams["b"], "v": head}
+
+    problem = descend(
+        lambda head, hparams, batch: mean_square(with_head(head, hparams), batch),
+        lambda head, hparams, query: mean_square(with_head(head, hparams), query[0]),
+        lambda hparams: optax.sgd(jnp.exp(hparams["log_lr"]), 0.9),
+    )
+
+    def init(key, task):
+        params = make_learner().init(key, task)
+        hparams = {"w": params["w"], "b": params["b"], "log_lr": jnp.float32(-4.0)}
+        return OnlineParams(hparams, params["v"])
+
+    def predict(state, hparams, inputs):
+        return network(with_head(state.params, hparams), inputs)
+
+    return problem, init, predict
+
+
+def make_online(name: str, every: int = 1, **options) -> Algorithm:
+    """Online hyperparameters by the estimator of that name, and Reptile for the head's start."""
+    problem, init, _ = inner_problem()
+    return online(
+        hypergradient(name, **options), problem, optax.adam(1e-2), init=init, inner_steps=6,
+        every=every, reptile_rate=0.5, calibrate_every=3,
+    )  # fmt: skip
+
+
+def make_inner_learner() -> MetaLearner:
+    problem, init, predict = inner_problem()
+    return inner_learner(problem, predict, init=init, inner_steps=6)
 
 
 def make_algorithm(broken: str = "loss", **options) -> Algorithm:

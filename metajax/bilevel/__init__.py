@@ -1,9 +1,11 @@
 """Bilevel optimisation: inner problems, and every hypergradient behind one interface."""
 
+from metajax.bilevel.batches import full_batches, minibatches
 from metajax.bilevel.distilled import Distilled, distilled, estimate_theta
 from metajax.bilevel.evolution import es, pes
 from metajax.bilevel.exact import forward, unrolled
 from metajax.bilevel.implicit import conjugate_gradient, neumann
+from metajax.bilevel.online import OnlineParams, OnlineState, inner_learner, online
 from metajax.bilevel.problem import InnerState, descend
 from metajax.bilevel.registry import (
     ESTIMATORS,
@@ -21,6 +23,8 @@ __all__ = [
     "Hypergradient",
     "InnerProblem",
     "InnerState",
+    "OnlineParams",
+    "OnlineState",
     "conjugate_gradient",
     "descend",
     "distilled",
@@ -31,9 +35,13 @@ __all__ = [
     "evaluate_hypergradient",
     "first_order",
     "forward",
+    "full_batches",
     "hypergradient",
+    "inner_learner",
+    "minibatches",
     "neumann",
     "one_step",
+    "online",
     "pes",
     "unrolled",
 ]

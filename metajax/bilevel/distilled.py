@@ -88,7 +88,8 @@ def distilled(
 
     Args:
       gamma: in [0, 1), the decay of older steps' weights; may be traced.
-      theta: the scale; may be traced. :func:`estimate_theta` fits it to an exact backward pass.
+      theta: the scale; may be traced. Online it is where the calibration starts:
+        :func:`estimate_theta` fits it to DrMAD's backward pass from time to time.
       scale: ``distilled`` as above; ``unit`` adds ``v / |v|`` instead (the paper's MetaWeightNet).
 
     Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3.
@@ -98,7 +99,7 @@ def distilled(
     if scale not in ("distilled", "unit"):
         raise ConfigError("scale", scale, "distilled or unit")
 
-    def init(problem: InnerProblem, hparams, start, batch, key):
+    def init(problem: InnerProblem, hparams, start, batch, key, calibration):
         state = problem.init(hparams, start)
         sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(batch)}
         if len(sizes) != 1 or () in sizes:
@@ -108,7 +109,7 @@ def distilled(
             )  # fmt: skip
         number = lambda x: jnp.asarray(x, jnp.float32)  # noqa: E731
         zeros = jax.tree.map(jnp.zeros_like, floats(state))
-        return Distilled(zeros, batch, number(0.0), number(gamma), number(theta)), state
+        return Distilled(zeros, batch, number(0.0), number(gamma), calibration), state
 
     def update(problem: InnerProblem, memory, hparams, state, batches, outer_batch, key):
         def step(carry, inputs):
@@ -135,7 +136,15 @@ def distilled(
         second = jax.tree.map(lambda v: factor.astype(v.dtype) * v, product)
         return Estimate(add(direct, second), state, memory, loss, None, {})
 
-    return Hypergradient("distilled", init, update)
+    def calibrate(problem, hparams, state, batches, outer_batch, key, calibration):
+        return estimate_theta(
+            problem, hparams, state, batches, outer_batch, key, gamma=gamma, fallback=calibration
+        )
+
+    first_theta = jnp.asarray(theta, jnp.float32)
+    return Hypergradient(
+        "distilled", init, update, first_theta, None if scale == "unit" else calibrate
+    )
 
 
 def estimate_theta(

@@ -94,7 +94,7 @@ def pes(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
     """
     _check(sigma, pairs)
 
-    def init(problem, hparams, start, batch, key):
+    def init(problem, hparams, start, batch, key, calibration):
         state = problem.init(hparams, start)
         first = lambda hparams: problem.init(hparams, start)  # noqa: E731
         # a learned initialisation is one more step that meets a perturbation

@@ -19,7 +19,7 @@ from metajax.bilevel.types import Estimate, Hypergradient
 from metajax.core import ConfigError
 
 
-def no_memory(problem, hparams, start, batch, key):
+def no_memory(problem, hparams, start, batch, key, calibration):
     """``init`` of an estimator that remembers nothing from window to window."""
     return (), problem.init(hparams, start)
 
@@ -64,7 +64,7 @@ def forward() -> Hypergradient:
         flat, unravel = jax.flatten_util.ravel_pytree(hparams)
         return jax.vmap(unravel)(jnp.eye(flat.size, dtype=flat.dtype)), unravel
 
-    def init(problem, hparams, start, batch, key):
+    def init(problem, hparams, start, batch, key, calibration):
         directions, _ = basis(hparams)
 
         def along(direction):

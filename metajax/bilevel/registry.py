@@ -88,7 +88,7 @@ def estimate(
     key = jax.random.key(0) if key is None else key
     init_key, key = jax.random.split(key)
     first = jax.tree.map(lambda leaf: leaf[0], inner_batches)
-    memory, state = estimator.init(problem, hparams, start, first, init_key)
+    memory, state = estimator.init(problem, hparams, start, first, init_key, estimator.calibration)
     parts = jax.tree.map(
         lambda leaf: leaf.reshape(windows, steps // windows, *leaf.shape[1:]), inner_batches
     )

@@ -61,15 +61,20 @@ class Hypergradient(NamedTuple):
 
     Attributes:
       name: as it is asked for.
-      init: ``init(problem, hparams, start, batch, key) -> (memory, state)``: the first inner
-        state, and what the estimator remembers along the inner optimisation. ``batch`` is one
-        inner batch, there for its shapes.
+      init: ``init(problem, hparams, start, batch, key, calibration) -> (memory, state)``: the
+        first inner state, and what the estimator remembers along the inner optimisation. ``batch``
+        is one inner batch, there for its shapes.
       update: ``update(problem, memory, hparams, state, batches, outer_batch, key) -> Estimate``:
         run one inner step per leading entry of ``batches`` and estimate the hypergradient at their
         end. Online use calls it window by window and moves ``hparams`` in between; a single window
         over all steps is the whole-horizon estimate.
+      calibration: a pytree that is fitted from time to time, as it stands at first; () for none.
+      calibrate: ``calibrate(problem, hparams, state, batches, outer_batch, key, calibration) ->
+        calibration`` along one whole inner optimisation from ``state``; None for none.
     """
 
     name: str
     init: Callable[..., tuple[Any, PyTree]]
     update: Callable[..., Estimate]
+    calibration: PyTree = ()
+    calibrate: Callable[..., PyTree] | None = None

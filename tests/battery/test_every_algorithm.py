@@ -25,6 +25,7 @@ class Row(NamedTuple):
     Attributes:
       name: of the algorithm.
       make: returns it for a learner.
+      learner: the learner that it trains, whose params are the algorithm's.
       steps: meta-steps in which the toy problem's loss falls to ``share`` of its first value.
       share: see ``steps``.
     """
@@ -33,6 +34,14 @@ class Row(NamedTuple):
     make: Callable[[MetaLearner], Algorithm]
     steps: int = 300
     share: float = 0.5
+    learner: Callable[[], MetaLearner] = toy_problem.make_learner
+
+
+def online_row(name: str, every: int = 1, **options) -> Row:
+    return Row(
+        f"online-{name}", lambda learner: toy_problem.make_online(name, every, **options),
+        steps=60, learner=toy_problem.make_inner_learner,
+    )  # fmt: skip
 
 
 ALGORITHMS = [
@@ -48,6 +57,10 @@ ALGORITHMS = [
             microbatches=2,
         ),
     ),
+    online_row("one_step"),
+    online_row("distilled", gamma=0.9),
+    online_row("unrolled", every=6),
+    online_row("pes", every=2, pairs=4, sigma=0.03),
 ]
 
 every_algorithm = pytest.mark.parametrize("row", ALGORITHMS, ids=lambda row: row.name)
@@ -66,7 +79,7 @@ class Made(NamedTuple):
 
 @functools.cache
 def made(row: Row) -> Made:
-    learner = toy_problem.make_learner()
+    learner = row.learner()
     algorithm = row.make(learner)
     tasks = jax.jit(jax.vmap(toy_problem.make_tasks()))(jax.random.split(KEY, NUM))
     state = jax.jit(algorithm.init)(KEY, jax.tree.map(lambda leaf: leaf[0], tasks))

@@ -112,7 +112,7 @@ def test_the_memory_keeps_its_shape_from_window_to_window(estimator):
 
     first = jax.tree.map(lambda leaf: leaf[0], batches)
     init = functools.partial(estimator.init, problem())
-    memory, state = jax.eval_shape(init, hparams, start, first, key)
+    memory, state = jax.eval_shape(init, hparams, start, first, key, estimator.calibration)
     found = jax.eval_shape(
         functools.partial(estimator.update, problem()),
         memory, hparams, state, batches, outer, key,

@@ -62,6 +62,11 @@ LEARNERS = [
         "one-step-maml", lambda: (toy_problem.make_learner(), toy_problem.make_tasks()),
         0, lambda task: task.query[0].inputs,
     ),
+    Row(
+        "inner-optimisation",
+        lambda: (toy_problem.make_inner_learner(), toy_problem.make_tasks()),
+        0, lambda task: task.query[0].inputs,
+    ),
     gpicl("transformer"),
     gpicl("lstm"),
     gpicl("outer_product_lstm"),

@@ -1,0 +1,233 @@
+"""Hyperparameters that learn while the inner optimisations run, as an algorithm for the loop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int32, Key, PyTree
+
+from metajax.bilevel.batches import full_batches
+from metajax.bilevel.checks import check_problem
+from metajax.bilevel.steps import advance, at
+from metajax.bilevel.types import Hypergradient, InnerProblem
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    MetaLearner,
+    Params,
+    mean_over_devices,
+    task_keys,
+)
+
+Batches = Callable[[PyTree, Key[Array, ""], int], PyTree]
+"""``batches(examples, key, num)``: ``num`` batches of the examples, on a leading axis."""
+
+
+class OnlineParams(NamedTuple):
+    """What meta-training finds.
+
+    Attributes:
+      hparams: the hyperparameters.
+      start: what every task's inner optimisation starts from.
+    """
+
+    hparams: PyTree
+    start: Params
+
+
+class OnlineState(NamedTuple):
+    """What is carried from one inner optimisation to the next.
+
+    Attributes:
+      params: hyperparameters and shared start.
+      opt_state: of the hyperparameters' optimiser.
+      calibration: what the estimator has been calibrated to (HyperDistill's theta).
+      done: inner optimisations done, one a meta-step.
+    """
+
+    params: OnlineParams
+    opt_state: PyTree
+    calibration: PyTree
+    done: Int32[Array, ""]
+
+
+def online(
+    estimator: Hypergradient,
+    problem: InnerProblem,
+    optimizer: optax.GradientTransformation,
+    *,
+    init: Callable[[Key[Array, ""], Any], OnlineParams],
+    inner_batches: Batches = full_batches,
+    outer_batches: Batches = full_batches,
+    inner_steps: int,
+    every: int = 1,
+    reptile_rate: float | Float[Array, ""] = 0.0,
+    calibrate_every: int = 50,
+) -> Algorithm:
+    """Learn hyperparameters online: one meta-step is one inner optimisation of every task.
+
+    All tasks of the step run their ``inner_steps`` from the shared start at once. After every
+    ``every`` of these the estimator's hypergradients, averaged over tasks (and devices), move the
+    hyperparameters, and the inner optimisations go on with the new ones. At the end the shared
+    start moves towards the mean of the tasks' last parameters by Reptile. ``every=inner_steps`` is
+    the offline form: one update from the whole horizon.
+
+    Args:
+      estimator: from :func:`metajax.bilevel.hypergradient`.
+      problem: the inner optimisation; its ``params`` where ``reptile_rate`` is not 0.
+      optimizer: of the hyperparameters; its schedule counts hyperparameter updates,
+        ``inner_steps / every`` a meta-step.
+      init: ``init(key, task) -> OnlineParams``.
+      inner_batches: ``inner_batches(task.support, key, num) -> batches`` of ``num`` inner steps;
+        the whole support each step by default. See :func:`~metajax.bilevel.minibatches`.
+      outer_batches: the same from ``task.query``, one batch for each hyperparameter update.
+      inner_steps: T.
+      every: inner steps between hyperparameter updates; divides T.
+      reptile_rate: share of the way from the shared start to the tasks' mean result; 0 leaves the
+        start as it is. May be traced.
+      calibrate_every: meta-steps between calibrations of an estimator that has one, the first
+        meta-step included.
+
+    Metrics: ``loss``, the outer loss at the end of the inner optimisations; ``loss_mean``, its mean
+    over the hyperparameter updates; ``grad_norm``, the norm of the last averaged hypergradient;
+    ``calibration`` where there is one. Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3;
+    Reptile: Nichol et al. 2018, arXiv 1803.02999.
+
+    Raises:
+      ConfigError: sizes that do not fit, or what
+        :func:`~metajax.bilevel.checks.check_problem` refuses, when the first state is made.
+    """
+    if inner_steps < 1:
+        raise ConfigError("inner_steps", inner_steps, "1 or more")
+    if every < 1 or inner_steps % every:
+        raise ConfigError("every", every, f"a divisor of inner_steps = {inner_steps}")
+    if calibrate_every < 1:
+        raise ConfigError("calibrate_every", calibrate_every, "1 or more")
+    moves_start = isinstance(reptile_rate, jax.Array) or reptile_rate != 0
+    if moves_start and problem.params is None:
+        raise ConfigError("problem.params", None, "params(state) where reptile_rate is not 0")
+    windows = inner_steps // every
+
+    def first(key: Key[Array, ""], task: Any) -> OnlineState:
+        params = init(key, task)
+        check_problem(
+            problem, params.hparams, params.start, inner_batches(task.support, key, inner_steps)
+        )
+        return OnlineState(
+            params, optimizer.init(params.hparams), estimator.calibration, jnp.int32(0)
+        )
+
+    def calibrated(state: OnlineState, tasks: Any, keys: Any, axis_name: str | None) -> PyTree:
+        """The calibration for this meta-step: found anew where its turn has come."""
+        calibrate = estimator.calibrate
+        if calibrate is None:
+            return state.calibration
+        hparams, start = state.params
+
+        def of_task(task, key):
+            batch_key, outer_key, key = jax.random.split(key, 3)
+            batches = inner_batches(task.support, batch_key, inner_steps)
+            first_state = problem.init(hparams, start)
+            outer = at(outer_batches(task.query, outer_key, 1), 0)
+            return calibrate(problem, hparams, first_state, batches, outer, key, state.calibration)
+
+        def anew():
+            return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), jax.vmap(of_task)(tasks, keys))
+
+        due = state.done % calibrate_every == 0
+        value = jax.lax.cond(due, anew, lambda: state.calibration)
+        return mean_over_devices(value, axis_name)
+
+    def update(state: OnlineState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
+        num_tasks = jax.tree.leaves(tasks)[0].shape[0]
+        keys = task_keys(key, num_tasks, axis_name)
+        calibration = calibrated(state, tasks, _stage(keys, 0), axis_name)
+        hparams, start = state.params
+
+        def begin(task, key):
+            batch = at(inner_batches(task.support, key, 1), 0)
+            return estimator.init(problem, hparams, start, batch, key, calibration)
+
+        memories, states = jax.vmap(begin)(tasks, _stage(keys, 1))
+
+        def window(carry, index):
+            hparams, opt_state, memories, states = carry
+
+            def of_task(task, memory, inner, key):
+                batch_key, outer_key, key = jax.random.split(jax.random.fold_in(key, index), 3)
+                batches = inner_batches(task.support, batch_key, every)
+                outer = at(outer_batches(task.query, outer_key, 1), 0)
+                found = estimator.update(problem, memory, hparams, inner, batches, outer, key)
+                return found.hypergradient, found.outer_loss, found.memory, found.state
+
+            grads, losses, memories, states = jax.vmap(of_task)(
+                tasks, memories, states, _stage(keys, 2)
+            )
+            grads, loss = mean_over_devices(
+                jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), (grads, losses)), axis_name
+            )
+            # optax mixes dtypes itself: strict promotion is for code outside it
+            with jax.numpy_dtype_promotion("standard"):
+                moves, opt_state = optimizer.update(grads, opt_state, hparams)
+            hparams = optax.apply_updates(hparams, moves)
+            return (hparams, opt_state, memories, states), (loss, optax.tree.norm(grads))
+
+        carry = (hparams, state.opt_state, memories, states)
+        (hparams, opt_state, _, states), (losses, norms) = jax.lax.scan(
+            window, carry, jnp.arange(windows)
+        )
+        if moves_start:
+            assert problem.params is not None
+            ends = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), problem.params(states))
+            ends = mean_over_devices(ends, axis_name)
+            start = jax.tree.map(lambda s, e: s + reptile_rate * (e - s), start, ends)
+        metrics = {"loss": losses[-1], "loss_mean": jnp.mean(losses), "grad_norm": norms[-1]}
+        if estimator.calibrate is not None:
+            metrics["calibration"] = calibration
+        params = OnlineParams(hparams, start)
+        return OnlineState(params, opt_state, calibration, state.done + 1), metrics
+
+    return Algorithm(first, update, lambda state: state.params)
+
+
+def inner_learner(
+    problem: InnerProblem,
+    predict: Callable[[PyTree, PyTree, Any], Any],
+    *,
+    init: Callable[[Key[Array, ""], Any], OnlineParams],
+    inner_batches: Batches = full_batches,
+    inner_steps: int,
+) -> MetaLearner:
+    """Make the learner that runs the inner optimisation with hyperparameters held still.
+
+    It is how what :func:`online` has found is used and scored on new tasks; under
+    :func:`metajax.core.gradient` its loss is differentiated through all inner steps.
+
+    Args:
+      problem: the inner optimisation.
+      predict: ``predict(state, hparams, inputs) -> outputs`` from the last inner state.
+      init: ``init(key, task) -> OnlineParams``.
+      inner_batches: as for :func:`online`.
+      inner_steps: how many inner steps adapting takes.
+    """
+
+    def adapt(params: OnlineParams, support: Any, key: Key[Array, ""]) -> PyTree:
+        state = problem.init(params.hparams, params.start)
+        return advance(problem, params.hparams, state, inner_batches(support, key, inner_steps))
+
+    def loss(params: OnlineParams, task: Any, key: Key[Array, ""]):
+        return problem.outer_loss(adapt(params, task.support, key), params.hparams, task.query), {}
+
+    def answer(params: OnlineParams, state: PyTree, inputs: Any) -> Any:
+        return predict(state, params.hparams, inputs)
+
+    return MetaLearner(init, adapt, answer, loss)
+
+
+def _stage(keys: Key[Array, " tasks"], stage: int) -> Key[Array, " tasks"]:
+    """The tasks' keys for one stage of a meta-step."""
+    return jax.vmap(lambda key: jax.random.fold_in(key, stage))(keys)
