@@ -12,7 +12,7 @@ from metajax.systems import System
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
-pre { background: #f5f5f3; padding: 1em; overflow-x: auto; font-size: 13px; line-height: 1.4; }
+pre { background: #f5f5f3; padding: 1em; overflow-x: auto; font-size: 12px; line-height: 1.4; }
 figure { margin: 2em 0; } img { max-width: 100%; } figcaption { color: #555; }
 table { border-collapse: collapse; } td { padding: .1em 1em .1em 0; vertical-align: top; }
 """

@@ -17,6 +17,7 @@ from metajax.data.images import (
     select_classes,
 )
 from metajax.data.pool import ImagePool, device_pool, noise_pool, normalise
+from metajax.data.sinusoid import SinusoidTasks, sinusoid_tasks
 
 __all__ = [
     "BadDataError",
@@ -25,6 +26,7 @@ __all__ = [
     "MissingDataError",
     "OpenSet",
     "SetRow",
+    "SinusoidTasks",
     "device_pool",
     "host_batches",
     "list_sets",
@@ -36,4 +38,5 @@ __all__ = [
     "prepare",
     "prepared",
     "select_classes",
+    "sinusoid_tasks",
 ]

@@ -10,7 +10,7 @@ _KINDS = ("unseen", "seen", "identity")
 _TITLES = {
     "unseen": "unseen tasks",
     "seen": "tasks of the training range",
-    "identity": "identity task (images and labels as they are)",
+    "identity": "identity task (images, labels as they are)",
     "nearest_neighbour": "1-nearest-neighbour, same sequences",
     "sgd": "SGD from scratch, same sequences",
 }
@@ -47,8 +47,10 @@ def table(evaluation: dict[str, Any]) -> str:
     )
     lines.append(
         f"Each figure: {num} sequences, each of another task, of test images; 95% interval at "
-        f"most ±{widest:.1f}. {evaluation['parameters']:,} parameters, state of "
-        f"{evaluation['state_size']:,} numbers."
+        f"most ±{widest:.1f}."
+    )
+    lines.append(
+        f"{evaluation['parameters']:,} parameters, state of {evaluation['state_size']:,} numbers."
     )
     missing = [name for name, score in evaluation["other_sets"].items() if score is None]
     if missing:
@@ -136,10 +138,11 @@ def _draw_training(evaluation: dict[str, Any], history: list[dict[str, Any]]):
 
 
 def draw_phases(evaluations: list[dict[str, Any]]):
-    """Draw gain on seen and unseen tasks against the number of training tasks.
+    """Draw accuracy on seen and unseen tasks against the number of training tasks.
 
-    The figure of the three phases (arXiv 2212.04458, figure 2): memorisation (seen and unseen
-    near 0), task identification (seen alone rises), general learning-to-learn (both rise).
+    The figure of the three phases (arXiv 2212.04458, figure 2). Left, before any example:
+    tasks known by heart. Right, the gain over the sequence: seen tasks alone gain where they are
+    identified, both where learning is general.
 
     Args:
       evaluations: contents of ``eval.json`` of runs that differ in ``num_tasks`` and seed.
@@ -147,20 +150,33 @@ def draw_phases(evaluations: list[dict[str, Any]]):
     import numpy as np
     from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(6.5, 4), layout="constrained")
-    axes = canvas.add_subplot()
+    canvas = Canvas(figsize=(9.5, 3.8), layout="constrained")
+    at_first, gain = canvas.subplots(1, 2)
     rows = sorted(evaluations, key=lambda e: e["num_tasks"])
     numbers = np.array([e["num_tasks"] for e in rows])
+
+    def points(axes, kind: str, values: list[float], errors: list[float], marker: str) -> None:
+        bars = axes.errorbar(
+            numbers, 100 * np.array(values), 100 * np.array(errors),
+            fmt=marker, capsize=2, label=_TITLES[kind],
+        )  # fmt: skip
+        means = [100 * np.array(values)[numbers == n].mean() for n in np.unique(numbers)]
+        axes.plot(np.unique(numbers), means, color=bars[0].get_color(), alpha=0.5)
+
     for kind, marker in (("seen", "o"), ("unseen", "s")):
-        gains = 100 * np.array([e[kind]["gain"] for e in rows])
-        errors = 100 * np.array([e[kind]["gain_ci95"] for e in rows])
-        axes.errorbar(numbers, gains, errors, fmt=marker, capsize=2, label=_TITLES[kind])
-        means = [gains[numbers == n].mean() for n in np.unique(numbers)]
-        axes.plot(np.unique(numbers), means, color=axes.lines[-1].get_color(), alpha=0.5)
+        scored = [e[kind] for e in rows]
+        first, first_error = ([e[name][0] for e in scored] for name in ("accuracy", "ci95"))
+        points(at_first, kind, first, first_error, marker)
+        points(gain, kind, [e["gain"] for e in scored], [e["gain_ci95"] for e in scored], marker)
+    chance = 100 * np.mean([e["chance"] for e in rows])
+    at_first.axhline(chance, color="grey", linestyle=":", label="chance")
+    at_first.set(ylabel="accuracy before any example (%)")
     neighbour = np.mean([100 * e["baselines"]["nearest_neighbour"]["gain"] for e in rows])
-    axes.axhline(neighbour, color="grey", linestyle="--", label="1-nearest-neighbour")
-    axes.set_xscale("log", base=2)
-    axes.set(xlabel="training tasks", ylabel="gain: last ten positions minus first (points)")
-    axes.legend(frameon=False)
-    axes.grid(alpha=0.25)
+    gain.axhline(neighbour, color="grey", linestyle="--", label="1-nearest-neighbour")
+    gain.set(ylabel="gain: last ten positions minus first (points)")
+    for axes in (at_first, gain):
+        axes.set_xscale("log", base=2)
+        axes.set(xlabel="training tasks")
+        axes.legend(frameon=False, loc="center left")
+        axes.grid(alpha=0.25)
     return canvas
