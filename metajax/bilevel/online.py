@@ -66,7 +66,7 @@ def online(
     inner_steps: int,
     every: int = 1,
     reptile_rate: float | Float[Array, ""] = 0.0,
-    calibrate_every: int = 50,
+    calibrate_every: int | None = 1,
 ) -> Algorithm:
     """Learn hyperparameters online: one meta-step is one inner optimisation of every task.
 
@@ -90,7 +90,8 @@ def online(
       reptile_rate: share of the way from the shared start to the tasks' mean result; 0 leaves the
         start as it is. May be traced.
       calibrate_every: meta-steps between calibrations of an estimator that has one, the first
-        meta-step included.
+        meta-step included; None leaves it as the estimator was made. What was found for the
+        first weights can be far off for later ones: where a step is cheap, calibrate at each.
 
     Metrics: ``loss``, the outer loss at the end of the inner optimisations; ``loss_mean``, its mean
     over the hyperparameter updates; ``grad_norm``, the norm of the last averaged hypergradient;
@@ -105,8 +106,8 @@ def online(
         raise ConfigError("inner_steps", inner_steps, "1 or more")
     if every < 1 or inner_steps % every:
         raise ConfigError("every", every, f"a divisor of inner_steps = {inner_steps}")
-    if calibrate_every < 1:
-        raise ConfigError("calibrate_every", calibrate_every, "1 or more")
+    if calibrate_every is not None and calibrate_every < 1:
+        raise ConfigError("calibrate_every", calibrate_every, "1 or more, or None")
     moves_start = isinstance(reptile_rate, jax.Array) or reptile_rate != 0
     if moves_start and problem.params is None:
         raise ConfigError("problem.params", None, "params(state) where reptile_rate is not 0")
@@ -124,7 +125,7 @@ def online(
     def calibrated(state: OnlineState, tasks: Any, keys: Any, axis_name: str | None) -> PyTree:
         """The calibration for this meta-step: found anew where its turn has come."""
         calibrate = estimator.calibrate
-        if calibrate is None:
+        if calibrate is None or calibrate_every is None:
             return state.calibration
         hparams, start = state.params
 

@@ -67,7 +67,10 @@ class System(NamedTuple):
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
 
 
-SYSTEMS = {"gpicl": "metajax.systems.gpicl"}
+SYSTEMS = {
+    "gpicl": "metajax.systems.gpicl",
+    "hyperdistill": "metajax.systems.hyperdistill",
+}
 """Where each system lives; a new one joins by a line here."""
 
 

@@ -1,0 +1,121 @@
+"""The sinusoid bed, every method over many seeds at once.
+
+    python experiments/hyperdistill/sinusoid.py --seeds 20 --out experiments/hyperdistill/results
+
+All seeds of a method run as one compiled population. Writes `sinusoid.json`: each method's error
+on new tasks for every seed, their mean with its 95% interval over seeds, and their median.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metajax.cli.main import hardware, versions
+from metajax.core import derive, task_keys
+from metajax.data import sinusoid_tasks
+from metajax.systems.hyperdistill import Config, error_by_step, make_algorithm, make_problem
+from metajax.train import write_json
+
+VARIANTS = {
+    "first_order": Config(method="first_order"),
+    "one_step": Config(method="one_step"),
+    "drmad": Config(method="drmad", every=30),
+    "neumann, 5 terms, every 5 steps": Config(method="neumann", every=5),
+    "unrolled, whole horizon": Config(method="unrolled", every=30),
+    "unrolled, 10 steps": Config(method="unrolled", every=10),
+    "distilled, gamma 0": Config(gamma=0.0),
+    "distilled, gamma .5": Config(gamma=0.5),
+    "distilled, gamma .9": Config(gamma=0.9),
+    "distilled, gamma .99": Config(gamma=0.99),
+    "distilled, gamma .999": Config(gamma=0.999),
+    "distilled, gamma .9, theta 1": Config(gamma=0.9, calibrate_every=None),
+    "distilled, gamma .9, theta every 5": Config(gamma=0.9, calibrate_every=5),
+    "distilled, gamma .9, every 2 steps": Config(gamma=0.9, every=2),
+    "distilled, gamma .9, no momentum": Config(gamma=0.9, momentum=0.0),
+    "first_order, no momentum": Config(method="first_order", momentum=0.0),
+}
+"""Configs by name; all but what a name says are the preset `sinusoid`."""
+
+
+def run(config: Config, seeds: int) -> tuple[np.ndarray, np.ndarray]:
+    """Train all seeds; return each one's error on new tasks, and its last calibration or NaN."""
+    algorithm, problem = make_algorithm(config), make_problem(config)
+    tasks = sinusoid_tasks(config.shots, config.queries)
+    new_tasks = sinusoid_tasks(config.shots, config.eval_queries)
+
+    def of_seed(key):
+        state = algorithm.init(derive(key, "init"), tasks(derive(key, "tasks")))
+
+        def meta_step(state, step):
+            keys = task_keys(derive(key, "tasks", step), config.tasks_per_step)
+            state, metrics = algorithm.update(
+                state, jax.vmap(tasks)(keys), derive(key, "update", step)
+            )
+            return state, metrics.get("calibration", jnp.float32(jnp.nan))
+
+        state, thetas = jax.lax.scan(meta_step, state, jnp.arange(config.steps))
+        errors = error_by_step(
+            problem, algorithm.params(state), new_tasks, derive(key, "new tasks"),
+            config.eval_tasks, config.inner_steps,
+        )  # fmt: skip
+        return jnp.mean(errors[:, -1]), thetas[-1]
+
+    keys = jax.vmap(jax.random.key)(jnp.arange(seeds))
+    errors, thetas = jax.jit(jax.vmap(of_seed))(keys)
+    return np.asarray(errors, float), np.asarray(thetas, float)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seeds", type=int, default=20)
+    parser.add_argument("--only", nargs="*", help="parts of the names of the methods to run")
+    parser.add_argument("--out", type=Path, default=Path("experiments/hyperdistill/results"))
+    options = parser.parse_args()
+    path = options.out / "sinusoid.json"
+    rows = json.loads(path.read_text())["methods"] if path.exists() else {}
+    for name, config in VARIANTS.items():
+        if options.only and not any(part in name for part in options.only):
+            continue
+        start = time.process_time()
+        errors, thetas = run(config, options.seeds)
+        finite = errors[np.isfinite(errors)]
+        rows[name] = {
+            "errors": [e if np.isfinite(e) else None for e in errors.tolist()],
+            "median": float(np.median(np.where(np.isfinite(errors), errors, np.inf))),
+            "mean_of_finite": float(finite.mean()),
+            "ci95_of_mean": float(1.96 * finite.std(ddof=1) / np.sqrt(len(finite))),
+            "diverged": int(np.sum(~(errors < 10.0))),
+            "theta_median": float(np.median(thetas)) if np.isfinite(thetas).all() else None,
+            "cpu_seconds": round(time.process_time() - start, 1),
+            "config": dataclasses.asdict(config),
+            "seeds": options.seeds,
+        }
+        row = rows[name]
+        print(
+            f"{name:36} median {row['median']:.3f}, mean {row['mean_of_finite']:.3f} "
+            f"±{row['ci95_of_mean']:.3f}, above 10: {row['diverged']}, theta {row['theta_median']}",
+            flush=True,
+        )
+        options.out.mkdir(parents=True, exist_ok=True)
+        write_json(
+            path,
+            {
+                "command": "python " + " ".join(sys.argv),
+                "hardware": hardware(),
+                "versions": versions(),
+                "methods": rows,
+            },
+        )
+
+
+if __name__ == "__main__":
+    main()
