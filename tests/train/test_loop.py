@@ -107,7 +107,7 @@ def test_layouts_agree(parallel, microbatches):
     single = run()
     algorithm = toy_problem.make_algorithm(microbatches=microbatches)
     split = run(algorithm, parallel=parallel)
-    close(split.state, single.state, atol=1e-5)
+    close(split.state, single.state)
     for a, b in zip(split.history, single.history, strict=True):
         assert a == pytest.approx(b, rel=1e-5)
 
@@ -183,7 +183,7 @@ def test_a_step_that_is_not_finite_stops_the_run(where, log_every, parallel, tmp
     assert ("loss = nan" in message) == (where == "loss")
     assert ("grad_norm = nan" in message) == (where == "gradient")
     states, _ = bare_loop(algorithm, tasks)
-    close(caught.value.state, states[BAD], atol=1e-5)
+    close(caught.value.state, states[BAD])
     assert all_finite(caught.value.state)
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["10", "5"]
     with pytest.raises(NonFiniteError) as again:  # from step 10 on: the same step, the same state
@@ -317,7 +317,7 @@ def test_a_state_may_hold_keys_integers_and_what_the_tasks_hold():
     algorithm = Algorithm(init, update, lambda state: state["inner"].params)
     for parallel in ("none", "pmap"):
         state = run(algorithm, parallel=parallel).state
-        close(state["inner"], run().state, atol=1e-5)
+        close(state["inner"], run().state)
         assert state["n"] == STEPS and state["n"].dtype == jnp.int8
         expected = derive(KEY, "init")
         for _ in range(STEPS):
@@ -397,7 +397,7 @@ def test_host_fed_equals_a_bare_loop_over_the_same_batches():
 
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
 def test_host_fed_layouts_agree(parallel):
-    close(run(tasks=host_fed(), parallel=parallel).state, run(tasks=host_fed()).state, atol=1e-5)
+    close(run(tasks=host_fed(), parallel=parallel).state, run(tasks=host_fed()).state)
 
 
 @pytest.mark.parametrize(
