@@ -160,7 +160,7 @@ def test_the_learner_takes_its_params(row):
 
 
 @every_algorithm
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_loss_falls(row, seed):
     result = fit(
         made(row).algorithm, toy_problem.make_tasks(), steps=row.steps, tasks_per_step=16,

@@ -39,8 +39,10 @@ def make(optimizer):
     )
 
 
-@pytest.mark.parametrize("estimator", ["unrolled", "forward"])
-@pytest.mark.parametrize("optimizer", list(OPTIMIZERS))
+@pytest.mark.parametrize(
+    ("optimizer", "estimator"),
+    [("sgd", "unrolled"), ("momentum", "unrolled"), ("adam", "unrolled"), ("adam", "forward")],
+)
 def test_the_hypergradient_is_that_of_finite_differences(optimizer, estimator):
     with jax.enable_x64(True):
         keys = iter(jax.random.split(jax.random.key(0), 5))

@@ -70,9 +70,7 @@ def by_loop(name, every, state, tasks):
     return hparams, start + 0.5 * (ends - start)
 
 
-@pytest.mark.parametrize(
-    ("name", "every"), [("one_step", 1), ("one_step", 3), ("unrolled", 2), ("distilled", 2)]
-)
+@pytest.mark.parametrize(("name", "every"), [("one_step", 1), ("unrolled", 3), ("distilled", 2)])
 def test_a_meta_step_is_its_loop(name, every, tasks):
     """Full batches: the distilled batch is the batch whatever is drawn, so keys do not matter."""
     algorithm = toy_problem.make_online(name, every, **OPTIONS.get(name, {}))
