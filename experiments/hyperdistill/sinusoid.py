@@ -111,16 +111,15 @@ def main() -> None:
             continue
         start = time.process_time()
         errors, thetas = run(config, options.seeds)
+        found = statistics(errors)
         rows[name] = {
-            **statistics(errors),
+            **found,
             "theta_median": float(np.median(thetas)) if np.isfinite(thetas).all() else None,
             "cpu_seconds": round(time.process_time() - start, 1),
             "config": dataclasses.asdict(config),
             "seeds": options.seeds,
         }
-        print(
-            f"{name:36}", {k: v for k, v in statistics(errors).items() if k != "errors"}, flush=True
-        )
+        print(f"{name:36}", {k: v for k, v in found.items() if k != "errors"}, flush=True)
         options.out.mkdir(parents=True, exist_ok=True)
         write_json(
             path,

@@ -17,16 +17,22 @@ from metajax.core import ConfigError
 log = logging.getLogger("metajax")
 
 
-def _name(path: Any) -> str:
-    return "hparams" + jax.tree_util.keystr(path)
+def _names(hparams: PyTree) -> list[str]:
+    paths = jax.tree_util.tree_flatten_with_path(hparams)[0]
+    return ["hparams" + jax.tree_util.keystr(path) for path, _ in paths]
+
+
+def _traced(function: Callable[..., Any], hparams: PyTree, *args: Any) -> tuple[Any, list[str]]:
+    """The shapes of ``function(hparams, *args)``, and the leaves of ``hparams`` that it uses."""
+    closed, shapes = jax.make_jaxpr(function, return_shape=True)(hparams, *args)
+    _, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
+    names = _names(hparams)
+    return shapes, [name for name, uses in zip(names, used[: len(names)], strict=True) if uses]
 
 
 def leaves_used(function: Callable[[PyTree], Any], hparams: PyTree) -> list[str]:
     """Return the names of the leaves of ``hparams`` that any output of ``function`` depends on."""
-    closed = jax.make_jaxpr(function)(hparams)
-    _, used = partial_eval.dce_jaxpr(closed.jaxpr, [True] * len(closed.jaxpr.outvars))
-    paths = [path for path, _ in jax.tree_util.tree_flatten_with_path(hparams)[0]]
-    return [_name(path) for path, uses in zip(paths, used, strict=True) if uses]
+    return _traced(function, hparams)[1]
 
 
 def check_problem(problem: InnerProblem, hparams: PyTree, start: PyTree, batches: PyTree) -> None:
@@ -45,12 +51,14 @@ def check_problem(problem: InnerProblem, hparams: PyTree, start: PyTree, batches
         raise ConfigError("inner_batches", "0 inner steps", "1 inner step or more")
     if not jax.tree.leaves(hparams):
         raise ConfigError("hparams", hparams, "a pytree with at least one array")
-    for path, leaf in jax.tree_util.tree_flatten_with_path(hparams)[0]:
+    for name, leaf in zip(_names(hparams), jax.tree.leaves(hparams), strict=True):
         if not is_float(jax.numpy.asarray(leaf)):
-            raise ConfigError(_name(path), leaf, "a float array: it is to be differentiated")
-    state = jax.eval_shape(problem.init, hparams, start)
+            raise ConfigError(name, leaf, "a float array: it is to be differentiated")
     batch = jax.eval_shape(lambda batches: at(batches, 0), batches)
-    new = jax.eval_shape(problem.update, state, hparams, batch)
+    state, by_init = _traced(problem.init, hparams, start)
+    new, by_update = _traced(
+        lambda hparams, state, batch: problem.update(state, hparams, batch), hparams, state, batch
+    )
     structure: Any = jax.tree.structure(state)
     if structure != jax.tree.structure(new):
         raise ConfigError("update", jax.tree.structure(new), f"the state's structure, {structure}")
@@ -62,16 +70,7 @@ def check_problem(problem: InnerProblem, hparams: PyTree, start: PyTree, batches
                 f"{old.dtype}{list(old.shape)}, as in the state before the step",
             )  # fmt: skip
 
-    def acts(hparams):
-        return problem.init(hparams, start), problem.update(
-            jax.tree.map(lambda leaf: jax.numpy.zeros(leaf.shape, leaf.dtype), state),
-            hparams,
-            jax.tree.map(lambda leaf: leaf[0], batches),
-        )
-
-    used = set(leaves_used(acts, hparams))
-    paths = jax.tree_util.tree_flatten_with_path(hparams)[0]
-    if unused := [_name(path) for path, _ in paths if _name(path) not in used]:
+    if unused := [name for name in _names(hparams) if name not in {*by_init, *by_update}]:
         log.warning(
             "the inner steps do not use %s: only the outer loss can give it a gradient",
             ", ".join(unused),

@@ -6,16 +6,16 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Key, PyTree
 
 from metajax.bilevel.steps import (
-    add,
+    advance_noting,
     at,
     average,
     floats,
-    inner,
-    norm,
     num_steps,
+    on_line,
     others,
     outer_gradients,
     step_vjp,
@@ -108,7 +108,7 @@ def distilled(
                 "leaves with one leading axis of examples, which D* is drawn from",
             )  # fmt: skip
         number = lambda x: jnp.asarray(x, jnp.float32)  # noqa: E731
-        zeros = jax.tree.map(jnp.zeros_like, floats(state))
+        zeros = optax.tree.zeros_like(floats(state))
         return Distilled(zeros, batch, number(0.0), number(gamma), calibration), state
 
     def update(problem: InnerProblem, memory, hparams, state, batches, outer_batch, key):
@@ -129,12 +129,12 @@ def distilled(
         _, pull = step_vjp(problem, at_star, hparams, memory.batch)
         product = pull(alpha)[1]
         if scale == "unit":
-            size = norm(product)
+            size = optax.tree.norm(product)
             factor = jnp.where(size > 0, 1 / jnp.where(size > 0, size, 1), 0)
         else:
             factor = memory.theta * memory.total
         second = jax.tree.map(lambda v: factor.astype(v.dtype) * v, product)
-        return Estimate(add(direct, second), state, memory, loss, None, {})
+        return Estimate(optax.tree.add(direct, second), state, memory, loss, None, {})
 
     def calibrate(problem, hparams, state, batches, outer_batch, key, calibration):
         return estimate_theta(
@@ -167,14 +167,11 @@ def estimate_theta(
     along the way. Where the fit is not finite or has no term to fit, ``fallback`` is returned.
     """
 
-    def step(state, batch):
-        return problem.update(state, hparams, batch), others(state)
-
-    last, counters = jax.lax.scan(step, state, batches)
+    last, counters = advance_noting(problem, hparams, state, batches)
     _, alpha_end, _ = outer_gradients(problem, last, hparams, outer_batch)
     steps = num_steps(batches)
     memory = Distilled(
-        jax.tree.map(jnp.zeros_like, alpha_end),
+        optax.tree.zeros_like(alpha_end),
         at(batches, -1),
         jnp.float32(0),
         jnp.asarray(gamma, jnp.float32),
@@ -184,22 +181,22 @@ def estimate_theta(
     def back(carry, inputs):
         alpha, total, memory, power, xx, xy = carry
         batch, counter, index = inputs
-        between = with_leaves(state, average(floats(last), floats(state), index / steps), counter)
+        between = on_line(state, last, index / steps, counter)
         _, pull = step_vjp(problem, between, hparams, batch)
         alpha, direct = pull(alpha)
-        total = add(total, direct)
+        total = optax.tree.add(total, direct)
         # going back, the s-th state from the end weighs gamma^(s-1)
         draw_key = jax.random.fold_in(key, index)
         memory = _absorb(memory, between, batch, draw_key, memory.total, power)
         at_star = with_leaves(between, memory.weights)
         _, pull_star = step_vjp(problem, at_star, hparams, memory.batch)
         product = pull_star(alpha_end)[1]
-        size = norm(product)
+        size = optax.tree.norm(product)
         x = size.astype(jnp.float32) * memory.total
-        y = (inner(product, total) / jnp.where(size > 0, size, 1)).astype(jnp.float32)
+        y = (optax.tree.vdot(product, total) / jnp.where(size > 0, size, 1)).astype(jnp.float32)
         return (alpha, total, memory, memory.gamma * power, xx + x * x, xy + x * y), None
 
-    zeros: Any = jax.tree.map(jnp.zeros_like, hparams)
+    zeros: Any = optax.tree.zeros_like(hparams)
     carry = (alpha_end, zeros, memory, jnp.float32(1), jnp.float32(0), jnp.float32(0))
     inputs = (batches, counters, jnp.arange(steps))
     (*_, xx, xy), _ = jax.lax.scan(back, carry, inputs, reverse=True)

@@ -6,11 +6,12 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, PyTree
 
 from metajax.bilevel.checks import leaves_used
 from metajax.bilevel.exact import no_memory
-from metajax.bilevel.steps import add, advance
+from metajax.bilevel.steps import advance
 from metajax.bilevel.types import Estimate, Hypergradient
 from metajax.core import ConfigError
 
@@ -112,7 +113,7 @@ def pes(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
         states, losses = jax.vmap(lambda s, e: jax.vmap(run)(s, _both(hparams, e)))(
             memory.states, noise
         )
-        total = add(memory.noise, noise)
+        total = optax.tree.add(memory.noise, noise)
         last, loss = run(state, hparams)
         return Estimate(
             _slope(losses, total, sigma), last, Particles(states, total), loss, None, {}

@@ -5,14 +5,15 @@ from __future__ import annotations
 import jax
 import jax.flatten_util
 import jax.numpy as jnp
+import optax
 
 from metajax.bilevel.steps import (
-    add,
     advance_in_segments,
     floats,
     num_steps,
     outer_gradients,
     segment_length,
+    step_of_floats,
     with_leaves,
 )
 from metajax.bilevel.types import Estimate, Hypergradient
@@ -79,9 +80,7 @@ def forward() -> Hypergradient:
         def step(carry, batch):
             state, tangents = carry
 
-            def of_floats(values, hparams):
-                new = problem.update(with_leaves(state, values), hparams, batch)
-                return floats(new), new
+            of_floats = step_of_floats(problem, state, batch)
 
             def along(tangent, direction):
                 _, new_tangent, new = jax.jvp(
@@ -97,6 +96,6 @@ def forward() -> Hypergradient:
         indirect = sum(
             jnp.tensordot(tangent, a, a.ndim) for tangent, a in zip(tangents, alpha, strict=True)
         )
-        return Estimate(add(direct, unravel(indirect)), state, tangents, loss, None, {})
+        return Estimate(optax.tree.add(direct, unravel(indirect)), state, tangents, loss, None, {})
 
     return Hypergradient("forward", init, update)

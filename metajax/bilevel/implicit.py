@@ -5,15 +5,14 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import jax.scipy.sparse.linalg
+import optax
 
 from metajax.bilevel.checks import leaves_used
 from metajax.bilevel.exact import no_memory
 from metajax.bilevel.steps import (
-    add,
     advance,
     at,
     floats,
-    norm,
     outer_gradients,
     step_vjp,
     with_leaves,
@@ -58,16 +57,16 @@ def neumann(*, terms: int = 20) -> Hypergradient:
 
         def add_term(carry, _):
             term, total = carry
-            return (pull(term)[0], add(total, term)), None
+            return (pull(term)[0], optax.tree.add(total, term)), None
 
-        zeros = jax.tree.map(jnp.zeros_like, alpha)
+        zeros = optax.tree.zeros_like(alpha)
         (left_out, total), _ = jax.lax.scan(add_term, (alpha, zeros), length=terms)
-        moved = jax.tree.map(jnp.subtract, stepped, floats(state))
+        moved = optax.tree.sub(floats(stepped), floats(state))
         info = {
-            "residual": _small(norm(left_out), norm(alpha)),
-            "stationarity": _small(norm(moved), norm(floats(state))),
+            "residual": _small(optax.tree.norm(left_out), optax.tree.norm(alpha)),
+            "stationarity": _small(optax.tree.norm(moved), optax.tree.norm(floats(state))),
         }
-        return Estimate(add(direct, pull(total)[1]), state, memory, loss, None, info)
+        return Estimate(optax.tree.add(direct, pull(total)[1]), state, memory, loss, None, info)
 
     return Hypergradient("neumann", _init, update)
 
@@ -112,12 +111,12 @@ def conjugate_gradient(*, iterations: int = 10, damping: float = 0.0) -> Hypergr
 
         solution, _ = jax.scipy.sparse.linalg.cg(product, right, tol=0.0, maxiter=iterations)
         gradient, pull = jax.vjp(lambda hparams: inner_gradient(params, hparams), hparams)
-        hypergradient = jax.tree.map(jnp.subtract, direct, pull(solution)[0])
+        hypergradient = optax.tree.sub(direct, pull(solution)[0])
         info = {
             "residual": _small(
-                norm(jax.tree.map(jnp.subtract, product(solution), right)), norm(right)
+                optax.tree.norm(optax.tree.sub(product(solution), right)), optax.tree.norm(right)
             ),
-            "stationarity": norm(gradient),
+            "stationarity": optax.tree.norm(gradient),
         }
         return Estimate(hypergradient, state, memory, loss, None, info)
 

@@ -137,7 +137,7 @@ def online(
             return calibrate(problem, hparams, first_state, batches, outer, key, state.calibration)
 
         def anew():
-            return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), jax.vmap(of_task)(tasks, keys))
+            return _over_tasks(jax.vmap(of_task)(tasks, keys))
 
         due = state.done % calibrate_every == 0
         value = jax.lax.cond(due, anew, lambda: state.calibration)
@@ -168,9 +168,7 @@ def online(
             grads, losses, memories, states = jax.vmap(of_task)(
                 tasks, memories, states, _stage(keys, 2)
             )
-            grads, loss = mean_over_devices(
-                jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), (grads, losses)), axis_name
-            )
+            grads, loss = mean_over_devices(_over_tasks((grads, losses)), axis_name)
             # optax mixes dtypes itself: strict promotion is for code outside it
             with jax.numpy_dtype_promotion("standard"):
                 moves, opt_state = optimizer.update(grads, opt_state, hparams)
@@ -183,8 +181,7 @@ def online(
         )
         if moves_start:
             assert problem.params is not None
-            ends = jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), problem.params(states))
-            ends = mean_over_devices(ends, axis_name)
+            ends = mean_over_devices(_over_tasks(problem.params(states)), axis_name)
             start = jax.tree.map(lambda s, e: s + reptile_rate * (e - s), start, ends)
         metrics = {"loss": losses[-1], "loss_mean": jnp.mean(losses), "grad_norm": norms[-1]}
         if estimator.calibrate is not None:
@@ -232,3 +229,8 @@ def inner_learner(
 def _stage(keys: Key[Array, " tasks"], stage: int) -> Key[Array, " tasks"]:
     """The tasks' keys for one stage of a meta-step."""
     return jax.vmap(lambda key: jax.random.fold_in(key, stage))(keys)
+
+
+def _over_tasks(tree: PyTree) -> PyTree:
+    """The mean over the tasks held here, every leaf's leading axis."""
+    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), tree)

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Key, PyTree
 
 from metajax.bilevel.checks import check_problem, leaves_used
@@ -17,9 +17,9 @@ from metajax.bilevel.evolution import es, pes
 from metajax.bilevel.exact import forward, unrolled
 from metajax.bilevel.implicit import conjugate_gradient, neumann
 from metajax.bilevel.short import drmad, first_order, one_step
-from metajax.bilevel.steps import add, floats, num_steps
+from metajax.bilevel.steps import at, floats, num_steps
 from metajax.bilevel.types import Estimate, Hypergradient, InnerProblem
-from metajax.core import ConfigError, one_of
+from metajax.core import ConfigError, all_finite, one_of
 
 log = logging.getLogger("metajax")
 
@@ -87,7 +87,7 @@ def estimate(
         raise ConfigError("windows", windows, f"a divisor of the {steps} inner steps")
     key = jax.random.key(0) if key is None else key
     init_key, key = jax.random.split(key)
-    first = jax.tree.map(lambda leaf: leaf[0], inner_batches)
+    first = at(inner_batches, 0)
     memory, state = estimator.init(problem, hparams, start, first, init_key, estimator.calibration)
     parts = jax.tree.map(
         lambda leaf: leaf.reshape(windows, steps // windows, *leaf.shape[1:]), inner_batches
@@ -103,13 +103,14 @@ def estimate(
     if windows > 1:
         before = jax.tree.map(lambda leaf: leaf[:-1], (parts, keys))
         (memory, state), _ = jax.lax.scan(window, (memory, state), before)
-    last = jax.tree.map(lambda leaf: leaf[-1], parts)
-    found = estimator.update(problem, memory, hparams, state, last, outer_batch, keys[-1])
+    found = estimator.update(problem, memory, hparams, state, at(parts, -1), outer_batch, keys[-1])
     if found.start is not None and windows == 1:
         initial = lambda hparams: floats(problem.init(hparams, start))  # noqa: E731
         if leaves_used(initial, hparams):
             _, pull = jax.vjp(initial, hparams)
-            found = found._replace(hypergradient=add(found.hypergradient, pull(found.start)[0]))
+            found = found._replace(
+                hypergradient=optax.tree.add(found.hypergradient, pull(found.start)[0])
+            )
     return found
 
 
@@ -148,8 +149,8 @@ def evaluate_hypergradient(
     )
     leaves = jax.tree.leaves((found.hypergradient, found.info, found.outer_loss))
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
-        if not all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in floats(found.hypergradient)):
-            finite = all(bool(jnp.all(jnp.isfinite(leaf))) for leaf in floats(found.state))
+        if not all_finite(found.hypergradient):
+            finite = all_finite(found.state)
             raise ConfigError(
                 "hypergradient", f"not finite ({estimator.name})",
                 "inner steps that stay finite; "

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import optax
 
 from metajax.bilevel.exact import no_memory
 from metajax.bilevel.steps import (
-    add,
     advance,
+    advance_noting,
     at,
-    average,
-    floats,
     num_steps,
-    others,
+    on_line,
     outer_gradients,
     step_vjp,
-    with_leaves,
 )
 from metajax.bilevel.types import Estimate, Hypergradient
 
@@ -46,11 +44,9 @@ def one_step() -> Hypergradient:
     def update(problem, memory, hparams, state, batches, outer_batch, key):
         before = jax.tree.map(lambda leaf: leaf[:-1], batches)
         state = advance(problem, hparams, state, before)
-        last = at(batches, -1)
-        _, pull = step_vjp(problem, state, hparams, last)
-        state = problem.update(state, hparams, last)
+        state, pull = step_vjp(problem, state, hparams, at(batches, -1))
         loss, alpha, direct = outer_gradients(problem, state, hparams, outer_batch)
-        return Estimate(add(direct, pull(alpha)[1]), state, memory, loss, None, {})
+        return Estimate(optax.tree.add(direct, pull(alpha)[1]), state, memory, loss, None, {})
 
     return Hypergradient("one_step", no_memory, update)
 
@@ -64,22 +60,19 @@ def drmad() -> Hypergradient:
     """
 
     def update(problem, memory, hparams, state, batches, outer_batch, key):
-        def step(state, batch):
-            return problem.update(state, hparams, batch), others(state)
-
-        last, counters = jax.lax.scan(step, state, batches)
+        last, counters = advance_noting(problem, hparams, state, batches)
         loss, alpha, direct = outer_gradients(problem, last, hparams, outer_batch)
         steps = num_steps(batches)
 
         def back(carry, inputs):
             alpha, total = carry
             batch, counter, index = inputs
-            between = average(floats(last), floats(state), index / steps)
-            _, pull = step_vjp(problem, with_leaves(state, between, counter), hparams, batch)
+            between = on_line(state, last, index / steps, counter)
+            _, pull = step_vjp(problem, between, hparams, batch)
             alpha, direct = pull(alpha)
-            return (alpha, add(total, direct)), None
+            return (alpha, optax.tree.add(total, direct)), None
 
-        inputs = (batches, counters, jnp.arange(float(steps)))
+        inputs = (batches, counters, jnp.arange(steps))
         (start, total), _ = jax.lax.scan(back, (alpha, direct), inputs, reverse=True)
         return Estimate(total, last, memory, loss, start, {})
 

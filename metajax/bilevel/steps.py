@@ -37,22 +37,6 @@ def with_leaves(like: PyTree, new_floats: list[Array], new_others: list[Array] |
     )
 
 
-def inner(a: PyTree, b: PyTree) -> Array:
-    """The inner product of two pytrees of the same shapes."""
-    pairs = zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True)
-    return jnp.sum(jnp.stack([jnp.vdot(x, y) for x, y in pairs]))
-
-
-def norm(tree: PyTree) -> Array:
-    """The Euclidean norm over all leaves."""
-    return jnp.sqrt(inner(tree, tree))
-
-
-def add(a: PyTree, b: PyTree) -> PyTree:
-    """The sum of two pytrees of the same shapes."""
-    return jax.tree.map(jnp.add, a, b)
-
-
 def average(a: list[Array], b: list[Array], share: Array) -> list[Array]:
     """``share * a + (1 - share) * b``; with a share of 0, ``a`` does not count even where NaN."""
     return [
@@ -77,18 +61,39 @@ def advance(problem: InnerProblem, hparams: PyTree, state: PyTree, batches: PyTr
     return jax.lax.scan(step, state, batches)[0]
 
 
+def advance_noting(
+    problem: InnerProblem, hparams: PyTree, state: PyTree, batches: PyTree
+) -> tuple[PyTree, list[Array]]:
+    """As :func:`advance`; also returns, stacked, the non-float leaves before each step."""
+    step = lambda state, batch: (problem.update(state, hparams, batch), others(state))  # noqa: E731
+    return jax.lax.scan(step, state, batches)
+
+
+def on_line(first: PyTree, last: PyTree, share: Array, counters: list[Array]) -> PyTree:
+    """The state ``(1 - share) first + share last``, with the counters of a real one (DrMAD)."""
+    return with_leaves(first, average(floats(last), floats(first), share), counters)
+
+
+def step_of_floats(problem: InnerProblem, state: PyTree, batch: PyTree) -> Callable:
+    """Return ``step(values, hparams) -> (floats of the new state, the new state)``."""
+
+    def step(values, hparams):
+        new = problem.update(with_leaves(state, values), hparams, batch)
+        return floats(new), new
+
+    return step
+
+
 def step_vjp(
     problem: InnerProblem, state: PyTree, hparams: PyTree, batch: PyTree
-) -> tuple[list[Array], Callable[[list[Array]], tuple[list[Array], PyTree]]]:
+) -> tuple[PyTree, Callable[[list[Array]], tuple[list[Array], PyTree]]]:
     """Run one step from ``state``; also return ``pull(alpha) -> (alpha A, alpha B)``.
 
     ``A = d update/d state`` and ``B = d update/d hparams``, over the float leaves of the state.
     """
-
-    def step(values, hparams):
-        return floats(problem.update(with_leaves(state, values), hparams, batch))
-
-    return jax.vjp(step, floats(state), hparams)
+    step = step_of_floats(problem, state, batch)
+    _, pull, new = jax.vjp(step, floats(state), hparams, has_aux=True)
+    return new, pull
 
 
 def outer_gradients(

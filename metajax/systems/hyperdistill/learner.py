@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import jax.numpy as jnp
@@ -63,9 +62,3 @@ def make_learner(config: Config) -> MetaLearner:
         init=lambda key, task: init(config, key),
         inner_steps=config.inner_steps,
     )
-
-
-@functools.cache
-def cached_problem(config: Config) -> InnerProblem:
-    """The problem as a hashable constant of compiled functions."""
-    return make_problem(config)

@@ -14,9 +14,8 @@ def table(evaluation: dict[str, Any]) -> str:
     head = f"{'squared error after n inner steps: n =':44}" + "".join(f"{s:>9}" for s in shown)
     lines = [head, "-" * len(head)]
     for title, kind in (("new tasks", "new_tasks"), ("the same, weights as first drawn", "new")):
-        if kind in evaluation:
-            errors = evaluation[kind]["error"]
-            lines.append(f"{title:44}" + "".join(f"{errors[s]:9.3f}" for s in shown))
+        errors = evaluation[kind]["error"]
+        lines.append(f"{title:44}" + "".join(f"{errors[s]:9.3f}" for s in shown))
     score = evaluation["new_tasks"]
     lines.append(
         f"{evaluation['method']}: {score['last']:.3f} ±{score['last_ci95']:.3f} (95% interval over "

@@ -12,7 +12,7 @@ from metajax.data import sinusoid_tasks
 from metajax.systems.base import Run, System
 from metajax.systems.hyperdistill.config import PRESETS, Config
 from metajax.systems.hyperdistill.evaluate import error_by_step, summarise
-from metajax.systems.hyperdistill.learner import cached_problem, make_algorithm
+from metajax.systems.hyperdistill.learner import make_algorithm, make_problem
 from metajax.systems.hyperdistill.network import init
 from metajax.systems.hyperdistill.report import figures, table
 
@@ -24,11 +24,12 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
     """Make a config into what the shared loop runs; no data set is needed."""
     tasks = sinusoid_tasks(config.shots, config.queries)
     new_tasks = sinusoid_tasks(config.shots, config.eval_queries)
+    problem = make_problem(config)  # one object: compiled functions know it by identity
 
     def score(params) -> dict[str, Any]:
         key = jax.random.key(EVAL_KEY)
         errors = error_by_step(
-            cached_problem(config), params, new_tasks, key, config.eval_tasks, config.inner_steps
+            problem, params, new_tasks, key, config.eval_tasks, config.inner_steps
         )
         return summarise(errors)
 
