@@ -157,6 +157,7 @@ def estimate_theta(
     *,
     gamma: float | Array,
     fallback: float | Array = 1.0,
+    stored: bool = False,
 ) -> Float[Array, ""]:
     """Fit theta along one inner optimisation from ``state`` (arXiv 2110.02508, Algorithm 4).
 
@@ -164,10 +165,12 @@ def estimate_theta(
     (DrMAD's), which accumulates the second-order term of the last s steps; theta is the
     least-squares slope from the size of the distilled term to the projection of that one onto
     its direction. The states that w* averages are those of the line too, so nothing is stored
-    along the way. Where the fit is not finite or has no term to fit, ``fallback`` is returned.
+    along the way; with ``stored`` all T states are kept and take the line's place in both. Where
+    the fit is not finite or has no term to fit, ``fallback`` is returned.
     """
 
-    last, counters = advance_noting(problem, hparams, state, batches)
+    note = (lambda state: state) if stored else others
+    last, noted = advance_noting(problem, hparams, state, batches, note)
     _, alpha_end, _ = outer_gradients(problem, last, hparams, outer_batch)
     steps = num_steps(batches)
     memory = Distilled(
@@ -180,8 +183,8 @@ def estimate_theta(
 
     def back(carry, inputs):
         alpha, total, memory, power, xx, xy = carry
-        batch, counter, index = inputs
-        between = on_line(state, last, index / steps, counter)
+        batch, seen, index = inputs
+        between = seen if stored else on_line(state, last, index / steps, seen)
         _, pull = step_vjp(problem, between, hparams, batch)
         alpha, direct = pull(alpha)
         total = optax.tree.add(total, direct)
@@ -198,7 +201,7 @@ def estimate_theta(
 
     zeros: Any = optax.tree.zeros_like(hparams)
     carry = (alpha_end, zeros, memory, jnp.float32(1), jnp.float32(0), jnp.float32(0))
-    inputs = (batches, counters, jnp.arange(steps))
+    inputs = (batches, noted, jnp.arange(steps))
     (*_, xx, xy), _ = jax.lax.scan(back, carry, inputs, reverse=True)
     theta = xy / jnp.where(xx > 0, xx, 1)
     good = (xx > 0) & jnp.isfinite(theta)

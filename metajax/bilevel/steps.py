@@ -62,10 +62,17 @@ def advance(problem: InnerProblem, hparams: PyTree, state: PyTree, batches: PyTr
 
 
 def advance_noting(
-    problem: InnerProblem, hparams: PyTree, state: PyTree, batches: PyTree
-) -> tuple[PyTree, list[Array]]:
-    """As :func:`advance`; also returns, stacked, the non-float leaves before each step."""
-    step = lambda state, batch: (problem.update(state, hparams, batch), others(state))  # noqa: E731
+    problem: InnerProblem,
+    hparams: PyTree,
+    state: PyTree,
+    batches: PyTree,
+    note: Callable[[PyTree], PyTree] = others,
+) -> tuple[PyTree, PyTree]:
+    """As :func:`advance`; also returns, stacked, a note of the state before each step.
+
+    The note is its non-float leaves by default.
+    """
+    step = lambda state, batch: (problem.update(state, hparams, batch), note(state))  # noqa: E731
     return jax.lax.scan(step, state, batches)
 
 

@@ -94,13 +94,13 @@ class Closed:
         scale = theta * (1 - gamma**self.steps) / (1 - gamma)
         return self.total([(scale, star)])
 
-    def theta(self, gamma):
-        """Algorithm 4, on the straight line from the first to the last state."""
+    def theta(self, gamma, stored=False):
+        """Algorithm 4, on the straight line from the first to the last state or the real ones."""
         line = lambda t: self.w[0] + (self.w[-1] - self.w[0]) * t / self.steps  # noqa: E731
         alpha, second = self.alpha, {"decay": np.zeros(DIM), "shift": np.zeros(DIM)}
         xs, ys, star = [], [], None
         for s in range(1, self.steps + 1):
-            w = line(self.steps - s)
+            w = self.w[self.steps - s] if stored else line(self.steps - s)
             second = {name: second[name] + alpha * b for name, b in self.b(w).items()}
             alpha = alpha * self.a
             p = (1 - gamma ** (s - 1)) / (1 - gamma**s)

@@ -78,14 +78,16 @@ def test_distilled_with_gamma_zero_is_one_step():
     assert_close(found, Closed(9).one_step(), rtol=1e-7)
 
 
+@pytest.mark.parametrize("stored", [False, True])
 @pytest.mark.parametrize("gamma", [0.0, 0.9, 0.99])
-def test_theta_is_that_of_algorithm_4(gamma):
+def test_theta_is_that_of_algorithm_4(gamma, stored):
     hparams, start, batches, outer_batch = arguments(12)
     state = problem().init(hparams, start)
     theta = estimate_theta(
-        problem(), hparams, state, batches, outer_batch, jax.random.key(0), gamma=gamma
-    )
-    np.testing.assert_allclose(theta, Closed(12).theta(gamma), rtol=2e-5)
+        problem(), hparams, state, batches, outer_batch, jax.random.key(0),
+        gamma=gamma, stored=stored,
+    )  # fmt: skip
+    np.testing.assert_allclose(theta, Closed(12).theta(gamma, stored), rtol=2e-5)
 
 
 def test_theta_falls_back_where_there_is_nothing_to_fit():
