@@ -6,6 +6,7 @@ from metajax.bilevel.evolution import es, pes
 from metajax.bilevel.exact import forward, unrolled
 from metajax.bilevel.implicit import conjugate_gradient, neumann
 from metajax.bilevel.online import OnlineParams, OnlineState, inner_learner, online
+from metajax.bilevel.online_run import RunParams, RunState, online_run
 from metajax.bilevel.problem import InnerState, descend
 from metajax.bilevel.registry import (
     ESTIMATORS,
@@ -25,6 +26,8 @@ __all__ = [
     "InnerState",
     "OnlineParams",
     "OnlineState",
+    "RunParams",
+    "RunState",
     "conjugate_gradient",
     "descend",
     "distilled",
@@ -42,6 +45,7 @@ __all__ = [
     "neumann",
     "one_step",
     "online",
+    "online_run",
     "pes",
     "unrolled",
 ]

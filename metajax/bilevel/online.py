@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.bilevel.batches import full_batches
 from metajax.bilevel.checks import check_problem
-from metajax.bilevel.steps import advance, at
+from metajax.bilevel.steps import advance, at, loss_or_nan, move
 from metajax.bilevel.types import Hypergradient, InnerProblem
 from metajax.core import (
     Algorithm,
@@ -93,8 +93,9 @@ def online(
         meta-step included; None leaves it as the estimator was made. What was found for the
         first weights can be far off for later ones: where a step is cheap, calibrate at each.
 
-    Metrics: ``loss``, the outer loss at the end of the inner optimisations; ``loss_mean``, its mean
-    over the hyperparameter updates; ``grad_norm``, the norm of the last averaged hypergradient;
+    Metrics: ``loss``, the outer loss at the end of the inner optimisations, and NaN where what they
+    leave is not finite (a loss alone can hide it); ``loss_mean``, its mean over the hyperparameter
+    updates; ``grad_norm``, the norm of the last averaged hypergradient;
     ``calibration`` where there is one. Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3;
     Reptile: Nichol et al. 2018, arXiv 1803.02999.
 
@@ -169,10 +170,7 @@ def online(
                 tasks, memories, states, _stage(keys, 2)
             )
             grads, loss = mean_over_devices(_over_tasks((grads, losses)), axis_name)
-            # optax mixes dtypes itself: strict promotion is for code outside it
-            with jax.numpy_dtype_promotion("standard"):
-                moves, opt_state = optimizer.update(grads, opt_state, hparams)
-            hparams = optax.apply_updates(hparams, moves)
+            hparams, opt_state = move(optimizer, hparams, opt_state, grads)
             return (hparams, opt_state, memories, states), (loss, optax.tree.norm(grads))
 
         carry = (hparams, state.opt_state, memories, states)
@@ -183,10 +181,14 @@ def online(
             assert problem.params is not None
             ends = mean_over_devices(_over_tasks(problem.params(states)), axis_name)
             start = jax.tree.map(lambda s, e: s + reptile_rate * (e - s), start, ends)
-        metrics = {"loss": losses[-1], "loss_mean": jnp.mean(losses), "grad_norm": norms[-1]}
+        params = OnlineParams(hparams, start)
+        metrics = {
+            "loss": loss_or_nan(losses[-1], params),
+            "loss_mean": jnp.mean(losses),
+            "grad_norm": norms[-1],
+        }
         if estimator.calibrate is not None:
             metrics["calibration"] = calibration
-        params = OnlineParams(hparams, start)
         return OnlineState(params, opt_state, calibration, state.done + 1), metrics
 
     return Algorithm(first, update, lambda state: state.params)

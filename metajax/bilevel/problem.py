@@ -9,6 +9,7 @@ import jax
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from metajax.bilevel.steps import move
 from metajax.bilevel.types import InnerProblem
 from metajax.core import Params
 
@@ -59,10 +60,7 @@ def descend(
 
     def update(state: InnerState, hparams: PyTree, batch: PyTree) -> InnerState:
         grads = jax.grad(inner_loss)(state.params, hparams, batch)
-        # optax mixes dtypes itself: strict promotion is for code outside it
-        with jax.numpy_dtype_promotion("standard"):
-            updates, opt_state = optimizer_of(hparams).update(grads, state.opt_state, state.params)
-        return InnerState(optax.apply_updates(state.params, updates), opt_state)
+        return InnerState(*move(optimizer_of(hparams), state.params, state.opt_state, grads))
 
     return InnerProblem(
         init=first,

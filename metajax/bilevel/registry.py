@@ -12,12 +12,12 @@ import optax
 from jaxtyping import Array, Key, PyTree
 
 from metajax.bilevel.checks import check_problem, leaves_used
-from metajax.bilevel.distilled import distilled
+from metajax.bilevel.distilled import Distilled, distilled
 from metajax.bilevel.evolution import es, pes
 from metajax.bilevel.exact import forward, unrolled
 from metajax.bilevel.implicit import conjugate_gradient, neumann
 from metajax.bilevel.short import drmad, first_order, one_step
-from metajax.bilevel.steps import at, floats, num_steps
+from metajax.bilevel.steps import at, floats, num_steps, params_of, with_leaves
 from metajax.bilevel.types import Estimate, Hypergradient, InnerProblem
 from metajax.core import ConfigError, all_finite, one_of
 
@@ -127,8 +127,9 @@ def evaluate_hypergradient(
 ) -> PyTree:
     """Estimate d(outer loss after the last inner step)/d(hparams), shaped like ``hparams``.
 
-    May be compiled; then only shapes are checked. Outside ``jax.jit`` a result that is not finite
-    is refused, and one of an implicit method that has not converged is warned of.
+    May be compiled; then only shapes are checked. Outside ``jax.jit`` a result from an inner
+    optimisation that did not stay finite is refused, even where it is finite itself, and one of an
+    implicit method that has not converged is warned of.
 
     Args:
       estimator: from :func:`hypergradient`.
@@ -142,23 +143,44 @@ def evaluate_hypergradient(
         still; the last window's estimate is returned. Only estimators with a memory see beyond it.
 
     Raises:
-      ConfigError: see :func:`~metajax.bilevel.checks.check_problem`; or the result is not finite.
+      ConfigError: see :func:`~metajax.bilevel.checks.check_problem`; or the hyperparameters, the
+        start, the last inner state, HyperDistill's w*, the outer loss or the result is not finite:
+        the message says which, and what to change.
     """
     found = estimate(
         estimator, problem, hparams, start, inner_batches, outer_batch, key=key, windows=windows
     )
     leaves = jax.tree.leaves((found.hypergradient, found.info, found.outer_loss))
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
-        if not all_finite(found.hypergradient):
-            finite = all_finite(found.state)
-            raise ConfigError(
-                "hypergradient", f"not finite ({estimator.name})",
-                "inner steps that stay finite; "
-                + ("these do" if finite else "the last inner state is not finite either"),
-            )  # fmt: skip
+        _check_finite(estimator, problem, hparams, start, found)
         residual = found.info.get("residual")
         if residual is not None and float(residual) > 0.1:
             log.warning(
                 "%s has not converged: residual %.2g of its right side", estimator.name, residual
             )
     return found.hypergradient
+
+
+def _check_finite(
+    estimator: Hypergradient, problem: InnerProblem, hparams: PyTree, start: PyTree, found: Estimate
+) -> None:
+    """Refuse an estimate behind which something is not finite: the first cause is named."""
+    stays = "one that stays finite: lower the inner learning rate, or clip the inner gradients"
+    causes = [
+        ("hparams", hparams, "finite hyperparameters"),
+        ("start", start, "a finite start"),
+        ("the last inner state", params_of(problem, found.state), stays),
+        ("the outer loss", found.outer_loss, "an outer loss that is finite at the last state"),
+        (
+            "the hypergradient", found.hypergradient,
+            "steps with a finite derivative (the inner states stay finite): e.g. Adam with an "
+            "eps_root above 0; or lower the inner learning rate",
+        ),
+    ]  # fmt: skip
+    if isinstance(found.memory, Distilled):
+        star = with_leaves(found.state, found.memory.weights)
+        causes.insert(2, ("the inner state w*", params_of(problem, star), stays))
+    bad = [(name, advice) for name, tree, advice in causes if not all_finite(tree)]
+    if bad:
+        names = ", ".join(name for name, _ in bad)
+        raise ConfigError(f"hypergradient ({estimator.name})", f"not finite: {names}", bad[0][1])

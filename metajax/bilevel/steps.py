@@ -8,9 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, PyTree
 
 from metajax.bilevel.types import InnerProblem
+from metajax.core import all_finite
 
 
 def is_float(leaf: Any) -> bool:
@@ -113,6 +115,29 @@ def outer_gradients(
 
     value, (alpha, direct) = jax.value_and_grad(loss, (0, 1))(floats(state), hparams)
     return value, alpha, direct
+
+
+def move(
+    optimizer: optax.GradientTransformation, params: PyTree, opt_state: PyTree, grads: PyTree
+) -> tuple[PyTree, PyTree]:
+    """Take one step of ``optimizer``; return the new parameters and its new state."""
+    # optax mixes dtypes itself: strict promotion is for code outside it
+    with jax.numpy_dtype_promotion("standard"):
+        moves, opt_state = optimizer.update(grads, opt_state, params)
+    return optax.apply_updates(params, moves), opt_state
+
+
+def params_of(problem: InnerProblem, state: PyTree) -> PyTree:
+    """What the inner optimisation optimises; its whole state where the problem does not say."""
+    return state if problem.params is None else problem.params(state)
+
+
+def loss_or_nan(loss: Array, kept: PyTree) -> Array:
+    """``loss``, or NaN where what a step leaves behind is not finite, for the loop to see.
+
+    A loss can hide it: that of a network whose infinite weights end in a tanh is finite.
+    """
+    return jnp.where(all_finite(kept), loss, jnp.nan)
 
 
 def segment_length(steps: int) -> int:

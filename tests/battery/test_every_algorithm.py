@@ -13,7 +13,8 @@ import optax
 import pytest
 
 import toy_problem
-from metajax.core import Algorithm, MetaLearner, all_finite, digest, gradient
+from metajax.bilevel import InnerState, RunParams, hypergradient, online_run
+from metajax.core import Algorithm, ConfigError, MetaLearner, all_finite, digest, gradient
 from metajax.train import Checkpointer, fit
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -28,6 +29,7 @@ class Row(NamedTuple):
       learner: the learner that it trains, whose params are the algorithm's.
       steps: meta-steps in which the toy problem's loss falls to ``share`` of its first value.
       share: see ``steps``.
+      ordered: whether its tasks are the steps of one run, which no devices can share out.
     """
 
     name: str
@@ -35,12 +37,34 @@ class Row(NamedTuple):
     steps: int = 300
     share: float = 0.5
     learner: Callable[[], MetaLearner] = toy_problem.make_learner
+    ordered: bool = False
 
 
 def online_row(name: str, every: int = 1, **options) -> Row:
     return Row(
         f"online-{name}", lambda learner: toy_problem.make_online(name, every, **options),
         steps=60, learner=toy_problem.make_inner_learner,
+    )  # fmt: skip
+
+
+def run_row(name: str, **options) -> Row:
+    problem, init, predict = toy_problem.inner_problem()
+
+    def reached(key, task) -> RunParams:
+        return RunParams(*init(key, task))
+
+    def answer(params, adapted, inputs):
+        return predict(InnerState(adapted, ()), params.hparams, inputs)
+
+    return Row(
+        f"online_run-{name}",
+        lambda learner: online_run(
+            hypergradient(name, **options), problem, optax.adam(1e-2), init=init
+        ),
+        steps=60, ordered=True,
+        learner=lambda: MetaLearner(
+            reached, lambda params, support, key: params.params, answer, lambda *_: (0.0, {})
+        ),
     )  # fmt: skip
 
 
@@ -61,6 +85,9 @@ ALGORITHMS = [
     online_row("distilled", gamma=0.9),
     online_row("unrolled", every=6),
     online_row("pes", every=2, pairs=4, sigma=0.03),
+    run_row("distilled", gamma=0.9),
+    run_row("forward"),
+    run_row("pes", pairs=4, sigma=0.03),
 ]
 
 every_algorithm = pytest.mark.parametrize("row", ALGORITHMS, ids=lambda row: row.name)
@@ -124,7 +151,12 @@ def test_jitted_equals_eager(row):
 
 @every_algorithm
 def test_split_over_devices_equals_unsplit(row):
+    """Or is refused, where the order of the tasks matters."""
     m = made(row)
+    if row.ordered:
+        with pytest.raises(ConfigError, match="parallel"):
+            jax.eval_shape(lambda: m.algorithm.update(m.state, m.tasks, KEY, "d"))
+        return
     split = jax.tree.map(lambda x: x.reshape(2, NUM // 2, *x.shape[1:]), m.tasks)
     mapped = jax.jit(
         jax.vmap(lambda tasks: m.algorithm.update(m.state, tasks, KEY, "d"), axis_name="d")

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from metajax.bilevel import descend, evaluate_hypergradient, hypergradient
+from metajax.bilevel import descend, estimate, evaluate_hypergradient, hypergradient
 from metajax.core import ConfigError
 from quadratic import arguments, inner_loss, outer_loss, problem
 
@@ -52,9 +52,49 @@ def test_a_state_that_changes_its_shape_is_refused():
         evaluate(p=grows)
 
 
-def test_a_state_that_is_not_finite_is_named():
-    with pytest.raises(ConfigError, match="last inner state is not finite"):
-        evaluate(p=descend(inner_loss, outer_loss, optax.sgd(1e30)))
+@pytest.mark.parametrize("name", ["unrolled", "first_order", "es"])
+def test_a_state_that_is_not_finite_is_named(name):
+    """Whatever the estimate: first-order's does not look at the steps at all."""
+    with pytest.raises(ConfigError, match=r"not finite: the last inner state.*lower the inner"):
+        evaluate(name, descend(inner_loss, outer_loss, optax.sgd(1e30)))
+
+
+def test_a_w_star_that_is_not_finite_is_named():
+    with pytest.raises(ConfigError, match=r"not finite: the inner state w\*.*lower the inner"):
+        evaluate("distilled", descend(inner_loss, outer_loss, optax.sgd(1e30)))
+
+
+def test_a_bounded_loss_does_not_hide_a_state_that_is_not_finite():
+    def bounded(params, hparams, batch):
+        return jnp.sum(jnp.tanh(params) ** 2) + jnp.sum(hparams["shift"] ** 2)
+
+    p = descend(inner_loss, bounded, optax.sgd(1e9))
+    hparams, start, batches, outer = arguments(5, np.float32)
+    last = estimate(hypergradient("first_order"), p, hparams, start, batches, outer)
+    assert np.isfinite(last.outer_loss) and np.isfinite(last.hypergradient["shift"]).all()
+    assert not np.isfinite(last.state.params).all()
+    with pytest.raises(ConfigError, match="not finite: the last inner state"):
+        evaluate_hypergradient(hypergradient("first_order"), p, hparams, start, batches, outer)
+
+
+def test_a_derivative_that_is_not_finite_where_the_states_are_is_told_from_them():
+    """Adam's root of a second moment of zero; ``eps_root`` is the way out."""
+    silent = lambda params, hparams, batch: 0.0 * inner_loss(params, hparams, batch)  # noqa: E731
+    with pytest.raises(ConfigError, match=r"not finite: the hypergradient'.*eps_root"):
+        evaluate(p=descend(silent, outer_loss, optax.adam(0.1)))
+    found = evaluate(p=descend(silent, outer_loss, optax.adam(0.1, eps_root=1e-8)))
+    assert np.isfinite(found["shift"]).all()
+
+
+@pytest.mark.parametrize("field", ["hparams", "start"])
+def test_arguments_that_are_not_finite_are_named(field):
+    hparams, start, *_ = arguments(4, np.float32)
+    value = {
+        "hparams": hparams | {"decay": jnp.full(4, jnp.nan)},
+        "start": start.at[0].set(jnp.inf),
+    }
+    with pytest.raises(ConfigError, match=f"not finite: {field}.*finite"):
+        evaluate(changes={field: value[field]})
 
 
 @pytest.mark.parametrize("name", ["neumann", "conjugate_gradient"])

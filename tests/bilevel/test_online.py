@@ -1,5 +1,7 @@
 """The online algorithm against the same thing written as a plain loop over tasks and steps."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,6 +17,7 @@ from metajax.bilevel import (
     online,
 )
 from metajax.core import ConfigError, task_keys
+from metajax.train import NonFiniteError, fit
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -93,6 +96,46 @@ def test_theta_is_fitted_when_its_turn_has_come(tasks):
         thetas.append(float(state.calibration))
     assert thetas[0] == 1.0 and thetas[1] != 1.0
     assert thetas[1] == thetas[2] == thetas[3] != thetas[4]
+
+
+def bounded(state, hparams, query):
+    """Finite whatever the head."""
+    return jnp.sum(jnp.tanh(state.params) ** 2)
+
+
+@pytest.mark.parametrize(
+    ("name", "outer_loss"), [("distilled", None), ("one_step", None), ("first_order", bounded)]
+)
+@pytest.mark.parametrize("policy", ["stop", "skip"])
+def test_inner_optimisations_that_diverge_are_reported_and_leave_nothing(policy, name, outer_loss):
+    """A rate of e^40. A bounded outer loss and first-order's zero gradient do not hide the head
+    that Reptile would keep."""
+    problem, init, _ = toy_problem.inner_problem()
+    if outer_loss is not None:
+        problem = problem._replace(outer_loss=outer_loss)
+
+    def diverging(key, task):
+        params = init(key, task)
+        return params._replace(hparams=params.hparams | {"log_lr": jnp.float32(40)})
+
+    algorithm = online(
+        hypergradient(name), problem, optax.sgd(1e-3), init=diverging, inner_steps=6,
+        every=6, reptile_rate=0.5,
+    )  # fmt: skip
+    run = functools.partial(
+        fit, algorithm, toy_problem.make_tasks(), steps=3, tasks_per_step=2, key=KEY,
+        on_nonfinite=policy, progress=False,
+    )  # fmt: skip
+    if policy == "stop":
+        with pytest.raises(NonFiniteError, match="step 1 is not finite") as caught:
+            run()
+        state = caught.value.state
+    else:
+        result = run()
+        state = result.state
+        assert result.skipped == result.history[-1]["skipped"] == 3
+    assert int(state.done) == 0
+    assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(state))
 
 
 def test_minibatches_come_from_the_examples():
