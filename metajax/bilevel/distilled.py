@@ -50,7 +50,10 @@ def _mix(old: PyTree, new: PyTree, keep: Array, key: Key[Array, ""]) -> PyTree:
     changes is its own mixture.
     """
     num = jax.tree.leaves(old)[0].shape[0]
-    kept = jax.random.permutation(key, num) < jnp.round(num * keep).astype(int)
+    bits = jax.random.bits(key, (num,), jnp.uint32)
+    # below the one of this rank: a third of the time that jax.random.permutation takes
+    ranked = jnp.append(jnp.sort(bits), jnp.uint32(2**32 - 1))
+    kept = bits < ranked[jnp.round(num * keep).astype(int)]
 
     def choose(a, b):
         return jnp.where(kept.reshape(-1, *[1] * (a.ndim - 1)), a, b)
