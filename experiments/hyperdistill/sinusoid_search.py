@@ -2,7 +2,7 @@
 
     python experiments/hyperdistill/sinusoid_search.py screen     # seeds 0-9, one change at a time
     python experiments/hyperdistill/sinusoid_search.py combine    # seeds 0-9, changes together
-    python experiments/hyperdistill/sinusoid_search.py curve      # seeds 0-9, up to 300 meta-steps
+    python experiments/hyperdistill/sinusoid_search.py curve      # seeds 0-9, up to 100 meta-steps
     python experiments/hyperdistill/sinusoid_search.py confirm    # seeds 100-119, the chosen few
 
 Written down before the first run: a choice is judged by HyperDistill's median over seeds 0 to 9 of
@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import functools
+import itertools
 import json
 import sys
 import time
@@ -75,7 +76,8 @@ class Choice:
     tasks_per_step: int = 10
     queries: int = 10
     outer: str = "query"
-    """Examples of the outer loss: query, support (the same as the inner loss), or both."""
+    """Examples of the outer loss: query, support (the same as the inner loss), both, or fresh: so
+    many new ones at every update."""
     fresh: bool = False
     """Whether every inner step draws 10 new examples, in training and on new tasks."""
     init: str = "uniform"
@@ -104,7 +106,7 @@ def init(choice: Choice, key) -> OnlineParams:
     scale, mode, distribution, biases, head = INITS[choice.init]
     kernel = variance_scaling(scale, mode, distribution)
     layers = []
-    for index, (rows, columns) in enumerate(zip(WIDTHS[:-1], WIDTHS[1:], strict=True)):
+    for index, (rows, columns) in enumerate(itertools.pairwise(WIDTHS)):
         kernel_key, bias_key = jax.random.split(jax.random.fold_in(key, index))
         bound = rows**-0.5 if biases else 0.0
         layers.append({
@@ -158,7 +160,8 @@ def make_estimator(choice: Choice, numbers):
 
 
 def make_tasks(choice: Choice, input_scale, queries: int):
-    """Tasks with scaled inputs; with ``fresh``, as much support as all inner steps need."""
+    """Tasks with scaled inputs; what is fresh is drawn from as much as all inner steps need."""
+    queries *= INNER_STEPS if choice.outer == "fresh" else 1
     draw = sinusoid_tasks(SHOTS * INNER_STEPS if choice.fresh else SHOTS, queries)
 
     def tasks(key):
@@ -203,7 +206,7 @@ def errors_on_new(choice: Choice, numbers, params: OnlineParams, key, num: int):
 @functools.partial(jax.jit, static_argnames=("choice", "marks", "purpose", "num"))
 def population(choice: Choice, numbers, keys, marks: tuple[int, ...], purpose: str, num: int):
     """Train all seeds; score each after so many meta-steps as ``marks`` says."""
-    problem, batches = make_problem(choice, numbers), full_batches
+    problem = make_problem(choice, numbers)
     tasks = make_tasks(choice, numbers["input_scale"], choice.queries)
     rate = numbers["outer_lr"]
     if choice.decay:
@@ -214,7 +217,8 @@ def population(choice: Choice, numbers, keys, marks: tuple[int, ...], purpose: s
         problem,
         optax.adam(rate, b2=numbers["adam_b2"]),
         init=lambda key, task: init(choice, key),
-        inner_batches=minibatches(SHOTS) if choice.fresh else batches,
+        inner_batches=minibatches(SHOTS) if choice.fresh else full_batches,
+        outer_batches=minibatches(choice.queries) if choice.outer == "fresh" else full_batches,
         inner_steps=INNER_STEPS,
         every=choice.every,
         reptile_rate=numbers["reptile_rate"],
@@ -342,7 +346,79 @@ def screen() -> dict[str, Choice]:
     return chosen
 
 
-STAGES = {"screen": (screen, range(10), "validation tasks", 200)}
+MANY = {"queries": 100}
+"""What the screening chose."""
+HELD = {**MANY, **ESTIMATED, "momentum_in_phi": False}
+RIVALS = {
+    "first_order": {},
+    "one_step": {},
+    "drmad": {"every": 30},
+    "neumann": {"every": 10},
+}
+
+
+def combine() -> dict[str, Choice]:
+    distilled = {
+        "fresh queries": {"outer": "fresh"},
+        "100 queries, gamma 0": {**MANY, "gamma": 0.0},
+        "100 queries, gamma .99": {**MANY, "gamma": 0.99},
+        "100 queries, gamma .999": {**MANY, "gamma": 0.999},
+        "100 queries, theta estimated, momentum constant": HELD,
+        "100 queries, theta estimated, momentum constant, gamma .99": {**HELD, "gamma": 0.99},
+        "100 queries, theta estimated, momentum constant, gamma .999": {**HELD, "gamma": 0.999},
+        "100 queries, theta estimated": {**MANY, **ESTIMATED},
+        "100 queries, theta estimated, gamma .99": {**MANY, **ESTIMATED, "gamma": 0.99},
+        "100 queries, update every 2 steps": {**MANY, "every": 2},
+        "100 queries, head from 0": {**MANY, "init": "zero head"},
+    }
+    rivals = {
+        "first_order: fresh queries": Choice(method="first_order", outer="fresh"),
+        "first_order: 100 queries, update every 2 steps": Choice("first_order", every=2, **MANY),
+        "first_order: 100 queries, head from 0": Choice("first_order", init="zero head", **MANY),
+        **{
+            f"{name}: 100 queries": Choice(name, **options, **MANY)
+            for name, options in RIVALS.items()
+            if name != "first_order"
+        },
+        "neumann: 100 queries, momentum constant": Choice(
+            "neumann", every=10, momentum_in_phi=False, **MANY
+        ),
+    }
+    return {f"distilled: {name}": Choice(**change) for name, change in distilled.items()} | rivals
+
+
+CHOSEN = {
+    "100 queries, theta 1": MANY,
+    "100 queries, theta estimated, momentum constant": HELD,
+    "fresh queries, theta 1": {"outer": "fresh"},
+}
+
+
+def confirm() -> dict[str, Choice]:
+    chosen = {f"distilled: {name}": Choice(**change) for name, change in CHOSEN.items()}
+    rivals = {
+        f"{name}: 100 queries": Choice(name, **options, **MANY) for name, options in RIVALS.items()
+    }
+    rivals["neumann: 100 queries"] = Choice("neumann", every=10, momentum_in_phi=False, **MANY)
+    rivals["first_order: fresh queries"] = Choice("first_order", outer="fresh")
+    return chosen | rivals
+
+
+def curve() -> dict[str, Choice]:
+    return {
+        "first_order: as the preset": Choice("first_order", steps=100),
+        "distilled: as the preset": Choice(steps=100),
+        "drmad: as the preset": Choice("drmad", every=30, steps=100),
+    }
+
+
+VALIDATION = (range(10), "validation tasks", 200)
+STAGES = {
+    "screen": (screen, *VALIDATION),
+    "combine": (combine, *VALIDATION),
+    "curve": (curve, *VALIDATION),
+    "confirm": (confirm, range(100, 120), "new tasks", 1000),
+}
 """What is run, on which seeds, and what scores it: the purpose of the tasks' keys and how many."""
 
 
@@ -358,7 +434,7 @@ def main() -> None:
     for name, choice in choices().items():
         if options.only and not any(part in name for part in options.only):
             continue
-        marks = (30, 60, 100, 300) if options.stage == "curve" else (choice.steps,)
+        marks = (30, 60, 100) if options.stage == "curve" else (choice.steps,)
         row = run(choice, seeds, marks, purpose, num)
         found.setdefault(options.stage, {})[name] = row
         medians = "  ".join(f"{r['median'] or np.inf:.3f}" for r in row["at"].values())
