@@ -1,6 +1,15 @@
 """Network blocks behind ``Network`` and ``SequenceNetwork``, and adapters for a user's own."""
 
 from metajax.nn.adapters import from_equinox, from_linen, from_nnx
+from metajax.nn.conv import (
+    batch_normalise,
+    conv2d,
+    conv_block,
+    conv_net,
+    conv_params,
+    max_pool,
+)
+from metajax.nn.initial import draw_normals
 from metajax.nn.mlp import mlp
 from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
 from metajax.nn.transformer import KVCache, causal_transformer
@@ -9,11 +18,18 @@ __all__ = [
     "KVCache",
     "LSTMState",
     "OuterProductState",
+    "batch_normalise",
     "causal_transformer",
+    "conv2d",
+    "conv_block",
+    "conv_net",
+    "conv_params",
+    "draw_normals",
     "from_equinox",
     "from_linen",
     "from_nnx",
     "lstm",
+    "max_pool",
     "mlp",
     "outer_product_lstm",
 ]

@@ -1,0 +1,137 @@
+"""Convolutions, and the small networks of convolution blocks that few-shot learning uses."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from metajax.core import ConfigError, Network, Params
+from metajax.nn.initial import draw_normals
+
+EPSILON = 1e-5
+"""Added to a variance before its root is divided by."""
+
+
+def conv2d(
+    images: Float[Array, "n h w c"],
+    kernel: Float[Array, "rows columns c channels"],
+    method: Literal["native", "patches"] | None = None,
+) -> Float[Array, "n h w channels"]:
+    """Convolve with stride 1 and as many zeros around as keep the size.
+
+    ``native`` is XLA's convolution; ``patches`` copies every pixel's neighbourhood into a row and
+    multiplies matrices. Both are the same numbers to rounding. None chooses by the default
+    backend: patches on CPU, where XLA's convolution is several times slower once every task has
+    its own kernel, and slower again inside a loop; native elsewhere.
+    """
+    if method is None:
+        method = "patches" if jax.default_backend() == "cpu" else "native"
+    if method == "native":
+        layout = ("NHWC", "HWIO", "NHWC")
+        return jax.lax.conv_general_dilated(
+            images, kernel, (1, 1), "SAME", dimension_numbers=layout
+        )
+    num, height, width, depth = images.shape
+    rows, columns, _, channels = kernel.shape
+    # XLA's SAME: the smaller half of the zeros goes first
+    around = [(0, 0), *(((size - 1) // 2, size // 2) for size in (rows, columns)), (0, 0)]
+    padded = jnp.pad(images, around)
+    shifted = [
+        padded[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)
+    ]
+    patches = jnp.concatenate(shifted, axis=-1).reshape(-1, rows * columns * depth)
+    return (patches @ kernel.reshape(-1, channels)).reshape(num, height, width, channels)
+
+
+def batch_normalise(
+    x: Float[Array, "*batch channels"],
+    scale: Float[Array, " channels"],
+    bias: Float[Array, " channels"],
+) -> Float[Array, "*batch channels"]:
+    """Normalise each channel over the batch at hand, then scale and shift it.
+
+    There are no running averages: a batch is always normalised by itself (Finn et al. 2017,
+    arXiv 1703.03400), so an example's output depends on the others it comes with.
+    """
+    axes = tuple(range(x.ndim - 1))
+    centred = x - jnp.mean(x, axes, keepdims=True)
+    deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centred), axes, keepdims=True) + EPSILON)
+    expand = (None,) * (x.ndim - 1)
+    return centred * deviation * scale[expand] + bias[expand]
+
+
+def max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
+    """Keep the largest of every 2 x 2 pixels; an odd last row or column is dropped."""
+    # Not the maximum over reshaped axes: its derivative compares every entry with the maximum, and
+    # where XLA:CPU computes an entry twice, in two fusions that round differently, finds none.
+    _, height, width, _ = x.shape
+    even = x[:, : height // 2 * 2, : width // 2 * 2]
+    rows = jnp.maximum(even[:, ::2], even[:, 1::2])
+    return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
+
+
+def conv_block(params: Params, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 channels"]:
+    """Convolve, normalise over the batch, take ReLU and pool, unless there is one pixel left.
+
+    ``params`` holds ``kernel``, ``scale`` and ``bias``, as :func:`conv_net` makes them.
+    """
+    x = conv2d(x, params["kernel"])
+    x = jax.nn.relu(batch_normalise(x, params["scale"], params["bias"]))
+    return max_pool(x) if min(x.shape[1:3]) > 1 else x
+
+
+def conv_net(
+    num_outputs: int, *, channels: int = 64, layers: int = 4, kernel_size: int = 3
+) -> Network:
+    """Make the usual few-shot network: ``layers`` blocks and a linear head.
+
+    A block is a convolution of ``channels`` filters, batch statistics of the batch at hand, ReLU
+    and 2 x 2 max pooling (Vinyals et al. 2016, arXiv 1606.04080; Finn et al. 2017). Images are
+    ``[n, h, w, c]``, outputs ``[n, num_outputs]``; params are ``conv_0``, ``conv_1``, ... and
+    ``head``. Kernels start LeCun-normal.
+
+    Raises:
+      ConfigError: a size is below 1, or ``kernel_size`` is even.
+    """
+    for name, size in (
+        ("num_outputs", num_outputs), ("channels", channels), ("layers", layers),
+        ("kernel_size", kernel_size),
+    ):  # fmt: skip
+        if size < 1:
+            raise ConfigError(name, size, "a whole number of 1 or more")
+    if kernel_size % 2 == 0:
+        raise ConfigError("kernel_size", kernel_size, "an odd number")
+
+    def init(key: Key[Array, ""], images: Float[Array, "n h w c"]) -> Params:
+        _, height, width, depth = images.shape
+        params: Params = {}
+        for layer in range(layers):
+            params[f"conv_{layer}"] = conv_params(depth, channels, kernel_size)
+            depth = channels
+            if min(height, width) > 1:
+                height, width = height // 2, width // 2
+        params["head"] = {
+            "kernel": jnp.zeros((height * width * depth, num_outputs)),
+            "bias": jnp.zeros(num_outputs),
+        }
+        return draw_normals(key, params)
+
+    def apply(params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n outputs"]:
+        x = images
+        for layer in range(layers):
+            x = conv_block(params[f"conv_{layer}"], x)
+        return x.reshape(x.shape[0], -1) @ params["head"]["kernel"] + params["head"]["bias"][None]
+
+    return Network(init, apply)
+
+
+def conv_params(depth: int, channels: int, kernel_size: int = 3) -> Params:
+    """A block's parameters, its ``kernel`` still to be drawn by ``draw_normals``."""
+    return {
+        "kernel": jnp.zeros((kernel_size, kernel_size, depth, channels)),
+        "scale": jnp.ones(channels),
+        "bias": jnp.zeros(channels),
+    }
