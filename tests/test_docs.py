@@ -10,12 +10,12 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(name: str) -> dict:
-    """Run the one Python block of a page and return its names."""
-    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
+    """Run the Python blocks of a page, one after the other, and return their names."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
     names: dict = {}
     # a reader's JAX is not in strict mode, and optax's updates need the standard one
     with jax.numpy_dtype_promotion("standard"):
-        exec(compile(block, name, "exec"), names)
+        exec(compile("\n".join(blocks), name, "exec"), names)
     return names
 
 
@@ -30,5 +30,10 @@ def test_the_example_learns(name, tmp_path, monkeypatch):
 
 
 def test_the_weight_decays_find_the_weights_that_are_zero():
-    decays = run("docs/hypergradients.md")["hparams"]["log_decay"]
+    """And the rate of the one long run finds its way up from the guess."""
+    names = run("docs/hypergradients.md")
+    decays = names["hparams"]["log_decay"]
     assert decays[4:].mean() > decays[:4].mean() + 0.5
+    result = names["result"]
+    assert result.params.hparams["log_lr"] > -8
+    assert result.history[-1]["loss"] < result.history[0]["loss"]

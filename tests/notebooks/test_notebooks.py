@@ -19,7 +19,12 @@ def test_the_pair_holds_one_source(name):
     assert cells(FOLDER / f"{name}.py") == cells(FOLDER / f"{name}.ipynb")
 
 
-@pytest.mark.parametrize("name", ["quickstart", pytest.param("gpicl", marks=pytest.mark.slow)])
+SLOW = ["gpicl", "hypergradients"]
+
+
+@pytest.mark.parametrize(
+    "name", ["quickstart", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
+)
 def test_the_notebook_runs(name, tmp_path, monkeypatch):
     """Its own assertions hold: the loss fell, the gains are what the text says."""
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
@@ -28,4 +33,4 @@ def test_the_notebook_runs(name, tmp_path, monkeypatch):
 
 
 def test_every_notebook_is_run():
-    assert set(NAMES) == {"quickstart", "gpicl"}
+    assert set(NAMES) == {"quickstart", *SLOW}
