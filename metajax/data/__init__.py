@@ -3,7 +3,9 @@
 TFDS, Grain, scikit-learn and Pillow are imported by the functions that need them.
 """
 
+from metajax.data.augment import crop_and_flip
 from metajax.data.builders import prepare
+from metajax.data.episodes import EpisodeTasks, episode_tasks
 from metajax.data.errors import BadDataError, MissingDataError
 from metajax.data.host import host_batches, pool_statistics
 from metajax.data.images import (
@@ -14,20 +16,25 @@ from metajax.data.images import (
     load_images,
     open_set,
     prepared,
+    rotated_classes,
     select_classes,
+    split_classes,
 )
 from metajax.data.pool import ImagePool, device_pool, noise_pool, normalise
 from metajax.data.sinusoid import SinusoidTasks, sinusoid_tasks
 
 __all__ = [
     "BadDataError",
+    "EpisodeTasks",
     "ImagePool",
     "ImageSet",
     "MissingDataError",
     "OpenSet",
     "SetRow",
     "SinusoidTasks",
+    "crop_and_flip",
     "device_pool",
+    "episode_tasks",
     "host_batches",
     "list_sets",
     "load_images",
@@ -37,6 +44,8 @@ __all__ = [
     "pool_statistics",
     "prepare",
     "prepared",
+    "rotated_classes",
     "select_classes",
     "sinusoid_tasks",
+    "split_classes",
 ]

@@ -167,6 +167,49 @@ def select_classes(image_set: ImageSet, classes: Sequence[int] | None = None) ->
     )
 
 
+def split_classes(image_set: ImageSet, sizes: Sequence[int], seed: int = 0) -> tuple[ImageSet, ...]:
+    """Deal the classes that hold an image into disjoint sets, ``sizes[i]`` classes to the i-th.
+
+    Which class goes where is a random order of ``seed`` alone; classes left over go nowhere.
+
+    Raises:
+      ConfigError: the sizes are not positive, or add up to more classes than there are.
+    """
+    present = np.unique(image_set.labels)
+    if not sizes or min(sizes) < 1 or sum(sizes) > len(present):
+        raise ConfigError(
+            "sizes", tuple(sizes), f"numbers of classes, {len(present)} at most in all"
+        )
+    order = np.random.default_rng(seed).permutation(present)
+    ends = np.cumsum(sizes)
+    return tuple(
+        select_classes(image_set, order[end - size : end].tolist())
+        for size, end in zip(sizes, ends, strict=True)
+    )
+
+
+def rotated_classes(image_set: ImageSet) -> ImageSet:
+    """Add every class turned by 90, 180 and 270 degrees as classes of their own.
+
+    Four times the classes and the images; class ``c`` turned ``q`` times is ``q * num_classes + c``
+    (Santoro et al. 2016, arXiv 1605.06065). Split classes apart before, or an upright class and
+    the same class turned would end up on both sides.
+
+    Raises:
+      ConfigError: the images are not square.
+    """
+    height, width = image_set.images.shape[1:3]
+    if height != width:
+        raise ConfigError("images", f"{height}x{width}", "square images, to be turned")
+    turned = [np.rot90(image_set.images, quarter, axes=(1, 2)) for quarter in range(4)]
+    labels = [image_set.labels + quarter * image_set.num_classes for quarter in range(4)]
+    return image_set._replace(
+        images=np.concatenate(turned),
+        labels=np.concatenate(labels),
+        num_classes=4 * image_set.num_classes,
+    )
+
+
 def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenSet:
     """Open one split for random access, without reading it; errors as :func:`load_images`."""
     import tensorflow_datasets as tfds
