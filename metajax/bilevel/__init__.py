@@ -5,8 +5,14 @@ from metajax.bilevel.distilled import Distilled, distilled, estimate_theta
 from metajax.bilevel.evolution import es, pes
 from metajax.bilevel.exact import forward, unrolled
 from metajax.bilevel.implicit import conjugate_gradient, neumann
-from metajax.bilevel.online import OnlineParams, OnlineState, inner_learner, online
-from metajax.bilevel.online_run import RunParams, RunState, online_run
+from metajax.bilevel.long_run import RunParams, RunState, online_run
+from metajax.bilevel.online import (
+    Batches,
+    OnlineParams,
+    OnlineState,
+    inner_learner,
+    online,
+)
 from metajax.bilevel.problem import InnerState, descend
 from metajax.bilevel.registry import (
     ESTIMATORS,
@@ -14,11 +20,13 @@ from metajax.bilevel.registry import (
     evaluate_hypergradient,
     hypergradient,
 )
+from metajax.bilevel.search import SearchState, random_search
 from metajax.bilevel.short import drmad, first_order, one_step
 from metajax.bilevel.types import Estimate, Hypergradient, InnerProblem
 
 __all__ = [
     "ESTIMATORS",
+    "Batches",
     "Distilled",
     "Estimate",
     "Hypergradient",
@@ -28,6 +36,7 @@ __all__ = [
     "OnlineState",
     "RunParams",
     "RunState",
+    "SearchState",
     "conjugate_gradient",
     "descend",
     "distilled",
@@ -47,5 +56,6 @@ __all__ = [
     "online",
     "online_run",
     "pes",
+    "random_search",
     "unrolled",
 ]

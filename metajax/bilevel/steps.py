@@ -135,7 +135,7 @@ def params_of(problem: InnerProblem, state: PyTree) -> PyTree:
 def loss_or_nan(loss: Array, kept: PyTree) -> Array:
     """``loss``, or NaN where what a step leaves behind is not finite, for the loop to see.
 
-    A loss can hide it: that of a network whose infinite weights end in a tanh is finite.
+    A loss can hide it: a share of mistakes is a number whatever the weights.
     """
     return jnp.where(all_finite(kept), loss, jnp.nan)
 
