@@ -24,7 +24,7 @@ import scipy.stats
 from metajax.cli.main import hardware, versions
 from metajax.core import derive, task_keys
 from metajax.data import sinusoid_tasks
-from metajax.systems.hyperdistill import Config, error_by_step, make_algorithm, make_problem
+from metajax.systems.hyperdistill import Config, make_algorithm, make_bed, scores_by_step
 from metajax.train import write_json
 
 VARIANTS = {
@@ -49,7 +49,7 @@ VARIANTS = {
 
 def run(config: Config, seeds: int) -> tuple[np.ndarray, np.ndarray]:
     """Train all seeds; return each one's error on new tasks, and its last calibration or NaN."""
-    algorithm, problem = make_algorithm(config), make_problem(config)
+    algorithm, bed = make_algorithm(config), make_bed(config)
     tasks = sinusoid_tasks(config.shots, config.queries)
     new_tasks = sinusoid_tasks(config.shots, config.eval_queries)
 
@@ -64,9 +64,9 @@ def run(config: Config, seeds: int) -> tuple[np.ndarray, np.ndarray]:
             return state, metrics.get("calibration", jnp.float32(jnp.nan))
 
         state, thetas = jax.lax.scan(meta_step, state, jnp.arange(config.steps))
-        errors = error_by_step(
-            problem, algorithm.params(state), new_tasks, derive(key, "new tasks"),
-            config.eval_tasks, config.inner_steps,
+        errors = scores_by_step(
+            bed, algorithm.params(state), new_tasks, derive(key, "new tasks"),
+            config.eval_tasks, config.inner_steps, config.inner_steps,
         )  # fmt: skip
         return jnp.mean(errors[:, -1]), thetas[-1]
 

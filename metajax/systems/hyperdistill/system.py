@@ -1,4 +1,4 @@
-"""HyperDistill's sinusoid bed wired to the shared loop and the command line."""
+"""HyperDistill's test-beds wired to the shared loop and the command line."""
 
 from __future__ import annotations
 
@@ -8,48 +8,63 @@ from typing import Any
 import jax
 
 from metajax.core import Evaluator
-from metajax.data import sinusoid_tasks
 from metajax.systems.base import Run, System
 from metajax.systems.hyperdistill.config import PRESETS, Config
-from metajax.systems.hyperdistill.evaluate import error_by_step, summarise
-from metajax.systems.hyperdistill.learner import make_algorithm, make_problem
-from metajax.systems.hyperdistill.network import init
+from metajax.systems.hyperdistill.evaluate import (
+    scores_by_step,
+    steps_between_scores,
+    summarise,
+)
+from metajax.systems.hyperdistill.learner import make_algorithm, make_bed
 from metajax.systems.hyperdistill.report import figures, table
+from metajax.systems.hyperdistill.tasks import make_tasks
 
 EVAL_KEY = 2110_02508
 """Seed of the tasks that are evaluated on: the same for every run."""
 
 
 def build(config: Config, data_dir: Path | None = None) -> Run:
-    """Make a config into what the shared loop runs; no data set is needed."""
-    tasks = sinusoid_tasks(config.shots, config.queries)
-    new_tasks = sinusoid_tasks(config.shots, config.eval_queries)
-    problem = make_problem(config)  # one object: compiled functions know it by identity
+    """Make a config into what the shared loop runs.
 
-    def score(params) -> dict[str, Any]:
+    Raises:
+      MissingDataError: the base set of an image bed is not on disk.
+      ConfigError: the config does not fit the base set.
+    """
+    tasks = make_tasks(config, data_dir)
+    bed = make_bed(config)  # one object: compiled functions know it by identity
+    every = steps_between_scores(config)
+    images = config.bed != "sinusoid"
+
+    def score(params, tasks, num) -> dict[str, Any]:
         key = jax.random.key(EVAL_KEY)
-        errors = error_by_step(
-            problem, params, new_tasks, key, config.eval_tasks, config.inner_steps
+        return summarise(
+            scores_by_step(bed, params, tasks, key, num, config.inner_steps, every), every
         )
-        return summarise(errors)
 
     def measure(params, key) -> dict[str, Any]:
-        summary = score(params)
+        # along the way fewer tasks of validation classes do
+        summary = score(params, tasks.valid, min(config.eval_tasks, 50 if images else 1000))
         return {name: summary[name] for name in ("last", "last_ci95", "last_median")}
 
     def evaluate(params, progress: bool = True) -> dict[str, Any]:
+        first_drawn = jax.jit(bed.init)(
+            jax.random.key(config.seed), tasks.test(jax.random.key(EVAL_KEY))
+        )
         return {
+            "bed": config.bed,
+            "base_set": config.base_set if images else "",
             "method": config.method,
-            "new_tasks": score(params),
-            "new": score(init(config, jax.random.key(config.seed))),
+            "score": "accuracy" if images else "squared error",
+            "new_tasks": score(params, tasks.test, config.eval_tasks),
+            "new": score(first_drawn, tasks.test, config.eval_tasks),
         }
 
     return Run(
         algorithm=make_algorithm(config),
-        tasks=tasks,
+        tasks=tasks.train,
         tasks_per_step=config.tasks_per_step,
         steps=config.steps,
-        example_tasks=tasks,
+        example_tasks=tasks.train,
         evaluators=(Evaluator("new_tasks", config.eval_every, measure),),
         evaluate=evaluate,
     )

@@ -1,0 +1,129 @@
+"""HyperDistill's image beds: every method from the same seeds, each over several seeds.
+
+    python experiments/hyperdistill/images.py --preset anil_fashion --seeds 5
+
+Writes `images.json`: for every preset and method the accuracy on tasks of test classes for each
+seed, their mean with its 95% interval over seeds (Student's t), and the paired difference to
+first_order. A run that is there already is not repeated, so an interrupted command goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.stats
+
+from metajax.cli.main import hardware, versions
+from metajax.systems.hyperdistill import PRESETS, Config, build
+from metajax.train import NonFiniteError, fit, write_json
+
+
+def variants(config: Config, search_ratio: int) -> dict[str, Config]:
+    """The methods of a bed. Whole-horizon ones update once an inner optimisation, as in the paper.
+
+    ``search_ratio`` is how many meta-steps random search may take in the time of one of
+    HyperDistill's.
+    """
+    steps, horizon = config.steps, config.inner_steps
+    change = lambda **settings: dataclasses.replace(config, **settings)  # noqa: E731
+    search = steps * search_ratio // config.trial_steps * config.trial_steps
+    return {
+        "as first drawn, Reptile alone": change(method="random_search", trial_steps=steps),
+        "random_search, equal compute": change(method="random_search", steps=search),
+        "first_order": change(method="first_order"),
+        "one_step": change(method="one_step"),
+        "drmad": change(method="drmad", every=horizon),
+        "neumann": change(method="neumann", every=10),
+        "distilled": change(method="distilled"),
+        "distilled, theta 1": change(method="distilled", calibrate_every=None),
+    }
+
+
+def one_run(config: Config) -> dict[str, Any]:
+    """Meta-train and evaluate once; accuracy None where the training diverged."""
+    run = build(config)
+    start = time.process_time()
+    try:
+        result = fit(
+            run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
+            key=jax.random.key(config.seed),
+        )  # fmt: skip
+    except NonFiniteError as error:
+        return {"accuracy": None, "error": str(error)}
+    trained = time.process_time() - start
+    evaluation = run.evaluate(result.params, False)
+    return {
+        "accuracy": evaluation["new_tasks"]["last"],
+        "untrained": evaluation["new"]["last"],
+        "train_cpu_seconds": round(trained, 1),
+    }
+
+
+def interval(values: np.ndarray) -> tuple[float, float | None]:
+    """Mean and half-width of its 95% interval by Student's t; None for a single value."""
+    if len(values) < 2:
+        return float(np.mean(values)), None
+    return float(np.mean(values)), float(
+        scipy.stats.t.ppf(0.975, len(values) - 1) * scipy.stats.sem(values)
+    )
+
+
+def summary(methods: dict[str, Any]) -> None:
+    """Put each method's statistics beside its runs."""
+    base = methods.get("first_order", {"runs": {}})["runs"]
+    for row in methods.values():
+        found = {s: r["accuracy"] for s, r in row["runs"].items() if r["accuracy"] is not None}
+        row["diverged"] = len(row["runs"]) - len(found)
+        if not found:
+            continue
+        row["mean"], row["ci95"] = interval(np.array(list(found.values())))
+        pairs = [a - base[s]["accuracy"] for s, a in found.items() if s in base]
+        if pairs:
+            row["over_first_order"], row["over_first_order_ci95"] = interval(np.array(pairs))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", required=True, choices=[n for n in PRESETS if "_" in n])
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--steps", type=int, help="meta-steps, in place of the preset's")
+    parser.add_argument(
+        "--search-ratio", type=int, required=True,
+        help="meta-steps of random search in the CPU time of one of distilled",
+    )  # fmt: skip
+    parser.add_argument("--only", nargs="*", help="methods to run, by name")
+    parser.add_argument("--out", type=Path, default=Path("experiments/hyperdistill/results"))
+    options = parser.parse_args()
+    path = options.out / "images.json"
+    config = PRESETS[options.preset]
+    config = dataclasses.replace(config, steps=options.steps or config.steps, eval_every=10**9)
+    for seed in range(options.first_seed, options.first_seed + options.seeds):
+        for name, variant in variants(config, options.search_ratio).items():
+            if options.only and name not in options.only:
+                continue
+            content = json.loads(path.read_text()) if path.exists() else {"presets": {}}
+            methods = content["presets"].setdefault(options.preset, {})
+            row = methods.setdefault(name, {"runs": {}, "config": dataclasses.asdict(variant)})
+            if str(seed) in row["runs"]:
+                continue
+            print(f"{options.preset}, {name}, seed {seed}", flush=True)
+            row["runs"][str(seed)] = one_run(dataclasses.replace(variant, seed=seed))
+            print("   ", row["runs"][str(seed)], flush=True)
+            summary(methods)
+            row["command"] = "python " + " ".join(sys.argv)
+            content |= {"hardware": hardware(), "versions": versions()}
+            options.out.mkdir(parents=True, exist_ok=True)
+            write_json(path, content)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""Random search: the rival that takes no gradient of hyperparameters at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int32, Key
+
+from metajax.bilevel.batches import full_batches
+from metajax.bilevel.online import (
+    Batches,
+    OnlineParams,
+    each_task,
+    mean_over_tasks,
+    stage,
+)
+from metajax.bilevel.steps import advance, at
+from metajax.bilevel.types import InnerProblem
+from metajax.core import Algorithm, ConfigError, mean_over_devices, task_keys
+
+WORST = jnp.finfo(jnp.float32).max
+
+
+class SearchState(NamedTuple):
+    """The best hyperparameters so far, and those on trial.
+
+    Attributes:
+      best: the best trial's, with the shared start that it ended with.
+      best_score: their mean outer loss over the later half of their trial.
+      trial: on trial, the start as Reptile has moved it so far.
+      score: the sum of the trial's outer losses in its later half.
+      done: meta-steps done.
+    """
+
+    best: OnlineParams
+    best_score: Float[Array, ""]
+    trial: OnlineParams
+    score: Float[Array, ""]
+    done: Int32[Array, ""]
+
+
+def random_search(
+    problem: InnerProblem,
+    *,
+    init: Callable[[Key[Array, ""], Any], OnlineParams],
+    inner_batches: Batches = full_batches,
+    outer_batches: Batches = full_batches,
+    inner_steps: int,
+    trial_steps: int,
+    reptile_rate: float | Float[Array, ""] = 0.0,
+    tasks_at_once: int | None = None,
+) -> Algorithm:
+    """Draw hyperparameters, try each draw for ``trial_steps`` meta-steps, keep the best.
+
+    A meta-step is one inner optimisation of every task with the hyperparameters held still, and
+    Reptile's move of the shared start, as in :func:`metajax.bilevel.online`, whose arguments of the
+    same names these are. A trial is judged by its mean outer loss at the end of the inner
+    optimisations of its later half, on the tasks it met; a loss that is not finite counts as the
+    worst. Until the first trial has ended, ``params`` are that trial's.
+
+    It is the baseline for anything cleverer, at equal compute: a meta-step costs an inner
+    optimisation and nothing for hypergradients, so it may have several times as many of them.
+    Source: Bergstra and Bengio 2012, JMLR 13.
+
+    Raises:
+      ConfigError: sizes below 1, or no ``problem.params``.
+    """
+    for name, size in (("inner_steps", inner_steps), ("trial_steps", trial_steps)):
+        if size < 1:
+            raise ConfigError(name, size, "1 or more")
+    if problem.params is None:
+        raise ConfigError("problem.params", None, "params(state)")
+    params_of = problem.params
+
+    def first(key: Key[Array, ""], task: Any) -> SearchState:
+        trial = init(key, task)
+        return SearchState(trial, jnp.float32(WORST), trial, jnp.float32(0), jnp.int32(0))
+
+    def update(state: SearchState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
+        keys = task_keys(key, jax.tree.leaves(tasks)[0].shape[0], axis_name)
+        hparams, start = state.trial
+
+        def of_task(task, key):
+            inner_key, outer_key = jax.random.split(key)
+            batches = inner_batches(task.support, inner_key, inner_steps)
+            last = advance(problem, hparams, problem.init(hparams, start), batches)
+            outer = at(outer_batches(task.query, outer_key, 1), 0)
+            return problem.outer_loss(last, hparams, outer), params_of(last)
+
+        losses, ends = each_task(tasks_at_once, of_task, tasks, stage(keys, 0))
+        loss, end = mean_over_devices(mean_over_tasks((losses, ends)), axis_name)
+        loss = loss.astype(jnp.float32)
+        good = jnp.isfinite(loss)
+        start = jax.tree.map(
+            lambda s, e: jnp.where(jnp.isfinite(e), s + reptile_rate * (e - s), s), start, end
+        )
+        tried = state.done % trial_steps + 1
+        later = trial_steps - trial_steps // 2
+        counts = tried > trial_steps - later
+        share = jnp.where(good, loss / later, WORST)
+        score = jnp.minimum(state.score + jnp.where(counts, share, 0), WORST)
+        trial = OnlineParams(hparams, start)
+        over = tried == trial_steps
+        better = over & (score < state.best_score)
+        # the first trial stands in for a best until it has been judged
+        shown = better | (state.done < trial_steps)
+        task = jax.tree.map(lambda leaf: leaf[0], tasks)
+        fresh = init(jax.random.fold_in(key, 1), task)
+        choose = lambda which, a, b: jax.tree.map(lambda x, y: jnp.where(which, x, y), a, b)  # noqa: E731
+        new = SearchState(
+            best=choose(shown, trial, state.best),
+            best_score=jnp.where(better, score, state.best_score),
+            trial=choose(over, fresh, trial),
+            score=jnp.where(over, 0, score),
+            done=state.done + 1,
+        )
+        metrics = {"loss": jnp.where(good, loss, WORST), "best_score": new.best_score}
+        return new, metrics
+
+    return Algorithm(first, update, lambda state: state.best)
