@@ -12,7 +12,14 @@ import jax.numpy as jnp
 import optax
 from jax.tree_util import register_dataclass
 
-from metajax.bilevel import OnlineParams, descend, hypergradient, inner_learner, online
+from metajax.bilevel import (
+    OnlineParams,
+    descend,
+    hypergradient,
+    inner_learner,
+    online,
+    random_search,
+)
 from metajax.core import Algorithm, Examples, MetaLearner, Task, derive, gradient, task_keys
 
 FEATURES, WIDTH, POOL = 4, 8, 600
@@ -109,13 +116,21 @@ def inner_problem():
     return problem, init, predict
 
 
-def make_online(name: str, every: int = 1, **options) -> Algorithm:
+def make_online(
+    name: str, every: int = 1, tasks_at_once: int | None = None, **options
+) -> Algorithm:
     """Online hyperparameters by the estimator of that name, and Reptile for the head's start."""
     problem, init, _ = inner_problem()
     return online(
         hypergradient(name, **options), problem, optax.adam(1e-2), init=init, inner_steps=6,
-        every=every, reptile_rate=0.5, calibrate_every=3,
+        every=every, reptile_rate=0.5, calibrate_every=3, tasks_at_once=tasks_at_once,
     )  # fmt: skip
+
+
+def make_search() -> Algorithm:
+    """Drawn hyperparameters, each tried for ten meta-steps, and Reptile for the head's start."""
+    problem, init, _ = inner_problem()
+    return random_search(problem, init=init, inner_steps=6, trial_steps=10, reptile_rate=0.5)
 
 
 def make_inner_learner() -> MetaLearner:

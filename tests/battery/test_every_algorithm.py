@@ -85,6 +85,12 @@ ALGORITHMS = [
     online_row("distilled", gamma=0.9),
     online_row("unrolled", every=6),
     online_row("pes", every=2, pairs=4, sigma=0.03),
+    Row(
+        "random_search",
+        lambda learner: toy_problem.make_search(),
+        steps=60,
+        learner=toy_problem.make_inner_learner,
+    ),
     run_row("distilled", gamma=0.9),
     run_row("forward"),
     run_row("pes", pairs=4, sigma=0.03),

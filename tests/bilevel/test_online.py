@@ -2,6 +2,7 @@
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -96,6 +97,17 @@ def test_theta_is_fitted_when_its_turn_has_come(tasks):
         thetas.append(float(state.calibration))
     assert thetas[0] == 1.0 and thetas[1] != 1.0
     assert thetas[1] == thetas[2] == thetas[3] != thetas[4]
+
+
+def test_tasks_in_turn_are_tasks_side_by_side(tasks):
+    """Any number of tasks at once, one that does not divide them included."""
+    state = toy_problem.make_online("one_step", 2).init(KEY, jax.tree.map(lambda x: x[0], tasks))
+    results = [
+        jax.jit(toy_problem.make_online("one_step", 2, tasks_at_once=num).update)(state, tasks, KEY)
+        for num in (None, 1, 2)
+    ]
+    for result in results[1:]:
+        chex.assert_trees_all_close(results[0], result, rtol=1e-5, atol=1e-6)
 
 
 def mistakes(state, hparams, query):

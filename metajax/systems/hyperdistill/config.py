@@ -154,14 +154,12 @@ class Config:
 
 _DIGITS = Config(
     bed="anil", base_set="digits", image_size=8, rotations=True, ways=8, shots=40, queries=40,
-    inner_steps=50, inner_lr=0.01, outer_optimizer="sgd", outer_lr=1e-2, outer_decay=True,
-    layers=3, channels=16, calibrate_every=50, steps=60, tasks_per_step=4, eval_every=20,
-    eval_tasks=100,
+    inner_steps=50, every=2, outer_decay=True, layers=3, channels=16, calibrate_every=10, steps=30,
+    tasks_per_step=4, eval_every=10, eval_tasks=60,
 )  # fmt: skip
 
 _FASHION = dataclasses.replace(
-    _DIGITS, base_set="fashion_mnist", image_size=14, shots=100, queries=100, layers=4,
-    flip=False,
+    _DIGITS, base_set="fashion_mnist", image_size=14, shots=100, queries=100, layers=4
 )  # fmt: skip
 
 _NOISY: dict[str, Any] = {
