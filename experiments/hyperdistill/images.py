@@ -2,8 +2,7 @@
 
     python experiments/hyperdistill/images.py --preset anil_fashion --seeds 5
 
-Writes `images.json`: for every preset and method the accuracy on tasks of test classes for each
-seed, their mean with its 95% interval over seeds (Student's t), and the paired difference to
+Writes `PRESET.json`: for every method the accuracy on tasks of test classes for each seed, their mean with its 95% interval over seeds (Student's t), and the paired difference to
 first_order. A run that is there already is not repeated, so an interrupted command goes on.
 """
 
@@ -103,15 +102,15 @@ def main() -> None:
     parser.add_argument("--only", nargs="*", help="methods to run, by name")
     parser.add_argument("--out", type=Path, default=Path("experiments/hyperdistill/results"))
     options = parser.parse_args()
-    path = options.out / "images.json"
+    path = options.out / f"{options.preset}.json"
     config = PRESETS[options.preset]
     config = dataclasses.replace(config, steps=options.steps or config.steps, eval_every=10**9)
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         for name, variant in variants(config, options.search_ratio).items():
             if options.only and name not in options.only:
                 continue
-            content = json.loads(path.read_text()) if path.exists() else {"presets": {}}
-            methods = content["presets"].setdefault(options.preset, {})
+            content = json.loads(path.read_text()) if path.exists() else {"methods": {}}
+            methods = content["methods"]
             row = methods.setdefault(name, {"runs": {}, "config": dataclasses.asdict(variant)})
             if str(seed) in row["runs"]:
                 continue
