@@ -1,9 +1,10 @@
 """HyperDistill's image beds: every method from the same seeds, each over several seeds.
 
-    python experiments/hyperdistill/images.py --preset anil_fashion --seeds 5
+    python experiments/hyperdistill/images.py --preset anil_fashion --seeds 5 --search-ratio 5
 
-Writes `PRESET.json`: for every method the accuracy on tasks of test classes for each seed, their mean with its 95% interval over seeds (Student's t), and the paired difference to
-first_order. A run that is there already is not repeated, so an interrupted command goes on.
+Writes `PRESET.json`: for every method the accuracy on tasks of test classes for each seed, their
+mean with its 95% interval over seeds (Student's t), and the paired difference to first_order. A
+run that is there already is not repeated, so an interrupted command goes on.
 """
 
 from __future__ import annotations

@@ -180,7 +180,7 @@ def read_npz(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def read_class_folders(folder: Path, size: tuple[int, int] | None = None) -> RawSet:
-    """Read ``CLASS/*.png|jpg``, or ``train/CLASS/...`` and ``test/CLASS/...``.
+    """Read ``CLASS/*.png|jpg``, or ``train/CLASS/...`` and ``test/CLASS/...``, subfolders included.
 
     Classes are the folders' names in sorted order, those of all splits together. The set is grey
     if every image is, and otherwise in colour. Images are read as they are asked for.
@@ -195,7 +195,7 @@ def read_class_folders(folder: Path, size: tuple[int, int] | None = None) -> Raw
             (path, class_folder.name)
             for class_folder in sorted(root.iterdir())
             if class_folder.is_dir()
-            for path in sorted(class_folder.iterdir())
+            for path in sorted(class_folder.rglob("*"))
             if path.suffix.lower() in _IMAGE_SUFFIXES
         ]
         if not files[split]:

@@ -127,9 +127,11 @@ def _write_images(folder, shape, num, mode="L"):
     return np.stack(images)
 
 
-def test_class_folders(tmp_path, same_examples):
-    a = _write_images(tmp_path / "raw" / "alpha", (10, 12), 3)
-    b = _write_images(tmp_path / "raw" / "beta", (10, 12), 2)
+@pytest.mark.parametrize("inside", [".", "images"])
+def test_class_folders(tmp_path, same_examples, inside):
+    """Images in a subfolder too, as Tiny ImageNet has them."""
+    a = _write_images(tmp_path / "raw" / "alpha" / inside, (10, 12), 3)
+    b = _write_images(tmp_path / "raw" / "beta" / inside, (10, 12), 2)
     (tmp_path / "raw" / "alpha" / "notes.txt").write_text("not an image")
     data.prepare("glyphs", tmp_path / "raw", tmp_path)
     loaded = data.load_images("glyphs", "train", tmp_path)
