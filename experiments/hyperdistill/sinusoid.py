@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import json
 import sys
 import time
@@ -27,24 +28,25 @@ from metajax.data import sinusoid_tasks
 from metajax.systems.hyperdistill import Config, make_algorithm, make_bed, scores_by_step
 from metajax.train import write_json
 
+TEN = functools.partial(Config, queries=10)
 VARIANTS = {
-    "first_order": Config(method="first_order"),
-    "one_step": Config(method="one_step"),
-    "drmad": Config(method="drmad", every=30),
-    "neumann, 5 terms, every 5 steps": Config(method="neumann", every=5),
-    "unrolled, whole horizon": Config(method="unrolled", every=30),
-    "unrolled, 10 steps": Config(method="unrolled", every=10),
-    "distilled, gamma .9, theta 1": Config(gamma=0.9),
+    "first_order": TEN(method="first_order"),
+    "one_step": TEN(method="one_step"),
+    "drmad": TEN(method="drmad", every=30),
+    "neumann, 5 terms, every 5 steps": TEN(method="neumann", every=5),
+    "unrolled, whole horizon": TEN(method="unrolled", every=30),
+    "unrolled, 10 steps": TEN(method="unrolled", every=10),
+    "distilled, gamma .9, theta 1": TEN(gamma=0.9),
     **{
-        f"distilled, gamma {name}": Config(gamma=gamma, calibrate_every=1)
+        f"distilled, gamma {name}": TEN(gamma=gamma, calibrate_every=1)
         for name, gamma in (("0", 0.0), (".5", 0.5), (".9", 0.9), (".99", 0.99), (".999", 0.999))
     },
-    "distilled, gamma .9, theta every 5": Config(gamma=0.9, calibrate_every=5),
-    "distilled, gamma .9, every 2 steps": Config(gamma=0.9, calibrate_every=1, every=2),
-    "distilled, gamma .9, no momentum": Config(gamma=0.9, calibrate_every=1, momentum=0.0),
-    "first_order, no momentum": Config(method="first_order", momentum=0.0),
+    "distilled, gamma .9, theta every 5": TEN(gamma=0.9, calibrate_every=5),
+    "distilled, gamma .9, every 2 steps": TEN(gamma=0.9, calibrate_every=1, every=2),
+    "distilled, gamma .9, no momentum": TEN(gamma=0.9, calibrate_every=1, momentum=0.0),
+    "first_order, no momentum": TEN(method="first_order", momentum=0.0),
 }
-"""Configs by name; all but what a name says are the preset `sinusoid`."""
+"""Configs by name; all but what a name says are the preset `sinusoid` with 10 queries."""
 
 
 def run(config: Config, seeds: int) -> tuple[np.ndarray, np.ndarray]:

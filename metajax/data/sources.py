@@ -180,10 +180,11 @@ def read_npz(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
 
 
 def read_class_folders(folder: Path, size: tuple[int, int] | None = None) -> RawSet:
-    """Read ``CLASS/*.png|jpg``, or ``train/CLASS/...`` and ``test/CLASS/...``, subfolders included.
+    """Read ``CLASS/*.png|jpg``, or ``train/CLASS/...`` and ``test/CLASS/...``.
 
-    Classes are the folders' names in sorted order, those of all splits together. The set is grey
-    if every image is, and otherwise in colour. Images are read as they are asked for.
+    Every folder that holds images is a class, at any depth: ``alphabet/character/*.png`` has a
+    class for each character. Classes are ordered by their paths, those of all splits together. The
+    set is grey if every image is, and otherwise in colour. Images are read as they are asked for.
 
     Raises:
       BadDataError: there is no image, or a file is none.
@@ -192,11 +193,9 @@ def read_class_folders(folder: Path, size: tuple[int, int] | None = None) -> Raw
     files: dict[str, list[tuple[Path, str]]] = {}
     for split, root in (named or {"train": folder}).items():
         files[split] = [
-            (path, class_folder.name)
-            for class_folder in sorted(root.iterdir())
-            if class_folder.is_dir()
-            for path in sorted(class_folder.rglob("*"))
-            if path.suffix.lower() in _IMAGE_SUFFIXES
+            (path, path.parent.relative_to(root).as_posix())
+            for path in sorted(root.rglob("*"))
+            if path.suffix.lower() in _IMAGE_SUFFIXES and path.parent != root
         ]
         if not files[split]:
             raise BadDataError(f"{root} holds no CLASS/*.png, *.jpg or *.jpeg files")

@@ -129,7 +129,7 @@ def _write_images(folder, shape, num, mode="L"):
 
 @pytest.mark.parametrize("inside", [".", "images"])
 def test_class_folders(tmp_path, same_examples, inside):
-    """Images in a subfolder too, as Tiny ImageNet has them."""
+    """Deeper down too, as Tiny ImageNet and Omniglot have them."""
     a = _write_images(tmp_path / "raw" / "alpha" / inside, (10, 12), 3)
     b = _write_images(tmp_path / "raw" / "beta" / inside, (10, 12), 2)
     (tmp_path / "raw" / "alpha" / "notes.txt").write_text("not an image")

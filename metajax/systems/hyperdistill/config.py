@@ -62,8 +62,9 @@ class Config:
     """Tasks of a meta-step."""
     shots: int = 10
     """Examples that a task is fitted to; per class on the image beds."""
-    queries: int = 10
-    """Examples of the outer loss; per class on the image beds, which draw batches from them."""
+    queries: int = 100
+    """Examples of the outer loss; per class on the image beds, which draw batches from them. With
+    the 10 that `shots` has, the hyperparameters fit those."""
     width: int = 100
     """Size of the hidden layers (sinusoid), of the weighing network's (weights), units."""
     layers: int = 3
