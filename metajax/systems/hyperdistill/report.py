@@ -43,14 +43,24 @@ def table(evaluation: dict[str, Any]) -> str:
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """The score by inner step on new tasks, and along training."""
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import MaxNLocator
 
     what = evaluation["score"]
     # a squared error spans magnitudes, an accuracy does not
     scale = "log" if what == "squared error" else "linear"
 
-    def curve():
+    def drawn(xlabel: str, ylabel: str):
         canvas = Canvas(figsize=(5.5, 4), layout="constrained")
         axes = canvas.add_subplot()
+        axes.set(xlabel=xlabel, ylabel=ylabel, yscale=scale)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for labels in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+            labels("{x:.3g}")
+        axes.grid(alpha=0.25)
+        return canvas, axes
+
+    def curve():
+        canvas, axes = drawn("inner steps", f"{what} on the query")
         for title, kind, style in (
             ("after training", "new_tasks", "-"), ("as first drawn", "new", "--"),
         ):  # fmt: skip
@@ -58,14 +68,11 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
             axes.errorbar(
                 part["steps"], part["score"], part["ci95"], ls=style, elinewidth=0.8, label=title
             )
-        axes.set(xlabel="inner steps", ylabel=f"{what} on the query", yscale=scale)
         axes.legend(frameon=False)
-        axes.grid(alpha=0.25)
         return canvas
 
     def training():
-        canvas = Canvas(figsize=(5.5, 4), layout="constrained")
-        axes = canvas.add_subplot()
+        canvas, axes = drawn("meta-step", f"{what} after the inner steps")
         measured = [row for row in history if "new_tasks/last" in row]
         axes.errorbar(
             [r["step"] for r in measured],
@@ -73,8 +80,6 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
             [r["new_tasks/last_ci95"] for r in measured],
             marker="o", capsize=2,
         )  # fmt: skip
-        axes.set(xlabel="meta-step", ylabel=f"{what} after the inner steps", yscale=scale)
-        axes.grid(alpha=0.25)
         return canvas
 
     name = what.capitalize()
