@@ -5,7 +5,7 @@ TFDS, Grain, scikit-learn and Pillow are imported by the functions that need the
 
 from metajax.data.augment import crop_and_flip
 from metajax.data.builders import prepare
-from metajax.data.episodes import EpisodeTasks, episode_tasks
+from metajax.data.episodes import EpisodeTasks, TaskParts, episode_parts, episode_tasks
 from metajax.data.errors import BadDataError, MissingDataError
 from metajax.data.host import host_batches, pool_statistics
 from metajax.data.images import (
@@ -32,8 +32,10 @@ __all__ = [
     "OpenSet",
     "SetRow",
     "SinusoidTasks",
+    "TaskParts",
     "crop_and_flip",
     "device_pool",
+    "episode_parts",
     "episode_tasks",
     "host_batches",
     "list_sets",

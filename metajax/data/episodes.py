@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +11,9 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float32, Int32, Key, UInt32
 
-from metajax.core import ConfigError, Examples, Task, indices_from
-from metajax.data.pool import ImagePool
+from metajax.core import ConfigError, Examples, Task, TaskDistribution, indices_from
+from metajax.data.images import ImageSet, rotated_classes, split_classes
+from metajax.data.pool import ImagePool, device_pool
 
 
 @register_dataclass
@@ -93,3 +95,39 @@ def episode_tasks(
     if not 0 <= label_noise <= 1:
         raise ConfigError("label_noise", label_noise, "a fraction between 0 and 1")
     return EpisodeTasks(pool, jnp.float32(label_noise), ways, shots, queries, int(sizes.max()))
+
+
+class TaskParts(NamedTuple):
+    """What is trained on, what is measured along the way, and what is evaluated at the end."""
+
+    train: TaskDistribution
+    valid: TaskDistribution
+    test: TaskDistribution
+
+
+def episode_parts(
+    image_set: ImageSet,
+    classes: tuple[int, int, int],
+    *,
+    rotations: bool = False,
+    **options: Any,
+) -> TaskParts:
+    """Deal a set's classes to training, validation and test, and make episodes of each part.
+
+    Which class is in which part is the same every time.
+
+    Args:
+      image_set: all images, as :func:`metajax.data.load_images` reads them.
+      classes: how many classes each part gets, before rotations.
+      rotations: see :func:`metajax.data.rotated_classes`.
+      **options: of :func:`episode_tasks`.
+
+    Raises:
+      ConfigError: more classes than there are, images that are not square but are to be turned,
+        or what :func:`episode_tasks` refuses.
+    """
+
+    def part(some: ImageSet) -> EpisodeTasks:
+        return episode_tasks(device_pool(rotated_classes(some) if rotations else some), **options)
+
+    return TaskParts(*map(part, split_classes(image_set, classes)))

@@ -84,14 +84,15 @@ def conv_block(params: Params, x: Float[Array, "n h w c"]) -> Float[Array, "n h2
 
 
 def conv_net(
-    num_outputs: int, *, channels: int = 64, layers: int = 4, kernel_size: int = 3
+    num_outputs: int | None, *, channels: int = 64, layers: int = 4, kernel_size: int = 3
 ) -> Network:
-    """Make the usual few-shot network: ``layers`` blocks and a linear head.
+    """Make the usual few-shot network: ``layers`` blocks and a linear head, or features (None).
 
     A block is a convolution of ``channels`` filters, batch statistics of the batch at hand, ReLU
     and 2 x 2 max pooling (Vinyals et al. 2016, arXiv 1606.04080; Finn et al. 2017). Images are
     ``[n, h, w, c]``, outputs ``[n, num_outputs]``; params are ``conv_0``, ``conv_1``, ... and
-    ``head``. Kernels start LeCun-normal.
+    ``head``. With ``num_outputs`` None there is no head, and outputs are what the last block
+    leaves, ``[n, features]``. Kernels start LeCun-normal.
 
     Raises:
       ConfigError: a size is below 1, or ``kernel_size`` is even.
@@ -100,7 +101,7 @@ def conv_net(
         ("num_outputs", num_outputs), ("channels", channels), ("layers", layers),
         ("kernel_size", kernel_size),
     ):  # fmt: skip
-        if size < 1:
+        if size is not None and size < 1:
             raise ConfigError(name, size, "a whole number of 1 or more")
     if kernel_size % 2 == 0:
         raise ConfigError("kernel_size", kernel_size, "an odd number")
@@ -113,17 +114,21 @@ def conv_net(
             depth = channels
             if min(height, width) > 1:
                 height, width = height // 2, width // 2
-        params["head"] = {
-            "kernel": jnp.zeros((height * width * depth, num_outputs)),
-            "bias": jnp.zeros(num_outputs),
-        }
+        if num_outputs is not None:
+            params["head"] = {
+                "kernel": jnp.zeros((height * width * depth, num_outputs)),
+                "bias": jnp.zeros(num_outputs),
+            }
         return draw_normals(key, params)
 
     def apply(params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n outputs"]:
         x = images
         for layer in range(layers):
             x = conv_block(params[f"conv_{layer}"], x)
-        return x.reshape(x.shape[0], -1) @ params["head"]["kernel"] + params["head"]["bias"][None]
+        x = x.reshape(x.shape[0], -1)
+        if num_outputs is None:
+            return x
+        return x @ params["head"]["kernel"] + params["head"]["bias"][None]
 
     return Network(init, apply)
 

@@ -70,6 +70,7 @@ class System(NamedTuple):
 SYSTEMS = {
     "gpicl": "metajax.systems.gpicl",
     "hyperdistill": "metajax.systems.hyperdistill",
+    "fewshot": "metajax.systems.fewshot",
 }
 """Where each system lives; a new one joins by a line here."""
 

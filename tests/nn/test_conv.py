@@ -49,6 +49,11 @@ def test_shapes(size):
         jax.ShapeDtypeStruct((6, size, size, 2), jnp.float32),
     )
     assert outputs.shape == (6, 3)
+    features = conv_net(None, channels=4, layers=3)
+    params = jax.eval_shape(lambda: features.init(KEY, jnp.zeros((6, size, size, 2))))
+    assert set(params) == {"conv_0", "conv_1", "conv_2"}
+    left = jax.eval_shape(features.apply, params, jax.ShapeDtypeStruct((6, size, size, 2), float))
+    assert left.shape == (6, 4 * max(size // 8, 1) ** 2)
 
 
 def test_second_order_by_task():

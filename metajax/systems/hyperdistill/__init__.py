@@ -15,13 +15,12 @@ from metajax.systems.hyperdistill.learner import (
     make_problem,
 )
 from metajax.systems.hyperdistill.system import SYSTEM, build
-from metajax.systems.hyperdistill.tasks import BedTasks, make_tasks
+from metajax.systems.hyperdistill.tasks import make_tasks
 
 __all__ = [
     "PRESETS",
     "SYSTEM",
     "Bed",
-    "BedTasks",
     "Config",
     "build",
     "make_algorithm",

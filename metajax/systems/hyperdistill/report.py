@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from metajax.systems.axes import make_axes
 from metajax.systems.base import Figure
 
 KINDS = (("new tasks", "new_tasks"), ("the same, weights as first drawn", "new"))
@@ -42,25 +43,12 @@ def table(evaluation: dict[str, Any]) -> str:
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """The score by inner step on new tasks, and along training."""
-    from matplotlib.figure import Figure as Canvas
-    from matplotlib.ticker import MaxNLocator
-
     what = evaluation["score"]
     # a squared error spans magnitudes, an accuracy does not
     scale = "log" if what == "squared error" else "linear"
 
-    def drawn(xlabel: str, ylabel: str):
-        canvas = Canvas(figsize=(5.5, 4), layout="constrained")
-        axes = canvas.add_subplot()
-        axes.set(xlabel=xlabel, ylabel=ylabel, yscale=scale)
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        for labels in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-            labels("{x:.3g}")
-        axes.grid(alpha=0.25)
-        return canvas, axes
-
     def curve():
-        canvas, axes = drawn("inner steps", f"{what} on the query")
+        canvas, axes = make_axes("inner steps", f"{what} on the query", scale)
         for title, kind, style in (
             ("after training", "new_tasks", "-"), ("as first drawn", "new", "--"),
         ):  # fmt: skip
@@ -72,7 +60,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         return canvas
 
     def training():
-        canvas, axes = drawn("meta-step", f"{what} after the inner steps")
+        canvas, axes = make_axes("meta-step", f"{what} after the inner steps", scale)
         measured = [row for row in history if "new_tasks/last" in row]
         axes.errorbar(
             [r["step"] for r in measured],
