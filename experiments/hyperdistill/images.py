@@ -3,8 +3,8 @@
     python experiments/hyperdistill/images.py --preset anil_fashion --seeds 5 --search-ratio 5
 
 Writes `PRESET.json`: for every method the accuracy on tasks of test classes for each seed, their
-mean with its 95% interval over seeds (Student's t), and the paired difference to first_order. A
-run that is there already is not repeated, so an interrupted command goes on.
+mean with its 95% interval over seeds (Student's t), and the paired differences to first_order and
+one_step. A run that is there already is not repeated, so an interrupted command goes on.
 """
 
 from __future__ import annotations
@@ -77,17 +77,22 @@ def interval(values: np.ndarray) -> tuple[float, float | None]:
 
 
 def summary(methods: dict[str, Any]) -> None:
-    """Put each method's statistics beside its runs."""
-    base = methods.get("first_order", {"runs": {}})["runs"]
-    for row in methods.values():
-        found = {s: r["accuracy"] for s, r in row["runs"].items() if r["accuracy"] is not None}
+    """Put each method's statistics beside its runs, and its paired differences to two others."""
+    accuracies = {
+        name: {s: r["accuracy"] for s, r in row["runs"].items() if r["accuracy"] is not None}
+        for name, row in methods.items()
+    }
+    for name, row in methods.items():
+        found = accuracies[name]
         row["diverged"] = len(row["runs"]) - len(found)
-        if not found:
-            continue
-        row["mean"], row["ci95"] = interval(np.array(list(found.values())))
-        pairs = [a - base[s]["accuracy"] for s, a in found.items() if s in base]
-        if pairs:
-            row["over_first_order"], row["over_first_order_ci95"] = interval(np.array(pairs))
+        if found:
+            row["mean"], row["ci95"] = interval(np.array(list(found.values())))
+        for base in ("first_order", "one_step"):
+            pairs = [
+                a - accuracies[base][s] for s, a in found.items() if s in accuracies.get(base, ())
+            ]
+            if pairs and base != name:
+                row[f"over_{base}"], row[f"over_{base}_ci95"] = interval(np.array(pairs))
 
 
 def main() -> None:

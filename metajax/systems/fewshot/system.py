@@ -56,7 +56,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
         if images:
             baseline = nearest_mean(config)
             found["training_classes"] = score(learner, params, tasks.train, num, steps)
-            nothing = baseline.init(key, None)
+            nothing = baseline.init(key, tasks.test(key))
             found["nearest_mean"] = score(baseline, nothing, tasks.test, num, None)
         return found
 
