@@ -13,7 +13,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
 os.environ["OMP_NUM_THREADS"] = "1"
 
-for folder in (".", "bilevel"):  # for toy_problem and quadratic
+for folder in (".", "bilevel", "learners"):  # for toy_problem, quadratic and few_shot
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 

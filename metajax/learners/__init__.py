@@ -1,0 +1,47 @@
+"""Few-shot learners: any network, loss and optax optimiser make a ``MetaLearner``."""
+
+from metajax.learners.cavia import cavia, concatenated
+from metajax.learners.evolution import evolution
+from metajax.learners.imaml import imaml
+from metajax.learners.inner import adaptation_curve, gradient_learner
+from metajax.learners.losses import cross_entropy, mean_squared_error
+from metajax.learners.maml import (
+    MultiStepState,
+    RatedParams,
+    anil,
+    annealed_weights,
+    first_order_maml,
+    maml,
+    meta_sgd,
+    multi_step_gradient,
+)
+from metajax.learners.metric import Memory, matching, prototypical
+from metajax.learners.reptile import ReptileState, reptile
+from metajax.learners.ridge import RidgeParams, ridge, ridge_solution
+
+__all__ = [
+    "Memory",
+    "MultiStepState",
+    "RatedParams",
+    "ReptileState",
+    "RidgeParams",
+    "adaptation_curve",
+    "anil",
+    "annealed_weights",
+    "cavia",
+    "concatenated",
+    "cross_entropy",
+    "evolution",
+    "first_order_maml",
+    "gradient_learner",
+    "imaml",
+    "maml",
+    "matching",
+    "mean_squared_error",
+    "meta_sgd",
+    "multi_step_gradient",
+    "prototypical",
+    "reptile",
+    "ridge",
+    "ridge_solution",
+]

@@ -1,0 +1,279 @@
+"""Model-agnostic meta-learning: a learned start for a few gradient steps, and its variants."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Int32, Key, PyTree
+
+from metajax.bilevel import descend
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    Examples,
+    GradientState,
+    MetaLearner,
+    Network,
+    Params,
+    Task,
+    gradient,
+    one_of,
+)
+from metajax.learners.inner import gradient_learner
+from metajax.learners.losses import Loss
+
+Choice = Callable[[str], bool] | str | Sequence[str] | None
+"""Which parameters: a predicate on paths such as ``conv_0/kernel``; one or more names, of which a
+chosen parameter's path has at least one (``head`` chooses ``head/kernel``); or None for all."""
+
+
+class RatedParams(NamedTuple):
+    """Meta-parameters with learned inner learning rates.
+
+    Attributes:
+      params: the network's.
+      rates: shaped like what is adapted (``per_parameter``), or ``[steps]`` for each of its arrays
+        (``per_step``).
+    """
+
+    params: Params
+    rates: PyTree
+
+
+def choose(params: Params, choice: Choice) -> Params:
+    """Return the chosen parameters, as ``{path: array}``; all of them as they are for None.
+
+    Raises:
+      ConfigError: nothing is chosen.
+    """
+    if choice is None:
+        return params
+    names = [choice] if isinstance(choice, str) else choice
+    leaves = {_path(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    wanted = names if callable(names) else lambda path: not set(names).isdisjoint(path.split("/"))
+    chosen = {path: leaf for path, leaf in leaves.items() if wanted(path)}
+    if not chosen:
+        raise ConfigError("inner", choice, f"a choice of one or more of {', '.join(leaves)}")
+    return chosen
+
+
+def put_back(params: Params, chosen: Params, choice: Choice) -> Params:
+    """Return ``params`` with the chosen ones replaced, the inverse of :func:`choose`."""
+    if choice is None:
+        return chosen
+    return jax.tree_util.tree_map_with_path(lambda path, p: chosen.get(_path(path), p), params)
+
+
+def _path(path: Any) -> str:
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
+def _times(rates: PyTree, steps: int | None) -> optax.GradientTransformation:
+    """Multiply updates by ``rates``, of which there is one for each of ``steps`` steps, if given.
+
+    Later steps take the last one.
+    """
+
+    def update(updates, count, params=None):
+        now = rates
+        if steps is not None:
+            now = jax.tree.map(lambda rate: rate[jnp.minimum(count, steps - 1)], rates)
+        return jax.tree.map(jnp.multiply, updates, now), count + 1
+
+    return optax.GradientTransformation(lambda params: jnp.int32(0), update)
+
+
+def maml(
+    network: Network,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    *,
+    steps: int,
+    inner: Choice = None,
+    first_order: bool = False,
+    rates: Literal["fixed", "per_parameter", "per_step"] = "fixed",
+    rate: float | Float[Array, ""] = 0.01,
+    **options: Any,
+) -> MetaLearner:
+    """Learn the start of ``steps`` inner steps, through which the meta-gradient runs (MAML).
+
+    ``adapt`` moves the network's parameters down the loss on the support by ``optimizer``, whose
+    momenta start anew with every task and are differentiated, too. Finn et al. 2017, arXiv
+    1703.03400, Algorithm 2; first order: the end of section 5.2. Learned rates: Meta-SGD (Li et al.
+    2017, arXiv 1707.09835) and MAML++ (Antoniou et al. 2019, arXiv 1810.09502, LSLR).
+
+    Args:
+      network: any ``Network(init, apply)``.
+      loss: ``loss(outputs, targets) -> scalar``, of support and query alike.
+      optimizer: of the inner steps, e.g. ``optax.sgd(0.01)``; its rate may be traced. Give Adam an
+        ``eps_root`` above 0: the root of a zero second moment has an infinite derivative.
+      steps: inner steps.
+      inner: which parameters are adapted, the others are shared by all tasks; see ``Choice``.
+      first_order: take the inner gradients for constants, which drops all second derivatives.
+      rates: ``per_parameter`` multiplies ``optimizer``'s updates by a learned number for each
+        number that is adapted, ``per_step`` by one for each array and step; steps beyond ``steps``
+        take the last. Use ``optax.sgd(1.0)``, or Adam with a rate of 1; meta-parameters are then
+        :class:`RatedParams`.
+      rate: what learned rates start from.
+      **options: ``batches``, ``step_weights``, ``remat_every``, ``unroll``: see
+        :func:`gradient_learner`.
+
+    Returns:
+      A learner whose ``adapted`` is the tuned parameters, or ``{path: array}`` of the ``inner``
+      ones. Metrics: ``query_loss`` and, with integer targets, ``accuracy``.
+
+    Raises:
+      ConfigError: an option that :func:`gradient_learner` refuses, unknown ``rates``, or an
+        ``inner`` that chooses nothing, when the first parameters are made.
+    """
+    one_of("rates", rates, ("fixed", "per_parameter", "per_step"))
+    learned = rates != "fixed"
+    scaled_steps = steps if rates == "per_step" else None
+
+    def network_params(params: Any) -> Params:
+        return params.params if learned else params
+
+    def optimizer_of(params: Any) -> optax.GradientTransformation:
+        parts = [optimizer]
+        if first_order:
+            parts.insert(0, optax.stateless(lambda grads, _: jax.lax.stop_gradient(grads)))
+        if learned:
+            parts.append(_times(params.rates, scaled_steps))
+        return optax.chain(*parts)
+
+    def init(key: Key[Array, ""], task: Task) -> Any:
+        params = network.init(key, task.support.inputs)
+        chosen = choose(params, inner)
+        if not learned:
+            return params
+        shape = lambda leaf: leaf.shape if scaled_steps is None else (scaled_steps,)  # noqa: E731
+        start = lambda leaf: jnp.full(shape(leaf), rate, leaf.dtype)  # noqa: E731
+        return RatedParams(params, jax.tree.map(start, chosen))
+
+    def outputs(params: Any, adapted: PyTree, inputs: Any) -> Any:
+        return network.apply(put_back(network_params(params), adapted, inner), inputs)
+
+    def examples_loss(adapted: PyTree, params: Any, examples: Examples) -> Float[Array, ""]:
+        return loss(outputs(params, adapted, examples.inputs), examples.targets)
+
+    problem = descend(
+        examples_loss, examples_loss, optimizer_of,
+        init=lambda params, _: choose(network_params(params), inner),
+    )  # fmt: skip
+    return gradient_learner(problem, init, outputs, loss, steps=steps, **options)
+
+
+def first_order_maml(
+    network: Network, loss: Loss, optimizer: optax.GradientTransformation, **options: Any
+) -> MetaLearner:
+    """Make :func:`maml` without second derivatives (FOMAML)."""
+    return maml(network, loss, optimizer, first_order=True, **options)
+
+
+def anil(
+    network: Network,
+    loss: Loss,
+    optimizer: optax.GradientTransformation,
+    *,
+    inner: Choice = "head",
+    **options: Any,
+) -> MetaLearner:
+    """Make :func:`maml` that adapts the head alone (ANIL: Raghu et al. 2020, arXiv 1909.09157).
+
+    ``inner`` is the head's name in the network's parameters: ``head`` in
+    :func:`metajax.nn.conv_net`, ``Dense_2`` in a :func:`metajax.nn.mlp` of two hidden layers.
+    """
+    return maml(network, loss, optimizer, inner=inner, **options)
+
+
+def meta_sgd(
+    network: Network,
+    loss: Loss,
+    optimizer: optax.GradientTransformation | None = None,
+    *,
+    rate: float | Float[Array, ""] = 0.01,
+    **options: Any,
+) -> MetaLearner:
+    """Make :func:`maml` with a learned rate for every parameter (Meta-SGD).
+
+    Li et al. 2017, arXiv 1707.09835, eq. 2 and 3. All rates start at ``rate``; ``optimizer`` is
+    plain gradient descent of rate 1 by default.
+    """
+    optimizer = optax.sgd(1.0) if optimizer is None else optimizer
+    return maml(network, loss, optimizer, rates="per_parameter", rate=rate, **options)
+
+
+class MultiStepState(NamedTuple):
+    """State of :func:`multi_step_gradient`.
+
+    Attributes:
+      gradient: of :func:`metajax.core.gradient`.
+      done: meta-steps done.
+    """
+
+    gradient: GradientState
+    done: Int32[Array, ""]
+
+
+def annealed_weights(
+    done: int | Int32[Array, ""], steps: int, anneal_steps: int
+) -> Float[Array, " steps"]:
+    """Weights of the query losses after each inner step, equal at first, the last alone at the end.
+
+    They sum to 1; those of all steps but the last fall in proportion to the meta-steps ``done``
+    until there are ``anneal_steps`` (arXiv 1810.09502, section 4, MSL).
+    """
+    left = jnp.maximum(1.0 - jnp.asarray(done).astype(jnp.float32) / anneal_steps, 0.0)
+    weights = jnp.full(steps, left / steps)
+    return weights.at[-1].add(1.0 - left)
+
+
+def multi_step_gradient(
+    learner_of: Callable[[Float[Array, " steps"]], MetaLearner],
+    optimizer: optax.GradientTransformation,
+    *,
+    steps: int,
+    anneal_steps: int,
+    **options: Any,
+) -> Algorithm:
+    """Meta-train on the query losses after every inner step, annealed to the last (MAML++).
+
+    With learned rates for each layer and step this is::
+
+        multi_step_gradient(
+            lambda weights: maml(
+                network, loss, optax.sgd(1.0), steps=5, rates="per_step", step_weights=weights
+            ),
+            optax.adam(1e-3), steps=5, anneal_steps=10_000,
+        )
+
+    Args:
+      learner_of: ``learner_of(step_weights) -> learner``.
+      optimizer: of the meta-parameters.
+      steps: inner steps of the learner.
+      anneal_steps: meta-steps until the last loss alone counts; see :func:`annealed_weights`.
+      **options: of :func:`metajax.core.gradient`.
+
+    Raises:
+      ConfigError: ``anneal_steps`` below 1, or what the learner refuses.
+    """
+    if anneal_steps < 1:
+        raise ConfigError("anneal_steps", anneal_steps, "1 meta-step or more")
+
+    def at(done: int | Int32[Array, ""]) -> Algorithm:
+        weights = annealed_weights(done, steps, anneal_steps)
+        return gradient(learner_of(weights), optimizer, **options)
+
+    def update(state: MultiStepState, tasks: Any, key: Key[Array, ""], axis_name=None):
+        new, metrics = at(state.done).update(state.gradient, tasks, key, axis_name)
+        return MultiStepState(new, state.done + 1), metrics
+
+    return Algorithm(
+        init=lambda key, task: MultiStepState(at(0).init(key, task), jnp.int32(0)),
+        update=update,
+        params=lambda state: state.gradient.params,
+    )

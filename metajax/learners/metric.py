@@ -1,0 +1,134 @@
+"""Learners that compare: prototypical networks and matching networks."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from metajax.core import ConfigError, Examples, MetaLearner, Network, Params, Task, one_of
+from metajax.learners.losses import Loss, cross_entropy, score
+
+
+def embedding_learner(
+    network: Network, adapt: Any, predict: Any, loss: Loss, init: Any = None
+) -> MetaLearner:
+    """Make the learner whose ``adapt(params, support)`` is in closed form, without a key.
+
+    ``init`` is the network's own by default.
+    """
+
+    def loss_of(params: Params, task: Task, key: Key[Array, ""]):
+        outputs = predict(params, adapt(params, task.support), task.query.inputs)
+        return score(loss, outputs, task.query.targets)
+
+    return MetaLearner(
+        init or (lambda key, task: network.init(key, task.support.inputs)),
+        lambda params, support, key: adapt(params, support),
+        predict,
+        loss_of,
+    )
+
+
+def check_ways(ways: int) -> None:
+    """Refuse fewer than two classes."""
+    if ways < 2:
+        raise ConfigError("ways", ways, "2 classes or more")
+
+
+def unit(x: Float[Array, "*batch features"]) -> Float[Array, "*batch features"]:
+    """Scale rows to length 1; a row of zeros stays, with a finite derivative."""
+    squares = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
+    return x * jax.lax.rsqrt(jnp.maximum(squares, jnp.finfo(x.dtype).tiny))
+
+
+def prototypical(
+    network: Network,
+    *,
+    ways: int,
+    distance: Literal["euclidean", "cosine"] = "euclidean",
+    scale: float | Float[Array, ""] = 1.0,
+    loss: Loss = cross_entropy,
+) -> MetaLearner:
+    """Classify by the nearest class mean of embeddings (Snell et al. 2017, arXiv 1703.05175).
+
+    ``adapted`` holds the prototypes ``[ways, features]`` (eq. 1); outputs are logits ``[queries,
+    ways]``, minus the squared Euclidean distances (eq. 2) or the cosines, times ``scale``. A class
+    that the support does not have gets a prototype of zeros.
+
+    Args:
+      network: the embedding, ``inputs[n, ...] -> [n, features]``.
+      ways: classes; targets are 0 to ``ways - 1``.
+      distance: which.
+      scale: what the logits are multiplied by; cosines need about 10.
+      loss: ``loss(logits, targets) -> scalar``.
+
+    Raises:
+      ConfigError: fewer than 2 ways, or an unknown distance.
+    """
+    check_ways(ways)
+    one_of("distance", distance, ("euclidean", "cosine"))
+
+    def adapt(params: Params, support: Examples) -> Float[Array, "ways features"]:
+        features = network.apply(params, support.inputs)
+        members = jax.nn.one_hot(support.targets, ways, dtype=features.dtype)
+        counts = jnp.maximum(jnp.sum(members, axis=0), 1)
+        return members.T @ features / counts[:, None]
+
+    def predict(params: Params, prototypes, inputs: Any) -> Float[Array, "queries ways"]:
+        features = network.apply(params, inputs)
+        if distance == "cosine":
+            return scale * (unit(features) @ unit(prototypes).T)
+        return -scale * jnp.sum(jnp.square(features[:, None] - prototypes[None]), axis=-1)
+
+    return embedding_learner(network, adapt, predict, loss)
+
+
+class Memory(NamedTuple):
+    """What a matching network keeps of a support.
+
+    Attributes:
+      keys: embeddings of length 1, ``[examples, features]``.
+      labels: one-hot, ``[examples, ways]``.
+    """
+
+    keys: Float[Array, "examples features"]
+    labels: Float[Array, "examples ways"]
+
+
+def matching(
+    network: Network,
+    *,
+    ways: int,
+    scale: float | Float[Array, ""] = 1.0,
+    loss: Loss = cross_entropy,
+) -> MetaLearner:
+    """Classify by attention over the support's labels (Vinyals et al. 2016, arXiv 1606.04080).
+
+    The attention is a softmax over ``scale`` times the cosines of embeddings (section 2.1.1, where
+    the scale is 1); outputs are log-probabilities ``[queries, ways]``. One network embeds support
+    and queries; full context embeddings are not part of it.
+
+    Args:
+      network: the embedding, ``inputs[n, ...] -> [n, features]``.
+      ways: classes; targets are 0 to ``ways - 1``.
+      scale: sharpness of the attention.
+      loss: ``loss(log_probabilities, targets) -> scalar``.
+
+    Raises:
+      ConfigError: fewer than 2 ways.
+    """
+    check_ways(ways)
+
+    def adapt(params: Params, support: Examples) -> Memory:
+        keys = unit(network.apply(params, support.inputs))
+        return Memory(keys, jax.nn.one_hot(support.targets, ways, dtype=keys.dtype))
+
+    def predict(params: Params, memory: Memory, inputs: Any) -> Float[Array, "queries ways"]:
+        cosines = unit(network.apply(params, inputs)) @ memory.keys.T
+        probabilities = jax.nn.softmax(scale * cosines, axis=-1) @ memory.labels
+        return jnp.log(jnp.maximum(probabilities, jnp.finfo(probabilities.dtype).tiny))
+
+    return embedding_learner(network, adapt, predict, loss)

@@ -1,0 +1,114 @@
+"""Reptile: the start moves towards where the tasks' own optimisations end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Key, PyTree
+
+from metajax.bilevel import InnerState, descend
+from metajax.bilevel.online import Batches
+from metajax.bilevel.steps import advance, is_float, move
+from metajax.core import (
+    Algorithm,
+    Examples,
+    Network,
+    Params,
+    Task,
+    mean_over_devices,
+    task_keys,
+)
+from metajax.learners.inner import check_steps, on_support
+from metajax.learners.losses import Loss, score
+
+
+class ReptileState(NamedTuple):
+    """State of :func:`reptile`.
+
+    Attributes:
+      params: the shared start.
+      opt_state: of the outer optimiser.
+      inner_opt_state: what every task's inner optimiser starts from.
+    """
+
+    params: Params
+    opt_state: PyTree
+    inner_opt_state: PyTree
+
+
+def reptile(
+    network: Network,
+    loss: Loss,
+    inner_optimizer: optax.GradientTransformation,
+    optimizer: optax.GradientTransformation,
+    *,
+    steps: int,
+    batches: Batches | None = None,
+    examples: Callable[[Task], Examples] = lambda task: task.support,
+    keep_inner_state: bool = False,
+) -> Algorithm:
+    """Meta-train by ``theta - mean_i phi_i`` in place of a gradient, in batches of tasks.
+
+    ``phi_i`` is where ``steps`` inner steps from ``theta`` take task ``i``; nothing is
+    differentiated through them. Adapt with :func:`metajax.learners.maml` of the same network.
+    (Nichol et al. 2018, arXiv 1803.02999, Algorithm 2.)
+
+    Args:
+      network: any ``Network(init, apply)``.
+      loss: ``loss(outputs, targets) -> scalar``.
+      inner_optimizer: the paper's is ``optax.adam(1e-3, b1=0.0)``.
+      optimizer: ``optax.sgd(rate)`` moves the start by ``rate`` of the way to the tasks' mean, and
+        ``optax.sgd(optax.linear_schedule(1.0, 0.0, meta_steps))`` as the paper does; others, with
+        momentum for one, take the difference for a gradient.
+      steps: inner steps, 2 or more: with 1 it is the joint training of all tasks.
+      batches: ``batches(examples, key, num)`` makes the steps' batches, e.g.
+        :func:`metajax.bilevel.minibatches`; None: every step sees all examples.
+      examples: ``examples(task)``, what is learned from: the support by default.
+      keep_inner_state: the inner optimiser goes on from its last state, averaged over the tasks,
+        as in the authors' code, where Adam's moments are kept; otherwise it starts anew.
+
+    Metrics: ``loss``, of the query after the inner steps (where ``examples`` leave it out, of
+    unseen examples), ``accuracy`` with integer targets, and ``grad_norm``, the size of the
+    difference.
+
+    Raises:
+      ConfigError: ``steps`` below 1.
+    """
+    check_steps(steps)
+
+    def examples_loss(params: Params, _: Any, examples: Examples):
+        return loss(network.apply(params, examples.inputs), examples.targets)
+
+    problem = descend(examples_loss, examples_loss, inner_optimizer)
+
+    def init(key: Key[Array, ""], task: Task) -> ReptileState:
+        params = network.init(key, task.support.inputs)
+        return ReptileState(params, optimizer.init(params), inner_optimizer.init(params))
+
+    def update(state: ReptileState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
+        def of_task(task: Task, key: Key[Array, ""]):
+            here, parts = on_support(problem, examples(task), key, steps, batches)
+            last = advance(here, (), InnerState(state.params, state.inner_opt_state), parts)
+            query_outputs = network.apply(last.params, task.query.inputs)
+            return last, score(loss, query_outputs, task.query.targets)[1]
+
+        keys = task_keys(key, jax.tree.leaves(tasks)[0].shape[0], axis_name)
+        ends, metrics = jax.vmap(of_task)(tasks, keys)
+        ends, metrics = jax.tree.map(lambda leaf: _mean(leaf, axis_name), (ends, metrics))
+        difference = optax.tree.sub(state.params, ends.params)
+        params, opt_state = move(optimizer, state.params, state.opt_state, difference)
+        inner_opt_state = ends.opt_state if keep_inner_state else state.inner_opt_state
+        metrics = {**metrics, "loss": metrics.pop("query_loss")}
+        metrics["grad_norm"] = optax.tree.norm(difference)
+        return ReptileState(params, opt_state, inner_opt_state), metrics
+
+    return Algorithm(init, update, lambda state: state.params)
+
+
+def _mean(leaf: Array, axis_name: str | None) -> Array:
+    """The mean over all tasks; counters are the same in each."""
+    return mean_over_devices(jnp.mean(leaf, axis=0), axis_name) if is_float(leaf) else leaf[0]

@@ -1,0 +1,52 @@
+"""Small tasks and networks for the tests of few-shot learners."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metajax.core import Examples, Network, Task
+from metajax.nn import mlp
+
+WAYS = 3
+KEY = jax.random.key(0)
+Q, C, V, THETA = np.random.default_rng(0).uniform(0.5, 1.5, (4, 4))
+"""Curvatures, the support's minimum, the query's, and meta-parameters of the quadratic."""
+
+
+def regression_task(seed=0, examples=6, dtype=jnp.float64):
+    inputs = np.random.default_rng(seed).normal(size=(2, examples, 2))
+    targets = np.sin(2 * inputs[..., :1] - inputs[..., 1:]) + seed
+    parts = zip(jnp.asarray(inputs, dtype), jnp.asarray(targets, dtype), strict=True)
+    return Task(*(Examples(*part) for part in parts))
+
+
+def classification_task(seed=0, shots=2, dtype=jnp.float64):
+    inputs = np.random.default_rng(seed).normal(size=(2, WAYS * shots, 2))
+    labels = jnp.tile(jnp.arange(WAYS), shots)
+    return Task(*(Examples(jnp.asarray(x, dtype), labels) for x in inputs))
+
+
+def smooth(outputs=1):
+    """An MLP 2-4-``outputs`` that ends in tanh, in the dtype of its inputs."""
+    network = mlp([4], outputs, jnp.tanh)
+
+    def init(key, inputs):
+        params = network.init(key, inputs.astype(jnp.float32))
+        return jax.tree.map(lambda p: p.astype(inputs.dtype), params)
+
+    return Network(init, lambda params, inputs: jnp.tanh(network.apply(params, inputs)))
+
+
+linear = Network(lambda key, inputs: {"w": jnp.asarray(THETA, inputs.dtype)},
+                 lambda params, inputs: inputs * params["w"][None])  # fmt: skip
+
+
+def quadratic_loss(outputs, targets):
+    """``sum_i q_i (w_i - c_i)^2 / 2`` for inputs of one row of ones."""
+    return jnp.sum(jnp.asarray(Q, outputs.dtype) * (outputs - targets)[0] ** 2) / 2
+
+
+def quadratic_task(centre=C, dtype=jnp.float32):
+    row = lambda x: jnp.asarray(x, dtype)[None]  # noqa: E731
+    ones = row(np.ones(4))
+    return Task(Examples(ones, row(centre)), Examples(ones, row(V)))
