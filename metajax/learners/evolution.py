@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
@@ -68,7 +69,7 @@ def evolution(
         def of_task(task: Any, key: Key[Array, ""]):
             noise_key, loss_key = jax.random.split(key)
             found = estimator.update(
-                problem, (), state.params, (), jax.numpy.zeros(1), (task, loss_key), noise_key
+                problem, (), state.params, (), jnp.zeros(1), (task, loss_key), noise_key
             )
             return found.hypergradient, found.outer_loss
 

@@ -23,6 +23,7 @@ def imaml(
     steps: int,
     strength: float | Float[Array, ""] = 2.0,
     estimator: Hypergradient | None = None,
+    unroll: int = 5,
 ) -> MetaLearner:
     """Learn the centre that every task's parameters are drawn to (Rajeswaran et al. 2019).
 
@@ -40,6 +41,7 @@ def imaml(
       strength: the paper's lambda, above 0; may be traced.
       estimator: an implicit one of :mod:`metajax.bilevel`;
         ``conjugate_gradient(iterations=5)`` by default.
+      unroll: inner steps written out in the loop of ``adapt``.
 
     Raises:
       ConfigError: ``steps`` below 1, or a ``strength`` that is not above 0.
@@ -63,7 +65,7 @@ def imaml(
     problem = descend(inner_loss, outer_loss, optimizer)
     learner = gradient_learner(
         problem, lambda key, task: network.init(key, task.support.inputs), outputs, loss,
-        steps=steps,
+        steps=steps, unroll=unroll,
     )  # fmt: skip
 
     @jax.custom_vjp

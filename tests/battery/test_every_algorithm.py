@@ -13,8 +13,17 @@ import optax
 import pytest
 
 import toy_problem
+from metajax import learners
 from metajax.bilevel import InnerState, RunParams, hypergradient, online_run
-from metajax.core import Algorithm, ConfigError, MetaLearner, all_finite, digest, gradient
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    MetaLearner,
+    Network,
+    all_finite,
+    digest,
+    gradient,
+)
 from metajax.train import Checkpointer, fit
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -68,6 +77,41 @@ def run_row(name: str, **options) -> Row:
     )  # fmt: skip
 
 
+NETWORK = Network(
+    lambda key, inputs: toy_problem.make_learner().init(key, None), toy_problem.network
+)
+few_shot = functools.partial(
+    learners.maml, NETWORK, learners.mean_squared_error, optax.sgd(0.1), steps=2, unroll=1
+)
+
+
+def whole(algorithm: Algorithm) -> Algorithm:
+    """The algorithm on tasks none of which is broken."""
+
+    def update(state, tasks, key, axis_name=None):
+        return algorithm.update(state, tasks._replace(query=tasks.query[0]), key, axis_name)
+
+    return algorithm._replace(update=update)
+
+
+def reptile(_) -> Algorithm:
+    return whole(
+        learners.reptile(
+            NETWORK, learners.mean_squared_error, optax.adam(0.03, b1=0.0), optax.sgd(0.5),
+            steps=3, keep_inner_state=True,
+        )
+    )  # fmt: skip
+
+
+def multi_step(_) -> Algorithm:
+    return whole(
+        learners.multi_step_gradient(
+            lambda weights: few_shot(step_weights=weights), optax.adam(1e-2), steps=2,
+            anneal_steps=200,
+        )
+    )  # fmt: skip
+
+
 ALGORITHMS = [
     Row("gradient-adam", lambda learner: gradient(learner, optax.adam(1e-2))),
     Row(
@@ -94,6 +138,13 @@ ALGORITHMS = [
     run_row("distilled", gamma=0.9),
     run_row("forward"),
     run_row("pes", pairs=4, sigma=0.03),
+    Row("reptile", reptile, steps=100, learner=few_shot),
+    Row("maml-multi-step", multi_step, steps=200, learner=few_shot),
+    Row(
+        "evolution",
+        lambda learner: learners.evolution(learner, optax.adam(3e-2), sigma=0.05, pairs=2),
+        steps=100,
+    ),
 ]
 
 every_algorithm = pytest.mark.parametrize("row", ALGORITHMS, ids=lambda row: row.name)

@@ -10,11 +10,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 import toy_problem
+from few_shot import blobs
+from metajax import learners
+from metajax.bilevel import minibatches
 from metajax.core import MetaLearner, all_finite, digest
-from metajax.data import noise_pool
+from metajax.data import noise_pool, sinusoid_tasks
+from metajax.nn import mlp
 from metajax.systems.gpicl import Config, make_learner, projection_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -57,6 +62,24 @@ def gpicl(learner: str, **flags) -> Row:
     return Row(f"gpicl-{learner}", make, 1, lambda task: task.query.inputs, **flags)
 
 
+def few_shot_row(name: str, make_learner, tasks, **flags) -> Row:
+    return Row(name, lambda: (make_learner(), tasks), 0, lambda task: task.query.inputs, **flags)
+
+
+def classify(make_learner, **options) -> Callable[[], MetaLearner]:
+    """With a network whose last layer is not linear: distances do not see a shift of all."""
+    network = mlp([6], 3, jnp.tanh)
+    smooth = network._replace(apply=lambda params, x: jnp.tanh(network.apply(params, x)))
+    return lambda: make_learner(smooth, **options)
+
+
+def regress(make_learner, *args, **options) -> Callable[[], MetaLearner]:
+    network = mlp([6], 1, jnp.tanh)
+    return lambda: make_learner(network, learners.mean_squared_error, *args, **options)
+
+
+SINES, SGD = sinusoid_tasks(4, 3), optax.sgd(0.1)
+
 LEARNERS = [
     Row(
         "one-step-maml", lambda: (toy_problem.make_learner(), toy_problem.make_tasks()),
@@ -74,6 +97,23 @@ LEARNERS = [
     gpicl("maml"),
     gpicl("sgd", draws=True, trained=False),
     gpicl("nearest_neighbour", trained=False, likelihood=False),
+    few_shot_row(
+        "maml-of-the-head-minibatches-rates-per-step",
+        classify(
+            learners.anil, loss=learners.cross_entropy, optimizer=optax.sgd(1.0, momentum=0.9),
+            inner="Dense_1", steps=3, rates="per_step", rate=0.1, batches=minibatches(3), unroll=1,
+        ),
+        blobs, draws=True,
+    ),
+    few_shot_row(
+        "cavia", regress(learners.cavia, SGD, steps=2, context_size=3, unroll=1), SINES
+    ),
+    few_shot_row("imaml", regress(learners.imaml, SGD, steps=3, unroll=1), SINES),
+    few_shot_row("prototypical", classify(learners.prototypical, ways=3), blobs),
+    few_shot_row("matching", classify(learners.matching, ways=3), blobs),
+    few_shot_row(
+        "ridge", classify(learners.ridge, loss=learners.cross_entropy, ways=3, scale=5.0), blobs
+    ),
 ]  # fmt: skip
 
 every_learner = pytest.mark.parametrize("row", LEARNERS, ids=lambda row: row.name)

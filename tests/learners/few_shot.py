@@ -5,7 +5,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from metajax.core import Examples, Network, Task
-from metajax.nn import mlp
 
 WAYS = 3
 KEY = jax.random.key(0)
@@ -26,15 +25,32 @@ def classification_task(seed=0, shots=2, dtype=jnp.float64):
     return Task(*(Examples(jnp.asarray(x, dtype), labels) for x in inputs))
 
 
-def smooth(outputs=1):
-    """An MLP 2-4-``outputs`` that ends in tanh, in the dtype of its inputs."""
-    network = mlp([4], outputs, jnp.tanh)
+def smooth(outputs=1, width=4):
+    """An MLP that ends in tanh, in the dtype of its inputs; it starts the same from every key."""
 
     def init(key, inputs):
-        params = network.init(key, inputs.astype(jnp.float32))
-        return jax.tree.map(lambda p: p.astype(inputs.dtype), params)
+        draw, sizes = np.random.default_rng(0), (inputs.shape[-1], width, outputs)
+        return {
+            f"layer_{i}": {
+                "kernel": jnp.asarray(draw.normal(size=sizes[i : i + 2]), inputs.dtype),
+                "bias": jnp.asarray(draw.normal(size=sizes[i + 1]), inputs.dtype),
+            }
+            for i in (0, 1)
+        }
 
-    return Network(init, lambda params, inputs: jnp.tanh(network.apply(params, inputs)))
+    def apply(params, inputs):
+        for layer in params.values():
+            inputs = jnp.tanh(inputs @ layer["kernel"] + layer["bias"][None])
+        return inputs
+
+    return Network(init, apply)
+
+
+def blobs(key):
+    """A classification task: two examples of each class around its centre, in both parts."""
+    draw = jax.random.normal(key, (5, WAYS, 2))
+    inputs = (2 * draw[:1] + draw[1:]).reshape(2, 2 * WAYS, 2)
+    return Task(*(Examples(x, jnp.tile(jnp.arange(WAYS), 2)) for x in inputs))
 
 
 linear = Network(lambda key, inputs: {"w": jnp.asarray(THETA, inputs.dtype)},

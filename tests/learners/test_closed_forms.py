@@ -97,17 +97,17 @@ def test_an_inner_rate_may_be_traced_and_mapped():
 
 def test_anil_leaves_the_body_alone():
     network, task = smooth(), regression_task(dtype=jnp.float32)
-    learner = anil(network, mean_squared_error, SGD, steps=2, inner="Dense_1")
+    learner = anil(network, mean_squared_error, SGD, steps=2, inner="layer_1")
     params = learner.init(KEY, task)
     adapted = jax.jit(learner.adapt)(params, task.support, KEY)
-    assert set(adapted) == {"Dense_1/kernel", "Dense_1/bias"}
+    assert set(adapted) == {"layer_1/kernel", "layer_1/bias"}
     whole = {
-        **params, "Dense_1": {"kernel": adapted["Dense_1/kernel"], "bias": adapted["Dense_1/bias"]}
+        **params, "layer_1": {"kernel": adapted["layer_1/kernel"], "bias": adapted["layer_1/bias"]}
     }  # fmt: skip
     np.testing.assert_array_equal(
         learner.predict(params, adapted, task.query.inputs), network.apply(whole, task.query.inputs)
     )
-    assert np.all(adapted["Dense_1/kernel"] != params["Dense_1"]["kernel"])
+    assert np.all(adapted["layer_1/kernel"] != params["layer_1"]["kernel"])
 
 
 def test_the_inner_parameters_are_chosen_by_path():
@@ -117,7 +117,7 @@ def test_the_inner_parameters_are_chosen_by_path():
     )
     params = chosen.init(KEY, task)
     assert set(jax.eval_shape(chosen.adapt, params, task.support, KEY)) == {
-        "Dense_0/bias", "Dense_1/bias",
+        "layer_0/bias", "layer_1/bias",
     }  # fmt: skip
 
 
