@@ -142,7 +142,9 @@ ALGORITHMS = [
     Row("maml-multi-step", multi_step, steps=200, learner=few_shot),
     Row(
         "evolution",
-        lambda learner: learners.evolution(learner, optax.adam(3e-2), sigma=0.05, pairs=2),
+        lambda learner: learners.evolution(
+            learner, optax.adam(3e-2), sigma=0.05, pairs=2, tasks_at_once=4
+        ),
         steps=100,
     ),
 ]
