@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import chex
+import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Integer
 
@@ -35,7 +37,7 @@ def score(loss: Loss, outputs: Any, targets: Any) -> tuple[Float[Array, ""], Met
     """Return the loss, and ``query_loss``, the same; with integer targets ``accuracy`` too."""
     value = loss(outputs, targets)
     metrics: Metrics = {"query_loss": value}
-    if isinstance(targets, jnp.ndarray) and jnp.issubdtype(targets.dtype, jnp.integer):
+    if isinstance(targets, jax.Array | np.ndarray) and jnp.issubdtype(targets.dtype, jnp.integer):
         correct = jnp.argmax(outputs, axis=-1) == targets
         metrics["accuracy"] = jnp.mean(correct.astype(value.dtype))
     return value, metrics
