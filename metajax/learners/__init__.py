@@ -6,6 +6,7 @@ from metajax.learners.imaml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml import (
+    Choice,
     MultiStepState,
     RatedParams,
     anil,
@@ -20,6 +21,7 @@ from metajax.learners.reptile import ReptileState, reptile
 from metajax.learners.ridge import RidgeParams, ridge, ridge_solution
 
 __all__ = [
+    "Choice",
     "Memory",
     "MultiStepState",
     "RatedParams",

@@ -112,7 +112,8 @@ def maml(
       optimizer: of the inner steps, e.g. ``optax.sgd(0.01)``; its rate may be traced. Give Adam an
         ``eps_root`` above 0: the root of a zero second moment has an infinite derivative.
       steps: inner steps.
-      inner: which parameters are adapted, the others are shared by all tasks; see ``Choice``.
+      inner: which parameters are adapted, the others are shared by all tasks; see
+        :data:`~metajax.learners.Choice`.
       first_order: take the inner gradients for constants, which drops all second derivatives.
       rates: ``per_parameter`` multiplies ``optimizer``'s updates by a learned number for each
         number that is adapted, ``per_step`` by one for each array and step; steps beyond ``steps``
