@@ -23,7 +23,7 @@ from metajax.core import Evaluator, derive, task_keys
 from metajax.data import noise_pool
 from metajax.systems.gpicl import Config, make_learner, projection_tasks
 from metajax.systems.gpicl.system import make_algorithm
-from metajax.train import fit, write_json
+from metajax.train import fit, keep_freed_memory, write_json
 
 
 def main() -> None:
@@ -32,6 +32,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=7)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    keep_freed_memory()  # as the command line does
     config = Config(
         ways=10, examples=128, width=128, layers=4, heads=8, key_size=16, tasks_per_step=16
     )

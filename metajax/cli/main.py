@@ -90,8 +90,9 @@ def _train(argv: list[str]) -> int:
     import jax
 
     from metajax.core import digest
-    from metajax.train import Fit, fit, open_workdir, write_json
+    from metajax.train import Fit, fit, keep_freed_memory, open_workdir, write_json
 
+    keep_freed_memory()
     wall, cpu = time.perf_counter(), time.process_time()
     run = system.build(config, options.data_dir)
     identity = config_to_json(system, config)
