@@ -1,4 +1,4 @@
-"""The look that the systems' figures share."""
+"""What the systems' figures share."""
 
 from __future__ import annotations
 
@@ -18,3 +18,16 @@ def make_axes(xlabel: str, ylabel: str, scale: str = "linear") -> tuple[Any, Any
         labels("{x:.3g}")
     axes.grid(alpha=0.25)
     return canvas, axes
+
+
+def along_training(history: list[dict[str, Any]], ylabel: str, scale: str = "linear") -> Any:
+    """Draw what the evaluator ``new_tasks`` measured, ``last`` with ``last_ci95``, by meta-step."""
+    canvas, axes = make_axes("meta-step", ylabel, scale)
+    measured = [row for row in history if "new_tasks/last" in row]
+    axes.errorbar(
+        [row["step"] for row in measured],
+        [row["new_tasks/last"] for row in measured],
+        [row["new_tasks/last_ci95"] for row in measured],
+        marker="o", capsize=2,
+    )  # fmt: skip
+    return canvas

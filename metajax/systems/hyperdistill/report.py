@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metajax.systems.axes import make_axes
+from metajax.systems.axes import along_training, make_axes
 from metajax.systems.base import Figure
 
 KINDS = (("new tasks", "new_tasks"), ("the same, weights as first drawn", "new"))
@@ -60,15 +60,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         return canvas
 
     def training():
-        canvas, axes = make_axes("meta-step", f"{what} after the inner steps", scale)
-        measured = [row for row in history if "new_tasks/last" in row]
-        axes.errorbar(
-            [r["step"] for r in measured],
-            [r["new_tasks/last"] for r in measured],
-            [r["new_tasks/last_ci95"] for r in measured],
-            marker="o", capsize=2,
-        )  # fmt: skip
-        return canvas
+        return along_training(history, f"{what} after the inner steps", scale)
 
     name = what.capitalize()
     return [

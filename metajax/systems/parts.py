@@ -1,0 +1,38 @@
+"""Tasks for training, validation and test, which systems over sinusoids or images share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from metajax.data import TaskParts, episode_parts, load_images, sinusoid_tasks
+
+
+def sinusoid_parts(config: Any) -> TaskParts:
+    """Sinusoids of the config's ``shots``, ``queries`` and ``eval_queries``.
+
+    They are drawn anew each time, so validation and test are one distribution.
+    """
+    new = sinusoid_tasks(config.shots, config.eval_queries)
+    return TaskParts(sinusoid_tasks(config.shots, config.queries), new, new)
+
+
+def image_parts(config: Any, data_dir: Path | None = None, **options: Any) -> TaskParts:
+    """Episodes of the config's ``base_set``, whose ``classes`` are dealt to the three parts.
+
+    Reads ``base_set``, ``split``, ``image_size``, ``image_channels``, ``classes``, ``rotations``,
+    ``ways``, ``shots`` and ``queries``; ``options`` are more of
+    :func:`metajax.data.episode_tasks`.
+
+    Raises:
+      MissingDataError: the base set is not on disk.
+      ConfigError: the config does not fit the base set.
+    """
+    image_set = load_images(
+        config.base_set, config.split, data_dir,
+        size=(config.image_size, config.image_size), channels=config.image_channels,
+    )  # fmt: skip
+    return episode_parts(
+        image_set, config.classes, rotations=config.rotations, ways=config.ways,
+        shots=config.shots, queries=config.queries, **options,
+    )  # fmt: skip
