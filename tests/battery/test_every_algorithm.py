@@ -39,7 +39,8 @@ class Row(NamedTuple):
       steps: meta-steps in which the toy problem's loss falls to ``share`` of its first value.
       share: see ``steps``.
       ordered: whether its tasks are the steps of one run, which no devices can share out.
-      descends: whether its loss is of what it keeps, and not of a trial.
+      descends: whether its loss falls from wherever it starts: not that of a trial, nor that of
+        one run, whose start may be near its end.
     """
 
     name: str
@@ -72,7 +73,7 @@ def run_row(name: str, **options) -> Row:
         lambda learner: online_run(
             hypergradient(name, **options), problem, optax.adam(1e-2), init=init
         ),
-        steps=60, ordered=True,
+        steps=60, ordered=True, descends=False,
         learner=lambda: MetaLearner(
             reached, lambda params, support, key: params.params, answer, lambda *_: (0.0, {})
         ),

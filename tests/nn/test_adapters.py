@@ -14,6 +14,8 @@ from flax import nnx
 from metajax.core import MetajaxError, Network
 from metajax.nn import from_equinox, from_linen, from_nnx
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 eqx = pytest.importorskip("equinox")
 
 

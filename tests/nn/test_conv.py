@@ -10,6 +10,8 @@ from flax import linen
 from metajax.core import ConfigError
 from metajax.nn import batch_normalise, conv2d, conv_net, max_pool
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(0)
 
 

@@ -41,18 +41,18 @@ def data_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
-QUICK = ("maml", "prototypical", "reptile", "maml_plus_plus", "ridge")
+RUNS = [(name, "images" if name in CLASSIFIERS else "sinusoid") for name in LEARNERS]
+RUNS += [("maml", "images")]
+QUICK = {("maml", "sinusoid"), ("prototypical", "images"), ("reptile", "sinusoid")}
 """One of each kind; the contract of all learners is held by tests/battery."""
 
 
 @pytest.mark.parametrize(
-    "learner",
-    [name if name in QUICK else pytest.param(name, marks=pytest.mark.slow) for name in LEARNERS],
+    ("learner", "tasks"),
+    [run if run in QUICK else pytest.param(*run, marks=pytest.mark.slow) for run in RUNS],
 )
-def test_a_run_trains_evaluates_and_reports(learner, data_dir):
-    """Sinusoids where the learner regresses; the others, and maml, on images."""
-    base = IMAGES if learner in (*CLASSIFIERS, "maml") else SINUSOID
-    config = dataclasses.replace(base, learner=learner)
+def test_a_run_trains_evaluates_and_reports(learner, tasks, data_dir):
+    config = dataclasses.replace(IMAGES if tasks == "images" else SINUSOID, learner=learner)
     run = build(config, data_dir)
     result = fit(
         run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,

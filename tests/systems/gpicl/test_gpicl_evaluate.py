@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from metajax.data import noise_pool
 from metajax.systems.gpicl import Config, make_learner, nearest_neighbour, projection_tasks
@@ -11,6 +12,8 @@ from metajax.systems.gpicl.evaluate import (
     state_size,
     summarise,
 )
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 
 def test_half_width_covers_the_truth_at_its_rate():
@@ -44,6 +47,6 @@ def test_state_size_of_a_transformer_is_its_cache():
     tasks = projection_tasks(pool, jax.random.key(1), num_tasks=8, length=20)
     config = Config(ways=3, examples=20, width=16, heads=2, key_size=8, layers=3)
     learner = make_learner(config)
-    params = learner.meta.init(jax.random.key(0), tasks(jax.random.key(0)))
+    params = jax.eval_shape(lambda key: learner.meta.init(key, tasks(key)), jax.random.key(0))
     last_label = 3
     assert state_size(learner, params, tasks) == 3 * 2 * (2 * 8) * 20 + last_label

@@ -20,6 +20,8 @@ from metajax.systems.gpicl import (
 )
 from metajax.systems.gpicl.learner import whole_sequence
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 NAMES = ["transformer", "lstm", "outer_product_lstm", "mlp", "maml", "sgd", "nearest_neighbour"]
 CONFIG = Config(ways=4, examples=9, width=16, heads=2, key_size=8, layers=2)
 
@@ -30,19 +32,29 @@ def tasks():
     return projection_tasks(pool, jax.random.key(1), num_tasks=64, length=9, sequences=2)
 
 
+def drawn(learner, tasks, key):
+    """Meta-parameters and a task, by one compiled call."""
+
+    @jax.jit
+    def draw(key):
+        task = tasks(key)
+        return learner.meta.init(key, task), task
+
+    return draw(key)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_adapting_and_predicting_equals_the_dense_pass(name, tasks):
     learner = make_learner(dataclasses.replace(CONFIG, learner=name))
     key = jax.random.key(2)
-    task = tasks(key)
-    params = learner.meta.init(key, task)
+    params, task = drawn(learner, tasks, key)
     examples = whole_sequence(task)
 
     @jax.jit
     def answer(params, support, query, key):
         return learner.meta.predict(params, learner.meta.adapt(params, support, key), query)
 
-    dense = learner.logits(params, examples, key)
+    dense = jax.jit(learner.logits)(params, examples, key)
     for seen in (0, 1, 4, 8):
         support = jax.tree.map(lambda leaf, seen=seen: leaf[:, :seen], examples)
         query = examples.inputs[:, seen : seen + 1]
@@ -56,11 +68,10 @@ def test_loss_is_the_mean_cross_entropy_and_accuracy_of_its_logits(name, tasks):
         pytest.skip("its logits are distances; only their order means anything")
     learner = make_learner(dataclasses.replace(CONFIG, learner=name))
     key = jax.random.key(2)
-    task = tasks(key)
-    params = learner.meta.init(key, task)
-    loss, metrics = learner.meta.loss(params, task, key)
+    params, task = drawn(learner, tasks, key)
+    loss, metrics = jax.jit(learner.meta.loss)(params, task, key)
     examples = whole_sequence(task)
-    logits = np.asarray(learner.logits(params, examples, key), np.float64)
+    logits = np.asarray(jax.jit(learner.logits)(params, examples, key), np.float64)
     targets = np.asarray(examples.targets)
     picked = np.take_along_axis(logits, targets[..., None], -1)[..., 0]
     expected = np.mean(np.log(np.exp(logits).sum(-1)) - picked)

@@ -41,15 +41,20 @@ def train(config, data_dir, **options):
     [
         {"host_fed": True, "ways": 10},
         {"compute_dtype": "bfloat16", "microbatches": 2, "sequences_per_task": 2},
-        {
-            "schedule": "cosine",
-            "warmup_steps": 2,
-            "clip_norm": 1.0,
-            "bias_fraction": 0.9,
-            "min_ways": 2,
-        },
-        {"learner": "lstm"},
-        {"learner": "maml"},
+        *(
+            pytest.param(changes, marks=pytest.mark.slow)
+            for changes in (
+                {
+                    "schedule": "cosine",
+                    "warmup_steps": 2,
+                    "clip_norm": 1.0,
+                    "bias_fraction": 0.9,
+                    "min_ways": 2,
+                },
+                {"learner": "lstm"},
+                {"learner": "maml"},
+            )
+        ),
     ],
     ids=lambda changes: next(iter(changes.values())) if isinstance(changes, dict) else None,
 )

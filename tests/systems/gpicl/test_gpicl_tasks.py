@@ -13,6 +13,8 @@ from metajax.systems.gpicl import projection_tasks, unseen
 from metajax.systems.gpicl.learner import whole_sequence
 from metajax.systems.gpicl.tasks import DRAW_BITS
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(3)
 
 
