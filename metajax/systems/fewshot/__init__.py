@@ -1,6 +1,6 @@
 """Few-shot learners on sinusoids and image classes."""
 
-from metajax.systems.fewshot.config import CLASSIFIERS, CLOSED_FORM, PRESETS, Config
+from metajax.systems.fewshot.config import CLASSIFIERS, CLOSED_FORM, LEARNERS, PRESETS, Config
 from metajax.systems.fewshot.evaluate import scores, summarise
 from metajax.systems.fewshot.learner import (
     make_algorithm,
@@ -15,6 +15,7 @@ from metajax.systems.fewshot.tasks import make_tasks
 __all__ = [
     "CLASSIFIERS",
     "CLOSED_FORM",
+    "LEARNERS",
     "PRESETS",
     "SYSTEM",
     "Config",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from metajax.core import ConfigError
 
@@ -12,6 +12,9 @@ LearnerName = Literal[
     "maml", "first_order_maml", "anil", "meta_sgd", "maml_plus_plus", "imaml", "cavia", "reptile",
     "evolution", "ridge", "prototypical", "matching",
 ]  # fmt: skip
+
+LEARNERS: tuple[LearnerName, ...] = get_args(LearnerName)
+"""All of them."""
 
 CLOSED_FORM: tuple[LearnerName, ...] = ("ridge", "prototypical", "matching")
 """Learners that read a support at once; all others adapt step by step."""

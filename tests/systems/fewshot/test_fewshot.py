@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import typing
 
 import jax
 import numpy as np
@@ -13,6 +12,7 @@ from metajax.systems import get_system
 from metajax.systems.fewshot import (
     CLASSIFIERS,
     CLOSED_FORM,
+    LEARNERS,
     PRESETS,
     Config,
     build,
@@ -21,12 +21,10 @@ from metajax.systems.fewshot import (
     make_tasks,
     scores,
 )
-from metajax.systems.fewshot.config import LearnerName
 from metajax.train import fit
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-LEARNERS = typing.get_args(LearnerName)
 SINUSOID = Config(
     shots=3, queries=3, width=6, inner_steps=2, steps=2, tasks_per_step=2, pairs=2, anneal_steps=2,
     eval_every=1, eval_tasks=4, eval_steps=3, eval_queries=4, context_size=2,
