@@ -1,0 +1,83 @@
+"""Hamilton's equations against finite differences, and the energy's balance."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax.physics import (
+    PHYSICS,
+    Phase,
+    energy,
+    energy_drift,
+    get_physics,
+    port_hamiltonian,
+    symplectic_gradient,
+)
+
+pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
+
+DAMPED = ("damped_spring", "damped_pendulum", "driven_pendulum")
+
+
+@pytest.mark.parametrize("name", [name for name in PHYSICS if name not in DAMPED])
+def test_the_symplectic_gradient_equals_finite_differences(name, instances):
+    system = get_physics(name)
+    parameters, state = jax.tree.map(lambda leaf: leaf[0], instances(name))
+    size, width = state.q.size, 1e-5
+    place = np.concatenate([np.ravel(state.q), np.ravel(state.p)])
+    beside = place + width * np.concatenate([np.eye(2 * size), -np.eye(2 * size)])
+    beside = beside.reshape(4 * size, 2, *state.q.shape)
+    values = np.asarray(energy(system.hamiltonian, Phase(beside[:, 0], beside[:, 1]), parameters))
+    slope = (values[: 2 * size] - values[2 * size :]) / (2 * width)
+    rates = jax.jit(system.derivative)(state, parameters)
+    np.testing.assert_allclose(np.ravel(rates.q), slope[size:], rtol=1e-7, atol=1e-8)
+    np.testing.assert_allclose(np.ravel(rates.p), -slope[:size], rtol=1e-7, atol=1e-8)
+
+
+def quadratic(state, parameters):
+    return jnp.sum(state.p**2) / 2 + parameters * jnp.sum(state.q**2) / 2
+
+
+def test_damping_and_force_change_the_momentum_alone():
+    state = Phase(jnp.array([[0.3, -0.2]]), jnp.array([[0.5, 0.7]]))
+    free = symplectic_gradient(quadratic)(state, 2.0)
+    damped = port_hamiltonian(
+        quadratic, lambda state, parameters: jnp.array([[0.1, 0.4]]), lambda parameters, time:
+        jnp.stack([time, parameters * time])[None],
+    )(state, 2.0, jnp.array(3.0))  # fmt: skip
+    np.testing.assert_array_equal(damped.q, free.q)
+    np.testing.assert_allclose(damped.p - free.p, [[3 - 0.05, 6 - 0.28]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("name", DAMPED)
+def test_energy_changes_by_damping_and_drive(name, instances):
+    system = get_physics(name)
+    parameters, state = jax.tree.map(lambda leaf: leaf[1], instances(name))
+    time, step = 0.7, 1e-6
+    rates = system.derivative(state, parameters, time)
+    ahead, behind = (
+        jax.tree.map(lambda one, rate, by=by: one + by * rate, state, rates)
+        for by in (step, -step)
+    )  # fmt: skip
+    change = (system.hamiltonian(ahead, parameters) - system.hamiltonian(behind, parameters)) / (
+        2 * step
+    )
+    velocity = rates.q[0, 0]
+    drive = 0.0
+    if name == "driven_pendulum":
+        drive = parameters.amplitude * np.cos(parameters.frequency * time)
+    np.testing.assert_allclose(
+        change, (drive - parameters.damping * velocity) * velocity, rtol=1e-6, atol=1e-9
+    )
+
+
+def test_energy_has_the_states_leading_axes_and_drift_sees_the_worst_time():
+    q, p = np.random.default_rng(0).normal(size=(2, 3, 5, 1, 2))
+    energies = energy(quadratic, Phase(jnp.array(q), jnp.array(p)), 2.0)
+    np.testing.assert_allclose(energies, ((p**2).sum((-1, -2)) + 2 * (q**2).sum((-1, -2))) / 2)
+    drift = energy_drift(quadratic, Phase(jnp.array(q[0]), jnp.array(p[0])), 2.0)
+    worst = max(abs(np.asarray(energies[0]) / np.asarray(energies[0, 0]) - 1))
+    np.testing.assert_allclose(drift, worst, rtol=1e-12)
+    q[0, 3] = np.nan
+    assert not energy_drift(quadratic, Phase(jnp.array(q[0]), jnp.array(p[0])), 2.0) < 1e-8
