@@ -96,7 +96,7 @@ def maml(
     inner: Choice = None,
     first_order: bool = False,
     rates: Literal["fixed", "per_parameter", "per_step"] = "fixed",
-    rate: float | Float[Array, ""] = 0.01,
+    rate: float | Float[Array, ""] = 1.0,
     **options: Any,
 ) -> MetaLearner:
     """Learn the start of ``steps`` inner steps, through which the meta-gradient runs (MAML).
@@ -117,9 +117,10 @@ def maml(
       first_order: take the inner gradients for constants, which drops all second derivatives.
       rates: ``per_parameter`` multiplies ``optimizer``'s updates by a learned number for each
         number that is adapted, ``per_step`` by one for each array and step; steps beyond ``steps``
-        take the last. Use ``optax.sgd(1.0)``, or Adam with a rate of 1; meta-parameters are then
-        :class:`RatedParams`.
-      rate: what learned rates start from.
+        take the last. Meta-parameters are then :class:`RatedParams`.
+      rate: what learned numbers start from. With 1 they are factors of ``optimizer``'s rate; with
+        ``optax.sgd(1.0)`` and .01 they are rates, of which an outer Adam changes a tenth or more at
+        every step: inner loops soon diverge.
       **options: ``batches``, ``step_weights``, ``remat_every``, ``unroll``: see
         :func:`gradient_learner`.
 
@@ -192,20 +193,14 @@ def anil(
 
 
 def meta_sgd(
-    network: Network,
-    loss: Loss,
-    optimizer: optax.GradientTransformation | None = None,
-    *,
-    rate: float | Float[Array, ""] = 0.01,
-    **options: Any,
+    network: Network, loss: Loss, optimizer: optax.GradientTransformation, **options: Any
 ) -> MetaLearner:
     """Make :func:`maml` with a learned rate for every parameter (Meta-SGD).
 
-    Li et al. 2017, arXiv 1707.09835, eq. 2 and 3. All rates start at ``rate``; ``optimizer`` is
-    plain gradient descent of rate 1 by default.
+    Li et al. 2017, arXiv 1707.09835, eq. 2 and 3. What is learned is the factor of ``optimizer``'s
+    rate, 1 at first.
     """
-    optimizer = optax.sgd(1.0) if optimizer is None else optimizer
-    return maml(network, loss, optimizer, rates="per_parameter", rate=rate, **options)
+    return maml(network, loss, optimizer, rates="per_parameter", **options)
 
 
 class MultiStepState(NamedTuple):
@@ -247,7 +242,7 @@ def multi_step_gradient(
 
         multi_step_gradient(
             lambda weights: maml(
-                network, loss, optax.sgd(1.0), steps=5, rates="per_step", step_weights=weights
+                network, loss, optax.sgd(0.01), steps=5, rates="per_step", step_weights=weights
             ),
             optax.adam(1e-3), steps=5, anneal_steps=10_000,
         )

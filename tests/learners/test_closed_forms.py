@@ -383,7 +383,10 @@ NETWORK = smooth()
         ("remat_every", lambda: maml(NETWORK, mean_squared_error, SGD, steps=1, remat_every=0)),
         ("unroll", lambda: maml(NETWORK, mean_squared_error, SGD, steps=1, unroll=0)),
         ("rates", lambda: maml(NETWORK, mean_squared_error, SGD, steps=1, rates="per_layer")),
-        ("step_weights", lambda: meta_sgd(NETWORK, mean_squared_error, steps=2, step_weights=[1])),
+        (
+            "step_weights",
+            lambda: meta_sgd(NETWORK, mean_squared_error, SGD, steps=2, step_weights=[1]),
+        ),
         (
             "inner",
             lambda: anil(NETWORK, mean_squared_error, SGD, steps=1).init(

@@ -115,7 +115,7 @@ CASES = {
         ),
     ),
     "meta-sgd": Case(
-        meta_sgd(NETWORK, mean_squared_error, steps=STEPS, rate=LR, unroll=1),
+        meta_sgd(NETWORK, mean_squared_error, ONE, steps=STEPS, rate=LR, unroll=1),
         reference=lambda p, t: by_hand(p.params, t, rates=lambda step, _: p.rates),
     ),
     "anil": Case(

@@ -56,12 +56,11 @@ def make_learner(config: Config, step_weights: jax.Array | None = None) -> MetaL
             head = "head" if images else f"Dense_{config.layers}"
             return anil(network, loss, sgd, steps=steps, inner=head)
         case "meta_sgd":
-            return meta_sgd(network, loss, steps=steps, rate=config.rate)
+            return meta_sgd(network, loss, sgd, steps=steps)
         case "maml_plus_plus":
             return maml(
-                network, loss, optax.sgd(1.0), steps=steps, rates="per_step", rate=config.rate,
-                step_weights=step_weights,
-            )  # fmt: skip
+                network, loss, sgd, steps=steps, rates="per_step", step_weights=step_weights
+            )
         case "imaml":
             return imaml(network, loss, sgd, steps=steps, strength=config.strength)
         case "cavia":
@@ -80,6 +79,8 @@ def make_learner(config: Config, step_weights: jax.Array | None = None) -> MetaL
 def make_algorithm(config: Config) -> Algorithm:
     """Adam on the learner's loss, or the learner's own outer update."""
     adam = optax.adam(config.learning_rate)
+    if config.clip_norm is not None:
+        adam = optax.chain(optax.clip_by_global_norm(config.clip_norm), adam)
     # one task after the other where each one's own kernels would make batched products slow
     in_turn = config.tasks == "images" and jax.default_backend() == "cpu"
     if config.learner == "reptile":
