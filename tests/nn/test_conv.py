@@ -15,12 +15,13 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)
 
 
+@pytest.mark.parametrize("depth", [1, 4])
 @pytest.mark.parametrize("kernel_size", [(3, 3), (5, 1), (2, 4)])
-def test_patches_are_the_convolution(kernel_size):
-    """Values and both derivatives, to 1e-5."""
+def test_patches_are_the_convolution(kernel_size, depth):
+    """Values and both derivatives, to 1e-5; whole patches at depth 1, columns at depth 4."""
     draw = np.random.default_rng(0)
     array = lambda *shape: jnp.asarray(draw.normal(size=shape), jnp.float32)  # noqa: E731
-    x, kernel, weights = array(3, 7, 6, 4), array(*kernel_size, 4, 5), array(3, 7, 6, 5)
+    x, kernel, weights = array(3, 7, 6, depth), array(*kernel_size, depth, 5), array(3, 7, 6, 5)
 
     def by(method):
         value = lambda x, k: jnp.sum(weights * jnp.sin(conv2d(x, k, method)))  # noqa: E731
