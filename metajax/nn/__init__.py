@@ -9,12 +9,14 @@ from metajax.nn.conv import (
     conv_params,
     max_pool,
 )
+from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals
 from metajax.nn.mlp import mlp
 from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
 from metajax.nn.transformer import KVCache, causal_transformer
 
 __all__ = [
+    "Graph",
     "KVCache",
     "LSTMState",
     "OuterProductState",
@@ -28,8 +30,10 @@ __all__ = [
     "from_equinox",
     "from_linen",
     "from_nnx",
+    "graph_net",
     "lstm",
     "max_pool",
     "mlp",
     "outer_product_lstm",
+    "pad_graph",
 ]

@@ -1,27 +1,50 @@
 """Instances of every system in float64, drawn once."""
 
 import functools
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import pytest
 
-from metajax.physics import get_physics
+from metajax.physics import Phase, get_physics
 
 NUM = 64
 
 
+class Instances(NamedTuple):
+    """Parameters and initial states on a leading axis, with their energies and derivatives."""
+
+    parameters: Any
+    states: Phase
+    energies: jax.Array
+    rates: Phase
+
+
 @functools.cache
 def _instances(name):
+    system = get_physics(name)
+
+    def instance(key):
+        parameters, state = system.draw(key)
+        energy = system.hamiltonian(state, parameters)
+        return Instances(parameters, state, energy, system.derivative(state, parameters))
+
     with jax.enable_x64(True):
         keys = jax.random.split(jax.random.key(7), NUM)
-        return jax.jit(jax.vmap(get_physics(name).draw))(keys)
+        return jax.device_get(jax.jit(jax.vmap(instance))(keys))
 
 
 @pytest.fixture
 def instances():
-    """``instances(name)``: parameters and states of 64 instances on a leading axis, in float64."""
+    """``instances(name)``: 64 :class:`Instances` in float64, as numpy arrays."""
     return _instances
+
+
+@pytest.fixture
+def instance():
+    """``instance(name)``: parameters and state of the first of them."""
+    return lambda name: jax.tree.map(lambda leaf: leaf[0], _instances(name)[:2])
 
 
 @pytest.fixture

@@ -21,11 +21,17 @@ from metajax.physics import (
 pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
 
 TIMES = np.linspace(0.0, 10.0, 200)
-METHODS = ("dopri8", "leapfrog", "implicit_midpoint")
+# an adaptive integration takes seconds to compile
+METHODS = (
+    pytest.param("dopri8", marks=pytest.mark.slow),
+    "leapfrog",
+    "implicit_midpoint",
+)
 
 
 def some(instances, num):
-    return jax.tree.map(lambda leaf: leaf[:num], instances)
+    """Parameters and states of the first few."""
+    return jax.tree.map(lambda leaf: leaf[:num], instances[:2])
 
 
 def truths(system, instances, times):
@@ -50,7 +56,7 @@ def check_truths(name, instances, num, times=TIMES):
     if system.dissipation is None:
         assert np.all(drift < 1e-8)
     if system.energy_limit is not None:
-        assert np.all(energies < jax.vmap(system.energy_limit)(parameters)[:, None])
+        assert np.all(energies < jax.jit(jax.vmap(system.energy_limit))(parameters)[:, None])
     assert np.all(np.abs(path.states.q) < (np.pi if "pendulum" in name else 3.0))
     if system.edges.senders.size:
         senders, receivers = system.edges
@@ -59,9 +65,8 @@ def check_truths(name, instances, num, times=TIMES):
     return path
 
 
-@pytest.mark.parametrize("name", ["three_body", "double_pendulum"])
-def test_a_ground_truth_keeps_its_energy(name, instances):
-    check_truths(name, instances, 8)
+def test_a_ground_truth_keeps_its_energy(instances):
+    check_truths("three_body", instances, 8)
 
 
 @pytest.mark.slow
@@ -78,6 +83,7 @@ def test_bounds_hold_for_ten_times_as_long(name, instances):
         check_truths(name, instances, 64, np.linspace(0.0, 100.0, 1000))
 
 
+@pytest.mark.slow
 def test_a_damped_spring_follows_its_closed_form(instances):
     system = get_physics("damped_spring")
     parameters, states = some(instances("damped_spring"), 4)
@@ -91,9 +97,10 @@ def test_a_damped_spring_follows_its_closed_form(instances):
     np.testing.assert_allclose(path.states.q[:, :, 0, 0], np.exp(-decay * TIMES) * swing, atol=1e-9)
 
 
-def test_two_bodies_return_after_keplers_period(instances):
+@pytest.mark.slow
+def test_two_bodies_return_after_keplers_period(instance):
     system = get_physics("two_body")
-    parameters, state = jax.tree.map(lambda leaf: leaf[0], instances("two_body"))
+    parameters, state = instance("two_body")
     strength = parameters.constant * np.prod(parameters.mass)
     axis = -strength / (2 * system.hamiltonian(state, parameters))
     period = 2 * np.pi * np.sqrt(axis**3 / (parameters.constant * np.sum(parameters.mass)))
@@ -123,10 +130,8 @@ def test_a_force_acts_at_the_right_time(method):
 
 
 @pytest.mark.parametrize(
-    ("name", "method"),
-    [("pendulum", "leapfrog"), ("henon_heiles", "leapfrog"), ("three_body", "leapfrog"),
-     ("pendulum", "implicit_midpoint"), ("double_pendulum", "implicit_midpoint")],
-)  # fmt: skip
+    ("name", "method"), [("three_body", "leapfrog"), ("double_pendulum", "implicit_midpoint")]
+)
 def test_energy_is_kept_to_the_second_order(name, method, instances):
     system = get_physics(name)
     parameters, states = some(instances(name), 4)
@@ -146,11 +151,10 @@ def test_energy_is_kept_to_the_second_order(name, method, instances):
 
 @pytest.mark.parametrize(
     ("name", "method"),
-    [("henon_heiles", "leapfrog"), ("double_pendulum", "implicit_midpoint"),
-     ("double_pendulum", "dopri8")],
-)  # fmt: skip
-def test_time_runs_backwards_when_momenta_turn(name, method, instances):
-    parameters, state = jax.tree.map(lambda leaf: leaf[0], instances(name))
+    [("henon_heiles", "leapfrog"), ("double_pendulum", "implicit_midpoint")],
+)
+def test_time_runs_backwards_when_momenta_turn(name, method, instance):
+    parameters, state = instance(name)
     run = jax.jit(partial(trajectory, get_physics(name), method=method))
     there = run(state, parameters, TIMES).states
     assert np.abs(there.q[-1] - state.q).max() > 0.05
@@ -160,9 +164,9 @@ def test_time_runs_backwards_when_momenta_turn(name, method, instances):
 
 
 @pytest.mark.parametrize("method", METHODS)
-def test_gradients_through_a_roll_out_equal_finite_differences(method, instances):
+def test_gradients_through_a_roll_out_equal_finite_differences(method, instance):
     system = get_physics("pendulum")
-    parameters, state = jax.tree.map(lambda leaf: leaf[0], instances("pendulum"))
+    parameters, state = instance("pendulum")
     times = np.linspace(0.0, 2.0, 11)
 
     @jax.jit
@@ -174,7 +178,9 @@ def test_gradients_through_a_roll_out_equal_finite_differences(method, instances
     at, width = (parameters.length, jnp.array(0.1)), 1e-5
     slopes = jax.jit(jax.grad(last, (0, 1)))(*at)
     for i, slope in enumerate(slopes):
-        values = [last(*(x + sign * width * (i == j) for j, x in enumerate(at))) for sign in (1, -1)]
+        values = [
+            last(*(x + sign * width * (i == j) for j, x in enumerate(at))) for sign in (1, -1)
+        ]
         np.testing.assert_allclose(slope, (values[0] - values[1]) / (2 * width), rtol=1e-6)
 
 
@@ -191,28 +197,31 @@ def test_mapped_trajectories_equal_looped_ones(method, instances):
             np.testing.assert_allclose(one[i], other, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_float32_stays_float32():
     with jax.enable_x64(False):
         system = get_physics("pendulum")
         parameters, state = jax.jit(system.draw)(jax.random.key(0))
-        for method in METHODS:
+        for method, most in (("dopri8", 1e-4), ("implicit_midpoint", 1e-2)):
             run = jax.jit(partial(trajectory, system, method=method))
             path = run(state, parameters, TIMES.astype(np.float32))
             assert path.states.q.dtype == jnp.float32 and path.succeeded
-            assert energy_drift(system.hamiltonian, path.states, parameters) < 1e-2
+            drift = jax.jit(partial(energy_drift, system.hamiltonian))(path.states, parameters)
+            assert drift < most
 
 
-def test_failures_are_flagged_and_nothing_is_raised(instances):
+def test_failures_are_flagged_and_nothing_is_raised(instance):
     system = get_physics("two_body")
-    parameters, state = jax.tree.map(lambda leaf: leaf[0], instances("two_body"))
-    assert not trajectory(system, state, parameters, TIMES, max_steps=30).succeeded
+    parameters, state = instance("two_body")
+    run = partial(jax.jit, static_argnames=("method", "substeps", "max_steps"))
+    run = run(partial(trajectory, system))
+    assert not run(state, parameters, TIMES, max_steps=30).succeeded
     # a step beyond which the fixed point is not approached
     coarse = np.array([0.0, 5.0])
-    assert not trajectory(system, state, parameters, coarse, method="implicit_midpoint").succeeded
-    fine = trajectory(system, state, parameters, coarse, method="implicit_midpoint", substeps=500)
-    assert fine.succeeded
-    broken = state._replace(q=state.q.at[0].set(state.q[1]))
-    assert not trajectory(system, broken, parameters, TIMES[:3], method="leapfrog").succeeded
+    assert not run(state, parameters, coarse, method="implicit_midpoint").succeeded
+    assert run(state, parameters, coarse, method="implicit_midpoint", substeps=500).succeeded
+    together = state._replace(q=np.zeros_like(state.q))
+    assert not run(together, parameters, coarse, method="leapfrog").succeeded
 
 
 @pytest.mark.parametrize(
@@ -224,7 +233,7 @@ def test_failures_are_flagged_and_nothing_is_raised(instances):
         ("pendulum", {"method": "leapfrog", "substeps": 0}, "substeps"),
     ],
 )
-def test_methods_that_do_not_serve_are_refused(name, options, field, instances):
-    parameters, state = jax.tree.map(lambda leaf: leaf[0], instances(name))
+def test_methods_that_do_not_serve_are_refused(name, options, field, instance):
+    parameters, state = instance(name)
     with pytest.raises(ConfigError, match=f"^{field} = "):
         trajectory(get_physics(name), state, parameters, TIMES, **options)
