@@ -74,7 +74,7 @@ class HenonHeiles(NamedTuple):
 
 
 def henon_heiles(state: Phase, parameters: HenonHeiles) -> Scalar:
-    """``|p|^2 / 2m + k (x^2 + y^2) / 2 + c (x^2 y - y^3 / 3)`` (Henon & Heiles 1964, eq. 5).
+    """``|p|^2 / 2m + k (x^2 + y^2) / 2 + c (x^2 y - y^3 / 3)`` (Henon & Heiles 1964).
 
     Motion stays in the triangle around the origin below the energy ``k^3 / 6c^2`` of its corners.
     """
