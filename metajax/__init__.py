@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {"fit": "metajax.train", "Fit": "metajax.train"}
-_SUBPACKAGES = ("bilevel", "core", "data", "learners", "nn", "systems", "train")
+_SUBPACKAGES = ("bilevel", "core", "data", "learners", "nn", "physics", "systems", "train")
 
 __all__ = [
     "Algorithm",

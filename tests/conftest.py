@@ -25,6 +25,10 @@ def pytest_configure(config):
         os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
         os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
 
+    if config.option.markexpr == "not slow":
+        # compiles in 60% of the time; the slow tests run what users run
+        os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+
     import jax
 
     jax.config.update("jax_num_cpu_devices", 8)

@@ -71,6 +71,7 @@ SYSTEMS = {
     "gpicl": "metajax.systems.gpicl",
     "hyperdistill": "metajax.systems.hyperdistill",
     "fewshot": "metajax.systems.fewshot",
+    "hamiltonian": "metajax.systems.hamiltonian",
 }
 """Where each system lives; a new one joins by a line here."""
 

@@ -1,0 +1,126 @@
+"""Settings of the Hamiltonian meta-learners, and the presets that were run."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from metajax.core import ConfigError
+
+SystemName = Literal[
+    "mass_spring", "pendulum", "henon_heiles", "magnetic_mirror", "two_body", "three_body",
+    "double_pendulum", "coupled_springs", "damped_spring", "damped_pendulum",
+]  # fmt: skip
+
+SIX: tuple[SystemName, ...] = get_args(SystemName)[:6]
+"""The systems of the paper."""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Learn to adapt a Hamiltonian graph network to a type of physical system never trained on."""
+
+    held_out: SystemName = "pendulum"
+    """The type that is tested on; training sees all others of `systems`."""
+    systems: tuple[SystemName, ...] = SIX
+    """Types of systems. Names besides the paper's six: double_pendulum, coupled_springs,
+    damped_spring, damped_pendulum."""
+    learner: Literal["maml", "first_order_maml", "anil", "meta_sgd", "joint"] = "maml"
+    """How it is meta-trained; joint: on all systems at once without adapting, the paper's
+    pre-trained baseline. All adapt alike on new systems."""
+    structure: Literal["hamiltonian", "port", "direct"] = "hamiltonian"
+    """hamiltonian: the network is an energy and motion its symplectic gradient; port: with a
+    learned damping besides; direct: the network is the motion itself."""
+    width: int = 64
+    """Size of the network's hidden layers, units."""
+    layers: int = 1
+    """Hidden layers of each of its parts."""
+    rounds: int = 1
+    """Rounds of messages between particles; a lone particle sees layers * (rounds + 2) layers."""
+    shots: int = 50
+    """Points of a trajectory, with their time derivatives, to adapt to."""
+    queries: int = 50
+    """Other points of it that training scores."""
+    noise: float = 0.0
+    """Deviation of Gaussian noise on the points' coordinates and momenta, SI units. Above 0,
+    derivatives are estimated from the noisy trajectory, not given."""
+    trajectories: int = 1000
+    """Trajectories of each type to train on, each of a system and a start of its own."""
+    points: int = 200
+    """Points of a trajectory."""
+    duration: float = 10.0
+    """Its length, seconds."""
+    reduction: Literal["sum", "mean"] = "mean"
+    """Whether the inner loss adds up the residuals of the support, or averages them. The inner
+    rates of the two differ by their number, shots * particles * 4."""
+    inner_steps: int = 1
+    """Gradient steps of adapting in training."""
+    inner_lr: float = 0.2
+    """Learning rate of adapting in training."""
+    learning_rate: float = 5e-4
+    """Adam learning rate of meta-training."""
+    clip_norm: float | None = 10.0
+    """Largest norm of a meta-gradient; None: any."""
+    steps: int = 5000
+    """Meta-steps."""
+    tasks_per_step: int = 10
+    """Tasks of a meta-step."""
+    seed: int = 0
+    """Seed of the run: weights, systems, tasks and order."""
+    eval_every: int = 1000
+    """Meta-steps between measurements on new systems of the trained types."""
+    eval_instances: int = 100
+    """New systems of the held-out type behind every evaluated figure."""
+    eval_steps: int = 50
+    """Gradient steps of adapting to a new system."""
+    eval_optimizer: Literal["sgd", "adam"] = "sgd"
+    """What takes them (meta_sgd takes its own)."""
+    eval_lr: float = 0.1
+    """Its learning rate, for the mean of the residuals' loss."""
+
+    @property
+    def train_systems(self) -> tuple[SystemName, ...]:
+        """The types that training sees."""
+        return tuple(name for name in self.systems if name != self.held_out)
+
+    def __post_init__(self) -> None:
+        for name in (
+            "width", "layers", "shots", "queries", "trajectories", "inner_steps", "steps",
+            "tasks_per_step", "eval_every", "eval_steps",
+        ):  # fmt: skip
+            if getattr(self, name) < 1:
+                raise ConfigError(name, getattr(self, name), "a whole number of 1 or more")
+        if self.rounds < 0:
+            raise ConfigError("rounds", self.rounds, "a whole number of 0 or more")
+        if self.eval_instances < 2:
+            raise ConfigError("eval_instances", self.eval_instances, "a whole number of 2 or more")
+        for name in ("duration", "inner_lr", "learning_rate", "clip_norm", "eval_lr"):
+            value = getattr(self, name)
+            if value is not None and not 0 < value < float("inf"):
+                raise ConfigError(name, value, "a finite number above 0")
+        if not 0 <= self.noise < float("inf"):
+            raise ConfigError("noise", self.noise, "a finite number of 0 or more")
+        if self.shots + self.queries > self.points:
+            raise ConfigError(
+                "points", self.points, f"shots + queries = {self.shots + self.queries} or more"
+            )
+        if self.points < 8:
+            raise ConfigError("points", self.points, "8 or more, to tell a trajectory's shape")
+        if not self.train_systems:
+            raise ConfigError("systems", self.systems, "one or more besides the one held out")
+        if len(set(self.systems)) < len(self.systems):
+            raise ConfigError("systems", self.systems, "each name once")
+        if not 0 <= self.seed < 2**32:
+            raise ConfigError("seed", self.seed, "0 to 2**32 - 1")
+
+
+PRESETS = {
+    "cpu": Config(),
+    "quick": dataclasses.replace(Config(), steps=1000, trajectories=200, eval_every=250),
+    "paper": dataclasses.replace(
+        Config(), trajectories=10_000, width=128, rounds=2, inner_lr=1e-3, reduction="sum"
+    ),
+}
+"""cpu: pendulum held out, minutes on a core; any other with --held-out. paper: the paper's numbers
+of trajectories and steps, for a GPU. Its network's size is not stated."""

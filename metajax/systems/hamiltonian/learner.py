@@ -1,0 +1,91 @@
+"""From a config to the learner, and to the algorithm that meta-trains it."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key
+
+from metajax.core import Algorithm, MetaLearner, Params, Task, gradient
+from metajax.learners import anil, first_order_maml, maml, meta_sgd
+from metajax.learners.losses import score
+from metajax.learners.maml import put_back
+from metajax.physics import Phase
+from metajax.systems.hamiltonian.config import Config
+from metajax.systems.hamiltonian.network import make_motion
+from metajax.systems.hamiltonian.tasks import Snapshots
+
+ADAPTED_BY_ANIL = ("readout", "head")
+"""The parts of the graph network behind its messages."""
+
+
+def residual_sum(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
+    """Add up the log-cosh of all residuals of real particles."""
+
+    def total(found: Array, wanted: Array) -> Float[Array, ""]:
+        each = optax.losses.log_cosh(found, wanted)
+        return jnp.sum(jnp.where(targets.real[..., None], each, 0))
+
+    sums = jax.tree.map(total, outputs, targets.state)
+    return sums.q + sums.p
+
+
+def residual_mean(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
+    """Average the log-cosh of the residuals of real particles."""
+    dim = targets.state.q.shape[-1]
+    num = 2 * dim * jnp.sum(targets.real.astype(jnp.float32))
+    return residual_sum(outputs, targets) / num
+
+
+def make_learner(config: Config, new_systems: bool = False) -> MetaLearner:
+    """The config's learner; for ``new_systems``, the one that adapts as the evaluation asks.
+
+    Whatever the inner reduction, what meta-training descends is the mean over the query.
+    """
+    network = make_motion(config)
+    rate, steps = config.inner_lr, config.inner_steps
+    loss = residual_sum if config.reduction == "sum" else residual_mean
+    optimizer = optax.sgd(rate)
+    if new_systems:
+        steps = config.eval_steps
+        if config.learner != "meta_sgd":
+            loss = residual_mean
+            adam = config.eval_optimizer == "adam"
+            optimizer = (optax.adam if adam else optax.sgd)(config.eval_lr)
+    match config.learner:
+        case "anil":
+            inner = anil(network, loss, optimizer, steps=steps, inner=ADAPTED_BY_ANIL, unroll=1)
+        case "meta_sgd":
+            inner = meta_sgd(network, loss, optimizer, steps=steps, unroll=1)
+        case "first_order_maml":
+            inner = first_order_maml(network, loss, optimizer, steps=steps, unroll=1)
+        case _:
+            inner = maml(network, loss, optimizer, steps=steps, unroll=1)
+
+    def query_loss(params: Params, task: Task, key: Key[Array, ""]):
+        adapted = inner.adapt(params, task.support, key)
+        outputs = inner.predict(params, adapted, task.query.inputs)
+        return score(residual_mean, outputs, task.query.targets)
+
+    def joint_loss(params: Params, task: Task, key: Key[Array, ""]):
+        """On all that maml sees of a task."""
+        points = jax.tree.map(lambda s, q: jnp.concatenate([s, q]), task.support, task.query)
+        return score(residual_mean, network.apply(params, points.inputs), points.targets)
+
+    return inner._replace(loss=joint_loss if config.learner == "joint" else query_loss)
+
+
+def make_algorithm(config: Config) -> Algorithm:
+    """Adam on the learner's loss, its gradient clipped."""
+    optimizer = optax.adam(config.learning_rate)
+    if config.clip_norm is not None:
+        optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
+    return gradient(make_learner(config), optimizer)
+
+
+def weights(config: Config, params: Params, adapted: Params) -> Params:
+    """The whole network's weights after adapting, whatever of them the learner adapts."""
+    if config.learner == "anil":
+        return put_back(params, adapted, ADAPTED_BY_ANIL)
+    return adapted

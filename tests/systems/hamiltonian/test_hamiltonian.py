@@ -1,0 +1,230 @@
+"""Hamiltonian meta-learners: tasks, motion, rivals, and a run through the shared loop."""
+
+import dataclasses
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax.core import ConfigError
+from metajax.physics import Phase, get_physics, symplectic_gradient
+from metajax.systems import get_system
+from metajax.systems.hamiltonian import (
+    Config,
+    adapt_and_roll,
+    build,
+    cka,
+    fit_and_roll,
+    fit_polynomial,
+    make_learner,
+    make_motion,
+    make_tasks,
+    new_instances,
+    polynomial,
+    residual_mean,
+    residual_sum,
+    simulate,
+)
+from metajax.train import fit
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+TINY = Config(
+    systems=("mass_spring", "pendulum"), width=6, rounds=0, shots=6, queries=5, trajectories=3,
+    points=12, duration=2.0, steps=2, tasks_per_step=2, eval_every=1, eval_instances=3,
+    eval_steps=3,
+)  # fmt: skip
+BODIES = dataclasses.replace(TINY, systems=("mass_spring", "two_body"), rounds=1)
+KEY = jax.random.key(0)
+
+
+@pytest.fixture(scope="module")
+def tasks():
+    return make_tasks(BODIES, BODIES.systems, KEY, 3)
+
+
+def some_params(config, task):
+    return jax.jit(make_motion(config).init)(KEY, task.support.inputs)
+
+
+def test_a_task_is_of_one_trajectory_without_a_point_twice(tasks):
+    drawn = jax.jit(jax.vmap(lambda key, tasks: tasks(key), (0, None)))(
+        jax.random.split(KEY, 20), tasks
+    )
+    states = np.concatenate([drawn.support.inputs.state.q, drawn.query.inputs.state.q], 1)
+    all_of_them = np.asarray(tasks.state.q)
+    for points, real in zip(states, drawn.support.inputs.real[:, 0], strict=True):
+        assert len(np.unique(points.reshape(len(points), -1), axis=0)) == 11
+        inside = (all_of_them[..., None, :, :] == points).all((-1, -2)).any(2).all(-1)
+        assert inside.sum() == 1
+        assert real.sum() == inside.nonzero()[0][0] + 1  # one spring, two bodies
+
+
+def test_the_rates_are_those_of_the_true_motion():
+    """Against central differences along a finely sampled trajectory."""
+    config = dataclasses.replace(TINY, points=401)
+    truth = simulate(get_physics("pendulum"), KEY, 2, config)
+    spacing = truth.times[1] - truth.times[0]
+    for states, rates in zip(truth.states, truth.rates, strict=True):
+        found = (states[:, 2:] - states[:, :-2]) / (2 * spacing)
+        np.testing.assert_allclose(found, rates[:, 1:-1], atol=2e-5)
+
+
+def test_noisy_points_have_estimated_rates_near_the_true_ones():
+    config = dataclasses.replace(TINY, points=100, noise=1e-3, duration=5.0)
+    clean = dataclasses.replace(config, noise=0.0)
+    noisy, exact = (make_tasks(c, ("mass_spring",), KEY, 20) for c in (config, clean))
+    assert 0 < np.std(noisy.state.q - exact.state.q) < 1.5e-3
+    wrong, size = np.std(noisy.rate.p - exact.rate.p), np.std(exact.rate.p)
+    assert 0 < wrong < 0.05 * size
+
+
+@pytest.mark.parametrize(
+    "structure",
+    ["port", *(pytest.param(s, marks=pytest.mark.slow) for s in ("hamiltonian", "direct"))],
+)
+def test_padded_particles_change_nothing(structure, tasks):
+    """The motion of a spring is that of a network that never saw two bodies."""
+    config = dataclasses.replace(BODIES, structure=structure)
+    alone = make_tasks(dataclasses.replace(config, systems=("mass_spring", "pendulum")),
+                       ("mass_spring",), KEY, 3)  # fmt: skip
+    task = alone(KEY)
+    params = some_params(config, tasks(KEY))
+    motion = jax.jit(make_motion(config).apply)
+    small = motion(params, task.support.inputs)
+    pad = lambda leaf: jnp.pad(leaf, ((0, 0), (0, 1)) + ((0, 0),) * (leaf.ndim - 2))  # noqa: E731
+    large = motion(params, jax.tree.map(pad, task.support.inputs))
+    for one, other in zip(small, large, strict=True):
+        np.testing.assert_allclose(one[:, 0], other[:, 0], atol=1e-6)
+        assert not other[:, 1].any()
+
+
+def test_the_sum_is_the_mean_times_the_number_of_residuals(tasks):
+    targets = tasks(KEY).query.targets
+    outputs = jax.tree.map(lambda leaf: leaf + jnp.float32(0.3), targets.state)
+    num = 4 * float(targets.real.sum())
+    expected = np.log(np.cosh(0.3)) * (4 * float(targets.real.sum()))
+    assert float(residual_sum(outputs, targets)) == pytest.approx(expected, rel=1e-5)
+    assert float(residual_mean(outputs, targets)) == pytest.approx(expected / num, rel=1e-5)
+
+
+@pytest.mark.parametrize("learner", ["maml", "joint"])
+def test_training_descends_the_mean_over_the_query_or_over_all(learner, tasks):
+    """One inner step by hand; joint training takes none and learns from support and query."""
+    config = dataclasses.replace(BODIES, learner=learner, reduction="sum", inner_lr=0.01)
+    task, network = tasks(KEY), make_motion(config)
+    params = some_params(config, task)
+
+    @jax.jit
+    def by_hand(params):
+        def inner(params):
+            found = network.apply(params, task.support.inputs)
+            return residual_sum(found, task.support.targets)
+
+        moved = jax.tree.map(lambda p, g: p - 0.01 * g, params, jax.grad(inner)(params))
+        here = params if learner == "joint" else moved
+        query = residual_mean(network.apply(here, task.query.inputs), task.query.targets)
+        seen = residual_mean(network.apply(here, task.support.inputs), task.support.targets)
+        return query if learner == "maml" else (5 * query + 6 * seen) / 11
+
+    loss = jax.jit(lambda p: make_learner(config).loss(p, task, KEY)[0])(params)
+    assert float(loss) == pytest.approx(float(by_hand(params)), rel=1e-5)
+
+
+def test_a_polynomial_is_fitted_exactly_where_energy_is_one():
+    """Two coupled oscillators with a quartic term, from 30 points, in float64."""
+    with jax.enable_x64(True):
+        degree, rng = 4, np.random.default_rng(0)
+        energy = lambda s, _: (  # noqa: E731
+            jnp.sum(s.p**2) / 2 + s.q[0, 0] ** 2 * s.q[0, 1] + jnp.sum(s.q**4) / 4
+        )
+        states = Phase(*jnp.asarray(rng.normal(size=(2, 30, 1, 2))))
+        rates = jax.vmap(symplectic_gradient(energy), (0, None))(states, None)
+        found = fit_polynomial(states, rates, degree, ridge=1e-14)
+        fitted = symplectic_gradient(polynomial(1, 2, degree))
+        new = Phase(*jnp.asarray(rng.normal(size=(2, 1, 2))))
+        wanted = symplectic_gradient(energy)(new, None)
+        for one, other in zip(fitted(new, found), wanted, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-6)
+
+
+def test_a_polynomial_of_a_spring_follows_it():
+    """Springs are quadratic: the roll-out is as good as its integrator, energy exact."""
+    config = dataclasses.replace(TINY, held_out="mass_spring", points=100, shots=20)
+    instances = new_instances(config, "mass_spring", 3)
+    coordinates, energy, _ = fit_and_roll(instances, "mass_spring", 2, 20)
+    assert coordinates.max() < 2e-3 and energy.max() <= 1e-4 * 1.01
+
+
+def test_fewer_shots_are_the_first_of_more(tasks):
+    """Masked points are no points: adapting to 4 of 6 equals a config of 4."""
+    params = some_params(TINY, tasks(KEY))
+    instances = new_instances(TINY, "pendulum", 2)
+    masked = adapt_and_roll(TINY, params, instances, (0, 3), 4)
+    fewer = adapt_and_roll(dataclasses.replace(TINY, shots=4), params, instances, (0, 3), 4)
+    for one, other in zip(jax.tree.leaves(masked), jax.tree.leaves(fewer), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(masked.cka[:, 0], 1.0, atol=1e-5)
+    with pytest.raises(ConfigError, match=r"shots.*1 to 6"):
+        adapt_and_roll(TINY, params, instances, (0,), 0)
+
+
+def test_cka_does_not_see_rotations_and_scales():
+    x = np.random.default_rng(0).normal(size=(40, 5))
+    turned = 3.0 * x @ np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)))[0]
+    other = np.random.default_rng(2).normal(size=(40, 5))
+    with jax.enable_x64(True):
+        assert float(cka(jnp.asarray(x), jnp.asarray(turned + 7.0))) == pytest.approx(1.0)
+        assert float(cka(jnp.asarray(x), jnp.asarray(other))) < 0.5
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        dataclasses.replace(TINY, eval_instances=2),
+        *(
+            pytest.param(config, marks=pytest.mark.slow)
+            for config in (
+                dataclasses.replace(BODIES, learner="anil", held_out="two_body"),
+                dataclasses.replace(TINY, learner="meta_sgd", structure="port", noise=0.01),
+                dataclasses.replace(TINY, learner="joint", structure="direct"),
+                dataclasses.replace(TINY, learner="first_order_maml", eval_optimizer="adam"),
+            )
+        ),
+    ],
+    ids=lambda config: f"{config.learner}-{config.structure}",
+)
+def test_a_run_trains_evaluates_and_reports(config):
+    run = build(config)
+    result = fit(
+        run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
+        key=KEY, evaluators=run.evaluators, progress=False,
+    )  # fmt: skip
+    evaluation = json.loads(json.dumps(run.evaluate(result.params, False)))
+    assert evaluation["adapted"]["steps"] == [0, 3]
+    assert evaluation["adapted"]["coordinates"]["n"] == config.eval_instances
+    assert evaluation["adapted"]["one_minus_cka_by_step"][0] == pytest.approx(0, abs=1e-5)
+    system = get_system("hamiltonian")
+    assert config.learner in system.table(evaluation)
+    for figure in system.figures(evaluation, result.history):
+        figure.draw()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("shots", 0), ("points", 60), ("eval_lr", 0.0), ("noise", -1.0), ("rounds", -1),
+        ("systems", ("pendulum",)), ("systems", ("pendulum", "two_body", "two_body")),
+        ("clip_norm", 0.0), ("eval_instances", 1), ("seed", -1),
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_refused(field, value):
+    with pytest.raises(ConfigError, match=field):
+        Config(**{field: value})
+
+
+def test_a_polynomial_of_too_many_terms_is_refused():
+    with pytest.raises(ConfigError, match="degree"):
+        polynomial(4, 2, 6)
