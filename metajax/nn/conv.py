@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
@@ -85,18 +85,30 @@ def max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
     return jnp.maximum(rows[:, :, ::2], rows[:, :, 1::2])
 
 
-def conv_block(params: Params, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 channels"]:
+def conv_block(
+    params: Params, x: Float[Array, "n h w c"], context: Float[Array, " size"] | None = None
+) -> Float[Array, "n h2 w2 channels"]:
     """Convolve, normalise over the batch, take ReLU and pool, unless there is one pixel left.
 
-    ``params`` holds ``kernel``, ``scale`` and ``bias``, as :func:`conv_net` makes them.
+    ``params`` holds ``kernel``, ``scale`` and ``bias``, as :func:`conv_net` makes them, and, with a
+    ``context`` that scales and shifts channels, ``film``.
     """
     x = conv2d(x, params["kernel"])
-    x = jax.nn.relu(batch_normalise(x, params["scale"], params["bias"]))
+    x = batch_normalise(x, params["scale"], params["bias"])
+    if context is not None:
+        factor, shift = jnp.split((context @ params["film"]["kernel"])[None, None, None], 2, -1)
+        x = x * (1 + factor) + shift
+    x = jax.nn.relu(x)
     return max_pool(x) if min(x.shape[1:3]) > 1 else x
 
 
 def conv_net(
-    num_outputs: int | None, *, channels: int = 64, layers: int = 4, kernel_size: int = 3
+    num_outputs: int | None,
+    *,
+    channels: int = 64,
+    layers: int = 4,
+    kernel_size: int = 3,
+    context_size: int | None = None,
 ) -> Network:
     """Make the usual few-shot network: ``layers`` blocks and a linear head, or features (None).
 
@@ -106,23 +118,31 @@ def conv_net(
     ``head``. With ``num_outputs`` None there is no head, and outputs are what the last block
     leaves, ``[n, features]``. Kernels start LeCun-normal.
 
+    With a ``context_size`` the network is called with images and a context ``[context_size]``, of
+    which a linear map scales and shifts every block's channels behind the normalisation (FiLM:
+    Perez et al. 2018, arXiv 1709.07871): a context that is appended to the images would be lost
+    there, being the same for all of them.
+
     Raises:
       ConfigError: a size is below 1, or ``kernel_size`` is even.
     """
     for name, size in (
         ("num_outputs", num_outputs), ("channels", channels), ("layers", layers),
-        ("kernel_size", kernel_size),
+        ("kernel_size", kernel_size), ("context_size", context_size),
     ):  # fmt: skip
         if size is not None and size < 1:
             raise ConfigError(name, size, "a whole number of 1 or more")
     if kernel_size % 2 == 0:
         raise ConfigError("kernel_size", kernel_size, "an odd number")
 
-    def init(key: Key[Array, ""], images: Float[Array, "n h w c"]) -> Params:
+    def init(key: Key[Array, ""], images: Float[Array, "n h w c"], context: Any = None) -> Params:
         _, height, width, depth = images.shape
         params: Params = {}
         for layer in range(layers):
             params[f"conv_{layer}"] = conv_params(depth, channels, kernel_size)
+            if context_size is not None:
+                film = {"kernel": jnp.zeros((context_size, 2 * channels))}
+                params[f"conv_{layer}"]["film"] = film
             depth = channels
             if min(height, width) > 1:
                 height, width = height // 2, width // 2
@@ -133,10 +153,12 @@ def conv_net(
             }
         return draw_normals(key, params)
 
-    def apply(params: Params, images: Float[Array, "n h w c"]) -> Float[Array, "n outputs"]:
+    def apply(
+        params: Params, images: Float[Array, "n h w c"], context: Any = None
+    ) -> Float[Array, "n outputs"]:
         x = images
         for layer in range(layers):
-            x = conv_block(params[f"conv_{layer}"], x)
+            x = conv_block(params[f"conv_{layer}"], x, context)
         x = x.reshape(x.shape[0], -1)
         if num_outputs is None:
             return x

@@ -81,9 +81,33 @@ def test_second_order_by_task():
         chex.assert_trees_all_close(together, alone, rtol=1e-9, atol=1e-9)
 
 
+def test_a_context_scales_and_shifts_and_zeros_change_nothing():
+    """An affine map of the normalised channels: what scale and bias would do, folded in."""
+    plain, network = (
+        conv_net(3, channels=4, layers=1),
+        conv_net(3, channels=4, layers=1, context_size=2),
+    )
+    images, context = jax.random.normal(KEY, (6, 5, 5, 2)), jnp.array([0.7, -0.4])
+    params = jax.jit(network.init)(KEY, images, context)
+    film = params["conv_0"].pop("film")
+    same = network.apply(
+        {**params, "conv_0": {**params["conv_0"], "film": film}}, images, 0 * context
+    )
+    np.testing.assert_allclose(same, plain.apply(params, images), atol=1e-6)
+    factor, shift = jnp.split(context @ film["kernel"], 2)
+    assert jnp.abs(factor).min() > 1e-3 and jnp.abs(shift).min() > 1e-3
+    folded = {**params["conv_0"], "scale": 1 + factor, "bias": shift}
+    found = network.apply({**params, "conv_0": {**params["conv_0"], "film": film}}, images, context)
+    wanted = plain.apply({**params, "conv_0": folded}, images)
+    np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize(
-    ("field", "value"), [("num_outputs", 0), ("channels", 0), ("layers", 0), ("kernel_size", 4)]
-)
+    ("field", "value"),
+    [
+        ("num_outputs", 0), ("channels", 0), ("layers", 0), ("kernel_size", 4), ("context_size", 0),
+    ],
+)  # fmt: skip
 def test_bad_sizes_are_refused(field, value):
     with pytest.raises(ConfigError, match=field):
         conv_net(**{"num_outputs": 3, field: value})

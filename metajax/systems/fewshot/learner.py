@@ -33,7 +33,10 @@ def make_network(config: Config) -> Network:
     headless = config.learner in CLOSED_FORM
     if config.tasks == "images":
         outputs = None if headless else config.ways
-        return conv_net(outputs, channels=config.channels, layers=config.layers)
+        context = config.context_size if config.learner == "cavia" else None
+        return conv_net(
+            outputs, channels=config.channels, layers=config.layers, context_size=context
+        )
     if headless:
         return mlp((config.width,) * (config.layers - 1), config.width)
     return mlp((config.width,) * config.layers, 1)
@@ -64,7 +67,11 @@ def make_learner(config: Config, step_weights: jax.Array | None = None) -> MetaL
         case "imaml":
             return imaml(network, loss, sgd, steps=steps, strength=config.strength)
         case "cavia":
-            return cavia(network, loss, sgd, steps=steps, context_size=config.context_size)
+            size = config.context_size
+            if not images:
+                return cavia(network, loss, sgd, steps=steps, context_size=size)
+            beside = lambda context, images: (images, context)  # noqa: E731
+            return cavia(network, loss, sgd, steps=steps, context_size=size, attach=beside)
         case "ridge":
             ways = config.ways if images else None
             return ridge(network, loss, ways=ways, scale=config.scale if images else 1.0)
