@@ -71,7 +71,7 @@ def one_run(name: str, config: Config) -> dict[str, Any]:
             ).params  # fmt: skip
         except NonFiniteError as error:
             return {"score": None, "error": str(error)}
-    trained = time.process_time() - start
+    trained = round(time.process_time() - start, 1)
     metric = "accuracy" if config.tasks == "images" else "query_loss"
     steps = None if name in (*CLOSED_FORM, "nearest_mean") else config.eval_steps
     summary = summarise(
@@ -81,11 +81,17 @@ def one_run(name: str, config: Config) -> dict[str, Any]:
             steps,
         )
     )  # fmt: skip
+    if not np.isfinite(summary["score"]).all():
+        return {
+            "score": None,
+            "error": "adapting to new tasks diverges",
+            "train_cpu_seconds": trained,
+        }
     return {
         "score": summary["score"],
         "ci95": summary["ci95"],
         "tasks": summary["n"],
-        "train_cpu_seconds": round(trained, 1),
+        "train_cpu_seconds": trained,
     }
 
 
