@@ -14,8 +14,14 @@ def make_axes(xlabel: str, ylabel: str, scale: str = "linear") -> tuple[Any, Any
     axes = canvas.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel, yscale=scale)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    for labels in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
-        labels("{x:.3g}")
+    axes.yaxis.set_major_formatter("{x:.3g}")
+
+    def minor(x: float, position: float) -> str:
+        """Within a decade or two; over more the labels would cover each other."""
+        low, high = axes.get_ylim()
+        return f"{x:.3g}" if low > 0 and high < 30 * low else ""
+
+    axes.yaxis.set_minor_formatter(minor)
     axes.grid(alpha=0.25)
     return canvas, axes
 

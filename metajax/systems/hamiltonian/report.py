@@ -19,17 +19,17 @@ TITLES = {
 def table(evaluation: dict[str, Any]) -> str:
     """Relative errors of roll-outs by gradient step, beside the baselines."""
     steps = evaluation["adapted"]["steps"]
-    first = f"{'relative error after n gradient steps: n =':44}" + "".join(f"{n:>9}" for n in steps)
+    first = f"{'relative error after n gradient steps: n =':50}" + "".join(f"{n:>9}" for n in steps)
     lines = [first, "-" * len(first)]
     for what in ("coordinates", "energy"):
         for kind, title in TITLES.items():
             values = np.atleast_1d(evaluation[kind][what]["mean"])
             cells = "".join(f"{value:9.4f}" for value in values)
-            lines.append(f"{what + ', ' + title:44}{cells}")
+            lines.append(f"{what + ', ' + title:50}{cells}")
     last = evaluation["adapted"]["coordinates"]
     lines.append(
         f"{evaluation['learner']} ({evaluation['structure']}), {evaluation['held_out']} held out, "
-        f"{evaluation['shots']} points, {evaluation['optimizer']}: coordinates "
+        f"{evaluation['shots']} points, {evaluation['optimizer']}:\ncoordinates "
         f"{last['mean'][-1]:.4f} [{last['low'][-1]:.4f}, {last['high'][-1]:.4f}] "
         f"(geometric mean over time and {last['n']} systems, 95% interval)."
     )
