@@ -10,6 +10,7 @@ from metajax.core.keys import (
     stream,
     task_keys,
 )
+from metajax.core.mixed import MixedTasks, mixed
 from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
 from metajax.core.types import (
     Algorithm,
@@ -35,6 +36,7 @@ __all__ = [
     "MetaLearner",
     "MetajaxError",
     "Metrics",
+    "MixedTasks",
     "Network",
     "Params",
     "SequenceNetwork",
@@ -48,6 +50,7 @@ __all__ = [
     "gradient",
     "indices_from",
     "mean_over_devices",
+    "mixed",
     "normals_from",
     "one_of",
     "random_indices",

@@ -68,15 +68,25 @@ def with_energy(
 
 
 def draw_spring(key: Key[Array, ""]) -> Spring:
-    """Draw mass and stiffness; damping 0."""
+    """Draw mass and stiffness; neither damping nor drive."""
     mass, stiffness = constants(jax.random.uniform(key, (2,)))
-    return Spring(mass, stiffness, jnp.zeros_like(mass))
+    zero = jnp.zeros_like(mass)
+    return Spring(mass, stiffness, damping=zero, amplitude=zero, frequency=zero)
 
 
 def draw_damped_spring(key: Key[Array, ""]) -> Spring:
     """Draw mass, stiffness, and a damping between .1 and .3: oscillations that die out."""
-    u = jax.random.uniform(key, (3,))
-    return Spring(constants(u[0]), constants(u[1]), between(0.1, 0.3, u[2]))
+    spring_key, key = jax.random.split(key)
+    damping = between(0.1, 0.3, jax.random.uniform(key))
+    return draw_spring(spring_key)._replace(damping=damping)
+
+
+def draw_driven_spring(key: Key[Array, ""]) -> Spring:
+    """Draw a damped spring, a force's amplitude between .1 and .3, and its frequency."""
+    spring_key, key = jax.random.split(key)
+    u = jax.random.uniform(key, (2,))
+    damped = draw_damped_spring(spring_key)
+    return damped._replace(amplitude=between(0.1, 0.3, u[0]), frequency=constants(u[1]))
 
 
 def start_spring(key: Key[Array, ""], parameters: Spring) -> Phase:

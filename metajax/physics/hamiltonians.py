@@ -18,11 +18,17 @@ from metajax.physics.mechanics import Hamiltonian, Phase
 
 
 class Spring(NamedTuple):
-    """``mass`` (kg), ``stiffness`` (kg/s^2) and ``damping`` (kg/s; 0 conserves energy)."""
+    """A mass on a spring, its damping and its drive.
+
+    ``mass`` (kg), ``stiffness`` (kg/s^2), ``damping`` (kg/s), and the driving force's ``amplitude``
+    (kg m/s^2) and angular ``frequency`` (1/s). Damping and amplitude 0 conserve energy.
+    """
 
     mass: Float[Array, ""]
     stiffness: Float[Array, ""]
     damping: Float[Array, ""]
+    amplitude: Float[Array, ""]
+    frequency: Float[Array, ""]
 
 
 def mass_spring(state: Phase, parameters: Spring) -> Scalar:
@@ -59,10 +65,10 @@ def damping(state: Phase, parameters: Spring | Pendulum) -> Float[Array, ""]:
     return parameters.damping
 
 
-def torque(parameters: Pendulum, time: Float[Array, ""]) -> Float[Array, "1 2"]:
-    """``amplitude cos(frequency t)`` on a pendulum's angle."""
-    drive = parameters.amplitude * jnp.cos(parameters.frequency * time)
-    return jnp.stack([drive, jnp.zeros_like(drive)])[None]
+def drive(parameters: Spring | Pendulum, time: Float[Array, ""]) -> Float[Array, "1 2"]:
+    """A force, or a torque on an angle: ``amplitude cos(frequency t)`` on the first coordinate."""
+    force = parameters.amplitude * jnp.cos(parameters.frequency * time)
+    return jnp.stack([force, jnp.zeros_like(force)])[None]
 
 
 class HenonHeiles(NamedTuple):

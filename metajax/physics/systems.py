@@ -209,8 +209,12 @@ PHYSICS = {
             draws.start_pendulum, dissipation=energies.damping, energy_limit=_top,
         ),
         PhysicalSystem(
+            "driven_spring", 1, energies.mass_spring, draws.draw_driven_spring,
+            draws.start_spring, dissipation=energies.damping, force=energies.drive,
+        ),
+        PhysicalSystem(
             "driven_pendulum", 1, energies.pendulum, draws.draw_driven_pendulum,
-            draws.start_driven_pendulum, dissipation=energies.damping, force=energies.torque,
+            draws.start_driven_pendulum, dissipation=energies.damping, force=energies.drive,
             energy_limit=_top,
         ),
     )
@@ -231,7 +235,7 @@ def get_physics(name: str) -> PhysicalSystem:
     | ``double_pendulum`` | 1, two angles | yes | no |
     | ``coupled_springs`` | 4, on a ring | yes | yes |
     | ``damped_spring``, ``damped_pendulum`` | 1 | no | yes |
-    | ``driven_pendulum`` (damped too) | 1 | no | yes |
+    | ``driven_spring``, ``driven_pendulum`` (damped too) | 1 | no | yes |
 
     Raises:
       ConfigError: no such system.

@@ -24,7 +24,7 @@ from metajax.physics import (
     get_physics,
     n_body,
 )
-from metajax.physics.hamiltonians import torque
+from metajax.physics.hamiltonians import drive
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
 
@@ -48,7 +48,7 @@ def arms_energy():
 @pytest.mark.parametrize(
     ("name", "parameters", "q", "p", "expected"),
     [
-        ("mass_spring", Spring(2.0, 3.0, 0.0), Q, P, 0.36 / 4 + 3 * 0.09 / 2),
+        ("mass_spring", Spring(2.0, 3.0, 0.0, 0.0, 0.0), Q, P, 0.36 / 4 + 3 * 0.09 / 2),
         (
             "pendulum", Pendulum(2.0, 0.5, 3.0, 0.0, 0.0, 0.0), Q, P,
             0.36 / (2 * 2 * 0.25) + 2 * 3 * 0.5 * (1 - np.cos(0.3)),
@@ -89,7 +89,7 @@ def test_damped_and_driven_systems_have_the_energy_of_the_free_ones():
     for name in ("damped_pendulum", "driven_pendulum"):
         assert get_physics(name).hamiltonian is get_physics("pendulum").hamiltonian
     assert get_physics("damped_spring").hamiltonian is get_physics("mass_spring").hamiltonian
-    push = torque(Pendulum(1.0, 1.0, 1.0, 0.0, 0.5, 2.0), jnp.array(0.4))
+    push = drive(Pendulum(1.0, 1.0, 1.0, 0.0, 0.5, 2.0), jnp.array(0.4))
     np.testing.assert_allclose(push, [[0.5 * np.cos(0.8), 0.0]])
 
 

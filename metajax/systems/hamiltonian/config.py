@@ -10,7 +10,8 @@ from metajax.core import ConfigError
 
 SystemName = Literal[
     "mass_spring", "pendulum", "henon_heiles", "magnetic_mirror", "two_body", "three_body",
-    "double_pendulum", "coupled_springs", "damped_spring", "damped_pendulum",
+    "double_pendulum", "coupled_springs", "damped_spring", "damped_pendulum", "driven_spring",
+    "driven_pendulum",
 ]  # fmt: skip
 
 SIX: tuple[SystemName, ...] = get_args(SystemName)[:6]
@@ -25,13 +26,14 @@ class Config:
     """The type that is tested on; training sees all others of `systems`."""
     systems: tuple[SystemName, ...] = SIX
     """Types of systems. Names besides the paper's six: double_pendulum, coupled_springs,
-    damped_spring, damped_pendulum."""
+    damped_spring, damped_pendulum, driven_spring, driven_pendulum."""
     learner: Literal["maml", "first_order_maml", "anil", "meta_sgd", "joint"] = "maml"
     """How it is meta-trained; joint: on all systems at once without adapting, the paper's
     pre-trained baseline. All adapt alike on new systems."""
-    structure: Literal["hamiltonian", "port", "direct"] = "hamiltonian"
+    structure: Literal["hamiltonian", "port", "driven", "direct"] = "hamiltonian"
     """hamiltonian: the network is an energy and motion its symplectic gradient; port: with a
-    learned damping besides; direct: the network is the motion itself."""
+    learned damping besides; driven: with a damping and a force of time; direct: the network is the
+    motion itself."""
     width: int = 64
     """Size of the network's hidden layers, units."""
     layers: int = 1
@@ -65,7 +67,7 @@ class Config:
     steps: int = 5000
     """Meta-steps."""
     tasks_per_step: int = 10
-    """Tasks of a meta-step."""
+    """Tasks of a meta-step, as many of each number of particles as trained types have it."""
     seed: int = 0
     """Seed of the run: weights, systems, tasks and order."""
     eval_every: int = 1000
@@ -111,6 +113,11 @@ class Config:
             raise ConfigError("systems", self.systems, "one or more besides the one held out")
         if len(set(self.systems)) < len(self.systems):
             raise ConfigError("systems", self.systems, "each name once")
+        if self.tasks_per_step % len(self.train_systems):
+            raise ConfigError(
+                "tasks_per_step", self.tasks_per_step,
+                f"a multiple of {len(self.train_systems)}, the number of types to train on",
+            )  # fmt: skip
         if not 0 <= self.seed < 2**32:
             raise ConfigError("seed", self.seed, "0 to 2**32 - 1")
 

@@ -23,11 +23,7 @@ from metajax.systems.hamiltonian.config import Config
 from metajax.systems.hamiltonian.learner import make_learner, residual_mean, weights
 from metajax.systems.hamiltonian.network import last_layer, make_derivative
 from metajax.systems.hamiltonian.polynomial import fit_polynomial, polynomial
-from metajax.systems.hamiltonian.tasks import (
-    Snapshots,
-    observed,
-    simulate,
-)
+from metajax.systems.hamiltonian.tasks import Snapshots, observed, simulate
 
 FLOOR, CEILING = 1e-4, 10.0
 """Relative errors are averaged as logarithms: none counts less than the one or more than the
@@ -75,17 +71,17 @@ def relative_errors(
     """Relative errors of a roll-out's coordinates, and of its energy, along time.
 
     Coordinates: the norm of the difference of (q, p) over that of the truth, of all particles.
-    Energy: the true energy function along the roll-out, against the energy at the start.
+    Energy: the true energy function along the roll-out, against what it truly is at that time,
+    relative to the energy at the start.
     """
     difference = jax.tree.map(lambda a, b: a - b, found, true)
     norm = lambda phase: jnp.sqrt(sum(jnp.sum(leaf**2, (-2, -1)) for leaf in phase))  # noqa: E731
     coordinates = norm(difference) / norm(true)
-    energies = energy(hamiltonian, found, parameters)
-    start = hamiltonian(jax.tree.map(lambda leaf: leaf[0], true), parameters)
+    energies, wanted = (energy(hamiltonian, states, parameters) for states in (found, true))
     bounded = lambda x: jnp.clip(  # noqa: E731
         jnp.nan_to_num(x, nan=CEILING, posinf=CEILING), FLOOR, CEILING
     )
-    return bounded(coordinates), bounded(jnp.abs(energies - start) / jnp.abs(start))
+    return bounded(coordinates), bounded(jnp.abs(energies - wanted) / jnp.abs(wanted[0]))
 
 
 def cka(x: Float[Array, "points features"], y: Float[Array, "points features"]) -> Array:
@@ -132,16 +128,16 @@ def _adapt_and_roll(
 ) -> Adapted:
     system, learner = get_physics(config.held_out), make_learner(config, new_systems=True)
     times = instances.times
-    derivative = make_derivative(config, jnp.ones(system.particles, bool))
-    everywhere = jnp.ones((times.size, system.particles), bool)
+    derivative = make_derivative(config)
+    all_of_them = jnp.ones(times.size, bool)
 
     def one(item: Any) -> Adapted:
         key, parameters, true, seen, order = item
         first = order[: config.shots]
-        mask = everywhere[first] & (jnp.arange(config.shots) < shots)[:, None]
+        beside = times[first], jnp.arange(config.shots) < shots
         state, rate = jax.tree.map(lambda leaf: leaf[first], seen)
-        support = Examples(Snapshots(state, mask), Snapshots(rate, mask))
-        inputs, targets = (Snapshots(phase, everywhere) for phase in true)
+        support = Examples(Snapshots(state, *beside), Snapshots(rate, *beside))
+        inputs, targets = (Snapshots(phase, times, all_of_them) for phase in true)
 
         def note(adapted: Any) -> Any:
             outputs = learner.predict(params, adapted, inputs)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Algorithm, MetaLearner, Params, Task, gradient
+from metajax.core import Algorithm, MetaLearner, Params, Task, gradient, mixed
 from metajax.learners import anil, first_order_maml, maml, meta_sgd
 from metajax.learners.losses import score
 from metajax.learners.maml import put_back
@@ -21,20 +21,20 @@ ADAPTED_BY_ANIL = ("readout", "head")
 
 
 def residual_sum(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
-    """Add up the log-cosh of all residuals of real particles."""
+    """Add up the log-cosh of all residuals of the points that count."""
 
     def total(found: Array, wanted: Array) -> Float[Array, ""]:
         each = optax.losses.log_cosh(found, wanted)
-        return jnp.sum(jnp.where(targets.real[..., None], each, 0))
+        return jnp.sum(jnp.where(targets.counted[:, None, None], each, 0))
 
     sums = jax.tree.map(total, outputs, targets.state)
     return sums.q + sums.p
 
 
 def residual_mean(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
-    """Average the log-cosh of the residuals of real particles."""
-    dim = targets.state.q.shape[-1]
-    num = 2 * dim * jnp.sum(targets.real.astype(jnp.float32))
+    """Average the log-cosh of the residuals of the points that count."""
+    _, particles, dim = targets.state.q.shape
+    num = 2 * particles * dim * jnp.sum(targets.counted.astype(jnp.float32))
     return residual_sum(outputs, targets) / num
 
 
@@ -77,11 +77,11 @@ def make_learner(config: Config, new_systems: bool = False) -> MetaLearner:
 
 
 def make_algorithm(config: Config) -> Algorithm:
-    """Adam on the learner's loss, its gradient clipped."""
+    """Adam on the learner's loss, its gradient clipped; on tasks of ``make_tasks``."""
     optimizer = optax.adam(config.learning_rate)
     if config.clip_norm is not None:
         optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
-    return gradient(make_learner(config), optimizer)
+    return gradient(mixed(make_learner(config)), optimizer)
 
 
 def weights(config: Config, params: Params, adapted: Params) -> Params:

@@ -7,26 +7,26 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
 from metajax.core import Network, Params
 from metajax.nn import Graph, graph_net
-from metajax.physics import Phase, port_hamiltonian, symplectic_gradient
+from metajax.physics import Derivative, Phase, port_hamiltonian, symplectic_gradient
 from metajax.systems.hamiltonian.config import Config
 from metajax.systems.hamiltonian.tasks import Snapshots
 
 DAMPING = -3.0
 """What the network's damping starts from before a softplus: .05 per unit of momentum's rate."""
+WAVES = 8
+"""Frequencies of the network's force: half a turn, a turn, ... in a trajectory's duration."""
+FORCE_SCALE = 4.0
+"""Force per unit of its parameters: gradient steps then move it as fast as the energy."""
 
 
-def to_graph(state: Float[Phase, "particles 2"], real: Bool[Array, " particles"]) -> Graph:
+def to_graph(state: Float[Phase, "particles 2"]) -> Graph:
     """Make one system's graph: a node each for its particles, an edge from each to each other."""
-    particles = state.q.shape[0]
-    senders, receivers = np.nonzero(~np.eye(particles, dtype=bool))
-    return Graph(
-        jnp.concatenate(state, axis=-1), senders, receivers,
-        node_mask=real, edge_mask=real[senders] & real[receivers],
-    )  # fmt: skip
+    senders, receivers = np.nonzero(~np.eye(state.q.shape[0], dtype=bool))
+    return Graph(jnp.concatenate(state, axis=-1), senders, receivers)
 
 
 def make_motion(config: Config) -> Network:
@@ -37,15 +37,18 @@ def make_motion(config: Config) -> Network:
     inner = _inner(config)
 
     def init(key: Key[Array, ""], snapshots: Snapshots) -> Params:
-        state, real = jax.tree.map(lambda leaf: leaf[0], snapshots)
-        params = {"graph": inner.init(key, to_graph(state, real))}
-        if config.structure == "port":
+        state = jax.tree.map(lambda leaf: leaf[0], snapshots.state)
+        params = {"graph": inner.init(key, to_graph(state))}
+        if config.structure in ("port", "driven"):
             params["damping"] = jnp.full((), DAMPING)
+        if config.structure == "driven":
+            params["force"] = jnp.zeros((2, WAVES, state.q.shape[-1]))
         return params
 
+    derivative = make_derivative(config)
+
     def apply(params: Params, snapshots: Snapshots) -> Phase:
-        one = lambda state, real: make_derivative(config, real)(state, params)  # noqa: E731
-        return jax.vmap(one)(*snapshots)
+        return jax.vmap(derivative, (0, None, 0))(snapshots.state, params, snapshots.time)
 
     return Network(init, apply)
 
@@ -59,30 +62,39 @@ def last_layer(
     """
     inner, head = _inner(config), params["graph"]["head"]
 
-    def one(state: Phase, real: Array) -> Array:
+    def one(state: Phase) -> Array:
         def total(kernel: Array) -> Float[Array, ""]:
             graph = {**params["graph"], "head": {**head, "kernel": kernel}}
-            return jnp.sum(inner.apply(graph, to_graph(state, real)))
+            return jnp.sum(inner.apply(graph, to_graph(state)))
 
         return jax.grad(total)(head["kernel"])[:, 0]
 
-    return jax.vmap(one)(*snapshots)
+    return jax.vmap(one)(snapshots.state)
 
 
-def make_derivative(config: Config, real: Bool[Array, " particles"]) -> Any:
+def make_derivative(config: Config) -> Derivative:
     """Make the equations of motion ``(state, params, time) -> rates`` of one system's network."""
     inner = _inner(config)
 
     def energy(state: Phase, params: Params) -> Float[Array, ""]:
-        return inner.apply(params["graph"], to_graph(state, real))
+        return inner.apply(params["graph"], to_graph(state))
+
+    def damping(state: Phase, params: Params) -> Float[Array, ""]:
+        return jax.nn.softplus(params["damping"])
+
+    def force(params: Params, time: Any) -> Float[Array, "1 2"]:
+        turns = jnp.arange(1, WAVES + 1, dtype=jnp.float32) / 2
+        phases = jnp.float32(2 * np.pi / config.duration) * turns * time
+        waves = jnp.stack([jnp.cos(phases), jnp.sin(phases)])
+        return FORCE_SCALE * jnp.tensordot(waves, params["force"], 2)[None]
 
     if config.structure == "hamiltonian":
         return symplectic_gradient(energy)
-    if config.structure == "port":
-        return port_hamiltonian(energy, lambda _, params: jax.nn.softplus(params["damping"]))
+    if config.structure in ("port", "driven"):
+        return port_hamiltonian(energy, damping, force if config.structure == "driven" else None)
 
     def derivative(state: Phase, params: Params, time: Any = 0.0) -> Phase:
-        rates = inner.apply(params["graph"], to_graph(state, real))
+        rates = inner.apply(params["graph"], to_graph(state))
         return Phase(*jnp.split(rates, 2, axis=-1))
 
     return derivative

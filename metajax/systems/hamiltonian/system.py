@@ -8,7 +8,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from metajax.core import Evaluator, derive
+from metajax.core import Evaluator, MixedTasks, derive, mixed
 from metajax.physics import get_physics
 from metajax.systems.base import Run, System
 from metajax.systems.hamiltonian.config import PRESETS, Config
@@ -23,7 +23,7 @@ from metajax.systems.hamiltonian.evaluate import (
 from metajax.systems.hamiltonian.learner import make_algorithm, make_learner
 from metajax.systems.hamiltonian.polynomial import MOST_TERMS, num_terms
 from metajax.systems.hamiltonian.report import figures, table
-from metajax.systems.hamiltonian.tasks import MotionTasks, make_tasks
+from metajax.systems.hamiltonian.tasks import make_tasks
 
 DEGREES = (2, 3, 4, 6)
 """Degrees of the polynomial energy that are tried on systems of the trained types."""
@@ -31,22 +31,23 @@ SHOTS = (5, 10, 25)
 """Sizes of smaller supports that are evaluated."""
 ROLLED = (0, 10)
 """Gradient steps after which motion is followed, besides the last."""
+DRAWS = 40
+"""Draws of tasks, one for every trained type, that the loss is measured on along training."""
 SHOWN = 4
 """New systems whose motion is kept for the figures."""
 
 
-def choose_degree(config: Config, tasks: MotionTasks) -> int:
+def choose_degree(config: Config, tasks: MixedTasks) -> int:
     """Return the degree with the least error on trained types of no more particles."""
     particles = get_physics(config.held_out).particles
     possible = [d for d in DEGREES if num_terms(4 * particles, d) <= MOST_TERMS]
-    kinds = [k for k, real in enumerate(np.asarray(tasks.real)) if real.sum() <= particles]
     with jax.enable_x64(True):
         few = [
             jax.tree.map(
-                lambda leaf, k=k: np.asarray(leaf[k, :20, :, : tasks.real[k].sum()], np.float64),
-                (tasks.state, tasks.rate),
+                lambda leaf, k=k: np.asarray(leaf[k, :20], np.float64), (part.state, part.rate)
             )
-            for k in kinds
+            for part in tasks.parts
+            for k in range(part.state.q.shape[0] if part.state.q.shape[3] <= particles else 0)
         ]
         errors = {
             degree: sum(
@@ -66,7 +67,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
     """
     key = jax.random.key(config.seed)
     tasks = make_tasks(config, config.train_systems, derive(key, "systems"), config.trajectories)
-    learner = make_learner(config)
+    learner = mixed(make_learner(config))
 
     def measure(params, key) -> dict[str, Any]:
         """The loss on tasks of the trained types, after the inner steps of training."""
@@ -75,8 +76,8 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
             task_key, adapt_key = jax.random.split(key)
             return learner.loss(params, tasks(task_key), adapt_key)[1]["query_loss"]
 
-        losses = np.asarray(jax.lax.map(one, jax.random.split(key, 200), batch_size=50))
-        return {"last": losses.mean(), "last_ci95": 1.96 * losses.std(ddof=1) / np.sqrt(200)}
+        losses = np.asarray(jax.lax.map(one, jax.random.split(key, DRAWS), batch_size=10))
+        return {"last": losses.mean(), "last_ci95": 1.96 * losses.std(ddof=1) / np.sqrt(DRAWS)}
 
     def evaluate(params, progress: bool = True) -> dict[str, Any]:
         instances = new_instances(config, config.held_out, config.eval_instances)
@@ -98,7 +99,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
     return Run(
         algorithm=make_algorithm(config),
         tasks=tasks,
-        tasks_per_step=config.tasks_per_step,
+        tasks_per_step=config.tasks_per_step // len(config.train_systems),
         steps=config.steps,
         example_tasks=tasks,
         evaluators=(Evaluator("new_tasks", config.eval_every, measure),),

@@ -11,7 +11,7 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Key
 
-from metajax.core import Examples, MetajaxError, Task, derive
+from metajax.core import Examples, MetajaxError, MixedTasks, Task, derive
 from metajax.physics import Phase, PhysicalSystem, energy_drift, get_physics, trajectory
 from metajax.systems.hamiltonian.config import Config
 
@@ -20,15 +20,17 @@ DRIFT_LIMIT = 1e-8
 
 
 class Snapshots(NamedTuple):
-    """Points of phase space, or their time derivatives, of systems padded to the same size.
+    """Points of phase space along time, or their time derivatives.
 
     Attributes:
-      state: ``q`` and ``p``, or the derivatives of both; 0 for padded particles.
-      real: which particles are real.
+      state: ``q`` and ``p``, or the derivatives of both.
+      time: of each point, seconds.
+      counted: which points count; the others are there to keep shapes the same.
     """
 
     state: Float[Phase, "points particles 2"]
-    real: Bool[Array, "points particles"]
+    time: Float[Array, " points"]
+    counted: Bool[Array, " points"]
 
 
 class Trajectories(NamedTuple):
@@ -111,16 +113,16 @@ class MotionTasks:
     Inputs are points, targets their time derivatives, both :class:`Snapshots`.
 
     Attributes:
-      state: points of all trajectories, padded to the same number of particles.
+      state: points of all trajectories; types of the same number of particles.
       rate: their time derivatives.
-      real: which particles are real.
+      times: the same for all, seconds.
       shots: points of a support. Static.
       queries: other points of the same trajectory. Static.
     """
 
     state: Float[Phase, "types systems times particles 2"]
     rate: Float[Phase, "types systems times particles 2"]
-    real: Bool[Array, "types particles"]
+    times: Float[Array, " times"]
     shots: int = field(metadata={"static": True})
     queries: int = field(metadata={"static": True})
 
@@ -136,40 +138,31 @@ class MotionTasks:
             state, rate = jax.tree.map(
                 lambda leaf: leaf[which, system, points], (self.state, self.rate)
             )
-            real = jnp.broadcast_to(self.real[which], state.q.shape[:2])
-            return Examples(Snapshots(state, real), Snapshots(rate, real))
+            beside = self.times[points], jnp.ones(points.shape, bool)
+            return Examples(Snapshots(state, *beside), Snapshots(rate, *beside))
 
         last = self.shots + self.queries
         return Task(examples(order[: self.shots]), examples(order[self.shots : last]))
 
 
-def padded(phase: Phase, particles: int) -> Phase:
-    """Add particles of zeros up to the given number."""
-    return jax.tree.map(
-        lambda x: np.pad(x, [(0, 0)] * (x.ndim - 2) + [(0, particles - x.shape[-2]), (0, 0)]), phase
-    )
+def make_tasks(config: Config, names: tuple[str, ...], key: Key[Array, ""], num: int) -> MixedTasks:
+    """Simulate ``num`` systems of every named type and make tasks of them.
 
-
-def largest(config: Config) -> int:
-    """The number of particles that all of the config's systems are padded to."""
-    return max(get_physics(name).particles for name in (*config.systems, config.held_out))
-
-
-def make_tasks(
-    config: Config, names: tuple[str, ...], key: Key[Array, ""], num: int
-) -> MotionTasks:
-    """Simulate ``num`` systems of every named type and make tasks of them."""
-    particles = largest(config)
-    states, rates, real = [], [], []
+    A draw has as many tasks as there are types; which types those of the same number of particles
+    are is random.
+    """
+    by_particles: dict[int, list[Any]] = {}
     for name in names:
         system = get_physics(name)
         truth = simulate(system, key, num, config)
-        state, rate = observed(truth, config.noise, derive(key, f"noise of {name}"))
-        states.append(padded(state, particles))
-        rates.append(padded(rate, particles))
-        real.append(np.arange(particles) < system.particles)
-    stack = lambda *leaves: jnp.asarray(np.stack(leaves))  # noqa: E731
-    return MotionTasks(
-        jax.tree.map(stack, *states), jax.tree.map(stack, *rates), stack(*real),
-        config.shots, config.queries,
+        seen = observed(truth, config.noise, derive(key, f"noise of {name}"))
+        by_particles.setdefault(system.particles, []).append(seen)
+    times = jnp.linspace(0.0, config.duration, config.points)
+    parts = tuple(
+        MotionTasks(
+            *jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *alike),
+            times, config.shots, config.queries,
+        )
+        for _, alike in sorted(by_particles.items())
     )  # fmt: skip
+    return MixedTasks(parts, tuple(part.state.q.shape[0] for part in parts))

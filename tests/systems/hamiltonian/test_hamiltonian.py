@@ -45,6 +45,12 @@ def tasks():
     return make_tasks(BODIES, BODIES.systems, KEY, 3)
 
 
+@pytest.fixture(scope="module")
+def task(tasks):
+    """One of two bodies."""
+    return tasks.parts[1](KEY)
+
+
 def some_params(config, task):
     return jax.jit(make_motion(config).init)(KEY, task.support.inputs)
 
@@ -53,13 +59,15 @@ def test_a_task_is_of_one_trajectory_without_a_point_twice(tasks):
     drawn = jax.jit(jax.vmap(lambda key, tasks: tasks(key), (0, None)))(
         jax.random.split(KEY, 20), tasks
     )
-    states = np.concatenate([drawn.support.inputs.state.q, drawn.query.inputs.state.q], 1)
-    all_of_them = np.asarray(tasks.state.q)
-    for points, real in zip(states, drawn.support.inputs.real[:, 0], strict=True):
-        assert len(np.unique(points.reshape(len(points), -1), axis=0)) == 11
-        inside = (all_of_them[..., None, :, :] == points).all((-1, -2)).any(2).all(-1)
-        assert inside.sum() == 1
-        assert real.sum() == inside.nonzero()[0][0] + 1  # one spring, two bodies
+    for part, support, query in zip(tasks.parts, *drawn, strict=True):
+        states = np.concatenate([support.inputs.state.q, query.inputs.state.q], 2)
+        times = np.concatenate([support.inputs.time, query.inputs.time], 2)
+        trajectories = np.asarray(part.state.q)
+        for points, moments in zip(states[:, 0], times[:, 0], strict=True):
+            assert len(np.unique(moments)) == 11
+            where = np.searchsorted(np.asarray(part.times), moments)
+            inside = (trajectories[0, :, where] == points[:, None]).all((0, -1, -2))
+            assert inside.sum() == 1
 
 
 def test_the_rates_are_those_of_the_true_motion():
@@ -76,45 +84,54 @@ def test_noisy_points_have_estimated_rates_near_the_true_ones():
     config = dataclasses.replace(TINY, points=100, noise=1e-3, duration=5.0)
     clean = dataclasses.replace(config, noise=0.0)
     noisy, exact = (make_tasks(c, ("mass_spring",), KEY, 20) for c in (config, clean))
+    noisy, exact = noisy.parts[0], exact.parts[0]
     assert 0 < np.std(noisy.state.q - exact.state.q) < 1.5e-3
     wrong, size = np.std(noisy.rate.p - exact.rate.p), np.std(exact.rate.p)
     assert 0 < wrong < 0.05 * size
 
 
-@pytest.mark.parametrize(
-    "structure",
-    ["port", *(pytest.param(s, marks=pytest.mark.slow) for s in ("hamiltonian", "direct"))],
-)
-def test_padded_particles_change_nothing(structure, tasks):
-    """The motion of a spring is that of a network that never saw two bodies."""
+@pytest.mark.parametrize("structure", ["port", "driven", "direct"])
+def test_structures_start_as_they_should(structure, task):
+    """A force starts from none; a damping takes energy out; no energy, no symmetry of motion."""
     config = dataclasses.replace(BODIES, structure=structure)
-    alone = make_tasks(dataclasses.replace(config, systems=("mass_spring", "pendulum")),
-                       ("mass_spring",), KEY, 3)  # fmt: skip
-    task = alone(KEY)
-    params = some_params(config, tasks(KEY))
+    params = some_params(config, task)
+    points = task.support.inputs
     motion = jax.jit(make_motion(config).apply)
-    small = motion(params, task.support.inputs)
-    pad = lambda leaf: jnp.pad(leaf, ((0, 0), (0, 1)) + ((0, 0),) * (leaf.ndim - 2))  # noqa: E731
-    large = motion(params, jax.tree.map(pad, task.support.inputs))
-    for one, other in zip(small, large, strict=True):
-        np.testing.assert_allclose(one[:, 0], other[:, 0], atol=1e-6)
-        assert not other[:, 1].any()
+    later = points._replace(time=points.time + 1)
+    found, same = motion(params, points), motion(params, later)
+    for one, other in zip(found, same, strict=True):
+        np.testing.assert_array_equal(one, other)
+    if structure == "direct":
+        return
+    # damping pulls against the velocity dH/dp = dq/dt
+    free = jax.jit(make_motion(dataclasses.replace(config, structure="hamiltonian")).apply)
+    undamped = free({"graph": params["graph"]}, points)
+    np.testing.assert_allclose(found.q, undamped.q, atol=1e-6)
+    damping = np.log1p(np.exp(-3.0))
+    np.testing.assert_allclose(found.p, undamped.p - damping * undamped.q, atol=1e-6)
+    if structure == "driven":
+        forced = {**params, "force": params["force"].at[0, 1, 0].set(0.5)}
+        push = motion(forced, points).p - found.p
+        wave = np.cos(2 * np.pi / config.duration * np.asarray(points.time))
+        np.testing.assert_allclose(push[..., 0], np.stack([2 * wave] * 2, 1), atol=1e-5)
+        assert not push[..., 1].any()
 
 
-def test_the_sum_is_the_mean_times_the_number_of_residuals(tasks):
-    targets = tasks(KEY).query.targets
+def test_the_sum_is_the_mean_times_the_number_of_residuals(task):
+    targets = task.query.targets
+    targets = targets._replace(counted=targets.counted.at[0].set(False))
     outputs = jax.tree.map(lambda leaf: leaf + jnp.float32(0.3), targets.state)
-    num = 4 * float(targets.real.sum())
-    expected = np.log(np.cosh(0.3)) * (4 * float(targets.real.sum()))
+    num = (5 - 1) * 2 * 4
+    expected = np.log(np.cosh(0.3)) * num
     assert float(residual_sum(outputs, targets)) == pytest.approx(expected, rel=1e-5)
     assert float(residual_mean(outputs, targets)) == pytest.approx(expected / num, rel=1e-5)
 
 
 @pytest.mark.parametrize("learner", ["maml", "joint"])
-def test_training_descends_the_mean_over_the_query_or_over_all(learner, tasks):
+def test_training_descends_the_mean_over_the_query_or_over_all(learner, task):
     """One inner step by hand; joint training takes none and learns from support and query."""
     config = dataclasses.replace(BODIES, learner=learner, reduction="sum", inner_lr=0.01)
-    task, network = tasks(KEY), make_motion(config)
+    network = make_motion(config)
     params = some_params(config, task)
 
     @jax.jit
@@ -158,9 +175,9 @@ def test_a_polynomial_of_a_spring_follows_it():
     assert coordinates.max() < 2e-3 and energy.max() <= 1e-4 * 1.01
 
 
-def test_fewer_shots_are_the_first_of_more(tasks):
+def test_fewer_shots_are_the_first_of_more(task):
     """Masked points are no points: adapting to 4 of 6 equals a config of 4."""
-    params = some_params(TINY, tasks(KEY))
+    params = some_params(TINY, task)
     instances = new_instances(TINY, "pendulum", 2)
     masked = adapt_and_roll(TINY, params, instances, (0, 3), 4)
     fewer = adapt_and_roll(dataclasses.replace(TINY, shots=4), params, instances, (0, 3), 4)
@@ -191,6 +208,12 @@ def test_cka_does_not_see_rotations_and_scales():
                 dataclasses.replace(TINY, learner="meta_sgd", structure="port", noise=0.01),
                 dataclasses.replace(TINY, learner="joint", structure="direct"),
                 dataclasses.replace(TINY, learner="first_order_maml", eval_optimizer="adam"),
+                dataclasses.replace(
+                    TINY,
+                    structure="driven",
+                    held_out="driven_pendulum",
+                    systems=("driven_spring", "driven_pendulum"),
+                ),
             )
         ),
     ],
@@ -217,7 +240,7 @@ def test_a_run_trains_evaluates_and_reports(config):
     [
         ("shots", 0), ("points", 60), ("eval_lr", 0.0), ("noise", -1.0), ("rounds", -1),
         ("systems", ("pendulum",)), ("systems", ("pendulum", "two_body", "two_body")),
-        ("clip_norm", 0.0), ("eval_instances", 1), ("seed", -1),
+        ("tasks_per_step", 7), ("clip_norm", 0.0), ("eval_instances", 1), ("seed", -1),
     ],
 )  # fmt: skip
 def test_impossible_settings_are_refused(field, value):

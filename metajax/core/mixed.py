@@ -1,0 +1,83 @@
+"""Tasks of different shapes in one meta-step, each at its own size: nothing is padded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import register_dataclass
+from jaxtyping import Array, Key
+
+from metajax.core.errors import ConfigError
+from metajax.core.types import MetaLearner, Params, Task, TaskDistribution
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class MixedTasks:
+    """Tasks of several distributions as one task, which :func:`mixed` learns from.
+
+    A draw is ``Task(support, query)``, each a tuple with an entry per distribution whose leaves
+    lead with an axis of that distribution's ``counts``. Sizes may differ from one distribution to
+    the next; every draw has the same mix, which a random choice would only have on average.
+
+    Attributes:
+      parts: the distributions.
+      counts: how many tasks of each make a draw. Static.
+
+    Raises:
+      ConfigError: not one count of 1 or more per distribution.
+    """
+
+    parts: tuple[TaskDistribution, ...]
+    counts: tuple[int, ...] = field(metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        if len(self.counts) != len(self.parts) or min(self.counts, default=0) < 1:
+            raise ConfigError("counts", self.counts, f"{len(self.parts)} whole numbers above 0")
+
+    def __call__(self, key: Key[Array, ""]) -> Task:
+        keys = jax.random.split(key, len(self.parts))
+        drawn = [
+            jax.vmap(part)(jax.random.split(keys[i], count))
+            for i, (part, count) in enumerate(zip(self.parts, self.counts, strict=True))
+        ]
+        return Task(tuple(task.support for task in drawn), tuple(task.query for task in drawn))
+
+
+def mixed(learner: MetaLearner) -> MetaLearner:
+    """Make a learner of :class:`MixedTasks` from one whose parameters fit tasks of all shapes.
+
+    ``adapt``, ``predict`` and ``loss`` treat each task as ``learner`` does; the loss and its
+    metrics are means over all tasks of a draw. ``init`` sees a task of the first distribution.
+    """
+
+    def keys_of(parts: tuple[Any, ...], key: Key[Array, ""]) -> list[Array]:
+        sizes = [jax.tree.leaves(part)[0].shape[0] for part in parts]
+        keys, ends = jax.random.split(key, sum(sizes)), [sum(sizes[:i]) for i in range(len(sizes))]
+        return [keys[end : end + size] for end, size in zip(ends, sizes, strict=True)]
+
+    def init(key: Key[Array, ""], task: Task) -> Params:
+        first = jax.tree.map(lambda leaf: leaf[0], Task(task.support[0], task.query[0]))
+        return learner.init(key, first)
+
+    def adapt(params: Params, support: tuple[Any, ...], key: Key[Array, ""]) -> tuple[Any, ...]:
+        each = jax.vmap(learner.adapt, (None, 0, 0))
+        keys = keys_of(support, key)
+        return tuple(each(params, part, k) for part, k in zip(support, keys, strict=True))
+
+    def predict(params: Params, adapted: tuple[Any, ...], inputs: tuple[Any, ...]):
+        each = jax.vmap(learner.predict, (None, 0, 0))
+        return tuple(each(params, a, x) for a, x in zip(adapted, inputs, strict=True))
+
+    def loss(params: Params, task: Task, key: Key[Array, ""]):
+        each = jax.vmap(learner.loss, (None, 0, 0))
+        found = [
+            each(params, Task(support, query), keys)
+            for support, query, keys in zip(*task, keys_of(task.support, key), strict=True)
+        ]
+        return jax.tree.map(lambda *leaves: jnp.mean(jnp.concatenate(leaves), axis=0), *found)
+
+    return MetaLearner(init, adapt, predict, loss)
