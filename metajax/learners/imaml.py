@@ -22,6 +22,7 @@ def imaml(
     *,
     steps: int,
     strength: float | Float[Array, ""] = 2.0,
+    damping: float = 0.0,
     estimator: Hypergradient | None = None,
     unroll: int = 5,
 ) -> MetaLearner:
@@ -39,8 +40,10 @@ def imaml(
       optimizer: of the inner steps.
       steps: inner steps, enough to come near the minimum.
       strength: the paper's lambda, above 0; may be traced.
-      estimator: an implicit one of :mod:`metajax.bilevel`;
-        ``conjugate_gradient(iterations=5)`` by default.
+      damping: added to the Hessian's eigenvalues, 0 or more. Networks have negative ones, which
+        without it make the inverse arbitrary where they are near ``-strength``.
+      estimator: an implicit one of :mod:`metajax.bilevel`, in place of
+        ``conjugate_gradient(iterations=5, damping=damping)``.
       unroll: inner steps written out in the loop of ``adapt``.
 
     Raises:
@@ -48,7 +51,8 @@ def imaml(
     """
     if not isinstance(strength, jax.core.Tracer) and not 0 < float(strength) < float("inf"):
         raise ConfigError("strength", strength, "a finite number above 0")
-    estimator = conjugate_gradient(iterations=5) if estimator is None else estimator
+    if estimator is None:
+        estimator = conjugate_gradient(iterations=5, damping=damping)
 
     def outputs(params: Params, adapted: Params, inputs: Any) -> Any:
         return network.apply(adapted, inputs)

@@ -171,6 +171,16 @@ def test_implicit_maml_is_the_closed_form_of_the_regularised_quadratic():
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
 
 
+def test_damping_of_implicit_maml_adds_to_the_eigenvalues():
+    task, strength, damping = quadratic_task(), 2.0, 10.0
+    found = grad_of(
+        imaml(linear, quadratic_loss, SGD, steps=100, strength=strength, damping=damping), task
+    )
+    minimum = (Q * C + strength * THETA) / (Q + strength)
+    expected = strength / (Q + strength + damping) * Q * (minimum - V)
+    np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-6)
+
+
 def test_implicit_maml_takes_another_estimator():
     """A Neumann sum through the update itself arrives at the same gradient."""
     task = quadratic_task()

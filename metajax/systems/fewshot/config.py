@@ -69,6 +69,8 @@ class Config:
     """Numbers of the context that is adapted (cavia)."""
     strength: float = 2.0
     """Weight of the pull towards the shared start (imaml)."""
+    damping: float = 10.0
+    """Added to the eigenvalues of the inner loss's Hessian, some of which are below 0 (imaml)."""
     anneal_steps: int = 2000
     """Meta-steps until the loss after the last inner step counts alone (maml_plus_plus)."""
     sigma: float = 0.03
@@ -121,6 +123,8 @@ class Config:
         for name in ("strength", "sigma", "scale", "learning_rate"):
             if not 0 < getattr(self, name) < float("inf"):
                 raise ConfigError(name, getattr(self, name), "a finite number above 0")
+        if not 0 <= self.damping < float("inf"):
+            raise ConfigError("damping", self.damping, "a finite number of 0 or more")
         for name in ("inner_lr", "clip_norm"):
             value = getattr(self, name)
             if value is not None and not 0 < value < float("inf"):

@@ -65,7 +65,9 @@ def make_learner(config: Config, step_weights: jax.Array | None = None) -> MetaL
                 network, loss, sgd, steps=steps, rates="per_step", step_weights=step_weights
             )
         case "imaml":
-            return imaml(network, loss, sgd, steps=steps, strength=config.strength)
+            return imaml(
+                network, loss, sgd, steps=steps, strength=config.strength, damping=config.damping
+            )
         case "cavia":
             size = config.context_size
             if not images:

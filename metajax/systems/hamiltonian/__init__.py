@@ -2,6 +2,7 @@
 
 from metajax.systems.hamiltonian.config import PRESETS, SIX, Config
 from metajax.systems.hamiltonian.evaluate import (
+    SHORT,
     adapt_and_roll,
     cka,
     fit_and_roll,
@@ -28,6 +29,7 @@ from metajax.systems.hamiltonian.tasks import (
 
 __all__ = [
     "PRESETS",
+    "SHORT",
     "SIX",
     "SYSTEM",
     "Config",

@@ -28,6 +28,8 @@ from metajax.systems.hamiltonian.tasks import Snapshots, observed, simulate
 FLOOR, CEILING = 1e-4, 10.0
 """Relative errors are averaged as logarithms: none counts less than the one or more than the
 other, which also stands for a roll-out that is not finite."""
+SHORT = 2.0
+"""Seconds of a short horizon, which a chaotic motion can be followed for."""
 EVAL_KEY = 2212_01168
 """Seed of the systems that are evaluated on: the same for every run."""
 

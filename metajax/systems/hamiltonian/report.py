@@ -8,6 +8,7 @@ import numpy as np
 
 from metajax.systems.axes import along_training, make_axes
 from metajax.systems.base import Figure
+from metajax.systems.hamiltonian.evaluate import SHORT
 
 TITLES = {
     "adapted": "meta-trained",
@@ -15,17 +16,23 @@ TITLES = {
     "polynomial": "polynomial energy, ridge regression",
 }
 
+WHAT = {
+    "coordinates": "coordinates",
+    "coordinates_early": f"coordinates to {SHORT:g} s",
+    "energy": "energy",
+}
+
 
 def table(evaluation: dict[str, Any]) -> str:
     """Relative errors of roll-outs by gradient step, beside the baselines."""
     steps = evaluation["adapted"]["steps"]
-    first = f"{'relative error after n gradient steps: n =':50}" + "".join(f"{n:>9}" for n in steps)
+    first = f"{'relative error after n gradient steps: n =':56}" + "".join(f"{n:>9}" for n in steps)
     lines = [first, "-" * len(first)]
-    for what in ("coordinates", "energy"):
+    for what, called in WHAT.items():
         for kind, title in TITLES.items():
             values = np.atleast_1d(evaluation[kind][what]["mean"])
             cells = "".join(f"{value:9.4f}" for value in values)
-            lines.append(f"{what + ', ' + title:50}{cells}")
+            lines.append(f"{called + ', ' + title:56}{cells}")
     last = evaluation["adapted"]["coordinates"]
     lines.append(
         f"{evaluation['learner']} ({evaluation['structure']}), {evaluation['held_out']} held out, "

@@ -13,6 +13,7 @@ from metajax.physics import get_physics
 from metajax.systems.base import Run, System
 from metajax.systems.hamiltonian.config import PRESETS, Config
 from metajax.systems.hamiltonian.evaluate import (
+    SHORT,
     Instances,
     adapt_and_roll,
     fit_and_roll,
@@ -121,12 +122,21 @@ def rolled(config: Config, params: Any, instances: Instances) -> dict[str, Any]:
     found = adapt_and_roll(config, params, instances, steps, config.shots)
     return {
         "steps": list(steps),
-        "coordinates": summarise(found.coordinates),
-        "energy": summarise(found.energy),
+        **errors(found.coordinates, found.energy, instances),
         "loss_by_step": np.mean(found.loss, 0).tolist(),
         "one_minus_cka_by_step": (1 - np.mean(found.cka, 0)).tolist(),
         **along_time(found.coordinates[:, -1], found.energy[:, -1]),
         "motion": shown(jax.tree.map(lambda leaf: leaf[:, -1], found.states)),
+    }
+
+
+def errors(coordinates: Any, energy: Any, instances: Instances) -> dict[str, Any]:
+    """Relative errors over all time, those of coordinates at a short horizon too."""
+    early = np.asarray(coordinates)[..., instances.times <= SHORT]
+    return {
+        "coordinates": summarise(coordinates),
+        "coordinates_early": summarise(early),
+        "energy": summarise(energy),
     }
 
 
@@ -150,8 +160,7 @@ def fitted(config: Config, instances: Instances, degree: int) -> dict[str, Any]:
     coordinates, energy, states = fit_and_roll(instances, config.held_out, degree, config.shots)
     return {
         "degree": degree,
-        "coordinates": summarise(coordinates),
-        "energy": summarise(energy),
+        **errors(coordinates, energy, instances),
         **along_time(coordinates, energy),
         "motion": shown(states),
     }

@@ -1,0 +1,174 @@
+"""Leave one type of system out: adapt to it from every start, beside a fitted polynomial.
+
+    python experiments/hamiltonian/leave_one_out.py --held-out pendulum --seeds 5
+    python experiments/hamiltonian/leave_one_out.py --seeds 3                    # every type
+    python experiments/hamiltonian/leave_one_out.py --preset paper --seeds 3     # for a GPU
+    python experiments/hamiltonian/leave_one_out.py --held-out pendulum --starts rate_1e-3 ...
+
+Writes `PRESET_TYPE.json`: for every start and seed, relative errors on 100 new systems of the type
+after 0, 10 and 50 gradient steps by SGD and by Adam, as geometric means over time and systems; over
+seeds the geometric mean with a 95% interval (Student's t over seeds, or over systems where there
+is one seed). `maml`, `joint` (pre-trained) and `random` (weights as first drawn) are energies;
+`direct` is MAML of the same network without one; `polynomial` is the energy fitted by ridge
+regression. The others vary how MAML adapts in training. A run that is there already is not
+repeated, so an interrupted command goes on. `--show` only prints what is there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import scipy.stats
+
+from metajax.cli.main import hardware, versions
+from metajax.physics import get_physics
+from metajax.systems.hamiltonian import (
+    PRESETS,
+    Config,
+    adapt_and_roll,
+    build,
+    fit_and_roll,
+    new_instances,
+)
+from metajax.systems.hamiltonian.system import choose_degree, errors
+from metajax.train import fit, write_json
+
+STARTS: dict[str, dict[str, Any]] = {
+    "maml": {},
+    "joint": {"learner": "joint"},
+    "random": {},
+    "direct": {"structure": "direct"},
+    "anil": {"learner": "anil"},
+    "meta_sgd": {"learner": "meta_sgd"},
+    "rate_1e-3": {"inner_lr": 1e-3},
+    "rate_.05": {"inner_lr": 0.05},
+    "rate_1": {"inner_lr": 1.0},
+    "sum_1e-3": {"inner_lr": 1e-3, "reduction": "sum"},
+    "steps_5": {"inner_steps": 5},
+}
+"""What each start changes in the preset."""
+BY_DEFAULT = ("maml", "joint", "random", "direct")
+OPTIMIZERS = {"sgd": 0.1, "adam": 1e-3}
+"""What adapts to new systems, and its rate."""
+STEPS = (0, 10, 50)
+
+
+def one_run(start: str, config: Config) -> dict[str, Any]:
+    """Train, adapt to new systems by each optimizer, and follow them in time."""
+    config = dataclasses.replace(config, **STARTS[start])
+    run, key = build(config), jax.random.key(config.seed)
+    began = time.process_time()
+    if start == "random":
+        params = run.algorithm.params(run.algorithm.init(key, run.tasks(key)))
+    else:
+        params = fit(
+            run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step, key=key,
+        ).params  # fmt: skip
+    found: dict[str, Any] = {"train_cpu_seconds": round(time.process_time() - began, 1)}
+    instances = new_instances(config, config.held_out, config.eval_instances)
+    for name, rate in OPTIMIZERS.items():
+        how = dataclasses.replace(config, eval_optimizer=name, eval_lr=rate)
+        rolled = adapt_and_roll(how, params, instances, STEPS, config.shots)
+        found[name] = errors(rolled.coordinates, rolled.energy, instances)
+    return found
+
+
+def polynomial(config: Config) -> dict[str, Any]:
+    """The fitted polynomial on the same points; it takes no steps."""
+    config = dataclasses.replace(config, trajectories=20)
+    degree = choose_degree(config, build(config).tasks)
+    instances = new_instances(config, config.held_out, config.eval_instances)
+    coordinates, energy, _ = fit_and_roll(instances, config.held_out, degree, config.shots)
+    return {"degree": degree, **errors(coordinates, energy, instances)}
+
+
+def over_seeds(runs: list[dict[str, Any]], optimizer: str, what: str, step: int) -> list[float]:
+    """Geometric mean over seeds and its 95% interval."""
+    rows = [run[optimizer][what] for run in runs]
+    if len(rows) == 1:
+        return [rows[0][bound][step] for bound in ("mean", "low", "high")]
+    logs = np.log([row["mean"][step] for row in rows])
+    half = scipy.stats.t.ppf(0.975, len(logs) - 1) * scipy.stats.sem(logs)
+    return np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]).tolist()
+
+
+def ratio(content: dict[str, Any], start: str, optimizer: str, what: str) -> list[float] | None:
+    """MAML's error over another start's after the last step, seed by seed, with its interval."""
+    both = content["starts"]["maml"].keys() & content["starts"].get(start, {}).keys()
+    if start == "maml" or len(both) < 2:
+        return None
+    last = lambda name, seed: content["starts"][name][seed][optimizer][what]["mean"][-1]  # noqa: E731
+    logs = np.log([last("maml", seed) / last(start, seed) for seed in sorted(both)])
+    half = scipy.stats.t.ppf(0.975, len(logs) - 1) * scipy.stats.sem(logs)
+    return np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]).tolist()
+
+
+def show(content: dict[str, Any]) -> None:
+    """Print, as Markdown, the errors by gradient step."""
+    fitted = content["polynomial"]
+    for optimizer, rate in OPTIMIZERS.items():
+        for what in ("coordinates", "coordinates_early", "energy"):
+            print(f"\n{content['config']['held_out']}, {what}, {optimizer} at {rate:g}\n")
+            print("| start | seeds | " + " | ".join(f"{n} steps" for n in STEPS) + " | maml over |")
+            print("|---" * (len(STEPS) + 3) + "|")
+            for start, runs in content["starts"].items():
+                cells = [
+                    "{:.4f} [{:.4f}, {:.4f}]".format(
+                        *over_seeds(list(runs.values()), optimizer, what, n)
+                    )
+                    for n in range(len(STEPS))
+                ]
+                over = ratio(content, start, optimizer, what)
+                cells.append("" if over is None else "{:.2f} [{:.2f}, {:.2f}]".format(*over))
+                print(f"| {start} | {len(runs)} | " + " | ".join(cells) + " |")
+            error = fitted[what]["mean"]
+            print(f"| polynomial of degree {fitted['degree']} | | {error:.4f} | | | |")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--preset", default="cpu", choices=list(PRESETS))
+    parser.add_argument("--held-out", nargs="*", help="types; all of the preset by default")
+    parser.add_argument("--starts", nargs="*", default=BY_DEFAULT, choices=list(STARTS))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--steps", type=int, help="meta-steps, in place of the preset's")
+    parser.add_argument("--show", action="store_true", help="run nothing")
+    parser.add_argument("--out", type=Path, default=Path("experiments/hamiltonian/results"))
+    options = parser.parse_args()
+    preset = PRESETS[options.preset]
+    preset = dataclasses.replace(preset, steps=options.steps or preset.steps, eval_every=10**9)
+    for held_out in options.held_out or preset.systems:
+        config = dataclasses.replace(preset, held_out=get_physics(held_out).name)
+        path = options.out / f"{options.preset}_{held_out}.json"
+        for seed in range(0 if options.show else options.seeds):
+            for start in options.starts:
+                empty = {"polynomial": None, "starts": {}}
+                content = json.loads(path.read_text()) if path.exists() else empty
+                if str(seed) in content["starts"].setdefault(start, {}):
+                    continue
+                print(f"{held_out} held out, {start}, seed {seed}", flush=True)
+                content["polynomial"] = content["polynomial"] or polynomial(config)
+                run = one_run(start, dataclasses.replace(config, seed=seed))
+                content["starts"][start][str(seed)] = run
+                content |= {
+                    "config": dataclasses.asdict(config),
+                    "command": "python " + " ".join(sys.argv),
+                    "hardware": hardware(),
+                    "versions": versions(),
+                }
+                options.out.mkdir(parents=True, exist_ok=True)
+                write_json(path, content)
+        if path.exists():
+            show(json.loads(path.read_text()))
+
+
+if __name__ == "__main__":
+    main()
