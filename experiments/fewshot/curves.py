@@ -123,7 +123,10 @@ def print_table(content: dict[str, Any]) -> None:
     print("| learner | " + " | ".join(f"{n} steps" for n in shown) + " | CPU s |")
     print("|---" * (len(shown) + 2) + "|")
     for name, row in content["learners"].items():
-        seconds = np.mean([run.get("train_cpu_seconds", np.nan) for run in row["runs"].values()])
+        taken = [run.get("train_cpu_seconds") for run in row["runs"].values()]
+        seconds = np.mean([s for s in taken if s is not None] or [np.nan])
+        if row["diverged"]:
+            name += f" ({row['diverged']} of {len(row['runs'])} diverged)"
         if "mean" not in row:
             cells = ["diverged"] * len(shown)
         elif len(row["mean"]) == 1:

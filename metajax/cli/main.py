@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metajax.core import MetajaxError, one_of
+from metajax.core import ConfigError, MetajaxError, one_of
 
 USAGE = """\
 metajax: meta-learning in JAX
@@ -234,12 +234,16 @@ def _list(argv: list[str]) -> int:
 
 def _data(argv: list[str]) -> int:
     from metajax.data import list_sets, prepare
+    from metajax.systems import SYSTEMS, get_system
 
     parser = argparse.ArgumentParser(prog="metajax data")
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="the sets, and which are on this machine")
     preparing = commands.add_parser("prepare", help="bring a set onto this machine")
-    preparing.add_argument("name", help="a TFDS image-classification set, or a name for your own")
+    preparing.add_argument(
+        "name",
+        help="a TFDS image-classification set, a name for your own, or hamiltonian: true motions",
+    )
     preparing.add_argument(
         "--from", dest="source", type=Path,
         help="idx files, a .npz with images and labels, or a folder of images per class; without "
@@ -257,6 +261,11 @@ def _data(argv: list[str]) -> int:
             splits = ", ".join(f"{split} {num:,}" for split, num in row.splits.items())
             state = splits if row.prepared else f"not here ({row.how})"
             print(f"{row.name:24} {state}")
+        return 0
+    if options.name in SYSTEMS and (simulate := get_system(options.name).prepare) is not None:
+        if options.source is not None or options.size is not None:
+            raise ConfigError("--from", options.source, f"nothing: {options.name} is simulated")
+        print(*simulate(options.data_dir), sep="\n")
         return 0
     size = tuple(options.size) if options.size else None
     print(prepare(options.name, options.source, options.data_dir, size=size))

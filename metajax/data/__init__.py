@@ -4,7 +4,7 @@ TFDS, Grain, scikit-learn and Pillow are imported by the functions that need the
 """
 
 from metajax.data.augment import crop_and_flip
-from metajax.data.builders import prepare
+from metajax.data.builders import prepare, write_arrays
 from metajax.data.episodes import EpisodeTasks, TaskParts, episode_parts, episode_tasks
 from metajax.data.errors import BadDataError, MissingDataError
 from metajax.data.host import host_batches, pool_statistics
@@ -13,11 +13,13 @@ from metajax.data.images import (
     OpenSet,
     SetRow,
     list_sets,
+    load_arrays,
     load_images,
     open_set,
     prepared,
     rotated_classes,
     select_classes,
+    set_path,
     split_classes,
 )
 from metajax.data.pool import ImagePool, device_pool, noise_pool, normalise
@@ -39,6 +41,7 @@ __all__ = [
     "episode_tasks",
     "host_batches",
     "list_sets",
+    "load_arrays",
     "load_images",
     "noise_pool",
     "normalise",
@@ -48,6 +51,8 @@ __all__ = [
     "prepared",
     "rotated_classes",
     "select_classes",
+    "set_path",
     "sinusoid_tasks",
     "split_classes",
+    "write_arrays",
 ]

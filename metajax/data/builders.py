@@ -1,14 +1,15 @@
-"""Writing sets of labelled images to disk as array_record TFDS sets, without TensorFlow."""
+"""Writing sets to disk as array_record TFDS sets, without TensorFlow."""
 
 from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import re
 import socket
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +58,69 @@ def prepare(
     if source is not None:
         if not re.fullmatch(r"[a-z][a-z0-9_]*", name):
             raise ConfigError("name", name, "lower-case letters, digits and underscores")
-        return _write(name, read_source(name, source, size), data_dir)
+        return _write_images(name, read_source(name, source, size), data_dir)
     if name == "digits":
         # a fraction of a second, and often not asked for by name: progress bars would puzzle
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
-            return _write(name, read_digits(), data_dir)
+            return _write_images(name, read_digits(), data_dir)
     return _download(name, data_dir)
 
 
-def _write(name: str, raw: RawSet, data_dir: str | Path | None) -> Path:
+def write_arrays(
+    name: str,
+    rows: Iterable[dict[str, np.ndarray]],
+    origin: str,
+    data_dir: str | Path | None = None,
+) -> Path:
+    """Write rows of arrays as the split ``train`` of a set, and return the folder that holds it.
+
+    Every row has the same names, shapes and dtypes; :func:`metajax.data.load_arrays` reads them
+    back. As with :func:`prepare`, a set appears on disk whole or not at all.
+
+    Raises:
+      BadDataError: there is no row, or the folder cannot be written to.
+    """
     import tensorflow_datasets as tfds
 
-    class RawSetBuilder(  # type: ignore[call-arg]  # TFDS is untyped to mypy
+    rows = iter(rows)
+    first = next(rows, None)
+    if first is None:
+        raise BadDataError(f"{name} has no rows to write")
+    encoding = tfds.features.Encoding.BYTES
+    features = {
+        key: tfds.features.Tensor(shape=value.shape, dtype=value.dtype, encoding=encoding)
+        for key, value in first.items()
+    }
+    return _write(name, features, {"train": itertools.chain([first], rows)}, origin, data_dir)
+
+
+def _write_images(name: str, raw: RawSet, data_dir: str | Path | None) -> Path:
+    import tensorflow_datasets as tfds
+
+    # raw bytes rather than features.Image: no encoder needed, and quicker to read
+    encoding = tfds.features.Encoding.BYTES
+    features = {
+        "image": tfds.features.Tensor(shape=raw.shape, dtype=np.uint8, encoding=encoding),
+        "label": tfds.features.ClassLabel(names=raw.class_names),
+    }
+    splits = {
+        split: ({"image": image, "label": label} for image, label in pairs)
+        for split, pairs in raw.splits.items()
+    }
+    return _write(name, features, splits, raw.origin, data_dir, ("image", "label"))
+
+
+def _write(
+    name: str,
+    features: dict[str, Any],
+    splits: dict[str, Iterable[dict[str, Any]]],
+    origin: str,
+    data_dir: str | Path | None,
+    supervised_keys: tuple[str, str] | None = None,
+) -> Path:
+    import tensorflow_datasets as tfds
+
+    class LocalBuilder(  # type: ignore[call-arg]  # TFDS is untyped to mypy
         tfds.core.GeneratorBasedBuilder, skip_registration=True
     ):
         """A TFDS builder whose name and contents are given when it is made."""
@@ -80,31 +132,20 @@ def _write(name: str, raw: RawSet, data_dir: str | Path | None) -> Path:
             super().__init__(**kwargs)
 
         def _info(self) -> Any:
-            # raw bytes rather than features.Image: no encoder needed, and quicker to read
-            encoding = tfds.features.Encoding.BYTES
-            features = tfds.features.FeaturesDict(
-                {
-                    "image": tfds.features.Tensor(
-                        shape=raw.shape, dtype=np.uint8, encoding=encoding
-                    ),
-                    "label": tfds.features.ClassLabel(names=raw.class_names),
-                }
-            )
             return tfds.core.DatasetInfo(
                 builder=self,
-                description=raw.origin,
-                features=features,
-                supervised_keys=("image", "label"),
+                description=origin,
+                features=tfds.features.FeaturesDict(features),
+                supervised_keys=supervised_keys,
             )
 
         def _split_generators(self, dl_manager: Any) -> Any:
-            return {split: self._generate_examples(pairs) for split, pairs in raw.splits.items()}
+            return {split: self._generate_examples(rows) for split, rows in splits.items()}
 
-        def _generate_examples(self, pairs: Any) -> Iterator[tuple[int, dict[str, Any]]]:
-            for index, (image, label) in enumerate(pairs):
-                yield index, {"image": image, "label": label}
+        def _generate_examples(self, rows: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+            yield from enumerate(rows)
 
-    builder = RawSetBuilder(data_dir=data_root(data_dir), file_format="array_record")
+    builder = LocalBuilder(data_dir=data_root(data_dir), file_format="array_record")
     return _run(builder, name, data_dir)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Int, Int32, UInt8
+from jaxtyping import Int, Int32, Shaped, UInt8
 
 from metajax.core import ConfigError
 from metajax.data.errors import BadDataError, MissingDataError
@@ -138,6 +138,32 @@ def read_examples(
         images = [decode_image(image, opened.encoded_channels) for image in images]
     labels = np.asarray([example[opened.label_key] for example in examples], np.int32)
     return resize_images(images, size, channels), labels
+
+
+def load_arrays(
+    name: str, num: int, data_dir: str | Path | None = None
+) -> dict[str, Shaped[np.ndarray, "num ..."]]:
+    """Read the first ``num`` rows of a set that :func:`metajax.data.write_arrays` wrote, stacked.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      BadDataError: it is damaged.
+      ConfigError: it has fewer rows.
+    """
+    builder = _find(name, data_dir)
+    if builder is None:
+        raise MissingDataError(f"the set {name!r} is not in {data_dir or 'TFDS data folder'}")
+    source = builder.as_data_source(split="train")
+    if num > len(source):
+        raise ConfigError("num", num, f"at most {len(source)}, the rows of {name}")
+    try:
+        rows = source.__getitems__(list(range(num)))
+    except (RuntimeError, ValueError) as error:  # from array_record, and from TFDS decoding
+        raise BadDataError(
+            f"records of {name} are damaged: {error}. Remove {builder.data_dir} and prepare it "
+            "again"
+        ) from error
+    return {key: np.stack([row[key] for row in rows]) for key in rows[0]}
 
 
 def select_classes(image_set: ImageSet, classes: Sequence[int] | None = None) -> ImageSet:

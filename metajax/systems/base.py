@@ -56,6 +56,8 @@ class System(NamedTuple):
       build: ``build(config, data_dir) -> Run``.
       table: ``table(evaluation) -> str``, what a person reads first, as plain text.
       figures: ``figures(evaluation, history) -> [Figure]``.
+      prepare: ``prepare(data_dir) -> folders``, which writes what the system can be trained from
+        besides images, for ``metajax data prepare NAME``; None where there is nothing.
     """
 
     name: str
@@ -65,6 +67,7 @@ class System(NamedTuple):
     build: Callable[[Any, Path | None], Run]
     table: Callable[[dict[str, Any]], str]
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
+    prepare: Callable[[Path | None], list[Path]] | None = None
 
 
 SYSTEMS = {

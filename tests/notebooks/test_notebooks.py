@@ -19,7 +19,7 @@ def test_the_pair_holds_one_source(name):
     assert cells(FOLDER / f"{name}.py") == cells(FOLDER / f"{name}.ipynb")
 
 
-SLOW = ["gpicl", "hypergradients", "maml"]
+SLOW = ["gpicl", "hamiltonian", "hypergradients", "maml"]
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from metajax.systems.hamiltonian.tasks import (
     Snapshots,
     Trajectories,
     make_tasks,
+    prepare,
     simulate,
 )
 
@@ -48,6 +49,7 @@ __all__ = [
     "make_tasks",
     "new_instances",
     "polynomial",
+    "prepare",
     "relative_errors",
     "residual_mean",
     "residual_sum",

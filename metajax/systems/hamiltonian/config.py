@@ -53,6 +53,8 @@ class Config:
     """Points of a trajectory."""
     duration: float = 10.0
     """Its length, seconds."""
+    prepared: bool = False
+    """Read trajectories that `metajax data prepare hamiltonian` wrote, not simulate some anew."""
     reduction: Literal["sum", "mean"] = "mean"
     """Whether the inner loss adds up the residuals of the support, or averages them. The inner
     rates of the two differ by their number, shots * particles * 4."""

@@ -24,7 +24,7 @@ from metajax.systems.hamiltonian.evaluate import (
 from metajax.systems.hamiltonian.learner import make_algorithm, make_learner
 from metajax.systems.hamiltonian.polynomial import MOST_TERMS, num_terms
 from metajax.systems.hamiltonian.report import figures, table
-from metajax.systems.hamiltonian.tasks import make_tasks
+from metajax.systems.hamiltonian.tasks import make_tasks, prepare
 
 DEGREES = (2, 3, 4, 6)
 """Degrees of the polynomial energy that are tried on systems of the trained types."""
@@ -67,7 +67,9 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
       MetajaxError: a trajectory could not be integrated to the accuracy of a ground truth.
     """
     key = jax.random.key(config.seed)
-    tasks = make_tasks(config, config.train_systems, derive(key, "systems"), config.trajectories)
+    tasks = make_tasks(
+        config, config.train_systems, derive(key, "systems"), config.trajectories, data_dir
+    )
     learner = mixed(make_learner(config))
 
     def measure(params, key) -> dict[str, Any]:
@@ -174,4 +176,5 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
+    prepare=prepare,
 )

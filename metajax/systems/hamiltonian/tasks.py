@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -10,11 +12,17 @@ import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Key
+from tqdm.auto import tqdm
 
-from metajax.core import Examples, MetajaxError, MixedTasks, Task, derive
+from metajax.core import ConfigError, Examples, MetajaxError, MixedTasks, Task, derive
+from metajax.data import MissingDataError, load_arrays, set_path, write_arrays
 from metajax.physics import Phase, PhysicalSystem, energy_drift, get_physics, trajectory
-from metajax.systems.hamiltonian.config import Config
+from metajax.systems.hamiltonian.config import SIX, Config
 
+PREPARED_KEY = 2022
+"""Seed of the trajectories that :func:`prepare` writes."""
+STORED = ("q", "p", "q_rate", "p_rate")
+"""Names of a prepared trajectory's states and rates."""
 DRIFT_LIMIT = 1e-8
 """Largest relative drift of energy that a ground truth may have."""
 
@@ -34,10 +42,10 @@ class Snapshots(NamedTuple):
 
 
 class Trajectories(NamedTuple):
-    """True motions of systems of one type, float64 on the host.
+    """True motions of systems of one type, on the host; float64 where simulated, else float32.
 
     Attributes:
-      parameters: of every system, on a leading axis.
+      parameters: of every system, on a leading axis; None where they were not kept.
       states: along time.
       rates: their true time derivatives.
       times: the same for all, seconds.
@@ -52,13 +60,14 @@ class Trajectories(NamedTuple):
 def simulate(system: PhysicalSystem, key: Key[Array, ""], num: int, config: Config) -> Trajectories:
     """Draw ``num`` systems of a type and integrate each from a start of its own.
 
-    In float64 by an adaptive integrator of order 8, a hundred side by side.
+    In float64 by an adaptive integrator of order 8, a hundred side by side, on the CPU: not every
+    accelerator has float64.
 
     Raises:
       MetajaxError: the integrator failed, or the energy of a conservative system drifts by more
         than ``DRIFT_LIMIT``.
     """
-    with jax.enable_x64(True):
+    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         times = np.linspace(0.0, config.duration, config.points)
 
         def one(key: Key[Array, ""], times: Array):
@@ -81,6 +90,70 @@ def simulate(system: PhysicalSystem, key: Key[Array, ""], num: int, config: Conf
             f"relative drift of energy is {drift.max():.1e} (limit {DRIFT_LIMIT:.0e})"
         )
     return Trajectories(parameters, states, rates, times)
+
+
+def prepare(data_dir: Path | None = None, num: int = 10_000) -> list[Path]:
+    """Simulate ``num`` trajectories of each type of the paper and write them as sets to disk.
+
+    One array_record TFDS set a type, ``hamiltonian_TYPE``, of float32 states and rates at 200
+    points of 10 s; for runs with ``prepared``. Sets that are there already are left.
+    """
+    config, key = Config(), jax.random.key(PREPARED_KEY)
+    folders = []
+    for name in SIX:
+        existing = set_path(set_name(name), data_dir)
+        if existing is not None:
+            print(f"{set_name(name)} is prepared already, in {existing}: left as it is.")
+        folders.append(existing or _prepare(name, num, config, key, data_dir))
+    return folders
+
+
+def _prepare(name: str, num: int, config: Config, key: Any, data_dir: Path | None) -> Path:
+    system = get_physics(name)
+
+    def rows() -> Iterator[dict[str, np.ndarray]]:
+        with tqdm(total=num, desc=name, unit="trajectory") as bar:
+            for chunk in range(0, num, 1000):
+                size = min(1000, num - chunk)
+                truth = simulate(system, jax.random.fold_in(key, chunk), size, config)
+                single = [np.asarray(x, np.float32) for x in (*truth.states, *truth.rates)]
+                times = np.asarray(truth.times, np.float32)
+                for row in zip(*single, strict=True):
+                    yield {**dict(zip(STORED, row, strict=True)), "times": times}
+                bar.update(size)
+
+    origin = f"true motions of {name}, each of a system and a start of its own"
+    return write_arrays(set_name(name), rows(), origin, data_dir)
+
+
+def set_name(name: str) -> str:
+    """What the prepared trajectories of a type are called on disk."""
+    return f"hamiltonian_{name}"
+
+
+def read_prepared(
+    name: str, num: int, config: Config, data_dir: Path | None = None
+) -> Trajectories:
+    """Read trajectories that :func:`prepare` wrote.
+
+    Raises:
+      MissingDataError: they are not on disk; the message says how to get them.
+      ConfigError: ``points`` or ``duration`` is not what is on disk, or there are fewer.
+    """
+    if set_path(set_name(name), data_dir) is None:
+        raise MissingDataError(
+            f"true motions of {name} are not on disk. Simulate those of the paper's six types by\n"
+            "  metajax data prepare hamiltonian\nor leave out --prepared"
+        )
+    found = load_arrays(set_name(name), num, data_dir)
+    times = found["times"][0]
+    if config.points != times.size or abs(config.duration - times[-1]) > 1e-3:
+        raise ConfigError(
+            "points", (config.points, config.duration),
+            f"points = {times.size} and duration = {times[-1]:g}, as prepared, or no prepared",
+        )  # fmt: skip
+    q, p, q_rate, p_rate = (found[key] for key in STORED)
+    return Trajectories(None, Phase(q, p), Phase(q_rate, p_rate), times)
 
 
 def observed(truth: Trajectories, noise: float, key: Key[Array, ""]) -> tuple[Phase, Phase]:
@@ -145,8 +218,14 @@ class MotionTasks:
         return Task(examples(order[: self.shots]), examples(order[self.shots : last]))
 
 
-def make_tasks(config: Config, names: tuple[str, ...], key: Key[Array, ""], num: int) -> MixedTasks:
-    """Simulate ``num`` systems of every named type and make tasks of them.
+def make_tasks(
+    config: Config,
+    names: tuple[str, ...],
+    key: Key[Array, ""],
+    num: int,
+    data_dir: Path | None = None,
+) -> MixedTasks:
+    """Simulate ``num`` systems of every named type, or read prepared ones, and make tasks of them.
 
     A draw has as many tasks as there are types; which types those of the same number of particles
     are is random.
@@ -154,7 +233,10 @@ def make_tasks(config: Config, names: tuple[str, ...], key: Key[Array, ""], num:
     by_particles: dict[int, list[Any]] = {}
     for name in names:
         system = get_physics(name)
-        truth = simulate(system, key, num, config)
+        if config.prepared:
+            truth = read_prepared(name, num, config, data_dir)
+        else:
+            truth = simulate(system, key, num, config)
         seen = observed(truth, config.noise, derive(key, f"noise of {name}"))
         by_particles.setdefault(system.particles, []).append(seen)
     times = jnp.linspace(0.0, config.duration, config.points)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from metajax.core import ConfigError
+from metajax.data import MissingDataError
 from metajax.physics import Phase, get_physics, symplectic_gradient
 from metajax.systems import get_system
 from metajax.systems.hamiltonian import (
@@ -23,10 +24,12 @@ from metajax.systems.hamiltonian import (
     make_tasks,
     new_instances,
     polynomial,
+    prepare,
     residual_mean,
     residual_sum,
     simulate,
 )
+from metajax.systems.hamiltonian import tasks as motions
 from metajax.train import fit
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -78,6 +81,34 @@ def test_the_rates_are_those_of_the_true_motion():
     for states, rates in zip(truth.states, truth.rates, strict=True):
         found = (states[:, 2:] - states[:, :-2]) / (2 * spacing)
         np.testing.assert_allclose(found, rates[:, 1:-1], atol=2e-5)
+
+
+def test_prepared_motions_are_read_back(tmp_path, monkeypatch, capsys):
+    """Real array_record sets, of one type and few trajectories; twice prepared is once."""
+    simulated = []
+    monkeypatch.setattr(motions, "SIX", ("mass_spring",))
+    monkeypatch.setattr(
+        motions, "simulate", lambda *given: simulated.append(simulate(*given)) or simulated[-1]
+    )
+    config = dataclasses.replace(TINY, points=200, duration=10.0, prepared=True)
+    names = ("mass_spring",)
+    with pytest.raises(MissingDataError, match="metajax data prepare hamiltonian"):
+        make_tasks(config, names, KEY, 3, tmp_path)
+    (folder,) = prepare(tmp_path, 4)
+    assert prepare(tmp_path, 4) == [folder] and "left as it is" in capsys.readouterr().out
+    (part,) = make_tasks(config, names, KEY, 3, tmp_path).parts
+    assert part.state.q.shape == (1, 3, 200, 1, 2)
+    (truth,) = simulated
+    off = lambda q: np.abs(truth.states.q - q).max((1, 2, 3))  # noqa: E731
+    order = [off(q).argmin() for q in np.asarray(part.state.q[0])]
+    assert len(set(order)) == 3
+    for found, wanted in zip((part.state, part.rate), (truth.states, truth.rates), strict=True):
+        np.testing.assert_allclose(found.q[0], wanted.q[order], atol=1e-6)
+        np.testing.assert_allclose(found.p[0], wanted.p[order], atol=1e-6)
+    with pytest.raises(ConfigError, match=r"points.*200"):
+        make_tasks(dataclasses.replace(config, points=100), names, KEY, 3, tmp_path)
+    with pytest.raises(ConfigError, match=r"num.*at most 4"):
+        make_tasks(config, names, KEY, 5, tmp_path)
 
 
 def test_noisy_points_have_estimated_rates_near_the_true_ones():
