@@ -9,17 +9,25 @@ from metajax.nn.conv import (
     conv_params,
     max_pool,
 )
+from metajax.nn.film import FiLM, film
+from metajax.nn.fourier import fourier_features, grid_positions
 from metajax.nn.graph import Graph, graph_net, pad_graph
-from metajax.nn.initial import draw_normals
+from metajax.nn.initial import draw_normals, lecun_stddev
 from metajax.nn.mlp import mlp
+from metajax.nn.pinn import PINN, Derivatives, modified_mlp
 from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
 from metajax.nn.transformer import KVCache, causal_transformer
+from metajax.nn.vision import attention_pool, grid_embedding, swin
 
 __all__ = [
+    "PINN",
+    "Derivatives",
+    "FiLM",
     "Graph",
     "KVCache",
     "LSTMState",
     "OuterProductState",
+    "attention_pool",
     "batch_normalise",
     "causal_transformer",
     "conv2d",
@@ -27,13 +35,20 @@ __all__ = [
     "conv_net",
     "conv_params",
     "draw_normals",
+    "film",
+    "fourier_features",
     "from_equinox",
     "from_linen",
     "from_nnx",
     "graph_net",
+    "grid_embedding",
+    "grid_positions",
+    "lecun_stddev",
     "lstm",
     "max_pool",
     "mlp",
+    "modified_mlp",
     "outer_product_lstm",
     "pad_graph",
+    "swin",
 ]

@@ -1,0 +1,327 @@
+"""Generated parameters: their shapes, scale at the start, forms, batches and gradients."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax.core import ConfigError, Network, count
+from metajax.hypernet import generator
+from metajax.nn import (
+    Graph,
+    attention_pool,
+    causal_transformer,
+    conv_net,
+    graph_net,
+    grid_embedding,
+    mlp,
+    modified_mlp,
+    swin,
+)
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+INPUTS = np.random.default_rng(0).standard_normal((64, 16)).astype(np.float32)
+EDGE = np.zeros(1, np.int32)
+GRAPH = Graph(INPUTS[:2], EDGE, EDGE)
+WIDE = mlp((48, 48), 3)
+FORMS = {
+    "dense": {},
+    "chunked": {"chunk_size": 100},
+    "low_rank": {"rank": 4},
+    "linear": {"hidden": ()},
+    "deep": {"hidden": (32, 16)},
+    "base": {"base": 0.5},
+    "base and chunks": {"base": 0.25, "chunk_size": 100},
+    "base and products": {"base": 0.75, "rank": 4},
+    "linear chunks": {"hidden": (), "chunk_size": 100},
+}
+
+
+def start(key):
+    return WIDE.init(key, INPUTS)
+
+
+def compiled(*args, **options):
+    return Network(*map(jax.jit, generator(*args, **options)))
+
+
+def latents_of(*shape, seed=0, scale=1.0):
+    return (scale * np.random.default_rng(seed).standard_normal(shape)).astype(np.float32)
+
+
+def root_mean_square(x):
+    return float(np.sqrt(np.mean(np.square(x))))
+
+
+def layers(params, x):
+    """Inputs of every layer's activation, and the output."""
+    found = []
+    for number in range(3):
+        x = x @ params[f"Dense_{number}"]["kernel"] + params[f"Dense_{number}"]["bias"][None]
+        found.append(x)
+        x = jax.nn.relu(x)
+    return found
+
+
+# the scale at the start
+
+
+@pytest.mark.parametrize(
+    ("form", "size"), [*((form, 8) for form in FORMS), ("dense", 1), ("dense", 128), ("linear", 64)]
+)
+def test_activations_start_at_the_scale_of_the_targets_own_start(form, size):
+    """Root mean squares over 48 hypernetworks, against as many starts of the target."""
+    hypernet = generator(start, **FORMS[form])
+    keys = jax.random.split(jax.random.key(1), 48)
+
+    @jax.jit
+    @jax.vmap
+    def generated(key, z):
+        return layers(hypernet.apply(hypernet.init(key, z), z), INPUTS)
+
+    own = jax.jit(jax.vmap(lambda key: layers(start(key), INPUTS)))(keys)
+    z = latents_of(48, size)
+    if "linear" in form:
+        z /= np.sqrt(np.mean(np.square(z), axis=-1, keepdims=True))
+    for scale in (1.0,) if "linear" in form else (0.1, 1.0, 30.0):
+        for ours, theirs in zip(generated(keys, np.float32(scale) * z), own, strict=True):
+            assert root_mean_square(ours) / root_mean_square(theirs) == pytest.approx(1, abs=0.2)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_every_tensor_starts_with_the_mean_and_deviation_of_its_own(form):
+    network = mlp((48,), 3)
+
+    def target(key):
+        params = network.init(key, INPUTS)
+        one, other = jax.random.split(jax.random.fold_in(key, 1))
+        params["tilted"] = 2 + 0.5 * jax.random.uniform(one, (20, 30))
+        params["scale"] = jnp.ones(7)
+        half = jnp.arange(40) < 20
+        params["partly"] = jnp.where(half, 1, jax.random.normal(other, (40,)))
+        return params
+
+    hypernet = generator(target, **FORMS[form])
+    keys = jax.random.split(jax.random.key(2), 32)
+    z = latents_of(32, 16)
+    ours = jax.jit(jax.vmap(lambda key, z: hypernet.apply(hypernet.init(key, z), z)))(keys, z)
+    own = jax.jit(jax.vmap(target))(keys)
+    fixed = ("scale", "Dense_0/bias", "Dense_1/bias")
+    for (path, made), drawn in zip(
+        jax.tree.leaves_with_path(ours), jax.tree.leaves(own), strict=True
+    ):
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        assert made.shape == drawn.shape
+        if name in fixed:
+            np.testing.assert_array_equal(made, drawn)
+        elif name == "tilted" and form == "low_rank":
+            assert abs(np.mean(made)) < 0.1  # a product has no mean, as documented
+        else:
+            np.testing.assert_allclose(np.mean(made), np.mean(drawn), atol=0.1)
+            np.testing.assert_allclose(np.std(made), np.std(drawn), rtol=0.15)
+    if form != "base and chunks":
+        np.testing.assert_array_equal(ours["partly"][:, :20], 1)
+
+
+def test_a_latent_of_zeros_gives_a_network_of_the_right_scale():
+    hypernet = generator(start)
+    zeros = np.zeros(8, np.float32)
+    keys = jax.random.split(jax.random.key(0), 32)
+    made = jax.jit(jax.vmap(lambda key: hypernet.apply(hypernet.init(key, zeros), zeros)))(keys)
+    own = root_mean_square(start(jax.random.key(0))["Dense_1"]["kernel"])
+    assert root_mean_square(made["Dense_1"]["kernel"]) == pytest.approx(own, rel=0.1)
+
+
+def test_the_targets_gradient_reaches_every_parameter():
+    """Also where the target's own start is zero, as that of biases is."""
+    for options in FORMS.values():
+        hypernet = generator(start, **options)
+        z = latents_of(4, 8)
+        params = hypernet.init(jax.random.key(0), z)
+
+        def loss(params, hypernet=hypernet, z=z):
+            outputs = jax.vmap(WIDE.apply, (0, None))(hypernet.apply(params, z), INPUTS)
+            return jnp.mean(jnp.square(outputs - 1))
+
+        for _ in range(2):  # what lies behind outputs of zero has a gradient from the second on
+            grads = jax.jit(jax.grad(loss))(params)
+            params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
+        for path, grad in jax.tree.leaves_with_path(grads):
+            assert np.any(grad), (options, path)
+
+
+def test_different_latents_give_different_networks_unless_the_base_is_all():
+    z = latents_of(2, 8)
+    for base, differ in ((None, True), (0.5, True), (1.0, False)):
+        hypernet = compiled(start, base=base)
+        params = hypernet.init(jax.random.key(0), z)
+        kernel = hypernet.apply(params, z)["Dense_1"]["kernel"]
+        assert (root_mean_square(kernel[0] - kernel[1]) > 0.05) == differ
+
+
+# forms
+
+
+def test_products_have_the_rank_asked_for_and_small_tensors_are_made_whole():
+    hypernet = compiled(start, rank=4)
+    z = latents_of(8)
+    params = hypernet.init(jax.random.key(0), z)
+    made = hypernet.apply(params, z)
+    assert np.linalg.matrix_rank(made["Dense_1"]["kernel"], tol=1e-4) == 4
+    assert params["Dense_1/kernel"]["out"]["kernel"].shape == (64, 4 * (48 + 48))
+    assert np.linalg.matrix_rank(made["Dense_2"]["kernel"], tol=1e-4) == 3
+    assert params["Dense_2/kernel"]["out"]["kernel"].shape == (64, 48 * 3)
+
+
+def test_chunks_share_a_head_and_differ_by_their_embeddings():
+    hypernet = compiled(start, chunk_size=100, chunk_embedding=5)
+    z = latents_of(8)
+    params = hypernet.init(jax.random.key(0), z)
+    head = params["Dense_1/kernel"]
+    assert head["chunks"].shape == (24, 5) and head["out"]["kernel"].shape == (64, 100)
+    made = hypernet.apply(params, z)["Dense_1"]["kernel"].reshape(-1)
+    moved = {**params, "Dense_1/kernel": {**head, "chunks": head["chunks"].at[3].add(1.0)}}
+    other = hypernet.apply(moved, z)["Dense_1"]["kernel"].reshape(-1)
+    changed = np.nonzero(made != other)[0]
+    assert changed.min() == 300 and changed.max() == 399
+    # what one of its chunks is can be told without the others
+    z = z / root_mean_square(z) * np.sqrt(13 / 16)
+    x = np.concatenate([z, head["chunks"][23] * np.sqrt(13 / 10)])
+    x = jax.nn.gelu(x @ head["hidden_0"]["kernel"] + head["hidden_0"]["bias"])
+    x = x / root_mean_square(x) * head["norm"]["scale"]
+    last = x @ head["out"]["kernel"] + head["out"]["offset"]
+    np.testing.assert_allclose(made[2300:], last[:4], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [({}, lambda s, z, h: z * h + 2 * h + (h + 1) * s),
+     ({"base": 0.5}, lambda s, z, h: z * h + 2 * h + (h + 2) * s),
+     ({"hidden": ()}, lambda s, z, h: (z + 1) * s),
+     ({"chunk_size": 100, "chunk_embedding": 7}, lambda s, z, h: (
+         z * h + 2 * h + (h + 1) * s if s <= 100
+         else (z + 7) * h + 2 * h + (h + 1) * 100 + 7 * -(-s // 100)))],
+)  # fmt: skip
+def test_parameter_counts_are_as_documented(options, expected):
+    params = jax.eval_shape(generator(start, **options).init, jax.random.key(0), jnp.zeros(8))
+    sizes = [leaf.size for leaf in jax.tree.leaves(jax.eval_shape(start, jax.random.key(0)))]
+    assert count(params) == sum(expected(size, 8, 64) for size in sizes)
+
+
+def test_the_networks_of_hypino_have_the_published_number_of_parameters():
+    """77.314 million in the official model (its own count, arXiv 2509.05117's code).
+
+    It holds some that it does not use: the patch embedding and last norm of its Swin Transformer
+    (74,112) and two layers of the target (769); its heads' norms have biases (10,464).
+    """
+    key, coefficients, grids = jax.random.key(0), jnp.zeros(55), jnp.zeros((224, 224, 5))
+    target = modified_mlp()
+    embed = grid_embedding(128)
+    backbone = swin(depths=(2, 2, 10, 2), heads=(4, 8, 8, 16), window=7, mlp_ratio=2)
+    made = {"condition": jax.eval_shape(mlp((), 96).init, key, coefficients)}
+    made["statistics"] = jax.eval_shape(mlp((), 32).init, key, jnp.zeros(120))
+    made["embed"] = jax.eval_shape(embed.init, key, grids)
+    tokens = jax.eval_shape(embed.apply, made["embed"], grids)
+    made["backbone"] = jax.eval_shape(backbone.init, key, tokens, jnp.zeros(128))
+    maps = jax.eval_shape(backbone.apply, made["backbone"], tokens, jnp.zeros(128))
+    assert [x.shape for x in maps] == [(56, 56, 128), (28, 28, 256), (14, 14, 512), (7, 7, 1024)]
+    for stage, (heads, x) in enumerate(zip((4, 8, 8, 16), maps, strict=True)):
+        rows = jnp.zeros((x.shape[0] * x.shape[1], x.shape[2]))
+        made[f"pool_{stage}"] = jax.eval_shape(attention_pool(14, heads=heads).init, key, rows)
+    heads = generator(
+        lambda key: target.init(key, jnp.zeros((1, 2))),
+        latents="per_tensor",
+        hidden=lambda entries: (max(32, min(2 * entries, 1920)),),
+    )
+    made["heads"] = jax.eval_shape(heads.init, key, jnp.zeros((14, 1920)))
+    assert count(made) == pytest.approx(77.314e6 - 74_112 - 769 - 10_464, rel=1e-5)
+
+
+# latents and targets
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_a_batch_equals_a_loop_and_a_map(form):
+    hypernet = compiled(start, **FORMS[form])
+    z = latents_of(2, 3, 8)
+    params = hypernet.init(jax.random.key(0), z)
+    batch = hypernet.apply(params, z)
+    mapped = jax.vmap(jax.vmap(hypernet.apply, (None, 0)), (None, 0))(params, z)
+    alone = hypernet.apply(params, z[1, 2])
+    assert jax.tree.structure(alone) == jax.tree.structure(start(jax.random.key(0)))
+    for one, other, single in zip(*map(jax.tree.leaves, (batch, mapped, alone)), strict=True):
+        assert one.shape == (2, 3, *single.shape)
+        np.testing.assert_allclose(one, other, atol=1e-5)
+        np.testing.assert_allclose(one[1, 2], single, atol=1e-5)
+
+
+def test_with_a_latent_per_tensor_each_sees_its_own():
+    hypernet = compiled(start, latents="per_tensor")
+    z = latents_of(2, 6, 8)
+    params = hypernet.init(jax.random.key(0), z)
+    made = jax.tree.leaves(hypernet.apply(params, z))
+    for number in range(6):
+        changed = z.copy()
+        changed[:, number] *= -1
+        other = jax.tree.leaves(hypernet.apply(params, changed))
+        # biases start at zero whatever the latents are
+        kernels = [n for n in range(6) if np.any(made[n])]
+        different = [n for n in kernels if not np.array_equal(made[n], other[n])]
+        assert different == [n for n in kernels if n == number]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda key: conv_net(5, channels=4, layers=2).init(key, jnp.zeros((1, 8, 8, 1))),
+        lambda key: graph_net(8, 1).init(key, GRAPH),
+        lambda key: causal_transformer(
+            num_outputs=2, width=8, layers=1, heads=2, key_size=4, max_length=4
+        ).init(key, jnp.zeros((4, 3))),
+        lambda key: modified_mlp().init(key, jnp.zeros((1, 2))),
+        lambda key: [jax.random.normal(key, (3,)), (jnp.ones(()),)],
+    ],
+)  # fmt: skip
+def test_any_network_can_be_the_target(make):
+    hypernet = compiled(make, latents="shared", hidden=(16,))
+    z = latents_of(8)
+    params = hypernet.init(jax.random.key(0), z)
+    made = hypernet.apply(params, z)
+    own = make(jax.random.key(0))
+    assert jax.tree.structure(made) == jax.tree.structure(own)
+    jax.tree.map(lambda a, b: np.testing.assert_equal(a.shape, b.shape), made, own)
+    assert type(params) is dict and all(type(head) is dict for head in params.values())
+
+
+def test_computes_in_the_dtype_of_the_params():
+    hypernet = compiled(start, base=0.5, chunk_size=100)
+    params = hypernet.init(jax.random.key(0), latents_of(8))
+    half = jax.tree.map(lambda p: p.astype(jnp.bfloat16), params)
+    made = jax.eval_shape(hypernet.apply, half, latents_of(8))
+    assert {leaf.dtype for leaf in jax.tree.leaves(made)} == {jnp.dtype(jnp.bfloat16)}
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [({"latents": "each"}, "latents"), ({"hidden": (0,)}, "hidden"),
+     ({"hidden": lambda entries: (entries - 3,)}, "hidden"),
+     ({"chunk_size": 0}, "chunk_size"), ({"chunk_embedding": 0}, "chunk_embedding"),
+     ({"rank": 0}, "rank"), ({"rank": 2, "chunk_size": 9}, "rank"), ({"base": 1.5}, "base")],
+)  # fmt: skip
+def test_options_out_of_range_are_refused(options, field):
+    with pytest.raises(ConfigError, match=f"^{field} = "):
+        generator(start, **options)
+
+
+def test_wrong_latents_and_targets_are_refused():
+    with pytest.raises(ConfigError, match=r"^target = 'steps': "):
+        generator(lambda key: {"steps": jnp.zeros(3, jnp.int32)})
+    each = generator(start, latents="per_tensor")
+    for shape in ((8,), (5, 8)):
+        with pytest.raises(ConfigError, match=r"^latents = .*6, size"):
+            each.init(jax.random.key(0), jnp.zeros(shape))
+    hypernet = generator(start, chunk_size=100)
+    params = hypernet.init(jax.random.key(0), jnp.zeros(8))
+    with pytest.raises(ConfigError, match=r"^latents = 9: "):
+        hypernet.apply(params, jnp.zeros(9))
