@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError, Network, Params
+from metajax.nn.film import film
 from metajax.nn.initial import draw_normals
 
 EPSILON = 1e-5
@@ -96,8 +97,7 @@ def conv_block(
     x = conv2d(x, params["kernel"])
     x = batch_normalise(x, params["scale"], params["bias"])
     if context is not None:
-        factor, shift = jnp.split((context @ params["film"]["kernel"])[None, None, None], 2, -1)
-        x = x * (1 + factor) + shift
+        x = film(x, (context @ params["film"]["kernel"])[None, None, None])
     x = jax.nn.relu(x)
     return max_pool(x) if min(x.shape[1:3]) > 1 else x
 
