@@ -1,0 +1,83 @@
+"""Linear equations in the plane: domains, problems as arrays, random problems, benchmarks."""
+
+from metajax.physics.pde.benchmarks import (
+    PROBLEMS,
+    Benchmark,
+    benchmark,
+    mean_squared_error,
+    smape,
+)
+from metajax.physics.pde.equation import (
+    PDE,
+    Condition,
+    Grids,
+    Points,
+    data_on,
+    mark,
+    rasterise,
+    sample,
+)
+from metajax.physics.pde.expressions import Expression, draw_expression, expand
+from metajax.physics.pde.fields import Constant, Field, Function, Grid, nodes
+from metajax.physics.pde.geometry import (
+    Boundary,
+    Choice,
+    Combination,
+    Disk,
+    Empty,
+    Piece,
+    Polygon,
+    Rectangle,
+    Shape,
+    Square,
+    sample_boundary,
+    sample_interior,
+)
+from metajax.physics.pde.problems import Problem, Sample, Solution, draw_problem, draw_sample
+from metajax.physics.pde.taylor import Jet, apply_operator, chain, differentiate, product
+
+__all__ = [
+    "PDE",
+    "PROBLEMS",
+    "Benchmark",
+    "Boundary",
+    "Choice",
+    "Combination",
+    "Condition",
+    "Constant",
+    "Disk",
+    "Empty",
+    "Expression",
+    "Field",
+    "Function",
+    "Grid",
+    "Grids",
+    "Jet",
+    "Piece",
+    "Points",
+    "Polygon",
+    "Problem",
+    "Rectangle",
+    "Sample",
+    "Shape",
+    "Solution",
+    "Square",
+    "apply_operator",
+    "benchmark",
+    "chain",
+    "data_on",
+    "differentiate",
+    "draw_expression",
+    "draw_problem",
+    "draw_sample",
+    "expand",
+    "mark",
+    "mean_squared_error",
+    "nodes",
+    "product",
+    "rasterise",
+    "sample",
+    "sample_boundary",
+    "sample_interior",
+    "smape",
+]

@@ -1,0 +1,500 @@
+"""Plane domains by constructive geometry on signed distances, with sizes that may be traced.
+
+Shapes are pytrees: a batch of them is one with stacked leaves, under ``jax.vmap``. ``|`` unites,
+``&`` intersects and ``-`` takes away. Distances are negative inside. They are exact for
+:class:`Rectangle`, :class:`Disk` and :class:`Polygon`; combinations take minima and maxima, so
+their sign is exact and their size at most the true distance.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import field
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Int32, Integer, Key
+
+from metajax.core import ConfigError, one_of
+from metajax.physics.pde.pytrees import concrete, put, pytree, real
+
+NUDGE = 1e-4
+"""How far to both sides of a curve the domain is looked up to tell whether it ends there."""
+
+
+class Piece(NamedTuple):
+    """A part of the boundary that may have data of its own: a shape's name and its edge's."""
+
+    shape: str
+    edge: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What boundary data may call it, the least precise first."""
+        if not self.edge:
+            return (self.shape,)
+        names = self.shape, f"{self.shape}.{self.edge}"
+        return (*names, self.edge) if self.shape == "square" else names
+
+    def matches(self, key: str) -> int:
+        """How precisely ``key`` names it; 0 not at all."""
+        return self.names.index(key) + 1 if key in self.names else 0
+
+
+class Curves(NamedTuple):
+    """What a boundary is made of: segments and circles, ``start + t span + radius (cos, sin)``.
+
+    Attributes:
+      start: a segment's start, a circle's centre.
+      span: from a segment's start to its end, 0 for a circle.
+      radius: a circle's, 0 for a segment.
+      length: 0 where there is none.
+      sign: 1 where the outward normal is to the right of a segment, or points out of a circle; -1
+        where it is the other way round.
+      piece: the index of the :class:`Piece` it belongs to.
+    """
+
+    start: Float[Array, "curves 2"]
+    span: Float[Array, "curves 2"]
+    radius: Float[Array, " curves"]
+    length: Float[Array, " curves"]
+    sign: Float[Array, " curves"]
+    piece: Int32[Array, " curves"]
+
+
+class Boundary(NamedTuple):
+    """Points of a boundary.
+
+    Attributes:
+      points: where; ``[..., 2]``.
+      normals: of length 1, out of the domain.
+      piece: the index of the :class:`Piece` each lies on.
+    """
+
+    points: Float[Array, "n 2"]
+    normals: Float[Array, "n 2"]
+    piece: Int32[Array, " n"]
+
+
+class Shape:
+    """A domain in the plane."""
+
+    @abstractmethod
+    def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        """Signed distance of points to the boundary, negative inside."""
+
+    @property
+    @abstractmethod
+    def bounds(self) -> Float[Array, "2 2"]:
+        """Lower and upper corner of a box around it."""
+
+    @property
+    @abstractmethod
+    def pieces(self) -> tuple[Piece, ...]:
+        """The parts of the boundary, in the order of their indices."""
+
+    @property
+    @abstractmethod
+    def curves(self) -> Curves:
+        """The curves that the boundary is part of."""
+
+    def contains(self, points: Float[Array, "*n 2"]) -> Bool[Array, "*n"]:
+        """Whether points lie inside, not on the boundary."""
+        return self.distance(points) < 0
+
+    def normals(self, points: Float[Array, "n 2"]) -> Float[Array, "n 2"]:
+        """Gradients of the distance, of length 1: on the boundary its outward normals."""
+        slope = jax.vmap(jax.grad(self.distance))(points)
+        return slope / norm(slope)[:, None]
+
+    def __or__(self, other: Shape) -> Shape:
+        return Combination(self, other, "union")
+
+    def __and__(self, other: Shape) -> Shape:
+        return Combination(self, other, "intersection")
+
+    def __sub__(self, other: Shape) -> Shape:
+        return Combination(self, other, "difference")
+
+
+@pytree
+class Rectangle(Shape):
+    """A rectangle along the axes, with the edges ``left``, ``right``, ``bottom`` and ``top``.
+
+    Attributes:
+      lower: the lower left corner; kept as an array ``[2]``.
+      upper: the upper right corner, likewise.
+      name: what boundary data call it by. Static.
+
+    Raises:
+      ConfigError: ``upper`` is not above ``lower``.
+    """
+
+    lower: Any
+    upper: Any
+    name: str = field(default="rectangle", metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        put(self, lower=pair("lower", self.lower), upper=pair("upper", self.upper))
+        if concrete(self) and not (np.asarray(self.lower) < np.asarray(self.upper)).all():
+            expected = f"above lower = {np.asarray(self.lower).tolist()}, both coordinates"
+            raise ConfigError("upper", np.asarray(self.upper).tolist(), expected)
+
+    def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        x, y = points[..., 0], points[..., 1]
+        (left, bottom), (right, top) = self.lower, self.upper
+        across, along = jnp.maximum(left - x, x - right), jnp.maximum(bottom - y, y - top)
+        outside = root(jnp.maximum(across, 0.0) ** 2 + jnp.maximum(along, 0.0) ** 2)
+        return outside + jnp.minimum(jnp.maximum(across, along), 0.0)
+
+    @property
+    def bounds(self) -> Float[Array, "2 2"]:
+        return jnp.stack([self.lower, self.upper])
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return tuple(Piece(self.name, edge) for edge in ("left", "right", "bottom", "top"))
+
+    @property
+    def curves(self) -> Curves:
+        (left, bottom), (right, top) = self.lower, self.upper
+        # counterclockwise, so that outside is to the right
+        corners = [(left, top), (right, bottom), (left, bottom), (right, top)]
+        ends = [(left, bottom), (right, top), (right, bottom), (left, top)]
+        return segments(jnp.array(corners), jnp.array(ends), jnp.ones(()), range(4))
+
+
+def Square(name: str = "square") -> Rectangle:
+    """Make the square from -1 to 1."""
+    return Rectangle(real([-1, -1]), real([1, 1]), name)
+
+
+@pytree
+class Disk(Shape):
+    """A disk.
+
+    Attributes:
+      centre: its centre; kept as an array ``[2]``.
+      radius: above 0; likewise, ``[]``.
+      name: what boundary data call it by. Static.
+
+    Raises:
+      ConfigError: ``radius`` is not above 0.
+    """
+
+    centre: Any
+    radius: Any
+    name: str = field(default="disk", metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        put(self, centre=pair("centre", self.centre), radius=real(self.radius))
+        if concrete(self) and not self.radius > 0:
+            raise ConfigError("radius", float(self.radius), "above 0")
+
+    def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        x, y = self.centre
+        return root((points[..., 0] - x) ** 2 + (points[..., 1] - y) ** 2) - self.radius
+
+    @property
+    def bounds(self) -> Float[Array, "2 2"]:
+        return jnp.stack([self.centre - self.radius, self.centre + self.radius])
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return (Piece(self.name),)
+
+    @property
+    def curves(self) -> Curves:
+        radius, one = self.radius[None], jnp.ones_like(self.radius)[None]
+        zero = jnp.zeros((1, 2), radius.dtype)
+        length, piece = 2 * jnp.pi * radius, jnp.zeros(1, jnp.int32)
+        return Curves(self.centre[None], zero, radius, length, one, piece)
+
+
+@pytree
+class Polygon(Shape):
+    """A polygon whose edges do not cross, in either direction; its boundary is one piece.
+
+    For polygons of several sizes in one batch repeat a vertex: edges of length 0 change nothing.
+
+    Attributes:
+      vertices: three or more; kept as an array ``[vertices, 2]``.
+      name: what boundary data call it by. Static.
+
+    Raises:
+      ConfigError: fewer than 3 different vertices.
+    """
+
+    vertices: Any
+    name: str = field(default="polygon", metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        vertices = real(self.vertices)
+        if vertices.ndim != 2 or vertices.shape[1] != 2:
+            raise ConfigError("vertices", vertices.shape, "one row of two coordinates per vertex")
+        different = len(np.unique(vertices, axis=0)) if concrete(vertices) else len(vertices)
+        if different < 3:
+            raise ConfigError("vertices", np.shape(vertices), f"3 or more, not {different}")
+        put(self, vertices=vertices)
+
+    def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        x, y = points[..., 0], points[..., 1]
+        nearest, inside = jnp.full(x.shape, jnp.inf, x.dtype), jnp.zeros(x.shape, bool)
+        ends = jnp.roll(self.vertices, -1, axis=0)
+        for (x_start, y_start), (x_end, y_end) in zip(self.vertices, ends, strict=True):
+            across, along = x_end - x_start, y_end - y_start
+            squared = across**2 + along**2
+            right, up = x - x_start, y - y_start
+            scale = 1 / jnp.where(squared > 0, squared, 1.0)
+            t = jnp.clip((right * across + up * along) * scale, 0.0, 1.0)
+            apart = (right - t * across) ** 2 + (up - t * along) ** 2
+            nearest = jnp.minimum(nearest, apart)
+            # whether a ray to the right crosses the edge
+            slope = across / jnp.where(along == 0, 1.0, along)
+            inside ^= ((y_start > y) != (y_end > y)) & (right < up * slope)
+        return jnp.where(inside, -1.0, 1.0) * root(nearest)
+
+    @property
+    def bounds(self) -> Float[Array, "2 2"]:
+        return jnp.stack([jnp.min(self.vertices, 0), jnp.max(self.vertices, 0)])
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return (Piece(self.name),)
+
+    @property
+    def curves(self) -> Curves:
+        ends = jnp.roll(self.vertices, -1, axis=0)
+        (x, y), (x_end, y_end) = self.vertices.T, ends.T
+        counterclockwise = jnp.sign(jnp.sum(x * y_end - x_end * y))
+        return segments(self.vertices, ends, counterclockwise, [0] * len(ends))
+
+
+@pytree
+class Empty(Shape):
+    """Nothing, as one of the shapes of a :class:`Choice`."""
+
+    def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        return jnp.full(points.shape[:-1], jnp.inf, points.dtype)
+
+    @property
+    def bounds(self) -> Float[Array, "2 2"]:
+        return real([[jnp.inf, jnp.inf], [-jnp.inf, -jnp.inf]])
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return ()
+
+    @property
+    def curves(self) -> Curves:
+        none = real(np.zeros((0, 2)))
+        return Curves(none, none, none[:, 0], none[:, 0], none[:, 0], jnp.zeros(0, jnp.int32))
+
+
+@pytree
+class Choice(Shape):
+    """One of several shapes, by an index that may be traced.
+
+    Attributes:
+      index: which, 0 to ``len(options) - 1``.
+      options: the shapes; the pieces of all of them have indices, whichever is chosen.
+    """
+
+    index: Integer[Array, ""]
+    options: tuple[Shape, ...]
+
+    def pick(self, values: Sequence[Array]) -> Array:
+        """The value that belongs to the chosen shape."""
+        return jax.lax.select_n(jnp.asarray(self.index, jnp.int32), *values)
+
+    def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        return self.pick([option.distance(points) for option in self.options])
+
+    @property
+    def bounds(self) -> Float[Array, "2 2"]:
+        return self.pick([option.bounds for option in self.options])
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return tuple(piece for option in self.options for piece in option.pieces)
+
+    @property
+    def curves(self) -> Curves:
+        parts = []
+        for number, option in enumerate(self.options):
+            curves = option.curves
+            length = jnp.where(self.index == number, curves.length, 0.0)
+            parts.append(curves._replace(length=length))
+        return joined(parts, [len(option.pieces) for option in self.options])
+
+
+@pytree
+class Combination(Shape):
+    """Two shapes united, intersected or taken one from the other: ``a | b``, ``a & b``, ``a - b``.
+
+    Attributes:
+      first: a shape.
+      second: another.
+      operation: ``union``, ``intersection`` or ``difference``. Static.
+    """
+
+    first: Shape
+    second: Shape
+    operation: str = field(metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        one_of("operation", self.operation, ("union", "intersection", "difference"))
+        for name in ("first", "second"):
+            if not isinstance(getattr(self, name), Shape):
+                raise ConfigError(name, getattr(self, name), "a shape")
+
+    def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        first, second = self.first.distance(points), self.second.distance(points)
+        if self.operation == "union":
+            return jnp.minimum(first, second)
+        return jnp.maximum(first, -second if self.operation == "difference" else second)
+
+    @property
+    def bounds(self) -> Float[Array, "2 2"]:
+        first, second = self.first.bounds, self.second.bounds
+        if self.operation == "difference":
+            return first
+        inner, outer = jnp.minimum(first, second), jnp.maximum(first, second)
+        if self.operation == "union":
+            return jnp.stack([inner[0], outer[1]])
+        return jnp.stack([outer[0], inner[1]])
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return self.first.pieces + self.second.pieces
+
+    @property
+    def curves(self) -> Curves:
+        second = self.second.curves
+        if self.operation == "difference":
+            second = second._replace(sign=-second.sign)
+        return joined([self.first.curves, second], [len(self.first.pieces), 0])
+
+
+def sample_interior(
+    shape: Shape, key: Key[Array, ""], num: int, *, oversample: int = 4
+) -> Float[Array, "num 2"]:
+    """Draw points uniformly from the inside.
+
+    ``oversample * num`` are drawn in :attr:`Shape.bounds` and ``num`` of those inside taken; where
+    there are fewer, some appear again. All are NaN where not one is inside.
+    """
+    unit = jax.random.uniform(key, (oversample * num, 2))
+    lower, upper = shape.bounds
+    points = lower[None] + unit * (upper - lower)[None]
+    index, found = spread(shape.contains(points), num)
+    return jnp.where(found, points[index], jnp.nan)
+
+
+def sample_boundary(
+    shape: Shape,
+    key: Key[Array, ""],
+    num: int,
+    *,
+    on: Bool[Array, " pieces"] | None = None,
+    oversample: int = 2,
+) -> Boundary:
+    """Draw points of the boundary, uniformly by length, stratified: nearly equally far apart.
+
+    ``oversample * num`` are drawn from all curves and ``num`` of those that other shapes do not
+    hide taken, in the order of :attr:`Shape.curves`; where there are fewer, some appear again.
+    All are NaN where not one is left.
+
+    Args:
+      shape: the domain.
+      key: what is drawn from.
+      num: how many.
+      on: the pieces to draw from; all by default.
+      oversample: how many are drawn for one that is taken.
+    """
+    curves = shape.curves
+    if on is not None:
+        curves = curves._replace(length=jnp.where(on[curves.piece], curves.length, 0.0))
+    unit = jax.random.uniform(key, (oversample * num,), curves.length.dtype)
+    candidates, exists = walk(curves, unit)
+    points, normals, piece = candidates
+    within = shape.contains(points - NUDGE * normals)
+    beyond = shape.contains(points + NUDGE * normals)
+    index, found = spread(within & ~beyond & exists, num)
+    points, normals = (jnp.where(found, leaf[index], jnp.nan) for leaf in (points, normals))
+    return Boundary(points, normals, piece[index])
+
+
+def walk(curves: Curves, unit: Float[Array, " n"]) -> tuple[Boundary, Bool[Array, ""]]:
+    """Points all along the curves, one in each n-th of their length at ``unit`` of the way.
+
+    Returns:
+      The points, hidden by other shapes or not, and whether the curves have any length.
+    """
+    ends = jnp.cumsum(curves.length)
+    place = (jnp.arange(len(unit), dtype=unit.dtype) + unit) * (ends[-1] / len(unit))
+    curve = jnp.sum(ends[None] <= place[:, None], 1, dtype=jnp.int32)
+    curve = jnp.minimum(curve, len(ends) - 1)
+    start, span, radius, length, sign, piece = jax.tree.map(lambda leaf: leaf[curve], curves)
+    t = (place - (ends - curves.length)[curve]) / jnp.maximum(length, 1e-12)
+    t = jnp.clip(t, 0.0, 1.0)[:, None]
+    turn = jnp.concatenate([jnp.cos(2 * jnp.pi * t), jnp.sin(2 * jnp.pi * t)], 1)
+    right = jnp.stack([span[:, 1], -span[:, 0]], 1)
+    outward = jnp.where(radius[:, None] > 0, turn, right)
+    outward = outward * (sign / jnp.maximum(norm(outward), 1e-12))[:, None]
+    points = start + t * span + radius[:, None] * turn
+    return Boundary(points, outward, piece), ends[-1] > 0
+
+
+def spread(keep: Bool[Array, " m"], num: int) -> tuple[Int32[Array, " num"], Bool[Array, ""]]:
+    """Choose ``num`` of the indices to keep, evenly among them, and tell whether there is any."""
+    rank = jnp.cumsum(keep, dtype=jnp.int32)
+    # in floats, as rank * num would not fit in 32 bits
+    wanted = (jnp.arange(num, dtype=jnp.float32) + 0.5) * (rank[-1].astype(jnp.float32) / num)
+    index = jnp.searchsorted(rank, wanted.astype(jnp.int32) + 1)
+    return jnp.minimum(index, len(keep) - 1).astype(jnp.int32), rank[-1] > 0
+
+
+def segments(
+    start: Float[Array, "curves 2"], end: Float[Array, "curves 2"], sign: Array, pieces: Any
+) -> Curves:
+    """Make the curves of straight edges."""
+    span, zero = end - start, jnp.zeros_like(start[:, 0])
+    piece = jnp.asarray(np.array(pieces, np.int32))
+    return Curves(start, span, zero, norm(span), jnp.broadcast_to(sign, zero.shape), piece)
+
+
+def joined(parts: Sequence[Curves], pieces: Sequence[int]) -> Curves:
+    """All curves of shapes that have so many ``pieces``."""
+    first = np.cumsum([0, *pieces[:-1]])
+    moved = [
+        part._replace(piece=part.piece + int(number))
+        for part, number in zip(parts, first, strict=True)
+    ]
+    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *moved)
+
+
+def root(squared: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """The square root, with slope 0 at 0."""
+    zero = squared == 0
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
+
+
+def norm(vectors: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+    """Lengths, with slope 0 at 0."""
+    return root(jnp.sum(vectors**2, -1))
+
+
+def pair(name: str, value: Any) -> Float[Array, "2"]:
+    """Two coordinates.
+
+    Raises:
+      ConfigError: they are not two.
+    """
+    array = real(value)
+    if array.shape != (2,):
+        raise ConfigError(name, np.shape(value), "two coordinates")
+    return array

@@ -1,0 +1,52 @@
+"""Frozen dataclasses that check and convert what a person gives them, as pytrees."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, dataclass_transform
+
+import jax
+import jax.numpy as jnp
+from jax.tree_util import GetAttrKey
+from jaxtyping import Array, Float
+
+
+@dataclass_transform(frozen_default=True, eq_default=False)
+def pytree(cls: type) -> Any:
+    """Make a class a frozen dataclass and a pytree; fields with ``static`` metadata are its shape.
+
+    Unlike ``jax.tree_util.register_dataclass`` it does not run ``__init__`` when jax rebuilds it,
+    so ``__post_init__`` may refuse and convert values without meeting jax's placeholders.
+    """
+    cls = dataclass(frozen=True, eq=False)(cls)
+    static = [field.name for field in fields(cls) if field.metadata.get("static")]
+    dynamic = [field.name for field in fields(cls) if not field.metadata.get("static")]
+
+    def flatten(node: Any) -> tuple[Any, Any]:
+        children = [(GetAttrKey(name), getattr(node, name)) for name in dynamic]
+        return children, tuple(getattr(node, name) for name in static)
+
+    def unflatten(shape: Any, children: Any) -> Any:
+        node: Any = object.__new__(cls)
+        for name, value in zip(static + dynamic, [*shape, *children], strict=True):
+            object.__setattr__(node, name, value)
+        return node
+
+    jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
+    return cls
+
+
+def put(node: Any, **values: Any) -> None:
+    """Set fields of a frozen dataclass, for its ``__post_init__``."""
+    for name, value in values.items():
+        object.__setattr__(node, name, value)
+
+
+def real(value: Any) -> Float[Array, "..."]:
+    """Convert to an array of jax's default floating-point type; traced values stay traced."""
+    return jnp.asarray(value, jnp.result_type(float))
+
+
+def concrete(*trees: Any) -> bool:
+    """Whether the numbers are known now, so that they can be checked."""
+    return not any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(trees))
