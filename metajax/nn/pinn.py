@@ -60,9 +60,9 @@ def modified_mlp(
     parameters, to which points are cast, and analytic: all derivatives exist.
 
     Its ``derivatives`` come from one pass forward, in which every layer maps six arrays rather
-    than one (Taylor mode). To differentiate a residual in the parameters takes less than half the
-    time of nested ``jax.grad`` on CPU, and less than a quarter of that of ``jax.hessian`` and
-    ``jax.experimental.jet`` (``benchmarks/hypernet.py``).
+    than one (Taylor mode). A gradient of a residual in the parameters takes half the time of nested
+    ``jax.grad`` on CPU, and less than a quarter of that of ``jax.hessian``, ``jax.jvp`` of
+    ``jax.jvp`` or ``jax.experimental.jet`` (``benchmarks/hypernet.py``).
 
     Args:
       num_outputs: numbers at each point.

@@ -68,12 +68,12 @@ def layers(params, x):
 
 
 @pytest.mark.parametrize(
-    ("form", "size"), [*((form, 8) for form in FORMS), ("dense", 1), ("dense", 128), ("linear", 64)]
+    ("form", "size"), [*((form, 8) for form in FORMS), ("dense", 1), ("dense", 64), ("linear", 64)]
 )
 def test_activations_start_at_the_scale_of_the_targets_own_start(form, size):
-    """Root mean squares over 48 hypernetworks, against as many starts of the target."""
+    """Root mean squares over 32 hypernetworks, against as many starts of the target."""
     hypernet = generator(start, **FORMS[form])
-    keys = jax.random.split(jax.random.key(1), 48)
+    keys = jax.random.split(jax.random.key(1), 32)
 
     @jax.jit
     @jax.vmap
@@ -81,7 +81,7 @@ def test_activations_start_at_the_scale_of_the_targets_own_start(form, size):
         return layers(hypernet.apply(hypernet.init(key, z), z), INPUTS)
 
     own = jax.jit(jax.vmap(lambda key: layers(start(key), INPUTS)))(keys)
-    z = latents_of(48, size)
+    z = latents_of(32, size)
     if "linear" in form:
         z /= np.sqrt(np.mean(np.square(z), axis=-1, keepdims=True))
     for scale in (1.0,) if "linear" in form else (0.1, 1.0, 30.0):
@@ -135,8 +135,8 @@ def test_a_latent_of_zeros_gives_a_network_of_the_right_scale():
 
 def test_the_targets_gradient_reaches_every_parameter():
     """Also where the target's own start is zero, as that of biases is."""
-    for options in FORMS.values():
-        hypernet = generator(start, **options)
+    for form in ("deep", "base and products", "linear chunks"):
+        hypernet = generator(start, **FORMS[form])
         z = latents_of(4, 8)
         params = hypernet.init(jax.random.key(0), z)
 
@@ -148,7 +148,7 @@ def test_the_targets_gradient_reaches_every_parameter():
             grads = jax.jit(jax.grad(loss))(params)
             params = jax.tree.map(lambda p, g: p - 0.1 * g, params, grads)
         for path, grad in jax.tree.leaves_with_path(grads):
-            assert np.any(grad), (options, path)
+            assert np.any(grad), (form, path)
 
 
 def test_different_latents_give_different_networks_unless_the_base_is_all():
