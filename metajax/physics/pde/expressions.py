@@ -87,8 +87,10 @@ def outer(psi: Int32[Array, ""], z: Float[Array, " n"]) -> tuple[Array, Array, A
     """
     sine, cosine = sine_and_cosine(z, (psi == COS).astype(jnp.int32))
     half = jnp.where(psi == SIGMOID, 0.5, 1.0).astype(z.dtype)
-    tanh = jnp.tanh(half * z)
-    steep = half**2 * (1 - tanh**2)
+    # 1 - tanh^2 without cancellation, as slopes multiply it by large numbers
+    decay = jnp.exp(-2 * half * jnp.abs(z))
+    tanh = jnp.sign(z) * (1 - decay) / (1 + decay)
+    steep = half**2 * 4 * decay / (1 + decay) ** 2
     lorentz = 1 / (1 + z**2)
     family = (psi + 1) // 2
     trigonometric, hyperbolic, rational = family == 1, family == 2, family == 3
