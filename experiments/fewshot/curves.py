@@ -47,7 +47,8 @@ BASELINES = ("untrained", "nearest_mean")
 SETTINGS: dict[tuple[str, str], dict[str, Any]] = {
     # an implicit gradient is that of a minimum: smaller steps, which come nearer, and more of them
     ("imaml", "sinusoid"): {"inner_steps": 16, "inner_lr": 0.003, "strength": 0.5},
-    ("imaml", "images"): {"inner_steps": 16},
+    # 16 damped steps ended at 70% with one shot, where these reach 77% and 70%
+    ("imaml", "images"): {"damping": 0.0},
 }
 """What a learner needs other than the preset's, by the kind of tasks."""
 

@@ -1,6 +1,6 @@
 """Leave one type of system out: adapt to it from every start, beside a fitted polynomial.
 
-    python experiments/hamiltonian/leave_one_out.py --held-out pendulum --seeds 5
+    python experiments/hamiltonian/leave_one_out.py --preset one_particle --held-out pendulum
     python experiments/hamiltonian/leave_one_out.py --seeds 3                    # every type
     python experiments/hamiltonian/leave_one_out.py --preset paper --seeds 3     # for a GPU
     python experiments/hamiltonian/leave_one_out.py --held-out pendulum --starts rate_1e-3 ...
@@ -52,7 +52,8 @@ STARTS: dict[str, dict[str, Any]] = {
     "rate_.05": {"inner_lr": 0.05},
     "rate_1": {"inner_lr": 1.0},
     "sum_1e-3": {"inner_lr": 1e-3, "reduction": "sum"},
-    "steps_5": {"inner_steps": 5},
+    "one_step": {"inner_steps": 1, "inner_lr": 0.2},
+    "first_order": {"learner": "first_order_maml"},
 }
 """What each start changes in the preset."""
 BY_DEFAULT = ("maml", "joint", "random", "direct")

@@ -24,6 +24,8 @@ metajax: meta-learning in JAX
       write a run's report.html and figures again
   metajax list
       the systems and their presets
+  metajax solve PROBLEM [--out DIR]
+      solve a linear PDE, from a YAML file or a benchmark by name
   metajax data list
       the sets of images, and which are on this machine
   metajax data prepare NAME [--from PATH]
@@ -34,7 +36,7 @@ settings; 75 stopped by SIGTERM with the state saved, run the same command again
 after Ctrl-C.
 """
 
-COMMANDS = ("train", "eval", "report", "list", "data")
+COMMANDS = ("train", "eval", "report", "list", "solve", "data")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -53,7 +55,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         command = one_of("command", argv[0], COMMANDS)
         return {
-            "train": _train, "eval": _eval, "report": _report, "list": _list, "data": _data
+            "train": _train, "eval": _eval, "report": _report, "list": _list, "data": _data,
+            "solve": _solve,
         }[command](argv[1:])  # fmt: skip
     except MetajaxError as error:
         print(f"metajax: error: {error}", file=sys.stderr)
@@ -230,6 +233,12 @@ def _list(argv: list[str]) -> int:
             ]
             print(f"  --preset {preset:10} {' '.join(changed) or 'the defaults'}")
     return 0
+
+
+def _solve(argv: list[str]) -> int:
+    from metajax.cli.solve import solve_command
+
+    return solve_command(argv)
 
 
 def _data(argv: list[str]) -> int:

@@ -9,7 +9,7 @@ import re
 import socket
 import urllib.parse
 import urllib.request
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,7 @@ def _write_images(name: str, raw: RawSet, data_dir: str | Path | None) -> Path:
 def _write(
     name: str,
     features: dict[str, Any],
-    splits: dict[str, Iterable[dict[str, Any]]],
+    splits: Mapping[str, Iterable[dict[str, Any]]],
     origin: str,
     data_dir: str | Path | None,
     supervised_keys: tuple[str, str] | None = None,

@@ -75,6 +75,7 @@ SYSTEMS = {
     "hyperdistill": "metajax.systems.hyperdistill",
     "fewshot": "metajax.systems.fewshot",
     "hamiltonian": "metajax.systems.hamiltonian",
+    "hypino": "metajax.systems.hypino",
 }
 """Where each system lives; a new one joins by a line here."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import numpy as np
@@ -24,7 +24,7 @@ from metajax.systems.hamiltonian.evaluate import (
 from metajax.systems.hamiltonian.learner import make_algorithm, make_learner
 from metajax.systems.hamiltonian.polynomial import MOST_TERMS, num_terms
 from metajax.systems.hamiltonian.report import figures, table
-from metajax.systems.hamiltonian.tasks import make_tasks, prepare
+from metajax.systems.hamiltonian.tasks import MotionTasks, make_tasks, prepare
 
 DEGREES = (2, 3, 4, 6)
 """Degrees of the polynomial energy that are tried on systems of the trained types."""
@@ -47,7 +47,7 @@ def choose_degree(config: Config, tasks: MixedTasks) -> int:
             jax.tree.map(
                 lambda leaf, k=k: np.asarray(leaf[k, :20], np.float64), (part.state, part.rate)
             )
-            for part in tasks.parts
+            for part in cast("tuple[MotionTasks, ...]", tasks.parts)
             for k in range(part.state.q.shape[0] if part.state.q.shape[3] <= particles else 0)
         ]
         errors = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
@@ -152,7 +152,7 @@ def read_prepared(
             "points", (config.points, config.duration),
             f"points = {times.size} and duration = {times[-1]:g}, as prepared, or no prepared",
         )  # fmt: skip
-    q, p, q_rate, p_rate = (found[key] for key in STORED)
+    q, p, q_rate, p_rate = (cast("Any", found[key]) for key in STORED)
     return Trajectories(None, Phase(q, p), Phase(q_rate, p_rate), times)
 
 
@@ -241,10 +241,8 @@ def make_tasks(
         by_particles.setdefault(system.particles, []).append(seen)
     times = jnp.linspace(0.0, config.duration, config.points)
     parts = tuple(
-        MotionTasks(
-            *jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *alike),
-            times, config.shots, config.queries,
-        )
+        MotionTasks(state, rate, times, config.shots, config.queries)
         for _, alike in sorted(by_particles.items())
+        for state, rate in [jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *alike)]
     )  # fmt: skip
     return MixedTasks(parts, tuple(part.state.q.shape[0] for part in parts))

@@ -1,0 +1,72 @@
+"""HyPINO: a hypernetwork that turns a linear PDE into the weights of a network that solves it."""
+
+from metajax.systems.hypino.config import PRESETS, Config
+from metajax.systems.hypino.evaluate import (
+    Case,
+    Errors,
+    benchmarks,
+    by_least_squares,
+    make_case,
+    new_problems,
+    score,
+)
+from metajax.systems.hypino.learner import (
+    PARTS,
+    CurriculumState,
+    Losses,
+    losses,
+    make_algorithm,
+    make_learner,
+    normal_derivative,
+    operator,
+)
+from metajax.systems.hypino.least_squares import (
+    Features,
+    random_features,
+    solve_head,
+    with_constant,
+)
+from metajax.systems.hypino.network import Inputs, make_network, make_target
+from metajax.systems.hypino.problem_file import read_problem
+from metajax.systems.hypino.refine import Ensemble, refine
+from metajax.systems.hypino.solve import Solved, solve
+from metajax.systems.hypino.system import SYSTEM, build
+from metajax.systems.hypino.tasks import ProblemKeys, ProblemTasks, Scored, make_tasks
+
+__all__ = [
+    "PARTS",
+    "PRESETS",
+    "SYSTEM",
+    "Case",
+    "Config",
+    "CurriculumState",
+    "Ensemble",
+    "Errors",
+    "Features",
+    "Inputs",
+    "Losses",
+    "ProblemKeys",
+    "ProblemTasks",
+    "Scored",
+    "Solved",
+    "benchmarks",
+    "build",
+    "by_least_squares",
+    "losses",
+    "make_algorithm",
+    "make_case",
+    "make_learner",
+    "make_network",
+    "make_target",
+    "make_tasks",
+    "new_problems",
+    "normal_derivative",
+    "operator",
+    "random_features",
+    "read_problem",
+    "refine",
+    "score",
+    "solve",
+    "solve_head",
+    "with_constant",
+]

@@ -1,0 +1,101 @@
+"""Linear problems by least squares: the best combination of given features."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Key
+
+from metajax.core import ConfigError
+from metajax.nn import Derivatives
+from metajax.physics.pde import Points
+from metajax.systems.hypino.learner import normal_derivative, operator
+
+Features = Callable[[Float[Array, "n 2"]], Derivatives]
+"""``features(points [n, 2]) -> Derivatives`` of ``[n, num]``."""
+
+
+def with_constant(features: Features) -> Features:
+    """The features and a constant."""
+
+    def more(points: Float[Array, "n 2"]) -> Derivatives:
+        found = features(points)
+        one = jnp.ones((points.shape[0], 1), found.value.dtype)
+        zero = jnp.zeros_like(one)
+        full = lambda leaf: jnp.broadcast_to(leaf, found.value.shape)  # noqa: E731
+        parts = [jnp.concatenate([found.value, one], -1)]
+        parts += [jnp.concatenate([full(leaf), zero], -1) for leaf in found[1:]]
+        return Derivatives(*parts)
+
+    return more
+
+
+def random_features(key: Key[Array, ""], num: int, scale: float | Array, dtype=None) -> Features:
+    """``tanh(scale (a x + b y + c))`` with a, b, c uniform from -1 to 1: the trivial baseline.
+
+    Extreme learning machines of this kind solve linear equations by themselves (Dong & Li 2021,
+    arXiv 2012.02895).
+
+    Raises:
+      ConfigError: ``num`` below 1.
+    """
+    if num < 1:
+        raise ConfigError("num", num, "1 or more")
+    inner = jnp.asarray(scale, dtype) * jax.random.uniform(key, (3, num), dtype, -1.0, 1.0)
+
+    def features(points: Float[Array, "n 2"]) -> Derivatives:
+        a, b, c = inner[0][None], inner[1][None], inner[2][None]
+        value = jnp.tanh(points[:, :1] * a + points[:, 1:] * b + c)
+        first = 1 - value**2
+        second = -2 * value * first
+        return Derivatives(
+            value, first * a, first * b, second * a**2, second * b**2, second * a * b
+        )
+
+    return features
+
+
+def solve_head(
+    coefficients: Float[Array, "5"],
+    points: Points,
+    features: Features,
+    *,
+    boundary_weight: float = 10.0,
+    ridge: float = 1e-13,
+) -> Float[Array, " num"]:
+    """Combine features so that equation and boundary data hold best, in least squares.
+
+    The problem is linear, so the best combination is one regularised least-squares solve over the
+    points: rows are means over the points of the equation's residual, and of both kinds of
+    boundary data with ``boundary_weight``. Columns are scaled to length 1; ``ridge`` is relative to
+    them. It is solved by QR, in the dtype of the features: under ``jax.enable_x64`` with float64
+    points it reaches the accuracy that features allow.
+
+    Returns:
+      The weights: the solution is ``features(x).value @ weights``.
+    """
+    inside, edge = features(points.interior), features(points.boundary.points)
+    dtype = inside.value.dtype
+    rows, wanted = [], []
+
+    def add(row: Array, value: Array, mask: Array, weight: float) -> None:
+        count = jnp.maximum(jnp.sum(mask.astype(dtype)), 1.0)
+        factor = jnp.where(mask, weight / jnp.sqrt(count), 0.0).astype(dtype)
+        rows.append(row * factor[:, None])
+        wanted.append(value.astype(dtype) * factor)
+
+    everywhere = jnp.ones(points.source.shape, bool)
+    add(operator(coefficients.astype(dtype), inside), points.source, everywhere, 1.0)
+    add(edge.value, points.dirichlet, points.dirichlet_mask, boundary_weight)
+    flux = normal_derivative(edge, points.boundary.normals.astype(dtype))
+    add(flux, points.neumann, points.neumann_mask, boundary_weight)
+    design = jnp.concatenate(rows)
+    num = design.shape[1]
+    length = jnp.linalg.norm(design, axis=0)
+    length = jnp.where(length > 0, length, 1.0)
+    scaled = jnp.concatenate([design / length[None], ridge * jnp.eye(num, dtype=dtype)])
+    target = jnp.concatenate([*wanted, jnp.zeros(num, dtype)])
+    q, r = jnp.linalg.qr(scaled)
+    return jax.scipy.linalg.solve_triangular(r, q.T @ target) / length

@@ -1,0 +1,108 @@
+"""Solutions that are sums of networks: refinement by what is still wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from metajax.core import ConfigError, Params
+from metajax.nn import PINN, Derivatives
+from metajax.physics.pde import Grids, Points, mark, nodes
+from metajax.systems.hypino.learner import normal_derivative, operator
+from metajax.systems.hypino.network import Inputs
+
+
+class Ensemble(NamedTuple):
+    """A solution that is the sum of several networks of one shape.
+
+    Attributes:
+      weights: of the networks, on a leading axis.
+    """
+
+    weights: Params
+
+    def derivatives(self, target: PINN, points: Float[Array, "n 2"]) -> Derivatives:
+        """The sum's value and derivatives at points."""
+        each = jax.vmap(lambda one: target.derivatives(one, points)[0])(self.weights)
+        return jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), each)
+
+    def features(self, target: PINN, points: Float[Array, "n 2"]) -> Derivatives:
+        """The last hidden layers of all networks side by side, ``[n, networks * width]``."""
+        each = jax.vmap(lambda one: target.derivatives(one, points)[1])(self.weights)
+        return jax.tree.map(
+            lambda leaf: jnp.moveaxis(leaf, 0, 1).reshape(points.shape[0], -1), each
+        )
+
+
+class Wrong(NamedTuple):
+    """A problem whose solution is what a solution lacks: its data are residuals.
+
+    Attributes:
+      source: on the nodes of the images.
+      dirichlet: at the boundary points.
+      neumann: likewise.
+    """
+
+    source: Float[Array, "size size"]
+    dirichlet: Float[Array, " n"]
+    neumann: Float[Array, " n"]
+
+
+def refine(
+    model: Callable[[Inputs], Params],
+    target: PINN,
+    inputs: Inputs,
+    points: Points,
+    rounds: int,
+) -> Ensemble:
+    """Solve a linear problem again and again for what is still wrong (arXiv 2509.05117, sec. 4).
+
+    After a first solution, each round puts the residuals of the equation and of both kinds of
+    boundary data in place of the problem's own, with the same operator and domain, and adds what
+    the model makes of them. One program for all rounds; its length grows by one pass of the model
+    a round. A model that is linear in the data and exact needs one round.
+
+    Args:
+      model: ``model(inputs) -> weights`` of the target, any operator model.
+      target: the network that the weights are of.
+      inputs: the problem.
+      points: boundary points with their data, of which the images' boundary was made.
+      rounds: corrections, 0 or more.
+
+    Raises:
+      ConfigError: ``rounds`` below 0.
+    """
+    if rounds < 0:
+        raise ConfigError("rounds", rounds, "0 or more")
+    size = inputs.grids.source.shape[0]
+    grid = nodes(size).reshape(-1, 2)
+    where, coefficients = points.boundary.points, inputs.coefficients
+
+    def problem(wrong: Wrong) -> Inputs:
+        grids = Grids(
+            wrong.source,
+            *mark(where, wrong.dirichlet, points.dirichlet_mask, size),
+            *mark(where, wrong.neumann, points.neumann_mask, size),
+        )
+        return Inputs(coefficients, grids)
+
+    def step(wrong: Wrong, _: None) -> tuple[Wrong, Params]:
+        weights = model(problem(wrong))
+        found, edge = (target.derivatives(weights, at)[0] for at in (grid, where))
+        less = Wrong(
+            wrong.source - operator(coefficients, found).reshape(size, size),
+            jnp.where(points.dirichlet_mask, wrong.dirichlet - edge.value[:, 0], 0.0),
+            jnp.where(
+                points.neumann_mask,
+                wrong.neumann - normal_derivative(edge, points.boundary.normals)[:, 0],
+                0.0,
+            ),
+        )
+        return less, weights
+
+    start = Wrong(inputs.grids.source, points.dirichlet, points.neumann)
+    return Ensemble(jax.lax.scan(step, start, length=rounds + 1)[1])

@@ -1,0 +1,72 @@
+"""HyPINO wired to the shared loop and the command line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import scipy.stats
+
+from metajax.core import Evaluator
+from metajax.systems.base import Run, System
+from metajax.systems.hypino.config import PRESETS, Config
+from metajax.systems.hypino.evaluate import Errors, benchmarks, new_problems
+from metajax.systems.hypino.learner import make_algorithm
+from metajax.systems.hypino.report import figures, table
+from metajax.systems.hypino.tasks import ProblemKeys
+
+
+def build(config: Config, data_dir: Path | None = None) -> Run:
+    """Make a config into what the shared loop runs; nothing is read from disk."""
+
+    def measure(params: Any, key: Any) -> dict[str, Any]:
+        """The median relative error of new problems, and half its 95% interval."""
+        found = median(new_problems(config, params, 128))
+        return {"last": found[0], "last_ci95": (found[2] - found[1]) / 2}
+
+    def evaluate(params: Any, progress: bool = True) -> dict[str, Any]:
+        say = (lambda name: print(f"benchmark {name}", file=sys.stderr)) if progress else None
+        errors = new_problems(config, params, config.eval_tasks)
+        middle, low, high = median(errors)
+        return {
+            "new_problems": {
+                "n": int(errors.relative.size),
+                "median_relative": middle,
+                "low": low,
+                "high": high,
+                "mse": float(errors.squared.mean()),
+                "zero_mse": float(errors.zero.mean()),
+            },
+            "benchmarks": benchmarks(config, params, say),
+        }
+
+    return Run(
+        algorithm=make_algorithm(config),
+        tasks=ProblemKeys(),
+        tasks_per_step=config.tasks_per_step,
+        steps=config.steps,
+        example_tasks=ProblemKeys(),
+        evaluators=(Evaluator("new_tasks", config.eval_every, measure),),
+        evaluate=evaluate,
+    )
+
+
+def median(errors: Errors) -> tuple[float, float, float]:
+    """The median relative error with its bootstrap 95% interval."""
+    found = scipy.stats.bootstrap(
+        (errors.relative,), np.median, method="percentile", n_resamples=2000, rng=0
+    ).confidence_interval
+    return float(np.median(errors.relative)), float(found.low), float(found.high)
+
+
+SYSTEM = System(
+    name="hypino",
+    summary="HyPINO: a hypernetwork that turns a linear PDE into the network that solves it",
+    config=Config,
+    presets=PRESETS,
+    build=build,
+    table=table,
+    figures=figures,
+)

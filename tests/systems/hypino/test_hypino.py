@@ -1,0 +1,230 @@
+"""HyPINO: losses, phases, refinement, closed-form heads, and a run through the shared loop."""
+
+import dataclasses
+import itertools
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax.core import ConfigError
+from metajax.nn import PINN, Derivatives
+from metajax.physics.pde import PDE, Jet, Square, benchmark, nodes, rasterise, sample
+from metajax.systems import get_system
+from metajax.systems.hypino import (
+    PARTS,
+    Config,
+    Inputs,
+    ProblemKeys,
+    Scored,
+    build,
+    by_least_squares,
+    losses,
+    make_algorithm,
+    make_case,
+    make_learner,
+    make_tasks,
+    operator,
+    random_features,
+    refine,
+    score,
+    solve_head,
+)
+from metajax.train import fit
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+TINY = Config(
+    grid=8, interior=12, boundary=16, width=4, depths=(1,), heads=(1,), window=2, head_hidden=3,
+    target_width=4, target_layers=1, steps=4, tasks_per_step=2, first_phase=2, eval_every=2,
+    eval_tasks=4, rounds=(1,),
+)  # fmt: skip
+KEY = jax.random.key(0)
+COEFFICIENTS = np.array([0.5, -1.0, 0.25, 1.0, 2.0])
+
+
+def monomials(points):
+    """1, x, y, x^2, xy, y^2 and their derivatives."""
+    x, y = points[:, 0], points[:, 1]
+    one, zero = jnp.ones_like(x), jnp.zeros_like(x)
+    stack = lambda *columns: jnp.stack(columns, -1)  # noqa: E731
+    return Derivatives(
+        stack(one, x, y, x * x, x * y, y * y),
+        stack(zero, one, zero, 2 * x, y, zero),
+        stack(zero, zero, one, zero, x, 2 * y),
+        stack(zero, zero, zero, 2 * one, zero, zero),
+        stack(zero, zero, zero, zero, zero, 2 * one),
+        stack(zero, zero, zero, zero, one, zero),
+    )
+
+
+def combine(weights, points):
+    return jax.tree.map(lambda leaf: (leaf @ weights)[:, None], monomials(points))
+
+
+WEIGHTS = np.array([0.3, -0.2, 0.7, 0.5, -0.4, 0.1])
+QUADRATIC = PINN(
+    lambda key, points: jnp.zeros(6),
+    lambda weights, points: combine(weights, points).value,
+    lambda weights, points: (combine(weights, points), monomials(points)),
+)
+
+
+def quadratic_problem():
+    """A problem that a quadratic solves, with Neumann data on one edge, and points of it."""
+    u = lambda x, y: combine(WEIGHTS, jnp.stack([x, y], -1)).value[:, 0]  # noqa: E731
+    source = lambda x, y: operator(COEFFICIENTS, combine(WEIGHTS, jnp.stack([x, y], -1)))[:, 0]  # noqa: E731
+    right = lambda x, y: combine(WEIGHTS, jnp.stack([x, y], -1)).x[:, 0]  # noqa: E731
+    pde = PDE(
+        COEFFICIENTS, source=source, domain=Square(),
+        dirichlet={"left": u, "bottom": u, "top": u}, neumann={"right": right},
+    )  # fmt: skip
+    return pde, sample(pde, KEY, 60, 80)
+
+
+def test_the_losses_are_zero_for_the_solution_alone():
+    with jax.enable_x64(True):
+        _, points = quadratic_problem()
+        true = combine(WEIGHTS, points.interior)
+        flat = [getattr(true, name)[:, 0] for name in ("value", "x", "y", "xx", "xy", "yy")]
+        scored = Scored(points, Jet(*flat), jnp.array(True), jnp.array(True))
+
+        def of(weights):
+            inside, edge = (combine(weights, p) for p in (points.interior, points.boundary.points))
+            return losses(jnp.asarray(COEFFICIENTS), inside, edge, scored)
+
+        assert max(map(float, of(WEIGHTS))) < 1e-20
+        # an offset of .1 is seen by u and its data, and by the equation through its first term
+        found = of(WEIGHTS + np.eye(6)[0] * 0.1)
+        expected = dict.fromkeys(PARTS, 0.0) | {
+            "residual": 0.05**2 / 2, "solution": 0.005, "dirichlet": 0.005,
+        }  # fmt: skip
+        for name, value in expected.items():
+            assert float(getattr(found, name)) == pytest.approx(value, abs=1e-12), name
+        unknown = scored._replace(supervised=jnp.array(False))
+        inside, edge = (combine(0 * WEIGHTS, p) for p in (points.interior, points.boundary.points))
+        found = losses(jnp.asarray(COEFFICIENTS), inside, edge, unknown)
+        assert found.solution == found.gradient == found.second == 0 < found.residual
+
+
+def test_the_head_is_exact_where_features_hold_the_solution():
+    with jax.enable_x64(True):
+        _, points = quadratic_problem()
+        found = solve_head(jnp.asarray(COEFFICIENTS), points, monomials)
+        np.testing.assert_allclose(found, WEIGHTS, atol=1e-10)
+
+
+def test_refinement_needs_one_round_with_a_perfect_operator():
+    """A model that is linear in the data and exact: what it adds after the first is nothing."""
+    with jax.enable_x64(True):
+        pde, points = quadratic_problem()
+        grids = rasterise(pde, points, 12)
+        inputs = Inputs(jnp.asarray(COEFFICIENTS), grids)
+
+        def model(given):
+            # the quadratic that fits the equation on the nodes: exact and linear in the source
+            rows = operator(COEFFICIENTS, monomials(nodes(12).reshape(-1, 2)))
+            return jnp.linalg.lstsq(rows, given.grids.source.reshape(-1))[0]
+
+        exact = lambda given: 0.75 * model(given)  # noqa: E731
+        zero_rounds, four = (
+            refine(exact, QUADRATIC, inputs, points, rounds).weights for rounds in (0, 4)
+        )
+        # each round leaves a quarter of the residual
+        np.testing.assert_allclose(four[0], zero_rounds[0], atol=1e-12)
+        for before, after in itertools.pairwise(four):
+            np.testing.assert_allclose(after, before / 4, atol=1e-9)
+        full = refine(model, QUADRATIC, inputs, points, 2).weights
+        assert np.abs(full[0]).max() > 0.1 and np.abs(full[1:]).max() < 1e-9
+        found = refine(model, QUADRATIC, inputs, points, 2).derivatives(QUADRATIC, points.interior)
+        np.testing.assert_allclose(operator(COEFFICIENTS, found)[:, 0], points.source, atol=1e-9)
+        with pytest.raises(ConfigError, match="rounds"):
+            refine(model, QUADRATIC, inputs, points, -1)
+
+
+def test_random_features_solve_the_heat_equation():
+    """The trivial baseline: 300 features in float64, in a fraction of a second."""
+    case = make_case("HT", TINY)
+    with jax.enable_x64(True):
+        features = random_features(KEY, 300, 4.0, jnp.float64)
+        values = features(jnp.asarray(np.array([[0.1, 0.2], [-0.3, 0.5]])))
+        step = 1e-5
+        shifted = [
+            features(jnp.asarray(np.array([[0.1 + d, 0.2], [-0.3 + d, 0.5]]))).value
+            for d in (-step, step)
+        ]
+        np.testing.assert_allclose(values.x, (shifted[1] - shifted[0]) / (2 * step), atol=1e-6)
+        np.testing.assert_allclose(
+            values.xx, (shifted[1] - 2 * values.value + shifted[0]) / step**2, atol=1e-3
+        )
+    found = score(by_least_squares(case, features), case)
+    assert found["mse"] < 1e-9
+    zero = score(np.zeros(case.reference.shape, np.float32), case)
+    assert zero["mse"] == pytest.approx(0.217, abs=2e-3)
+
+
+@pytest.mark.slow
+def test_a_batch_of_problems_is_its_problems_one_by_one():
+    learner, tasks = make_learner(TINY), make_tasks(TINY)
+    keys = jax.random.split(KEY, 3)
+    batch = jax.jit(jax.vmap(tasks))(keys)
+    params = jax.jit(learner.init)(KEY, jax.tree.map(lambda leaf: leaf[0], batch))
+    together = jax.jit(jax.vmap(learner.loss, (None, 0, 0)))(params, batch, keys)[0]
+    one = jax.jit(learner.loss)
+    for i, loss in enumerate(together):
+        task = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
+        assert float(one(params, task, keys[i])[0]) == pytest.approx(float(loss), rel=1e-4)
+
+
+def test_phases_switch_at_their_step_without_compiling_anew():
+    """The loss is the parts weighted by the phase; only the second has unknown solutions."""
+    config = dataclasses.replace(TINY, unsupervised=1.0)
+    algorithm, tasks = make_algorithm(config), ProblemKeys()
+    batch = jax.vmap(tasks)(jax.random.split(KEY, 2))
+    state = jax.jit(algorithm.init)(KEY, tasks(KEY))
+    update = jax.jit(algorithm.update)
+    for step in range(4):
+        state, metrics = update(state, batch, KEY)
+        weights = config.weights_first if step < 2 else config.weights_second
+        parts = [float(metrics[name]) for name in PARTS]
+        assert float(metrics["loss"]) == pytest.approx(np.dot(weights, parts), rel=1e-4)
+        assert (parts[1] > 0) == (step < 2)
+    assert update._cache_size() == 1
+
+
+@pytest.mark.slow
+def test_a_run_trains_evaluates_and_reports():
+    run = build(TINY)
+    result = fit(
+        run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
+        key=KEY, evaluators=run.evaluators, progress=False,
+    )  # fmt: skip
+    evaluation = json.loads(json.dumps(run.evaluate(result.params, False)))
+    ways = evaluation["benchmarks"]["HZ"]["ways"]
+    assert {"zero", "model", "refined_1", "head", "head_1", "random"} <= set(ways)
+    assert ways["random"]["mse"] < 1e-6 < ways["zero"]["mse"]
+    system = get_system("hypino")
+    assert "HyPINO 10, published" in system.table(evaluation)
+    for figure in system.figures(evaluation, result.history):
+        figure.draw()
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("grid", 4), ("heads", (3,)), ("depths", (1, 1)), ("width", 36), ("unsupervised", 1.5),
+        ("weights_first", (1.0,) * 5), ("learning_rate", 0.0), ("rounds", ()), ("seed", -1),
+    ],
+)  # fmt: skip
+def test_impossible_settings_are_refused(field, value):
+    with pytest.raises(ConfigError, match=field):
+        dataclasses.replace(TINY, **{field: value})
+
+
+def test_benchmarks_have_their_floor():
+    """The error of 0, as published for three of them."""
+    for name, floor in {"HT": 0.217, "HZ": 0.248, "WV": 0.312}.items():
+        problem = benchmark(name)
+        assert float(jnp.mean(problem.reference**2)) == pytest.approx(floor, rel=0.03), name

@@ -1,0 +1,107 @@
+"""One problem at a time: files that are read safely, solutions that say what they are worth."""
+
+import json
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax.cli.main import main
+from metajax.core import ConfigError
+from metajax.systems.hypino import read_problem, solve
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+HEAT = """
+coefficients: {u_y: 1, u_xx: -0.2}
+dirichlet: {left: 0, right: 0, bottom: "sin(pi * (x + 1) / 2)"}
+"""
+
+
+def written(tmp_path, text):
+    path = tmp_path / "problem.yaml"
+    path.write_text(text)
+    return path
+
+
+def test_a_file_is_the_problem_that_it_describes(tmp_path):
+    pde = read_problem(
+        written(
+            tmp_path,
+            """
+coefficients: {u: 1.5, u_yy: -2}
+source: "-x ** 2 + exp(y) / 4"
+domain:
+  less:
+    - disk: {centre: [0.5, 0.5], radius: 0.2, name: hole}
+    - rectangle: {lower: [-0.6, -0.6], upper: [-0.2, -0.3]}
+dirichlet: {square: 1, hole: "2 * pi"}
+neumann: {hole_1: x}
+""",
+        )
+    )
+    np.testing.assert_array_equal(pde.coefficients, [1.5, 0, 0, 0, -2])
+    points = jnp.array([[0.5, 0.5], [-0.4, -0.4], [0.1, -0.2]])
+    np.testing.assert_array_equal(pde.domain.contains(points), [False, False, True])
+    expected = -(points[:, 0] ** 2) + jnp.exp(points[:, 1]) / 4
+    np.testing.assert_allclose(pde.source(points), expected, rtol=1e-6)
+    names = [piece.shape for piece in pde.domain.pieces]
+    assert {"square", "hole", "hole_1"} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("[1, 2]", "file"),
+        ("a: [", "YAML"),
+        ("coefficients: {u_z: 1}\\ndirichlet: {left: 0}", "u_z"),
+        ("coefficients: {u_x: true}\\ndirichlet: {left: 0}", "u_x"),
+        ("coefficients: {u_x: 1}", "dirichlet"),
+        ("coefficients: {u_x: 1}\\ndirichlet: {nowhere: 0}", "nowhere"),
+        (
+            "coefficients: {u_x: 1}\\nsource: __import__('os').getcwd()\\ndirichlet: {left: 0}",
+            "Call",
+        ),
+        ("coefficients: {u_x: 1}\\nsource: x.real\\ndirichlet: {left: 0}", "Attribute"),
+        ("coefficients: {u_x: 1}\\nsource: z\\ndirichlet: {left: 0}", "Name"),
+        ("coefficients: {u_x: 1}\\nsource: '2 +'\\ndirichlet: {left: 0}", "formula"),
+        ("coefficients: {u_x: 1}\\nsource: 1 / 0\\ndirichlet: {left: 0}", "computed|formula"),
+        ("coefficients: {u_x: 1}\\nmore: 1\\ndirichlet: {left: 0}", "more"),
+        ("coefficients: {u_x: 1}\\ndomain: {less: [{ball: {}}]}\\ndirichlet: {left: 0}", "ball"),
+        (
+            "coefficients: {u_x: 1}\\ndomain: {less: [{disk: {radius: 1}}]}\\ndirichlet: {left: 0}",
+            "centre",
+        ),
+        ("!!python/object/apply:os.getcwd []", "YAML"),
+    ],
+)
+def test_ill_formed_files_are_refused_by_name(tmp_path, text, names):
+    with pytest.raises(ConfigError, match=names):
+        read_problem(written(tmp_path, text.replace("\\n", "\n")))
+    with pytest.raises(ConfigError, match="file"):
+        read_problem(tmp_path / "nowhere.yaml")
+
+
+def test_the_heat_equation_from_a_file(tmp_path, capsys):
+    """The closed form, from the command line; the folder is not written to twice."""
+    path, out = written(tmp_path, HEAT), tmp_path / "out"
+    arguments = ["solve", str(path), "--out", str(out), "--features", "250", "--size", "33"]
+    assert main(arguments) == 0
+    assert "residual" in capsys.readouterr().out
+    with np.load(out / "solution.npz") as found:
+        x, y = np.meshgrid(found["x"], found["y"])
+        true = np.exp(-0.05 * np.pi**2 * (y + 1)) * np.sin(np.pi * (x + 1) / 2)
+        assert np.mean((found["u"] - true) ** 2) < 1e-10
+        assert np.sqrt(np.mean(found["residual"] ** 2)) < 1e-3
+    errors = json.loads((out / "errors.json").read_text())
+    assert errors["neumann_rms"] is None and errors["dirichlet_rms"] < 1e-4
+    assert (out / "solution.png").stat().st_size > 1000
+    assert main(arguments) == 2
+    assert "--out" in capsys.readouterr().err
+
+
+def test_sizes_are_checked(tmp_path):
+    pde = read_problem(written(tmp_path, HEAT))
+    for field, value in (("features", 0), ("size", 1)):
+        with pytest.raises(ConfigError, match=field):
+            solve(pde, **{field: value})
