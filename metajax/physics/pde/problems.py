@@ -242,11 +242,11 @@ def draw_problem(
     expression_key = derive(key, "expression")
 
     def fits(expression: Expression, inside: Array, edge: Boundary) -> Bool[Array, ""]:
-        solution = Solution(expression, walls)
-        jet = solution.jet(inside)
-        through = flux(solution.jet(edge.points), edge)
-        within = within_limits(jet, apply_operator(coefficients, jet))
-        return ~known | (within & (~with_flux | jnp.all(jnp.abs(through) <= LIMIT_FLUX)))
+        jet = Solution(expression, walls).jet(jnp.concatenate([inside, edge.points]))
+        halves = slice(len(inside)), slice(len(inside), None)
+        within, around = (Jet(*(leaf[part] for leaf in jet)) for part in halves)
+        through = ~with_flux | jnp.all(jnp.abs(flux(around, edge)) <= LIMIT_FLUX)
+        return ~known | (within_limits(within, apply_operator(coefficients, within)) & through)
 
     def attempt(state: tuple[Array, Expression, Array]) -> tuple[Array, Expression, Array]:
         # the first that passes at a few points, as hardly one in ten passes
