@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
-from metajax.core import ConfigError, derive
+from metajax.core import ConfigError
 from metajax.physics.pde.fields import Field, as_field, nodes
 from metajax.physics.pde.geometry import (
     Boundary,
@@ -163,9 +163,10 @@ def sample(pde: PDE, key: Key[Array, ""], interior: int = 2048, boundary: int = 
       interior: how many points inside.
       boundary: how many of the boundary, on the pieces that have data.
     """
-    inside = sample_interior(pde.domain, derive(key, "interior"), interior)
+    key, edge_key = jax.random.split(key)
+    inside = sample_interior(pde.domain, key, interior)
     on = jnp.any(jnp.stack([one.pieces for one in (*pde.dirichlet, *pde.neumann)]), 0)
-    edge = sample_boundary(pde.domain, derive(key, "boundary"), boundary, on=on)
+    edge = sample_boundary(pde.domain, edge_key, boundary, on=on)
     return Points(
         inside, pde.source(inside), edge, *data_on(pde.dirichlet, edge), *data_on(pde.neumann, edge)
     )

@@ -16,6 +16,8 @@ FEWEST, MOST = 6, 10
 """Updates of an expression."""
 WIDEST = 10.0
 """The largest ``a`` and ``b``."""
+NUMBERS = (MOST + 1, 9)
+"""Uniform numbers that make an expression."""
 TWO_PI = 6.283185307179586
 
 
@@ -44,7 +46,11 @@ def draw_expression(key: Key[Array, ""]) -> Expression:
     ``d`` and ``e`` are uniform to 2 pi either way; joins and functions are equally likely, but the
     first update adds. Composition leaves out ``a``, ``b`` and ``c``, as the authors' program does.
     """
-    unit = jax.random.uniform(key, (MOST + 1, 9))
+    return make_expression(jax.random.uniform(key, NUMBERS))
+
+
+def make_expression(unit: Float[Array, "11 9"]) -> Expression:
+    """Make what :func:`draw_expression` draws from uniform numbers."""
     whole = lambda number, u: jnp.floor(number * u).astype(jnp.int32)  # noqa: E731
     updates = FEWEST + whole(MOST - FEWEST + 1, unit[MOST, 0])
     join, psi = whole(3, unit[:MOST, 0]).at[0].set(ADD), whole(6, unit[:MOST, 1])

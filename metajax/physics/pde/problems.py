@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import derive
 from metajax.physics.pde.equation import PDE, Condition, Grids, Points, rasterise, sample
-from metajax.physics.pde.expressions import Expression, draw_expression, expand
+from metajax.physics.pde.expressions import NUMBERS, Expression, expand, make_expression
 from metajax.physics.pde.fields import Field
 from metajax.physics.pde.geometry import (
     Boundary,
@@ -167,7 +167,7 @@ def draw_sample(
     homogeneous: float | Float[Array, ""] = 0.0,
     tries: int = 16,
 ) -> Sample:
-    """Draw a problem with :func:`draw_problem`, points and images of it.
+    """Draw points and images of the problem that :func:`draw_problem` draws from the same key.
 
     Args:
       key: what is drawn from.
@@ -224,8 +224,9 @@ def draw_problem(
         on them too. The published process has no such problems.
       tries: how often 16 solutions are drawn before a problem is given up as not valid.
     """
-    # one draw for everything but the solution, as each costs a third of a second to compile
-    unit = jax.random.uniform(derive(key, "problem"), (4 + HOLES, HOLE_NUMBERS))
+    # one draw for everything but the solution, as each takes long to compile
+    key, solution_key = jax.random.split(key)
+    unit = jax.random.uniform(key, (4 + HOLES, HOLE_NUMBERS))
     known, zero_edge = unit[0, 0] < supervised, unit[0, 1] < homogeneous
     coefficients = make_coefficients(unit[1])
     _, _, c_y, c_xx, c_yy = coefficients
@@ -239,7 +240,6 @@ def draw_problem(
     # the golden ratio's sequence in the plane (Roberts 2018): evenly spread
     order = jnp.arange(1, 1025, dtype=unit.dtype)[:, None]
     inside = 2 * jnp.mod(order * jnp.array([[0.7548776662, 0.5698402910]]), 1.0) - 1
-    expression_key = derive(key, "expression")
 
     def fits(expression: Expression, inside: Array, edge: Boundary) -> Bool[Array, ""]:
         jet = Solution(expression, walls).jet(jnp.concatenate([inside, edge.points]))
@@ -250,16 +250,14 @@ def draw_problem(
 
     def attempt(state: tuple[Array, Expression, Array]) -> tuple[Array, Expression, Array]:
         # the first that passes at a few points, as hardly one in ten passes
-        keys = jax.random.split(jax.random.fold_in(expression_key, state[0]), CANDIDATES)
-        drawn = jax.vmap(draw_expression)(keys)
+        key = jax.random.fold_in(solution_key, state[0])
+        drawn = jax.vmap(make_expression)(jax.random.uniform(key, (CANDIDATES, *NUMBERS)))
         few = inside[:48], jax.tree.map(lambda leaf: leaf[::16], edge)
         first = jnp.argmax(jax.vmap(lambda one: fits(one, *few))(drawn))
         expression = jax.tree.map(lambda leaf: leaf[first], drawn)
         return state[0] + 1, expression, fits(expression, inside, edge)
 
-    nothing = jax.tree.map(
-        lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(draw_expression, key)
-    )
+    nothing = make_expression(jnp.zeros(NUMBERS))
     _, expression, valid = jax.lax.while_loop(
         lambda state: ~state[2] & (state[0] < tries),
         attempt,
