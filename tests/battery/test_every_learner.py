@@ -13,6 +13,7 @@ import numpy as np
 import optax
 import pytest
 
+import pdes
 import toy_problem
 from few_shot import blobs
 from metajax import learners
@@ -20,6 +21,7 @@ from metajax.bilevel import minibatches
 from metajax.core import MetaLearner, all_finite, digest
 from metajax.data import noise_pool, sinusoid_tasks
 from metajax.nn import mlp
+from metajax.systems import hypino
 from metajax.systems.gpicl import Config, make_learner, projection_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -78,6 +80,28 @@ def regress(make_learner, *args, **options) -> Callable[[], MetaLearner]:
     return lambda: make_learner(network, learners.mean_squared_error, *args, **options)
 
 
+def hypino_row() -> Row:
+    """Its predictions are values and derivatives, of which the battery reads the values.
+
+    What makes the target's biases starts at zero, and hides the layers before it from the loss:
+    a little noise shows them.
+    """
+
+    def make():
+        learner = hypino.make_learner(pdes.CONFIG)
+
+        def init(key, task):
+            params = learner.init(key, task)
+            noise = optax.tree.random_like(key, params, jax.random.normal)
+            return jax.tree.map(lambda p, n: p + jnp.float32(0.03) * n, params, noise)
+
+        predict = lambda params, adapted, x: learner.predict(params, adapted, x).value  # noqa: E731
+        tasks = jax.tree_util.Partial(pdes.quadratics)
+        return learner._replace(init=init, predict=predict), tasks
+
+    return Row("hypino", make, 0, lambda task: task.query.points.interior)
+
+
 SINES, SGD = sinusoid_tasks(4, 3), optax.sgd(0.1)
 
 LEARNERS = [
@@ -114,6 +138,7 @@ LEARNERS = [
     few_shot_row(
         "ridge", classify(learners.ridge, loss=learners.cross_entropy, ways=3, scale=5.0), blobs
     ),
+    hypino_row(),
 ]  # fmt: skip
 
 every_learner = pytest.mark.parametrize("row", LEARNERS, ids=lambda row: row.name)

@@ -24,8 +24,6 @@ from metajax.systems.hypino import (
     losses,
     make_algorithm,
     make_case,
-    make_learner,
-    make_tasks,
     operator,
     random_features,
     refine,
@@ -163,19 +161,6 @@ def test_random_features_solve_the_heat_equation():
     assert found["mse"] < 1e-9
     zero = score(np.zeros(case.reference.shape, np.float32), case)
     assert zero["mse"] == pytest.approx(0.217, abs=2e-3)
-
-
-@pytest.mark.slow
-def test_a_batch_of_problems_is_its_problems_one_by_one():
-    learner, tasks = make_learner(TINY), make_tasks(TINY)
-    keys = jax.random.split(KEY, 3)
-    batch = jax.jit(jax.vmap(tasks))(keys)
-    params = jax.jit(learner.init)(KEY, jax.tree.map(lambda leaf: leaf[0], batch))
-    together = jax.jit(jax.vmap(learner.loss, (None, 0, 0)))(params, batch, keys)[0]
-    one = jax.jit(learner.loss)
-    for i, loss in enumerate(together):
-        task = jax.tree.map(lambda leaf, i=i: leaf[i], batch)
-        assert float(one(params, task, keys[i])[0]) == pytest.approx(float(loss), rel=1e-4)
 
 
 def test_phases_switch_at_their_step_without_compiling_anew():
