@@ -95,8 +95,9 @@ def outer(psi: Int32[Array, ""], z: Float[Array, " n"]) -> tuple[Array, Array, A
     half = jnp.where(psi == SIGMOID, 0.5, 1.0).astype(z.dtype)
     # 1 - tanh^2 without cancellation, as slopes multiply it by large numbers
     decay = jnp.exp(-2 * half * jnp.abs(z))
-    tanh = jnp.sign(z) * (1 - decay) / (1 + decay)
-    steep = half**2 * 4 * decay / (1 + decay) ** 2
+    share = 1 / (1 + decay)
+    tanh = jnp.sign(z) * (1 - decay) * share
+    steep = 4 * half**2 * decay * share**2
     lorentz = 1 / (1 + z**2)
     family = (psi + 1) // 2
     trigonometric, hyperbolic, rational = family == 1, family == 2, family == 3

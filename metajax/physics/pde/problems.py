@@ -80,8 +80,12 @@ class Source(Field):
     constant: Float[Array, ""]
 
     def __call__(self, points: Float[Array, "n 2"]) -> Float[Array, " n"]:
-        source = apply_operator(self.coefficients, self.solution.jet(points))
-        return jnp.where(self.supervised, source, self.constant)
+        # a choice, so that problems drawn one after the other leave out what they do not need
+        return jax.lax.cond(
+            self.supervised,
+            lambda: apply_operator(self.coefficients, self.solution.jet(points)),
+            lambda: jnp.broadcast_to(self.constant, points.shape[:1]),
+        )
 
 
 @pytree
