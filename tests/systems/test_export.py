@@ -42,7 +42,10 @@ def meta_step(run):
     return step
 
 
-@pytest.mark.parametrize("name", SMALL)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=() if name == "gpicl" else pytest.mark.slow) for name in SMALL],
+)
 def test_the_step_lowers_for_every_platform(name):
     """One program for all three, of 32 bits, that never calls back to the host."""
     system = get_system(name)
