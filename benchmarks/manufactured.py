@@ -39,7 +39,7 @@ from metajax.train import keep_freed_memory, write_json
 
 QUOTED = {"supervised": 0.67, "unsupervised": 0.47}
 """CPU seconds a sample of the official PyTorch generator, from another run."""
-BATCH, EXPRESSIONS, POINTS = 64, 16, 2048
+BATCH, EXPRESSIONS, POINTS = 32, 16, 2048
 
 
 def compiled(name: str, function: Callable[..., Any], *arguments: Any) -> tuple[Any, float]:
