@@ -169,11 +169,11 @@ def evaluate(basis: Any, u: Array, points: Float[np.ndarray, "n 2"]) -> Float[np
     depth = np.minimum(local.min(-1), 1 - local.sum(-1))
     cells = np.take_along_axis(near, depth.argmax(1)[:, None], 1)[:, 0]
     place = basis.mapping.invF(points.T[:, :, None], tind=cells)
-    values = [
-        u[basis.element_dofs[k, cells]]
-        * basis.elem.gbasis(basis.mapping, place, k, cells)[0].value[:, 0]
+    shapes = (
+        np.asarray(basis.elem.gbasis(basis.mapping, place, k, cells)[0])[:, 0]
         for k in range(basis.Nbfun)
-    ]
+    )
+    values = [u[basis.element_dofs[k, cells]] * shape for k, shape in enumerate(shapes)]
     return np.sum(values, 0)
 
 

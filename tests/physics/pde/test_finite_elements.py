@@ -73,7 +73,7 @@ def test_a_mesh_fills_the_domain_and_its_edge_lies_on_the_boundary():
     edge = mesh.p[:, mesh.boundary_nodes()].T
     np.testing.assert_allclose(holes().distance(edge), 0, atol=1e-12)
     a, b, c = mesh.p[:, mesh.t].transpose(1, 2, 0)
-    areas = np.abs(np.cross(b - a, c - a)) / 2
+    areas = np.abs(np.linalg.det(np.stack([b - a, c - a], -1))) / 2
     polygons = sum(
         r**2 / 2 * (n := np.ceil(2 * np.pi * r / 0.1)) * np.sin(2 * np.pi / n) for r in (0.4, 0.25)
     )
