@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 
 from metajax.core import Params
@@ -19,6 +21,7 @@ from metajax.physics.pde import (
     Points,
     benchmark,
     mean_squared_error,
+    nodes,
     rasterise,
     sample,
     smape,
@@ -27,6 +30,7 @@ from metajax.systems.hypino.config import Config
 from metajax.systems.hypino.learner import make_learner
 from metajax.systems.hypino.least_squares import (
     Features,
+    Together,
     random_features,
     solve_head,
     with_constant,
@@ -39,6 +43,8 @@ EVAL_KEY = 2509_05117
 """Seed of the problems that are evaluated on: the same for every run."""
 COLLOCATION = 2048, 2048
 """Interior and boundary points of a benchmark."""
+SIZE = 129
+"""Nodes along a side of the grid on which the benchmarks' references are given."""
 RANDOM_SCALE = 4.0
 """Of the random features; the best differs from problem to problem."""
 NUM_RANDOM = 2000
@@ -88,13 +94,13 @@ class Case(NamedTuple):
     Attributes:
       inputs: what the hypernetwork reads.
       points: collocation points with data.
-      where: the nodes at which it is scored.
+      place: row and column, of a grid of ``SIZE`` a side, of the nodes at which it is scored.
       reference: u there.
     """
 
     inputs: Inputs
     points: Points
-    where: Float[Array, "n 2"]
+    place: tuple[np.ndarray, np.ndarray]
     reference: Float[Array, " n"]
 
 
@@ -104,61 +110,55 @@ def make_case(name: str, config: Config) -> Case:
     points = sample(problem.pde, jax.random.key(EVAL_KEY), *COLLOCATION)
     grids = rasterise(problem.pde, points, config.grid)
     inputs = Inputs(jnp.asarray(problem.pde.coefficients, jnp.float32), grids)
-    return Case(inputs, points, problem.points, problem.reference)
+    column, row = np.round((np.asarray(problem.points).T + 1) * (SIZE - 1) / 2).astype(int)
+    return Case(inputs, points, (row, column), problem.reference)
 
 
-def score(found: Float[Array | np.ndarray, " n"], case: Case) -> dict[str, float]:
-    """MSE and SMAPE against the reference, inside the domain."""
+def score(found: Float[Array | np.ndarray, "size size"], case: Case) -> dict[str, float]:
+    """MSE and SMAPE of a solution on the grid against the reference, inside the domain."""
+    values = jnp.asarray(np.asarray(found)[case.place])
     return {
-        "mse": float(mean_squared_error(jnp.asarray(found), case.reference)),
-        "smape": float(smape(jnp.asarray(found), case.reference)),
+        "mse": float(mean_squared_error(values, case.reference)),
+        "smape": float(smape(values, case.reference)),
     }
 
 
+@register_dataclass
+@dataclass(frozen=True)
+class GeneratedFeatures:
+    """The last hidden layers of generated networks, side by side.
+
+    Attributes:
+      weights: of the networks, on a leading axis.
+      config: what they were generated with. Static.
+    """
+
+    weights: Params
+    config: Config = field(metadata={"static": True})
+
+    def __call__(self, points: Float[Array, "n 2"]) -> Derivatives:
+        return Ensemble(self.weights).features(make_target(self.config), points)
+
+
+def to_float64(tree: Any) -> Any:
+    """All floats of a pytree in float64; call it under ``jax.enable_x64``."""
+    wide = lambda x: np.asarray(x, np.float64) if x.dtype == np.float32 else np.asarray(x)  # noqa: E731
+    return jax.tree.map(wide, tree)
+
+
+@jax.jit
+def combined(coefficients: Array, points: Points, features: Features) -> Float[Array, "size size"]:
+    """The best combination of features, on the grid."""
+    full = with_constant(features)
+    weights = solve_head(coefficients, points, full)
+    return (full(nodes(SIZE).reshape(-1, 2)).value @ weights).reshape(SIZE, SIZE)
+
+
 def by_least_squares(case: Case, features: Features) -> np.ndarray:
-    """The best combination of features, in float64 on the CPU, at the nodes that are scored."""
+    """The best combination of features, in float64 on the CPU, on the grid."""
     with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        exact = lambda tree: jax.tree.map(  # noqa: E731
-            lambda x: (
-                jnp.asarray(np.asarray(x), jnp.float64)
-                if jnp.issubdtype(x.dtype, jnp.floating)
-                else jnp.asarray(np.asarray(x))
-            ),
-            tree,
-        )
-        full = with_constant(features)
-
-        @jax.jit
-        def solve(coefficients: Array, points: Points, where: Array) -> Array:
-            return full(where).value @ solve_head(coefficients, points, full)
-
-        found = solve(*exact((case.inputs.coefficients, case.points, case.where)))
-        return np.asarray(found)
-
-
-def in_float64(ensemble: Ensemble, config: Config) -> Features:
-    """The last hidden layers of an ensemble as features, its weights cast to float64."""
-    target = make_target(config)
-    weights = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), ensemble.weights)
-    return lambda points: Ensemble(weights).features(target, points)
-
-
-def side_by_side(*parts: Features) -> Features:
-    """Features of several kinds together."""
-
-    def features(points: Float[Array, "n 2"]) -> Derivatives:
-        found = [part(points) for part in parts]
-        shapes = [one.value.shape for one in found]
-        return Derivatives(
-            *(
-                jnp.concatenate(
-                    [jnp.broadcast_to(leaf, s) for leaf, s in zip(leaves, shapes, strict=True)], -1
-                )
-                for leaves in zip(*found, strict=True)
-            )
-        )
-
-    return features
+        given = to_float64((case.inputs.coefficients, case.points, features))
+        return np.asarray(combined(*given))
 
 
 def benchmarks(
@@ -174,9 +174,10 @@ def benchmarks(
     network, target = make_network(config), make_target(config)
 
     def refined(rounds: int) -> Any:
-        def run(params: Params, inputs: Inputs, points: Points, where: Array) -> Any:
+        def run(params: Params, inputs: Inputs, points: Points) -> Any:
             ensemble = refine(lambda x: network.apply(params, x), target, inputs, points, rounds)
-            return ensemble, ensemble.derivatives(target, where).value[:, 0]
+            u = ensemble.derivatives(target, nodes(SIZE).reshape(-1, 2)).value
+            return ensemble, u.reshape(SIZE, SIZE)
 
         return jax.jit(run)
 
@@ -204,20 +205,20 @@ def every_way(config: Config, params: Params, case: Case, runs: dict[int, Any]) 
     ensembles = {}
 
     def by_model(rounds: int) -> Any:
-        ensembles[rounds], u = runs[rounds](params, case.inputs, case.points, case.where)
+        ensembles[rounds], u = runs[rounds](params, case.inputs, case.points)
         return u
 
-    note("zero", lambda: np.zeros(case.reference.shape, np.float32))
+    note("zero", lambda: np.zeros((SIZE, SIZE), np.float32))
     for rounds in runs:
         note(f"refined_{rounds}" if rounds else "model", functools.partial(by_model, rounds))
     most = max(runs)
-    one, many = (in_float64(ensembles[rounds], config) for rounds in (0, most))
+    one, many = (GeneratedFeatures(ensembles[rounds].weights, config) for rounds in (0, most))
     num = (most + 1) * config.target_width
     few, as_many, twice = (random_of(number) for number in (NUM_RANDOM, num, 2 * num))
-    ways = {
+    ways: dict[str, Features] = {
         "head": one,
         f"head_{most}": many,
-        f"head_{most}_and_random": side_by_side(many, as_many),
+        f"head_{most}_and_random": Together((many, as_many)),
         "random_equal": as_many,
         "random_twice": twice,
         "random": few,
@@ -229,24 +230,21 @@ def every_way(config: Config, params: Params, case: Case, runs: dict[int, Any]) 
 
 
 def random_of(num: int) -> Features:
-    """``num`` random features in float64."""
-    with jax.enable_x64(True):
-        return random_features(jax.random.key(EVAL_KEY), num, RANDOM_SCALE, jnp.float64)
+    """``num`` random features."""
+    return random_features(jax.random.key(EVAL_KEY), num, RANDOM_SCALE)
 
 
 def maps(case: Case, kept: dict[str, np.ndarray]) -> dict[str, Any]:
-    """Solutions on the nodes of the benchmarks' grid for figures, NaN as None outside."""
-    size = 129
-    place = np.round((np.asarray(case.where) + 1) * (size - 1) / 2).astype(int)
-    every = 2
+    """Reference and solutions on every second node for figures, None outside the domain."""
+    inside = np.zeros((SIZE, SIZE), bool)
+    inside[case.place] = True
+    reference = np.zeros((SIZE, SIZE))
+    reference[case.place] = np.asarray(case.reference)
 
-    def on_grid(values: np.ndarray) -> list[list[float | None]]:
-        image = np.full((size, size), np.nan)
-        image[place[:, 1], place[:, 0]] = values
-        image = image[::every, ::every]
-        return [[None if np.isnan(v) else round(float(v), 5) for v in row] for row in image]
+    def rows(values: np.ndarray) -> list[list[float | None]]:
+        return [
+            [round(float(v), 5) if there else None for v, there in zip(*row, strict=True)]
+            for row in zip(values[::2, ::2], inside[::2, ::2], strict=True)
+        ]
 
-    return {
-        "reference": on_grid(np.asarray(case.reference)),
-        **{way: on_grid(u) for way, u in kept.items()},
-    }
+    return {"reference": rows(reference), **{way: rows(u) for way, u in kept.items()}}

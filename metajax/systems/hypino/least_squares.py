@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError
@@ -21,19 +24,40 @@ def with_constant(features: Features) -> Features:
     """The features and a constant."""
 
     def more(points: Float[Array, "n 2"]) -> Derivatives:
-        found = features(points)
+        found = filled(features(points))
         one = jnp.ones((points.shape[0], 1), found.value.dtype)
         zero = jnp.zeros_like(one)
-        full = lambda leaf: jnp.broadcast_to(leaf, found.value.shape)  # noqa: E731
-        parts = [jnp.concatenate([found.value, one], -1)]
-        parts += [jnp.concatenate([full(leaf), zero], -1) for leaf in found[1:]]
-        return Derivatives(*parts)
+        column = Derivatives(one, zero, zero, zero, zero, zero)
+        return jax.tree.map(lambda leaf, more: jnp.concatenate([leaf, more], -1), found, column)
 
     return more
 
 
-def random_features(key: Key[Array, ""], num: int, scale: float | Array, dtype=None) -> Features:
-    """``tanh(scale (a x + b y + c))`` with a, b, c uniform from -1 to 1: the trivial baseline.
+@register_dataclass
+@dataclass(frozen=True)
+class RandomFeatures:
+    """``tanh(a x + b y + c)`` of given numbers, with their derivatives.
+
+    Attributes:
+      inner: a, b and c.
+    """
+
+    inner: Float[Array, "3 num"]
+
+    def __call__(self, points: Float[Array, "n 2"]) -> Derivatives:
+        a, b, c = (row[None] for row in self.inner)
+        value = jnp.tanh(points[:, :1] * a + points[:, 1:] * b + c)
+        first = 1 - value**2
+        second = -2 * value * first
+        return Derivatives(
+            value, first * a, first * b, second * a**2, second * b**2, second * a * b
+        )
+
+
+def random_features(
+    key: Key[Array, ""], num: int, scale: float | Array, dtype: Any = None
+) -> RandomFeatures:
+    """Draw features with a, b and c uniform up to ``scale`` either way: the trivial baseline.
 
     Extreme learning machines of this kind solve linear equations by themselves (Dong & Li 2021,
     arXiv 2012.02895).
@@ -43,18 +67,29 @@ def random_features(key: Key[Array, ""], num: int, scale: float | Array, dtype=N
     """
     if num < 1:
         raise ConfigError("num", num, "1 or more")
-    inner = jnp.asarray(scale, dtype) * jax.random.uniform(key, (3, num), dtype, -1.0, 1.0)
+    drawn = jax.random.uniform(key, (3, num), dtype, -1.0, 1.0)
+    return RandomFeatures(jnp.asarray(scale, dtype) * drawn)
 
-    def features(points: Float[Array, "n 2"]) -> Derivatives:
-        a, b, c = inner[0][None], inner[1][None], inner[2][None]
-        value = jnp.tanh(points[:, :1] * a + points[:, 1:] * b + c)
-        first = 1 - value**2
-        second = -2 * value * first
-        return Derivatives(
-            value, first * a, first * b, second * a**2, second * b**2, second * a * b
-        )
 
-    return features
+@register_dataclass
+@dataclass(frozen=True)
+class Together:
+    """Features of several kinds side by side.
+
+    Attributes:
+      parts: the kinds.
+    """
+
+    parts: tuple[Features, ...]
+
+    def __call__(self, points: Float[Array, "n 2"]) -> Derivatives:
+        found = [filled(part(points)) for part in self.parts]
+        return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, -1), *found)
+
+
+def filled(found: Derivatives) -> Derivatives:
+    """The same with every derivative of the values' shape; a mixed one may be a mere 0."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, found.value.shape), found)
 
 
 def solve_head(

@@ -12,7 +12,12 @@ from jaxtyping import Array, Float
 from metajax.core import ConfigError
 from metajax.physics.pde import PDE, Points, nodes, sample
 from metajax.systems.hypino.learner import normal_derivative, operator
-from metajax.systems.hypino.least_squares import random_features, solve_head, with_constant
+from metajax.systems.hypino.least_squares import (
+    Features,
+    random_features,
+    solve_head,
+    with_constant,
+)
 
 SCALES = (1.0, 2.0, 4.0, 8.0)
 """Of random features; the one whose residual on other points is least is taken."""
@@ -66,15 +71,14 @@ def solve(pde: PDE, *, features: int = 2000, size: int = 129, seed: int = 0) -> 
         draw = jax.jit(lambda key, pde: sample(pde, key, *POINTS))
         fitted, checked = draw(fit_key, exact), draw(check_key, exact)
 
+        @jax.jit
+        def fit(coefficients: Array, fitted: Points, checked: Points, made: Features) -> Any:
+            weights = solve_head(coefficients, fitted, with_constant(made))
+            return weights, errors(coefficients, checked, with_constant(made), weights)
+
         def attempt(num: int, scale: float) -> tuple[Any, Any]:
-            made = with_constant(random_features(feature_key, num, scale, jnp.float64))
-
-            @jax.jit
-            def run(coefficients: Array, fitted: Points, checked: Points) -> Any:
-                weights = solve_head(coefficients, fitted, made)
-                return weights, errors(coefficients, checked, made, weights)
-
-            return made, run(exact.coefficients, fitted, checked)
+            made = random_features(feature_key, num, scale, jnp.float64)
+            return made, fit(exact.coefficients, fitted, checked, made)
 
         tried = {scale: attempt(min(TRIED, features), scale)[1][1] for scale in SCALES}
         best = min(SCALES, key=lambda scale: float(total(tried[scale])))
@@ -83,7 +87,7 @@ def solve(pde: PDE, *, features: int = 2000, size: int = 129, seed: int = 0) -> 
         @jax.jit
         def everywhere(pde: PDE) -> tuple[Array, Array]:
             where = nodes(size).reshape(-1, 2)
-            values = jax.tree.map(lambda leaf: leaf @ weights[:, None], made(where))
+            values = jax.tree.map(lambda leaf: leaf @ weights[:, None], with_constant(made)(where))
             residual = operator(pde.coefficients, values)[:, 0] - pde.source(where)
             inside = pde.domain.distance(where) <= 1e-9
             u = jnp.where(inside, values.value[:, 0], jnp.nan)

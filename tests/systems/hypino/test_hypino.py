@@ -159,7 +159,7 @@ def test_random_features_solve_the_heat_equation():
         )
     found = score(by_least_squares(case, features), case)
     assert found["mse"] < 1e-9
-    zero = score(np.zeros(case.reference.shape, np.float32), case)
+    zero = score(np.zeros((129, 129), np.float32), case)
     assert zero["mse"] == pytest.approx(0.217, abs=2e-3)
 
 
