@@ -1,6 +1,12 @@
 """The nouns of metajax, and helpers over keys and pytrees. Imports jax and optax only."""
 
-from metajax.core.errors import ConfigError, MetajaxError, one_of
+from metajax.core.errors import (
+    ConfigError,
+    MetajaxError,
+    check_positive,
+    check_whole,
+    one_of,
+)
 from metajax.core.gradient import GradientState, gradient
 from metajax.core.keys import (
     derive,
@@ -44,6 +50,8 @@ __all__ = [
     "TaskDistribution",
     "all_finite",
     "cast_floats",
+    "check_positive",
+    "check_whole",
     "count",
     "derive",
     "digest",

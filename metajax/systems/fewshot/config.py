@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, check_positive, check_whole
 
 LearnerName = Literal[
     "maml", "first_order_maml", "anil", "meta_sgd", "maml_plus_plus", "imaml", "cavia", "reptile",
@@ -110,25 +110,18 @@ class Config:
         return INNER_RATES.get(self.learner, usual)
 
     def __post_init__(self) -> None:
-        for name in (
+        sizes = (
             "shots", "queries", "width", "layers", "image_size", "channels", "inner_steps",
             "context_size", "anneal_steps", "pairs", "steps", "tasks_per_step", "eval_every",
             "eval_steps", "eval_queries",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ConfigError(name, getattr(self, name), "a whole number of 1 or more")
-        for name in ("ways", "eval_tasks"):
-            if getattr(self, name) < 2:
-                raise ConfigError(name, getattr(self, name), "a whole number of 2 or more")
-        for name in ("strength", "sigma", "scale", "learning_rate"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigError(name, getattr(self, name), "a finite number above 0")
+        )  # fmt: skip
+        check_whole(self, sizes)
+        check_whole(self, ("ways", "eval_tasks"), 2)
+        check_positive(
+            self, ("strength", "sigma", "scale", "learning_rate", "inner_lr", "clip_norm")
+        )
         if not 0 <= self.damping < float("inf"):
             raise ConfigError("damping", self.damping, "a finite number of 0 or more")
-        for name in ("inner_lr", "clip_norm"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ConfigError(name, value, "a finite number above 0, or none")
         if not 0 < self.reptile_rate <= 1:
             raise ConfigError("reptile_rate", self.reptile_rate, "above 0, at most 1")
         if self.image_channels not in (1, 3):

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass
 from typing import Literal
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, check_positive, check_whole
 
 LearnerName = Literal[
     "transformer", "lstm", "outer_product_lstm", "mlp", "maml", "sgd", "nearest_neighbour"
@@ -97,17 +98,11 @@ class Config:
             "image_size", "width", "layers", "heads", "key_size", "mlp_ratio", "steps",
             "tasks_per_step", "sequences_per_task", "microbatches", "eval_every",
         )  # fmt: skip
-        for name in positive:
-            if getattr(self, name) < 1:
-                raise ConfigError(name, getattr(self, name), "a whole number of 1 or more")
-        for name in ("ways", "examples", "eval_tasks"):
-            if getattr(self, name) < 2:
-                raise ConfigError(name, getattr(self, name), "a whole number of 2 or more")
-        for name in ("label_scale", "learning_rate", "inner_lr", "adam_epsilon"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigError(name, getattr(self, name), "a finite number above 0")
-        if self.clip_norm is not None and not 0 < self.clip_norm < float("inf"):
-            raise ConfigError("clip_norm", self.clip_norm, "a finite number above 0, or none")
+        check_whole(self, positive)
+        check_whole(self, ("ways", "examples", "eval_tasks"), 2)
+        check_positive(
+            self, ("label_scale", "learning_rate", "inner_lr", "adam_epsilon", "clip_norm")
+        )
         if self.channels not in (1, 3):
             raise ConfigError("channels", self.channels, "1 (grey) or 3 (RGB)")
         if not 1 <= self.num_tasks <= 2**31:
@@ -123,7 +118,8 @@ class Config:
         if self.min_ways is not None and self.host_fed:
             raise ConfigError("min_ways", self.min_ways, "none where host_fed is on")
         if self.width % self.heads:
-            divisors = [n for n in range(1, self.width + 1) if self.width % n == 0]
+            small = [n for n in range(1, math.isqrt(self.width) + 1) if self.width % n == 0]
+            divisors = [*small, *(self.width // n for n in small)]
             near = min(divisors, key=lambda n: abs(n - self.heads))
             raise ConfigError(
                 "heads", self.heads, f"a divisor of width = {self.width}, e.g. {near}"

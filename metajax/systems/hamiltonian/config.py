@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, check_positive, check_whole
 
 SystemName = Literal[
     "mass_spring", "pendulum", "henon_heiles", "magnetic_mirror", "two_body", "three_body",
@@ -89,28 +89,21 @@ class Config:
         return tuple(name for name in self.systems if name != self.held_out)
 
     def __post_init__(self) -> None:
-        for name in (
+        sizes = (
             "width", "layers", "shots", "queries", "trajectories", "inner_steps", "steps",
             "tasks_per_step", "eval_every", "eval_steps",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ConfigError(name, getattr(self, name), "a whole number of 1 or more")
-        if self.rounds < 0:
-            raise ConfigError("rounds", self.rounds, "a whole number of 0 or more")
-        if self.eval_instances < 2:
-            raise ConfigError("eval_instances", self.eval_instances, "a whole number of 2 or more")
-        for name in ("duration", "inner_lr", "learning_rate", "clip_norm", "eval_lr"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < float("inf"):
-                raise ConfigError(name, value, "a finite number above 0")
+        )  # fmt: skip
+        check_whole(self, sizes)
+        check_whole(self, ("rounds",), 0)
+        check_whole(self, ("eval_instances",), 2)
+        check_whole(self, ("points",), 8)  # fewer do not tell a trajectory's shape
+        check_positive(self, ("duration", "inner_lr", "learning_rate", "clip_norm", "eval_lr"))
         if not 0 <= self.noise < float("inf"):
             raise ConfigError("noise", self.noise, "a finite number of 0 or more")
         if self.shots + self.queries > self.points:
             raise ConfigError(
                 "points", self.points, f"shots + queries = {self.shots + self.queries} or more"
             )
-        if self.points < 8:
-            raise ConfigError("points", self.points, "8 or more, to tell a trajectory's shape")
         if not self.train_systems:
             raise ConfigError("systems", self.systems, "one or more besides the one held out")
         if len(set(self.systems)) < len(self.systems):

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, check_positive, check_whole
 
 BedName = Literal["sinusoid", "anil", "warpgrad", "weights"]
 
@@ -104,23 +104,14 @@ class Config:
     """Examples that a new task is scored on (sinusoid; image beds use `queries`)."""
 
     def __post_init__(self) -> None:
-        for name in (
+        sizes = (
             "terms", "pairs", "trial_steps", "every", "inner_steps", "steps", "tasks_per_step",
             "shots", "queries", "width", "layers", "image_size", "batch_size", "channels",
-            "eval_every", "eval_queries",
-        ):  # fmt: skip
-            if getattr(self, name) < 1:
-                raise ConfigError(name, getattr(self, name), "a whole number of 1 or more")
-        if self.calibrate_every is not None and self.calibrate_every < 1:
-            raise ConfigError(
-                "calibrate_every", self.calibrate_every, "a whole number of 1 or more, or none"
-            )
-        for name in ("eval_tasks", "ways"):
-            if getattr(self, name) < 2:
-                raise ConfigError(name, getattr(self, name), "a whole number of 2 or more")
-        for name in ("inner_lr", "outer_lr", "sigma"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigError(name, getattr(self, name), "a finite number above 0")
+            "eval_every", "eval_queries", "calibrate_every",
+        )  # fmt: skip
+        check_whole(self, sizes)
+        check_whole(self, ("eval_tasks", "ways"), 2)
+        check_positive(self, ("inner_lr", "outer_lr", "sigma"))
         for name in ("gamma", "momentum"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(name, getattr(self, name), "at least 0 and below 1")
@@ -129,8 +120,7 @@ class Config:
                 raise ConfigError(name, getattr(self, name), "0 to 1")
         if self.image_channels not in (1, 3):
             raise ConfigError("image_channels", self.image_channels, "1 (grey) or 3 (RGB)")
-        if self.crop < 0:
-            raise ConfigError("crop", self.crop, "0 pixels or more")
+        check_whole(self, ("crop",), 0)
         if len(self.classes) != 3 or min(self.classes) < 1:
             raise ConfigError(
                 "classes", self.classes, "numbers of classes for training, validation and test"

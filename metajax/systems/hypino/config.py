@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, check_positive, check_whole
 
 Weights = tuple[float, float, float, float, float, float]
 """One for each of the losses."""
@@ -92,14 +92,11 @@ class Config:
             "tasks_per_step": 1, "eval_every": 1, "eval_tasks": 2,
         }  # fmt: skip
         for name, lowest in least.items():
-            if getattr(self, name) < lowest:
-                raise ConfigError(name, getattr(self, name), f"a whole number of {lowest} or more")
+            check_whole(self, (name,), lowest)
         for name in ("homogeneous", "unsupervised"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(name, getattr(self, name), "a share, 0 to 1")
-        for name in ("learning_rate", "clip_norm"):
-            if not 0 < getattr(self, name) < float("inf"):
-                raise ConfigError(name, getattr(self, name), "a finite number above 0")
+        check_positive(self, ("learning_rate", "clip_norm"))
         if not 0 <= self.weight_decay < float("inf"):
             raise ConfigError("weight_decay", self.weight_decay, "a finite number of 0 or more")
         for name in ("weights_first", "weights_second"):
