@@ -19,10 +19,10 @@ from metajax.physics import (
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
 
-DAMPED = ("damped_spring", "damped_pendulum", "driven_pendulum")
+CONSERVATIVE = [name for name, system in PHYSICS.items() if system.dissipation is None]
 
 
-@pytest.mark.parametrize("name", [name for name in PHYSICS if name not in DAMPED])
+@pytest.mark.parametrize("name", CONSERVATIVE)
 def test_the_symplectic_gradient_equals_finite_differences(name, instances):
     system = get_physics(name)
     parameters, state, _, rates = jax.tree.map(lambda leaf: leaf[0], instances(name))
