@@ -135,6 +135,7 @@ def test_a_latent_of_zeros_gives_a_network_of_the_right_scale():
     assert root_mean_square(made["Dense_1"]["kernel"]) == pytest.approx(own, rel=0.1)
 
 
+@pytest.mark.slow
 def test_the_targets_gradient_reaches_every_parameter():
     """Also where the target's own start is zero, as that of biases is."""
     for form in ("deep", "base and products", "linear chunks"):

@@ -179,6 +179,7 @@ def close(one, other, rtol=1e-4, atol=1e-4):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=rtol, atol=atol), one, other)
 
 
+@pytest.mark.slow
 def test_rematerialised_blocks_give_the_same_and_keep_less():
     network, params, inputs = made()
     remat = swin(**SIZES, remat=True)

@@ -163,6 +163,7 @@ def test_random_features_solve_the_heat_equation():
     assert zero["mse"] == pytest.approx(0.217, abs=2e-3)
 
 
+@pytest.mark.slow
 def test_phases_switch_at_their_step_without_compiling_anew():
     """The loss is the parts weighted by the phase; only the second has unknown solutions."""
     config = dataclasses.replace(TINY, unsupervised=1.0)
