@@ -4,9 +4,22 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from metajax.core import Task
-from metajax.physics.pde import Boundary, Grids, Jet, Points, mark, nodes
+from metajax.nn import PINN, Jet
+from metajax.physics.pde import (
+    PDE,
+    Boundary,
+    Grids,
+    Points,
+    Square,
+    apply_operator,
+    mark,
+    nodes,
+    normal_derivative,
+    sample,
+)
 from metajax.systems.hypino import Config, Inputs, Scored
 
 CONFIG = Config(
@@ -30,8 +43,7 @@ def quadratics(key) -> Task:
         )  # fmt: skip
 
     def source(points):
-        u = jet(points)
-        return c[0] * u.u + c[1] * u.x + c[2] * u.y + c[3] * u.xx + c[4] * u.yy
+        return apply_operator(c, jet(points))
 
     inside, along = draw[11:23].reshape(6, 2), draw[23:]
     side = jnp.arange(8) % 4  # left, right, bottom, top
@@ -41,7 +53,7 @@ def quadratics(key) -> Task:
     zero = jnp.zeros_like(sign)
     normals = jnp.where(upright[:, None], jnp.stack([sign, zero], -1), jnp.stack([zero, sign], -1))
     on_edge = jet(edge)
-    flux = on_edge.x * normals[:, 0] + on_edge.y * normals[:, 1]
+    flux = normal_derivative(on_edge, normals)
     points = Points(
         inside, source(inside), Boundary(edge, normals, side.astype(jnp.int32)),
         jnp.where(upright, 0.0, on_edge.u), ~upright, jnp.where(upright, flux, 0.0), upright,
@@ -53,3 +65,48 @@ def quadratics(key) -> Task:
     )
     scored = Scored(points, jet(inside), jnp.array(True), jnp.array(True))
     return Task(Inputs(c, grids), scored)
+
+
+COEFFICIENTS = np.array([0.5, -1.0, 0.25, 1.0, 2.0])
+
+
+def monomials(points):
+    """1, x, y, x^2, xy, y^2 and their derivatives."""
+    x, y = points[:, 0], points[:, 1]
+    one, zero = jnp.ones_like(x), jnp.zeros_like(x)
+    stack = lambda *columns: jnp.stack(columns, -1)  # noqa: E731
+    return Jet(
+        u=stack(one, x, y, x * x, x * y, y * y),
+        x=stack(zero, one, zero, 2 * x, y, zero),
+        y=stack(zero, zero, one, zero, x, 2 * y),
+        xx=stack(zero, zero, zero, 2 * one, zero, zero),
+        xy=stack(zero, zero, zero, zero, one, zero),
+        yy=stack(zero, zero, zero, zero, zero, 2 * one),
+    )
+
+
+def combine(weights, points):
+    return jax.tree.map(lambda leaf: leaf @ weights, monomials(points))
+
+
+WEIGHTS = np.array([0.3, -0.2, 0.7, 0.5, -0.4, 0.1])
+QUADRATIC = PINN(
+    lambda key, points: jnp.zeros(6),
+    lambda weights, points: combine(weights, points).u[:, None],
+    lambda weights, points: (
+        jax.tree.map(lambda leaf: leaf[:, None], combine(weights, points)),
+        monomials(points),
+    ),
+)
+
+
+def quadratic_problem():
+    """A problem that a quadratic solves, with Neumann data on one edge, and points of it."""
+    u = lambda x, y: combine(WEIGHTS, jnp.stack([x, y], -1)).u  # noqa: E731
+    source = lambda x, y: apply_operator(COEFFICIENTS, combine(WEIGHTS, jnp.stack([x, y], -1)))  # noqa: E731
+    right = lambda x, y: combine(WEIGHTS, jnp.stack([x, y], -1)).x  # noqa: E731
+    pde = PDE(
+        COEFFICIENTS, source=source, domain=Square(),
+        dirichlet={"left": u, "bottom": u, "top": u}, neumann={"right": right},
+    )  # fmt: skip
+    return pde, sample(pde, jax.random.key(0), 60, 80)

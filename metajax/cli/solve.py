@@ -16,26 +16,53 @@ def solve_command(argv: list[str]) -> int:
     """Solve a problem, print its errors and write solution.npz, solution.png and errors.json."""
     parser = argparse.ArgumentParser(
         prog="metajax solve",
-        description="Solve a linear PDE on the square from -1 to 1 by least squares over random "
-        "features, and report how well it holds at points that were not fitted.",
+        description="Solve a linear PDE on the square from -1 to 1, and report how well the "
+        "solution holds at points that were not fitted. By default by least squares over random "
+        "features; --refine, --finetune and --head use the trained hypernetwork that comes with "
+        "the package, or that of a run.",
     )
     parser.add_argument("problem", help="a YAML file, or a benchmark: HT HZ HZ-G PS-C PS-L PS-G WV")
     parser.add_argument("--out", type=Path, default=Path("solution"), help="folder to write to")
     parser.add_argument("--features", type=int, default=2000, help="random features")
+    parser.add_argument(
+        "--refine", type=int, metavar="N",
+        help="the hypernetwork's solution, corrected N times by what is still wrong",
+    )  # fmt: skip
+    parser.add_argument(
+        "--finetune", type=int, metavar="N", help="train its networks on for N steps of Adam"
+    )
+    parser.add_argument(
+        "--head", action="store_true",
+        help="solve its output layers by least squares, together with the random features",
+    )  # fmt: skip
+    parser.add_argument(
+        "--model", type=Path, help="folder that metajax train hypino has written; else the shipped"
+    )
     parser.add_argument("--size", type=int, default=129, help="nodes along a side of the solution")
     parser.add_argument("--seed", type=int, default=0, help="of features and points")
     options = parser.parse_args(argv)
     if options.out.exists() and any(options.out.iterdir()):
         raise ConfigError("--out", str(options.out), "a folder that is empty or not there")
 
-    from metajax.physics.pde import PROBLEMS, benchmark
-    from metajax.systems.hypino import read_problem, solve
+    from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, benchmark
+    from metajax.systems.hypino import read_problem, shipped, solve
     from metajax.train import write_json
 
     known = benchmark(options.problem) if options.problem in PROBLEMS else None
+    if known is not None and options.size != REFERENCE_SIZE:
+        raise ConfigError("--size", options.size, f"{REFERENCE_SIZE}, the references' grid")
     pde = read_problem(Path(options.problem)) if known is None else known.pde
     began = time.perf_counter()
-    found = solve(pde, features=options.features, size=options.size, seed=options.seed)
+    asked = options.refine is not None or options.finetune is not None or options.head
+    if options.model and not asked:
+        raise ConfigError("--model", str(options.model), "--refine, --finetune or --head besides")
+    model = None
+    if asked:
+        model = trained(options.model) if options.model else shipped()
+    found = solve(
+        pde, features=options.features, size=options.size, seed=options.seed, model=model,
+        rounds=options.refine or 0, tuning=options.finetune or 0, head=options.head or not asked,
+    )  # fmt: skip
     errors: dict[str, Any] = {
         name: None if np.isnan(value) else value
         for name, value in found._asdict().items()
@@ -50,7 +77,8 @@ def solve_command(argv: list[str]) -> int:
     if known is not None:
         errors["mse"] = against(known, found.u)
         print(f"mean squared error against the reference: {errors['mse']:.2e}")
-    print(f"{errors['seconds']} s, {options.features} features at scale {found.scale:g}")
+    used = "" if np.isnan(found.scale) else f", {options.features} features at {found.scale:g}"
+    print(f"{errors['seconds']} s{used}")
     options.out.mkdir(parents=True, exist_ok=True)
     line = np.linspace(-1, 1, options.size)
     np.savez_compressed(
@@ -62,23 +90,36 @@ def solve_command(argv: list[str]) -> int:
     return 0
 
 
+def trained(workdir: Path) -> Any:
+    """The hypernetwork of a run's newest checkpoint."""
+    import jax
+
+    from metajax.cli.runs import read_run
+    from metajax.systems.hypino import Model, build
+    from metajax.train import restore_params
+
+    system, config, _ = read_run(workdir)
+    if system.name != "hypino":
+        raise ConfigError("--model", str(workdir), f"a run of hypino; it is one of {system.name}")
+    run = build(config)
+    params, _ = restore_params(workdir, run.algorithm, run.example_tasks, jax.random.key(0))
+    return Model(config, params)
+
+
 def against(known: Any, u: np.ndarray) -> float:
-    """Mean squared error at the benchmark's nodes, which a grid of 129 a side holds."""
-    if u.shape[0] != 129:
-        raise ConfigError("--size", u.shape[0], "129, the grid of the references")
-    where = np.round((np.asarray(known.points) + 1) * 64).astype(int)
-    found = u[where[:, 1], where[:, 0]]
-    return float(np.nanmean((found - np.asarray(known.reference)) ** 2))
+    """Mean squared error at the benchmark's nodes."""
+    return float(np.nanmean((u[known.place] - np.asarray(known.reference)) ** 2))
 
 
 def draw(found: Any, path: Path) -> None:
-    """Draw the solution and the residual side by side."""
+    """Draw the solution, and the size of the residual, side by side."""
     from matplotlib.figure import Figure
 
     canvas = Figure(figsize=(9, 3.8), layout="constrained")
-    for axes, values, title in zip(
-        canvas.subplots(1, 2), (found.u, found.residual), ("solution", "residual"), strict=True
-    ):
+    # by its exponent: at corners it may be many times that of everywhere else
+    size = np.log10(np.maximum(np.abs(found.residual), 1e-16))
+    titles = "solution", "residual of the equation, log10"
+    for axes, values, title in zip(canvas.subplots(1, 2), (found.u, size), titles, strict=True):
         image = axes.imshow(values, origin="lower", extent=(-1, 1, -1, 1))
         axes.set(title=title, xlabel="x", ylabel="y")
         canvas.colorbar(image, ax=axes)

@@ -13,17 +13,20 @@ from metajax.nn.film import FiLM, film
 from metajax.nn.fourier import fourier_features, grid_positions
 from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, lecun_stddev
+from metajax.nn.interpolate import image_function
+from metajax.nn.jets import Jet
 from metajax.nn.mlp import mlp
-from metajax.nn.pinn import PINN, Derivatives, modified_mlp
+from metajax.nn.pinn import PINN, modified_mlp
 from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
-from metajax.nn.vision import attention_pool, grid_embedding, swin
+from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
 
 __all__ = [
     "PINN",
-    "Derivatives",
     "FiLM",
     "Graph",
+    "Jet",
     "KVCache",
     "LSTMState",
     "OuterProductState",
@@ -37,12 +40,14 @@ __all__ = [
     "draw_normals",
     "film",
     "fourier_features",
+    "fourier_operator",
     "from_equinox",
     "from_linen",
     "from_nnx",
     "graph_net",
     "grid_embedding",
     "grid_positions",
+    "image_function",
     "lecun_stddev",
     "lstm",
     "max_pool",
@@ -50,5 +55,7 @@ __all__ = [
     "modified_mlp",
     "outer_product_lstm",
     "pad_graph",
+    "spectral_conv2d",
     "swin",
+    "unet_decoder",
 ]

@@ -7,11 +7,12 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError, Network, Params
 from metajax.nn.film import film
-from metajax.nn.initial import draw_normals
+from metajax.nn.initial import draw_normals, drawn_later
 
 EPSILON = 1e-5
 """Added to a variance before its root is divided by."""
@@ -21,33 +22,39 @@ def conv2d(
     images: Float[Array, "n h w c"],
     kernel: Float[Array, "rows columns c channels"],
     method: Literal["native", "patches"] | None = None,
-) -> Float[Array, "n h w channels"]:
-    """Convolve with stride 1 and as many zeros around as keep the size.
+    *,
+    stride: int = 1,
+) -> Float[Array, "n h2 w2 channels"]:
+    """Convolve with as many zeros around as keep the size, and keep every ``stride``-th pixel.
 
     ``native`` is XLA's convolution; ``patches`` copies every pixel's neighbourhood into a row and
     multiplies matrices, or copies its column alone and adds the products of the columns beside,
     where that moves fewer numbers. Both are the same numbers to rounding. None chooses by the
     default backend: patches on CPU, where XLA's convolution is several times slower once every
-    task has its own kernel, and slower again inside a loop; native elsewhere.
+    task has its own kernel, and its derivatives ten times inside a loop, as meta-steps are
+    (github.com/jax-ml/jax/issues/12868); native elsewhere.
     """
     if method is None:
         method = "patches" if jax.default_backend() == "cpu" else "native"
-    if method == "native":
-        layout = ("NHWC", "HWIO", "NHWC")
-        return jax.lax.conv_general_dilated(
-            images, kernel, (1, 1), "SAME", dimension_numbers=layout
-        )
     num, height, width, depth = images.shape
     rows, columns, _, channels = kernel.shape
     # XLA's SAME: the smaller half of the zeros goes first
     above, beside = (((size - 1) // 2, size // 2) for size in (rows, columns))
-    if rows * columns * depth <= rows * depth + columns * channels:
+    if method == "native":
+        return jax.lax.conv_general_dilated(
+            images, kernel, (stride, stride), (above, beside),
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )  # fmt: skip
+    if stride > 1 or rows * columns * depth <= rows * depth + columns * channels:
         padded = jnp.pad(images, [(0, 0), above, beside, (0, 0)])
         shifted = [
-            padded[:, i : i + height, j : j + width] for i in range(rows) for j in range(columns)
+            padded[:, i : i + height : stride, j : j + width : stride]
+            for i in range(rows)
+            for j in range(columns)
         ]
-        patches = jnp.concatenate(shifted, axis=-1).reshape(-1, rows * columns * depth)
-        return (patches @ kernel.reshape(-1, channels)).reshape(num, height, width, channels)
+        stacked = jnp.concatenate(shifted, axis=-1)
+        patches = stacked.reshape(-1, rows * columns * depth)
+        return (patches @ kernel.reshape(-1, channels)).reshape(*stacked.shape[:-1], channels)
     padded = jnp.pad(images, [(0, 0), above, (0, 0), (0, 0)])
     patches = jnp.concatenate([padded[:, i : i + height] for i in range(rows)], axis=-1)
     by_column = kernel.swapaxes(1, 2).reshape(rows * depth, columns * channels)
@@ -57,6 +64,21 @@ def conv2d(
         products[:, :, j : j + width, j * channels : (j + 1) * channels] for j in range(columns)
     ]
     return functools.reduce(jnp.add, shifted)
+
+
+class Conv(nn.Module):
+    """:func:`conv2d` with a bias, as a module with flax's names of parameters."""
+
+    channels: int
+    size: int = 3
+    stride: int = 1
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 channels"]:
+        shape = self.size, self.size, x.shape[-1], self.channels
+        kernel = self.param("kernel", drawn_later, shape)
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.channels,))
+        return conv2d(x, kernel, stride=self.stride) + bias[None, None, None]
 
 
 def batch_normalise(

@@ -12,17 +12,7 @@ from jaxtyping import Array, Float, Key
 from metajax.core import ConfigError, Params
 from metajax.nn.fourier import fourier_features
 from metajax.nn.initial import draw_normals
-
-
-class Derivatives(NamedTuple):
-    """Values at points ``(x, y)`` and their derivatives there, arrays of one shape."""
-
-    value: Float[Array, "*batch outputs"]
-    x: Float[Array, "*batch outputs"]
-    y: Float[Array, "*batch outputs"]
-    xx: Float[Array, "*batch outputs"]
-    yy: Float[Array, "*batch outputs"]
-    xy: Float[Array, "*batch outputs"]
+from metajax.nn.jets import Jet, chain, product
 
 
 class PINN(NamedTuple):
@@ -32,13 +22,14 @@ class PINN(NamedTuple):
       init: ``init(key, points[*batch, 2]) -> params``.
       apply: ``apply(params, points[*batch, 2]) -> outputs[*batch, outputs]``.
       derivatives: ``derivatives(params, points[*batch, 2]) -> (outputs, hidden)``, the
-        :class:`Derivatives` of the outputs and of the last hidden layer ``[*batch, width]``, in
-        which the outputs are linear: ``hidden @ kernel + bias`` of the head.
+        jets (:class:`metajax.nn.Jet`) of the outputs and of the last hidden layer
+        ``[*batch, width]``, in which the outputs are linear: ``hidden @ kernel + bias`` of the
+        head.
     """
 
     init: Callable[..., Params]
     apply: Callable[..., Float[Array, "*batch outputs"]]
-    derivatives: Callable[..., tuple[Derivatives, Derivatives]]
+    derivatives: Callable[..., tuple[Jet, Jet]]
 
 
 def modified_mlp(
@@ -111,15 +102,13 @@ def modified_mlp(
             h = tanh(f"layer_{number + 1}", u * h + v * (1 - h))
         return h @ params["head"]["kernel"] + _bias(params["head"], h)
 
-    def derivatives(
-        params: Params, points: Float[Array, "*batch 2"]
-    ) -> tuple[Derivatives, Derivatives]:
+    def derivatives(params: Params, points: Float[Array, "*batch 2"]) -> tuple[Jet, Jet]:
         points = points.astype(params["head"]["kernel"].dtype)
-        x = _derivatives(features, points)
+        x = _jet(features, points)
         u, v, h = (_tanh(_dense(params[name], x)) for name in ("gate_u", "gate_v", "layer_0"))
         between = jax.tree.map(jnp.subtract, u, v)
         for number in range(layers):
-            mixed = jax.tree.map(jnp.add, _product(between, h), v)
+            mixed = jax.tree.map(jnp.add, product(between, h), v)
             h = _tanh(_dense(params[f"layer_{number + 1}"], mixed))
         return _dense(params["head"], h), h
 
@@ -130,8 +119,8 @@ def _bias(layer: Params, x: Array) -> Array:
     return layer["bias"].reshape((1,) * (x.ndim - 1) + (-1,))
 
 
-def _derivatives(function: Callable[[Array], Array], points: Array) -> Derivatives:
-    """Derivatives of functions of one coordinate each; the mixed one is a zero without axes."""
+def _jet(function: Callable[[Array], Array], points: Array) -> Jet:
+    """The jet of functions of one coordinate each; the mixed derivative is a zero without axes."""
 
     def along(direction: list[float]) -> tuple[Array, Array, Array]:
         tangent = jnp.broadcast_to(jnp.array(direction, points.dtype), points.shape)
@@ -140,34 +129,15 @@ def _derivatives(function: Callable[[Array], Array], points: Array) -> Derivativ
         return value, first, second
 
     (value, x, xx), (_, y, yy) = along([1, 0]), along([0, 1])
-    return Derivatives(value, x, y, xx, yy, jnp.zeros((), value.dtype))
+    return Jet(value, x, y, xx, jnp.zeros((), value.dtype), yy)
 
 
-def _dense(layer: Params, x: Derivatives) -> Derivatives:
-    outputs: Derivatives = jax.tree.map(lambda a: a @ layer["kernel"] if a.ndim else a, x)
-    return outputs._replace(value=outputs.value + _bias(layer, outputs.value))
+def _dense(layer: Params, x: Jet) -> Jet:
+    outputs: Jet = jax.tree.map(lambda a: a @ layer["kernel"] if a.ndim else a, x)
+    return outputs._replace(u=outputs.u + _bias(layer, outputs.u))
 
 
-def _tanh(z: Derivatives) -> Derivatives:
-    value = jnp.tanh(z.value)
-    first = 1 - value * value
-    second = -2 * value * first
-    return Derivatives(
-        value,
-        first * z.x,
-        first * z.y,
-        first * z.xx + second * z.x * z.x,
-        first * z.yy + second * z.y * z.y,
-        first * z.xy + second * z.x * z.y,
-    )
-
-
-def _product(a: Derivatives, b: Derivatives) -> Derivatives:
-    return Derivatives(
-        a.value * b.value,
-        a.value * b.x + a.x * b.value,
-        a.value * b.y + a.y * b.value,
-        a.value * b.xx + 2 * a.x * b.x + a.xx * b.value,
-        a.value * b.yy + 2 * a.y * b.y + a.yy * b.value,
-        a.value * b.xy + a.x * b.y + a.y * b.x + a.xy * b.value,
-    )
+def _tanh(z: Jet) -> Jet:
+    value = jnp.tanh(z.u)
+    slope = 1 - value * value
+    return chain(value, slope, -2 * value * slope, z)

@@ -16,18 +16,20 @@ KEY = jax.random.key(0)
 
 
 @pytest.mark.parametrize("depth", [1, 4])
-@pytest.mark.parametrize("kernel_size", [(3, 3), (5, 1), (2, 4)])
-def test_patches_are_the_convolution(kernel_size, depth):
+@pytest.mark.parametrize(
+    ("kernel_size", "stride"), [((3, 3), 1), ((5, 1), 1), ((2, 4), 1), ((3, 3), 2), ((1, 2), 3)]
+)
+def test_patches_are_the_convolution(kernel_size, stride, depth):
     """Values and both derivatives, to 1e-5; whole patches at depth 1, columns at depth 4."""
     draw = np.random.default_rng(0)
     array = lambda *shape: jnp.asarray(draw.normal(size=shape), jnp.float32)  # noqa: E731
-    x, kernel, weights = array(3, 7, 6, depth), array(*kernel_size, depth, 5), array(3, 7, 6, 5)
+    x, kernel = array(3, 7, 6, depth), array(*kernel_size, depth, 5)
+    weights = array(3, 7, 6, 5)[:, ::stride, ::stride]
 
     def by(method):
-        value = lambda x, k: jnp.sum(weights * jnp.sin(conv2d(x, k, method)))  # noqa: E731
-        return jax.jit(lambda x, k: (conv2d(x, k, method), jax.grad(value, (0, 1))(x, k)))(
-            x, kernel
-        )
+        run = lambda x, k: conv2d(x, k, method, stride=stride)  # noqa: E731
+        value = lambda x, k: jnp.sum(weights * jnp.sin(run(x, k)))  # noqa: E731
+        return jax.jit(lambda x, k: (run(x, k), jax.grad(value, (0, 1))(x, k)))(x, kernel)
 
     chex.assert_trees_all_close(by("patches"), by("native"), rtol=1e-5, atol=1e-5)
 

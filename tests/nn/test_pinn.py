@@ -76,11 +76,11 @@ def test_derivatives_agree_with_finite_differences_in_float64(hidden):
         params, points = cast_floats((made(network), jnp.asarray(POINTS)), jnp.float64)
         both = jax.jit(network.derivatives)(params, points)
         found = both[hidden]
-        assert found.value.shape == (17, 32 if hidden else 2)
+        assert found.u.shape == (17, 32 if hidden else 2)
 
         @jax.jit
         def value(points):
-            return network.derivatives(params, points)[hidden].value
+            return network.derivatives(params, points)[hidden].u
 
         if not hidden:
             np.testing.assert_allclose(value(points), network.apply(params, points), rtol=1e-12)
@@ -114,17 +114,18 @@ def test_outputs_are_linear_in_the_hidden_layer_with_all_derivatives():
     outputs, hidden = jax.jit(network.derivatives)(params, POINTS)
     for name in outputs._fields:
         expected = getattr(hidden, name) @ params["head"]["kernel"]
-        if name == "value":
+        if name == "u":
             expected = expected + params["head"]["bias"][None]
         np.testing.assert_allclose(getattr(outputs, name), expected, rtol=1e-5, atol=1e-4)
 
 
 def residual_loss(derivatives, points):
     u, _ = derivatives
-    residual = 0.5 * u.value - u.x + 2 * u.y + 0.3 * u.xx - u.yy + 0.7 * u.xy
+    residual = 0.5 * u.u - u.x + 2 * u.y + 0.3 * u.xx - u.yy + 0.7 * u.xy
     return jnp.mean(jnp.square(residual[..., 0] - jnp.sin(points[..., 0])))
 
 
+@pytest.mark.slow
 def test_gradients_of_a_residual_agree_with_finite_differences_and_nested_derivatives():
     with jax.enable_x64(True):
         network = modified_mlp(width=5, layers=2, frequencies=2)

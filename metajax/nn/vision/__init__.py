@@ -1,7 +1,8 @@
-"""Vision networks over grids: a Swin Transformer, attention pooling, an embedding of problems."""
+"""Vision networks over grids: Swin Transformer, U-Net decoder, attention pooling, an embedding."""
 
 from metajax.nn.vision.embedding import grid_embedding
 from metajax.nn.vision.pooling import attention_pool
 from metajax.nn.vision.swin import swin
+from metajax.nn.vision.unet import unet_decoder
 
-__all__ = ["attention_pool", "grid_embedding", "swin"]
+__all__ = ["attention_pool", "grid_embedding", "swin", "unet_decoder"]

@@ -11,8 +11,9 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError, Network, Params, cast_floats
+from metajax.nn.conv import Conv
 from metajax.nn.fourier import fourier_features, grid_positions
-from metajax.nn.initial import draw_normals, drawn_later
+from metajax.nn.initial import draw_normals
 from metajax.nn.vision.rows import merged_apply, rows_dense
 
 
@@ -25,7 +26,7 @@ class Stem(nn.Module):
     @nn.compact
     def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h4 w4 channels"]:
         for activation in (jax.nn.gelu, self.last):
-            x = nn.Conv(self.channels, (3, 3), 2, padding=1, kernel_init=drawn_later)(x)
+            x = Conv(self.channels, stride=2)(x)
             x = activation(x)
         return x
 

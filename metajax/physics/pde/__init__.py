@@ -2,6 +2,7 @@
 
 from metajax.physics.pde.benchmarks import (
     PROBLEMS,
+    REFERENCE_SIZE,
     Benchmark,
     benchmark,
     mean_squared_error,
@@ -18,7 +19,7 @@ from metajax.physics.pde.equation import (
     sample,
 )
 from metajax.physics.pde.expressions import Expression, draw_expression, expand
-from metajax.physics.pde.fields import Constant, Field, Function, Grid, nodes
+from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function, Grid, nodes
 from metajax.physics.pde.geometry import (
     Boundary,
     Choice,
@@ -34,13 +35,15 @@ from metajax.physics.pde.geometry import (
     sample_interior,
 )
 from metajax.physics.pde.problems import Problem, Sample, Solution, draw_problem, draw_sample
-from metajax.physics.pde.taylor import Jet, apply_operator, chain, differentiate, product
+from metajax.physics.pde.taylor import apply_operator, differentiate, normal_derivative
 
 __all__ = [
     "PDE",
     "PROBLEMS",
+    "REFERENCE_SIZE",
     "Benchmark",
     "Boundary",
+    "BoundaryField",
     "Choice",
     "Combination",
     "Condition",
@@ -52,7 +55,6 @@ __all__ = [
     "Function",
     "Grid",
     "Grids",
-    "Jet",
     "Piece",
     "Points",
     "Polygon",
@@ -64,7 +66,6 @@ __all__ = [
     "Square",
     "apply_operator",
     "benchmark",
-    "chain",
     "data_on",
     "differentiate",
     "draw_expression",
@@ -74,7 +75,7 @@ __all__ = [
     "mark",
     "mean_squared_error",
     "nodes",
-    "product",
+    "normal_derivative",
     "rasterise",
     "sample",
     "sample_boundary",

@@ -57,6 +57,12 @@ class Benchmark:
     reference: Float[Array, " n"]
     solution: Callable[[Any, Any], Any] | None
 
+    @property
+    def place(self) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and columns of the points in a grid of ``REFERENCE_SIZE`` a side."""
+        columns, rows = np.round((np.asarray(self.points).T + 1) * (REFERENCE_SIZE - 1) / 2)
+        return rows.astype(int), columns.astype(int)
+
 
 def less(holes: tuple[tuple[float, float, float], ...]) -> Shape:
     """The square less disks, each a centre and a radius."""

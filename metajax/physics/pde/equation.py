@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import ConfigError
-from metajax.physics.pde.fields import Field, as_field, nodes
+from metajax.physics.pde.fields import BoundaryField, as_boundary_field, as_field, nodes
 from metajax.physics.pde.geometry import (
     Boundary,
     Piece,
@@ -31,7 +31,7 @@ class Condition(NamedTuple):
       pieces: on which of the domain's pieces; may be traced.
     """
 
-    value: Field
+    value: BoundaryField
     pieces: Bool[Array, " pieces"]
 
 
@@ -48,9 +48,10 @@ class PDE:
         )
 
     Data may be a number, a grid (:class:`metajax.physics.pde.Grid`), a function of ``x`` and ``y``
-    or a :class:`metajax.physics.pde.Field`. Boundary data may also be a dict from names of pieces
-    to any of these: ``"shape"``, or before that ``"shape.edge"``, for which ``"edge"`` is enough on
-    the square. A piece without data is left free.
+    or a :class:`metajax.physics.pde.Field`. Boundary data may also be a
+    :class:`metajax.physics.pde.BoundaryField`, or a dict from names of pieces to any of these:
+    ``"shape"``, or before that ``"shape.edge"``, for which ``"edge"`` is enough on the square. A
+    piece without data is left free.
 
     Attributes:
       coefficients: of u, u_x, u_y, u_xx and u_yy; kept as an array ``[5]``.
@@ -117,7 +118,7 @@ def as_conditions(name: str, data: Any, pieces: tuple[Piece, ...]) -> tuple[Cond
     if isinstance(data, tuple) and all(isinstance(item, Condition) for item in data):
         return data
     if not isinstance(data, Mapping):
-        return (Condition(as_field(name, data), jnp.ones(len(pieces), bool)),)
+        return (Condition(as_boundary_field(name, data), jnp.ones(len(pieces), bool)),)
     for key in data:
         if not any(piece.matches(key) for piece in pieces):
             known = sorted({text for piece in pieces for text in piece.names})
@@ -128,7 +129,7 @@ def as_conditions(name: str, data: Any, pieces: tuple[Piece, ...]) -> tuple[Cond
         on = [
             one == key and piece.matches(key) > 0 for one, piece in zip(best, pieces, strict=True)
         ]
-        conditions.append(Condition(as_field(f"{name}[{key!r}]", value), jnp.array(on)))
+        conditions.append(Condition(as_boundary_field(f"{name}[{key!r}]", value), jnp.array(on)))
     return tuple(conditions)
 
 

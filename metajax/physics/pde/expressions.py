@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32, Key
 
-from metajax.physics.pde.taylor import Jet, chain, product
+from metajax.nn.jets import Jet, chain, product
 
 ADD, MULTIPLY, COMPOSE = range(3)
 IDENTITY, SIN, COS, TANH, SIGMOID, LORENTZ = range(6)

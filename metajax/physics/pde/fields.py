@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import field
 from typing import Any
@@ -16,15 +17,22 @@ from metajax.physics.pde.geometry import Boundary
 from metajax.physics.pde.pytrees import put, pytree, real
 
 
-class Field:
-    """A pytree that gives a value at points."""
+class BoundaryField(ABC):
+    """A pytree that gives a value at points of a boundary, where normals or pieces may matter."""
 
+    @abstractmethod
+    def on(self, boundary: Boundary) -> Float[Array, " n"]:
+        """The value at points of a boundary."""
+
+
+class Field(BoundaryField):
+    """A pytree that gives a value at any points."""
+
+    @abstractmethod
     def __call__(self, points: Float[Array, "n 2"]) -> Float[Array, " n"]:
         """The value at points."""
-        raise NotImplementedError
 
     def on(self, boundary: Boundary) -> Float[Array, " n"]:
-        """The value at points of a boundary; to override where normals or pieces matter."""
         return self(boundary.points)
 
 
@@ -101,6 +109,15 @@ def as_field(name: str, value: Any) -> Field:
     if ndim == 2:
         return Grid(value)
     raise ConfigError(name, value.shape, "a number, a grid of two axes or a function of x and y")
+
+
+def as_boundary_field(name: str, value: Any) -> BoundaryField:
+    """Make a boundary field of anything that :func:`as_field` takes, or of a boundary field.
+
+    Raises:
+      ConfigError: it is none of these.
+    """
+    return value if isinstance(value, BoundaryField) else as_field(name, value)
 
 
 def nodes(size: int) -> Float[Array, "size size 2"]:

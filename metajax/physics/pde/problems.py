@@ -12,9 +12,10 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import derive
+from metajax.nn.jets import Jet, product
 from metajax.physics.pde.equation import PDE, Condition, Grids, Points, rasterise, sample
 from metajax.physics.pde.expressions import NUMBERS, Expression, expand, make_expression
-from metajax.physics.pde.fields import Field
+from metajax.physics.pde.fields import BoundaryField, Field
 from metajax.physics.pde.geometry import (
     Boundary,
     Choice,
@@ -27,7 +28,7 @@ from metajax.physics.pde.geometry import (
     walk,
 )
 from metajax.physics.pde.pytrees import pytree, real
-from metajax.physics.pde.taylor import Jet, apply_operator, product
+from metajax.physics.pde.taylor import apply_operator, normal_derivative
 
 HOLES = 3
 CORNERS = 6
@@ -89,7 +90,7 @@ class Source(Field):
 
 
 @pytree
-class BoundaryValue(Field):
+class BoundaryValue(BoundaryField):
     """u of a manufactured solution, or a linear profile on each piece where there is none.
 
     Attributes:
@@ -110,7 +111,7 @@ class BoundaryValue(Field):
 
 
 @pytree
-class BoundaryFlux(Field):
+class BoundaryFlux(BoundaryField):
     """du/dn of a manufactured solution, or 0 where there is none.
 
     Attributes:
@@ -122,7 +123,11 @@ class BoundaryFlux(Field):
     supervised: Bool[Array, ""]
 
     def on(self, boundary: Boundary) -> Float[Array, " n"]:
-        return jnp.where(self.supervised, flux(self.solution.jet(boundary.points), boundary), 0.0)
+        return jnp.where(
+            self.supervised,
+            normal_derivative(self.solution.jet(boundary.points), boundary.normals),
+            0.0,
+        )
 
 
 class Problem(NamedTuple):
@@ -249,7 +254,9 @@ def draw_problem(
         jet = Solution(expression, walls).jet(jnp.concatenate([inside, edge.points]))
         halves = slice(len(inside)), slice(len(inside), None)
         within, around = (Jet(*(leaf[part] for leaf in jet)) for part in halves)
-        through = ~with_flux | jnp.all(jnp.abs(flux(around, edge)) <= LIMIT_FLUX)
+        through = ~with_flux | jnp.all(
+            jnp.abs(normal_derivative(around, edge.normals)) <= LIMIT_FLUX
+        )
         return ~known | (within_limits(within, apply_operator(coefficients, within)) & through)
 
     def attempt(state: tuple[Array, Expression, Array]) -> tuple[Array, Expression, Array]:
@@ -289,11 +296,6 @@ def within_limits(jet: Jet, source: Float[Array, " n"]) -> Bool[Array, ""]:
         & (jnp.std(jet.u) >= LEAST_SPREAD)
         & jnp.all(jnp.abs(derivatives) <= LIMIT_DERIVATIVE)
     )
-
-
-def flux(jet: Jet, boundary: Boundary) -> Float[Array, " n"]:
-    """du/dn at points of a boundary."""
-    return jet.x * boundary.normals[:, 0] + jet.y * boundary.normals[:, 1]
 
 
 def make_coefficients(unit: Float[Array, " numbers"]) -> Float[Array, "5"]:

@@ -1,58 +1,24 @@
-"""Functions of the plane with their first and second derivatives, carried forward together."""
+"""What an equation makes of jets: functions of the plane with their derivatives."""
 
 from __future__ import annotations
-
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-
-class Jet(NamedTuple):
-    """A function's value at points, and its derivatives up to the second there.
-
-    Attributes:
-      u: the value.
-      x: ``du/dx``; the others alike.
-    """
-
-    u: Float[Array, "*n"]
-    x: Float[Array, "*n"]
-    y: Float[Array, "*n"]
-    xx: Float[Array, "*n"]
-    xy: Float[Array, "*n"]
-    yy: Float[Array, "*n"]
-
-
-def product(f: Jet, g: Jet) -> Jet:
-    """The jet of ``f g``."""
-    return Jet(
-        f.u * g.u,
-        f.x * g.u + f.u * g.x,
-        f.y * g.u + f.u * g.y,
-        f.xx * g.u + 2 * (f.x * g.x) + f.u * g.xx,
-        f.xy * g.u + f.x * g.y + f.y * g.x + f.u * g.xy,
-        f.yy * g.u + 2 * (f.y * g.y) + f.u * g.yy,
-    )
-
-
-def chain(value: Array, slope: Array, curvature: Array, z: Jet) -> Jet:
-    """The jet of ``psi(z)``, given ``psi``, ``psi'`` and ``psi''`` at ``z``."""
-    return Jet(
-        value,
-        slope * z.x,
-        slope * z.y,
-        slope * z.xx + curvature * z.x**2,
-        slope * z.xy + curvature * (z.x * z.y),
-        slope * z.yy + curvature * z.y**2,
-    )
+from metajax.nn import Jet
 
 
 def apply_operator(coefficients: Float[Array, "5"], jet: Jet) -> Float[Array, "*n"]:
     """``c1 u + c2 u_x + c3 u_y + c4 u_xx + c5 u_yy``."""
     terms = (jet.u, jet.x, jet.y, jet.xx, jet.yy)
     return sum(c * term for c, term in zip(coefficients, terms, strict=True))
+
+
+def normal_derivative(jet: Jet, normals: Float[Array, "n 2"]) -> Float[Array, "n *more"]:
+    """``du/dn`` of functions at points with these normals."""
+    across, along = (n.reshape(-1, *(1,) * (jet.u.ndim - 1)) for n in normals.T)
+    return jet.x * across + jet.y * along
 
 
 def differentiate(function, points: Float[Array, "n 2"]) -> Jet:

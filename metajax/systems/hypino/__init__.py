@@ -10,6 +10,14 @@ from metajax.systems.hypino.evaluate import (
     new_problems,
     score,
 )
+from metajax.systems.hypino.finetune import (
+    Tuned,
+    adam,
+    as_examples,
+    as_network,
+    equation_loss,
+    finetune,
+)
 from metajax.systems.hypino.learner import (
     PARTS,
     CurriculumState,
@@ -17,8 +25,6 @@ from metajax.systems.hypino.learner import (
     losses,
     make_algorithm,
     make_learner,
-    normal_derivative,
-    operator,
 )
 from metajax.systems.hypino.least_squares import (
     Features,
@@ -26,6 +32,7 @@ from metajax.systems.hypino.least_squares import (
     solve_head,
     with_constant,
 )
+from metajax.systems.hypino.model import Model, load_model, save_model, shipped
 from metajax.systems.hypino.network import Inputs, make_network, make_target
 from metajax.systems.hypino.problem_file import read_problem
 from metajax.systems.hypino.refine import Ensemble, refine
@@ -45,13 +52,21 @@ __all__ = [
     "Features",
     "Inputs",
     "Losses",
+    "Model",
     "ProblemKeys",
     "ProblemTasks",
     "Scored",
     "Solved",
+    "Tuned",
+    "adam",
+    "as_examples",
+    "as_network",
     "benchmarks",
     "build",
     "by_least_squares",
+    "equation_loss",
+    "finetune",
+    "load_model",
     "losses",
     "make_algorithm",
     "make_case",
@@ -60,12 +75,12 @@ __all__ = [
     "make_target",
     "make_tasks",
     "new_problems",
-    "normal_derivative",
-    "operator",
     "random_features",
     "read_problem",
     "refine",
+    "save_model",
     "score",
+    "shipped",
     "solve",
     "solve_head",
     "with_constant",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable
@@ -14,10 +15,11 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 
-from metajax.core import Params
-from metajax.nn import Derivatives
+from metajax.core import Params, cast_floats, float64_on_cpu
+from metajax.nn import Jet
 from metajax.physics.pde import (
     PROBLEMS,
+    REFERENCE_SIZE,
     Points,
     benchmark,
     mean_squared_error,
@@ -43,8 +45,6 @@ EVAL_KEY = 2509_05117
 """Seed of the problems that are evaluated on: the same for every run."""
 COLLOCATION = 2048, 2048
 """Interior and boundary points of a benchmark."""
-SIZE = 129
-"""Nodes along a side of the grid on which the benchmarks' references are given."""
 RANDOM_SCALE = 4.0
 """Of the random features; the best differs from problem to problem."""
 NUM_RANDOM = 2000
@@ -52,9 +52,17 @@ NUM_RANDOM = 2000
 
 
 class Errors(NamedTuple):
-    """Of solutions of new random problems; see :func:`new_problems`."""
+    """Of solutions of new random problems; see :func:`new_problems`.
+
+    Attributes:
+      relative: L2 error over the solution's L2 norm.
+      constant: the same of the best constant, the solution's own mean.
+      squared: mean squared error.
+      zero: mean square of the solution, the error of 0.
+    """
 
     relative: Float[Array, " problems"]
+    constant: Float[Array, " problems"]
     squared: Float[Array, " problems"]
     zero: Float[Array, " problems"]
 
@@ -62,24 +70,21 @@ class Errors(NamedTuple):
 def new_problems(config: Config, params: Params, num: int, homogeneous: float = 0.0) -> Errors:
     """Solve ``num`` new random problems with a known solution, by one pass each.
 
-    Relative L2 errors and mean squared errors over the interior points, beside the mean square of
-    the solution, which is the error of 0. Problems out of the limits are left out.
+    Errors over the interior points. Problems out of the limits are left out.
     """
     learner = make_learner(config)
-    tasks = make_tasks(config)
-    tasks = type(tasks)(
-        tasks.supervised, jnp.float32(homogeneous), tasks.grid, tasks.interior, tasks.boundary
-    )
+    tasks = dataclasses.replace(make_tasks(config), homogeneous=jnp.float32(homogeneous))
 
     @jax.jit
     def errors(params: Params, keys: Array) -> Any:
         def one(key: Array) -> Any:
             task = tasks(key)
             adapted = learner.adapt(params, task.support, key)
-            found = learner.predict(params, adapted, task.query.points.interior).value[:, 0]
+            found = learner.predict(params, adapted, task.query.points.interior).u
             true = task.query.solution.u
             squared, zero = jnp.mean((found - true) ** 2), jnp.mean(true**2)
-            return jnp.sqrt(squared / zero), squared, zero, task.query.valid
+            relative, constant = jnp.sqrt(squared / zero), jnp.sqrt(jnp.var(true) / zero)
+            return relative, constant, squared, zero, task.query.valid
 
         return jax.lax.map(one, keys, batch_size=16)
 
@@ -94,7 +99,7 @@ class Case(NamedTuple):
     Attributes:
       inputs: what the hypernetwork reads.
       points: collocation points with data.
-      place: row and column, of a grid of ``SIZE`` a side, of the nodes at which it is scored.
+      place: row and column of the nodes at which it is scored, in a grid of ``REFERENCE_SIZE``.
       reference: u there.
     """
 
@@ -110,8 +115,7 @@ def make_case(name: str, config: Config) -> Case:
     points = sample(problem.pde, jax.random.key(EVAL_KEY), *COLLOCATION)
     grids = rasterise(problem.pde, points, config.grid)
     inputs = Inputs(jnp.asarray(problem.pde.coefficients, jnp.float32), grids)
-    column, row = np.round((np.asarray(problem.points).T + 1) * (SIZE - 1) / 2).astype(int)
-    return Case(inputs, points, (row, column), problem.reference)
+    return Case(inputs, points, problem.place, problem.reference)
 
 
 def score(found: Float[Array | np.ndarray, "size size"], case: Case) -> dict[str, float]:
@@ -136,14 +140,8 @@ class GeneratedFeatures:
     weights: Params
     config: Config = field(metadata={"static": True})
 
-    def __call__(self, points: Float[Array, "n 2"]) -> Derivatives:
+    def __call__(self, points: Float[Array, "n 2"]) -> Jet:
         return Ensemble(self.weights).features(make_target(self.config), points)
-
-
-def to_float64(tree: Any) -> Any:
-    """All floats of a pytree in float64; call it under ``jax.enable_x64``."""
-    wide = lambda x: np.asarray(x, np.float64) if x.dtype == np.float32 else np.asarray(x)  # noqa: E731
-    return jax.tree.map(wide, tree)
 
 
 @jax.jit
@@ -151,14 +149,16 @@ def combined(coefficients: Array, points: Points, features: Features) -> Float[A
     """The best combination of features, on the grid."""
     full = with_constant(features)
     weights = solve_head(coefficients, points, full)
-    return (full(nodes(SIZE).reshape(-1, 2)).value @ weights).reshape(SIZE, SIZE)
+    return (full(nodes(REFERENCE_SIZE).reshape(-1, 2)).u @ weights).reshape(
+        REFERENCE_SIZE, REFERENCE_SIZE
+    )
 
 
 def by_least_squares(case: Case, features: Features) -> np.ndarray:
     """The best combination of features, in float64 on the CPU, on the grid."""
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
-        given = to_float64((case.inputs.coefficients, case.points, features))
-        return np.asarray(combined(*given))
+    with float64_on_cpu():
+        given = jax.device_get((case.inputs.coefficients, case.points, features))
+        return np.asarray(combined(*cast_floats(given, np.float64)))
 
 
 def benchmarks(
@@ -169,15 +169,16 @@ def benchmarks(
     ``zero``; the model alone, ``model``, and refined, ``refined_N``; the closed-form head on the
     features of one network, of all rounds, and of these and as many random ones (``head``,
     ``head_N``, ``head_N_and_random``); random features alone at equal number (``random_equal``),
-    at twice that, and 2000 of them (``random``). Seconds of the first benchmark include compiling.
+    at twice that, and 2000 of them (``random``). A decoder that makes images has no features, and
+    no closed-form heads. Seconds of the first benchmark include compiling.
     """
     network, target = make_network(config), make_target(config)
 
     def refined(rounds: int) -> Any:
         def run(params: Params, inputs: Inputs, points: Points) -> Any:
             ensemble = refine(lambda x: network.apply(params, x), target, inputs, points, rounds)
-            u = ensemble.derivatives(target, nodes(SIZE).reshape(-1, 2)).value
-            return ensemble, u.reshape(SIZE, SIZE)
+            u = ensemble.derivatives(target, nodes(REFERENCE_SIZE).reshape(-1, 2)).u
+            return ensemble, u.reshape(REFERENCE_SIZE, REFERENCE_SIZE)
 
         return jax.jit(run)
 
@@ -208,24 +209,23 @@ def every_way(config: Config, params: Params, case: Case, runs: dict[int, Any]) 
         ensembles[rounds], u = runs[rounds](params, case.inputs, case.points)
         return u
 
-    note("zero", lambda: np.zeros((SIZE, SIZE), np.float32))
+    note("zero", lambda: np.zeros((REFERENCE_SIZE, REFERENCE_SIZE), np.float32))
     for rounds in runs:
         note(f"refined_{rounds}" if rounds else "model", functools.partial(by_model, rounds))
     most = max(runs)
-    one, many = (GeneratedFeatures(ensembles[rounds].weights, config) for rounds in (0, most))
     num = (most + 1) * config.target_width
     few, as_many, twice = (random_of(number) for number in (NUM_RANDOM, num, 2 * num))
-    ways: dict[str, Features] = {
-        "head": one,
-        f"head_{most}": many,
-        f"head_{most}_and_random": Together((many, as_many)),
-        "random_equal": as_many,
-        "random_twice": twice,
-        "random": few,
-    }
+    ways: dict[str, Features] = {}
+    shown = ["model", f"refined_{most}"]
+    if config.decoder == "weights":  # an image has no features
+        one, many = (GeneratedFeatures(ensembles[rounds].weights, config) for rounds in (0, most))
+        ways["head"] = one
+        ways[f"head_{most}"] = many
+        ways[f"head_{most}_and_random"] = Together((many, as_many))
+        shown.append(f"head_{most}")
+    ways |= {"random_equal": as_many, "random_twice": twice, "random": few}
     for way, features in ways.items():
         note(way, functools.partial(by_least_squares, case, features))
-    shown = ("model", f"refined_{most}", f"head_{most}")
     return {"ways": rows, "maps": maps(case, {way: kept[way] for way in shown})}
 
 
@@ -236,9 +236,9 @@ def random_of(num: int) -> Features:
 
 def maps(case: Case, kept: dict[str, np.ndarray]) -> dict[str, Any]:
     """Reference and solutions on every second node for figures, None outside the domain."""
-    inside = np.zeros((SIZE, SIZE), bool)
+    inside = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE), bool)
     inside[case.place] = True
-    reference = np.zeros((SIZE, SIZE))
+    reference = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE))
     reference[case.place] = np.asarray(case.reference)
 
     def rows(values: np.ndarray) -> list[list[float | None]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any, NamedTuple
 
 import jax
@@ -17,25 +18,14 @@ from metajax.core import (
     Task,
     gradient,
 )
-from metajax.nn import Derivatives
-from metajax.physics.pde import Points
+from metajax.nn import Jet
+from metajax.physics.pde import Points, apply_operator, normal_derivative
 from metajax.systems.hypino.config import Config
-from metajax.systems.hypino.network import Inputs, make_network, make_target
+from metajax.systems.hypino.network import Inputs, make_network, make_target, solution
 from metajax.systems.hypino.tasks import ProblemTasks, Scored, make_tasks
 
 PARTS = ("residual", "solution", "gradient", "second", "dirichlet", "neumann")
 """The six losses, in the order of the config's weights."""
-
-
-def operator(coefficients: Float[Array, "5"], u: Derivatives) -> Float[Array, "*batch outputs"]:
-    """``c1 u + c2 u_x + c3 u_y + c4 u_xx + c5 u_yy``."""
-    c = coefficients
-    return c[0] * u.value + c[1] * u.x + c[2] * u.y + c[3] * u.xx + c[4] * u.yy
-
-
-def normal_derivative(u: Derivatives, normals: Float[Array, "n 2"]) -> Float[Array, "n outputs"]:
-    """``du/dn`` at points of the boundary."""
-    return u.x * normals[:, :1] + u.y * normals[:, 1:]
 
 
 class Losses(NamedTuple):
@@ -60,40 +50,44 @@ def masked(off: Float[Array, " n"], mask: Bool[Array, " n"]) -> Float[Array, ""]
     return jnp.sum(each) / jnp.maximum(jnp.sum(mask.astype(off.dtype)), 1.0)
 
 
-def losses(
-    coefficients: Float[Array, "5"], inside: Derivatives, edge: Derivatives, scored: Scored
-) -> Losses:
-    """The six losses of a solution's derivatives inside and on the edge (arXiv 2509.05117, eq. 6).
+def equation_losses(
+    coefficients: Float[Array, "5"], inside: Jet, edge: Jet, points: Points
+) -> tuple[Float[Array, ""], Float[Array, ""], Float[Array, ""]]:
+    """Huber losses of the equation's residual and of Dirichlet and Neumann data."""
+    flux = normal_derivative(edge, points.boundary.normals)
+    return (
+        huber(apply_operator(coefficients, inside) - points.source),
+        masked(edge.u - points.dirichlet, points.dirichlet_mask),
+        masked(flux - points.neumann, points.neumann_mask),
+    )
+
+
+def losses(coefficients: Float[Array, "5"], inside: Jet, edge: Jet, scored: Scored) -> Losses:
+    """The six losses of a solution's jets inside and on the edge (arXiv 2509.05117, eq. 6).
 
     Huber losses of the equation's residual, of both kinds of boundary data and, where the solution
     is known, of its values, gradient and second derivatives (a Sobolev loss of second order).
     """
-    points: Points = scored.points
+    residual, dirichlet, neumann = equation_losses(coefficients, inside, edge, scored.points)
     true = scored.solution
     known = scored.supervised.astype(true.u.dtype)
-    off = lambda found, wanted: found[:, 0] - wanted  # noqa: E731
+    off = jax.tree.map(jnp.subtract, inside, true)
     return Losses(
-        huber(operator(coefficients, inside)[:, 0] - points.source),
-        known * huber(off(inside.value, true.u)),
-        known * huber(jnp.stack([off(inside.x, true.x), off(inside.y, true.y)])),
-        known * huber(
-            jnp.stack(
-                [off(inside.xx, true.xx), off(inside.xy, true.xy), off(inside.yy, true.yy)]
-            )
-        ),
-        masked(edge.value[:, 0] - points.dirichlet, points.dirichlet_mask),
-        masked(
-            normal_derivative(edge, points.boundary.normals)[:, 0] - points.neumann,
-            points.neumann_mask,
-        ),
-    )  # fmt: skip
+        residual,
+        known * huber(off.u),
+        known * huber(jnp.stack([off.x, off.y])),
+        known * huber(jnp.stack([off.xx, off.xy, off.yy])),
+        dirichlet,
+        neumann,
+    )
 
 
 def make_learner(config: Config, weights: Float[Array, "6"] | None = None) -> MetaLearner:
     """The learner whose adapting is one pass of the hypernetwork.
 
     ``adapt`` takes :class:`~metajax.systems.hypino.network.Inputs`, ``predict`` points ``[n, 2]``
-    and returns u and its derivatives there. A problem that is not valid has a loss of 0.
+    and returns u and its derivatives there, the jet of ``[n]``. A problem that is not valid has a
+    loss of 0.
 
     Args:
       config: the settings.
@@ -109,8 +103,8 @@ def make_learner(config: Config, weights: Float[Array, "6"] | None = None) -> Me
     def adapt(params: Params, support: Inputs, key: Key[Array, ""]) -> Params:
         return network.apply(params, support)
 
-    def predict(params: Params, adapted: Params, points: Float[Array, "n 2"]) -> Derivatives:
-        return target.derivatives(adapted, points)[0]
+    def predict(params: Params, adapted: Params, points: Float[Array, "n 2"]) -> Jet:
+        return solution(target, adapted, points)
 
     def loss(params: Params, task: Task, key: Key[Array, ""]):
         adapted = adapt(params, task.support, key)
@@ -146,6 +140,7 @@ def make_algorithm(config: Config) -> Algorithm:
         optax.adamw(
             optax.cosine_decay_schedule(config.learning_rate, config.steps, alpha=0.01),
             weight_decay=config.weight_decay,
+            eps=config.adam_epsilon,
         ),
     )
     first, second = (
@@ -155,11 +150,8 @@ def make_algorithm(config: Config) -> Algorithm:
 
     def problems(done: Int32[Array, ""]) -> ProblemTasks:
         fresh = done < config.first_phase
-        tasks = make_tasks(config)
         supervised = jnp.where(fresh, 1.0, 1.0 - config.unsupervised).astype(jnp.float32)
-        return ProblemTasks(
-            supervised, tasks.homogeneous, tasks.grid, tasks.interior, tasks.boundary
-        )
+        return dataclasses.replace(make_tasks(config), supervised=supervised)
 
     def drawn(done: Int32[Array, ""], task: Task) -> Task:
         return problems(done)(jax.random.wrap_key_data(task.support))

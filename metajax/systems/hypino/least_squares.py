@@ -8,29 +8,16 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import register_dataclass
+from jax.tree_util import Partial, register_dataclass
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError
-from metajax.nn import Derivatives
-from metajax.physics.pde import Points
-from metajax.systems.hypino.learner import normal_derivative, operator
+from metajax.nn import Jet
+from metajax.nn.jets import chain
+from metajax.physics.pde import Points, apply_operator, normal_derivative
 
-Features = Callable[[Float[Array, "n 2"]], Derivatives]
-"""``features(points [n, 2]) -> Derivatives`` of ``[n, num]``."""
-
-
-def with_constant(features: Features) -> Features:
-    """The features and a constant."""
-
-    def more(points: Float[Array, "n 2"]) -> Derivatives:
-        found = filled(features(points))
-        one = jnp.ones((points.shape[0], 1), found.value.dtype)
-        zero = jnp.zeros_like(one)
-        column = Derivatives(one, zero, zero, zero, zero, zero)
-        return jax.tree.map(lambda leaf, more: jnp.concatenate([leaf, more], -1), found, column)
-
-    return more
+Features = Callable[[Float[Array, "n 2"]], Jet]
+"""``features(points [n, 2]) -> Jet`` of ``[n, num]``."""
 
 
 @register_dataclass
@@ -44,14 +31,13 @@ class RandomFeatures:
 
     inner: Float[Array, "3 num"]
 
-    def __call__(self, points: Float[Array, "n 2"]) -> Derivatives:
+    def __call__(self, points: Float[Array, "n 2"]) -> Jet:
         a, b, c = (row[None] for row in self.inner)
-        value = jnp.tanh(points[:, :1] * a + points[:, 1:] * b + c)
-        first = 1 - value**2
-        second = -2 * value * first
-        return Derivatives(
-            value, first * a, first * b, second * a**2, second * b**2, second * a * b
-        )
+        zero = jnp.zeros((), self.inner.dtype)
+        inside = Jet(points[:, :1] * a + points[:, 1:] * b + c, a, b, zero, zero, zero)
+        value = jnp.tanh(inside.u)
+        slope = 1 - value**2
+        return chain(value, slope, -2 * value * slope, inside)
 
 
 def random_features(
@@ -82,14 +68,25 @@ class Together:
 
     parts: tuple[Features, ...]
 
-    def __call__(self, points: Float[Array, "n 2"]) -> Derivatives:
+    def __call__(self, points: Float[Array, "n 2"]) -> Jet:
         found = [filled(part(points)) for part in self.parts]
         return jax.tree.map(lambda *leaves: jnp.concatenate(leaves, -1), *found)
 
 
-def filled(found: Derivatives) -> Derivatives:
+def constant(points: Float[Array, "n 2"]) -> Jet:
+    """The feature that is 1 everywhere."""
+    zero = jnp.zeros((), points.dtype)
+    return Jet(jnp.ones((points.shape[0], 1), points.dtype), zero, zero, zero, zero, zero)
+
+
+def with_constant(features: Features) -> Features:
+    """The features and a constant."""
+    return Together((features, Partial(constant)))
+
+
+def filled(found: Jet) -> Jet:
     """The same with every derivative of the values' shape; a mixed one may be a mere 0."""
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, found.value.shape), found)
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, found.u.shape), found)
 
 
 def solve_head(
@@ -109,10 +106,10 @@ def solve_head(
     points it reaches the accuracy that features allow.
 
     Returns:
-      The weights: the solution is ``features(x).value @ weights``.
+      The weights: the solution is ``features(x).u @ weights``.
     """
     inside, edge = features(points.interior), features(points.boundary.points)
-    dtype = inside.value.dtype
+    dtype = inside.u.dtype
     rows, wanted = [], []
 
     def add(row: Array, value: Array, mask: Array, weight: float) -> None:
@@ -122,8 +119,8 @@ def solve_head(
         wanted.append(value.astype(dtype) * factor)
 
     everywhere = jnp.ones(points.source.shape, bool)
-    add(operator(coefficients.astype(dtype), inside), points.source, everywhere, 1.0)
-    add(edge.value, points.dirichlet, points.dirichlet_mask, boundary_weight)
+    add(apply_operator(coefficients.astype(dtype), inside), points.source, everywhere, 1.0)
+    add(edge.u, points.dirichlet, points.dirichlet_mask, boundary_weight)
     flux = normal_derivative(edge, points.boundary.normals.astype(dtype))
     add(flux, points.neumann, points.neumann_mask, boundary_weight)
     design = jnp.concatenate(rows)

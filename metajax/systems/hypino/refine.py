@@ -10,10 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, Params
-from metajax.nn import PINN, Derivatives
-from metajax.physics.pde import Grids, Points, mark, nodes
-from metajax.systems.hypino.learner import normal_derivative, operator
-from metajax.systems.hypino.network import Inputs
+from metajax.nn import PINN, Jet
+from metajax.physics.pde import Grids, Points, apply_operator, mark, nodes, normal_derivative
+from metajax.systems.hypino.network import Inputs, solution
 
 
 class Ensemble(NamedTuple):
@@ -25,12 +24,12 @@ class Ensemble(NamedTuple):
 
     weights: Params
 
-    def derivatives(self, target: PINN, points: Float[Array, "n 2"]) -> Derivatives:
-        """The sum's value and derivatives at points."""
-        each = jax.vmap(lambda one: target.derivatives(one, points)[0])(self.weights)
+    def derivatives(self, target: PINN, points: Float[Array, "n 2"]) -> Jet:
+        """The sum's value and derivatives at points, the jet of ``[n]``."""
+        each = jax.vmap(lambda one: solution(target, one, points))(self.weights)
         return jax.tree.map(lambda leaf: jnp.sum(leaf, axis=0), each)
 
-    def features(self, target: PINN, points: Float[Array, "n 2"]) -> Derivatives:
+    def features(self, target: PINN, points: Float[Array, "n 2"]) -> Jet:
         """The last hidden layers of all networks side by side, ``[n, networks * width]``."""
         each = jax.vmap(lambda one: target.derivatives(one, points)[1])(self.weights)
         return jax.tree.map(
@@ -92,15 +91,12 @@ def refine(
 
     def step(wrong: Wrong, _: None) -> tuple[Wrong, Params]:
         weights = model(problem(wrong))
-        found, edge = (target.derivatives(weights, at)[0] for at in (grid, where))
+        found, edge = (solution(target, weights, at) for at in (grid, where))
+        flux = normal_derivative(edge, points.boundary.normals)
         less = Wrong(
-            wrong.source - operator(coefficients, found).reshape(size, size),
-            jnp.where(points.dirichlet_mask, wrong.dirichlet - edge.value[:, 0], 0.0),
-            jnp.where(
-                points.neumann_mask,
-                wrong.neumann - normal_derivative(edge, points.boundary.normals)[:, 0],
-                0.0,
-            ),
+            wrong.source - apply_operator(coefficients, found).reshape(size, size),
+            jnp.where(points.dirichlet_mask, wrong.dirichlet - edge.u, 0.0),
+            jnp.where(points.neumann_mask, wrong.neumann - flux, 0.0),
         )
         return less, weights
 

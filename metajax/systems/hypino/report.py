@@ -21,7 +21,7 @@ def title(way: str) -> str:
     """What a way to solve a problem is called."""
     known = {
         "zero": "zero everywhere",
-        "model": "hypernetwork",
+        "model": "one pass",
         "head": "  and best head, one network",
         "random_equal": "random features, as many",
         "random_twice": "random features, twice as many",
@@ -41,7 +41,8 @@ def table(evaluation: dict[str, Any]) -> str:
     new = evaluation["new_problems"]
     lines = [
         f"{new['n']} new random problems: median relative L2 error {new['median_relative']:.3f} "
-        f"[{new['low']:.3f}, {new['high']:.3f}], mean squared error {new['mse']:.3g} "
+        f"[{new['low']:.3f}, {new['high']:.3f}] (best constant {new['constant_relative']:.3f}), "
+        f"mean squared error {new['mse']:.3g} "
         f"(zero {new['zero_mse']:.3g})",
         "",
     ]

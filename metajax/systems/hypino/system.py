@@ -10,7 +10,7 @@ import numpy as np
 import scipy.stats
 
 from metajax.core import Evaluator
-from metajax.systems.base import Run, System
+from metajax.systems.base import Objective, Run, System
 from metajax.systems.hypino.config import PRESETS, Config
 from metajax.systems.hypino.evaluate import Errors, benchmarks, new_problems
 from metajax.systems.hypino.learner import make_algorithm
@@ -36,6 +36,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
                 "median_relative": middle,
                 "low": low,
                 "high": high,
+                "constant_relative": float(np.median(errors.constant)),
                 "mse": float(errors.squared.mean()),
                 "zero_mse": float(errors.zero.mean()),
             },
@@ -69,4 +70,9 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
+    objective=lambda config: Objective("new_problems.median_relative", greatest=False),
+    algorithm=make_algorithm,
+    traced=(
+        "learning_rate", "weight_decay", "adam_epsilon", "clip_norm", "unsupervised", "first_phase",
+    ),
 )

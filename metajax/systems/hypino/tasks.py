@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Key, UInt32
 
 from metajax.core import Task
-from metajax.physics.pde import Jet, Points, draw_sample
+from metajax.nn import Jet
+from metajax.physics.pde import Points, draw_sample
 from metajax.systems.hypino.config import Config
 from metajax.systems.hypino.network import Inputs
 
@@ -75,8 +77,6 @@ class ProblemKeys:
 
 def make_tasks(config: Config, supervised: float = 1.0) -> ProblemTasks:
     """The config's random problems."""
-    import jax.numpy as jnp
-
     return ProblemTasks(
         jnp.float32(supervised), jnp.float32(config.homogeneous), config.grid, config.interior,
         config.boundary,

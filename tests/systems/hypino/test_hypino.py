@@ -10,12 +10,15 @@ import numpy as np
 import pytest
 
 from metajax.core import ConfigError
-from metajax.nn import PINN, Derivatives
-from metajax.physics.pde import PDE, Jet, Square, benchmark, nodes, rasterise, sample
+from metajax.physics.pde import (
+    apply_operator,
+    benchmark,
+    nodes,
+    rasterise,
+)
 from metajax.systems import get_system
 from metajax.systems.hypino import (
     PARTS,
-    Config,
     Inputs,
     ProblemKeys,
     Scored,
@@ -24,70 +27,25 @@ from metajax.systems.hypino import (
     losses,
     make_algorithm,
     make_case,
-    operator,
     random_features,
     refine,
     score,
     solve_head,
 )
 from metajax.train import fit
+from pdes import COEFFICIENTS, CONFIG, QUADRATIC, WEIGHTS, combine, monomials, quadratic_problem
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-TINY = Config(
-    grid=8, interior=12, boundary=16, width=4, depths=(1,), heads=(1,), window=2, head_hidden=3,
-    target_width=4, target_layers=1, steps=4, tasks_per_step=2, first_phase=2, eval_every=2,
-    eval_tasks=4, rounds=(1,),
-)  # fmt: skip
+TINY = dataclasses.replace(CONFIG, interior=12, boundary=16, eval_every=2, eval_tasks=4)
 KEY = jax.random.key(0)
-COEFFICIENTS = np.array([0.5, -1.0, 0.25, 1.0, 2.0])
-
-
-def monomials(points):
-    """1, x, y, x^2, xy, y^2 and their derivatives."""
-    x, y = points[:, 0], points[:, 1]
-    one, zero = jnp.ones_like(x), jnp.zeros_like(x)
-    stack = lambda *columns: jnp.stack(columns, -1)  # noqa: E731
-    return Derivatives(
-        stack(one, x, y, x * x, x * y, y * y),
-        stack(zero, one, zero, 2 * x, y, zero),
-        stack(zero, zero, one, zero, x, 2 * y),
-        stack(zero, zero, zero, 2 * one, zero, zero),
-        stack(zero, zero, zero, zero, zero, 2 * one),
-        stack(zero, zero, zero, zero, one, zero),
-    )
-
-
-def combine(weights, points):
-    return jax.tree.map(lambda leaf: (leaf @ weights)[:, None], monomials(points))
-
-
-WEIGHTS = np.array([0.3, -0.2, 0.7, 0.5, -0.4, 0.1])
-QUADRATIC = PINN(
-    lambda key, points: jnp.zeros(6),
-    lambda weights, points: combine(weights, points).value,
-    lambda weights, points: (combine(weights, points), monomials(points)),
-)
-
-
-def quadratic_problem():
-    """A problem that a quadratic solves, with Neumann data on one edge, and points of it."""
-    u = lambda x, y: combine(WEIGHTS, jnp.stack([x, y], -1)).value[:, 0]  # noqa: E731
-    source = lambda x, y: operator(COEFFICIENTS, combine(WEIGHTS, jnp.stack([x, y], -1)))[:, 0]  # noqa: E731
-    right = lambda x, y: combine(WEIGHTS, jnp.stack([x, y], -1)).x[:, 0]  # noqa: E731
-    pde = PDE(
-        COEFFICIENTS, source=source, domain=Square(),
-        dirichlet={"left": u, "bottom": u, "top": u}, neumann={"right": right},
-    )  # fmt: skip
-    return pde, sample(pde, KEY, 60, 80)
 
 
 def test_the_losses_are_zero_for_the_solution_alone():
     with jax.enable_x64(True):
         _, points = quadratic_problem()
         true = combine(WEIGHTS, points.interior)
-        flat = [getattr(true, name)[:, 0] for name in ("value", "x", "y", "xx", "xy", "yy")]
-        scored = Scored(points, Jet(*flat), jnp.array(True), jnp.array(True))
+        scored = Scored(points, true, jnp.array(True), jnp.array(True))
 
         def of(weights):
             inside, edge = (combine(weights, p) for p in (points.interior, points.boundary.points))
@@ -123,7 +81,7 @@ def test_refinement_needs_one_round_with_a_perfect_operator():
 
         def model(given):
             # the quadratic that fits the equation on the nodes: exact and linear in the source
-            rows = operator(COEFFICIENTS, monomials(nodes(12).reshape(-1, 2)))
+            rows = apply_operator(COEFFICIENTS, monomials(nodes(12).reshape(-1, 2)))
             return jnp.linalg.lstsq(rows, given.grids.source.reshape(-1))[0]
 
         exact = lambda given: 0.75 * model(given)  # noqa: E731
@@ -137,7 +95,7 @@ def test_refinement_needs_one_round_with_a_perfect_operator():
         full = refine(model, QUADRATIC, inputs, points, 2).weights
         assert np.abs(full[0]).max() > 0.1 and np.abs(full[1:]).max() < 1e-9
         found = refine(model, QUADRATIC, inputs, points, 2).derivatives(QUADRATIC, points.interior)
-        np.testing.assert_allclose(operator(COEFFICIENTS, found)[:, 0], points.source, atol=1e-9)
+        np.testing.assert_allclose(apply_operator(COEFFICIENTS, found), points.source, atol=1e-9)
         with pytest.raises(ConfigError, match="rounds"):
             refine(model, QUADRATIC, inputs, points, -1)
 
@@ -150,12 +108,12 @@ def test_random_features_solve_the_heat_equation():
         values = features(jnp.asarray(np.array([[0.1, 0.2], [-0.3, 0.5]])))
         step = 1e-5
         shifted = [
-            features(jnp.asarray(np.array([[0.1 + d, 0.2], [-0.3 + d, 0.5]]))).value
+            features(jnp.asarray(np.array([[0.1 + d, 0.2], [-0.3 + d, 0.5]]))).u
             for d in (-step, step)
         ]
         np.testing.assert_allclose(values.x, (shifted[1] - shifted[0]) / (2 * step), atol=1e-6)
         np.testing.assert_allclose(
-            values.xx, (shifted[1] - 2 * values.value + shifted[0]) / step**2, atol=1e-3
+            values.xx, (shifted[1] - 2 * values.u + shifted[0]) / step**2, atol=1e-3
         )
     found = score(by_least_squares(case, features), case)
     assert found["mse"] < 1e-9

@@ -2,13 +2,17 @@
 
 import json
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
 from metajax.cli.main import main
 from metajax.core import ConfigError
-from metajax.systems.hypino import read_problem, solve
+from metajax.physics.pde import nodes
+from metajax.systems.hypino import Model, make_network, make_target, read_problem, solve
+from metajax.systems.hypino.solve import generate
+from pdes import CONFIG, quadratics
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -105,3 +109,52 @@ def test_sizes_are_checked(tmp_path):
     for field, value in (("features", 0), ("size", 1)):
         with pytest.raises(ConfigError, match=field):
             solve(pde, **{field: value})
+
+
+def untrained():
+    key = jax.random.key(0)
+    return Model(CONFIG, jax.jit(make_network(CONFIG).init)(key, quadratics(key).support))
+
+
+def wrong(found):
+    return found.residual_rms**2 + 100 * found.dirichlet_rms**2
+
+
+@pytest.mark.slow
+def test_a_model_solves_as_its_networks_say_and_every_help_makes_it_better(tmp_path):
+    pde, model = read_problem(written(tmp_path, HEAT)), untrained()
+    alone = solve(pde, model=model, head=False, size=9)
+    key = jax.random.split(jax.random.key(0), 3)[1]
+    weights = jax.tree.map(lambda leaf: leaf[0], generate(model, pde, key, 0, 0).weights)
+    direct = make_target(CONFIG).apply(weights, nodes(9).reshape(-1, 2))[:, 0]
+    np.testing.assert_allclose(alone.u.reshape(-1), direct, atol=1e-5)
+    assert np.isnan(alone.scale)
+    tuned = solve(pde, model=model, head=False, size=9, tuning=60)
+    headed = solve(pde, model=model, size=9, features=0, rounds=2)
+    assert wrong(tuned) < 0.9 * wrong(alone)
+    # twelve hidden units in all, and a constant
+    assert wrong(headed) < 0.5 * wrong(alone)
+    both = solve(pde, model=model, size=9, features=150, rounds=2)
+    assert wrong(both) < 1e-2 * wrong(headed) and both.scale > 0
+
+
+def test_operators_out_of_the_trained_range_are_warned_of(tmp_path):
+    pde = read_problem(written(tmp_path, HEAT.replace("u_y: 1", "u_y: 8")))
+    with pytest.warns(UserWarning, match="8.0"):
+        solve(pde, model=untrained(), head=False, size=3)
+
+
+def test_what_needs_a_model_is_refused_without_one(tmp_path, capsys):
+    path = written(tmp_path, HEAT)
+    pde = read_problem(path)
+    for field, value in (("rounds", 1), ("tuning", 1), ("head", False)):
+        with pytest.raises(ConfigError, match=field):
+            solve(pde, **{field: value})
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "config.json").write_text("{}")
+    empty = str(tmp_path / "run")
+    for more, named in ((["--model", empty], "--finetune"), (["--head", "--model", empty], "run")):
+        assert main(["solve", str(path), "--out", str(tmp_path / "out"), *more]) != 0
+        assert named in capsys.readouterr().err
+    assert main(["solve", "HT", "--out", str(tmp_path / "out"), "--size", "33"]) == 2
+    assert "129" in capsys.readouterr().err

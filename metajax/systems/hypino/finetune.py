@@ -1,0 +1,128 @@
+"""Fine-tuning: a network goes on learning the one problem that it was generated for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import optax
+from jaxtyping import Array, Float
+
+from metajax.core import ConfigError, Examples, Network, Params
+from metajax.nn import PINN, Jet
+from metajax.physics.pde import Points
+from metajax.systems.hypino.learner import equation_losses
+from metajax.systems.hypino.network import solution
+from metajax.systems.hypino.refine import Ensemble
+
+WEIGHTS = 0.1, 10.0, 1.0
+"""Of residual, Dirichlet and Neumann losses: those of the second phase of training."""
+
+
+class Tuned(NamedTuple):
+    """What fine-tuning made.
+
+    Attributes:
+      weights: of the network after the last step.
+      loss: before each recorded step.
+      watched: what ``watch`` gave before each, on a leading axis.
+    """
+
+    weights: Params
+    loss: Float[Array, " records"]
+    watched: Any
+
+
+def equation_loss(
+    outputs: tuple[Jet, Jet], targets: tuple[Float[Array, "5"], Points]
+) -> Float[Array, ""]:
+    """How badly a solution holds: the weighted losses of equation and boundary data.
+
+    Args:
+      outputs: the solution inside and on the edge.
+      targets: coefficients, and the points with source and data.
+    """
+    coefficients, points = targets
+    residual, dirichlet, neumann = equation_losses(coefficients, *outputs, points)
+    return WEIGHTS[0] * residual + WEIGHTS[1] * dirichlet + WEIGHTS[2] * neumann
+
+
+def as_network(target: PINN, many: bool = False) -> Network:
+    """A target that reads the :class:`~metajax.physics.pde.Points` of one problem.
+
+    Its outputs are the solution's jets inside and on the edge, which :func:`equation_loss`
+    takes: every learner of networks, Reptile for one, learns starts for solutions from it. With
+    ``many`` the weights are those of several networks, on a leading axis, and their sum is it.
+    """
+
+    def u(weights: Params, points: Float[Array, "n 2"]) -> Jet:
+        if many:
+            return Ensemble(weights).derivatives(target, points)
+        return solution(target, weights, points)
+
+    def apply(weights: Params, points: Points) -> tuple[Jet, Jet]:
+        return u(weights, points.interior), u(weights, points.boundary.points)
+
+    return Network(lambda key, points: target.init(key, points.interior), apply)
+
+
+def as_examples(coefficients: Float[Array, "5"], points: Points) -> Examples:
+    """One problem as what :func:`as_network` and :func:`equation_loss` learn from."""
+    return Examples(points, (coefficients, points))
+
+
+def adam(steps: int, learning_rate: float = 1e-4) -> optax.GradientTransformation:
+    """Adam, its rate falling along a cosine to a thousandth (arXiv 2509.05117, section 5)."""
+    return optax.adam(optax.cosine_decay_schedule(learning_rate, steps, alpha=1e-3))
+
+
+def finetune(
+    network: Network,
+    weights: Params,
+    problem: Examples,
+    optimizer: optax.GradientTransformation,
+    *,
+    steps: int,
+    every: int = 1,
+    watch: Callable[[Params], Any] = lambda weights: (),
+) -> Tuned:
+    """Minimise :func:`equation_loss` of one problem from given weights, in one compiled scan.
+
+    Args:
+      network: as :func:`as_network` makes it.
+      weights: where to begin, generated, random or meta-learned.
+      problem: as :func:`as_examples` makes it; all of its points are used in every step.
+      optimizer: any of optax; ``optax.lbfgs()``, with its line search, too.
+      steps: how many.
+      every: steps between records.
+      watch: a function of the weights to record besides the loss.
+
+    Raises:
+      ConfigError: ``steps`` is not a multiple of ``every``, or either is below 1.
+    """
+    if every < 1 or steps < 1 or steps % every:
+        raise ConfigError("steps", (steps, every), "a multiple of every, both 1 or more")
+    rule = optax.with_extra_args_support(optimizer)
+
+    def loss(weights: Params) -> Array:
+        return equation_loss(network.apply(weights, problem.inputs), problem.targets)
+
+    def step(state: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], Array]:
+        weights, inner = state
+        value, grad = jax.value_and_grad(loss)(weights)
+        # optax mixes kinds of numbers in its schedules and its line search
+        with jax.numpy_dtype_promotion("standard"):
+            updates, inner = rule.update(
+                grad, inner, weights, value=value, grad=grad, value_fn=loss
+            )
+        return (optax.apply_updates(weights, updates), inner), value
+
+    def record(state: tuple[Params, Any], _: None) -> Any:
+        seen = watch(state[0])
+        state, values = jax.lax.scan(step, state, length=every)
+        return state, (values[0], seen)
+
+    start = weights, rule.init(weights)
+    (weights, _), (losses, watched) = jax.lax.scan(record, start, length=steps // every)
+    return Tuned(weights, losses, watched)

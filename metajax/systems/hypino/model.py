@@ -1,0 +1,83 @@
+"""A trained hypernetwork as one small file, and the one that comes with the package."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.serialization
+import jax
+import numpy as np
+
+from metajax.core import ConfigError, Params, count
+from metajax.physics.pde import Grids
+from metajax.systems.base import config_from_json
+from metajax.systems.hypino.config import Config
+from metajax.systems.hypino.network import Inputs, make_network
+from metajax.systems.hypino.system import SYSTEM
+
+SHIPPED = "cpu.msgpack"
+"""File of the trained hypernetwork in this package."""
+
+
+class Model(NamedTuple):
+    """A trained hypernetwork.
+
+    Attributes:
+      config: what it was trained with.
+      params: its parameters.
+    """
+
+    config: Config
+    params: Params
+
+
+def save_model(path: Path, model: Model) -> None:
+    """Write a model in MessagePack, which holds numbers and text and runs nothing when read.
+
+    Raises:
+      ConfigError: the file exists already.
+    """
+    if path.exists():
+        raise ConfigError("path", str(path), "a file that is not there yet")
+    state = {
+        "config": json.dumps(dataclasses.asdict(model.config)),
+        "params": flax.serialization.to_state_dict(jax.device_get(model.params)),
+    }
+    path.write_bytes(flax.serialization.msgpack_serialize(state))
+
+
+def load_model(path: Path) -> Model:
+    """Read what :func:`save_model` wrote.
+
+    Raises:
+      ConfigError: no such file, or its parameters do not fit its config.
+    """
+    try:
+        state = flax.serialization.msgpack_restore(path.read_bytes())
+        config = config_from_json(SYSTEM, json.loads(state["config"]))
+        like = shapes_of(config)
+        params = flax.serialization.from_state_dict(like, state["params"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ConfigError("model", str(path), f"a file of save_model ({error})") from error
+    described = lambda tree: [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]  # noqa: E731
+    if described(params) != described(like):
+        raise ConfigError("model", str(path), f"{count(like)} parameters of its config's shapes")
+    return Model(config, params)
+
+
+def shapes_of(config: Config) -> Params:
+    """The parameters of a config's hypernetwork without their values."""
+    number: Any = jax.ShapeDtypeStruct
+    image = number((config.grid, config.grid), np.float32)
+    inputs = Inputs(number((5,), np.float32), Grids(*[image] * 5))
+    return jax.eval_shape(make_network(config).init, jax.random.key(0), inputs)
+
+
+def shipped() -> Model:
+    """The hypernetwork that comes with the package, of preset ``cpu``."""
+    with as_file(files("metajax.systems.hypino") / SHIPPED) as path:
+        return load_model(path)

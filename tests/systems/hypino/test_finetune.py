@@ -1,0 +1,87 @@
+"""Fine-tuning of one solution, and starts for it that are learned by Reptile."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from metajax.core import ConfigError, Task
+from metajax.learners import reptile
+from metajax.systems.hypino import (
+    adam,
+    as_examples,
+    as_network,
+    equation_loss,
+    finetune,
+    make_target,
+)
+from pdes import COEFFICIENTS, CONFIG, QUADRATIC, WEIGHTS, quadratic_problem
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+KEY = jax.random.key(0)
+
+
+def problem():
+    _, points = quadratic_problem()
+    return as_examples(jnp.asarray(COEFFICIENTS), points)
+
+
+def test_lbfgs_finds_the_one_quadratic_that_solves_the_problem():
+    with jax.enable_x64(True):
+        network = as_network(QUADRATIC)
+        tune = lambda weights, given: finetune(  # noqa: E731
+            network, weights, given, optax.lbfgs(), steps=40, every=10, watch=jnp.sum
+        )
+        found = jax.jit(tune)(jnp.zeros(6), problem())
+        np.testing.assert_allclose(found.weights, WEIGHTS, atol=1e-6)
+        assert found.loss.shape == found.watched.shape == (4,)
+        assert found.watched[0] == 0 and found.watched[-1] == pytest.approx(WEIGHTS.sum(), abs=1e-3)
+        assert found.loss[0] > 1e3 * found.loss[-1]
+
+
+def test_the_solution_itself_stays():
+    with jax.enable_x64(True):
+        found = finetune(as_network(QUADRATIC), jnp.asarray(WEIGHTS), problem(), adam(5), steps=5)
+        assert float(jnp.max(found.loss)) < 1e-20
+        np.testing.assert_allclose(found.weights, WEIGHTS, atol=1e-3)
+
+
+def test_several_networks_are_tuned_as_their_sum():
+    """The loss of a sum sees the sum only, so both halves move alike."""
+    with jax.enable_x64(True):
+        halves = jnp.stack([jnp.zeros(6), jnp.ones(6)])
+        together, alone = as_network(QUADRATIC, many=True), as_network(QUADRATIC)
+        given, rule = problem(), optax.sgd(0.01)
+        found = finetune(together, halves, given, rule, steps=3).weights
+        np.testing.assert_allclose(found[1] - found[0], np.ones(6), atol=1e-12)
+        # each half takes the whole gradient, so their sum moves at twice the rate
+        sgd = optax.sgd(0.02)
+        expected = finetune(alone, jnp.ones(6), given, sgd, steps=3).weights
+        np.testing.assert_allclose(found.sum(0), expected, atol=1e-12)
+
+
+@pytest.mark.slow
+def test_reptile_learns_a_start_from_problems():
+    """Two problems with the same solution: the start moves towards it, and their losses fall."""
+    network = as_network(make_target(CONFIG))
+    algorithm = reptile(network, equation_loss, optax.adam(1e-2), optax.sgd(1.0), steps=10)
+    _, points = quadratic_problem()
+    example = as_examples(jnp.asarray(COEFFICIENTS, jnp.float32), points)
+    task = Task(example, example)
+    tasks = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), task)
+    state, update = jax.jit(algorithm.init)(KEY, task), jax.jit(algorithm.update)
+    losses = []
+    for _ in range(8):
+        state, metrics = update(state, tasks, KEY)
+        losses.append(float(metrics["loss"]))
+    assert losses[-1] < 0.5 * losses[0]
+
+
+def test_impossible_numbers_of_steps_are_refused():
+    for steps, every in ((0, 1), (5, 2), (4, 0)):
+        with pytest.raises(ConfigError, match="steps"):
+            finetune(
+                as_network(QUADRATIC), jnp.zeros(6), problem(), adam(1), steps=steps, every=every
+            )
