@@ -105,7 +105,7 @@ def online_run(
     def update(state: RunState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
         if axis_name is not None:
             raise ConfigError(
-                "parallel", "pmap",
+                "parallel", "jit or pmap",
                 "none: the steps of one run follow one another, so no device can run ahead of "
                 "another; tasks of their own, which devices can share out, are for online",
             )  # fmt: skip

@@ -27,7 +27,7 @@ def gradient(
     learner: MetaLearner,
     optimizer: optax.GradientTransformation,
     *,
-    microbatches: int = 1,
+    microbatches: int | None = 1,
     compute_dtype: Any = None,
 ) -> Algorithm:
     """Make an algorithm that moves ``params`` down the gradient of the mean loss over tasks.
@@ -37,7 +37,7 @@ def gradient(
       optimizer: any optax optimizer; its state is part of the algorithm's state.
       microbatches: the tasks of a step are worked through in this many equal parts, one after
         the other, and their gradients averaged: activations of one part only are alive at a
-        time. Must divide the number of tasks on a device.
+        time. Must divide the number of tasks on a device. None: every task by itself.
       compute_dtype: e.g. ``jnp.bfloat16``: params and float leaves of the tasks are cast to it
         inside the loss, while params, gradients and optimizer state stay float32.
 
@@ -47,7 +47,7 @@ def gradient(
     Raises:
       ConfigError: ``microbatches`` is below 1 or does not divide the tasks on a device.
     """
-    if microbatches < 1:
+    if microbatches is not None and microbatches < 1:
         raise ConfigError("microbatches", microbatches, "a whole number of 1 or more")
 
     def mean_loss(params: Params, tasks: PyTree, keys: PyTree):
@@ -67,27 +67,24 @@ def gradient(
 
     def update(state: GradientState, tasks, key, axis_name: str | None = None):
         num_tasks = jax.tree.leaves(tasks)[0].shape[0]
-        if num_tasks % microbatches:
+        parts = num_tasks if microbatches is None else microbatches
+        if num_tasks % parts:
             raise ConfigError(
-                "microbatches", microbatches, f"a divisor of the {num_tasks} tasks on a device"
+                "microbatches", parts, f"a divisor of the {num_tasks} tasks on a device"
             )
         keys = task_keys(key, num_tasks, axis_name)
-        if microbatches == 1:
+        if parts == 1:
             grads, metrics = grad_of_mean(state.params, tasks, keys)
         else:
-            # every microbatches-th task makes a part: where the tasks are split over devices, each
-            # device then finds its share of every part at home
-            parts = jax.tree.map(
-                lambda x: x.reshape(-1, microbatches, *x.shape[1:]).swapaxes(0, 1), (tasks, keys)
-            )
+            split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), (tasks, keys))
 
             def add_part(total, part):
                 return jax.tree.map(jnp.add, total, grad_of_mean(state.params, *part)), None
 
-            like = jax.eval_shape(grad_of_mean, state.params, *jax.tree.map(lambda x: x[0], parts))
+            like = jax.eval_shape(grad_of_mean, state.params, *jax.tree.map(lambda x: x[0], split))
             zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
-            total, _ = jax.lax.scan(add_part, zeros, parts)
-            grads, metrics = jax.tree.map(lambda x: x / microbatches, total)
+            total, _ = jax.lax.scan(add_part, zeros, split)
+            grads, metrics = jax.tree.map(lambda x: x / parts, total)
         grads, metrics = mean_over_devices((grads, metrics), axis_name)
         # optax itself mixes dtypes (a float decay to an int count): the strict mode, where a
         # caller has it on, is for code outside optax

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Key
 
@@ -56,8 +57,7 @@ def mixed(learner: MetaLearner) -> MetaLearner:
 
     def keys_of(parts: tuple[Any, ...], key: Key[Array, ""]) -> list[Array]:
         sizes = [jax.tree.leaves(part)[0].shape[0] for part in parts]
-        keys, ends = jax.random.split(key, sum(sizes)), [sum(sizes[:i]) for i in range(len(sizes))]
-        return [keys[end : end + size] for end, size in zip(ends, sizes, strict=True)]
+        return jnp.split(jax.random.split(key, sum(sizes)), np.cumsum(sizes)[:-1])
 
     def init(key: Key[Array, ""], task: Task) -> Params:
         first = jax.tree.map(lambda leaf: leaf[0], Task(task.support[0], task.query[0]))

@@ -1,14 +1,26 @@
 """The shared loop: many meta-steps per dispatch, parallelism, checkpoints, evaluation."""
 
 from metajax.train.checkpoint import Checkpointer
-from metajax.train.errors import CheckpointError, Interrupted, NonFiniteError, WorkdirError
-from metajax.train.loop import Fit, fit, restore_params
+from metajax.train.cost import Part, Profile, profile, profile_table
+from metajax.train.errors import (
+    CheckpointError,
+    Interrupted,
+    NonFiniteError,
+    ProcessLostError,
+    WorkdirError,
+)
+from metajax.train.loop import Fit, fit, restore_params, save_finished
 from metajax.train.memory import keep_freed_memory
 from metajax.train.metrics import MetricsLog, plain, read_rows
+from metajax.train.population import MEMBER, PopulationState, member_rows, population
+from metajax.train.processes import is_first, join, leave
+from metajax.train.provenance import provenance, run_summary
+from metajax.train.signals import signals_noted
 from metajax.train.step import TASKS_AXIS, make_layout
-from metajax.train.workdir import open_workdir, write_json
+from metajax.train.workdir import in_use, open_workdir, write_json
 
 __all__ = [
+    "MEMBER",
     "TASKS_AXIS",
     "CheckpointError",
     "Checkpointer",
@@ -16,13 +28,29 @@ __all__ = [
     "Interrupted",
     "MetricsLog",
     "NonFiniteError",
+    "Part",
+    "PopulationState",
+    "ProcessLostError",
+    "Profile",
     "WorkdirError",
     "fit",
+    "in_use",
+    "is_first",
+    "join",
     "keep_freed_memory",
+    "leave",
     "make_layout",
+    "member_rows",
     "open_workdir",
     "plain",
+    "population",
+    "profile",
+    "profile_table",
+    "provenance",
     "read_rows",
     "restore_params",
+    "run_summary",
+    "save_finished",
+    "signals_noted",
     "write_json",
 ]

@@ -21,6 +21,7 @@ import jax
 from jaxtyping import PyTree
 
 from metajax.train.errors import CheckpointError
+from metajax.train.processes import from_first
 
 log = logging.getLogger("metajax")
 
@@ -100,14 +101,9 @@ class Checkpointer:
 
         self._ocp = ocp
         self.directory = directory.absolute()
-        self.good_step, faults = newest_good(self.directory)
-        instead = (
-            "starting from step 0" if self.good_step is None else f"using step {self.good_step}"
-        )
-        for step, fault in faults:
-            # before Orbax takes stock: it would count such a folder as the latest step
-            where = "" if read_only else f"put aside as {self._put_aside(step)}, "
-            log.warning("checkpoint %d %s: %s%s", step, fault, where, instead)
+        self._read_only = read_only
+        # before Orbax takes stock: it would count a faulty folder as the latest step
+        self.good_step: int | None = from_first(self._take_stock)
         self._manager = ocp.CheckpointManager(
             self.directory,
             options=ocp.CheckpointManagerOptions(
@@ -119,6 +115,15 @@ class Checkpointer:
         self._keep_last, self._keep_every = keep_last, keep_every
         self._sealing: threading.Thread | None = None
         self._failure: Exception | None = None
+
+    def _take_stock(self) -> int | None:
+        """Find the newest good checkpoint, and put the faulty ones after it aside."""
+        good, faults = newest_good(self.directory)
+        instead = "starting from step 0" if good is None else f"using step {good}"
+        for step, fault in faults:
+            where = "" if self._read_only else f"put aside as {self._put_aside(step)}, "
+            log.warning("checkpoint %d %s: %s%s", step, fault, where, instead)
+        return good
 
     def _put_aside(self, step: int) -> Path:
         damaged = self.directory.parent / "damaged"
@@ -132,7 +137,7 @@ class Checkpointer:
     def save(self, step: int, state: PyTree, meta: dict[str, Any]) -> None:
         """Start saving; returns once ``state`` may be donated and ``meta`` changed.
 
-        The write goes on behind.
+        The write goes on behind; where several processes save together, it ends here.
 
         Raises:
           CheckpointError: this save, or the one before it, failed.
@@ -147,13 +152,17 @@ class Checkpointer:
             self._manager.save(step, args=args, force=True)
         except Exception as error:
             raise CheckpointError(f"checkpoint {step} could not be saved: {error}") from error
+        if jax.process_count() > 1:
+            self._seal(step)  # its exchanges must not come between those of the training
+            self.wait()
+            return
         self._sealing = threading.Thread(target=self._seal, args=(step,), name="metajax-seal")
         self._sealing.start()
 
     def _seal(self, step: int) -> None:
         try:
             self._manager.wait_until_finished()
-            write_seal(self.directory / str(step))
+            from_first(lambda: write_seal(self.directory / str(step)))
             self.good_step = step
             # not by Orbax, which would drop old checkpoints before the new one is sealed
             for old in sorted(self._manager.all_steps())[: -self._keep_last]:
@@ -173,7 +182,11 @@ class Checkpointer:
             self._sealing = None
         if self._failure is not None:
             error, self._failure = self._failure, None
-            raise CheckpointError(f"a checkpoint could not be saved: {error}") from error
+            kept = "none" if self.good_step is None else f"that of step {self.good_step}"
+            raise CheckpointError(
+                f"a checkpoint could not be saved: {error}. The last good one: {kept}. Once there "
+                "is room, run the same command again to go on."
+            ) from error
 
     def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
         """Return the newest good checkpoint's state, on one device, and what was saved beside it.

@@ -32,6 +32,26 @@ class CheckpointError(MetajaxError):
     """A checkpoint could not be written or read."""
 
 
+class HostDataError(MetajaxError):
+    """Batches that the host reads could not be read; the last checkpoint is kept."""
+
+
+class ProcessLostError(MetajaxError):
+    """Another process of a run of several ended, or can not be reached, so this one stops too.
+
+    ``exit_code`` is 75, "temporary failure, try again", as after SIGTERM.
+    """
+
+    exit_code = 75
+
+    def __init__(self, index: int, num: int, said: str):
+        super().__init__(
+            f"process {index} of {num} has lost another one: it ended, or can not be reached. The "
+            "last checkpoint is kept; start all processes again, with the same command, to go on "
+            f"from there. ({said.splitlines()[0] if said else 'no message'})"
+        )
+
+
 class Interrupted(MetajaxError):
     """The run was asked to stop by a signal; its state is saved and the same call goes on.
 
@@ -39,10 +59,9 @@ class Interrupted(MetajaxError):
     SIGTERM, the notice of a preemption, and 130 after SIGINT (Ctrl-C).
     """
 
-    def __init__(self, signum: int, step: int):
+    def __init__(self, signum: int, done: str):
         super().__init__(
-            f"stopped by {signal.Signals(signum).name} after step {step}; the state is saved. "
+            f"stopped by {signal.Signals(signum).name} after {done}; the state is saved. "
             "Run the same command again to go on from there."
         )
-        self.step = step
         self.exit_code = 75 if signum == signal.SIGTERM else 130

@@ -7,11 +7,9 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,8 +31,10 @@ from metajax.core import (
     stream,
 )
 from metajax.train.checkpoint import Checkpointer
-from metajax.train.errors import Interrupted, NonFiniteError
+from metajax.train.errors import HostDataError, Interrupted, NonFiniteError
 from metajax.train.metrics import MetricsLog, plain
+from metajax.train.processes import agree, from_first, is_first, lost_noticed
+from metajax.train.signals import signals_noted
 from metajax.train.step import (
     WATCHED,
     Layout,
@@ -156,33 +156,29 @@ def fit(
     key = jax.random.wrap_key_data(jnp.asarray(key_data), impl=jax.random.key_impl(key))
     run = _Run(algorithm, tasks, steps, tasks_per_step, key, evaluators, layout, on_nonfinite)
     run.log_every, run.checkpoint_every = log_every, checkpoint_every
-    identity = {
-        "steps": steps,
-        "tasks_per_step": tasks_per_step,
-        "key": key_data.tolist(),
-        "on_nonfinite": on_nonfinite,
-    }
-    if taken := sorted(identity.keys() & (config or {}).keys()):
-        raise ConfigError("config", taken, f"other names than {', '.join(identity)}")
-    identity |= config or {}
+    identity = _identity(steps, tasks_per_step, key_data, on_nonfinite, config)
     with contextlib.ExitStack() as stack:
-        path = None if workdir is None else stack.enter_context(open_workdir(workdir, identity))
+        path = None if workdir is None else Path(workdir)
         if path is not None:
+            opened = open_workdir(path, identity)
+            from_first(lambda: stack.enter_context(opened) and None)
             run.checkpointer = Checkpointer(
                 path / "checkpoints", keep_last=keep_last, keep_every=keep_every
             )
             stack.callback(run.checkpointer.close)
-            run.signals = stack.enter_context(_signals_noted())
+            run.signals = stack.enter_context(signals_noted())
         run.initialise()
-        run.log = MetricsLog(path, step=run.step, tensorboard=tensorboard)
+        run.log = MetricsLog(path if is_first() else None, step=run.step, tensorboard=tensorboard)
         stack.callback(run.log.close)
         run.bar = stack.enter_context(
             tqdm(
-                total=steps, initial=run.step, unit="step", disable=not progress,
+                total=steps, initial=run.step, unit="step",
+                disable=not (progress and is_first()),
                 mininterval=0.5 if sys.stderr.isatty() else 10, dynamic_ncols=True,
             )
         )  # fmt: skip
-        run.train()
+        with lost_noticed():
+            run.train()
         state = layout.collect(run.state)
         return Fit(
             state=state.algorithm,
@@ -195,26 +191,19 @@ def fit(
         )
 
 
-@contextlib.contextmanager
-def _signals_noted() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT in a list instead of dying; a second one acts as it would have."""
-    noted: list[int] = []
-    if threading.current_thread() is not threading.main_thread():
-        yield noted  # Python lets the main thread alone handle signals
-        return
-    old = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
-
-    def note(signum, frame):
-        noted.append(signum)
-        signal.signal(signum, old[signum])
-
-    for signum in old:
-        signal.signal(signum, note)
-    try:
-        yield noted
-    finally:
-        for signum, handler in old.items():
-            signal.signal(signum, handler)
+def _identity(
+    steps: int, tasks_per_step: int, key_data: Any, on_nonfinite: str, config: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What ``config.json`` says of a run: the arguments that decide its result, and ``config``."""
+    identity = {
+        "steps": steps,
+        "tasks_per_step": tasks_per_step,
+        "key": key_data.tolist(),
+        "on_nonfinite": on_nonfinite,
+    }
+    if taken := sorted(identity.keys() & (config or {}).keys()):
+        raise ConfigError("config", taken, f"other names than {', '.join(identity)}")
+    return identity | (config or {})
 
 
 def _effort(level: int) -> Any:
@@ -322,6 +311,11 @@ class _Run:
                 "tasks.batches", f"ended after {step} batches",
                 f"one for each of {self.steps} steps; repeat the data set",
             ) from None  # fmt: skip
+        except Exception as error:  # whatever the reader of a broken file raises
+            raise HostDataError(
+                f"the batch of step {step + 1} could not be read ({type(error).__name__}: "
+                f"{error}); {self._kept()} Mend the data, and run the same command again to go on."
+            ) from error
 
     def train(self) -> None:
         if self.step >= self.steps:
@@ -329,9 +323,12 @@ class _Run:
             return
         run_steps = self._compile()
         pending: _Pending | None = None
-        size, seconds_per_step = 1, None
+        size = 1
         last = time.perf_counter()
-        while self.step < self.steps and not self.signals:
+        while True:
+            asked, size = agree(self.signals[0] if self.signals else 0, size)
+            if asked or self.step >= self.steps:
+                break
             num = min(size, self._next_event() - self.step)
             raw = self._read(num)
             self.state, rows = run_steps(
@@ -343,8 +340,11 @@ class _Run:
             if pending is not None:
                 self._take(pending)
                 now = time.perf_counter()
-                seconds_per_step, last = (now - last) / pending.num_steps, now
-                size = int(min(self.capacity, 2 * size, DISPATCH_SECONDS / seconds_per_step)) or 1
+                seconds, last = max(now - last, 1e-9), now  # clocks may stand, or be set back
+                size = int(
+                    min(self.capacity, 2 * size, DISPATCH_SECONDS * pending.num_steps / seconds)
+                )
+                size = max(size, 1)
             pending = launched
             if self.step == self._event_after(self.step - 1):
                 self._take(pending)
@@ -353,13 +353,13 @@ class _Run:
                 last = time.perf_counter()
         if pending is not None:
             self._take(pending)
-        if self.signals:
+        if asked:
             if self.checkpointer is not None:
                 self.checkpointer.wait()  # this very step may be the one being saved
                 if self.checkpointer.good_step != self.step:
                     self._save()
                     self.checkpointer.wait()
-            raise Interrupted(self.signals[0], self.step)
+            raise Interrupted(asked, f"step {self.step}")
 
     def _compile(self):
         run_steps = make_steps(
@@ -399,10 +399,7 @@ class _Run:
 
     def _take(self, pending: _Pending) -> None:
         """Fetch a dispatch's metrics into the window; stop if one was not finite."""
-        rows = pending.rows
-        if self.layout.parallel == "pmap":
-            rows = self.layout.collect(rows)
-        rows, finite = jax.device_get(rows)
+        rows, finite = jax.device_get(self.layout.collect(pending.rows))
         for i in range(pending.num_steps):
             row = {name: plain(value[i]) for name, value in rows.items()}
             if self.on_nonfinite == "stop" and not finite[i]:
@@ -427,7 +424,7 @@ class _Run:
         if done or self.step % self.log_every == 0:
             self._write_window()
         for evaluator in self.evaluators:
-            if done or self.step % evaluator.every == 0:
+            if is_first() and (done or self.step % evaluator.every == 0):
                 params = self.algorithm.params(self.layout.collect(self.state).algorithm)
                 key = derive(self.key, f"evaluate {evaluator.name}")
                 metrics = evaluator.function(params, key)
@@ -453,7 +450,7 @@ class _Run:
     def _save(self) -> None:
         assert self.checkpointer is not None
         self.log.sync()
-        state = self.layout.collect(self.state)
+        state = self.layout.saved(self.state)
         meta: dict[str, Any] = {"step": self.step, "window": self.window}
         if self.batches is not None:
             meta["position"] = _encode(self.batches.get_state())
@@ -480,3 +477,32 @@ def restore_params(
     restored, meta = checkpointer.restore(LoopState(state, number, number))
     checkpointer.close()
     return algorithm.params(restored.algorithm), meta["step"]
+
+
+def save_finished(
+    workdir: str | os.PathLike,
+    result: Fit,
+    *,
+    tasks_per_step: int,
+    key: Key[Array, ""],
+    config: dict[str, Any] | None = None,
+) -> None:
+    """Write what :func:`fit` leaves in a workdir, of a run that was trained another way.
+
+    ``config.json``, ``metrics.jsonl`` and the last checkpoint; :func:`restore_params` reads it, and
+    the same call of :func:`fit` finds it finished. The arguments are those of :func:`fit`.
+
+    Raises:
+      WorkdirError: the workdir is in use, holds another run, or cannot be written.
+      CheckpointError: the checkpoint could not be written.
+    """
+    key_data = np.asarray(jax.random.key_data(key))
+    identity = _identity(result.step, tasks_per_step, key_data, "stop", config)
+    with open_workdir(workdir, identity) as path:
+        rows = "".join(json.dumps(row) + "\n" for row in result.history)
+        (path / "metrics.jsonl").write_text(rows)
+        checkpointer = Checkpointer(path / "checkpoints")
+        if checkpointer.good_step != result.step:
+            state = LoopState(result.state, jnp.int32(-1), jnp.int32(0))
+            checkpointer.save(result.step, state, {"step": result.step, "window": []})
+        checkpointer.close()

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from metajax.train.errors import WorkdirError
 
 
 def plain(value: Any) -> Any:
@@ -35,6 +38,17 @@ def read_rows(workdir: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
+
+
+@contextlib.contextmanager
+def _write_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise WorkdirError(
+            f"{name} cannot be written: {error}. The last checkpoint is kept; run the same command "
+            "again to go on from there."
+        ) from error
 
 
 class MetricsLog:
@@ -67,8 +81,9 @@ class MetricsLog:
         row = {"step": step, **plain(metrics)}
         self.rows.append(row)
         if self._file is not None:
-            self._file.write(json.dumps(row) + "\n")
-            self._file.flush()
+            with _write_errors(self._file.name):
+                self._file.write(json.dumps(row) + "\n")
+                self._file.flush()
         if self._writer is not None:
             for name, value in row.items():
                 if isinstance(value, (int, float)) and name != "step":
@@ -77,8 +92,9 @@ class MetricsLog:
     def sync(self) -> None:
         """Put all rows on disk, before a checkpoint says that they are there."""
         if self._file is not None:
-            self._file.flush()
-            os.fsync(self._file.fileno())
+            with _write_errors(self._file.name):
+                self._file.flush()
+                os.fsync(self._file.fileno())
 
     def close(self) -> None:
         if self._file is not None:

@@ -11,12 +11,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, Int32, PyTree
+from jaxtyping import Array, Bool, Int32, PyTree
 
 from metajax.core import (
     Algorithm,
     ConfigError,
     HostFed,
+    Metrics,
     all_finite,
     one_of,
     task_keys,
@@ -50,11 +51,12 @@ class Layout(NamedTuple):
     """Where the arrays of a run live.
 
     Attributes:
-      parallel: ``none`` (one device), ``jit`` (one program over a mesh) or ``pmap`` (one program
-        per device).
+      parallel: ``none`` (one device), ``jit`` (global arrays over a mesh) or ``pmap`` (a copy of
+        every array per device).
       mesh: the named mesh, axis ``tasks``.
       distribute: puts a pytree that every device needs whole (state, pools) on the devices.
-      collect: the inverse, a pytree without any device axis.
+      collect: the inverse, a pytree without any device axis, on devices of this process.
+      saved: the same as a checkpoint takes it.
       split: puts host batches ``[steps, tasks, ...]`` on the devices, split by task.
     """
 
@@ -62,6 +64,7 @@ class Layout(NamedTuple):
     mesh: Mesh
     distribute: Callable[[PyTree], PyTree]
     collect: Callable[[PyTree], PyTree]
+    saved: Callable[[PyTree], PyTree]
     split: Callable[[PyTree], PyTree]
 
     @property
@@ -73,9 +76,12 @@ def make_layout(parallel: Parallel, tasks_per_step: int, devices=None) -> Layout
     """Return the layout for ``parallel`` on ``devices`` (all local ones by default).
 
     Raises:
-      ConfigError: an unknown ``parallel``, no task, or tasks that do not divide over the devices.
+      ConfigError: an unknown ``parallel``, or one that several processes can not run; no task, or
+        tasks that do not divide over the devices.
     """
     one_of("parallel", parallel, ("none", "jit", "pmap"))
+    if jax.process_count() > 1 and parallel != "jit":
+        raise ConfigError("parallel", parallel, f"jit, for {jax.process_count()} processes")
     if not isinstance(tasks_per_step, Integral) or tasks_per_step < 1:
         raise ConfigError("tasks_per_step", tasks_per_step, "a whole number of 1 or more")
     devices = list(devices or jax.devices())
@@ -94,11 +100,13 @@ def make_layout(parallel: Parallel, tasks_per_step: int, devices=None) -> Layout
     by_device = NamedSharding(mesh, PartitionSpec(TASKS_AXIS))
     if parallel != "pmap":
         by_task = NamedSharding(mesh, PartitionSpec(None, TASKS_AXIS))
+        put = put_everywhere if jax.process_count() > 1 else jax.device_put
         return Layout(
             parallel, mesh,
-            distribute=lambda tree: jax.device_put(tree, replicated),
-            collect=lambda tree: tree,
-            split=lambda tree: jax.device_put(tree, by_task),
+            distribute=lambda tree: put(tree, replicated),
+            collect=one_copy if jax.process_count() > 1 else lambda tree: tree,
+            saved=lambda tree: tree,
+            split=lambda tree: put(tree, by_task),
         )  # fmt: skip
 
     def one_copy_per_device(leaf):
@@ -114,12 +122,44 @@ def make_layout(parallel: Parallel, tasks_per_step: int, devices=None) -> Layout
         parts = leaf.reshape(steps, num, tasks // num, *leaf.shape[2:])
         return jax.device_put(np.moveaxis(parts, 1, 0), by_device)
 
+    def first_copy(tree):
+        return jax.tree.map(lambda leaf: leaf[0], tree)
+
     return Layout(
         parallel, mesh,
         distribute=lambda tree: jax.tree.map(one_copy_per_device, tree),
-        collect=lambda tree: jax.tree.map(lambda leaf: leaf[0], tree),
+        collect=first_copy, saved=first_copy,
         split=lambda tree: jax.tree.map(split_for_pmap, tree),
     )  # fmt: skip
+
+
+def put_everywhere(tree: PyTree, sharding: NamedSharding) -> PyTree:
+    """Place arrays that every process holds whole on the devices of all processes."""
+
+    def put(leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            data = put(jax.random.key_data(leaf))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+        whole = np.asarray(leaf)
+        return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
+
+    return jax.tree.map(put, tree)
+
+
+def one_copy(tree: PyTree) -> PyTree:
+    """This process' own copy of arrays that every device holds whole."""
+    return jax.tree.map(lambda leaf: leaf.addressable_data(0), tree)
+
+
+def is_finite(algorithm: Algorithm, new: PyTree, metrics: Metrics) -> Bool[Array, ""]:
+    """Whether an update that ended in state ``new`` and reported ``metrics`` was finite.
+
+    By its loss and ``grad_norm``, or its parameters where that is not reported.
+    """
+    watched = [metrics[name] for name in WATCHED if name in metrics]
+    if "grad_norm" not in metrics:  # nothing says that the update was finite: look
+        watched.append(algorithm.params(new))
+    return all_finite(watched)
 
 
 def make_steps(
@@ -140,18 +180,13 @@ def make_steps(
     (its loss and ``grad_norm``, or the parameters after it where that is not reported), with a
     leading axis of ``capacity``, ``num_steps`` of it filled.
     """
-    pmapped = layout.parallel == "pmap"
-    axis_name = TASKS_AXIS if pmapped else None
-    held = tasks_per_step // (layout.num_devices if pmapped else 1)
-    by_task = NamedSharding(layout.mesh, PartitionSpec(TASKS_AXIS))
+    axis_name = None if layout.parallel == "none" else TASKS_AXIS
+    held = tasks_per_step // layout.num_devices
     host_fed = isinstance(tasks, HostFed)
 
     def batch_of(tasks, raw, key):
         keys = task_keys(key, held, axis_name)
-        batch = jax.vmap(tasks)(keys, raw) if host_fed else jax.vmap(tasks)(keys)
-        if layout.parallel == "jit":
-            batch = jax.lax.with_sharding_constraint(batch, by_task)
-        return batch
+        return jax.vmap(tasks)(keys, raw) if host_fed else jax.vmap(tasks)(keys)
 
     @functools.partial(jax.jit, inline=True)  # traced once, for its shapes and in the loop
     def one_step(state: LoopState, tasks, raw, streams, step):
@@ -161,10 +196,7 @@ def make_steps(
         )
         if "loss" not in metrics:
             raise ConfigError("metrics of the algorithm", sorted(metrics), "a scalar 'loss' too")
-        watched = [metrics[name] for name in WATCHED if name in metrics]
-        if "grad_norm" not in metrics:  # nothing says that the update was finite: look
-            watched.append(algorithm.params(new))
-        finite = all_finite(watched)
+        finite = is_finite(algorithm, new, metrics)
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state.algorithm)
         if on_nonfinite == "stop":
             return state._replace(
@@ -191,9 +223,17 @@ def make_steps(
         _, state, rows = jax.lax.while_loop(keep_going, body, (jnp.int32(0), state, rows))
         return state, rows
 
-    if pmapped:
+    if layout.parallel == "pmap":
         return jax.pmap(
             run, axis_name=TASKS_AXIS, in_axes=(0, 0, 0, None, None, None), donate_argnums=0,
             devices=list(layout.mesh.devices.flat),
+        )  # fmt: skip
+    if layout.parallel == "jit":
+        # by hand, not by the compiler's choice: a device works on its own tasks alone, whatever the
+        # algorithm does with them, and what it tells the others is what the algorithm averages
+        whole, by_task = PartitionSpec(), PartitionSpec(None, TASKS_AXIS)
+        run = jax.shard_map(
+            run, mesh=layout.mesh, in_specs=(whole, whole, by_task, whole, whole, whole),
+            out_specs=whole, check_vma=False,
         )  # fmt: skip
     return jax.jit(run, donate_argnums=0, out_shardings=NamedSharding(layout.mesh, PartitionSpec()))

@@ -68,6 +68,20 @@ def _check(path: Path, config: dict[str, Any]) -> None:
         )
 
 
+def in_use(workdir: str | os.PathLike) -> bool:
+    """Whether a live process holds ``workdir``."""
+    try:
+        lock = (Path(workdir) / ".lock").open("a")
+    except FileNotFoundError:
+        return False
+    with lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return True
+    return False
+
+
 @contextlib.contextmanager
 def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator[Path]:
     """Hold ``workdir`` for one run of ``config`` (JSON values); created where it is missing.

@@ -260,16 +260,10 @@ def test_a_run_that_diverges_is_reported_and_its_last_finite_state_kept(policy, 
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves(state))
 
 
-def test_a_mapped_axis_is_refused():
-    with pytest.raises(ConfigError, match=r"parallel.*pmap.*online"):
-        fitted(parallel="pmap", devices=jax.devices()[:2])
-
-
-def test_steps_over_a_mesh_give_the_same_run():
-    """``jit`` shards the windows' data; the steps still follow one another."""
-    sharded = fitted(parallel="jit", devices=jax.devices()[:2])
-    for a, b in zip(jax.tree.leaves(sharded.params), jax.tree.leaves(fitted().params), strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-6)
+@pytest.mark.parametrize("parallel", ["jit", "pmap"])
+def test_several_devices_are_refused(parallel):
+    with pytest.raises(ConfigError, match=r"parallel.*none.*online"):
+        fitted(parallel=parallel, devices=jax.devices()[:2])
 
 
 def test_hyperparameters_that_set_the_initial_state_are_refused():

@@ -30,6 +30,11 @@ parser.add_argument("--after-saves", type=int, default=1, help="saves before --k
 parser.add_argument("--signal-at", type=int, help="the evaluation that sends itself a signal")
 parser.add_argument("--signal", default="SIGTERM")
 parser.add_argument("--wait-at", type=int, help="the evaluation that waits for a file named go")
+parser.add_argument("--parallel", default="none")
+parser.add_argument("--devices", type=int, help="simulated, of this process")
+parser.add_argument("--tasks-per-step", type=int, default=4)
+parser.add_argument("--coordinator", help="HOST:PORT of the first of two processes")
+parser.add_argument("--process", type=int, help="which of the two this is")
 arguments = parser.parse_args()
 logging.basicConfig(level=logging.WARNING)
 logging.getLogger("metajax").setLevel(logging.INFO)
@@ -38,10 +43,15 @@ import jax  # noqa: E402
 import numpy as np  # noqa: E402
 import optax  # noqa: E402
 
+if arguments.devices:
+    jax.config.update("jax_num_cpu_devices", arguments.devices)
 sys.path.insert(0, str(Path(__file__).parent.parent))
 import toy_problem  # noqa: E402
 from metajax.core import Evaluator, Examples, HostFed, MetajaxError, Task, digest  # noqa: E402
-from metajax.train import checkpoint, fit, loop  # noqa: E402
+from metajax.train import ProcessLostError, checkpoint, fit, join, leave, loop  # noqa: E402
+
+if arguments.coordinator:
+    join(arguments.coordinator, 2, arguments.process)
 
 
 def die(*_, **__):
@@ -133,9 +143,10 @@ if arguments.kill_in:
 try:
     result = fit(
         toy_problem.make_algorithm(),
-        host_fed(4) if arguments.host_fed else toy_problem.make_tasks(),
+        host_fed(arguments.tasks_per_step) if arguments.host_fed else toy_problem.make_tasks(),
         steps=arguments.steps,
-        tasks_per_step=4,
+        tasks_per_step=arguments.tasks_per_step,
+        parallel=arguments.parallel,
         key=jax.random.key(7),
         workdir=arguments.workdir,
         config={"setting": arguments.setting},
@@ -147,5 +158,7 @@ try:
     )
 except MetajaxError as error:
     print(f"{type(error).__name__}: {error}", file=sys.stderr)
+    if isinstance(error, ProcessLostError):
+        leave(error)
     sys.exit(getattr(error, "exit_code", 1))
 print(json.dumps({"digest": digest(result.state), "step": result.step}))

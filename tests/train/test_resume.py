@@ -130,8 +130,8 @@ def test_signals_stop_it_with_their_exit_codes_the_state_saved(uninterrupted, tm
 
 
 def test_exit_codes_are_those_of_the_conventions():
-    assert Interrupted(15, 3).exit_code == os.EX_TEMPFAIL == 75
-    assert Interrupted(2, 3).exit_code == 128 + 2
+    assert Interrupted(15, "step 3").exit_code == os.EX_TEMPFAIL == 75
+    assert Interrupted(2, "step 3").exit_code == 128 + 2
 
 
 def test_a_second_process_and_another_config_are_refused_and_change_nothing(
@@ -156,6 +156,7 @@ def test_a_second_process_and_another_config_are_refused_and_change_nothing(
     assert (json.loads(out)["digest"], (workdir / "metrics.jsonl").read_text()) == uninterrupted
 
 
+@pytest.mark.slow
 def test_a_host_fed_run_reads_on_where_it_stopped(uninterrupted, uninterrupted_host_fed, tmp_path):
     workdir = tmp_path / "run"
     assert uninterrupted_host_fed[0] != uninterrupted[0]

@@ -1,0 +1,57 @@
+"""Where a result comes from."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from importlib.metadata import version
+from typing import Any
+
+import jax
+
+from metajax.core import digest
+from metajax.train.loop import Fit
+
+_LIBRARIES = ("metajax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
+
+
+def provenance(command: str | None = None) -> dict[str, Any]:
+    """What every file of results says about itself, as JSON values.
+
+    Args:
+      command: what made it; by default this process' script and arguments.
+
+    Returns:
+      ``command``; ``hardware``, what this process runs on; ``versions`` of Python and of the
+      libraries that decide a result.
+    """
+    devices = jax.devices()
+    return {
+        "command": "python " + " ".join(sys.argv) if command is None else command,
+        "hardware": {
+            "devices": f"{len(devices)} x {devices[0].device_kind}",
+            "platform": devices[0].platform,
+            "cpu_cores": os.cpu_count(),
+        },
+        "versions": {
+            "python": platform.python_version(),
+            **{name: version(name) for name in _LIBRARIES},
+        },
+    }
+
+
+def run_summary(
+    result: Fit, *, wall_seconds: float, cpu_seconds: float, command: str
+) -> dict[str, Any]:
+    """What ``summary.json`` says of a run; its seconds are those of the process that ended it."""
+    return {
+        "steps": result.step,
+        "skipped_steps": result.skipped,
+        "final": next((row for row in reversed(result.history) if "loss" in row), None),
+        "wall_seconds": round(wall_seconds, 2),
+        "cpu_seconds": round(cpu_seconds, 2),
+        "compile_seconds": round(result.compile_seconds, 2),
+        "params_sha256": digest(result.params),
+        **provenance(command),
+    }

@@ -1,0 +1,30 @@
+"""Signals that ask a run to stop."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+
+
+@contextlib.contextmanager
+def signals_noted() -> Iterator[list[int]]:
+    """Collect SIGTERM and SIGINT in a list instead of dying; a second one acts as it would have."""
+    noted: list[int] = []
+    if threading.current_thread() is not threading.main_thread():
+        yield noted  # Python lets the main thread alone handle signals
+        return
+    old = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+
+    def note(signum, frame):
+        noted.append(signum)
+        signal.signal(signum, old[signum])
+
+    for signum in old:
+        signal.signal(signum, note)
+    try:
+        yield noted
+    finally:
+        for signum, handler in old.items():
+            signal.signal(signum, handler)

@@ -1,0 +1,63 @@
+"""What devices tell each other in a meta-step split over eight: gradients, and little else."""
+
+import math
+import re
+
+import jax
+import jax.numpy as jnp
+import pytest
+from small import SMALL
+
+from metajax.systems import get_system
+from metajax.train import make_layout
+from metajax.train.step import LoopState, make_steps
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+KEY = jax.random.key(0)
+COLLECTIVE = re.compile(
+    r"= (.*?) (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|"
+    r"collective-broadcast)(?:-start)?\("
+)
+SHAPE = re.compile(r"\b(?:[a-z]+\d+)\[([\d,]*)\]")
+
+
+def collectives(program):
+    """Kind and numbers of every exchange in a compiled program."""
+    found = []
+    for line in program.splitlines():
+        match = COLLECTIVE.search(line)
+        if match:
+            sizes = [math.prod(map(int, filter(None, s.split(",")))) for s in
+                     SHAPE.findall(match[1])]  # fmt: skip
+            found.append((match[2], sum(sizes)))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "parallel"),
+    [
+        ("fewshot", "pmap"),
+        *(
+            pytest.param(name, "jit", marks=() if name == "fewshot" else pytest.mark.slow)
+            for name in SMALL
+        ),
+    ],
+)
+def test_a_step_exchanges_its_gradient_and_nothing_else_of_size(name, parallel):
+    system = get_system(name)
+    run = system.build(system.config(**SMALL[name] | {"tasks_per_step": 8}), None)
+    layout = make_layout(parallel, run.tasks_per_step)
+    steps = make_steps(
+        run.algorithm, run.tasks, tasks_per_step=run.tasks_per_step, capacity=2, layout=layout,
+        on_nonfinite="stop",
+    )  # fmt: skip
+    state = jax.jit(lambda tasks: run.algorithm.init(KEY, tasks(KEY)))(run.tasks)
+    start, tasks = layout.distribute((LoopState(state, jnp.int32(-1), jnp.int32(0)), run.tasks))
+    given = start, tasks, (), jax.random.split(KEY), jnp.int32(0), jnp.int32(2)
+    found = collectives(steps.lower(*given).compile().as_text())
+    params = sum(leaf.size for leaf in jax.tree.leaves(run.algorithm.params(state)))
+    reduced = sum(size for kind, size in found if kind == "all-reduce")
+    other = sum(size for kind, size in found if kind != "all-reduce")
+    # the gradient once, less what is always 0 of it, and the metrics, which are numbers
+    assert params / 2 < reduced <= params + 64, found
+    assert other <= 64, found

@@ -1,0 +1,59 @@
+"""What a meta-step costs, by its parts."""
+
+import json
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+import toy_problem
+from metajax.cli.main import main
+from metajax.core import ConfigError, HostFed, gradient
+from metajax.train import profile, profile_table
+from metajax.train.cost import measured
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+KEY = jax.random.key(0)
+
+
+def test_operations_and_bytes_of_a_product_are_its_own():
+    a, b = jnp.ones((64, 128)), jnp.ones((128, 32))
+    part, product = measured(jnp.matmul, (a, b), 3)
+    np.testing.assert_array_equal(product, np.full((64, 32), 128.0))
+    assert part.gflop == pytest.approx(2 * 64 * 128 * 32 / 1e9, rel=0.05)
+    assert part.gbytes == pytest.approx(4 * (64 * 128 + 128 * 32 + 64 * 32) / 1e9, rel=0.5)
+    assert part.compile_seconds > 0 < part.seconds
+
+
+def test_a_step_is_its_parts_in_operations():
+    algorithm = gradient(toy_problem.make_learner(), optax.adam(1e-2))
+    found = profile(algorithm, toy_problem.make_tasks(), tasks_per_step=4, key=KEY, steps=3)
+    assert set(found.parts) == {"sampling", "update", "step"}
+    alone = found.parts["sampling"].gflop + found.parts["update"].gflop
+    assert 0.5 * alone < found.parts["step"].gflop < 2 * alone
+    assert found.peak_gflops > 0.1 < found.peak_gbytes
+    assert found.host_seconds > 0
+    text = profile_table(found)
+    assert "sampling" in text and "of peak" in text
+
+
+def test_what_the_host_feeds_is_refused():
+    algorithm = gradient(toy_problem.make_learner(), optax.adam(1e-2))
+    fed = HostFed(None, None)
+    with pytest.raises(ConfigError, match="tasks"):
+        profile(algorithm, fed, tasks_per_step=4, key=KEY)
+    with pytest.raises(ConfigError, match="steps"):
+        profile(algorithm, toy_problem.make_tasks(), tasks_per_step=4, key=KEY, steps=0)
+
+
+def test_the_command_writes_its_figures(tmp_path, capsys):
+    path = tmp_path / "cost.json"
+    small = ["--preset", "sinusoid", "--width", "8", "--tasks-per-step", "2"]
+    assert main(["profile", "fewshot", *small, "--timed", "2", "--json", str(path)]) == 0
+    assert "of peak" in capsys.readouterr().out
+    found = json.loads(path.read_text())
+    assert set(found["parts"]) == {"sampling", "update", "step"} and found["parameters"] > 0
+    assert found["command"].startswith("metajax profile fewshot") and found["hardware"]

@@ -1,0 +1,148 @@
+"""One run in two real processes with four devices each, connected by jax.distributed."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+
+SCRIPT = Path(__file__).parent / "run_fit.py"
+OPTIONS = ["--tasks-per-step", "8", "--parallel", "jit", "--checkpoint-every", "20"]
+
+
+def start(workdir, process, port, *options):
+    together = ["--coordinator", f"localhost:{port}", "--process", process]
+    return subprocess.Popen(
+        [sys.executable, SCRIPT, workdir, *OPTIONS, *map(str, [*together, "--devices", 4]),
+         *map(str, options)],
+        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+
+
+def start_both(workdir, options=(), second=()):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    return start(workdir, "0", port, *options), start(workdir, "1", port, *options, *second)
+
+
+def finish(process):
+    out, err = process.communicate(timeout=300)
+    return process.returncode, out, err
+
+
+def completed(workdir, *options):
+    """Run both to the end; the digest of the final state, the same in both."""
+    found = [finish(process) for process in start_both(workdir, options)]
+    assert [code for code, _, _ in found] == [0, 0], found
+    first, second = (json.loads(out.splitlines()[-1])["digest"] for _, out, _ in found)
+    assert first == second
+    return first
+
+
+def rows(workdir):
+    return [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+
+
+def sealed(workdir):
+    return sorted(int(p.parent.name) for p in workdir.glob("checkpoints/*/metajax.sha256"))
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("uninterrupted") / "run"
+    return completed(folder), folder
+
+
+@pytest.mark.parametrize("fed", [[], ["--host-fed"]], ids=["sampled", "host-fed"])
+def test_two_processes_train_as_one(fed, uninterrupted, tmp_path):
+    """The log, held-out measurements in it, agrees to 1e-5 with eight devices of one process."""
+    together = uninterrupted[1]
+    if fed:
+        together = tmp_path / "together"
+        completed(together, *fed)
+    alone = tmp_path / "alone"
+    subprocess.run(
+        [sys.executable, SCRIPT, alone, *OPTIONS, "--devices", "8", *fed], check=True, timeout=300,
+        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+    )  # fmt: skip
+    found, wanted = rows(together), rows(alone)
+    assert [row.keys() for row in found] == [row.keys() for row in wanted]
+    for row, expected in zip(found, wanted, strict=True):
+        assert row == pytest.approx(expected, rel=1e-5)
+    assert sealed(together) == sealed(alone) == [120, 140, 150]
+
+
+def test_one_process_goes_on_from_the_checkpoint_of_two(uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    for process in start_both(folder, ["--signal-at", "2"]):  # the first alone evaluates
+        code, _, err = finish(process)
+        assert code == 75, err
+    assert sealed(folder)[-1] == 70
+    subprocess.run(
+        [sys.executable, SCRIPT, folder, *OPTIONS, "--devices", "8"], check=True, timeout=300,
+        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
+    )  # fmt: skip
+    assert rows(folder)[-1] == pytest.approx(rows(uninterrupted[1])[-1], rel=1e-5)
+
+
+@pytest.mark.parametrize("signalled", [0, 1])
+def test_a_signal_to_either_saves_and_stops_both_and_both_go_on(signalled, uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    both = start_both(folder, ["--wait-at", "1"])
+    until(lambda: (tmp_path / "waiting").exists(), both)
+    both[signalled].send_signal(signal.SIGTERM)
+    (tmp_path / "go").touch()
+    for process in both:
+        code, _, err = finish(process)
+        assert code == 75 and "SIGTERM" in err, err
+    assert sealed(folder)[-1] % 20  # saved for the signal, not on schedule
+    assert completed(folder) == uninterrupted[0]
+
+
+@pytest.mark.parametrize("killed", [0, 1])
+def test_where_one_is_killed_the_other_stops_and_both_go_on(killed, uninterrupted, tmp_path):
+    folder = tmp_path / "run"
+    both = start_both(folder, ["--wait-at", "2"])
+    until(lambda: (tmp_path / "waiting").exists(), both)
+    both[killed].kill()
+    (tmp_path / "go").touch()
+    began = time.monotonic()
+    code, out, err = finish(both[1 - killed])
+    both[killed].communicate()
+    assert code not in (0, -signal.SIGKILL), (out, err)
+    if killed == 1:  # the first holds the connection service: without it, jax ends the others
+        assert code == 75 and "has lost another" in err, err
+    assert time.monotonic() - began < 120
+    assert sealed(folder)
+    assert completed(folder) == uninterrupted[0]
+
+
+def test_another_config_is_refused_in_both(uninterrupted):
+    for process in start_both(uninterrupted[1], ["--setting", "3"]):
+        code, _, err = finish(process)
+        assert code == 1 and "setting is 0 there and 3 here" in err, err
+
+
+@pytest.mark.parametrize("parallel", ["none", "pmap"])
+def test_what_several_processes_cannot_run_is_refused(parallel, tmp_path):
+    for process in start_both(tmp_path / "run", ["--parallel", parallel]):
+        code, _, err = finish(process)
+        assert code == 1 and "expected jit, for 2 processes" in err, err
+    assert not (tmp_path / "run").exists()
+
+
+def until(condition, processes):
+    """Wait, unless a process ends."""
+    end = time.monotonic() + 200
+    while not condition():
+        assert time.monotonic() < end and all(p.poll() is None for p in processes)
+        time.sleep(0.05)
