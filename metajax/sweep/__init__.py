@@ -1,0 +1,26 @@
+"""Sweeps: many runs of a system over a grid, random draws and seeds."""
+
+from metajax.sweep.grid import Point, expand, parse_value, read_assignments
+from metajax.sweep.processes import run_processes
+from metajax.sweep.report import is_sweep, write_report
+from metajax.sweep.results import Outcome, flatten, is_done, read_results, run_folder, write_results
+from metajax.sweep.together import check_traceable, make_population, run_together
+
+__all__ = [
+    "Outcome",
+    "Point",
+    "check_traceable",
+    "expand",
+    "flatten",
+    "is_done",
+    "is_sweep",
+    "make_population",
+    "parse_value",
+    "read_assignments",
+    "read_results",
+    "run_folder",
+    "run_processes",
+    "run_together",
+    "write_report",
+    "write_results",
+]

@@ -1,0 +1,91 @@
+"""The table of a sweep: ``results.csv``, one row a run."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from metajax.sweep.grid import Point
+from metajax.train import WorkdirError
+
+Status = str
+"""done; failed; interrupted, and goes on with the same command; waiting, not yet begun."""
+
+FIXED = ("run", "seed", "status", "seconds", "error")
+"""Columns besides swept fields and metrics."""
+
+
+class Outcome(NamedTuple):
+    """How a run ended, and its last words where it did not end well."""
+
+    status: Status
+    error: str = ""
+
+
+def run_folder(folder: Path, point: Point) -> Path:
+    """The workdir of a run."""
+    return folder / "runs" / point.name
+
+
+def is_done(folder: Path, point: Point) -> bool:
+    """Whether a run has been trained and evaluated."""
+    return (run_folder(folder, point) / "summary.json").exists()
+
+
+def flatten(values: Any, path: str = "") -> dict[str, float]:
+    """Return the numbers in nested JSON values by their path; of a list of numbers, the last."""
+    if isinstance(values, Mapping):
+        found: dict[str, float] = {}
+        for name, value in values.items():
+            found |= flatten(value, f"{path}.{name}" if path else name)
+        return found
+    if isinstance(values, list) and values:
+        return flatten(values[-1], f"{path}[-1]") if not isinstance(values[-1], list) else {}
+    if isinstance(values, (int, float)) and not isinstance(values, bool):
+        return {path: values}
+    return {}
+
+
+def write_results(folder: Path, points: Sequence[Point], outcomes: Mapping[int, Outcome]) -> Path:
+    """Write ``results.csv`` anew; a reader finds the old table or the new one, always whole.
+
+    Columns: run, the swept fields, seed, status, seconds, the numbers of the evaluation
+    (:func:`flatten`) and the error of a run that failed.
+    """
+    rows: list[dict[str, Any]] = []
+    for point in points:
+        outcome = outcomes.get(point.number, Outcome("waiting"))
+        row = {"run": point.name, **point.values, "seed": point.config.seed}
+        row |= {"status": outcome.status, "seconds": "", "error": outcome.error}
+        if outcome.status == "done":
+            workdir = run_folder(folder, point)
+            row["seconds"] = json.loads((workdir / "summary.json").read_text())["wall_seconds"]
+            row |= flatten(json.loads((workdir / "eval.json").read_text()))
+        rows.append(row)
+    names = dict.fromkeys(name for row in rows for name in row if name != "error")
+    path = folder / "results.csv"
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    with temporary.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*names, "error"])
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(temporary, path)
+    return path
+
+
+def read_results(folder: Path) -> list[dict[str, str]]:
+    """Return the rows of ``results.csv``, as text.
+
+    Raises:
+      WorkdirError: there is none.
+    """
+    path = folder / "results.csv"
+    try:
+        with path.open(newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise WorkdirError(f"{path} cannot be read ({error}); has the sweep begun?") from error

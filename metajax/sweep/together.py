@@ -1,0 +1,211 @@
+"""The runs of a sweep as one compiled program: settings and keys are traced, and vmapped over."""
+
+from __future__ import annotations
+
+import copy
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from metajax.core import Algorithm, ConfigError, Evaluator, HostFed, derive
+from metajax.sweep.grid import Point
+from metajax.sweep.results import Outcome, is_done, run_folder, write_results
+from metajax.systems import Run, System, config_to_json
+from metajax.train import (
+    MEMBER,
+    Fit,
+    NonFiniteError,
+    fit,
+    member_rows,
+    population,
+    run_summary,
+    save_finished,
+    write_json,
+)
+
+
+def check_traceable(system: System, points: Sequence[Point]) -> None:
+    """Refuse points that differ in more than one program can vary.
+
+    Raises:
+      ConfigError: a swept field is not among the system's ``traced`` and ``of_tasks``, or is None
+        in some of the points and a number in others.
+    """
+    able = system.traced + system.of_tasks
+    for field in points[0].values:
+        if field not in able:
+            raise ConfigError(
+                "engine", "vmap",
+                f"fields that one compiled program can vary ({', '.join(able)}), which {field} is "
+                "not; --engine process runs any",
+            )  # fmt: skip
+        values = {point.values[field] for point in points}
+        if field in system.traced and None in values and len(values) > 1:
+            raise ConfigError(
+                "engine", "vmap",
+                f"numbers alone for {field}: without it, it is another program; --engine process "
+                "runs any",
+            )  # fmt: skip
+
+
+def make_population(
+    system: System, configs: Sequence[Any], runs: Sequence[Run], fields: Sequence[str]
+) -> tuple[Algorithm, Any]:
+    """One algorithm of all runs, and its tasks; see :func:`metajax.train.population`.
+
+    Args:
+      system: the runs' system.
+      configs: one per run.
+      runs: what the system builds from each.
+      fields: those that the configs differ in besides their seeds, not None in any.
+    """
+
+    def make(values: Mapping[str, Any]) -> Algorithm:
+        config = copy.copy(configs[0])
+        for name, value in values.items():
+            # not dataclasses.replace: a traced value can not be checked, and each has been
+            object.__setattr__(config, name, value)
+        return system.algorithm(config)
+
+    columns = {name: [getattr(config, name) for config in configs] for name in fields}
+    return population(
+        make,
+        {
+            name: jnp.asarray(np.array(column, _dtype(column)))
+            for name, column in columns.items()
+            if name in system.traced
+        },
+        jax.vmap(jax.random.key)(jnp.array([config.seed for config in configs], jnp.uint32)),
+        [run.tasks for run in runs],
+        tasks_per_step=runs[0].tasks_per_step,
+    )
+
+
+def _dtype(column: Sequence[Any]) -> Any:
+    return np.int32 if all(isinstance(value, int) for value in column) else np.float32
+
+
+def run_together(
+    folder: Path,
+    system: System,
+    points: Sequence[Point],
+    *,
+    command: str,
+    data_dir: Path | None = None,
+    at_once: int | None = None,
+    **options: Any,
+) -> dict[int, Outcome]:
+    """Train every point that is not done, all in one compiled program, and evaluate each.
+
+    A run's workdir holds in the end what ``metajax train`` leaves there, its last checkpoint
+    included. Training itself is checkpointed in ``populations/`` and goes on from there. A run
+    whose step is not finite is noted as failed, and the others go on.
+
+    Args:
+      folder: of the sweep.
+      system: the points' system.
+      points: the runs.
+      command: for the summaries.
+      data_dir: folder of the data sets.
+      at_once: how many runs one program trains, the others after them; None: all.
+      options: more of :func:`metajax.train.fit`: ``log_every``, ``checkpoint_every``, ``progress``.
+
+    Raises:
+      ConfigError: the points differ in what one program can not vary, their tasks are host-fed, or
+        they have nothing to train.
+      Interrupted: SIGTERM or SIGINT came while they trained; the state is saved.
+    """
+    check_traceable(system, points)
+    outcomes = {point.number: Outcome("done") for point in points if is_done(folder, point)}
+    write_results(folder, points, outcomes)
+    for first in range(0, len(points), at_once or len(points)):
+        part = points[first : first + (at_once or len(points))]
+        if any(point.number not in outcomes for point in part):
+            outcomes |= _run_part(folder, system, part, command, data_dir, options)
+            write_results(folder, points, outcomes)
+    return outcomes
+
+
+def _run_part(
+    folder: Path,
+    system: System,
+    points: Sequence[Point],
+    command: str,
+    data_dir: Path | None,
+    options: dict[str, Any],
+) -> dict[int, Outcome]:
+    """Train one population and finish its runs."""
+    wall, cpu = time.perf_counter(), time.process_time()
+    configs = [point.config for point in points]
+    runs = [system.build(config, data_dir) for config in configs]
+    if isinstance(runs[0].tasks, HostFed) or not runs[0].steps:
+        what = "tasks that are sampled on the device" if runs[0].steps else "steps to train for"
+        raise ConfigError("engine", "vmap", f"{what}; --engine process runs any")
+    algorithm, held = make_population(system, configs, runs, tuple(points[0].values))
+    keys = [jax.random.key(config.seed) for config in configs]
+    try:
+        result = fit(
+            algorithm, held, steps=runs[0].steps, tasks_per_step=1, key=keys[0], keep_last=1,
+            workdir=folder / "populations" / points[0].name,
+            config={"runs": [config_to_json(system, config) for config in configs]},
+            evaluators=_evaluators(runs, keys), **options,
+        )  # fmt: skip
+        state, failed_at = result.state, np.asarray(result.state.failed_at)
+    except NonFiniteError as error:  # every member has failed, the last of them at this step
+        state = error.state
+        failed_at = np.where(state.failed_at < 0, error.step - 1, state.failed_at)
+        result = None
+    trained_wall, trained_cpu = time.perf_counter() - wall, time.process_time() - cpu
+    outcomes: dict[int, Outcome] = {}
+    for index, (point, run, key) in enumerate(zip(points, runs, keys, strict=True)):
+        if result is None or failed_at[index] >= 0:
+            outcomes[point.number] = Outcome("failed", f"step {failed_at[index] + 1} is not finite")
+            continue
+        outcomes[point.number] = Outcome("done")
+        if is_done(folder, point):
+            continue
+        wall, cpu = time.perf_counter(), time.process_time()
+        member = jax.tree.map(lambda leaf, i=index: leaf[i], state.members)
+        alone = Fit(
+            member, run.algorithm.params(member), result.step, member_rows(result.history, index),
+            result.compile_seconds, result.seconds, 0,
+        )  # fmt: skip
+        workdir = run_folder(folder, point)
+        save_finished(
+            workdir, alone, tasks_per_step=run.tasks_per_step, key=key,
+            config=config_to_json(system, point.config),
+        )  # fmt: skip
+        write_json(workdir / "eval.json", run.evaluate(alone.params, False))
+        summary = run_summary(
+            alone,
+            wall_seconds=time.perf_counter() - wall + trained_wall / len(points),
+            cpu_seconds=time.process_time() - cpu + trained_cpu / len(points),
+            command=command,
+        )
+        write_json(workdir / "summary.json", {**summary, "trained_together": len(points)})
+    return outcomes
+
+
+def _evaluators(runs: Sequence[Run], keys: Sequence[Any]) -> list[Evaluator]:
+    """Each measurement of all members, one after the other, with the keys of their own runs."""
+
+    def of_all(number: int) -> Evaluator:
+        name, every, _ = runs[0].evaluators[number]
+
+        def function(params: Any, key: Any) -> dict[str, Any]:
+            rows = []
+            for index, (run, own) in enumerate(zip(runs, keys, strict=True)):
+                member = jax.tree.map(lambda leaf, i=index: leaf[i], params)
+                rows.append(
+                    run.evaluators[number].function(member, derive(own, f"evaluate {name}"))
+                )
+            return {metric: [float(row[metric]) for row in rows] for metric in rows[0]}
+
+        return Evaluator(MEMBER + name, every, function)
+
+    return [of_all(number) for number in range(len(runs[0].evaluators))]

@@ -1,0 +1,105 @@
+"""A sweep's table and page from its results."""
+
+import json
+
+import numpy as np
+import pytest
+
+from metajax.sweep import flatten, is_sweep, write_report
+from metajax.sweep.report import half_width, rank
+from metajax.systems import Objective, config_to_json, get_system
+from metajax.train import WorkdirError
+
+METRIC = "new_tasks.last"
+
+
+def row(run, rate, score, status="done", **more):
+    values = {"run": run, "rate": rate, "status": status, "error": "", **more}
+    return values if score is None else {**values, METRIC: score}
+
+
+ROWS = [
+    row("0000", "0.1", "3.0"), row("0001", "0.1", "5.0"),
+    row("0002", "0.2", "1.0"), row("0003", "0.2", None, "failed", error="step 3 is not finite"),
+    row("0004", "0.3", "6.0"), row("0005", "0.3", "6.0"),
+    row("0006", "0.4", "nan"), row("0007", "0.4", "", "waiting"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("greatest", "order"), [(False, ["0.1", "0.3", "0.2"]), (True, ["0.3", "0.1", "0.2"])]
+)
+def test_the_best_mean_is_first_and_who_lost_runs_is_behind_who_lost_none(greatest, order):
+    ranked = rank(ROWS, ["rate"], Objective(METRIC, greatest))
+    assert [one.values for one in ranked] == [*((rate,) for rate in order), ("0.4",)]
+    found = {one.values[0]: one for one in ranked}
+    assert found["0.1"].mean == 4.0 and found["0.2"].missing == 1
+    assert found["0.4"].scores == [] and found["0.4"].missing == 2
+
+
+def test_the_interval_is_students():
+    # two numbers a distance 2 apart: their standard error is 1, and t(.975, 1) = tan(.475 pi)
+    assert half_width([3.0, 5.0]) == pytest.approx(np.tan(0.475 * np.pi), rel=1e-6)
+    assert half_width([3.0]) is None
+
+
+def test_numbers_are_found_by_their_path_and_of_lists_the_last():
+    evaluation = {
+        "score": "accuracy", "new": {"curve": [0.1, 0.4], "n": 3, "best": True, "nan": None},
+        "motion": [[1.0, 2.0]], "empty": [],
+    }  # fmt: skip
+    assert flatten(evaluation) == {"new.curve[-1]": 0.4, "new.n": 3}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """A sweep's folder, its runs already over."""
+    system = get_system("fewshot")
+    identity = {
+        "sweep": config_to_json(system, system.config()),
+        "grid": {"learner": "maml,anil"},
+        "random": {"inner_lr": "log:1e-3:1"},
+        "samples": 2,
+        "seeds": 1,
+        "sweep_seed": 0,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(identity))
+    head = f"run,learner,inner_lr,seed,status,seconds,{METRIC},error"
+    lines = [
+        "0000,maml,0.01,0,done,1,0.5,", "0001,maml,0.5,0,done,1,700,",
+        "0002,anil,0.01,0,done,1,0.25,", "0003,anil,0.5,0,failed,,,step 3 is not finite",
+    ]  # fmt: skip
+    (tmp_path / "results.csv").write_text("\n".join([head, *lines]) + "\n")
+    for number, loss in enumerate((0.6, 800.0, 0.3)):
+        run = tmp_path / f"runs/{number:04d}"
+        run.mkdir(parents=True)
+        rows = [{"step": step, "loss": loss / step} for step in (1, 2)] + [{"step": 2, "other": 1}]
+        (run / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return tmp_path
+
+
+def test_the_page_names_the_best_and_draws_every_field(folder):
+    assert is_sweep(folder)
+    text, page = write_report(folder)
+    assert "learner=anil, inner_lr=0.01: 0.25" in text and "3 done, 1 failed" in text
+    assert "run 0003: step 3 is not finite" in text
+    html = page.read_text()
+    assert html.count("data:image/png;base64,") == 3
+    for name in ("effect_learner", "effect_inner_lr", "curves"):
+        assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_sweep_of_which_nothing_is_done_has_a_page_too(folder):
+    table = (folder / "results.csv").read_text().splitlines()
+    (folder / "results.csv").write_text("\n".join([table[0], table[4]]) + "\n")
+    text, page = write_report(folder)
+    assert "1 failed" in text and "best by" not in text and page.exists()
+
+
+def test_what_is_no_sweep_is_refused(tmp_path):
+    assert not is_sweep(tmp_path)
+    with pytest.raises(WorkdirError, match="does not describe a sweep"):
+        write_report(tmp_path)
+    (tmp_path / "config.json").write_text('{"sweep": {"system": "fewshot", "config": {}}}')
+    with pytest.raises(WorkdirError, match="does not describe a sweep"):
+        write_report(tmp_path)
