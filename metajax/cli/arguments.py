@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -25,6 +24,15 @@ class RunOptions:
     """Folder of the data sets; by default TFDS' own, $TFDS_DATA_DIR or ~/tensorflow_datasets."""
     parallel: Literal["none", "jit", "pmap"] = "none"
     """Split tasks over all devices: by one program over a mesh (jit) or one per device (pmap)."""
+    distributed: bool = False
+    """Train in several processes, one per host, that jax.distributed finds by itself, as on TPU
+    pods and under Slurm: the same command on each, with --parallel jit and a shared workdir."""
+    coordinator: str | None = None
+    """Where nothing tells of them: HOST:PORT of the first process, with the two below."""
+    processes: int | None = None
+    """How many processes there are."""
+    process: int | None = None
+    """Which of them this is, from 0."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """When a loss or gradient is not finite: stop with the last good checkpoint kept, or leave
     that step out and go on."""
@@ -87,21 +95,3 @@ def parse_train(
             raise ConfigError(field, value, "a whole number of 1 or more")
     by_default = Path("runs") / f"{system.name}-{name}-{parsed.config.seed}"
     return parsed.config, parsed.options, parsed.options.workdir or by_default
-
-
-def config_to_json(system: System, config: Any) -> dict[str, Any]:
-    """What ``config.json`` holds of a config."""
-    return {"system": system.name, "config": json.loads(json.dumps(dataclasses.asdict(config)))}
-
-
-def config_from_json(system: System, values: dict[str, Any]) -> Any:
-    """The config that ``config.json`` holds.
-
-    Raises:
-      ConfigError: it names a field that this version does not have, or is refused.
-    """
-    known = {field.name for field in dataclasses.fields(system.config)}
-    for name in values:
-        one_of("field of config.json", name, known)
-    lists_as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return system.config(**lists_as_tuples)

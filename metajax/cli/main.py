@@ -1,11 +1,11 @@
-"""``metajax``: train, eval, report, list, data."""
+"""``metajax``: train, sweep, eval, report, list, data."""
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
-import os
 import sys
 import time
 from pathlib import Path
@@ -18,10 +18,14 @@ metajax: meta-learning in JAX
 
   metajax train SYSTEM [--preset NAME] [--workdir DIR] [--seed N] [--steps N] [--FIELD VALUE ...]
       meta-train, evaluate and report; given again after an interruption, it goes on
+  metajax sweep SYSTEM [--grid FIELD=A,B] [--random FIELD=log:LOW:HIGH --samples N] [--seeds N]
+      train many runs over a grid, random draws and seeds, into one table and one report
+  metajax profile SYSTEM [--preset NAME] [--FIELD VALUE ...]
+      compile a meta-step and time it, part by part, beside this machine's measured peak
   metajax eval WORKDIR
       evaluate a run's newest checkpoint again, into its eval.json
   metajax report WORKDIR
-      write a run's report.html and figures again
+      write the report.html and figures of a run, or of a sweep, again
   metajax list
       the systems and their presets
   metajax solve PROBLEM [--out DIR]
@@ -36,7 +40,7 @@ settings; 75 stopped by SIGTERM with the state saved, run the same command again
 after Ctrl-C.
 """
 
-COMMANDS = ("train", "eval", "report", "list", "solve", "data")
+COMMANDS = ("train", "sweep", "profile", "eval", "report", "list", "solve", "data")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -55,8 +59,8 @@ def main(argv: list[str] | None = None) -> int:
     try:
         command = one_of("command", argv[0], COMMANDS)
         return {
-            "train": _train, "eval": _eval, "report": _report, "list": _list, "data": _data,
-            "solve": _solve,
+            "train": _train, "sweep": _sweep, "eval": _eval, "report": _report, "list": _list,
+            "data": _data, "solve": _solve, "profile": _profile,
         }[command](argv[1:])  # fmt: skip
     except MetajaxError as error:
         print(f"metajax: error: {error}", file=sys.stderr)
@@ -77,8 +81,8 @@ def use_compilation_cache(folder: str) -> None:
 
 
 def _train(argv: list[str]) -> int:
-    from metajax.cli.arguments import config_to_json, parse_train
-    from metajax.systems import SYSTEMS, get_system
+    from metajax.cli.arguments import parse_train
+    from metajax.systems import SYSTEMS, config_to_json, get_system
 
     if not argv or argv[0].startswith("-"):
         print(f"usage: metajax train SYSTEM ...; systems: {', '.join(SYSTEMS)}")
@@ -92,40 +96,54 @@ def _train(argv: list[str]) -> int:
 
     import jax
 
-    from metajax.core import digest
-    from metajax.train import Fit, fit, keep_freed_memory, open_workdir, write_json
+    from metajax.train import (
+        Fit,
+        ProcessLostError,
+        fit,
+        is_first,
+        join,
+        keep_freed_memory,
+        leave,
+        open_workdir,
+        run_summary,
+        write_json,
+    )
 
     keep_freed_memory()
     wall, cpu = time.perf_counter(), time.process_time()
+    together = options.coordinator, options.processes, options.process
+    if options.distributed or together != (None, None, None):
+        if options.parallel != "jit":
+            raise ConfigError("parallel", options.parallel, "jit, for several processes")
+        join(*together)
     run = system.build(config, options.data_dir)
     identity = config_to_json(system, config)
     if run.steps:
-        result = fit(
-            run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
-            key=jax.random.key(config.seed), workdir=workdir, config=identity,
-            evaluators=run.evaluators, parallel=options.parallel,
-            on_nonfinite=options.on_nonfinite, log_every=options.log_every,
-            checkpoint_every=options.checkpoint_every, keep_last=options.keep_last,
-            keep_every=options.keep_every, tensorboard=options.tensorboard,
-            progress=options.progress,
-        )  # fmt: skip
+        try:
+            result = fit(
+                run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
+                key=jax.random.key(config.seed), workdir=workdir, config=identity,
+                evaluators=run.evaluators, parallel=options.parallel,
+                on_nonfinite=options.on_nonfinite, log_every=options.log_every,
+                checkpoint_every=options.checkpoint_every, keep_last=options.keep_last,
+                keep_every=options.keep_every, tensorboard=options.tensorboard,
+                progress=options.progress,
+            )  # fmt: skip
+        except ProcessLostError as error:
+            print(f"metajax: error: {error}", file=sys.stderr)
+            leave(error)
     else:  # nothing to train: the weights that every run of this seed starts from
-        with open_workdir(workdir, identity):
+        with open_workdir(workdir, identity) if is_first() else contextlib.nullcontext():
             result = Fit(None, _initial_params(run, config), 0, [], 0.0, 0.0, 0)
-    evaluation = run.evaluate(result.params, options.progress)
+    # by each process, of several: none has to wait for the first, which alone writes it down
+    evaluation = run.evaluate(result.params, options.progress and is_first())
+    if not is_first():
+        return 0
     write_json(workdir / "eval.json", evaluation)
-    summary = {
-        "steps": result.step,
-        "skipped_steps": result.skipped,
-        "final": next((row for row in reversed(result.history) if "loss" in row), None),
-        "wall_seconds": round(time.perf_counter() - wall, 2),
-        "cpu_seconds": round(time.process_time() - cpu, 2),
-        "compile_seconds": round(result.compile_seconds, 2),
-        "params_sha256": digest(result.params),
-        "hardware": hardware(),
-        "versions": versions(),
-        "command": "metajax train " + " ".join(argv),
-    }
+    summary = run_summary(
+        result, wall_seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu,
+        command="metajax train " + " ".join(argv),
+    )  # fmt: skip
     write_json(workdir / "summary.json", summary)
     _show(workdir, system, identity["config"], evaluation, summary, result.history)
     return 0
@@ -146,12 +164,8 @@ def _show(workdir, system, config, evaluation, summary, history) -> None:
     print(f"report: {path}")
 
 
-def _load_run(name: str, argv: list[str]):
-    """The system, config, options and workdir of ``metajax eval|report WORKDIR``."""
-    from metajax.cli.arguments import config_from_json
-    from metajax.systems import get_system
-    from metajax.train import WorkdirError
-
+def _workdir_options(name: str, argv: list[str]) -> argparse.Namespace:
+    """The workdir and options of ``metajax eval|report WORKDIR``."""
     parser = argparse.ArgumentParser(prog=f"metajax {name}")
     parser.add_argument("workdir", type=Path, help="folder that metajax train has written")
     parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
@@ -159,17 +173,7 @@ def _load_run(name: str, argv: list[str]):
         "--compilation-cache", default="~/.cache/metajax/xla",
         help="folder where compiled programs are kept, or off",
     )  # fmt: skip
-    options = parser.parse_args(argv)
-    path = options.workdir / "config.json"
-    try:
-        saved = json.loads(path.read_text())
-        system = get_system(saved["system"])
-        config = config_from_json(system, saved["config"])
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, MetajaxError):
-            raise
-        raise WorkdirError(f"{path} does not describe a run: {error}") from error
-    return system, config, saved["config"], options
+    return parser.parse_args(argv)
 
 
 def _read_json(path: Path) -> Any:
@@ -184,7 +188,10 @@ def _read_json(path: Path) -> Any:
 
 
 def _eval(argv: list[str]) -> int:
-    system, config, _, options = _load_run("eval", argv)
+    from metajax.cli.runs import read_run
+
+    options = _workdir_options("eval", argv)
+    system, config, _ = read_run(options.workdir)
     use_compilation_cache(options.compilation_cache)
     import jax
 
@@ -204,10 +211,16 @@ def _eval(argv: list[str]) -> int:
 
 
 def _report(argv: list[str]) -> int:
-    system, _, saved, options = _load_run("report", argv)
+    from metajax.cli.runs import read_run
+    from metajax.sweep import is_sweep, write_report
     from metajax.train import read_rows
 
-    workdir = options.workdir
+    workdir = _workdir_options("report", argv).workdir
+    if is_sweep(workdir):
+        text, page = write_report(workdir)
+        print(f"\n{text}\n\nreport: {page}")
+        return 0
+    system, _, saved = read_run(workdir)
     evaluation = _read_json(workdir / "eval.json")
     summary_path = workdir / "summary.json"
     summary = _read_json(summary_path) if summary_path.exists() else {}
@@ -235,10 +248,22 @@ def _list(argv: list[str]) -> int:
     return 0
 
 
+def _sweep(argv: list[str]) -> int:
+    from metajax.cli.sweep import sweep_command
+
+    return sweep_command(argv)
+
+
 def _solve(argv: list[str]) -> int:
     from metajax.cli.solve import solve_command
 
     return solve_command(argv)
+
+
+def _profile(argv: list[str]) -> int:
+    from metajax.cli.profile import profile_command
+
+    return profile_command(argv)
 
 
 def _data(argv: list[str]) -> int:
@@ -279,27 +304,6 @@ def _data(argv: list[str]) -> int:
     size = tuple(options.size) if options.size else None
     print(prepare(options.name, options.source, options.data_dir, size=size))
     return 0
-
-
-def hardware() -> dict[str, Any]:
-    """What this process runs on."""
-    import jax
-
-    devices = jax.devices()
-    return {
-        "devices": f"{len(devices)} x {devices[0].device_kind}",
-        "platform": devices[0].platform,
-        "cpu_cores": os.cpu_count(),
-    }
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide a result."""
-    import platform
-    from importlib.metadata import version
-
-    names = ("metajax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 if __name__ == "__main__":

@@ -10,10 +10,10 @@ import time
 
 import pytest
 
-from metajax.cli.arguments import config_from_json, config_to_json, parse_train
+from metajax.cli.arguments import parse_train
 from metajax.cli.main import main
 from metajax.core import ConfigError
-from metajax.systems import SYSTEMS, get_system
+from metajax.systems import SYSTEMS, config_from_json, config_to_json, get_system
 
 SMALL = [
     "--width", "16", "--layers", "1", "--heads", "2", "--key-size", "8", "--examples", "13",
@@ -85,6 +85,7 @@ def test_eval_and_report_write_the_same_again(run, data_dir, cache, quick_compil
     assert (workdir / "accuracy.png").exists()
 
 
+@pytest.mark.slow
 def test_sigterm_saves_exits_75_and_the_same_command_ends_with_the_same_bits(
     run, tmp_path, data_dir, cache
 ):

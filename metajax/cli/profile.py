@@ -1,0 +1,46 @@
+"""`metajax profile`: what a system's meta-step costs on this machine."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+
+
+def profile_command(argv: list[str]) -> int:
+    """Print compile time, time, operations, bytes and memory of a meta-step and its parts."""
+    from metajax.cli.arguments import parse_train
+    from metajax.systems import SYSTEMS, get_system
+
+    parser = argparse.ArgumentParser(
+        prog="metajax profile", allow_abbrev=False,
+        description="Compile a system's meta-step and time it, part by part, beside this "
+        "machine's measured peak. Further options are those of `metajax train SYSTEM`.",
+    )  # fmt: skip
+    parser.add_argument("system", choices=SYSTEMS)
+    parser.add_argument("--preset")
+    parser.add_argument("--timed", type=int, default=10, help="meta-steps that are timed")
+    parser.add_argument("--trace", type=Path, help="folder for a trace that TensorBoard shows")
+    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    options, rest = parser.parse_known_args(argv)
+    system = get_system(options.system)
+    config, run_options, _ = parse_train(system, options.preset, rest)
+
+    import jax
+
+    from metajax.train import keep_freed_memory, profile, profile_table, provenance, write_json
+
+    keep_freed_memory()
+    run = system.build(config, run_options.data_dir)
+    trace = jax.profiler.trace(str(options.trace)) if options.trace else contextlib.nullcontext()
+    with trace:
+        found = profile(
+            run.algorithm, run.tasks, tasks_per_step=run.tasks_per_step,
+            key=jax.random.key(config.seed), steps=options.timed,
+        )  # fmt: skip
+    print(profile_table(found))
+    if options.json:
+        parts = {name: part._asdict() for name, part in found.parts.items()}
+        command = "metajax profile " + " ".join(argv)
+        write_json(options.json, found._asdict() | {"parts": parts} | provenance(command))
+    return 0

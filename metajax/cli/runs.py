@@ -1,0 +1,30 @@
+"""Runs on disk, as the commands read them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from metajax.core import MetajaxError
+
+
+def read_run(workdir: Path) -> tuple[Any, Any, dict[str, Any]]:
+    """The system of a run, its config, and the config as it was written.
+
+    Raises:
+      WorkdirError: the folder does not describe a run.
+      ConfigError: its config is not one of the system's.
+    """
+    from metajax.systems import config_from_json, get_system
+    from metajax.train import WorkdirError
+
+    path = workdir / "config.json"
+    try:
+        saved = json.loads(path.read_text())
+        system = get_system(saved["system"])
+        return system, config_from_json(system, saved["config"]), saved["config"]
+    except (OSError, KeyError, ValueError) as error:
+        if isinstance(error, MetajaxError):
+            raise
+        raise WorkdirError(f"{path} does not describe a run: {error}") from error

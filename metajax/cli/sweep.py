@@ -1,0 +1,232 @@
+"""``metajax sweep``: many runs of a system."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from metajax.core import ConfigError, one_of
+
+ENGINES = ("process", "vmap")
+
+DESCRIPTION = """\
+Run a system over a grid, random draws and seeds: every combination of them is one run. Every field
+and option of `metajax train SYSTEM` may be given too, for all runs. Given again after an
+interruption, it goes on; processes that failed are tried again.
+"""
+
+YAML_FIELDS = ("system", "preset", "set", "grid", "random", "samples", "seeds", "sweep_seed")
+
+
+class Request(NamedTuple):
+    """What the words of a command ask for."""
+
+    system: str
+    preset: str | None
+    grid: dict[str, str]
+    random: dict[str, str]
+    samples: int | None
+    seeds: int
+    sweep_seed: int
+    rest: list[str]
+
+
+def sweep_command(argv: list[str]) -> int:
+    """Run ``metajax sweep ARGV``; returns the exit code, 1 where a run failed."""
+    from metajax.cli.arguments import parse_train
+    from metajax.cli.main import use_compilation_cache
+    from metajax.sweep import expand, run_processes, write_report
+    from metajax.systems import config_to_json, get_system
+    from metajax.train import keep_freed_memory, open_workdir
+
+    options, request = read_request(argv)
+    system = get_system(request.system)
+    config, run_options, _ = parse_train(system, request.preset, request.rest)
+    for name, least in (("workers", options.workers), ("at_once", options.at_once)):
+        if least is not None and least < 1:
+            raise ConfigError(name, least, "a whole number of 1 or more")
+    points = expand(
+        config, request.grid, request.random, samples=request.samples, seeds=request.seeds,
+        sweep_seed=request.sweep_seed,
+    )  # fmt: skip
+    if len({system.objective(point.config) for point in points}) > 1:
+        raise ConfigError("grid", list(points[0].values), "runs that are scored alike")
+    if options.engine == "vmap":
+        check_vmap(system, points, run_options)
+    preset = request.preset or next(iter(system.presets))
+    folder = options.workdir or Path("runs") / f"sweep-{system.name}-{preset}"
+    identity = {
+        "sweep": config_to_json(system, config),
+        "grid": request.grid,
+        "random": request.random,
+        "samples": request.samples,
+        "seeds": request.seeds,
+        "sweep_seed": request.sweep_seed,
+    }
+    said = "metajax sweep " + " ".join(argv)
+    with open_workdir(folder, identity):
+        print(f"{len(points)} runs in {folder}", file=sys.stderr)
+        if options.engine == "vmap":
+            from metajax.sweep import run_together
+
+            use_compilation_cache(run_options.compilation_cache)
+            keep_freed_memory()
+            outcomes = run_together(
+                folder, system, points, command=said, data_dir=run_options.data_dir,
+                at_once=options.at_once, log_every=run_options.log_every,
+                checkpoint_every=run_options.checkpoint_every, progress=run_options.progress,
+            )  # fmt: skip
+        else:
+            swept = [*request.grid, *request.random, "seed"]
+            outcomes = run_processes(
+                folder, points,
+                lambda point, workdir: [
+                    sys.executable, "-m", "metajax.cli.main", "train", system.name,
+                    "--preset", preset, *request.rest, "--no-progress",
+                    *flags({name: getattr(point.config, name) for name in swept}),
+                    "--workdir", str(workdir),
+                ],
+                workers=options.workers, progress=run_options.progress,
+            )  # fmt: skip
+        text, page = write_report(folder)
+    print(f"\n{text}\n\nresults: {folder / 'results.csv'}\nreport: {page}")
+    bad = [outcome for outcome in outcomes.values() if outcome.status != "done"]
+    if bad:
+        print(
+            f"metajax: {len(bad)} of {len(points)} runs did not end well; results.csv says why",
+            file=sys.stderr,
+        )
+    return 1 if bad else 0
+
+
+def check_vmap(system: Any, points: Sequence[Any], options: Any) -> None:
+    """Refuse what the engine ``vmap`` does not do.
+
+    Raises:
+      ConfigError: a field that can not be traced, or an option of runs by themselves.
+    """
+    from metajax.sweep import check_traceable
+
+    check_traceable(system, points)
+    default = type(options)()
+    for name in ("parallel", "on_nonfinite", "keep_last", "keep_every", "tensorboard"):
+        if getattr(options, name) != getattr(default, name):
+            raise ConfigError(name, getattr(options, name), "--engine process, which has it")
+
+
+def read_request(argv: list[str]) -> tuple[argparse.Namespace, Request]:
+    """Read the sweep's own arguments and its file; what is left is for ``train``.
+
+    Raises:
+      ConfigError: the file or an assignment is not in order.
+    """
+    from metajax.sweep import read_assignments
+
+    parser = make_parser()
+    named = argv[0] if argv and not argv[0].startswith("-") else None
+    options, rest = parser.parse_known_args(argv[1:] if named else argv)
+    said = read_file(options.source) if options.source else {}
+    name = named or said.get("system")
+    if name is None:
+        parser.error("name a SYSTEM first, or --from a file that names it")
+    if said.get("system", name) != name:
+        raise ConfigError("system", name, f"{said['system']!r}, that of the file")
+    grid, random = (
+        {**said.get(kind, {}), **read_assignments(kind, getattr(options, kind))}
+        for kind in ("grid", "random")
+    )
+    rest = flags(said.get("set", {})) + rest
+    fixed = {word.partition("=")[0].replace("_", "-") for word in rest if word.startswith("--")}
+    for field in (*grid, *random):
+        plain = field.replace("_", "-")
+        if fixed & {f"--{plain}", f"--no-{plain}"}:
+            raise ConfigError("grid" if field in grid else "random", field, "fields not fixed too")
+
+    def chosen(option: str, default: Any = None) -> Any:
+        value = getattr(options, option)
+        return said.get(option, default) if value is None else value
+
+    return options, Request(
+        name, chosen("preset"), grid, random, chosen("samples"), chosen("seeds", 1),
+        chosen("sweep_seed", 0), rest,
+    )  # fmt: skip
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """The sweep's own arguments."""
+    parser = argparse.ArgumentParser(
+        prog="metajax sweep", description=DESCRIPTION, allow_abbrev=False,
+        usage="metajax sweep SYSTEM [--preset NAME] [--grid FIELD=A,B ...] "
+        "[--random FIELD=RANGE ...] [--samples N] [--seeds N] [--engine process|vmap] "
+        "[--workdir DIR] [--FIELD VALUE ...]",
+    )  # fmt: skip
+    add = parser.add_argument
+    add(
+        "--from",
+        dest="source",
+        type=Path,
+        help="a YAML file of these arguments, see docs/sweeps.md",
+    )
+    add("--preset", help="of the system; its first by default")
+    add("--grid", nargs="+", action="extend", default=[], metavar="FIELD=A,B",
+        help="values of a field, separated by commas; a tuple's elements by spaces")  # fmt: skip
+    add("--random", nargs="+", action="extend", default=[], metavar="FIELD=RANGE",
+        help="log:LOW:HIGH, uniform:LOW:HIGH or choice:A,B,...")  # fmt: skip
+    add("--samples", type=int, help="draws of the random fields")
+    add("--seeds", type=int, help="runs of each combination, from --seed on; 1 by default")
+    add("--sweep-seed", type=int, help="seed of the draws; 0 by default")
+    add("--engine", choices=ENGINES, default="process",
+        help="process: each run is a process; vmap: all runs are one compiled program")  # fmt: skip
+    add("--workers", type=int, default=1, help="processes at a time; 1 by default")
+    add("--at-once", type=int, help="runs of one compiled program (vmap); all by default")
+    add("--workdir", type=Path, help="folder of the sweep; runs/sweep-SYSTEM-PRESET by default")
+    return parser
+
+
+def read_file(path: Path) -> dict[str, Any]:
+    """Read a sweep's YAML file; see ``docs/sweeps.md``.
+
+    Raises:
+      ConfigError: it can not be read, or holds other than it should.
+    """
+    try:
+        said = yaml.safe_load(path.read_text())
+    except (OSError, yaml.YAMLError) as error:
+        raise ConfigError("from", str(path), f"a YAML file ({error})") from error
+    if not isinstance(said, dict):
+        raise ConfigError("from", str(path), f"a mapping of {', '.join(YAML_FIELDS)}")
+    for name, value in said.items():
+        one_of(f"entry of {path}", str(name), YAML_FIELDS)
+        if name in ("set", "grid", "random") and not isinstance(value, dict):
+            raise ConfigError(name, value, f"a mapping of fields in {path}")
+        if name in ("samples", "seeds", "sweep_seed") and not isinstance(value, int):
+            raise ConfigError(name, value, f"a whole number in {path}")
+    for kind in ("grid", "random"):
+        said[kind] = {str(f).replace("-", "_"): _text(v) for f, v in said.get(kind, {}).items()}
+    return said
+
+
+def _text(value: Any) -> str:
+    """A YAML value as the command line has it: lists of values by commas, tuples by spaces."""
+    if isinstance(value, list):
+        return ",".join(" ".join(map(str, v)) if isinstance(v, list) else str(v) for v in value)
+    return str(value)
+
+
+def flags(values: dict[str, Any]) -> list[str]:
+    """Fields and their values as arguments of ``metajax train``."""
+    words: list[str] = []
+    for name, value in values.items():
+        option = name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{option}" if value else f"--no-{option}")
+        elif isinstance(value, (list, tuple)):
+            words += [f"--{option}", *map(str, value)]
+        else:
+            words += [f"--{option}", str(value)]
+    return words
