@@ -22,8 +22,6 @@ import dataclasses
 import functools
 import importlib
 import importlib.metadata
-import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -33,17 +31,23 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from gpicl_step import cpu_name
-from hypergradients import interleaved, interval
+from common import (
+    import_torch,
+    interleaved,
+    interval,
+    linear,
+    parameter,
+    shown,
+    use_one_thread,
+    write_result,
+)
 
-from metajax.cli.main import hardware, versions
 from metajax.core import GradientState, Network, Params, Task, gradient
 from metajax.data import sinusoid_tasks
 from metajax.learners import cross_entropy, maml, mean_squared_error
 from metajax.nn import conv_net, mlp
 from metajax.systems.fewshot.config import PRESETS
 from metajax.systems.fewshot.tasks import make_tasks
-from metajax.train import keep_freed_memory, write_json
 
 OUTER_RATE = 1e-3
 CHECKED_STEPS = 5
@@ -177,19 +181,6 @@ def images(steps: int) -> Work:
         conv_net(5, channels=32), cross_entropy, module, "cross_entropy",
         jax.tree.map(np.array, tasks), inner_steps=1, inner_rate=0.1,
     )  # fmt: skip
-
-
-def linear(torch: Any, weights: Params) -> Any:
-    """PyTorch's dense layer with our weights."""
-    layer = torch.nn.Linear(*weights["kernel"].shape)
-    layer.weight = parameter(torch, weights["kernel"].T)
-    layer.bias = parameter(torch, weights["bias"])
-    return layer
-
-
-def parameter(torch: Any, values: np.ndarray) -> Any:
-    """A copy of an array as a parameter."""
-    return torch.nn.Parameter(torch.from_numpy(values.copy()))
 
 
 # the JAX sides
@@ -583,11 +574,6 @@ def compare(
     return {"rows": rows, "compile_cpu_seconds": compile_seconds, "left_out": left_out}
 
 
-def shown(ratio: dict[str, float]) -> str:
-    """A ratio with its interval."""
-    return f"{ratio['median']:5.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
-
-
 def main() -> int:
     """Run the comparisons, print them and write them as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -595,28 +581,11 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     options = parser.parse_args()
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        print("torch is not installed; `pip install torch` and run this again", file=sys.stderr)
-        return 2
-    keep_freed_memory()  # as the command line does; PyTorch gains by it, too
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    torch.set_num_threads(1)
-    jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_enable_compilation_cache", False)
+    torch = import_torch()
+    result = use_one_thread(torch)
 
     peers, notes = find_peers()
-    result: dict[str, Any] = {
-        "command": "python " + " ".join(sys.argv),
-        "hardware": {**hardware(), "cpu": cpu_name(), "threads": 1},
-        "versions": {**versions(), "torch": torch.__version__},
-        "rounds": options.rounds,
-        "peers": notes,
-    }
+    result |= {"rounds": options.rounds, "peers": notes}
     if "maml" in options.parts:
         for name, first_order in (("second order", False), ("first order", True)):
             work = sinusoids(100, first_order)
@@ -626,9 +595,7 @@ def main() -> int:
     if "conv" in options.parts:
         work = images(CHECKED_STEPS)
         result["conv"] = compare("conv", work, torch, peers, steps=2, few=2, rounds=options.rounds)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(options.out, result)
+    write_result(options.out, result)
     return 0
 
 

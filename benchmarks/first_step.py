@@ -57,17 +57,16 @@ def main() -> None:
                 result[kind].append(json.loads(child.stdout.splitlines()[-1]))
                 print(kind, result[kind][-1], flush=True)
     if options.out:
-        from metajax.cli.main import hardware, versions
-        from metajax.train import write_json
+        from common import write_result
 
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(
+        from metajax.train import provenance
+
+        write_result(
             options.out,
             {
                 "benchmark": f"CPU seconds to the first step of preset {options.preset}",
                 **result,
-                "hardware": hardware(),
-                "versions": versions(),
+                **provenance(),
             },
         )
 

@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import importlib.metadata
-import json
 import os
 import platform
 import sys
@@ -28,6 +28,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from common import cpu_name, import_torch, layer_norm, linear, write_result
 
 from metajax.core import MetaLearner, gradient
 from metajax.nn.transformer import causal_transformer
@@ -120,24 +121,14 @@ def make_theirs(torch: Any, size: Size, batches: Any, params: Any, gelu: str):
     """
     nn, functional = torch.nn, torch.nn.functional
 
-    def linear(weights):
-        layer = nn.Linear(*weights["kernel"].shape)
-        layer.weight.data = torch.from_numpy(weights["kernel"].T.copy())
-        layer.bias.data = torch.from_numpy(weights["bias"].copy())
-        return layer
-
-    def norm(weights):
-        layer = nn.LayerNorm(len(weights["scale"]))
-        layer.weight.data = torch.from_numpy(weights["scale"].copy())
-        layer.bias.data = torch.from_numpy(weights["bias"].copy())
-        return layer
+    dense, norm = functools.partial(linear, torch), functools.partial(layer_norm, torch)
 
     class Block(nn.Module):
         def __init__(self, weights):
             super().__init__()
             self.norm1, self.norm2 = norm(weights["norm1"]), norm(weights["norm2"])
-            self.qkv, self.out = linear(weights["qkv"]), linear(weights["out"])
-            self.up, self.down = linear(weights["up"]), linear(weights["down"])
+            self.qkv, self.out = dense(weights["qkv"]), dense(weights["out"])
+            self.up, self.down = dense(weights["up"]), dense(weights["down"])
 
         def forward(self, x):
             batch, length, _ = x.shape
@@ -150,7 +141,7 @@ def make_theirs(torch: Any, size: Size, batches: Any, params: Any, gelu: str):
     class Transformer(nn.Module):
         def __init__(self):
             super().__init__()
-            self.embed, self.head = linear(params["embed"]), linear(params["head"])
+            self.embed, self.head = dense(params["embed"]), dense(params["head"])
             self.positions = nn.Parameter(torch.from_numpy(params["positions"].copy()))
             self.blocks = nn.ModuleList(Block(params[f"blocks_{i}"]) for i in range(size.layers))
             self.norm = norm(params["norm"])
@@ -191,14 +182,6 @@ def median_interval(values: np.ndarray, seed: int) -> list[float]:
     return np.quantile(np.median(draws, axis=1), [0.025, 0.975]).tolist()
 
 
-def cpu_name() -> str:
-    """The processor's model name where the system tells it."""
-    info = Path("/proc/cpuinfo")
-    lines = info.read_text().splitlines() if info.exists() else []
-    names = [line for line in lines if "model name" in line]
-    return names[0].split(":")[1].strip() if names else platform.processor()
-
-
 def main() -> int:
     """Run the comparison, print it and write it as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -211,13 +194,7 @@ def main() -> int:
     args = parser.parse_args()
     if args.steps < CHECKED_STEPS:
         parser.error(f"--steps: at least the {CHECKED_STEPS} whose losses are compared")
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        print("torch is not installed; `pip install torch` and run this again", file=sys.stderr)
-        return 2
+    torch = import_torch()
     jax.config.update("jax_platforms", "cpu")
     threads = len(os.sched_getaffinity(0))
     torch.set_num_threads(threads)
@@ -279,9 +256,7 @@ def main() -> int:
                 f"{np.median(ratios):7.3f}  {low:.3f} to {high:.3f}  ({name})"
             )
     print(f"compiling ours took {ours.compile_seconds:.1f} CPU seconds")
-    if args.out:
-        args.out.parent.mkdir(parents=True, exist_ok=True)
-        args.out.write_text(json.dumps(result, indent=2) + "\n")
+    write_result(args.out, result)
     return 0
 
 

@@ -18,8 +18,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,10 +26,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gpicl_step import cpu_name
-from hypergradients import interleaved, interval
+from common import import_torch, interleaved, interval, use_one_thread, write_result
 
-from metajax.cli.main import hardware, versions
 from metajax.core import Params, Task
 from metajax.physics import Phase, trajectory
 from metajax.systems.hamiltonian import (
@@ -42,7 +38,6 @@ from metajax.systems.hamiltonian import (
     make_tasks,
     new_instances,
 )
-from metajax.train import keep_freed_memory, write_json
 
 CONFIG = dataclasses.replace(PRESETS["cpu"], trajectories=20)
 STEPS, CHECKED = 10, 3
@@ -230,19 +225,9 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     options = parser.parse_args()
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        print("torch is not installed; `pip install torch` and run this again", file=sys.stderr)
-        return 2
-    keep_freed_memory()  # as the command line does; PyTorch gains by it, too
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    torch.set_num_threads(1)
-    jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_enable_compilation_cache", False)
+    torch = import_torch()
+    result = use_one_thread(torch)
+    result |= {"rounds": options.rounds, "meta_steps_per_timing": STEPS}
 
     config, key = CONFIG, jax.random.key(0)
     tasks = make_tasks(config, config.train_systems, key, config.trajectories)
@@ -275,13 +260,6 @@ def main() -> int:
         run, seconds = roll_out(config, *jax.tree.map(jnp.asarray, given))
         return {"metajax": run, "torch": torch_roll_out(torch, config, *given)}, seconds
 
-    result: dict[str, Any] = {
-        "command": "python " + " ".join(sys.argv),
-        "hardware": {**hardware(), "cpu": cpu_name(), "threads": 1},
-        "versions": {**versions(), "torch": torch.__version__},
-        "rounds": options.rounds,
-        "meta_steps_per_timing": STEPS,
-    }
     with jax.enable_x64(True):
         losses = {side: run() for side, run in steps(np.float64, CHECKED)[0].items()}
         motions = {side: run() for side, run in rolls(np.float64)[0].items()}
@@ -291,9 +269,7 @@ def main() -> int:
     result["roll-out"] = compare("roll-out", motions, single, options.rounds)
     result["compile_cpu_seconds"] = {"meta-step": step_seconds, "roll-out": roll_seconds}
     print(f"to compile: {step_seconds:.1f} and {roll_seconds:.1f} CPU seconds")
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(options.out, result)
+    write_result(options.out, result)
     return 0
 
 

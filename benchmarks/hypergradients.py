@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-import scipy.stats
+from common import interleaved, interval, write_result
 
 from metajax.bilevel import (
     Estimate,
@@ -43,38 +43,15 @@ from metajax.bilevel import (
     online,
 )
 from metajax.bilevel.steps import advance, at, outer_gradients
-from metajax.cli.main import hardware, versions
 from metajax.core import Examples, Task
 from metajax.nn.mlp import mlp
-from metajax.train import write_json
+from metajax.train import provenance
 
 EVERY = (1, 2, 5, 10)
 GOAL = 1.35  # online HyperDistill over plain inner steps with the outer loss's gradient
 GAMMA = 0.9
 BATCH = 100
 POOL = 500  # examples that batches are drawn from
-
-
-def interval(values: Any) -> dict[str, float]:
-    """Median with its bootstrap 95% interval."""
-    found = scipy.stats.bootstrap((values,), np.median, method="percentile", rng=0)
-    low, high = found.confidence_interval
-    return {"median": float(np.median(values)), "low": float(low), "high": float(high)}
-
-
-def interleaved(sides: dict[Any, Callable[[], Any]], rounds: int) -> dict[Any, np.ndarray]:
-    """CPU seconds of every side in every round; the order alternates, the first round is left out.
-
-    Sides run in one process in turn, so what else the machine does falls on all of them alike.
-    """
-    times: dict[Any, list[float]] = {name: [] for name in sides}
-    for turn in range(rounds + 1):
-        for name in list(sides) if turn % 2 else list(sides)[::-1]:
-            begin = time.process_time()
-            jax.block_until_ready(sides[name]())
-            times[name].append(time.process_time() - begin)
-        print(f"round {turn} of {rounds}", end="\r", file=sys.stderr, flush=True)
-    return {name: np.array(taken[1:]) for name, taken in times.items()}
 
 
 # cost and memory: three problems on the same data
@@ -549,11 +526,7 @@ def main() -> int:
             )
             return 2
 
-    result: dict[str, Any] = {
-        "command": "python " + " ".join(sys.argv),
-        "hardware": hardware(),
-        "versions": versions(),
-    }
+    result = provenance()
     if "cost" in options.parts:
         result["cost"] = {
             "goal": GOAL,
@@ -570,9 +543,7 @@ def main() -> int:
             options.cold_rounds,
             options.cold_episodes,
         )
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(options.out, result)
+    write_result(options.out, result)
     return 0
 
 

@@ -24,7 +24,6 @@ import argparse
 import functools
 import importlib.metadata
 import os
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -34,12 +33,19 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from fewshot import linear, parameter, shown
-from gpicl_step import cpu_name
-from hypergradients import interleaved, interval
+from common import (
+    import_torch,
+    interleaved,
+    interval,
+    layer_norm,
+    linear,
+    parameter,
+    shown,
+    use_one_thread,
+    write_result,
+)
 from jax.experimental import jet
 
-from metajax.cli.main import hardware, versions
 from metajax.core import Network, Params, count
 from metajax.hypernet import generator
 from metajax.nn import (
@@ -52,7 +58,6 @@ from metajax.nn import (
     swin,
 )
 from metajax.nn.vision.windows import relative_positions, window_mask, windows_of
-from metajax.train import keep_freed_memory, write_json
 
 TOLERANCE = 1e-4  # largest difference of what the sides compute, relative to its largest
 BATCH, GRID = 4, 112
@@ -118,11 +123,7 @@ def torch_hypernet(torch: Any, params: Params, approximate: str) -> Any:
         angles = (x[..., None] * factors).flatten(-2)
         return torch.cat([angles.sin(), angles.cos(), x], -1)
 
-    def norm(weights: Params) -> Any:
-        layer = nn.LayerNorm(len(weights["scale"]))
-        layer.weight.data = torch.from_numpy(weights["scale"].copy())
-        layer.bias.data = torch.from_numpy(weights["bias"].copy())
-        return layer
+    norm = functools.partial(layer_norm, torch)
 
     def conv(weights: Params) -> Any:
         kernel = weights["kernel"].transpose(3, 2, 0, 1)
@@ -427,7 +428,7 @@ def pinn(torch: Any, rounds: int) -> dict[str, Any]:
 
     def taylor(_: Any, params: Params, points: Any) -> tuple[Any, ...]:
         u, _ = network.derivatives(params, points)
-        return tuple(x[:, 0] for x in u[:5])
+        return tuple(x[:, 0] for x in (u.u, u.x, u.y, u.xx, u.yy))
 
     ways = {
         OURS: taylor,
@@ -621,35 +622,16 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     options = parser.parse_args()
-    try:
-        import torch
-    except ModuleNotFoundError as error:
-        if error.name != "torch":
-            raise
-        print("torch is not installed; `pip install torch` and run this again", file=sys.stderr)
-        return 2
-    keep_freed_memory()  # as the command line does; PyTorch gains by it, too
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    torch.set_num_threads(1)
-    jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_enable_compilation_cache", False)
-
-    result: dict[str, Any] = {
-        "command": "python " + " ".join(sys.argv),
-        "hardware": {**hardware(), "cpu": cpu_name(), "threads": 1},
-        "versions": {**versions(), "torch": torch.__version__},
-        "rounds": options.rounds,
-    }
+    torch = import_torch()
+    result = use_one_thread(torch)
+    result["rounds"] = options.rounds
     if "encoder" in options.parts:
         result["encoder"] = encoder(torch, options.rounds)
     if "pinn" in options.parts:
         result["pinn"] = pinn(torch, options.rounds)
         if result["pinn"]["left_out"] is None:
             result["versions"]["deepxde"] = importlib.metadata.version("deepxde")
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(options.out, result)
+    write_result(options.out, result)
     return 0
 
 

@@ -17,13 +17,13 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+from common import write_result
 
-from metajax.cli.main import hardware, versions
 from metajax.core import Evaluator, derive, task_keys
 from metajax.data import noise_pool
 from metajax.systems.gpicl import Config, make_learner, projection_tasks
 from metajax.systems.gpicl.system import make_algorithm
-from metajax.train import fit, keep_freed_memory, write_json
+from metajax.train import fit, keep_freed_memory, provenance
 
 
 def main() -> None:
@@ -82,13 +82,10 @@ def main() -> None:
         "quartiles": [round(float(q), 4) for q in np.percentile(ratios, [25, 75])],
         "pairs": [[round(x, 3) for x in pair] for pair in pairs],
         "steps": options.steps,
-        "hardware": hardware(),
-        "versions": versions(),
+        **provenance(),
     }
     print(result)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(options.out, result)
+    write_result(options.out, result)
 
 
 if __name__ == "__main__":

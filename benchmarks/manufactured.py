@@ -17,8 +17,6 @@ Everything runs on one thread; CPU seconds count, sides take turns.
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 import time
 from collections.abc import Callable
 from functools import partial
@@ -28,14 +26,11 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from gpicl_step import cpu_name
-from hypergradients import interleaved, interval
+from common import interleaved, interval, use_one_thread, write_result
 from jax.experimental.jet import jet
 
-from metajax.cli.main import hardware, versions
 from metajax.physics.pde import differentiate, draw_expression, draw_sample, expand
 from metajax.physics.pde.expressions import COMPOSE, MULTIPLY, outer
-from metajax.train import keep_freed_memory, write_json
 
 QUOTED = {"supervised": 0.67, "unsupervised": 0.47}
 """CPU seconds a sample of the official PyTorch generator, from another run."""
@@ -175,24 +170,13 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     options = parser.parse_args()
-    keep_freed_memory()  # as the command line does
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    jax.config.update("jax_platforms", "cpu")
-    jax.config.update("jax_enable_compilation_cache", False)
-    result: dict[str, Any] = {
-        "command": "python " + " ".join(sys.argv),
-        "hardware": {**hardware(), "cpu": cpu_name(), "threads": 1},
-        "versions": versions(),
-        "rounds": options.rounds,
-    }
+    result = use_one_thread()
+    result["rounds"] = options.rounds
     if "derivatives" in options.parts:
         result["derivatives"] = derivatives(options.rounds)
     if "samples" in options.parts:
         result["samples"] = samples(options.rounds)
-    if options.out:
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(options.out, result)
+    write_result(options.out, result)
     return 0
 
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,6 @@ import jax
 import numpy as np
 import scipy.stats
 
-from metajax.cli.main import hardware, versions
 from metajax.systems.axes import make_axes
 from metajax.systems.fewshot import (
     CLASSIFIERS,
@@ -40,7 +38,7 @@ from metajax.systems.fewshot import (
     scores,
     summarise,
 )
-from metajax.train import NonFiniteError, fit, write_json
+from metajax.train import NonFiniteError, fit, provenance, write_json
 
 TASKS_KEY = 2022
 BASELINES = ("untrained", "nearest_mean")
@@ -188,12 +186,7 @@ def main() -> None:
             summary(row)
             done = content["learners"]
             content["learners"] = {name: done[name] for name in names(config) if name in done}
-            content |= {
-                "config": dataclasses.asdict(config),
-                "command": "python " + " ".join(sys.argv),
-                "hardware": hardware(),
-                "versions": versions(),
-            }
+            content |= {"config": dataclasses.asdict(config), **provenance()}
             options.out.mkdir(parents=True, exist_ok=True)
             write_json(path, content)
     content = json.loads(path.read_text())

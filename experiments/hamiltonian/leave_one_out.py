@@ -19,7 +19,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -28,7 +27,6 @@ import jax
 import numpy as np
 import scipy.stats
 
-from metajax.cli.main import hardware, versions
 from metajax.physics import get_physics
 from metajax.systems.hamiltonian import (
     PRESETS,
@@ -39,7 +37,7 @@ from metajax.systems.hamiltonian import (
     new_instances,
 )
 from metajax.systems.hamiltonian.system import choose_degree, errors
-from metajax.train import fit, write_json
+from metajax.train import fit, provenance, write_json
 
 STARTS: dict[str, dict[str, Any]] = {
     "maml": {},
@@ -91,14 +89,19 @@ def polynomial(config: Config) -> dict[str, Any]:
     return {"degree": degree, **errors(coordinates, energy, instances)}
 
 
+def geometric_mean(values: list[float]) -> list[float]:
+    """Geometric mean and its 95% interval, by Student's t of the logarithms."""
+    logs = np.log(values)
+    half = scipy.stats.t.ppf(0.975, len(logs) - 1) * scipy.stats.sem(logs)
+    return np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]).tolist()
+
+
 def over_seeds(runs: list[dict[str, Any]], optimizer: str, what: str, step: int) -> list[float]:
     """Geometric mean over seeds and its 95% interval."""
     rows = [run[optimizer][what] for run in runs]
     if len(rows) == 1:
         return [rows[0][bound][step] for bound in ("mean", "low", "high")]
-    logs = np.log([row["mean"][step] for row in rows])
-    half = scipy.stats.t.ppf(0.975, len(logs) - 1) * scipy.stats.sem(logs)
-    return np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]).tolist()
+    return geometric_mean([row["mean"][step] for row in rows])
 
 
 def ratio(content: dict[str, Any], start: str, optimizer: str, what: str) -> list[float] | None:
@@ -107,9 +110,7 @@ def ratio(content: dict[str, Any], start: str, optimizer: str, what: str) -> lis
     if start == "maml" or len(both) < 2:
         return None
     last = lambda name, seed: content["starts"][name][seed][optimizer][what]["mean"][-1]  # noqa: E731
-    logs = np.log([last("maml", seed) / last(start, seed) for seed in sorted(both)])
-    half = scipy.stats.t.ppf(0.975, len(logs) - 1) * scipy.stats.sem(logs)
-    return np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]).tolist()
+    return geometric_mean([last("maml", seed) / last(start, seed) for seed in sorted(both)])
 
 
 def show(content: dict[str, Any]) -> None:
@@ -153,18 +154,17 @@ def main() -> None:
             for start in options.starts:
                 empty = {"polynomial": None, "starts": {}}
                 content = json.loads(path.read_text()) if path.exists() else empty
+                given = json.loads(json.dumps(dataclasses.asdict(config)))
+                kept = content.get("config", given)
+                if kept | {"seed": 0} != given | {"seed": 0}:
+                    parser.error(f"{path} is of other settings (--steps?): give another --out")
                 if str(seed) in content["starts"].setdefault(start, {}):
                     continue
                 print(f"{held_out} held out, {start}, seed {seed}", flush=True)
                 content["polynomial"] = content["polynomial"] or polynomial(config)
                 run = one_run(start, dataclasses.replace(config, seed=seed))
                 content["starts"][start][str(seed)] = run
-                content |= {
-                    "config": dataclasses.asdict(config),
-                    "command": "python " + " ".join(sys.argv),
-                    "hardware": hardware(),
-                    "versions": versions(),
-                }
+                content |= {"config": dataclasses.asdict(config), **provenance()}
                 options.out.mkdir(parents=True, exist_ok=True)
                 write_json(path, content)
         if path.exists():

@@ -16,7 +16,6 @@ import argparse
 import dataclasses
 import functools
 import json
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -40,9 +39,8 @@ from metajax.bilevel import (
     full_batches,
     hypergradient,
 )
-from metajax.cli.main import hardware, versions
 from metajax.nn.mlp import mlp
-from metajax.train import write_json
+from metajax.train import provenance, write_json
 
 INNER_STEPS, TRAIN_EXAMPLES, OUTER_RATE = 100, 100, 0.1
 EARLY = 10  # outer updates that count as early in training
@@ -353,9 +351,7 @@ def main() -> None:
         costs = {kind: cost(kind, options.rounds) for kind in PROBLEMS}
         measured = {kind: measure(kind) for kind in PROBLEMS}
         result = {
-            "command": "python " + " ".join(sys.argv),
-            "hardware": hardware(),
-            "versions": versions(),
+            **provenance(),
             "data": "scikit-learn diabetes: 100 patients to train on, 342 to validate, 10 features",
             "seeds": options.seeds,
             "inner_steps": INNER_STEPS,

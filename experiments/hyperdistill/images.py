@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -21,9 +20,8 @@ import jax
 import numpy as np
 import scipy.stats
 
-from metajax.cli.main import hardware, versions
 from metajax.systems.hyperdistill import PRESETS, Config, build
-from metajax.train import NonFiniteError, fit, write_json
+from metajax.train import NonFiniteError, fit, provenance, write_json
 
 
 def variants(config: Config, search_ratio: int) -> dict[str, Config]:
@@ -124,8 +122,10 @@ def main() -> None:
             row["runs"][str(seed)] = one_run(dataclasses.replace(variant, seed=seed))
             print("   ", row["runs"][str(seed)], flush=True)
             summary(methods)
-            row["command"] = "python " + " ".join(sys.argv)
-            content |= {"hardware": hardware(), "versions": versions()}
+            # runs of several commands stand in one file
+            source = provenance()
+            row["command"] = source.pop("command")
+            content |= source
             options.out.mkdir(parents=True, exist_ok=True)
             write_json(path, content)
 

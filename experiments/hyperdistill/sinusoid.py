@@ -12,7 +12,6 @@ import argparse
 import dataclasses
 import functools
 import json
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 import scipy.stats
 
-from metajax.cli.main import hardware, versions
 from metajax.core import derive, task_keys
 from metajax.data import sinusoid_tasks
 from metajax.systems.hyperdistill import Config, make_algorithm, make_bed, scores_by_step
-from metajax.train import write_json
+from metajax.train import provenance, write_json
 
 TEN = functools.partial(Config, queries=10)
 VARIANTS = {
@@ -123,15 +121,7 @@ def main() -> None:
         }
         print(f"{name:36}", {k: v for k, v in found.items() if k != "errors"}, flush=True)
         options.out.mkdir(parents=True, exist_ok=True)
-        write_json(
-            path,
-            {
-                "command": "python " + " ".join(sys.argv),
-                "hardware": hardware(),
-                "versions": versions(),
-                "methods": rows,
-            },
-        )
+        write_json(path, {**provenance(), "methods": rows})
 
 
 if __name__ == "__main__":

@@ -44,10 +44,9 @@ from metajax.bilevel import (
     minibatches,
     online,
 )
-from metajax.cli.main import hardware, versions
 from metajax.core import Examples, Task, derive, task_keys
 from metajax.data import sinusoid_tasks
-from metajax.train import write_json
+from metajax.train import provenance, write_json
 
 WIDTHS, SHOTS, INNER_STEPS, EVAL_QUERIES = (1, 100, 100, 100, 1), 10, 30, 100
 
@@ -439,11 +438,7 @@ def main() -> None:
         found.setdefault(options.stage, {})[name] = row
         medians = "  ".join(f"{r['median'] or np.inf:.3f}" for r in row["at"].values())
         print(f"{name:70} {medians}  {row['cpu_seconds']} CPU s", flush=True)
-        found |= {
-            "command": f"python {sys.argv[0]} STAGE",
-            "hardware": hardware(),
-            "versions": versions(),
-        }
+        found |= provenance(f"python {sys.argv[0]} STAGE")
         write_json(path, found)
 
 

@@ -270,6 +270,19 @@ def prepared(name: str, data_dir: str | Path | None = None) -> bool:
     return _find(name, data_dir) is not None
 
 
+def is_known(name: str, data_dir: str | Path | None = None) -> bool:
+    """Return whether a set of that name can be had: on disk, or one of TFDS's."""
+    import tensorflow_datasets as tfds
+
+    family = re.split("[/:]", name)[0]
+    if family in KNOWN_SETS or family in tfds.list_builders(with_community_datasets=False):
+        return True
+    try:
+        return prepared(name, data_dir)
+    except ConfigError:
+        return False
+
+
 def set_path(name: str, data_dir: str | Path | None = None) -> Path | None:
     """Return the folder that holds the set's records, or None where it is not on disk."""
     builder = _find(name, data_dir)

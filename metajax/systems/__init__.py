@@ -1,5 +1,25 @@
 """Published meta-learning systems, one folder each."""
 
-from metajax.systems.base import SYSTEMS, Figure, Run, System, get_system
+from metajax.systems.base import (
+    SYSTEMS,
+    Figure,
+    Objective,
+    Run,
+    System,
+    config_from_json,
+    config_to_json,
+    get_system,
+)
+from metajax.systems.page import write_page
 
-__all__ = ["SYSTEMS", "Figure", "Run", "System", "get_system"]
+__all__ = [
+    "SYSTEMS",
+    "Figure",
+    "Objective",
+    "Run",
+    "System",
+    "config_from_json",
+    "config_to_json",
+    "get_system",
+    "write_page",
+]

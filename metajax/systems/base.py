@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -44,6 +46,18 @@ class Figure(NamedTuple):
     draw: Callable[[], Any]
 
 
+class Objective(NamedTuple):
+    """What a sweep compares runs by.
+
+    Attributes:
+      metric: a number of the evaluation, by its path: ``new_tasks.last``; of a list ``[-1]``.
+      greatest: whether more is better.
+    """
+
+    metric: str
+    greatest: bool
+
+
 class System(NamedTuple):
     """A published system: its settings, how to run it, and how to show what came out.
 
@@ -56,6 +70,11 @@ class System(NamedTuple):
       build: ``build(config, data_dir) -> Run``.
       table: ``table(evaluation) -> str``, what a person reads first, as plain text.
       figures: ``figures(evaluation, history) -> [Figure]``.
+      objective: ``objective(config) -> Objective``.
+      algorithm: ``algorithm(config) -> Algorithm``, that of :attr:`build`.
+      traced: fields that ``algorithm`` takes as traced scalars too, unless they are None: runs that
+        differ in them alone can be one compiled program.
+      of_tasks: fields that change no more than the leaves of a run's tasks, to the same effect.
       prepare: ``prepare(data_dir) -> folders``, which writes what the system can be trained from
         besides images, for ``metajax data prepare NAME``; None where there is nothing.
     """
@@ -67,6 +86,10 @@ class System(NamedTuple):
     build: Callable[[Any, Path | None], Run]
     table: Callable[[dict[str, Any]], str]
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
+    objective: Callable[[Any], Objective]
+    algorithm: Callable[[Any], Algorithm]
+    traced: tuple[str, ...] = ()
+    of_tasks: tuple[str, ...] = ()
     prepare: Callable[[Path | None], list[Path]] | None = None
 
 
@@ -78,6 +101,24 @@ SYSTEMS = {
     "hypino": "metajax.systems.hypino",
 }
 """Where each system lives; a new one joins by a line here."""
+
+
+def config_to_json(system: System, config: Any) -> dict[str, Any]:
+    """What ``config.json`` holds of a config."""
+    return {"system": system.name, "config": json.loads(json.dumps(dataclasses.asdict(config)))}
+
+
+def config_from_json(system: System, values: dict[str, Any]) -> Any:
+    """The config that ``config.json`` holds.
+
+    Raises:
+      ConfigError: it names a field that this version does not have, or is refused.
+    """
+    known = {field.name for field in dataclasses.fields(system.config)}
+    for name in values:
+        one_of("field of config.json", name, known)
+    lists_as_tuples = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return system.config(**lists_as_tuples)
 
 
 def get_system(name: str) -> System:

@@ -3,6 +3,7 @@
 A new learner is a new row of ``LEARNERS``.
 """
 
+import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -80,7 +81,7 @@ def regress(make_learner, *args, **options) -> Callable[[], MetaLearner]:
     return lambda: make_learner(network, learners.mean_squared_error, *args, **options)
 
 
-def hypino_row() -> Row:
+def hypino_row(decoder: str) -> Row:
     """Its predictions are values and derivatives, of which the battery reads the values.
 
     What makes the target's biases starts at zero, and hides the layers before it from the loss:
@@ -88,18 +89,18 @@ def hypino_row() -> Row:
     """
 
     def make():
-        learner = hypino.make_learner(pdes.CONFIG)
+        learner = hypino.make_learner(dataclasses.replace(pdes.CONFIG, decoder=decoder))
 
         def init(key, task):
             params = learner.init(key, task)
             noise = optax.tree.random_like(key, params, jax.random.normal)
             return jax.tree.map(lambda p, n: p + jnp.float32(0.03) * n, params, noise)
 
-        predict = lambda params, adapted, x: learner.predict(params, adapted, x).value  # noqa: E731
+        predict = lambda params, adapted, x: learner.predict(params, adapted, x).u  # noqa: E731
         tasks = jax.tree_util.Partial(pdes.quadratics)
         return learner._replace(init=init, predict=predict), tasks
 
-    return Row("hypino", make, 0, lambda task: task.query.points.interior)
+    return Row(f"hypino-{decoder}", make, 0, lambda task: task.query.points.interior)
 
 
 SINES, SGD = sinusoid_tasks(4, 3), optax.sgd(0.1)
@@ -138,7 +139,10 @@ LEARNERS = [
     few_shot_row(
         "ridge", classify(learners.ridge, loss=learners.cross_entropy, ways=3, scale=5.0), blobs
     ),
-    hypino_row(),
+    *(
+        pytest.param(hypino_row(name), marks=pytest.mark.slow)
+        for name in ("weights", "unet", "pino")
+    ),
 ]  # fmt: skip
 
 every_learner = pytest.mark.parametrize("row", LEARNERS, ids=lambda row: row.name)

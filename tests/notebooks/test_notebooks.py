@@ -19,7 +19,7 @@ def test_the_pair_holds_one_source(name):
     assert cells(FOLDER / f"{name}.py") == cells(FOLDER / f"{name}.ipynb")
 
 
-SLOW = ["gpicl", "hamiltonian", "hypergradients", "maml"]
+SLOW = ["gpicl", "hamiltonian", "hypergradients", "hypino", "maml"]
 
 
 @pytest.mark.parametrize(

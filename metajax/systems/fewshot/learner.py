@@ -103,7 +103,7 @@ def make_algorithm(config: Config) -> Algorithm:
             make_learner(config), adam, sigma=config.sigma, pairs=config.pairs,
             tasks_at_once=1 if in_turn else None,
         )  # fmt: skip
-    microbatches = config.tasks_per_step if in_turn and config.learner not in CLOSED_FORM else 1
+    microbatches = None if in_turn and config.learner not in CLOSED_FORM else 1
     if config.learner == "maml_plus_plus":
         return multi_step_gradient(
             lambda weights: make_learner(config, weights), adam, steps=config.inner_steps,

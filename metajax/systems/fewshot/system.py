@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from metajax.core import Evaluator
-from metajax.systems.base import Run, System
+from metajax.systems.base import Objective, Run, System
 from metajax.systems.fewshot.config import CLOSED_FORM, PRESETS, Config
 from metajax.systems.fewshot.evaluate import scores, summarise
 from metajax.systems.fewshot.learner import make_algorithm, make_learner, make_loss, nearest_mean
@@ -79,4 +79,15 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
+    objective=lambda config: Objective("new_tasks.last", greatest=config.tasks == "images"),
+    algorithm=make_algorithm,
+    traced=(
+        "learning_rate",
+        "inner_lr",
+        "clip_norm",
+        "reptile_rate",
+        "strength",
+        "sigma",
+        "scale",
+    ),
 )

@@ -19,12 +19,13 @@ from metajax.data import (
     MissingDataError,
     device_pool,
     host_batches,
+    is_known,
     load_images,
     noise_pool,
     open_set,
     pool_statistics,
 )
-from metajax.systems.base import Run, System
+from metajax.systems.base import Objective, Run, System
 from metajax.systems.gpicl.config import NOT_TRAINED, PRESETS, Config
 from metajax.systems.gpicl.evaluate import (
     accuracy_by_position,
@@ -51,13 +52,13 @@ TASK_KEY = 2212_04458
 
 def make_optimizer(config: Config) -> optax.GradientTransformation:
     """Adam with the config's schedule, epsilon and clipping."""
+    warm = config.warmup_steps
     if config.schedule == "cosine":
-        rate: Any = optax.warmup_cosine_decay_schedule(
-            0.0 if config.warmup_steps else config.learning_rate,
-            config.learning_rate, config.warmup_steps, config.steps,
-        )  # fmt: skip
-    elif config.warmup_steps:
-        rate = optax.linear_schedule(0.0, config.learning_rate, config.warmup_steps)
+        rise = optax.linear_schedule(0.0, config.learning_rate, warm)
+        fall = optax.cosine_decay_schedule(config.learning_rate, config.steps - warm)
+        rate: Any = optax.join_schedules([rise, fall], [warm])
+    elif warm:
+        rate = optax.linear_schedule(0.0, config.learning_rate, warm)
     else:
         rate = config.learning_rate
     adam = optax.adam(rate, eps=config.adam_epsilon)
@@ -115,8 +116,12 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
 
     Raises:
       MissingDataError: the base set is not on disk.
-      ConfigError: the config does not fit the base set.
+      ConfigError: the config does not fit the base set, or ``other_sets`` has a name that no set
+        has; those that are merely not on this machine are left out of the evaluation.
     """
+    for name in config.other_sets:
+        if name != "random" and not is_known(name, data_dir):
+            raise ConfigError("other_sets", name, "random or a set: see `metajax data list`")
     learner = make_learner(config)
     algorithm = make_algorithm(config, learner)
     if config.host_fed:
@@ -235,4 +240,8 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
+    objective=lambda config: Objective("unseen.last", greatest=True),
+    algorithm=lambda config: make_algorithm(config, make_learner(config)),
+    traced=("learning_rate", "adam_epsilon", "clip_norm", "label_scale", "inner_lr"),
+    of_tasks=("num_tasks", "bias_fraction", "min_ways"),
 )

@@ -10,7 +10,7 @@ import numpy as np
 
 from metajax.core import Evaluator, MixedTasks, derive, mixed
 from metajax.physics import get_physics
-from metajax.systems.base import Run, System
+from metajax.systems.base import Objective, Run, System
 from metajax.systems.hamiltonian.config import PRESETS, Config
 from metajax.systems.hamiltonian.evaluate import (
     SHORT,
@@ -176,5 +176,8 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
+    objective=lambda config: Objective("adapted.coordinates.mean[-1]", greatest=False),
+    algorithm=make_algorithm,
+    traced=("learning_rate", "inner_lr", "clip_norm"),
     prepare=prepare,
 )

@@ -14,7 +14,15 @@ from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Key
 from tqdm.auto import tqdm
 
-from metajax.core import ConfigError, Examples, MetajaxError, MixedTasks, Task, derive
+from metajax.core import (
+    ConfigError,
+    Examples,
+    MetajaxError,
+    MixedTasks,
+    Task,
+    derive,
+    float64_on_cpu,
+)
 from metajax.data import MissingDataError, load_arrays, set_path, write_arrays
 from metajax.physics import Phase, PhysicalSystem, energy_drift, get_physics, trajectory
 from metajax.systems.hamiltonian.config import SIX, Config
@@ -67,7 +75,7 @@ def simulate(system: PhysicalSystem, key: Key[Array, ""], num: int, config: Conf
       MetajaxError: the integrator failed, or the energy of a conservative system drifts by more
         than ``DRIFT_LIMIT``.
     """
-    with jax.enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
+    with float64_on_cpu():
         times = np.linspace(0.0, config.duration, config.points)
 
         def one(key: Key[Array, ""], times: Array):
@@ -140,12 +148,13 @@ def read_prepared(
       MissingDataError: they are not on disk; the message says how to get them.
       ConfigError: ``points`` or ``duration`` is not what is on disk, or there are fewer.
     """
-    if set_path(set_name(name), data_dir) is None:
+    try:
+        found = load_arrays(set_name(name), num, data_dir)
+    except MissingDataError:
         raise MissingDataError(
             f"true motions of {name} are not on disk. Simulate those of the paper's six types by\n"
             "  metajax data prepare hamiltonian\nor leave out --prepared"
-        )
-    found = load_arrays(set_name(name), num, data_dir)
+        ) from None
     times = found["times"][0]
     if config.points != times.size or abs(config.duration - times[-1]) > 1e-3:
         raise ConfigError(

@@ -8,7 +8,7 @@ from typing import Any
 import jax
 
 from metajax.core import Evaluator
-from metajax.systems.base import Run, System
+from metajax.systems.base import Objective, Run, System
 from metajax.systems.hyperdistill.config import PRESETS, Config
 from metajax.systems.hyperdistill.evaluate import (
     scores_by_step,
@@ -78,4 +78,7 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
+    objective=lambda config: Objective("new_tasks.last", greatest=config.bed != "sinusoid"),
+    algorithm=make_algorithm,
+    traced=("outer_lr", "inner_lr", "momentum", "gamma", "sigma", "reptile_rate"),
 )

@@ -228,24 +228,20 @@ def test_cka_does_not_see_rotations_and_scales():
         assert float(cka(jnp.asarray(x), jnp.asarray(other))) < 0.5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
     [
         dataclasses.replace(TINY, eval_instances=2),
-        *(
-            pytest.param(config, marks=pytest.mark.slow)
-            for config in (
-                dataclasses.replace(BODIES, learner="anil", held_out="two_body"),
-                dataclasses.replace(TINY, learner="meta_sgd", structure="port", noise=0.01),
-                dataclasses.replace(TINY, learner="joint", structure="direct"),
-                dataclasses.replace(TINY, learner="first_order_maml", eval_optimizer="adam"),
-                dataclasses.replace(
-                    TINY,
-                    structure="driven",
-                    held_out="driven_pendulum",
-                    systems=("driven_spring", "driven_pendulum"),
-                ),
-            )
+        dataclasses.replace(BODIES, learner="anil", held_out="two_body"),
+        dataclasses.replace(TINY, learner="meta_sgd", structure="port", noise=0.01),
+        dataclasses.replace(TINY, learner="joint", structure="direct"),
+        dataclasses.replace(TINY, learner="first_order_maml", eval_optimizer="adam"),
+        dataclasses.replace(
+            TINY,
+            structure="driven",
+            held_out="driven_pendulum",
+            systems=("driven_spring", "driven_pendulum"),
         ),
     ],
     ids=lambda config: f"{config.learner}-{config.structure}",

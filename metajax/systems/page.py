@@ -1,0 +1,56 @@
+"""One self-contained page: text, figures as PNG, tables of settings."""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from metajax.systems.base import Figure
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
+pre { background: #f5f5f3; padding: 1em; overflow-x: auto; font-size: 12px; line-height: 1.4; }
+figure { margin: 2em 0; } img { max-width: 100%; } figcaption { color: #555; }
+table { border-collapse: collapse; } td { padding: .1em 1em .1em 0; vertical-align: top; }
+"""
+
+
+def write_page(
+    folder: Path,
+    title: str,
+    subtitle: str,
+    text: str,
+    figures: Iterable[Figure],
+    tables: Mapping[str, Mapping[str, Any]],
+) -> Path:
+    """Write ``report.html`` and its PNG figures into ``folder``; returns the page's path."""
+    parts = [f"<pre>{html.escape(text)}</pre>"]
+    for figure in figures:
+        path = folder / f"{figure.name}.png"
+        figure.draw().savefig(path, dpi=150)
+        image = base64.b64encode(path.read_bytes()).decode()
+        caption = html.escape(figure.caption)
+        parts.append(
+            f'<figure><img alt="{caption}" src="data:image/png;base64,{image}">'
+            f"<figcaption>{caption}</figcaption></figure>"
+        )
+    for heading, values in tables.items():
+        rows = "".join(
+            f"<tr><td>{html.escape(name)}</td><td><code>{html.escape(json.dumps(value))}</code>"
+            "</td></tr>"
+            for name, value in values.items()
+        )
+        parts.append(f"<h2>{html.escape(heading)}</h2><table>{rows}</table>")
+    title = html.escape(title)
+    page = (
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
+        f"<p>{html.escape(subtitle)}</p>{''.join(parts)}</body></html>\n"
+    )
+    path = folder / "report.html"
+    path.write_text(page)
+    return path
