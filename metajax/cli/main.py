@@ -48,6 +48,8 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else argv
     logging.basicConfig(format="metajax: %(message)s", level=logging.WARNING)
     logging.getLogger("metajax").setLevel(logging.INFO)
+    # Orbax logs a failed save's traceback many times over; the error that ends the run says it once
+    logging.getLogger("absl").setLevel(logging.CRITICAL)
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0

@@ -4,6 +4,7 @@ from metajax.train.checkpoint import Checkpointer
 from metajax.train.cost import Part, Profile, profile, profile_table
 from metajax.train.errors import (
     CheckpointError,
+    HostDataError,
     Interrupted,
     NonFiniteError,
     ProcessLostError,
@@ -25,6 +26,7 @@ __all__ = [
     "CheckpointError",
     "Checkpointer",
     "Fit",
+    "HostDataError",
     "Interrupted",
     "MetricsLog",
     "NonFiniteError",

@@ -115,6 +115,7 @@ class Checkpointer:
         self._keep_last, self._keep_every = keep_last, keep_every
         self._sealing: threading.Thread | None = None
         self._failure: Exception | None = None
+        self._failed = False
 
     def _take_stock(self) -> int | None:
         """Find the newest good checkpoint, and put the faulty ones after it aside."""
@@ -151,7 +152,8 @@ class Checkpointer:
         try:
             self._manager.save(step, args=args, force=True)
         except Exception as error:
-            raise CheckpointError(f"checkpoint {step} could not be saved: {error}") from error
+            self._failure = error
+            self.wait()
         if jax.process_count() > 1:
             self._seal(step)  # its exchanges must not come between those of the training
             self.wait()
@@ -181,7 +183,7 @@ class Checkpointer:
             self._sealing.join()
             self._sealing = None
         if self._failure is not None:
-            error, self._failure = self._failure, None
+            error, self._failure, self._failed = self._failure, None, True
             kept = "none" if self.good_step is None else f"that of step {self.good_step}"
             raise CheckpointError(
                 f"a checkpoint could not be saved: {error}. The last good one: {kept}. Once there "
@@ -220,8 +222,16 @@ class Checkpointer:
         return restored["state"], restored["meta"]
 
     def close(self) -> None:
-        """Finish the save under way and release Orbax's threads."""
+        """Finish the save under way and release Orbax's threads.
+
+        Raises:
+          CheckpointError: the save failed.
+        """
         try:
             self.wait()
         finally:
-            self._manager.close()
+            try:
+                self._manager.close()
+            except Exception:
+                if not self._failed:  # else Orbax says again what wait() has said
+                    raise

@@ -50,8 +50,8 @@ CASES = [
     ("hypino",
      {"grid": 8, "interior": 16, "boundary": 16, "width": 8, "depths": (1,), "heads": (2,),
       "head_hidden": 8, "target_width": 8, "target_layers": 1, "tasks_per_step": 2,
-      "first_phase": 2, "adam_epsilon": 1e-3},
-     {"learning_rate": 1e-3, "weight_decay": 0.1, "adam_epsilon": 3e-3, "clip_norm": 0.1,
+      "first_phase": 2, "adam_epsilon": 1e-2},
+     {"learning_rate": 1e-3, "weight_decay": 0.1, "adam_epsilon": 3e-2, "clip_norm": 0.1,
       "unsupervised": 1.0, "first_phase": 0}),
 ]  # fmt: skip
 

@@ -6,11 +6,11 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
-from small import SMALL
 
 from metajax.systems import get_system
 from metajax.train import make_layout
 from metajax.train.step import LoopState, make_steps
+from small import SMALL
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)

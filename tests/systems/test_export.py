@@ -5,9 +5,9 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
-from small import SMALL
 
 from metajax.systems import SYSTEMS, get_system
+from small import SMALL
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)

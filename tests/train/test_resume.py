@@ -4,45 +4,12 @@ import hashlib
 import json
 import os
 import random
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from metajax.train import Interrupted
-
-SCRIPT = Path(__file__).parent / "run_fit.py"
-
-
-def start(workdir, *options):
-    # quick to compile, and compiled once: the cache of the test session is in the environment
-    return subprocess.Popen(
-        [sys.executable, str(SCRIPT), str(workdir), *map(str, options)],
-        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def finish(process):
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
-
-
-def run(workdir, *options):
-    return finish(start(workdir, *options))
-
-
-def completed(workdir, *options):
-    """Run to the end; the digest of the final state, and the log as it lies on disk."""
-    code, out, err = run(workdir, *options)
-    assert code == 0, err
-    return json.loads(out)["digest"], (workdir / "metrics.jsonl").read_text()
-
-
-def checkpoints(workdir):
-    return sorted(int(p.name) for p in workdir.glob("checkpoints/*") if p.name.isdecimal())
+from runs import checkpoints, completed, finish, run, start
 
 
 def contents(folder):

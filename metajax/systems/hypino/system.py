@@ -73,6 +73,11 @@ SYSTEM = System(
     objective=lambda config: Objective("new_problems.median_relative", greatest=False),
     algorithm=make_algorithm,
     traced=(
-        "learning_rate", "weight_decay", "adam_epsilon", "clip_norm", "unsupervised", "first_phase",
+        "learning_rate",
+        "weight_decay",
+        "adam_epsilon",
+        "clip_norm",
+        "unsupervised",
+        "first_phase",
     ),
 )
