@@ -24,6 +24,9 @@ class RunOptions:
     """Folder of the data sets; by default TFDS' own, $TFDS_DATA_DIR or ~/tensorflow_datasets."""
     parallel: Literal["none", "jit", "pmap"] = "none"
     """Split tasks over all devices: by one program over a mesh (jit) or one per device (pmap)."""
+    model_devices: int = 1
+    """With --parallel jit: devices that hold one copy of the state between them, for networks
+    that are too large for one; the other devices take other tasks."""
     distributed: bool = False
     """Train in several processes, one per host, that jax.distributed finds by itself, as on TPU
     pods and under Slurm: the same command on each, with --parallel jit and a shared workdir."""

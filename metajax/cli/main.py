@@ -126,6 +126,7 @@ def _train(argv: list[str]) -> int:
                 run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
                 key=jax.random.key(config.seed), workdir=workdir, config=identity,
                 evaluators=run.evaluators, parallel=options.parallel,
+                model_devices=options.model_devices,
                 on_nonfinite=options.on_nonfinite, log_every=options.log_every,
                 checkpoint_every=options.checkpoint_every, keep_last=options.keep_last,
                 keep_every=options.keep_every, tensorboard=options.tensorboard,

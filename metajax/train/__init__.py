@@ -17,11 +17,12 @@ from metajax.train.population import MEMBER, PopulationState, member_rows, popul
 from metajax.train.processes import is_first, join, leave
 from metajax.train.provenance import provenance, run_summary
 from metajax.train.signals import signals_noted
-from metajax.train.step import TASKS_AXIS, make_layout
+from metajax.train.step import MODEL_AXIS, TASKS_AXIS, largest_axis, make_layout
 from metajax.train.workdir import in_use, open_workdir, write_json
 
 __all__ = [
     "MEMBER",
+    "MODEL_AXIS",
     "TASKS_AXIS",
     "CheckpointError",
     "Checkpointer",
@@ -40,6 +41,7 @@ __all__ = [
     "is_first",
     "join",
     "keep_freed_memory",
+    "largest_axis",
     "leave",
     "make_layout",
     "member_rows",

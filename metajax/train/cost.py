@@ -80,13 +80,13 @@ def profile(
     sampling, batch = measured(lambda tasks, keys: jax.vmap(tasks)(keys), (tasks, keys), steps)
     update, _ = measured(algorithm.update, (state, batch, key), steps)
 
+    start = LoopState(state, jnp.int32(-1), jnp.int32(0))
     run: Any = make_steps(
-        algorithm, tasks, tasks_per_step=tasks_per_step, capacity=steps, layout=layout,
+        algorithm, tasks, start, tasks_per_step=tasks_per_step, capacity=steps, layout=layout,
         on_nonfinite="stop",
     )  # fmt: skip
     streams = jax.random.split(key)
     began = time.perf_counter()
-    start = LoopState(state, jnp.int32(-1), jnp.int32(0))
     compiled = run.lower(start, tasks, (), streams, jnp.int32(0), jnp.int32(steps)).compile()
     compile_seconds = time.perf_counter() - began
 

@@ -41,6 +41,8 @@ from metajax.train.step import (
     LoopState,
     OnNonFinite,
     Parallel,
+    Partition,
+    largest_axis,
     make_layout,
     make_steps,
 )
@@ -88,6 +90,8 @@ def fit(
     evaluators: Sequence[Evaluator] = (),
     parallel: Parallel = "none",
     devices: Sequence[jax.Device] | None = None,
+    model_devices: int = 1,
+    partition: Partition = largest_axis,
     on_nonfinite: OnNonFinite = "stop",
     log_every: int = 100,
     checkpoint_every: int = 1000,
@@ -114,6 +118,10 @@ def fit(
         logged as ``name/metric``. Each is given the same key every time, hence the same tasks.
       parallel: ``none``; ``jit``, one program over a mesh of all ``devices``; or ``pmap``.
       devices: which devices to use, all by default.
+      model_devices: with ``parallel="jit"``, how many devices hold one copy of the algorithm's
+        state between them, where it is too large for each; they work on the same tasks.
+      partition: how they split each array, ``(path, shape, model_devices) -> PartitionSpec`` over
+        the axis ``model``; by default along its largest axis that divides, small ones not at all.
       on_nonfinite: when a step's loss, gradient or new parameters are not finite: ``stop``
         raises, with the state before that step in the error; ``skip`` leaves that step's update
         out and counts it.
@@ -149,7 +157,9 @@ def fit(
             "__call__, or jax.tree_util.Partial(function, *arrays)",
         )  # fmt: skip
     one_of("on_nonfinite", on_nonfinite, ("stop", "skip"))
-    layout = make_layout(parallel, tasks_per_step, devices)
+    layout = make_layout(
+        parallel, tasks_per_step, devices, model_devices=model_devices, partition=partition
+    )
     start = time.perf_counter()
     # on no device in particular, so that it can meet arrays on any
     key_data = np.asarray(jax.random.key_data(key))
@@ -280,7 +290,7 @@ class _Run:
                 log.info("going on from the checkpoint at step %d", self.step)
         else:  # runs once: optimising it takes longer than it saves
             state = jax.jit(first_state).lower(*arguments).compile(_effort(0))(*arguments)
-        self.state = self.layout.distribute(state)
+        self.state = self.layout.place(state)
         self.device_tasks = self.layout.distribute(device_tasks)
 
     def _first_raw(self) -> Any:
@@ -363,7 +373,7 @@ class _Run:
 
     def _compile(self):
         run_steps = make_steps(
-            self.algorithm, self.tasks, tasks_per_step=self.tasks_per_step,
+            self.algorithm, self.tasks, self.state, tasks_per_step=self.tasks_per_step,
             capacity=self.capacity, layout=self.layout, on_nonfinite=self.on_nonfinite,
         )  # fmt: skip
         position = self.batches.get_state() if self.batches is not None else None
@@ -423,9 +433,11 @@ class _Run:
         done = self.step == self.steps
         if done or self.step % self.log_every == 0:
             self._write_window()
-        for evaluator in self.evaluators:
-            if is_first() and (done or self.step % evaluator.every == 0):
-                params = self.algorithm.params(self.layout.collect(self.state).algorithm)
+        due = [e for e in self.evaluators if done or self.step % e.every == 0]
+        if due:
+            params = self.algorithm.params(self.layout.collect(self.state).algorithm)
+        for evaluator in due:
+            if is_first():
                 key = derive(self.key, f"evaluate {evaluator.name}")
                 metrics = evaluator.function(params, key)
                 self.log.write(

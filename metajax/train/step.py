@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
@@ -26,11 +26,24 @@ from metajax.core import (
 TASKS_AXIS = "tasks"
 """Name of the device axis over which the tasks of a step are split."""
 
+MODEL_AXIS = "model"
+"""Name of the device axis over which the arrays of the state are split."""
+
 WATCHED = ("loss", "grad_norm")
 """Metrics that decide whether a step was finite, where the algorithm reports them."""
 
 Parallel = Literal["none", "jit", "pmap"]
 OnNonFinite = Literal["stop", "skip"]
+Partition = Callable[[str, jax.ShapeDtypeStruct, int], PartitionSpec]
+"""A rule by which an array of the state, of that path, is split over so many devices."""
+
+
+def largest_axis(path: str, leaf: jax.ShapeDtypeStruct, num: int) -> PartitionSpec:
+    """Split an array of 4,096 numbers or more along its largest axis that ``num`` divides."""
+    fitting = [(size, -axis) for axis, size in enumerate(leaf.shape) if size % num == 0]
+    if not fitting or leaf.size < 4096:
+        return PartitionSpec()  # what is small costs more to gather than to keep
+    return PartitionSpec(*[None] * -max(fitting)[1], MODEL_AXIS)
 
 
 class LoopState(NamedTuple):
@@ -53,9 +66,12 @@ class Layout(NamedTuple):
     Attributes:
       parallel: ``none`` (one device), ``jit`` (global arrays over a mesh) or ``pmap`` (a copy of
         every array per device).
-      mesh: the named mesh, axis ``tasks``.
-      distribute: puts a pytree that every device needs whole (state, pools) on the devices.
-      collect: the inverse, a pytree without any device axis, on devices of this process.
+      mesh: the named mesh, axes ``tasks`` and ``model``.
+      distribute: puts a pytree that every device needs whole (pools, keys) on the devices.
+      shardings: how the algorithm's state lies on the devices, where it is not whole on each.
+      place: puts a state so.
+      collect: the inverse, a pytree without any device axis, on devices of this process; where
+        the state is split, every process must call it.
       saved: the same as a checkpoint takes it.
       split: puts host batches ``[steps, tasks, ...]`` on the devices, split by task.
     """
@@ -63,21 +79,34 @@ class Layout(NamedTuple):
     parallel: str
     mesh: Mesh
     distribute: Callable[[PyTree], PyTree]
+    shardings: Callable[[PyTree], PyTree]
+    place: Callable[[PyTree], PyTree]
     collect: Callable[[PyTree], PyTree]
     saved: Callable[[PyTree], PyTree]
     split: Callable[[PyTree], PyTree]
 
     @property
-    def num_devices(self) -> int:
-        return self.mesh.size
+    def num_parts(self) -> int:
+        """How many parts the tasks of a step are worked through in, side by side."""
+        return self.mesh.shape[TASKS_AXIS]
 
 
-def make_layout(parallel: Parallel, tasks_per_step: int, devices=None) -> Layout:
-    """Return the layout for ``parallel`` on ``devices`` (all local ones by default).
+def make_layout(
+    parallel: Parallel,
+    tasks_per_step: int,
+    devices: Sequence[jax.Device] | None = None,
+    *,
+    model_devices: int = 1,
+    partition: Partition = largest_axis,
+) -> Layout:
+    """Return the layout for ``parallel`` on ``devices`` (all of them by default).
+
+    With ``model_devices`` so many devices hold one copy of the algorithm's state between them,
+    split by the rule ``partition``, and work on the same tasks together.
 
     Raises:
       ConfigError: an unknown ``parallel``, or one that several processes can not run; no task, or
-        tasks that do not divide over the devices.
+        tasks or ``model_devices`` that do not divide over the devices.
     """
     one_of("parallel", parallel, ("none", "jit", "pmap"))
     if jax.process_count() > 1 and parallel != "jit":
@@ -87,24 +116,44 @@ def make_layout(parallel: Parallel, tasks_per_step: int, devices=None) -> Layout
     devices = list(devices or jax.devices())
     if parallel == "none":
         devices = devices[:1]
-    num = len(devices)
+    if not isinstance(model_devices, Integral) or model_devices < 1:
+        raise ConfigError("model_devices", model_devices, "a whole number of 1 or more")
+    if model_devices > 1 and parallel != "jit":
+        raise ConfigError("model_devices", model_devices, f"1 with parallel = {parallel}, or jit")
+    if len(devices) % model_devices:
+        raise ConfigError("model_devices", model_devices, f"a divisor of {len(devices)} devices")
+    num = len(devices) // model_devices
     if tasks_per_step % num:
+        parts = "devices" if model_devices == 1 else f"groups of {model_devices} devices"
         below = tasks_per_step // num * num
         near = [str(n) for n in (below, below + num) if n]
         raise ConfigError(
             "tasks_per_step", tasks_per_step,
-            f"a multiple of the {num} devices, e.g. {' or '.join(near)}",
+            f"a multiple of the {num} {parts}, e.g. {' or '.join(near)}",
         )  # fmt: skip
-    mesh = jax.make_mesh((num,), (TASKS_AXIS,), axis_types=(AxisType.Auto,), devices=devices)
+    mesh = jax.make_mesh(
+        (num, model_devices), (TASKS_AXIS, MODEL_AXIS), axis_types=(AxisType.Auto,) * 2,
+        devices=devices,
+    )  # fmt: skip
     replicated = NamedSharding(mesh, PartitionSpec())
     by_device = NamedSharding(mesh, PartitionSpec(TASKS_AXIS))
     if parallel != "pmap":
         by_task = NamedSharding(mesh, PartitionSpec(None, TASKS_AXIS))
-        put = put_everywhere if jax.process_count() > 1 else jax.device_put
+        several = jax.process_count() > 1
+        put = put_everywhere if several else jax.device_put
+        distribute = lambda tree: put(tree, replicated)  # noqa: E731
+        if model_devices == 1:
+            shardings = lambda tree: jax.tree.map(lambda _: replicated, tree)  # noqa: E731
+            whole = lambda tree: tree  # noqa: E731
+        else:
+            shardings = functools.partial(split_by, partition, mesh)
+            whole = jax.jit(lambda tree: tree, out_shardings=replicated)
         return Layout(
             parallel, mesh,
-            distribute=lambda tree: put(tree, replicated),
-            collect=one_copy if jax.process_count() > 1 else lambda tree: tree,
+            distribute=distribute,
+            shardings=shardings,
+            place=lambda tree: jax.tree.map(put, tree, shardings(tree)),
+            collect=lambda tree: one_copy(whole(tree)) if several else whole(tree),
             saved=lambda tree: tree,
             split=lambda tree: put(tree, by_task),
         )  # fmt: skip
@@ -128,9 +177,28 @@ def make_layout(parallel: Parallel, tasks_per_step: int, devices=None) -> Layout
     return Layout(
         parallel, mesh,
         distribute=lambda tree: jax.tree.map(one_copy_per_device, tree),
+        shardings=lambda tree: jax.tree.map(lambda _: by_device, tree),
+        place=lambda tree: jax.tree.map(one_copy_per_device, tree),
         collect=first_copy, saved=first_copy,
         split=lambda tree: jax.tree.map(split_for_pmap, tree),
     )  # fmt: skip
+
+
+def split_by(partition: Partition, mesh: Mesh, tree: PyTree) -> PyTree:
+    """The sharding of each array of a state, by a rule; keys stay whole."""
+    num = mesh.shape[MODEL_AXIS]
+
+    def sharding(path, leaf):
+        if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            return NamedSharding(mesh, PartitionSpec())
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        spec = partition(name, jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), num)
+        axes = zip(leaf.shape, spec, strict=False)
+        if len(spec) > leaf.ndim or any(axis is not None and size % num for size, axis in axes):
+            raise ConfigError("partition", spec, f"one that fits {name} of shape {leaf.shape}")
+        return NamedSharding(mesh, spec)
+
+    return jax.tree.map_with_path(sharding, tree)
 
 
 def put_everywhere(tree: PyTree, sharding: NamedSharding) -> PyTree:
@@ -165,6 +233,7 @@ def is_finite(algorithm: Algorithm, new: PyTree, metrics: Metrics) -> Bool[Array
 def make_steps(
     algorithm: Algorithm,
     tasks: Any,
+    state: LoopState,
     *,
     tasks_per_step: int,
     capacity: int,
@@ -173,15 +242,15 @@ def make_steps(
 ) -> Callable:
     """Compile-ready ``run(state, tasks, raw, streams, first_step, num_steps) -> (state, rows)``.
 
-    ``streams`` are two keys, from which a step's tasks and its update draw by
-    ``fold_in(stream, step)``. ``num_steps`` (at most ``capacity``) and ``first_step`` are traced:
-    one program serves every dispatch, so where the dispatches are cut changes no bit of the
-    result. ``state`` is donated. ``rows`` is a pair, the metrics and whether the step was finite
-    (its loss and ``grad_norm``, or the parameters after it where that is not reported), with a
-    leading axis of ``capacity``, ``num_steps`` of it filled.
+    The ``state`` given here tells its shapes. ``streams`` are two keys, from which a step's tasks
+    and its update draw by ``fold_in(stream, step)``. ``num_steps`` (at most ``capacity``) and
+    ``first_step`` are traced: one program serves every dispatch, so where the dispatches are cut
+    changes no bit of the result. ``state`` is donated. ``rows`` is a pair, the metrics and whether
+    the step was finite (its loss and ``grad_norm``, or the parameters after it where that is not
+    reported), with a leading axis of ``capacity``, ``num_steps`` of it filled.
     """
-    axis_name = None if layout.parallel == "none" else TASKS_AXIS
-    held = tasks_per_step // layout.num_devices
+    axis_name = TASKS_AXIS if layout.num_parts > 1 else None
+    held = tasks_per_step // layout.num_parts
     host_fed = isinstance(tasks, HostFed)
 
     def batch_of(tasks, raw, key):
@@ -228,12 +297,14 @@ def make_steps(
             run, axis_name=TASKS_AXIS, in_axes=(0, 0, 0, None, None, None), donate_argnums=0,
             devices=list(layout.mesh.devices.flat),
         )  # fmt: skip
-    if layout.parallel == "jit":
+    if layout.parallel == "jit" and axis_name:
         # by hand, not by the compiler's choice: a device works on its own tasks alone, whatever the
         # algorithm does with them, and what it tells the others is what the algorithm averages
         whole, by_task = PartitionSpec(), PartitionSpec(None, TASKS_AXIS)
+        # what the axis `model` splits, and with it the work on it, is the compiler's choice
         run = jax.shard_map(
             run, mesh=layout.mesh, in_specs=(whole, whole, by_task, whole, whole, whole),
-            out_specs=whole, check_vma=False,
+            out_specs=whole, check_vma=False, axis_names={TASKS_AXIS},
         )  # fmt: skip
-    return jax.jit(run, donate_argnums=0, out_shardings=NamedSharding(layout.mesh, PartitionSpec()))
+    replicated = NamedSharding(layout.mesh, PartitionSpec())
+    return jax.jit(run, donate_argnums=0, out_shardings=(layout.shardings(state), replicated))

@@ -47,13 +47,20 @@ def test_a_step_exchanges_its_gradient_and_nothing_else_of_size(name, parallel):
     system = get_system(name)
     run = system.build(system.config(**SMALL[name] | {"tasks_per_step": 8}), None)
     layout = make_layout(parallel, run.tasks_per_step)
-    steps = make_steps(
-        run.algorithm, run.tasks, tasks_per_step=run.tasks_per_step, capacity=2, layout=layout,
-        on_nonfinite="stop",
-    )  # fmt: skip
     state = jax.jit(lambda tasks: run.algorithm.init(KEY, tasks(KEY)))(run.tasks)
-    start, tasks = layout.distribute((LoopState(state, jnp.int32(-1), jnp.int32(0)), run.tasks))
-    given = start, tasks, (), jax.random.split(KEY), jnp.int32(0), jnp.int32(2)
+    start = layout.place(LoopState(state, jnp.int32(-1), jnp.int32(0)))
+    steps = make_steps(
+        run.algorithm, run.tasks, start, tasks_per_step=run.tasks_per_step, capacity=2,
+        layout=layout, on_nonfinite="stop",
+    )  # fmt: skip
+    given = (
+        start,
+        layout.distribute(run.tasks),
+        (),
+        jax.random.split(KEY),
+        jnp.int32(0),
+        jnp.int32(2),
+    )
     found = collectives(steps.lower(*given).compile().as_text())
     params = sum(leaf.size for leaf in jax.tree.leaves(run.algorithm.params(state)))
     reduced = sum(size for kind, size in found if kind == "all-reduce")

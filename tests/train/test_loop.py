@@ -257,11 +257,12 @@ def test_the_step_is_traced_and_compiled_once_whatever_the_remainders():
 
 def lower(algorithm, layout, tasks=None):
     tasks = toy_problem.make_tasks() if tasks is None else tasks
-    steps = make_steps(
-        algorithm, tasks, tasks_per_step=NUM, capacity=10, layout=layout, on_nonfinite="stop"
-    )
     init = jax.jit(lambda tasks: algorithm.init(KEY, tasks(KEY)))
-    state = layout.distribute(LoopState(init(tasks), jnp.int32(-1), jnp.int32(0)))
+    state = layout.place(LoopState(init(tasks), jnp.int32(-1), jnp.int32(0)))
+    steps = make_steps(
+        algorithm, tasks, state, tasks_per_step=NUM, capacity=10, layout=layout,
+        on_nonfinite="stop",
+    )  # fmt: skip
     arguments = (
         state,
         layout.distribute(tasks),
