@@ -93,8 +93,10 @@ def test_members_of_a_population_are_the_runs_that_they_would_be_alone(name, giv
         ):
             if jax.tree_util.keystr(path, simple=True, separator=".").endswith("qkv.bias"):
                 continue  # a key's bias changes no attention: Adam scales the rounding of a zero
+            # float32 sums of another order: some hundred roundings of terms far above their sum.
+            # The smallest change above, weight decay over four steps, is 4e-4 of a weight.
             scale = np.max(np.abs(b), initial=1e-8)
-            np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * scale)
+            np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4 * scale)
 
 
 def member_of(state, index):
