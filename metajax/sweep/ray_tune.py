@@ -46,6 +46,8 @@ SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
     # a child saves its state when its trial's process ends, which must not kill it then
     "RAY_kill_child_processes_on_worker_exit": "0",
+    # by default all that a trial starts stands back behind the machine's other processes
+    "RAY_worker_niceness": "0",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_AIR_NEW_OUTPUT": "0",
     # results without the metric are how a trial says that it is alive
@@ -160,6 +162,11 @@ def missing_from(rows: Iterable[Mapping[str, Any]], metric: str, ended: bool) ->
     return list(names)
 
 
+def with_number(rows: Iterable[dict[str, Any]], metric: str) -> Iterator[dict[str, Any]]:
+    """The rows that hold a number of that name; what was not finite is None."""
+    return (row for row in rows if isinstance(row.get(metric), (int, float)))
+
+
 def share(amounts: Sequence[float], num: int) -> float:
     """The most that each of ``num`` may take for all to fit; none is split over two amounts."""
     shares = {amount / parts for amount in amounts for parts in range(1, num + 1) if amount}
@@ -210,9 +217,10 @@ class RunTrial(tune.Trainable):
         if self.process is None:
             # the process of a sweep that was killed may still be saving
             if not in_use(self.workdir):
+                here = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}  # Ray's own
                 self.process = start(
                     self.jobs.folder, self.point, self.command(), cwd=self.jobs.cwd,
-                    environment={**os.environ, **self.jobs.environment},
+                    environment={**here, **self.jobs.environment},
                 )  # fmt: skip
         elif (code := self.process.poll()) is not None:
             self.outcome = outcome_of(self.jobs.folder, self.point, code)
@@ -240,11 +248,8 @@ class RunTrial(tune.Trainable):
         The last step's rows wait for the evaluation: a run that is trained is not stopped.
         """
         steps = math.inf if over else self.point.config.steps
-        for row in self.rows:
-            value = row.get(self.jobs.metric)
-            if self.reached["step"] < row["step"] < steps and isinstance(value, (int, float)):
-                return row
-        return None
+        rows = with_number(self.rows, self.jobs.metric)
+        return next((row for row in rows if self.reached["step"] < row["step"] < steps), None)
 
     def end(self, outcome: Outcome) -> dict[str, Any]:
         """Say how the run ended; if not well, fail in the step after."""
@@ -263,14 +268,21 @@ class RunTrial(tune.Trainable):
 
 
 class Recorder(tune.Callback):
-    """Writes ``results.csv`` whenever a trial ends, and shows how many have."""
+    """Writes ``results.csv`` whenever a trial ends, and shows how many have.
 
-    def __init__(self, folder: Path, points: Sequence[Point], metric: str, progress: bool):
+    Tune works with a copy of it, and of the scheduler that it holds, where it restores trials.
+    """
+
+    def __init__(
+        self, folder: Path, points: Sequence[Point], metric: str, progress: bool, scheduler: Any
+    ):
         self.folder, self.points, self.metric, self.progress = folder, points, metric, progress
+        self.scheduler = scheduler
         self.outcomes: dict[int, Outcome] = {}
+        self.begun = False
 
     def setup(self, *args: Any, **info: Any) -> None:
-        """Note what was done before; Tune has made a copy of this object when it calls this."""
+        """Note what was done before."""
         self.bar = tqdm(
             total=len(self.points), unit="run", disable=not self.progress, dynamic_ncols=True
         )
@@ -299,10 +311,20 @@ class Recorder(tune.Callback):
         return Outcome("interrupted") if run_folder(self.folder, point).exists() else None
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:
-        """Note the trials that were over before this driver began."""
-        if not hasattr(self, "begun"):
-            self.begun = True
-            self.note_all([trial for trial in trials if trial.status == "TERMINATED"])
+        """Note the trials that were over before this driver began, and tell the scheduler.
+
+        Tune keeps the state of trials, and none of schedulers.
+        """
+        if self.begun:
+            return
+        self.begun = True
+        past = [trial for trial in trials if trial.status == "TERMINATED"]
+        self.note_all(past)
+        for trial in past:
+            rows = read_rows(run_folder(self.folder, self.points[trial.config["run"]]))
+            for row in with_number(rows, self.metric):
+                if self.scheduler.on_trial_result(None, trial, row) != "CONTINUE":
+                    break
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -454,18 +476,19 @@ def run_ray(
         space = {"run": tune.grid_search([point.number for point in points])}
         place = folder / "tune" / "trials"
         begun = tune.Tuner.can_restore(str(place))
+        rule = make_scheduler(stopping)
         # made in any case: what is restored are the trials, by the settings of this command
         tuner = tune.Tuner(
             trainable,
             param_space=space,
             tune_config=tune.TuneConfig(
-                scheduler=make_scheduler(stopping),
+                scheduler=rule,
                 max_concurrent_trials=workers if address else None,
                 trial_dirname_creator=trial_name, trial_name_creator=trial_name,
             ),
             run_config=tune.RunConfig(
                 name=place.name, storage_path=str(place.parent), verbose=0,
-                callbacks=[Recorder(folder, points, stopping.metric, progress)],
+                callbacks=[Recorder(folder, points, stopping.metric, progress, rule)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
         )  # fmt: skip
