@@ -62,7 +62,8 @@ def sweep_command(argv: list[str]) -> int:
     if options.engine == "vmap":
         check_vmap(system, points, run_options)
     if options.engine == "ray":
-        from metajax.sweep.ray_tune import choose_stopping, run_ray
+        from metajax.sweep.ray_tune import run_ray
+        from metajax.sweep.stopping import choose_stopping
 
         stopping = choose_stopping(
             system.objective(points[0].config), max(point.config.steps for point in points),

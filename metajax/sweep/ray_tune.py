@@ -17,11 +17,11 @@ from typing import Any, NamedTuple
 
 from tqdm.auto import tqdm
 
-from metajax.core import ConfigError, MetajaxError, one_of
+from metajax.core import ConfigError, MetajaxError
 from metajax.sweep.child import outcome_of, start
 from metajax.sweep.grid import Point
 from metajax.sweep.results import Outcome, is_done, read_results, run_folder, write_results
-from metajax.systems import Objective
+from metajax.sweep.stopping import Stopping, missing_from, with_number
 from metajax.train import Interrupted, in_use, read_rows, signals_noted
 
 try:
@@ -34,8 +34,6 @@ except ImportError as error:
     ) from error
 
 log = logging.getLogger("metajax")
-
-SCHEDULERS = ("none", "asha", "median")
 
 POLL_SECONDS = 0.1
 TURN_SECONDS = 1.0
@@ -68,16 +66,6 @@ os.execv(command[0], command)
 """Starts a command to which Linux sends SIGTERM when its parent dies, however that dies."""
 
 
-class Stopping(NamedTuple):
-    """Which runs are stopped early; see :func:`choose_stopping`."""
-
-    scheduler: str
-    metric: str
-    mode: str
-    grace_period: int
-    steps: int
-
-
 class Jobs(NamedTuple):
     """What trials share: the sweep's runs, and how each is started.
 
@@ -100,71 +88,6 @@ class Jobs(NamedTuple):
 
 class RunFailedError(Exception):
     """A trial's run did not end well; Tune tries it again with the next command."""
-
-
-def choose_stopping(
-    objective: Objective,
-    steps: int,
-    *,
-    scheduler: str = "none",
-    metric: str | None = None,
-    mode: str | None = None,
-    grace_period: int | None = None,
-) -> Stopping:
-    """Return which runs are stopped early, with what is not said chosen.
-
-    Args:
-      objective: of the system.
-      steps: of the longest run.
-      scheduler: ``none``; ``asha``, asynchronous successive halving (Li et al. 2020); or
-        ``median``, the median stopping rule (Golovin et al. 2017, section 3.2.2).
-      metric: what it watches of a run's rows; None: what the objective names, or ``loss``.
-      mode: ``min`` or ``max``, whether less or more of it is better; None where that is known.
-      grace_period: steps before which no run is stopped; None: a tenth of all.
-
-    Raises:
-      ConfigError: there is no such scheduler, nothing says which of ``metric`` is better, or the
-        grace period is not of the run.
-    """
-    modes = {"loss": "min"}
-    if objective.logged:
-        modes[objective.logged] = "max" if objective.greatest else "min"
-    metric = metric or objective.logged or "loss"
-    if mode is None and metric not in modes:
-        raise ConfigError("mode", None, f"min or max: which of {metric} is better is not known")
-    grace_period = max(1, steps // 10) if grace_period is None else grace_period
-    if not 1 <= grace_period <= max(1, steps):
-        raise ConfigError("grace_period", grace_period, f"1 to {steps}, the steps of a run")
-    return Stopping(
-        one_of("scheduler", scheduler, SCHEDULERS), metric, mode or modes[metric], grace_period,
-        steps,
-    )  # fmt: skip
-
-
-def missing_from(rows: Iterable[Mapping[str, Any]], metric: str, ended: bool) -> list[str] | None:
-    """Return what the rows of a run hold once it is certain that they never hold ``metric``.
-
-    None while they may. Rows of one kind, ``loss`` or ``new_tasks/last``, hold the same names, and
-    those of all evaluators come with the first of them.
-    """
-    names: dict[str, None] = {}
-    measured = None
-    for row in rows:
-        names |= dict.fromkeys(row)
-        if measured is not None and row["step"] > measured:
-            ended = True
-        elif measured is None and any("/" in name for name in row):
-            measured = row["step"]
-    names.pop("step", None)
-    kinds = {name.rpartition("/")[0] for name in names}
-    if metric in names or not names or not (ended or metric.rpartition("/")[0] in kinds):
-        return None
-    return list(names)
-
-
-def with_number(rows: Iterable[dict[str, Any]], metric: str) -> Iterator[dict[str, Any]]:
-    """The rows that hold a number of that name; what was not finite is None."""
-    return (row for row in rows if isinstance(row.get(metric), (int, float)))
 
 
 def share(amounts: Sequence[float], num: int) -> float:
@@ -197,13 +120,13 @@ class RunTrial(tune.Trainable):
             # in this order: the rows are read after the run has ended, or some could be missed
             self.follow()
             self.read()
-            over = self.outcome is not None
+            done = self.outcome is not None and self.outcome.status == "done"
             unknown = self.reached["step"] == 0
-            if unknown and (names := missing_from(self.rows, self.jobs.metric, over)):
+            if unknown and (names := missing_from(self.rows, self.jobs.metric, done)):
                 return {"refused": self.jobs.metric, "names": names}
-            if row := self.next_row(over):
+            if row := self.next_row(done):
                 self.reached = {"step": row["step"], self.jobs.metric: row[self.jobs.metric]}
-                return self.reached
+                return dict(self.reached)
             if self.outcome is not None:
                 return self.end(self.outcome)
             if time.monotonic() > turn:
@@ -242,12 +165,12 @@ class RunTrial(tune.Trainable):
             if seen != self.seen:
                 self.seen, self.rows = seen, read_rows(self.workdir)
 
-    def next_row(self, over: bool) -> dict[str, Any] | None:
+    def next_row(self, done: bool) -> dict[str, Any] | None:
         """The first row with the metric that has not been told of.
 
         The last step's rows wait for the evaluation: a run that is trained is not stopped.
         """
-        steps = math.inf if over else self.point.config.steps
+        steps = math.inf if done else self.point.config.steps
         rows = with_number(self.rows, self.jobs.metric)
         return next((row for row in rows if self.reached["step"] < row["step"] < steps), None)
 
@@ -305,9 +228,9 @@ class Recorder(tune.Callback):
             died = Outcome("failed", "the process of its trial died; the folder tune/ says why")
             return self.outcomes.get(point.number, died)
         if result.get("done"):
-            return Outcome(
-                "stopped", reached={name: result[name] for name in ("step", self.metric)}
-            )
+            # an earlier command may have watched another metric
+            names = [name for name in ("step", self.metric) if name in result]
+            return Outcome("stopped", reached={name: result[name] for name in names})
         return Outcome("interrupted") if run_folder(self.folder, point).exists() else None
 
     def on_step_begin(self, iteration: int, trials: list[Any], **info: Any) -> None:

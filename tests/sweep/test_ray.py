@@ -16,13 +16,17 @@ pytest.importorskip("ray.tune", reason="Ray Tune is an optional extra: metajax[r
 from metajax.cli.main import main
 from metajax.sweep import Point
 from metajax.sweep.ray_tune import (
+    Jobs,
     Recorder,
-    choose_stopping,
+    RunFailedError,
+    RunTrial,
     make_scheduler,
-    missing_from,
     share,
+    signals_ending_tune,
 )
+from metajax.sweep.stopping import choose_stopping, missing_from
 from metajax.systems import SYSTEMS, Objective, get_system
+from metajax.train import in_use
 
 LEAST = Objective("new_tasks.last", greatest=False, logged="new_tasks/last")
 SMALL = [
@@ -81,9 +85,9 @@ ROWS = [{"step": 2, "loss": 1.0}, {"step": 3, "new/last": None}, {"step": 4, "lo
 
 
 @pytest.mark.parametrize(
-    ("num", "metric", "ended", "names"),
+    ("num", "metric", "done", "names"),
     [
-        (0, "loss", True, None),  # a run that failed before its first row says so itself
+        (0, "loss", True, None),
         (1, "loss", False, None),
         (1, "accuracy", False, ["loss"]),
         (1, "new/last", False, None),
@@ -94,8 +98,8 @@ ROWS = [{"step": 2, "loss": 1.0}, {"step": 3, "new/last": None}, {"step": 4, "lo
         (3, "old/last", False, ["loss", "new/last"]),
     ],
 )
-def test_a_metric_that_rows_never_hold_is_known_as_soon_as_it_can_be(num, metric, ended, names):
-    assert missing_from(ROWS[:num], metric, ended) == names
+def test_a_metric_that_rows_never_hold_is_known_as_soon_as_it_can_be(num, metric, done, names):
+    assert missing_from(ROWS[:num], metric, done) == names
 
 
 @pytest.mark.parametrize(
@@ -159,6 +163,96 @@ def test_schedulers_know_what_was_over_before_the_driver_began(name, tmp_path):
     assert scheduler.on_trial_result(None, trials[3], behind) == "STOP"
 
 
+RUN = """
+import fcntl, json, pathlib, signal, sys, time
+workdir, kind = pathlib.Path(sys.argv[1]), sys.argv[2]
+stops = []
+signal.signal(signal.SIGTERM, lambda *_: stops.append(1))
+workdir.mkdir(parents=True, exist_ok=True)
+lock = open(workdir / ".lock", "a")
+fcntl.flock(lock, fcntl.LOCK_EX)
+for step in (2, 4, 6):
+    with open(workdir / "metrics.jsonl", "a") as file:
+        file.write(json.dumps({"step": step, "loss": 1 / step}) + "\\n")
+if kind == "fails":
+    print("metajax: error: it broke")
+    sys.exit(1)
+while kind == "waits":
+    if stops:
+        sys.exit(75)
+    time.sleep(0.01)
+(workdir / "eval.json").write_text("{}")
+(workdir / "summary.json").write_text(json.dumps({"wall_seconds": 1.5}))
+"""
+
+
+def make_trial(folder, kind, metric="loss"):
+    """A trial outside of Tune, whose run takes no steps but logs six."""
+    points = [Point(0, {}, types.SimpleNamespace(seed=0, steps=6))]
+    command = [sys.executable, "-c", RUN, str(folder / "runs/0000"), kind]
+    made = RunTrial.__new__(RunTrial)
+    made.setup({"run": 0}, jobs=Jobs(folder, points, [command], metric, str(folder), {}))
+    return made
+
+
+def results(trial, num):
+    """The next results that say something."""
+    found = []
+    while len(found) < num:
+        found += [result] if (result := trial.step()) else []
+    return found
+
+
+def test_a_trial_tells_every_row_and_the_last_when_the_run_is_done(tmp_path):
+    told = [{"step": step, "loss": 1 / step} for step in (2, 4, 6)]
+    assert results(make_trial(tmp_path, "ends"), 4) == [*told, {**told[2], "done": True}]
+    # a run that is done is told of without being started
+    assert results(make_trial(tmp_path, "fails"), 4) == [*told, {**told[2], "done": True}]
+
+
+def test_a_run_that_fails_is_told_of_and_fails_the_trial(tmp_path):
+    failing = make_trial(tmp_path, "fails")
+    assert results(failing, 3)[2] == {"status": "failed", "error": "it broke"}
+    with pytest.raises(RunFailedError, match="it broke"):
+        failing.step()
+
+
+def test_a_trial_that_is_stopped_ends_its_run_and_waits_for_it(tmp_path):
+    waiting = make_trial(tmp_path, "waits")
+    assert [result["step"] for result in results(waiting, 2)] == [2, 4]
+    assert waiting.step() == {} and in_use(tmp_path / "runs/0000")
+    another = make_trial(tmp_path, "ends")  # of the driver after: it waits for the workdir
+    assert another.step() and another.process is None
+    waiting.cleanup()
+    assert waiting.process.returncode == 75 and not in_use(tmp_path / "runs/0000")
+    another.reached["step"] = 6
+    assert another.step()["done"]
+
+
+def test_a_metric_that_is_not_logged_ends_tune(tmp_path):
+    told = make_trial(tmp_path, "ends", metric="lose").step()
+    assert told == {"refused": "lose", "names": ["loss"]}
+    ended = []
+    old = signal.signal(signal.SIGUSR1, lambda *_: ended.append(1))
+    try:
+        Recorder(tmp_path, [], "lose", False, None).on_trial_result(0, [], trial(0), told)
+    finally:
+        signal.signal(signal.SIGUSR1, old)
+    assert ended == [1]
+
+
+def test_signals_end_tune_once_it_listens():
+    ended = []
+    with signals_ending_tune() as noted:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.3)
+        assert noted == [signal.SIGTERM]
+        signal.signal(signal.SIGUSR1, lambda *_: ended.append(1))
+        while not ended:
+            time.sleep(0.01)
+    assert signal.getsignal(signal.SIGUSR1) == signal.SIG_DFL
+
+
 def sweep(folder, *more):
     """A sweep's command in a process of its own, as a user gives it."""
     return [
@@ -178,64 +272,41 @@ def wait_for(path, process):
         time.sleep(0.02)
 
 
-GRID = ["--grid", "learning-rate=1e-3,1e-2"]
+LONG = [
+    "--steps", "60000", "--eval-every", "1000", "--log-every", "1000",
+    "--checkpoint-every", "1000", "--grid", "learning-rate=1e-2,3e-3,1e-7",
+]  # fmt: skip
 
 
 @pytest.mark.slow
-def test_a_driver_killed_in_the_middle_goes_on_to_what_processes_would_have_found(tmp_path):
-    folder, other = tmp_path / "ray", tmp_path / "process"
-    command = sweep(folder, *SHORT, *GRID, "--seeds", "2", "--engine", "ray", "--workers", "2")
+def test_a_driver_killed_in_the_middle_goes_on_and_asha_stops_who_is_behind(tmp_path):
+    """Killed when the first run is done and the second has begun; the third is far behind."""
+    folder, alone = tmp_path / "s", tmp_path / "alone"
+    command = sweep(
+        folder, *LONG, "--engine", "ray", "--scheduler", "asha", "--grace-period", "1000"
+    )
     driver = subprocess.Popen(command, stderr=subprocess.DEVNULL)
-    wait_for(folder / "runs/0001/summary.json", driver)
-    wait_for(folder / "runs/0002/config.json", driver)
+    wait_for(folder / "runs/0001/config.json", driver)
     driver.kill()
     driver.wait()
-    finished = {path: path.stat().st_mtime_ns for path in (folder / "runs").glob("*/summary.json")}
-    assert 1 <= len(finished) < 4
+    summary = folder / "runs/0000/summary.json"
+    finished = summary.stat().st_mtime_ns
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert {path: path.stat().st_mtime_ns for path in finished} == finished
-    rows = rows_of(folder)
-    assert [row["status"] for row in rows] == ["done"] * 4
-    subprocess.run(sweep(other, *SHORT, *GRID), check=True, capture_output=True)
-    for mine, theirs in zip((rows[0], rows[2]), rows_of(other), strict=True):
-        assert {k: v for k, v in mine.items() if k not in ("run", "seconds")} == {
-            k: v for k, v in theirs.items() if k not in ("run", "seconds")
-        }
-
-
-LONG = ["--steps", "100000", "--eval-every", "1000", "--log-every", "1000"]
-
-
-@pytest.mark.slow
-def test_asha_stops_a_run_that_falls_behind_and_sigterm_all_of_them(tmp_path):
-    folder = tmp_path / "s"
-    asha = ["--grid", "learning-rate=1e-2,1e-7", "--engine", "ray", "--scheduler", "asha"]
-    command = sweep(folder, *LONG, *asha, "--grace-period", "1000")
-    # a metric that there is not ends the sweep with the names of those that there are
-    wrong = subprocess.run(
-        [*command, "--metric", "new_tasks/lst", "--mode", "min"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert wrong.returncode == 2, wrong.stderr
-    assert "metric = 'new_tasks/lst'" in wrong.stderr and "new_tasks/last" in wrong.stderr
-    assert rows_of(folder)[0]["status"] == "interrupted"
-    # the run that it had begun goes on; a signal is handed on
-    driver = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    log = folder / "logs/0000.txt"
-    size = log.stat().st_size
-    while log.stat().st_size == size:
-        assert driver.poll() is None
-        time.sleep(0.02)
-    os.kill(driver.pid, signal.SIGTERM)
-    assert driver.wait() == 75, driver.stderr.read()
-    assert rows_of(folder)[0]["status"] == "interrupted"
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    good, bad = rows_of(folder)
+    assert summary.stat().st_mtime_ns == finished
+    good, middle, bad = rows_of(folder)
     assert (good["status"], bad["status"]) == ("done", "stopped")
-    assert 1000 <= int(bad["step"]) < 100000 and good["step"] == ""
+    assert middle["status"] in ("done", "stopped")
+    assert 1000 <= int(bad["step"]) < 60000 and good["step"] == ""
     assert float(bad["new_tasks/last"]) > float(good["new_tasks.last"])
-    assert "1 done, 1 stopped" in done.stdout
     # it has saved its state, and can be gone on with by hand
-    assert "the state is saved" in (folder / "logs/0001.txt").read_text()
+    assert "the state is saved" in (folder / "logs/0002.txt").read_text()
+    # the engine process starts the very same command
+    subprocess.run(
+        sweep(alone, *LONG[:-1], "learning-rate=1e-2"), check=True, capture_output=True
+    )  # fmt: skip
+    (theirs,) = rows_of(alone)
+    own = {"run", "seconds"}
+    assert {k: v for k, v in theirs.items() if k not in own} == {
+        k: good[k] for k in theirs if k not in own
+    }
