@@ -274,7 +274,7 @@ def wait_for(path, process):
 
 LONG = [
     "--steps", "60000", "--eval-every", "1000", "--log-every", "1000",
-    "--checkpoint-every", "1000", "--grid", "learning-rate=1e-2,3e-3,1e-7",
+    "--checkpoint-every", "10000", "--grid", "learning-rate=1e-2,3e-3,1e-7",
 ]  # fmt: skip
 
 
