@@ -12,7 +12,9 @@ import yaml
 
 from metajax.core import ConfigError, one_of
 
-ENGINES = ("process", "vmap")
+ENGINES = ("process", "vmap", "ray")
+OF_RAY = ("scheduler", "metric", "mode", "grace_period", "address")
+"""Options of the engine ray alone."""
 
 DESCRIPTION = """\
 Run a system over a grid, random draws and seeds: every combination of them is one run. Every field
@@ -40,7 +42,7 @@ def sweep_command(argv: list[str]) -> int:
     """Run ``metajax sweep ARGV``; returns the exit code, 1 where a run failed."""
     from metajax.cli.arguments import parse_train
     from metajax.cli.main import use_compilation_cache
-    from metajax.sweep import expand, run_processes, write_report
+    from metajax.sweep import Point, expand, run_processes, write_report
     from metajax.systems import config_to_json, get_system
     from metajax.train import keep_freed_memory, open_workdir
 
@@ -56,8 +58,18 @@ def sweep_command(argv: list[str]) -> int:
     )  # fmt: skip
     if len({system.objective(point.config) for point in points}) > 1:
         raise ConfigError("grid", list(points[0].values), "runs that are scored alike")
+    check_engine(options)
     if options.engine == "vmap":
         check_vmap(system, points, run_options)
+    if options.engine == "ray":
+        from metajax.sweep.ray_tune import run_ray
+        from metajax.sweep.stopping import choose_stopping
+
+        stopping = choose_stopping(
+            system.objective(points[0].config), max(point.config.steps for point in points),
+            scheduler=options.scheduler or "none", metric=options.metric, mode=options.mode,
+            grace_period=options.grace_period,
+        )  # fmt: skip
     preset = request.preset or next(iter(system.presets))
     folder = options.workdir or Path("runs") / f"sweep-{system.name}-{preset}"
     identity = {
@@ -69,6 +81,16 @@ def sweep_command(argv: list[str]) -> int:
         "sweep_seed": request.sweep_seed,
     }
     said = "metajax sweep " + " ".join(argv)
+    swept = [*request.grid, *request.random, "seed"]
+
+    def command(point: Point, workdir: Path) -> list[str]:
+        return [
+            sys.executable, "-m", "metajax.cli.main", "train", system.name, "--preset", preset,
+            *request.rest, "--no-progress",
+            *flags({name: getattr(point.config, name) for name in swept}),
+            "--workdir", str(workdir),
+        ]  # fmt: skip
+
     with open_workdir(folder, identity):
         print(f"{len(points)} runs in {folder}", file=sys.stderr)
         if options.engine == "vmap":
@@ -81,27 +103,37 @@ def sweep_command(argv: list[str]) -> int:
                 at_once=options.at_once, log_every=run_options.log_every,
                 checkpoint_every=run_options.checkpoint_every, progress=run_options.progress,
             )  # fmt: skip
-        else:
-            swept = [*request.grid, *request.random, "seed"]
-            outcomes = run_processes(
-                folder, points,
-                lambda point, workdir: [
-                    sys.executable, "-m", "metajax.cli.main", "train", system.name,
-                    "--preset", preset, *request.rest, "--no-progress",
-                    *flags({name: getattr(point.config, name) for name in swept}),
-                    "--workdir", str(workdir),
-                ],
-                workers=options.workers, progress=run_options.progress,
+        elif options.engine == "ray":
+            outcomes = run_ray(
+                folder, points, command, stopping, workers=options.workers,
+                address=options.address, progress=run_options.progress,
             )  # fmt: skip
+        else:
+            outcomes = run_processes(
+                folder, points, command, workers=options.workers, progress=run_options.progress
+            )
         text, page = write_report(folder)
     print(f"\n{text}\n\nresults: {folder / 'results.csv'}\nreport: {page}")
-    bad = [outcome for outcome in outcomes.values() if outcome.status != "done"]
+    well = ("done", "stopped")
+    bad = [outcome for outcome in outcomes.values() if outcome.status not in well]
     if bad:
         print(
             f"metajax: {len(bad)} of {len(points)} runs did not end well; results.csv says why",
             file=sys.stderr,
         )
     return 1 if bad else 0
+
+
+def check_engine(options: argparse.Namespace) -> None:
+    """Refuse options that the chosen engine does not have.
+
+    Raises:
+      ConfigError: one is the engine ray's, which was not chosen.
+    """
+    for name in OF_RAY:
+        value = getattr(options, name)
+        if options.engine != "ray" and value is not None:
+            raise ConfigError(name, value, "--engine ray, which has it")
 
 
 def check_vmap(system: Any, points: Sequence[Any], options: Any) -> None:
@@ -162,8 +194,8 @@ def make_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="metajax sweep", description=DESCRIPTION, allow_abbrev=False,
         usage="metajax sweep SYSTEM [--preset NAME] [--grid FIELD=A,B ...] "
-        "[--random FIELD=RANGE ...] [--samples N] [--seeds N] [--engine process|vmap] "
-        "[--workdir DIR] [--FIELD VALUE ...]",
+        "[--random FIELD=RANGE ...] [--samples N] [--seeds N] [--engine process|vmap|ray] "
+        "[--workers N] [--workdir DIR] [--FIELD VALUE ...]",
     )  # fmt: skip
     add = parser.add_argument
     add(
@@ -181,9 +213,20 @@ def make_parser() -> argparse.ArgumentParser:
     add("--seeds", type=int, help="runs of each combination, from --seed on; 1 by default")
     add("--sweep-seed", type=int, help="seed of the draws; 0 by default")
     add("--engine", choices=ENGINES, default="process",
-        help="process: each run is a process; vmap: all runs are one compiled program")  # fmt: skip
-    add("--workers", type=int, default=1, help="processes at a time; 1 by default")
+        help="process: each run is a process; vmap: all runs are one compiled program; ray: each "
+        "is a trial of Ray Tune")  # fmt: skip
+    add("--workers", type=int, default=1, help="runs at a time (process, ray); 1 by default")
     add("--at-once", type=int, help="runs of one compiled program (vmap); all by default")
+    add("--scheduler", metavar="none|asha|median",
+        help="which runs are stopped early (ray): none, by default; asha: those that are not among "
+        "the best quarter; median: those that are worse than the median")  # fmt: skip
+    add("--metric", help="of metrics.jsonl, which the scheduler compares runs by (ray); by default "
+        "the system's own, as new_tasks/last")  # fmt: skip
+    add("--mode", choices=("min", "max"),
+        help="whether less or more of the metric is better (ray)")  # fmt: skip
+    add("--grace-period", type=int, metavar="STEPS",
+        help="no run is stopped before (ray); a tenth of its steps by default")  # fmt: skip
+    add("--address", help="of a Ray cluster, auto or HOST:PORT (ray); this machine by default")
     add("--workdir", type=Path, help="folder of the sweep; runs/sweep-SYSTEM-PRESET by default")
     return parser
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from pathlib import Path
 
 from tqdm.auto import tqdm
 
+from metajax.sweep.child import outcome_of, start
 from metajax.sweep.grid import Point
 from metajax.sweep.results import Outcome, is_done, run_folder, write_results
 from metajax.train import Interrupted, in_use, signals_noted
@@ -48,8 +48,6 @@ def run_processes(
     Raises:
       Interrupted: SIGTERM or SIGINT came; it was handed on to the runs, which have saved.
     """
-    logs = folder / "logs"
-    logs.mkdir(exist_ok=True)
     outcomes = {point.number: Outcome("done") for point in points if is_done(folder, point)}
     waiting = [point for point in points if point.number not in outcomes]
     running: dict[int, tuple[Point, subprocess.Popen]] = {}
@@ -61,14 +59,6 @@ def run_processes(
         if outcome.status == "failed":
             log.warning("run %s failed: %s", point.name, outcome.error)
         bar.update()
-
-    def start(point: Point) -> None:
-        with (logs / f"{point.name}.txt").open("ab") as file:
-            process = subprocess.Popen(
-                command(point, run_folder(folder, point)),
-                stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT,
-            )  # fmt: skip
-        running[point.number] = point, process
 
     with (
         tqdm(
@@ -87,10 +77,10 @@ def run_processes(
                 if (code := process.poll()) is None:
                     continue
                 del running[number]
-                if code == 1 and in_use(run_folder(folder, point)):
-                    waiting.append(point)  # the one of a killed sweep was still starting
+                if (outcome := outcome_of(folder, point, code)) is None:
+                    waiting.append(point)
                 else:
-                    end(point, _outcome(folder, point, code, logs / f"{point.name}.txt"))
+                    end(point, outcome)
             for point in list(waiting):
                 if signals or len(running) == workers:
                     break
@@ -100,23 +90,10 @@ def run_processes(
                 if is_done(folder, point):
                     end(point, Outcome("done"))
                 else:
-                    start(point)
+                    process = start(folder, point, command(point, run_folder(folder, point)))
+                    running[point.number] = point, process
             time.sleep(POLL_SECONDS)
     if signals:
         done = sum(outcome.status == "done" for outcome in outcomes.values())
         raise Interrupted(signals[0], f"{done} of {len(points)} runs")
     return outcomes
-
-
-def _outcome(folder: Path, point: Point, code: int, output: Path) -> Outcome:
-    if code == 0 and is_done(folder, point):
-        return Outcome("done")
-    if code in (75, 128 + signal.SIGINT, -signal.SIGTERM, -signal.SIGINT):
-        return Outcome("interrupted")
-    if code < 0:
-        return Outcome("failed", f"killed by {signal.Signals(-code).name}")
-    lines = [line.strip() for line in output.read_text(errors="replace").splitlines()]
-    # a progress bar writes over its own line
-    said = [line.rpartition("\r")[2] for line in lines if line] or [f"exit code {code}"]
-    told = [line for line in said if line.startswith("metajax: error: ")]
-    return Outcome("failed", told[-1].removeprefix("metajax: error: ") if told else said[-1])

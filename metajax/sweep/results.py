@@ -13,17 +13,19 @@ from metajax.sweep.grid import Point
 from metajax.train import WorkdirError
 
 Status = str
-"""done; failed; interrupted, and goes on with the same command; waiting, not yet begun."""
+"""done; failed; interrupted, and goes on with the same command; stopped, by a scheduler that saw
+others do better; waiting, not yet begun."""
 
 FIXED = ("run", "seed", "status", "seconds", "error")
 """Columns besides swept fields and metrics."""
 
 
 class Outcome(NamedTuple):
-    """How a run ended, and its last words where it did not end well."""
+    """How a run ended, its last words where it did not end well, and how far it came if stopped."""
 
     status: Status
     error: str = ""
+    reached: Mapping[str, float] | None = None
 
 
 def run_folder(folder: Path, point: Point) -> Path:
@@ -54,7 +56,8 @@ def write_results(folder: Path, points: Sequence[Point], outcomes: Mapping[int, 
     """Write ``results.csv`` anew; a reader finds the old table or the new one, always whole.
 
     Columns: run, the swept fields, seed, status, seconds, the numbers of the evaluation
-    (:func:`flatten`) and the error of a run that failed.
+    (:func:`flatten`), of stopped runs the step and the metric that they reached, and the error of
+    a run that failed.
     """
     rows: list[dict[str, Any]] = []
     for point in points:
@@ -65,6 +68,7 @@ def write_results(folder: Path, points: Sequence[Point], outcomes: Mapping[int, 
             workdir = run_folder(folder, point)
             row["seconds"] = json.loads((workdir / "summary.json").read_text())["wall_seconds"]
             row |= flatten(json.loads((workdir / "eval.json").read_text()))
+        row |= outcome.reached or {}
         rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row if name != "error")
     path = folder / "results.csv"

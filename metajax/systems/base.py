@@ -52,10 +52,13 @@ class Objective(NamedTuple):
     Attributes:
       metric: a number of the evaluation, by its path: ``new_tasks.last``; of a list ``[-1]``.
       greatest: whether more is better.
+      logged: what rows of ``metrics.jsonl`` hold that foretells it and is better in the same sense,
+        ``new_tasks/last``, for schedulers that stop runs early; None: they watch the loss.
     """
 
     metric: str
     greatest: bool
+    logged: str | None = None
 
 
 class System(NamedTuple):

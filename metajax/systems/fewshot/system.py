@@ -79,7 +79,9 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
-    objective=lambda config: Objective("new_tasks.last", greatest=config.tasks == "images"),
+    objective=lambda config: Objective(
+        "new_tasks.last", greatest=config.tasks == "images", logged="new_tasks/last"
+    ),
     algorithm=make_algorithm,
     traced=(
         "learning_rate",

@@ -240,7 +240,7 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
-    objective=lambda config: Objective("unseen.last", greatest=True),
+    objective=lambda config: Objective("unseen.last", greatest=True, logged="unseen/last"),
     algorithm=lambda config: make_algorithm(config, make_learner(config)),
     traced=("learning_rate", "adam_epsilon", "clip_norm", "label_scale", "inner_lr"),
     of_tasks=("num_tasks", "bias_fraction", "min_ways"),

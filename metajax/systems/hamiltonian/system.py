@@ -176,7 +176,9 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
-    objective=lambda config: Objective("adapted.coordinates.mean[-1]", greatest=False),
+    objective=lambda config: Objective(
+        "adapted.coordinates.mean[-1]", greatest=False, logged="new_tasks/last"
+    ),
     algorithm=make_algorithm,
     traced=("learning_rate", "inner_lr", "clip_norm"),
     prepare=prepare,

@@ -78,7 +78,9 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
-    objective=lambda config: Objective("new_tasks.last", greatest=config.bed != "sinusoid"),
+    objective=lambda config: Objective(
+        "new_tasks.last", greatest=config.bed != "sinusoid", logged="new_tasks/last"
+    ),
     algorithm=make_algorithm,
     traced=("outer_lr", "inner_lr", "momentum", "gamma", "sigma", "reptile_rate"),
 )

@@ -70,7 +70,9 @@ SYSTEM = System(
     build=build,
     table=table,
     figures=figures,
-    objective=lambda config: Objective("new_problems.median_relative", greatest=False),
+    objective=lambda config: Objective(
+        "new_problems.median_relative", greatest=False, logged="new_tasks/last"
+    ),
     algorithm=make_algorithm,
     traced=(
         "learning_rate",
