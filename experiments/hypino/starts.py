@@ -38,6 +38,7 @@ from metajax.systems.hypino import (
     make_target,
     make_tasks,
     shipped,
+    tuning_curves,
 )
 from metajax.train import fit, provenance, write_json
 
@@ -100,18 +101,17 @@ def main() -> None:
         def error(weights: Any) -> Any:
             return jnp.mean((target.apply(weights, grid)[:, 0] - reference) ** 2, where=scored)
 
-        def one(weights: Any) -> tuple[Any, Any]:
-            rule = adam(options.steps)
-            found = finetune(
-                as_network(target), weights, problem, rule,
-                steps=options.steps, every=options.every, watch=error,
-            )  # fmt: skip
-            polished = finetune(
-                as_network(target), found.weights, problem, optax.lbfgs(), steps=options.polish
+        def polished(weights: Any) -> Any:
+            made = finetune(
+                as_network(target), weights, problem, optax.lbfgs(), steps=options.polish
             )
-            return jnp.append(found.watched, error(found.weights)), error(polished.weights)
+            return error(made.weights)
 
-        return jax.vmap(one)(starts)
+        errors, tuned = tuning_curves(
+            target, starts, problem, adam(options.steps), error,
+            steps=options.steps, every=options.every,
+        )  # fmt: skip
+        return errors, jax.vmap(polished)(tuned)
 
     names = ["generated", "reptile", *(f"random_{seed}" for seed in range(options.seeds))]
     found: dict[str, Any] = {}

@@ -17,6 +17,7 @@ from metajax.systems.hypino.finetune import (
     as_network,
     equation_loss,
     finetune,
+    tuning_curves,
 )
 from metajax.systems.hypino.learner import (
     PARTS,
@@ -83,5 +84,6 @@ __all__ = [
     "shipped",
     "solve",
     "solve_head",
+    "tuning_curves",
     "with_constant",
 ]

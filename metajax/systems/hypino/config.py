@@ -91,6 +91,9 @@ class Config:
     """Meta-steps between measurements on new problems."""
     eval_tasks: int = 256
     """New problems behind the error that is reported."""
+    finetune_steps: int = 500
+    """Steps of Adam that a generated and a random network are fine-tuned for on each benchmark, 0
+    for none."""
     rounds: tuple[int, ...] = (3, 10)
     """Numbers of refinement rounds that the benchmarks are evaluated after."""
 
@@ -98,8 +101,8 @@ class Config:
         one_of("decoder", self.decoder, get_args(DecoderName))
         least = {
             "grid": 8, "interior": 1, "boundary": 1, "width": 4, "window": 1, "mlp_ratio": 1,
-            "head_hidden": 1, "target_width": 1, "target_layers": 0, "first_phase": 0, "steps": 1,
-            "tasks_per_step": 1, "eval_every": 1, "eval_tasks": 2,
+            "head_hidden": 1, "target_width": 1, "target_layers": 0, "first_phase": 0,
+            "finetune_steps": 0, "steps": 1, "tasks_per_step": 1, "eval_every": 1, "eval_tasks": 2,
         }  # fmt: skip
         for name, lowest in least.items():
             check_whole(self, (name,), lowest)

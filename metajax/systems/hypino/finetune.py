@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
@@ -75,6 +76,32 @@ def as_examples(coefficients: Float[Array, "5"], points: Points) -> Examples:
 def adam(steps: int, learning_rate: float = 1e-4) -> optax.GradientTransformation:
     """Adam, its rate falling along a cosine to a thousandth (arXiv 2509.05117, section 5)."""
     return optax.adam(optax.cosine_decay_schedule(learning_rate, steps, alpha=1e-3))
+
+
+def tuning_curves(
+    target: PINN,
+    starts: Params,
+    problem: Examples,
+    optimizer: optax.GradientTransformation,
+    error: Callable[[Params], Float[Array, ""]],
+    *,
+    steps: int,
+    every: int,
+) -> tuple[Float[Array, "starts records"], Params]:
+    """Errors while several starts, on a leading axis, are fine-tuned on one problem.
+
+    ``error`` is a function of one network's weights; the others are those of :func:`finetune`.
+    Returns the errors after 0, ``every``, 2 ``every``, ... ``steps`` steps, and the weights in the
+    end.
+    """
+
+    def one(weights: Params) -> tuple[Array, Params]:
+        found = finetune(
+            as_network(target), weights, problem, optimizer, steps=steps, every=every, watch=error
+        )
+        return jnp.append(found.watched, error(found.weights)), found.weights
+
+    return jax.vmap(one)(starts)
 
 
 def finetune(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -59,31 +60,17 @@ def table(evaluation: dict[str, Any]) -> str:
 
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
-    """Solutions of the benchmarks, errors by way, and training."""
+    """Maps of solutions, errors and residuals of the benchmarks; errors by way, round and step."""
     found = evaluation["benchmarks"]
     names = list(found)
 
-    def solutions():
-        from matplotlib.figure import Figure as Canvas
+    def error(name: str, way: str) -> np.ndarray:
+        return np.abs(drawn(found[name], way) - drawn(found[name], "reference"))
 
-        shown = list(found[names[0]]["maps"])
-        canvas = Canvas(figsize=(2.2 * len(names), 2.2 * len(shown)), layout="constrained")
-        grid = canvas.subplots(len(shown), len(names), squeeze=False)
-        for column, name in enumerate(names):
-            kept = found[name]["maps"]
-            truth = np.array(kept["reference"], float)
-            limits = {"vmin": np.nanmin(truth), "vmax": np.nanmax(truth)}
-            for row, way in enumerate(shown):
-                axes = grid[row][column]
-                axes.imshow(np.array(kept[way], float), origin="lower", cmap="viridis", **limits)
-                axes.set(xticks=[], yticks=[])
-                if row == 0:
-                    axes.set_title(name, fontsize=9)
-                if column == 0:
-                    axes.set_ylabel("reference" if row == 0 else title(way).strip(), fontsize=8)
-        return canvas
+    def residual(name: str, way: str) -> np.ndarray:
+        return np.abs(np.array(found[name]["maps"]["ways"][way]["residual"], float))
 
-    def by_way():
+    def by_way() -> Any:
         canvas, axes = make_axes("", "mean squared error", "log")
         for way in found[names[0]]["ways"]:
             axes.plot(names, [found[n]["ways"][way]["mse"] for n in names], "o-", label=title(way))
@@ -91,11 +78,102 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         axes.legend(frameon=False, fontsize=7)
         return canvas
 
-    return [
-        Figure("solutions", "Solutions of the benchmarks, colours as of the reference.", solutions),
+    def by_round() -> Any:
+        canvas, axes = make_axes("rounds of refinement", "mean squared error", "log")
+        for place, name in enumerate(names):
+            (line,) = axes.plot(found[name]["by_round"], "o-", markersize=3, label=name)
+            published = [values[place] for values in PAPER.values()]
+            axes.plot((0, 3, 10), published, "x", color=line.get_color())
+        axes.legend(frameon=False, fontsize=7)
+        return canvas
+
+    made = [
+        Figure("solutions", "Solutions of the benchmarks, colours as of the reference.",
+               lambda: solution_maps(found)),
+        Figure("errors", "Size of the error, where it is not below 1e-6.",
+               lambda: logarithmic_maps(found, error, 1e-6, 1.0)),
+        Figure("residuals", "Size of what the equation is missed by, where it is not below 1e-4.",
+               lambda: logarithmic_maps(found, residual, 1e-4, 1e2)),
         Figure("by_way", "Errors on the benchmarks by way of solving.", by_way),
+        Figure("by_round", "Errors by rounds of refinement; crosses are the published ones.",
+               by_round),
+    ]  # fmt: skip
+    if any(found[name]["tuning"] for name in names):
+        made.append(Figure(
+            "tuning", "Errors while the generated and a random network are fine-tuned.",
+            lambda: tuning_curves(found),
+        ))  # fmt: skip
+    return [
+        *made,
         Figure(
             "training", "Median relative L2 error on new problems.",
             lambda: along_training(history, "relative L2 error", "linear"),
         ),
     ]  # fmt: skip
+
+
+def drawn(case: dict[str, Any], way: str) -> np.ndarray:
+    """The map of a way's solution, or of the reference; NaN outside the domain."""
+    kept = case["maps"]
+    return np.array(kept["reference"] if way == "reference" else kept["ways"][way]["u"], float)
+
+
+def solution_maps(found: dict[str, Any]) -> Any:
+    """References, and under them the solutions by each way, in the colours of the reference."""
+    ways = ["reference", *next(iter(found.values()))["maps"]["ways"]]
+    canvas, grid = panels(ways, list(found))
+    for column, case in enumerate(found.values()):
+        truth = drawn(case, "reference")
+        limits = {"vmin": np.nanmin(truth), "vmax": np.nanmax(truth)}
+        for row, way in enumerate(ways):
+            grid[row][column].imshow(drawn(case, way), origin="lower", **limits)
+    return canvas
+
+
+def logarithmic_maps(
+    found: dict[str, Any], value: Callable[[str, str], np.ndarray], low: float, high: float
+) -> Any:
+    """Maps of ``value(benchmark, way)`` by every way, on one logarithmic scale."""
+    from matplotlib.colors import LogNorm
+
+    ways = list(next(iter(found.values()))["maps"]["ways"])
+    canvas, grid = panels(ways, list(found))
+    for row, way in enumerate(ways):
+        for column, name in enumerate(found):
+            shown = np.clip(value(name, way), low, high)
+            image = grid[row][column].imshow(
+                shown, origin="lower", cmap="magma", norm=LogNorm(low, high)
+            )
+    canvas.colorbar(image, ax=grid, shrink=0.8)
+    return canvas
+
+
+def tuning_curves(found: dict[str, Any]) -> Any:
+    """Errors along fine-tuning, a panel a benchmark."""
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(2.2 * len(found), 2.4), layout="constrained")
+    grid = canvas.subplots(1, len(found), squeeze=False)[0]
+    for axes, (name, case) in zip(grid, found.items(), strict=True):
+        for start in ("generated", "random"):
+            axes.plot(case["tuning"]["steps"], case["tuning"][start], label=start)
+        axes.set(title=name, yscale="log", xlabel="steps of Adam")
+        axes.grid(alpha=0.25)
+    grid[0].set_ylabel("mean squared error")
+    grid[0].legend(frameon=False, fontsize=7)
+    return canvas
+
+
+def panels(ways: list[str], names: list[str]) -> tuple[Any, Any]:
+    """A grid of empty maps, a row a way and a column a benchmark."""
+    from matplotlib.figure import Figure as Canvas
+
+    canvas = Canvas(figsize=(2.2 * len(names), 2.2 * len(ways)), layout="constrained")
+    grid = canvas.subplots(len(ways), len(names), squeeze=False)
+    for axes in grid.flat:
+        axes.set(xticks=[], yticks=[])
+    for axes, name in zip(grid[0], names, strict=True):
+        axes.set_title(name, fontsize=9)
+    for (axes, *_), way in zip(grid, ways, strict=True):
+        axes.set_ylabel(way if way == "reference" else title(way).strip(), fontsize=8)
+    return canvas, grid

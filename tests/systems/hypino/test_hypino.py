@@ -37,7 +37,9 @@ from pdes import COEFFICIENTS, CONFIG, QUADRATIC, WEIGHTS, combine, monomials, q
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-TINY = dataclasses.replace(CONFIG, interior=12, boundary=16, eval_every=2, eval_tasks=4)
+TINY = dataclasses.replace(
+    CONFIG, interior=12, boundary=16, eval_every=2, eval_tasks=4, finetune_steps=4
+)
 KEY = jax.random.key(0)
 
 
@@ -146,7 +148,12 @@ def test_a_run_trains_evaluates_and_reports():
         key=KEY, evaluators=run.evaluators, progress=False,
     )  # fmt: skip
     evaluation = json.loads(json.dumps(run.evaluate(result.params, False)))
-    ways = evaluation["benchmarks"]["HZ"]["ways"]
+    found = evaluation["benchmarks"]["HZ"]
+    ways = found["ways"]
+    for errors in (found["by_round"], found["tuning"]["generated"]):
+        assert errors[0] == pytest.approx(ways["model"]["mse"], rel=1e-3)
+    assert found["by_round"][1] == pytest.approx(ways["refined_1"]["mse"], rel=1e-3)
+    assert found["tuning"]["steps"] == [0, 1, 2, 3, 4] and len(found["tuning"]["random"]) == 5
     assert {"zero", "model", "refined_1", "head", "head_1", "random"} <= set(ways)
     assert ways["random"]["mse"] < 1e-6 < ways["zero"]["mse"]
     system = get_system("hypino")
