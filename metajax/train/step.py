@@ -66,7 +66,7 @@ class Layout(NamedTuple):
     Attributes:
       parallel: ``none`` (one device), ``jit`` (global arrays over a mesh) or ``pmap`` (a copy of
         every array per device).
-      mesh: the named mesh, axes ``tasks`` and ``model``.
+      mesh: the named mesh, axis ``tasks`` and, where the state is split, ``model``.
       distribute: puts a pytree that every device needs whole (pools, keys) on the devices.
       shardings: how the algorithm's state lies on the devices, where it is not whole on each.
       place: puts a state so.
@@ -131,10 +131,12 @@ def make_layout(
             "tasks_per_step", tasks_per_step,
             f"a multiple of the {num} {parts}, e.g. {' or '.join(near)}",
         )  # fmt: skip
+    axes = {TASKS_AXIS: num}
+    if model_devices > 1:
+        axes[MODEL_AXIS] = model_devices
     mesh = jax.make_mesh(
-        (num, model_devices), (TASKS_AXIS, MODEL_AXIS), axis_types=(AxisType.Auto,) * 2,
-        devices=devices,
-    )  # fmt: skip
+        tuple(axes.values()), tuple(axes), axis_types=(AxisType.Auto,) * len(axes), devices=devices
+    )
     replicated = NamedSharding(mesh, PartitionSpec())
     by_device = NamedSharding(mesh, PartitionSpec(TASKS_AXIS))
     if parallel != "pmap":

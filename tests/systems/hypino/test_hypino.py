@@ -117,8 +117,10 @@ def test_random_features_solve_the_heat_equation():
         np.testing.assert_allclose(
             values.xx, (shifted[1] - 2 * values.u + shifted[0]) / step**2, atol=1e-3
         )
-    found = score(by_least_squares(case, features), case)
-    assert found["mse"] < 1e-9
+    found = by_least_squares(case, features)
+    assert score(found.u, case)["mse"] < 1e-9
+    # what it leaves of the equation is small, and of the zero solution is all of the source
+    assert np.abs(found.residual[case.place]).max() < 1e-2
     zero = score(np.zeros((129, 129), np.float32), case)
     assert zero["mse"] == pytest.approx(0.217, abs=2e-3)
 
