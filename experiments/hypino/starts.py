@@ -24,7 +24,15 @@ import optax
 
 from metajax.core import Task
 from metajax.learners import reptile
-from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, benchmark, nodes, rasterise, sample
+from metajax.physics.pde import (
+    PROBLEMS,
+    REFERENCE_SIZE,
+    benchmark,
+    nodes,
+    on_reference_grid,
+    rasterise,
+    sample,
+)
 from metajax.systems.hypino import (
     Inputs,
     Model,
@@ -65,14 +73,6 @@ def reptile_start(model: Model, points: int, meta_steps: int) -> Any:
     )  # fmt: skip
     tasks = jax.tree_util.Partial(problem, draw)
     return fit(algorithm, tasks, steps=meta_steps, tasks_per_step=8, key=KEY).params
-
-
-def on_grid(problem: Any) -> tuple[np.ndarray, np.ndarray]:
-    """The reference on the grid, and which of its nodes are scored."""
-    reference = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE), np.float32)
-    scored = np.zeros(reference.shape, bool)
-    reference[problem.place], scored[problem.place] = np.asarray(problem.reference), True
-    return reference.reshape(-1), scored.reshape(-1)
 
 
 def main() -> None:
@@ -125,7 +125,10 @@ def main() -> None:
             lambda *leaves: jnp.stack(leaves), generate(model.params, inputs), learned, *random
         )
         began = time.process_time()
-        errors, polished = run(starts, as_examples(coefficients, points), *on_grid(known))
+        reference, scored = on_reference_grid(known.place, known.reference)
+        errors, polished = run(
+            starts, as_examples(coefficients, points), reference.reshape(-1), scored.reshape(-1)
+        )
         curves = dict(zip(names, np.asarray(errors).tolist(), strict=True))
         ends = dict(zip(names, np.asarray(polished).tolist(), strict=True))
         steps = [int(np.argmax(np.append(curves[n], 0) <= curves["generated"][0])) * options.every

@@ -1,42 +1,36 @@
 """One run in two real processes with four devices each, connected by jax.distributed."""
 
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 import time
-from pathlib import Path
 
 import pytest
 
+from runs import finish, run, start
+
 pytestmark = pytest.mark.slow
 
-SCRIPT = Path(__file__).parent / "run_fit.py"
-OPTIONS = ["--tasks-per-step", "8", "--parallel", "jit", "--checkpoint-every", "20"]
+OPTIONS = ["--tasks-per-step", 8, "--parallel", "jit", "--checkpoint-every", 20]
 
 
-def start(workdir, process, port, *options):
-    together = ["--coordinator", f"localhost:{port}", "--process", process]
-    return subprocess.Popen(
-        [sys.executable, SCRIPT, workdir, *OPTIONS, *map(str, [*together, "--devices", 4]),
-         *map(str, options)],
-        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-
-
-def start_both(workdir, options=(), second=()):
+def start_both(workdir, options=()):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
-    return start(workdir, "0", port, *options), start(workdir, "1", port, *options, *second)
+    return [
+        start(
+            workdir, *OPTIONS, "--coordinator", f"localhost:{port}", "--process", process,
+            "--devices", 4, *options,
+        )
+        for process in range(2)
+    ]  # fmt: skip
 
 
-def finish(process):
-    out, err = process.communicate(timeout=300)
-    return process.returncode, out, err
+def alone(workdir, *options):
+    """Run to the end in one process with all eight devices."""
+    code, _, err = run(workdir, *OPTIONS, "--devices", 8, *options)
+    assert code == 0, err
 
 
 def completed(workdir, *options):
@@ -69,17 +63,13 @@ def test_two_processes_train_as_one(fed, uninterrupted, tmp_path):
     if fed:
         together = tmp_path / "together"
         completed(together, *fed)
-    alone = tmp_path / "alone"
-    subprocess.run(
-        [sys.executable, SCRIPT, alone, *OPTIONS, "--devices", "8", *fed], check=True, timeout=300,
-        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-    )  # fmt: skip
-    found, wanted = rows(together), rows(alone)
+    alone(tmp_path / "alone", *fed)
+    found, wanted = rows(together), rows(tmp_path / "alone")
     assert [row.keys() for row in found] == [row.keys() for row in wanted]
     for row, expected in zip(found, wanted, strict=True):
         # training carries on what sums of another order rounded
         assert row == pytest.approx(expected, rel=1e-5 if row["step"] <= 24 else 1e-4)
-    assert sealed(together) == sealed(alone) == [120, 140, 150]
+    assert sealed(together) == sealed(tmp_path / "alone") == [120, 140, 150]
 
 
 def test_one_process_goes_on_from_the_checkpoint_of_two(uninterrupted, tmp_path):
@@ -88,10 +78,7 @@ def test_one_process_goes_on_from_the_checkpoint_of_two(uninterrupted, tmp_path)
         code, _, err = finish(process)
         assert code == 75, err
     assert sealed(folder)[-1] == 70
-    subprocess.run(
-        [sys.executable, SCRIPT, folder, *OPTIONS, "--devices", "8"], check=True, timeout=300,
-        env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-    )  # fmt: skip
+    alone(folder)
     assert rows(folder)[-1] == pytest.approx(rows(uninterrupted[1])[-1], rel=1e-4)
 
 

@@ -6,6 +6,7 @@ from metajax.physics.pde.benchmarks import (
     Benchmark,
     benchmark,
     mean_squared_error,
+    on_reference_grid,
     smape,
 )
 from metajax.physics.pde.equation import (
@@ -76,6 +77,7 @@ __all__ = [
     "mean_squared_error",
     "nodes",
     "normal_derivative",
+    "on_reference_grid",
     "rasterise",
     "sample",
     "sample_boundary",

@@ -11,7 +11,7 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
 from metajax.core import one_of
 from metajax.physics.pde.equation import PDE
@@ -37,6 +37,21 @@ VORTICES = (
     (26.0, 0.05, 0.10, 0.20),
 )
 """Of PS-G: strength, centre x and y, width, for ``strength exp(-r^2 / (2 width^2))`` each."""
+
+
+def on_reference_grid(
+    place: tuple[np.ndarray, np.ndarray], values: Float[Array, " n"]
+) -> tuple[Float[np.ndarray, "size size"], Bool[np.ndarray, "size size"]]:
+    """Values at some nodes of the references' grid as all of it, 0 elsewhere, and which they are.
+
+    Args:
+      place: their rows and columns, as :attr:`Benchmark.place`.
+      values: one for each.
+    """
+    grid = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE), np.float32)
+    there = np.zeros(grid.shape, bool)
+    grid[place], there[place] = np.asarray(values), True
+    return grid, there
 
 
 @dataclass(frozen=True, eq=False)

@@ -25,6 +25,7 @@ from metajax.physics.pde import (
     benchmark,
     mean_squared_error,
     nodes,
+    on_reference_grid,
     rasterise,
     sample,
     smape,
@@ -294,9 +295,7 @@ def tuning(config: Config, case: Case, generated: Ensemble) -> dict[str, list[fl
     one = jax.tree.map(lambda leaf: leaf[0], generated.weights)
     random = make_target(config).init(jax.random.key(EVAL_KEY), grid()[:1])
     starts = jax.tree.map(lambda *leaves: jnp.stack(leaves), one, random)
-    reference = np.zeros(case.source.shape, np.float32)
-    scored = np.zeros(case.source.shape, bool)
-    reference[case.place], scored[case.place] = np.asarray(case.reference), True
+    reference, scored = on_reference_grid(case.place, case.reference)
     errors = tune(
         config, starts, as_examples(case.inputs.coefficients, case.few), reference, scored
     )
@@ -333,10 +332,7 @@ def random_of(num: int) -> Features:
 
 def maps(case: Case, kept: dict[str, Solution]) -> dict[str, Any]:
     """Reference, solutions and residuals on every second node, None outside the domain."""
-    inside = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE), bool)
-    inside[case.place] = True
-    reference = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE))
-    reference[case.place] = np.asarray(case.reference)
+    reference, inside = on_reference_grid(case.place, case.reference)
 
     def rows(values: np.ndarray) -> list[list[float | None]]:
         return [
