@@ -42,5 +42,6 @@ def profile_command(argv: list[str]) -> int:
     if options.json:
         parts = {name: part._asdict() for name, part in found.parts.items()}
         command = "metajax profile " + " ".join(argv)
-        write_json(options.json, found._asdict() | {"parts": parts} | provenance(command))
+        content = found._asdict() | {"parts": parts, "spent_seconds": found.spent}
+        write_json(options.json, content | provenance(command))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import chex
@@ -65,7 +66,8 @@ def gradient(
         params = learner.init(key, task)
         return GradientState(params, optimizer.init(params))
 
-    def update(state: GradientState, tasks, key, axis_name: str | None = None):
+    def over_parts(function, state: GradientState, tasks, key, axis_name: str | None = None):
+        """Average ``function(params, tasks, keys)`` over the parts of the tasks held here."""
         num_tasks = jax.tree.leaves(tasks)[0].shape[0]
         parts = num_tasks if microbatches is None else microbatches
         if num_tasks % parts:
@@ -74,18 +76,21 @@ def gradient(
             )
         keys = task_keys(key, num_tasks, axis_name)
         if parts == 1:
-            grads, metrics = grad_of_mean(state.params, tasks, keys)
-        else:
-            split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), (tasks, keys))
+            return function(state.params, tasks, keys)
+        split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), (tasks, keys))
 
-            def add_part(total, part):
-                return jax.tree.map(jnp.add, total, grad_of_mean(state.params, *part)), None
+        def add_part(total, part):
+            return jax.tree.map(jnp.add, total, function(state.params, *part)), None
 
-            like = jax.eval_shape(grad_of_mean, state.params, *jax.tree.map(lambda x: x[0], split))
-            zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
-            total, _ = jax.lax.scan(add_part, zeros, split)
-            grads, metrics = jax.tree.map(lambda x: x / parts, total)
-        grads, metrics = mean_over_devices((grads, metrics), axis_name)
+        like = jax.eval_shape(function, state.params, *jax.tree.map(lambda x: x[0], split))
+        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
+        total, _ = jax.lax.scan(add_part, zeros, split)
+        return jax.tree.map(lambda x: x / parts, total)
+
+    forward, backward = (functools.partial(over_parts, f) for f in (mean_loss, grad_of_mean))
+
+    def update(state: GradientState, tasks, key, axis_name: str | None = None):
+        grads, metrics = mean_over_devices(backward(state, tasks, key, axis_name), axis_name)
         # optax itself mixes dtypes (a float decay to an int count): the strict mode, where a
         # caller has it on, is for code outside optax
         with jax.numpy_dtype_promotion("standard"):
@@ -94,4 +99,5 @@ def gradient(
         metrics["grad_norm"] = optax.tree.norm(grads)
         return GradientState(params, opt_state), metrics
 
-    return Algorithm(init, update, lambda state: state.params)
+    stages = {"forward": forward, "backward": backward}
+    return Algorithm(init, update, lambda state: state.params, stages)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
 from jaxtyping import Array, Key, PyTree, Scalar
@@ -107,11 +108,16 @@ class Algorithm(NamedTuple):
         :func:`metajax.core.mean_over_devices` and draw per-task randomness with
         :func:`metajax.core.task_keys`, and the result does not depend on the layout.
       params: ``params(state) -> params``, what a learner's ``adapt`` and ``predict`` take.
+      stages: what ``update`` does first, for :func:`metajax.train.profile`, by name and in order:
+        ``stage(state, tasks, key)`` does what the stage before it does and goes on from there.
+        :func:`metajax.core.gradient` has ``forward``, the loss, and ``backward``, its gradient.
+        None by default.
     """
 
     init: Callable[[Key[Array, ""], Any], Any]
     update: Callable[..., tuple[Any, Metrics]]
     params: Callable[[Any], Params]
+    stages: Mapping[str, Callable[..., Any]] = MappingProxyType({})
 
 
 class HostFed(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -268,8 +269,12 @@ def multi_step_gradient(
         new, metrics = at(state.done).update(state.gradient, tasks, key, axis_name)
         return MultiStepState(new, state.done + 1), metrics
 
+    def stage(name: str, state: MultiStepState, tasks: Any, key: Key[Array, ""]):
+        return at(state.done).stages[name](state.gradient, tasks, key)
+
     return Algorithm(
         init=lambda key, task: MultiStepState(at(0).init(key, task), jnp.int32(0)),
         update=update,
         params=lambda state: state.gradient.params,
+        stages={name: functools.partial(stage, name) for name in ("forward", "backward")},
     )

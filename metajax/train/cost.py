@@ -40,8 +40,10 @@ class Profile(NamedTuple):
     """What one meta-step costs; see :func:`profile`.
 
     Attributes:
-      parts: ``sampling``, drawing the tasks of a step; ``update``, forward, backward and the
-        optimiser on given tasks; ``step``, both as the loop compiles them.
+      parts: ``sampling``, drawing the tasks of a step; the algorithm's own stages, each with what
+        comes before it: ``forward``, the loss of given tasks, and ``backward``, the loss and its
+        gradient; ``update``, all of that and the optimiser; ``step``, sampling and update as the
+        loop compiles them.
       host_seconds: of one dispatch of no steps: what the host adds, whatever the number of steps.
       peak_gflops: multiply-adds a second, times two, of a product of large matrices.
       peak_gbytes: read and written a second by a copy of a large array.
@@ -53,6 +55,22 @@ class Profile(NamedTuple):
     peak_gflops: float
     peak_gbytes: float
     parameters: int
+
+    @property
+    def spent(self) -> dict[str, float]:
+        """Seconds of one meta-step by what it does: how much longer each part is than the last.
+
+        Each part was compiled and timed alone, where XLA cannot fuse it with the next, so they
+        are estimates, which need not add up to the step's time. Keys: ``sampling``, the stages,
+        ``optimiser`` (``update`` where the algorithm names no stages), and ``host``, of a
+        dispatch.
+        """
+        seconds = {name: part.seconds for name, part in self.parts.items() if name != "step"}
+        found, before = {"sampling": seconds.pop("sampling")}, 0.0
+        for name, last in seconds.items():
+            name = "optimiser" if name == "update" and before else name
+            found[name], before = max(last - before, 0.0), last
+        return found | {"host": self.host_seconds}
 
 
 def profile(
@@ -78,7 +96,10 @@ def profile(
     keys = task_keys(key, tasks_per_step)
     state = jax.jit(lambda tasks: algorithm.init(key, tasks(key)))(tasks)
     sampling, batch = measured(lambda tasks, keys: jax.vmap(tasks)(keys), (tasks, keys), steps)
-    update, _ = measured(algorithm.update, (state, batch, key), steps)
+    stages = {
+        name: measured(function, (state, batch, key), steps)[0]
+        for name, function in {**algorithm.stages, "update": algorithm.update}.items()
+    }
 
     start = LoopState(state, jnp.int32(-1), jnp.int32(0))
     run: Any = make_steps(
@@ -102,7 +123,7 @@ def profile(
     seconds = max(dispatch(steps) - host, 0.0) / steps
     flops, moved, temporaries = counted(compiled)
     step = Part(compile_seconds, seconds, flops, moved, temporaries)
-    parts = {"sampling": sampling, "update": update, "step": step}
+    parts = {"sampling": sampling, **stages, "step": step}
     size = sum(leaf.size for leaf in jax.tree.leaves(algorithm.params(state)))
     return Profile(parts, host, *peaks(), size)
 
@@ -157,9 +178,14 @@ def profile_table(found: Profile) -> str:
             f"{part.gbytes:10.3f}{part.megabytes:10.1f}{rate:10.1f}"
             f"{100 * rate / found.peak_gflops:9.1f}%"
         )
+    spent = found.spent
+    host = spent.pop("host")
     lines += [
         "",
-        f"host: {1e3 * found.host_seconds:.2f} ms a dispatch, however many steps it runs",
+        "of a step: "
+        + ", ".join(f"{name} {1e3 * took:.2f} ms" for name, took in spent.items())
+        + " (what each part takes more than the one above it)",
+        f"host: {1e3 * host:.2f} ms a dispatch, however many steps it runs",
         "GFLOP and GB are XLA's own count, in which the body of a loop counts once.",
     ]
     return "\n".join(lines)

@@ -91,10 +91,13 @@ few_shot = functools.partial(
 def whole(algorithm: Algorithm) -> Algorithm:
     """The algorithm on tasks none of which is broken."""
 
-    def update(state, tasks, key, axis_name=None):
-        return algorithm.update(state, tasks._replace(query=tasks.query[0]), key, axis_name)
+    def on_whole(function):
+        return lambda state, tasks, *rest: function(
+            state, tasks._replace(query=tasks.query[0]), *rest
+        )
 
-    return algorithm._replace(update=update)
+    stages = {name: on_whole(stage) for name, stage in algorithm.stages.items()}
+    return algorithm._replace(update=on_whole(algorithm.update), stages=stages)
 
 
 def reptile(_) -> Algorithm:
@@ -227,6 +230,18 @@ def test_split_over_devices_equals_unsplit(row):
     first, second = (jax.tree.map(lambda leaf, d=d: leaf[d], mapped) for d in (0, 1))
     assert digest(first) == digest(second)
     close(first, m.update(m.state, m.tasks, KEY))
+
+
+@every_algorithm
+def test_the_stages_are_what_the_update_does(row):
+    """Where there are any: the loss and the gradient that the update reports."""
+    m = made(row)
+    found = {name: stage(m.state, m.tasks, KEY) for name, stage in m.algorithm.stages.items()}
+    assert list(found) in ([], ["forward", "backward"])
+    if found:
+        (loss, _), (grads, _) = found.values()
+        _, metrics = m.update(m.state, m.tasks, KEY)
+        close((loss, optax.tree.norm(grads)), (metrics["loss"], metrics["grad_norm"]))
 
 
 @every_algorithm

@@ -10,9 +10,9 @@ import pytest
 
 import toy_problem
 from metajax.cli.main import main
-from metajax.core import ConfigError, HostFed, gradient
+from metajax.core import ConfigError, HostFed, gradient, task_keys
 from metajax.train import profile, profile_table
-from metajax.train.cost import measured
+from metajax.train.cost import Part, Profile, measured
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -28,16 +28,43 @@ def test_operations_and_bytes_of_a_product_are_its_own():
     assert part.compile_seconds > 0 < part.seconds
 
 
-def test_a_step_is_its_parts_in_operations():
-    algorithm = gradient(toy_problem.make_learner(), optax.adam(1e-2))
+@pytest.mark.parametrize("microbatches", [1, 2])
+def test_a_step_is_its_parts_in_operations(microbatches):
+    learner = toy_problem.make_learner()
+    algorithm = gradient(learner, optax.adam(1e-2), microbatches=microbatches)
     found = profile(algorithm, toy_problem.make_tasks(), tasks_per_step=4, key=KEY, steps=3)
-    assert set(found.parts) == {"sampling", "update", "step"}
+    assert list(found.parts) == ["sampling", "forward", "backward", "update", "step"]
+    flops = [found.parts[name].gflop for name in ("forward", "backward", "update")]
+    assert 0 < flops[0] < flops[1] < flops[2]
     alone = found.parts["sampling"].gflop + found.parts["update"].gflop
     assert 0.5 * alone < found.parts["step"].gflop < 2 * alone
     assert found.peak_gflops > 0.1 < found.peak_gbytes
     assert found.host_seconds > 0
+    assert list(found.spent) == ["sampling", "forward", "backward", "optimiser", "host"]
     text = profile_table(found)
     assert "sampling" in text and "of peak" in text
+
+
+def test_time_is_told_apart_by_what_each_part_adds():
+    seconds = {"sampling": 1.0, "forward": 2.0, "backward": 6.0, "update": 7.0, "step": 9.0}
+    parts = {name: Part(0.0, took, 0.0, 0.0, 0.0) for name, took in seconds.items()}
+    found = Profile(parts, 0.5, 1.0, 1.0, 1).spent
+    assert found == {"sampling": 1, "forward": 2, "backward": 4, "optimiser": 1, "host": 0.5}
+    whole = {name: parts[name] for name in ("sampling", "update", "step")}
+    assert Profile(whole, 0.5, 1.0, 1.0, 1).spent == {"sampling": 1, "update": 7, "host": 0.5}
+
+
+def test_the_stages_of_a_gradient_are_its_loss_and_its_gradient():
+    learner, tasks = toy_problem.make_learner(), toy_problem.make_tasks()
+    algorithm = gradient(learner, optax.sgd(1.0))
+    state = algorithm.init(KEY, tasks(KEY))
+    batch = jax.vmap(tasks)(task_keys(KEY, 4))
+    new, metrics = algorithm.update(state, batch, KEY)
+    loss, _ = algorithm.stages["forward"](state, batch, KEY)
+    grads, _ = algorithm.stages["backward"](state, batch, KEY)
+    assert loss == metrics["loss"]
+    moved = jax.tree.map(jnp.subtract, state.params, grads)
+    jax.tree.map(np.testing.assert_allclose, moved, new.params)
 
 
 def test_what_the_host_feeds_is_refused():
@@ -55,5 +82,7 @@ def test_the_command_writes_its_figures(tmp_path, capsys):
     assert main(["profile", "fewshot", *small, "--timed", "2", "--json", str(path)]) == 0
     assert "of peak" in capsys.readouterr().out
     found = json.loads(path.read_text())
-    assert set(found["parts"]) == {"sampling", "update", "step"} and found["parameters"] > 0
+    assert {"sampling", "forward", "backward", "update", "step"} == set(found["parts"])
+    assert set(found["spent_seconds"]) >= {"forward", "backward", "optimiser", "host"}
+    assert found["parameters"] > 0
     assert found["command"].startswith("metajax profile fewshot") and found["hardware"]

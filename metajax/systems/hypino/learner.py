@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -156,6 +158,8 @@ def make_algorithm(config: Config) -> Algorithm:
     def drawn(done: Int32[Array, ""], task: Task) -> Task:
         return problems(done)(jax.random.wrap_key_data(task.support))
 
+    batched = jax.vmap(drawn, (None, 0))
+
     def phase(done: Int32[Array, ""]) -> Algorithm:
         weights = jnp.where(done < config.first_phase, first, second)
         return gradient(make_learner(config, weights), optimizer)
@@ -167,8 +171,15 @@ def make_algorithm(config: Config) -> Algorithm:
     def update(
         state: CurriculumState, tasks: Task, key: Key[Array, ""], axis_name: str | None = None
     ) -> tuple[CurriculumState, dict[str, Any]]:
-        batch = jax.vmap(drawn, (None, 0))(state.done, tasks)
+        batch = batched(state.done, tasks)
         inner, metrics = phase(state.done).update(state.inner, batch, key, axis_name)
         return CurriculumState(state.done + 1, inner), metrics
 
-    return Algorithm(init, update, lambda state: state.inner.params)
+    def stage(name: str, state: CurriculumState, tasks: Task, key: Key[Array, ""]) -> Any:
+        return phase(state.done).stages[name](state.inner, batched(state.done, tasks), key)
+
+    stages: dict[str, Callable[..., Any]] = {
+        "drawing": lambda state, tasks, key: batched(state.done, tasks),
+        **{name: functools.partial(stage, name) for name in ("forward", "backward")},
+    }
+    return Algorithm(init, update, lambda state: state.inner.params, stages)
