@@ -180,19 +180,28 @@ def effect(
     values = list(dict.fromkeys(one.values[place] for one in scored))
     if len(values) < 2:
         return None
-    at = {value: number for value in values if (number := _number(value)) is not None}
-    named = len(at) < len(values)
+    # who has no score is ranked last
+    without = list(dict.fromkeys(one.values[place] for one in ranked))[len(values) :]
+    every = [*values, *without]
+    at = {value: number for value in every if (number := _number(value)) is not None}
+    named = len(at) < len(every)
     if named:
-        at = {value: float(i) for i, value in enumerate(sorted(values))}
+        at = {value: float(i) for i, value in enumerate(sorted(every))}
     scores = [one.mean for one in scored]
+    scale = _scale(scores)
 
     def draw() -> Any:
-        canvas, axes = make_axes(field, objective.metric, _scale(scores))
+        canvas, axes = make_axes(field, objective.metric, scale)
         axes.plot([at[one.values[place]] for one in scored], scores, "o", alpha=0.4)
+        foot = [0.02] * len(without)
+        axes.plot(
+            [at[value] for value in without], foot, "x", color="C3",
+            transform=axes.get_xaxis_transform(),
+        )  # fmt: skip
         if not continuous:
             order = sorted(values, key=lambda value: at[value])
             # geometric means where scores span magnitudes: one that diverged would hide the others
-            to, back = (np.log, np.exp) if axes.get_yscale() == "log" else (np.array, np.array)
+            to, back = (np.log, np.exp) if scale == "log" else (np.array, np.array)
             groups = [
                 list(to([one.mean for one in scored if one.values[place] == v])) for v in order
             ]
@@ -214,7 +223,10 @@ def effect(
 
     caption = f"{objective.metric} by {field}: each point a configuration, its mean over seeds"
     if not continuous:
-        caption += "; the line their mean, geometric on a logarithmic axis, with its 95% interval"
+        mean = "geometric mean" if scale == "log" else "mean"
+        caption += f"; the line their {mean}, with its 95% interval"
+    if without:
+        caption += "; a cross at the foot: no run with this value has a score"
     return Figure(f"effect_{field}", caption + ".", draw)
 
 

@@ -89,6 +89,13 @@ def test_the_page_names_the_best_and_draws_every_field(folder):
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_value_all_of_whose_runs_failed_is_drawn_as_such(folder):
+    assert "a cross at the foot" not in write_report(folder)[1].read_text()
+    with (folder / "results.csv").open("a") as table:
+        table.write("0004,cavia,0.01,0,failed,,,step 1 is not finite\n")
+    assert "a cross at the foot" in write_report(folder)[1].read_text()
+
+
 def test_a_sweep_of_which_nothing_is_done_has_a_page_too(folder):
     table = (folder / "results.csv").read_text().splitlines()
     (folder / "results.csv").write_text("\n".join([table[0], table[4]]) + "\n")
