@@ -6,12 +6,12 @@
     python experiments/hamiltonian/leave_one_out.py --held-out pendulum --starts rate_1e-3 ...
 
 Writes `PRESET_TYPE.json`: for every start and seed, relative errors on 100 new systems of the type
-after 0, 10 and 50 gradient steps by SGD and by Adam, as geometric means over time and systems; over
-seeds the geometric mean with a 95% interval (Student's t over seeds, or over systems where there
-is one seed). `maml`, `joint` (pre-trained) and `random` (weights as first drawn) are energies;
-`direct` is MAML of the same network without one; `polynomial` is the energy fitted by ridge
-regression. The others vary how MAML adapts in training. A run that is there already is not
-repeated, so an interrupted command goes on. `--show` only prints what is there.
+after 0, 10 and 50 gradient steps by SGD and by Adam at each of `--rates`, as geometric means over
+time and systems; over seeds the geometric mean with a 95% interval (Student's t over seeds, or over
+systems where there is one seed). `maml`, `joint` (pre-trained) and `random` (weights as first
+drawn) are energies; `direct` is MAML of the same network without one; `polynomial` is the energy
+fitted by ridge regression. The others vary how MAML adapts in training. A run that is there already
+is not repeated, so an interrupted command goes on. `--show` only prints what is there.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ STARTS: dict[str, dict[str, Any]] = {
     "meta_sgd": {"learner": "meta_sgd"},
     "rate_1e-3": {"inner_lr": 1e-3},
     "rate_.05": {"inner_lr": 0.05},
+    "rate_.1": {"inner_lr": 0.1},
+    "rate_.4": {"inner_lr": 0.4},
     "rate_1": {"inner_lr": 1.0},
     "sum_1e-3": {"inner_lr": 1e-3, "reduction": "sum"},
     "one_step": {"inner_steps": 1, "inner_lr": 0.2},
@@ -55,13 +57,13 @@ STARTS: dict[str, dict[str, Any]] = {
 }
 """What each start changes in the preset."""
 BY_DEFAULT = ("maml", "joint", "random", "direct")
-OPTIMIZERS = {"sgd": 0.1, "adam": 1e-3}
-"""What adapts to new systems, and its rate."""
+RATES = ("sgd_0.1", "sgd_0.2", "sgd_0.4", "sgd_0.8", "adam_0.001", "adam_0.003")
+"""What adapts to new systems: the optimizer and its rate."""
 STEPS = (0, 10, 50)
 
 
-def one_run(start: str, config: Config) -> dict[str, Any]:
-    """Train, adapt to new systems by each optimizer, and follow them in time."""
+def one_run(start: str, config: Config, rates: list[str]) -> dict[str, Any]:
+    """Train, adapt to new systems at each of the rates, and follow them in time."""
     config = dataclasses.replace(config, **STARTS[start])
     run, key = build(config), jax.random.key(config.seed)
     began = time.process_time()
@@ -73,8 +75,10 @@ def one_run(start: str, config: Config) -> dict[str, Any]:
         ).params  # fmt: skip
     found: dict[str, Any] = {"train_cpu_seconds": round(time.process_time() - began, 1)}
     instances = new_instances(config, config.held_out, config.eval_instances)
-    for name, rate in OPTIMIZERS.items():
-        how = dataclasses.replace(config, eval_optimizer=name, eval_lr=rate)
+    for name in rates:
+        optimizer, rate = name.split("_")
+        adapting: dict[str, Any] = {"eval_optimizer": optimizer, "eval_lr": float(rate)}
+        how = dataclasses.replace(config, **adapting)
         rolled = adapt_and_roll(how, params, instances, STEPS, config.shots)
         found[name] = errors(rolled.coordinates, rolled.energy, instances)
     return found
@@ -116,9 +120,9 @@ def ratio(content: dict[str, Any], start: str, optimizer: str, what: str) -> lis
 def show(content: dict[str, Any]) -> None:
     """Print, as Markdown, the errors by gradient step."""
     fitted = content["polynomial"]
-    for optimizer, rate in OPTIMIZERS.items():
+    for optimizer in content["rates"]:
         for what in ("coordinates", "coordinates_early", "energy"):
-            print(f"\n{content['config']['held_out']}, {what}, {optimizer} at {rate:g}\n")
+            print(f"\n{content['config']['held_out']}, {what}, {optimizer}\n")
             print("| start | seeds | " + " | ".join(f"{n} steps" for n in STEPS) + " | maml over |")
             print("|---" * (len(STEPS) + 3) + "|")
             for start, runs in content["starts"].items():
@@ -140,6 +144,7 @@ def main() -> None:
     parser.add_argument("--preset", default="cpu", choices=list(PRESETS))
     parser.add_argument("--held-out", nargs="*", help="types; all of the preset by default")
     parser.add_argument("--starts", nargs="*", default=BY_DEFAULT, choices=list(STARTS))
+    parser.add_argument("--rates", nargs="*", default=list(RATES), choices=RATES)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, help="meta-steps, in place of the preset's")
     parser.add_argument("--show", action="store_true", help="run nothing")
@@ -152,17 +157,18 @@ def main() -> None:
         path = options.out / f"{options.preset}_{held_out}.json"
         for seed in range(0 if options.show else options.seeds):
             for start in options.starts:
-                empty = {"polynomial": None, "starts": {}}
+                empty = {"rates": options.rates, "polynomial": None, "starts": {}}
                 content = json.loads(path.read_text()) if path.exists() else empty
                 given = json.loads(json.dumps(dataclasses.asdict(config)))
                 kept = content.get("config", given)
-                if kept | {"seed": 0} != given | {"seed": 0}:
-                    parser.error(f"{path} is of other settings (--steps?): give another --out")
+                same = content["rates"] == options.rates
+                if kept | {"seed": 0} != given | {"seed": 0} or not same:
+                    parser.error(f"{path} is of other settings (--steps? --rates?): see --out")
                 if str(seed) in content["starts"].setdefault(start, {}):
                     continue
                 print(f"{held_out} held out, {start}, seed {seed}", flush=True)
                 content["polynomial"] = content["polynomial"] or polynomial(config)
-                run = one_run(start, dataclasses.replace(config, seed=seed))
+                run = one_run(start, dataclasses.replace(config, seed=seed), options.rates)
                 content["starts"][start][str(seed)] = run
                 content |= {"config": dataclasses.asdict(config), **provenance()}
                 options.out.mkdir(parents=True, exist_ok=True)
