@@ -65,7 +65,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
             low, high = limits(evaluation, i, many)
             axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
             axes.set(xlabel="q", ylabel="second coordinate" if many else "p")
-        axes.legend(frameon=False, fontsize=7)
+        canvas.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
         return canvas
 
     def along_time(what: str):
