@@ -129,4 +129,5 @@ PRESETS = {
 }
 """cpu: pendulum held out, minutes on a core; any other with --held-out. one_particle: the four of
 the paper's types that have one, five inner steps, new systems adapted to at the rate of training.
-paper: the paper's numbers of trajectories and steps, for a GPU; its network's size is not stated."""
+paper: the paper's numbers of trajectories and steps, for a GPU; it states no size of its network.
+"""
