@@ -42,7 +42,7 @@ from common import (
     write_result,
 )
 
-from metajax.core import GradientState, Network, Params, Task, gradient
+from metajax.core import GradientState, Network, Params, Task, enable_x64, gradient
 from metajax.data import sinusoid_tasks
 from metajax.learners import cross_entropy, maml, mean_squared_error
 from metajax.nn import conv_net, mlp
@@ -519,7 +519,7 @@ def compare(
     Raises:
       SystemExit: the losses differ.
     """
-    with jax.enable_x64(True):
+    with enable_x64(True):
         exact = work.first(CHECKED_STEPS, np.float64)
         wide, _ = losses_of(make_sides(exact, torch, peers, CHECKED_STEPS)[0], peers)
     runs, compile_seconds, left_out = make_sides(work.first(steps, np.float32), torch, peers, few)

@@ -28,7 +28,7 @@ import jax.numpy as jnp
 import numpy as np
 from common import import_torch, interleaved, interval, use_one_thread, write_result
 
-from metajax.core import Params, Task
+from metajax.core import Params, Task, enable_x64
 from metajax.physics import Phase, trajectory
 from metajax.systems.hamiltonian import (
     PRESETS,
@@ -260,7 +260,7 @@ def main() -> int:
         run, seconds = roll_out(config, *jax.tree.map(jnp.asarray, given))
         return {"metajax": run, "torch": torch_roll_out(torch, config, *given)}, seconds
 
-    with jax.enable_x64(True):
+    with enable_x64(True):
         losses = {side: run() for side, run in steps(np.float64, CHECKED)[0].items()}
         motions = {side: run() for side, run in rolls(np.float64)[0].items()}
     single, step_seconds = steps(np.float32, STEPS)

@@ -47,7 +47,7 @@ from metajax.systems import hamiltonian
 
 # %%
 pendulum = get_physics("pendulum")
-with jax.enable_x64(True):
+with mj.core.enable_x64(True):
     parameters, start = pendulum.draw(jax.random.key(1))
     times = np.linspace(0, 10, 200)
     motion = trajectory(pendulum, start, parameters, times).states

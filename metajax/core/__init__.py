@@ -17,7 +17,7 @@ from metajax.core.keys import (
     task_keys,
 )
 from metajax.core.mixed import MixedTasks, mixed
-from metajax.core.precision import float64_on_cpu
+from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
 from metajax.core.types import (
     Algorithm,
@@ -56,6 +56,7 @@ __all__ = [
     "count",
     "derive",
     "digest",
+    "enable_x64",
     "float64_on_cpu",
     "gradient",
     "indices_from",

@@ -51,7 +51,7 @@ def trajectory(
 
     May be compiled, mapped over states and parameters, and differentiated in reverse. Everything
     is computed in the dtype of the state, which must be that of parameters and times; for a ground
-    truth call it, and draw, under ``jax.enable_x64(True)``.
+    truth call it, and draw, under ``enable_x64(True)``.
 
     | method | order | for |
     |---|---|---|

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from metajax.bilevel import estimate, estimate_theta, evaluate_hypergradient, hypergradient
+from metajax.core import enable_x64
 from quadratic import Closed, arguments, problem
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -24,7 +25,7 @@ EXPECTED = [
 
 @pytest.fixture(autouse=True)
 def _float64():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         yield
 
 

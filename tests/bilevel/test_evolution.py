@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from metajax.bilevel import evaluate_hypergradient, hypergradient
+from metajax.core import enable_x64
 from quadratic import Closed, arguments, problem
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -18,7 +19,7 @@ def z_scores(name, windows):
     The outer loss is quadratic in ``shift``, so the smoothed gradient is the gradient itself;
     ``decay`` is no hyperparameter here.
     """
-    with jax.enable_x64(True):
+    with enable_x64(True):
         hparams, start, batches, outer = arguments(STEPS)
         fixed = problem()
         p = fixed._replace(

@@ -8,6 +8,7 @@ import optax
 import pytest
 
 from metajax.bilevel import descend, evaluate_hypergradient, hypergradient
+from metajax.core import enable_x64
 from metajax.nn import mlp
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -44,7 +45,7 @@ def make(optimizer):
     [("sgd", "unrolled"), ("momentum", "unrolled"), ("adam", "unrolled"), ("adam", "forward")],
 )
 def test_the_hypergradient_is_that_of_finite_differences(optimizer, estimator):
-    with jax.enable_x64(True):
+    with enable_x64(True):
         keys = iter(jax.random.split(jax.random.key(0), 5))
         inputs = jax.random.normal(next(keys), (8, 5, 2))
         batches = (inputs, jnp.sin(inputs[..., :1] * inputs[..., 1:]))

@@ -22,7 +22,7 @@ from few_shot import (
     smooth,
 )
 from metajax.bilevel import minibatches, neumann
-from metajax.core import ConfigError, MetaLearner, all_finite, gradient
+from metajax.core import ConfigError, MetaLearner, all_finite, enable_x64, gradient
 from metajax.learners import (
     adaptation_curve,
     anil,
@@ -257,7 +257,7 @@ def embedded(network, params, examples):
 
 def test_prototypes_are_class_means_and_logits_minus_squared_distances():
     network = smooth(3)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         task = classification_task(shots=3)
         params = network.init(KEY, task.support.inputs)
         support, query = (embedded(network, params, part) for part in task)
@@ -278,7 +278,7 @@ def test_prototypes_are_class_means_and_logits_minus_squared_distances():
 
 def test_matching_attends_over_cosines():
     network = smooth(3)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         task = classification_task(shots=3)
         learner = matching(network, ways=WAYS, scale=5.0)
         params = learner.init(KEY, task)
@@ -321,7 +321,7 @@ def test_a_class_without_examples_stays_finite():
 def test_the_ridge_head_is_the_least_squares_solution(width):
     """As ``numpy.linalg.lstsq`` finds it with a row of ``sqrt(strength)`` for every feature."""
     network, strength = smooth(width), 0.3
-    with jax.enable_x64(True):
+    with enable_x64(True):
         for ways, task in ((WAYS, classification_task()), (None, regression_task())):
             learner = ridge(
                 network, cross_entropy if ways else mean_squared_error, ways=ways,

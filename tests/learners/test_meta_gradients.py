@@ -12,7 +12,7 @@ import optax
 import pytest
 
 from few_shot import KEY, WAYS, classification_task, regression_task, smooth
-from metajax.core import MetaLearner
+from metajax.core import MetaLearner, enable_x64
 from metajax.learners import (
     anil,
     cavia,
@@ -142,7 +142,7 @@ def compiled(reference):
 def test_the_meta_gradient_is_that_of_differences(name):
     """Of the loss written out by hand where there is one."""
     learner, make_task, reference = CASES[name]
-    with jax.enable_x64(True):
+    with enable_x64(True):
         task = make_task()
         params = learner.init(KEY, task)
         # away from where all rates are the same

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from flax import linen
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, enable_x64
 from metajax.nn import batch_normalise, conv2d, conv_net, max_pool
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -75,7 +75,7 @@ def test_second_order_by_task():
         grads = jax.grad(loss)(params, x)
         return loss(jax.tree.map(lambda p, g: p - 0.1 * g, params, grads), x)
 
-    with jax.enable_x64(True):
+    with enable_x64(True):
         x = jax.random.normal(KEY, (2, 6, 5, 5, 2), jnp.float64)
         params = jax.tree.map(lambda p: p.astype(jnp.float64), jax.jit(network.init)(KEY, x[0]))
         together = jax.jit(jax.vmap(jax.grad(outer), (None, 0)))(params, x)

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, enable_x64
 from metajax.nn import Graph, graph_net, mlp, pad_graph
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -137,7 +137,7 @@ def test_moving_all_nodes_counts_only_without_position_dims(dims):
 
 
 def test_third_derivatives_are_finite_and_right_where_nodes_coincide():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         graph = jax.tree.map(
             lambda x: x.astype(np.float64) if x.dtype == np.float32 else x, random_graph()
         )

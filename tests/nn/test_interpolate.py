@@ -7,7 +7,7 @@ import pytest
 from jax.test_util import check_grads
 from scipy.interpolate import RectBivariateSpline
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, enable_x64
 from metajax.nn import image_function
 from metajax.physics.pde import nodes
 
@@ -23,7 +23,7 @@ def test_it_is_the_bicubic_spline_of_scipy(size):
     """RectBivariateSpline, whose ends are not-a-knot, too: values and all derivatives."""
     image, line = DRAW.standard_normal((size, size)), np.linspace(-1, 1, size)
     spline = RectBivariateSpline(line, line, image.T)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         function = image_function(size)
         found, hidden = jax.jit(function.derivatives)(jnp.asarray(image), jnp.asarray(POINTS))
         value = function.apply(jnp.asarray(image), jnp.asarray(POINTS).reshape(2, -1, 2))
@@ -41,7 +41,7 @@ def test_cubics_of_each_coordinate_are_exact_on_the_nodes_of_problems_and_beyond
     image = cubic(*np.moveaxis(np.asarray(nodes(8), np.float64), -1, 0), c)
     found = image_function(8).apply(jnp.asarray(image, jnp.float32), jnp.asarray(POINTS, "float32"))
     np.testing.assert_allclose(found[:, 0], cubic(*POINTS.T, c), atol=2e-5)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         x = np.linspace(-1, 1, 8)
         image = jnp.asarray(cubic(*np.meshgrid(x, x), c))
         jet, _ = jax.jit(image_function(8).derivatives)(image, jnp.asarray(1.1 * POINTS))
@@ -52,7 +52,7 @@ def test_cubics_of_each_coordinate_are_exact_on_the_nodes_of_problems_and_beyond
 
 
 def test_derivatives_agree_with_finite_differences_and_have_no_jumps_at_nodes():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         function = image_function(6)
         image = jnp.asarray(DRAW.standard_normal((6, 6)))
         at = lambda shift: function.derivatives(image, points + jnp.asarray(shift)[None])[0]  # noqa: E731
@@ -74,7 +74,7 @@ def test_errors_of_a_smooth_function_fall_as_the_fourth_power_and_the_square():
     def errors(size):
         line = np.linspace(-1, 1, size)
         x, y = np.meshgrid(line, line)
-        with jax.enable_x64(True):
+        with enable_x64(True):
             image = jnp.asarray(np.sin(3 * x + 1) * np.cos(2 * y))
             found, _ = image_function(size).derivatives(image, jnp.asarray(POINTS))
         u, xx = (np.asarray(leaf)[:, 0] for leaf in (found.u, found.xx))
@@ -86,7 +86,7 @@ def test_errors_of_a_smooth_function_fall_as_the_fourth_power_and_the_square():
 
 
 def test_gradients_in_the_image_agree_with_finite_differences_and_are_mapped_over_images():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         function = image_function(5)
         images = jnp.asarray(DRAW.standard_normal((3, 5, 5)))
         points = jnp.asarray(POINTS)

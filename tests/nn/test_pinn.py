@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from metajax.core import ConfigError, cast_floats, count
+from metajax.core import ConfigError, cast_floats, count, enable_x64
 from metajax.nn import fourier_features, modified_mlp
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -63,7 +63,7 @@ def test_values_are_those_of_the_equations(options):
 
 def test_fourier_features_are_sines_cosines_and_the_numbers_themselves():
     x = np.array([[0.5, -2.0]])
-    with jax.enable_x64(True):
+    with enable_x64(True):
         found = fourier_features(jnp.asarray(x), 3, 0.25)
     angles = [0.25 * np.pi, 0.5 * np.pi, np.pi, -np.pi, -2 * np.pi, -4 * np.pi]
     np.testing.assert_allclose(found[0], [*np.sin(angles), *np.cos(angles), *x[0]], atol=1e-12)
@@ -71,7 +71,7 @@ def test_fourier_features_are_sines_cosines_and_the_numbers_themselves():
 
 @pytest.mark.parametrize("hidden", [False, True])
 def test_derivatives_agree_with_finite_differences_in_float64(hidden):
-    with jax.enable_x64(True):
+    with enable_x64(True):
         network = modified_mlp(2)
         params, points = cast_floats((made(network), jnp.asarray(POINTS)), jnp.float64)
         both = jax.jit(network.derivatives)(params, points)
@@ -127,7 +127,7 @@ def residual_loss(derivatives, points):
 
 @pytest.mark.slow
 def test_gradients_of_a_residual_agree_with_finite_differences_and_nested_derivatives():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         network = modified_mlp(width=5, layers=2, frequencies=2)
         params, points = cast_floats((made(network), jnp.asarray(POINTS)), jnp.float64)
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from metajax.core import ConfigError, SequenceNetwork
+from metajax.core import ConfigError, SequenceNetwork, enable_x64
 from metajax.nn.attention import causal_attention
 from metajax.nn.merged import merge_vmapped_rows
 from metajax.nn.transformer import causal_transformer
@@ -147,7 +147,7 @@ def test_attention_over_several_spans_and_groups_equals_one_softmax():
 
 
 def test_gradients_agree_with_finite_differences_in_float64():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         net = causal_transformer(
             num_outputs=2, width=4, layers=1, heads=2, key_size=3, mlp_ratio=2, max_length=3
         )

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from jax.test_util import check_grads
 
-from metajax.core import ConfigError, Network, cast_floats, count
+from metajax.core import ConfigError, Network, cast_floats, count, enable_x64
 from metajax.nn import attention_pool, film, grid_embedding, grid_positions, swin
 from metajax.nn.vision.swin import PatchMerging, SwinBlock, WindowAttention
 from metajax.nn.vision.windows import from_windows, to_windows, window_mask, windows_of
@@ -210,7 +210,7 @@ def test_mapped_over_tasks_equals_one_batch_with_its_gradients():
 
 
 def test_gradients_agree_with_finite_differences_in_float64():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         network = swin(depths=(2,), heads=(2,), window=2, mlp_ratio=1)
         x, condition = random(3, 4, 4), random(2)
         params = jax.jit(network.init)(jax.random.key(0), x, condition)

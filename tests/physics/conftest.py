@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 
+from metajax.core import enable_x64
 from metajax.physics import Phase, get_physics
 
 NUM = 64
@@ -30,7 +31,7 @@ def _instances(name):
         energy = system.hamiltonian(state, parameters)
         return Instances(parameters, state, energy, system.derivative(state, parameters))
 
-    with jax.enable_x64(True):
+    with enable_x64(True):
         keys = jax.random.split(jax.random.key(7), NUM)
         return jax.device_get(jax.jit(jax.vmap(instance))(keys))
 
@@ -49,5 +50,5 @@ def instance():
 
 @pytest.fixture
 def x64():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         yield jnp.float64

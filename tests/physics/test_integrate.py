@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, enable_x64
 from metajax.physics import (
     PHYSICS,
     Phase,
@@ -196,7 +196,7 @@ def test_mapped_trajectories_equal_looped_ones(method, instances):
 
 @pytest.mark.slow
 def test_float32_stays_float32():
-    with jax.enable_x64(False):
+    with enable_x64(False):
         system = get_physics("pendulum")
         parameters, state = jax.jit(system.draw)(jax.random.key(0))
         for method, most in (("dopri8", 1e-4), ("implicit_midpoint", 1e-2)):

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, enable_x64
 from metajax.physics import (
     PHYSICS,
     DoublePendulum,
@@ -169,7 +169,7 @@ def test_springs_on_a_graph_of_ones_own_start_near_rest():
 
 
 def test_draws_keep_the_precision_asked_for():
-    with jax.enable_x64(False):
+    with enable_x64(False):
         drawn = jax.eval_shape(get_physics("three_body").draw, jax.random.key(0))
         assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(drawn))
     drawn = jax.eval_shape(get_physics("coupled_springs").draw, jax.random.key(0))

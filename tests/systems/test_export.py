@@ -5,6 +5,7 @@ import re
 import jax
 import jax.numpy as jnp
 import pytest
+from jax import export
 
 from metajax.systems import SYSTEMS, get_system
 from small import SMALL
@@ -35,7 +36,7 @@ def test_the_step_lowers_for_every_platform(name):
     tasks = run.example_tasks
     state = jax.eval_shape(lambda key, tasks: run.algorithm.init(key, tasks(key)), KEY, tasks)
     shapes = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype), tasks)
-    exported = jax.export.export(jax.jit(meta_step(run)), platforms=PLATFORMS)(state, shapes, KEY)
+    exported = export.export(jax.jit(meta_step(run)), platforms=PLATFORMS)(state, shapes, KEY)
     assert exported.platforms == PLATFORMS
     program = exported.mlir_module()
     assert not re.search(r"\bf64\b", program)

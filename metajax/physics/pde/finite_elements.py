@@ -18,7 +18,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.spatial import Delaunay, cKDTree
 
-from metajax.core import ConfigError, MetajaxError
+from metajax.core import ConfigError, MetajaxError, enable_x64
 from metajax.physics.pde.benchmarks import EDGE, PROBLEMS, REFERENCE_SIZE
 from metajax.physics.pde.equation import PDE, data_on
 from metajax.physics.pde.fields import nodes
@@ -114,7 +114,7 @@ def solve(
 ) -> Float[np.ndarray, " n"]:
     """Solve a problem with u given on all of its boundary, and evaluate the solution at points.
 
-    Under ``jax.enable_x64``, if its source and data are to be exact.
+    Under ``metajax.core.enable_x64``, if its source and data are to be exact.
 
     Args:
       pde: the problem.
@@ -219,7 +219,7 @@ def main() -> None:
     parser.add_argument("names", nargs="*", default=list(REFINEMENTS))
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         grid = np.asarray(nodes(REFERENCE_SIZE)).reshape(-1, 2)
         for name in arguments.names:
             inside = distance(PROBLEMS[name][0]().domain, grid) <= EDGE

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, Examples, Params, derive
+from metajax.core import ConfigError, Examples, Params, derive, enable_x64
 from metajax.physics import (
     Hamiltonian,
     Phase,
@@ -186,7 +186,7 @@ def fit_and_roll(
         ).states  # fmt: skip
         return *relative_errors(system.hamiltonian, parameters, rolled, true), rolled
 
-    with jax.enable_x64(True):
+    with enable_x64(True):
         items = (instances.parameters, instances.true, instances.seen, instances.order)
         items = jax.tree.map(
             lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, items

@@ -8,7 +8,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from metajax.core import Evaluator, MixedTasks, derive, mixed
+from metajax.core import Evaluator, MixedTasks, derive, enable_x64, mixed
 from metajax.physics import get_physics
 from metajax.systems.base import Objective, Run, System
 from metajax.systems.hamiltonian.config import PRESETS, Config
@@ -42,7 +42,7 @@ def choose_degree(config: Config, tasks: MixedTasks) -> int:
     """Return the degree with the least error on trained types of no more particles."""
     particles = get_physics(config.held_out).particles
     possible = [d for d in DEGREES if num_terms(4 * particles, d) <= MOST_TERMS]
-    with jax.enable_x64(True):
+    with enable_x64(True):
         few = [
             jax.tree.map(
                 lambda leaf, k=k: np.asarray(leaf[k, :20], np.float64), (part.state, part.rate)

@@ -102,7 +102,7 @@ def solve_head(
     The problem is linear, so the best combination is one regularised least-squares solve over the
     points: rows are means over the points of the equation's residual, and of both kinds of
     boundary data with ``boundary_weight``. Columns are scaled to length 1; ``ridge`` is relative to
-    them. It is solved by QR, in the dtype of the features: under ``jax.enable_x64`` with float64
+    them. It is solved by QR, in the dtype of the features: under ``enable_x64`` with float64
     points it reaches the accuracy that features allow.
 
     Returns:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from metajax.core import enable_x64
 from metajax.physics.pde import (
     Expression,
     draw_expression,
@@ -38,7 +39,7 @@ def by_definition(expression, x, y):
 
 @functools.cache
 def expressions(x64=False):
-    with jax.enable_x64(x64):
+    with enable_x64(x64):
         keys = jax.random.split(jax.random.key(3), 200)
         return jax.device_get(jax.jit(jax.vmap(draw_expression))(keys))
 
@@ -46,7 +47,7 @@ def expressions(x64=False):
 def test_values_and_derivatives_equal_finite_differences_in_float64():
     drawn = expressions(True)
     points = np.random.default_rng(0).uniform(-1, 1, (7, 2))
-    with jax.enable_x64(True):
+    with enable_x64(True):
         jets = jax.jit(jax.vmap(expand, (0, None)))(drawn, points)
     x, y, h = *points.T, 3e-5
     compared = 0
@@ -74,7 +75,7 @@ def test_single_precision_is_close_to_double_where_the_limits_hold():
     drawn = expressions()
     points = np.asarray(nodes(33)).reshape(-1, 2)
     single = jax.jit(jax.vmap(expand, (0, None)))(drawn, points)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         wide = jax.tree.map(lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else
                             leaf, (drawn, points))  # fmt: skip
         double = jax.jit(jax.vmap(expand, (0, None)))(*wide)

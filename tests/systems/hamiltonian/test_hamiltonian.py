@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, enable_x64
 from metajax.data import MissingDataError
 from metajax.physics import Phase, get_physics, symplectic_gradient
 from metajax.systems import get_system
@@ -183,7 +183,7 @@ def test_training_descends_the_mean_over_the_query_or_over_all(learner, task):
 
 def test_a_polynomial_is_fitted_exactly_where_energy_is_one():
     """Two coupled oscillators with a quartic term, from 30 points, in float64."""
-    with jax.enable_x64(True):
+    with enable_x64(True):
         degree, rng = 4, np.random.default_rng(0)
         energy = lambda s, _: (  # noqa: E731
             jnp.sum(s.p**2) / 2 + s.q[0, 0] ** 2 * s.q[0, 1] + jnp.sum(s.q**4) / 4
@@ -223,7 +223,7 @@ def test_cka_does_not_see_rotations_and_scales():
     x = np.random.default_rng(0).normal(size=(40, 5))
     turned = 3.0 * x @ np.linalg.qr(np.random.default_rng(1).normal(size=(5, 5)))[0]
     other = np.random.default_rng(2).normal(size=(40, 5))
-    with jax.enable_x64(True):
+    with enable_x64(True):
         assert float(cka(jnp.asarray(x), jnp.asarray(turned + 7.0))) == pytest.approx(1.0)
         assert float(cka(jnp.asarray(x), jnp.asarray(other))) < 0.5
 

@@ -6,7 +6,7 @@ import numpy as np
 import optax
 import pytest
 
-from metajax.core import ConfigError, Task
+from metajax.core import ConfigError, Task, enable_x64
 from metajax.learners import reptile
 from metajax.systems.hypino import (
     adam,
@@ -29,7 +29,7 @@ def problem():
 
 
 def test_lbfgs_finds_the_one_quadratic_that_solves_the_problem():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         network = as_network(QUADRATIC)
         tune = lambda weights, given: finetune(  # noqa: E731
             network, weights, given, optax.lbfgs(), steps=40, every=10, watch=jnp.sum
@@ -42,7 +42,7 @@ def test_lbfgs_finds_the_one_quadratic_that_solves_the_problem():
 
 
 def test_the_solution_itself_stays():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         found = finetune(as_network(QUADRATIC), jnp.asarray(WEIGHTS), problem(), adam(5), steps=5)
         assert float(jnp.max(found.loss)) < 1e-20
         np.testing.assert_allclose(found.weights, WEIGHTS, atol=1e-3)
@@ -50,7 +50,7 @@ def test_the_solution_itself_stays():
 
 def test_several_networks_are_tuned_as_their_sum():
     """The loss of a sum sees the sum only, so both halves move alike."""
-    with jax.enable_x64(True):
+    with enable_x64(True):
         halves = jnp.stack([jnp.zeros(6), jnp.ones(6)])
         together, alone = as_network(QUADRATIC, many=True), as_network(QUADRATIC)
         given, rule = problem(), optax.sgd(0.01)

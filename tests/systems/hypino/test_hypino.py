@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, enable_x64
 from metajax.physics.pde import (
     apply_operator,
     benchmark,
@@ -44,7 +44,7 @@ KEY = jax.random.key(0)
 
 
 def test_the_losses_are_zero_for_the_solution_alone():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         _, points = quadratic_problem()
         true = combine(WEIGHTS, points.interior)
         scored = Scored(points, true, jnp.array(True), jnp.array(True))
@@ -68,7 +68,7 @@ def test_the_losses_are_zero_for_the_solution_alone():
 
 
 def test_the_head_is_exact_where_features_hold_the_solution():
-    with jax.enable_x64(True):
+    with enable_x64(True):
         _, points = quadratic_problem()
         found = solve_head(jnp.asarray(COEFFICIENTS), points, monomials)
         np.testing.assert_allclose(found, WEIGHTS, atol=1e-10)
@@ -76,7 +76,7 @@ def test_the_head_is_exact_where_features_hold_the_solution():
 
 def test_refinement_needs_one_round_with_a_perfect_operator():
     """A model that is linear in the data and exact: what it adds after the first is nothing."""
-    with jax.enable_x64(True):
+    with enable_x64(True):
         pde, points = quadratic_problem()
         grids = rasterise(pde, points, 12)
         inputs = Inputs(jnp.asarray(COEFFICIENTS), grids)
@@ -105,7 +105,7 @@ def test_refinement_needs_one_round_with_a_perfect_operator():
 def test_random_features_solve_the_heat_equation():
     """The trivial baseline: 300 features in float64, in a fraction of a second."""
     case = make_case("HT", TINY)
-    with jax.enable_x64(True):
+    with enable_x64(True):
         features = random_features(KEY, 300, 4.0, jnp.float64)
         values = features(jnp.asarray(np.array([[0.1, 0.2], [-0.3, 0.5]])))
         step = 1e-5
