@@ -163,7 +163,7 @@ def main() -> None:
                 kept = content.get("config", given)
                 same = content["rates"] == options.rates
                 if kept | {"seed": 0} != given | {"seed": 0} or not same:
-                    parser.error(f"{path} is of other settings (--steps? --rates?): see --out")
+                    parser.error(f"{path} has other --rates or settings: give another --out")
                 if str(seed) in content["starts"].setdefault(start, {}):
                     continue
                 print(f"{held_out} held out, {start}, seed {seed}", flush=True)
