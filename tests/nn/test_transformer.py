@@ -160,6 +160,7 @@ def test_gradients_agree_with_finite_differences_in_float64():
         check_grads(jax.jit(loss), (params, x), 2, modes=["rev"], eps=1e-5, atol=1e-6, rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_vmapped_tasks_equal_looped_tasks_with_their_gradients():
     net, params = make()
     x = tokens_of(3, 2, LENGTH)

@@ -130,7 +130,10 @@ def test_a_driver_killed_in_the_middle_leaves_a_sweep_that_goes_on(tmp_path):
     assert [row["new.last"] for row in read_results(tmp_path)] == ["60.5", "", "60.5", "60.5"]
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGTERM, 75), (signal.SIGINT, 130)])
+@pytest.mark.parametrize(
+    ("signum", "code"),
+    [(signal.SIGTERM, 75), pytest.param(signal.SIGINT, 130, marks=pytest.mark.slow)],
+)
 def test_a_signal_reaches_the_runs_which_save_and_go_on_later(tmp_path, signum, code):
     driver = drive(tmp_path, "good,good,good")
     driver.send_signal(signum)

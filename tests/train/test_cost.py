@@ -10,7 +10,7 @@ import pytest
 
 import toy_problem
 from metajax.cli.main import main
-from metajax.core import ConfigError, HostFed, gradient, task_keys
+from metajax.core import ConfigError, HostFed, gradient
 from metajax.train import profile, profile_table
 from metajax.train.cost import Part, Profile, measured
 
@@ -52,19 +52,6 @@ def test_time_is_told_apart_by_what_each_part_adds():
     assert found == {"sampling": 1, "forward": 2, "backward": 4, "optimiser": 1, "host": 0.5}
     whole = {name: parts[name] for name in ("sampling", "update", "step")}
     assert Profile(whole, 0.5, 1.0, 1.0, 1).spent == {"sampling": 1, "update": 7, "host": 0.5}
-
-
-def test_the_stages_of_a_gradient_are_its_loss_and_its_gradient():
-    learner, tasks = toy_problem.make_learner(), toy_problem.make_tasks()
-    algorithm = gradient(learner, optax.sgd(1.0))
-    state = algorithm.init(KEY, tasks(KEY))
-    batch = jax.vmap(tasks)(task_keys(KEY, 4))
-    new, metrics = algorithm.update(state, batch, KEY)
-    loss, _ = algorithm.stages["forward"](state, batch, KEY)
-    grads, _ = algorithm.stages["backward"](state, batch, KEY)
-    assert loss == metrics["loss"]
-    moved = jax.tree.map(jnp.subtract, state.params, grads)
-    jax.tree.map(np.testing.assert_allclose, moved, new.params)
 
 
 def test_what_the_host_feeds_is_refused():

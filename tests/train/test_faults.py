@@ -47,6 +47,7 @@ def disk(tmp_path):
     subprocess.run(["umount", folder], check=True, timeout=30)
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_with_room_the_run_goes_on(disk, tmp_path):
     folder, remount = disk
     keep = ("--keep-last", 40)
@@ -142,6 +143,7 @@ def shards(tmp_path):
     return paths
 
 
+@pytest.mark.slow
 def test_a_corrupt_shard_is_named_and_once_mended_the_run_goes_on(shards, tmp_path):
     wanted = digest(small_fit(tasks=from_shards(shards)).state)
     whole = shards[1].read_bytes()
@@ -165,6 +167,7 @@ def test_a_nan_in_the_data_stops_the_run_at_its_step(tmp_path):
     assert small_fit(tasks=HostFed(data, Assemble()), on_nonfinite="skip").skipped == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_may_grow_no_further_ends_the_run_by_name(tmp_path):
     """A quota, as a limit on the size of any one file: it is the log that reaches it."""
     workdir = tmp_path / "run"

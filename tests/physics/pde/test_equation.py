@@ -121,6 +121,7 @@ def test_a_node_takes_the_value_of_the_nearest_point():
     np.testing.assert_array_equal(mask, expected > 0)
 
 
+@pytest.mark.slow
 def test_a_problem_is_a_pytree_that_can_be_batched():
     def problem(coefficient, radius, value):
         domain = Square() - Disk((0, 0), radius)

@@ -28,6 +28,7 @@ def problem():
     return as_examples(jnp.asarray(COEFFICIENTS), points)
 
 
+@pytest.mark.slow
 def test_lbfgs_finds_the_one_quadratic_that_solves_the_problem():
     with enable_x64(True):
         network = as_network(QUADRATIC)

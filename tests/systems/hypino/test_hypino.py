@@ -102,6 +102,7 @@ def test_refinement_needs_one_round_with_a_perfect_operator():
             refine(model, QUADRATIC, inputs, points, -1)
 
 
+@pytest.mark.slow
 def test_random_features_solve_the_heat_equation():
     """The trivial baseline: 300 features in float64, in a fraction of a second."""
     case = make_case("HT", TINY)

@@ -138,6 +138,7 @@ def test_a_model_solves_as_its_networks_say_and_every_help_makes_it_better(tmp_p
     assert wrong(both) < 1e-2 * wrong(headed) and both.scale > 0
 
 
+@pytest.mark.slow
 def test_operators_out_of_the_trained_range_are_warned_of(tmp_path):
     pde = read_problem(written(tmp_path, HEAT.replace("u_y: 1", "u_y: 8")))
     with pytest.warns(UserWarning, match="8.0"):
