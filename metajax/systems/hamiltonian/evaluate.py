@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -117,18 +118,35 @@ def adapt_and_roll(
     """Adapt to ``shots`` points of every instance; follow it in time after each of the ``steps``.
 
     Roll-outs start where the truth does and are integrated by the implicit midpoint rule. Another
-    number of shots up to the config's compiles nothing anew.
+    number of shots up to the config's compiles nothing anew, nor does another ``eval_lr``, seed, or
+    setting of training.
     """
     if not 1 <= shots <= config.shots:
         raise ConfigError("shots", shots, f"1 to {config.shots}")
-    return _adapt_and_roll(config, steps, params, instances, shots)
+    rate = np.float32(config.eval_lr)
+    return _adapt_and_roll(_as_evaluated(config), steps, params, instances, shots, rate)
+
+
+def _as_evaluated(config: Config) -> Config:
+    """Set all to one value that does not change how new systems are adapted to and followed."""
+    same: dict[str, Any] = {"seed": 0, "steps": 1, "learning_rate": 1.0, "clip_norm": None}
+    same |= {
+        "eval_lr": 1.0,
+        "eval_every": 1,
+        "inner_steps": 1,
+        "trajectories": 1,
+        "prepared": False,
+    }
+    if config.learner in ("maml", "first_order_maml", "joint"):
+        same |= {"learner": "maml", "inner_lr": 1.0, "reduction": "mean"}
+    return dataclasses.replace(config, **same)
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def _adapt_and_roll(
-    config: Config, steps: tuple[int, ...], params: Params, instances: Any, shots: Any
+    config: Config, steps: tuple[int, ...], params: Params, instances: Any, shots: Any, rate: Any
 ) -> Adapted:
-    system, learner = get_physics(config.held_out), make_learner(config, new_systems=True)
+    system, learner = get_physics(config.held_out), make_learner(config, rate)
     times = instances.times
     derivative = make_derivative(config)
     all_of_them = jnp.ones(times.size, bool)

@@ -38,21 +38,28 @@ def residual_mean(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
     return residual_sum(outputs, targets) / num
 
 
-def make_learner(config: Config, new_systems: bool = False) -> MetaLearner:
-    """The config's learner; for ``new_systems``, the one that adapts as the evaluation asks.
+def make_learner(
+    config: Config, new_systems_at: float | Float[Array, ""] | None = None
+) -> MetaLearner:
+    """The config's learner, or the one that adapts to new systems as the evaluation asks.
 
     Whatever the inner reduction, what meta-training descends is the mean over the query.
+
+    Args:
+      config: of the run.
+      new_systems_at: None, or the rate in place of ``eval_lr`` at which to adapt to new systems;
+        may be traced. Meta-SGD takes its own.
     """
     network = make_motion(config)
     rate, steps = config.inner_lr, config.inner_steps
     loss = residual_sum if config.reduction == "sum" else residual_mean
     optimizer = optax.sgd(rate)
-    if new_systems:
+    if new_systems_at is not None:
         steps = config.eval_steps
         if config.learner != "meta_sgd":
             loss = residual_mean
             adam = config.eval_optimizer == "adam"
-            optimizer = (optax.adam if adam else optax.sgd)(config.eval_lr)
+            optimizer = (optax.adam if adam else optax.sgd)(new_systems_at)
     match config.learner:
         case "anil":
             inner = anil(network, loss, optimizer, steps=steps, inner=ADAPTED_BY_ANIL, unroll=1)

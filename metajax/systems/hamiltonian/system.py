@@ -84,7 +84,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
 
     def evaluate(params, progress: bool = True) -> dict[str, Any]:
         instances = new_instances(config, config.held_out, config.eval_instances)
-        first_drawn = jax.jit(learner.init)(key, tasks(key))
+        first_drawn = jax.jit(lambda tasks, key: learner.init(key, tasks(key)))(tasks, key)
         return {
             "learner": config.learner,
             "structure": config.structure,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -31,6 +34,8 @@ PREPARED_KEY = 2022
 """Seed of the trajectories that :func:`prepare` writes."""
 STORED = ("q", "p", "q_rate", "p_rate")
 """Names of a prepared trajectory's states and rates."""
+BATCH = 100
+"""Motions that are integrated side by side."""
 DRIFT_LIMIT = 1e-8
 """Largest relative drift of energy that a ground truth may have."""
 
@@ -68,8 +73,8 @@ class Trajectories(NamedTuple):
 def simulate(system: PhysicalSystem, key: Key[Array, ""], num: int, config: Config) -> Trajectories:
     """Draw ``num`` systems of a type and integrate each from a start of its own.
 
-    In float64 by an adaptive integrator of order 8, a hundred side by side, on the CPU: not every
-    accelerator has float64.
+    In float64 by an adaptive integrator of order 8, on the CPU: not every accelerator has float64.
+    Whatever ``num``, a type is compiled once: always ``BATCH`` motions side by side.
 
     Raises:
       MetajaxError: the integrator failed, or the energy of a conservative system drifts by more
@@ -77,19 +82,13 @@ def simulate(system: PhysicalSystem, key: Key[Array, ""], num: int, config: Conf
     """
     with float64_on_cpu():
         times = np.linspace(0.0, config.duration, config.points)
-
-        def one(key: Key[Array, ""], times: Array):
-            parameters, start = system.draw(key)
-            states, succeeded = trajectory(system, start, parameters, times)
-            rates = jax.vmap(system.derivative, (0, None, 0))(states, parameters, times)
-            drift = energy_drift(system.hamiltonian, states, parameters)
-            return parameters, states, rates, drift, succeeded
-
         keys = jax.random.split(derive(key, system.name), num)
-        together = jax.jit(
-            lambda keys, times: jax.lax.map(lambda k: one(k, times), keys, batch_size=100)
-        )
-        found = jax.tree.map(np.asarray, together(keys, times))
+        keys = keys[np.arange(-(-num // BATCH) * BATCH) % num]
+        batches = [
+            jax.tree.map(np.asarray, _integrate(system, keys[first : first + BATCH], times))
+            for first in range(0, len(keys), BATCH)
+        ]
+    found = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:num], *batches)
     parameters, states, rates, drift, succeeded = found
     conserved = system.dissipation is None and system.force is None
     if not succeeded.all() or (conserved and not drift.max() < DRIFT_LIMIT):
@@ -98,6 +97,20 @@ def simulate(system: PhysicalSystem, key: Key[Array, ""], num: int, config: Conf
             f"relative drift of energy is {drift.max():.1e} (limit {DRIFT_LIMIT:.0e})"
         )
     return Trajectories(parameters, states, rates, times)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _integrate(system: PhysicalSystem, keys: Key[Array, " systems"], times: Array) -> tuple:
+    """Parameters, states, rates, drift of energy and success of a system from every key."""
+
+    def one(key: Key[Array, ""]) -> tuple:
+        parameters, start = system.draw(key)
+        states, succeeded = trajectory(system, start, parameters, times)
+        rates = jax.vmap(system.derivative, (0, None, 0))(states, parameters, times)
+        drift = energy_drift(system.hamiltonian, states, parameters)
+        return parameters, states, rates, drift, succeeded
+
+    return jax.vmap(one)(keys)
 
 
 def prepare(data_dir: Path | None = None, num: int = 10_000) -> list[Path]:
@@ -239,15 +252,22 @@ def make_tasks(
     A draw has as many tasks as there are types; which types those of the same number of particles
     are is random.
     """
-    by_particles: dict[int, list[Any]] = {}
-    for name in names:
-        system = get_physics(name)
+
+    def seen(name: str) -> tuple[Phase, Phase]:
         if config.prepared:
             truth = read_prepared(name, num, config, data_dir)
         else:
-            truth = simulate(system, key, num, config)
-        seen = observed(truth, config.noise, derive(key, f"noise of {name}"))
-        by_particles.setdefault(system.particles, []).append(seen)
+            truth = simulate(get_physics(name), key, num, config)
+        return observed(truth, config.noise, derive(key, f"noise of {name}"))
+
+    by_particles: dict[int, list[Any]] = {}
+    # nearly all of simulating is compiling, which cores can share
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        motions = tqdm(
+            threads.map(seen, names), "trajectories", len(names), leave=False, unit="type"
+        )
+        for name, motion in zip(names, motions, strict=True):
+            by_particles.setdefault(get_physics(name).particles, []).append(motion)
     times = jnp.linspace(0.0, config.duration, config.points)
     parts = tuple(
         MotionTasks(state, rate, times, config.shots, config.queries)

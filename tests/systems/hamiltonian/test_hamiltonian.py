@@ -29,6 +29,7 @@ from metajax.systems.hamiltonian import (
     residual_sum,
     simulate,
 )
+from metajax.systems.hamiltonian import evaluate as evaluation
 from metajax.systems.hamiltonian import tasks as motions
 from metajax.train import fit
 
@@ -217,6 +218,32 @@ def test_fewer_shots_are_the_first_of_more(task):
     np.testing.assert_allclose(masked.cka[:, 0], 1.0, atol=1e-5)
     with pytest.raises(ConfigError, match=r"shots.*1 to 6"):
         adapt_and_roll(TINY, params, instances, (0,), 0)
+
+
+def test_a_seed_a_rate_or_how_it_was_trained_compiles_nothing_anew(task, monkeypatch):
+    """Nor does another number of systems to simulate; a rate that is not baked in still counts."""
+    params = some_params(TINY, task)
+    instances = new_instances(TINY, "pendulum", 2)
+    traced = []
+    cka = evaluation.cka
+    monkeypatch.setattr(evaluation, "cka", lambda *given: traced.append(given) or cka(*given))
+    monkeypatch.setattr(
+        motions, "trajectory", lambda *given: pytest.fail("simulating was traced again")
+    )
+    wide = dataclasses.replace(TINY, eval_steps=2)  # a program of this test's own
+    by_rate = {
+        rate: adapt_and_roll(
+            dataclasses.replace(wide, seed=seed, learner=learner, steps=9, eval_lr=rate),
+            params, instances, (0, 2), 6,
+        )
+        for seed, learner, rate in [(0, "maml", 0.1), (1, "joint", 0.2), (2, "maml", 1e-9)]
+    }  # fmt: skip
+    assert len(traced) == 1
+    losses = {rate: np.asarray(found.loss) for rate, found in by_rate.items()}
+    assert (losses[0.2][:, 1] < losses[0.1][:, 1]).all()
+    assert (losses[0.1][:, 1] < losses[0.1][:, 0]).all()
+    np.testing.assert_allclose(losses[1e-9][:, 2], losses[1e-9][:, 0], rtol=1e-5)
+    assert new_instances(TINY, "pendulum", 3).order.shape == (3, TINY.points)
 
 
 def test_cka_does_not_see_rotations_and_scales():
