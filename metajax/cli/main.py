@@ -101,6 +101,7 @@ def _train(argv: list[str]) -> int:
     from metajax.train import (
         Fit,
         ProcessLostError,
+        check_workdir,
         fit,
         is_first,
         join,
@@ -118,8 +119,10 @@ def _train(argv: list[str]) -> int:
         if options.parallel != "jit":
             raise ConfigError("parallel", options.parallel, "jit, for several processes")
         join(*together)
-    run = system.build(config, options.data_dir)
     identity = config_to_json(system, config)
+    if is_first():
+        check_workdir(workdir, identity)
+    run = system.build(config, options.data_dir)
     if run.steps:
         try:
             result = fit(

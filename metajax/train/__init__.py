@@ -18,7 +18,7 @@ from metajax.train.processes import is_first, join, leave
 from metajax.train.provenance import provenance, run_summary
 from metajax.train.signals import signals_noted
 from metajax.train.step import MODEL_AXIS, TASKS_AXIS, largest_axis, make_layout
-from metajax.train.workdir import in_use, open_workdir, write_json
+from metajax.train.workdir import check_workdir, in_use, open_workdir, write_json
 
 __all__ = [
     "MEMBER",
@@ -36,6 +36,7 @@ __all__ = [
     "ProcessLostError",
     "Profile",
     "WorkdirError",
+    "check_workdir",
     "fit",
     "in_use",
     "is_first",

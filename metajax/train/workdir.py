@@ -41,8 +41,11 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [f"{path} is {old!r} there and {new!r} here"]
 
 
-def _check(path: Path, config: dict[str, Any]) -> None:
-    """Refuse a folder that is not free for a run of ``config``, without touching it."""
+def _check(path: Path, config: dict[str, Any], whole: bool) -> None:
+    """Refuse a folder that is not free for a run of ``config``, without touching it.
+
+    Values that are only in the folder's own count where ``config`` is ``whole``.
+    """
     config_path = path / "config.json"
     if path.exists() and not path.is_dir():
         raise WorkdirError(f"workdir {path} is a file; name a folder")
@@ -51,6 +54,8 @@ def _check(path: Path, config: dict[str, Any]) -> None:
             old = json.loads(config_path.read_text())
         except ValueError as error:
             raise WorkdirError(f"{config_path} is not readable as JSON: {error}") from error
+        if not whole and isinstance(old, dict):
+            old = {name: value for name, value in old.items() if name in config}
         if lines := differences(old, config):
             raise WorkdirError(
                 f"workdir {path} belongs to a run of another config:\n  "
@@ -83,21 +88,16 @@ def in_use(workdir: str | os.PathLike) -> bool:
 
 
 @contextlib.contextmanager
-def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator[Path]:
-    """Hold ``workdir`` for one run of ``config`` (JSON values); created where it is missing.
+def _held(path: Path, config: dict[str, Any], whole: bool) -> Iterator[dict[str, Any]]:
+    """Hold a folder that is free for a run of ``config``, which is given back as JSON returns it.
 
-    Raises:
-      ConfigError: ``config`` holds what JSON cannot.
-      WorkdirError: a live process holds it, it belongs to a run of another config, it holds
-        files of something else, or it cannot be written. It is left untouched then.
+    Raises as :func:`open_workdir`.
     """
-    path = Path(workdir)
     try:
         config = json.loads(json.dumps(plain(config)))  # tuples as JSON will return them
     except TypeError as error:
         raise ConfigError("config", config, f"JSON values ({error})") from error
-    config_path = path / "config.json"
-    _check(path, config)
+    _check(path, config, whole)
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / ".lock").open("a")
@@ -111,7 +111,34 @@ def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator
             raise WorkdirError(
                 f"workdir {path} is in use by a live run; wait for it or name another workdir"
             ) from error
-        _check(path, config)  # again: another run may have come and gone since
-        if not config_path.exists():
-            write_json(config_path, config)
+        _check(path, config, whole)  # again: another run may have come and gone since
+        yield config
+
+
+def check_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> None:
+    """Refuse what :func:`open_workdir` will refuse, before time is spent on preparing a run.
+
+    Args:
+      workdir: where the run will be; made where it is missing.
+      config: JSON values, all or some of those that will identify the run.
+
+    Raises as :func:`open_workdir`; of a run of another config, for the values given.
+    """
+    with _held(Path(workdir), config, whole=False):
+        pass
+
+
+@contextlib.contextmanager
+def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator[Path]:
+    """Hold ``workdir`` for one run of ``config`` (JSON values); created where it is missing.
+
+    Raises:
+      ConfigError: ``config`` holds what JSON cannot.
+      WorkdirError: a live process holds it, it belongs to a run of another config, it holds
+        files of something else, or it cannot be written. It is left untouched then.
+    """
+    path = Path(workdir)
+    with _held(path, config, whole=True) as config:
+        if not (path / "config.json").exists():
+            write_json(path / "config.json", config)
         yield path

@@ -6,7 +6,9 @@ import typing
 
 import pytest
 
+from metajax import systems
 from metajax.cli.arguments import parse_train
+from metajax.cli.main import main
 from metajax.core import ConfigError
 from metajax.systems import SYSTEMS, get_system
 
@@ -42,3 +44,15 @@ def test_ill_typed_values_are_refused_on_the_command_line(name, capsys):
             parse_train(system, None, [f"--{field.replace('_', '-')}={value}"])
         assert stopped.value.code == 2
         assert field.replace("_", "-") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_a_folder_of_something_else_is_refused_before_anything_is_built(
+    name, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "thesis.tex").touch()
+    unbuilt = get_system(name)._replace(build=lambda *_: pytest.fail("was built"))
+    monkeypatch.setattr(systems, "get_system", lambda _: unbuilt)
+    assert main(["train", name, "--workdir", str(tmp_path), "--compilation-cache", "off"]) == 1
+    assert "not a run's folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]

@@ -8,7 +8,14 @@ import numpy as np
 import pytest
 
 from metajax.core import ConfigError
-from metajax.train import MetricsLog, WorkdirError, open_workdir, plain, write_json
+from metajax.train import (
+    MetricsLog,
+    WorkdirError,
+    check_workdir,
+    open_workdir,
+    plain,
+    write_json,
+)
 
 CONFIG = {"lr": 0.1, "sizes": (1, 2), "nested": {"name": "a", "off": None}}
 
@@ -46,6 +53,23 @@ def test_a_field_that_is_gone_is_named(tmp_path):
     fewer = {name: value for name, value in CONFIG.items() if name != "lr"}
     with pytest.raises(WorkdirError, match="lr stands only there"), open_workdir(tmp_path, fewer):
         pass
+
+
+def test_a_folder_is_refused_beforehand_by_what_is_known_then(tmp_path):
+    check_workdir(tmp_path / "run", {"lr": 0.1})
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+    with (
+        open_workdir(tmp_path / "run", CONFIG),
+        pytest.raises(WorkdirError, match="in use by a live run"),
+    ):
+        check_workdir(tmp_path / "run", {"lr": 0.1})
+    check_workdir(tmp_path / "run", {"lr": 0.1, "sizes": (1, 2)})
+    with pytest.raises(WorkdirError, match=r"lr is 0\.1 there and 0\.2 here"):
+        check_workdir(tmp_path / "run", {"lr": 0.2})
+    (tmp_path / "thesis").mkdir()
+    (tmp_path / "thesis" / "thesis.tex").touch()
+    with pytest.raises(WorkdirError, match="not a run's folder"):
+        check_workdir(tmp_path / "thesis", {"lr": 0.1})
 
 
 def test_a_folder_is_held_until_the_end_whatever_the_end(tmp_path):
