@@ -14,6 +14,8 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
 os.environ["OMP_NUM_THREADS"] = "1"
 
+MOST_MAPS = 30_000
+
 for folder in (".", "bilevel", "learners"):  # for toy_problem, quadratic and few_shot
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
@@ -52,3 +54,18 @@ def quick_compile():
     jax.config.update("jax_disable_most_optimizations", True)
     yield
     jax.config.update("jax_disable_most_optimizations", False)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def room_for_programs():
+    """Drop compiled programs before Linux runs out of memory maps for this process.
+
+    XLA:CPU takes about six of the 65,530 for each program, and ends the process where none is left:
+    the whole suite on one worker came that far.
+    """
+    yield
+    import jax
+
+    maps = Path("/proc/self/maps")
+    if maps.exists() and maps.read_bytes().count(b"\n") > MOST_MAPS:
+        jax.clear_caches()
