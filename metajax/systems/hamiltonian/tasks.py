@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import os
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, cast
@@ -252,22 +250,15 @@ def make_tasks(
     A draw has as many tasks as there are types; which types those of the same number of particles
     are is random.
     """
-
-    def seen(name: str) -> tuple[Phase, Phase]:
+    by_particles: dict[int, list[Any]] = {}
+    for name in tqdm(names, "trajectories", leave=False, unit="type"):
+        system = get_physics(name)
         if config.prepared:
             truth = read_prepared(name, num, config, data_dir)
         else:
-            truth = simulate(get_physics(name), key, num, config)
-        return observed(truth, config.noise, derive(key, f"noise of {name}"))
-
-    by_particles: dict[int, list[Any]] = {}
-    # nearly all of simulating is compiling, which cores can share
-    with ThreadPoolExecutor(os.cpu_count()) as threads:
-        motions = tqdm(
-            threads.map(seen, names), "trajectories", len(names), leave=False, unit="type"
-        )
-        for name, motion in zip(names, motions, strict=True):
-            by_particles.setdefault(get_physics(name).particles, []).append(motion)
+            truth = simulate(system, key, num, config)
+        seen = observed(truth, config.noise, derive(key, f"noise of {name}"))
+        by_particles.setdefault(system.particles, []).append(seen)
     times = jnp.linspace(0.0, config.duration, config.points)
     parts = tuple(
         MotionTasks(state, rate, times, config.shots, config.queries)
