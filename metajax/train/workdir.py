@@ -14,6 +14,8 @@ from metajax.core import ConfigError
 from metajax.train.errors import WorkdirError
 from metajax.train.metrics import plain
 
+IN_USE = "workdir {} is in use by a live run; wait for it or name another workdir"
+
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON so that ``path`` always holds a whole file, the old or the new."""
@@ -41,7 +43,19 @@ def differences(old: Any, new: Any, path: str = "") -> list[str]:
     return [] if old == new else [f"{path} is {old!r} there and {new!r} here"]
 
 
-def _check(path: Path, config: dict[str, Any], whole: bool) -> None:
+def _as_json(config: dict[str, Any]) -> dict[str, Any]:
+    """The config as JSON will return it: tuples are lists.
+
+    Raises:
+      ConfigError: it holds what JSON cannot.
+    """
+    try:
+        return json.loads(json.dumps(plain(config)))
+    except TypeError as error:
+        raise ConfigError("config", config, f"JSON values ({error})") from error
+
+
+def _check(path: Path, config: dict[str, Any], whole: bool = True) -> None:
     """Refuse a folder that is not free for a run of ``config``, without touching it.
 
     Values that are only in the folder's own count where ``config`` is ``whole``.
@@ -87,45 +101,22 @@ def in_use(workdir: str | os.PathLike) -> bool:
     return False
 
 
-@contextlib.contextmanager
-def _held(path: Path, config: dict[str, Any], whole: bool) -> Iterator[dict[str, Any]]:
-    """Hold a folder that is free for a run of ``config``, which is given back as JSON returns it.
-
-    Raises as :func:`open_workdir`.
-    """
-    try:
-        config = json.loads(json.dumps(plain(config)))  # tuples as JSON will return them
-    except TypeError as error:
-        raise ConfigError("config", config, f"JSON values ({error})") from error
-    _check(path, config, whole)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("a")
-    except OSError as error:
-        raise WorkdirError(f"workdir {path} cannot be written: {error}") from error
-    with lock:
-        try:
-            # the kernel drops this lock when the process ends, however it ends
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise WorkdirError(
-                f"workdir {path} is in use by a live run; wait for it or name another workdir"
-            ) from error
-        _check(path, config, whole)  # again: another run may have come and gone since
-        yield config
-
-
 def check_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> None:
     """Refuse what :func:`open_workdir` will refuse, before time is spent on preparing a run.
 
     Args:
-      workdir: where the run will be; made where it is missing.
+      workdir: where the run will be; nothing is made or changed there.
       config: JSON values, all or some of those that will identify the run.
 
     Raises as :func:`open_workdir`; of a run of another config, for the values given.
     """
-    with _held(Path(workdir), config, whole=False):
-        pass
+    path = Path(workdir)
+    _check(path, _as_json(config), whole=False)
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise WorkdirError(f"workdir {path} cannot be written: {there} does not allow it")
+    if (path / ".lock").exists() and in_use(path):
+        raise WorkdirError(IN_USE.format(path))
 
 
 @contextlib.contextmanager
@@ -138,7 +129,21 @@ def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator
         files of something else, or it cannot be written. It is left untouched then.
     """
     path = Path(workdir)
-    with _held(path, config, whole=True) as config:
-        if not (path / "config.json").exists():
-            write_json(path / "config.json", config)
+    config = _as_json(config)
+    config_path = path / "config.json"
+    _check(path, config)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        lock = (path / ".lock").open("a")
+    except OSError as error:
+        raise WorkdirError(f"workdir {path} cannot be written: {error}") from error
+    with lock:
+        try:
+            # the kernel drops this lock when the process ends, however it ends
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise WorkdirError(IN_USE.format(path)) from error
+        _check(path, config)  # again: another run may have come and gone since
+        if not config_path.exists():
+            write_json(config_path, config)
         yield path

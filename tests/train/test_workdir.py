@@ -57,7 +57,7 @@ def test_a_field_that_is_gone_is_named(tmp_path):
 
 def test_a_folder_is_refused_beforehand_by_what_is_known_then(tmp_path):
     check_workdir(tmp_path / "run", {"lr": 0.1})
-    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
+    assert not any(tmp_path.iterdir())
     with (
         open_workdir(tmp_path / "run", CONFIG),
         pytest.raises(WorkdirError, match="in use by a live run"),
@@ -70,6 +70,8 @@ def test_a_folder_is_refused_beforehand_by_what_is_known_then(tmp_path):
     (tmp_path / "thesis" / "thesis.tex").touch()
     with pytest.raises(WorkdirError, match="not a run's folder"):
         check_workdir(tmp_path / "thesis", {"lr": 0.1})
+    with pytest.raises(WorkdirError, match="cannot be written"):
+        check_workdir(tmp_path / "thesis" / "thesis.tex" / "run", {"lr": 0.1})
 
 
 def test_a_folder_is_held_until_the_end_whatever_the_end(tmp_path):

@@ -129,14 +129,10 @@ def adapt_and_roll(
 
 def _as_evaluated(config: Config) -> Config:
     """Set all to one value that does not change how new systems are adapted to and followed."""
-    same: dict[str, Any] = {"seed": 0, "steps": 1, "learning_rate": 1.0, "clip_norm": None}
-    same |= {
-        "eval_lr": 1.0,
-        "eval_every": 1,
-        "inner_steps": 1,
-        "trajectories": 1,
-        "prepared": False,
-    }
+    same: dict[str, Any] = {
+        "seed": 0, "steps": 1, "learning_rate": 1.0, "clip_norm": None, "inner_steps": 1,
+        "trajectories": 1, "prepared": False, "eval_every": 1, "eval_lr": 1.0,
+    }  # fmt: skip
     if config.learner in ("maml", "first_order_maml", "joint"):
         same |= {"learner": "maml", "inner_lr": 1.0, "reduction": "mean"}
     return dataclasses.replace(config, **same)

@@ -230,10 +230,10 @@ def test_a_seed_a_rate_or_how_it_was_trained_compiles_nothing_anew(task, monkeyp
     monkeypatch.setattr(
         motions, "trajectory", lambda *given: pytest.fail("simulating was traced again")
     )
-    wide = dataclasses.replace(TINY, eval_steps=2)  # a program of this test's own
+    short = dataclasses.replace(TINY, eval_steps=2)  # a program of this test's own
     by_rate = {
         rate: adapt_and_roll(
-            dataclasses.replace(wide, seed=seed, learner=learner, steps=9, eval_lr=rate),
+            dataclasses.replace(short, seed=seed, learner=learner, steps=9, eval_lr=rate),
             params, instances, (0, 2), 6,
         )
         for seed, learner, rate in [(0, "maml", 0.1), (1, "joint", 0.2), (2, "maml", 1e-9)]
