@@ -44,7 +44,7 @@ from metajax.bilevel import (
 )
 from metajax.bilevel.steps import advance, at, outer_gradients
 from metajax.core import Examples, Task
-from metajax.nn.mlp import mlp
+from metajax.nn.perceptron import mlp
 from metajax.train import provenance
 
 EVERY = (1, 2, 5, 10)

@@ -39,7 +39,7 @@ from metajax.bilevel import (
     full_batches,
     hypergradient,
 )
-from metajax.nn.mlp import mlp
+from metajax.nn.perceptron import mlp
 from metajax.train import provenance, write_json
 
 INNER_STEPS, TRAIN_EXAMPLES, OUTER_RATE = 100, 100, 0.1

@@ -1,12 +1,12 @@
 """Bilevel optimisation: inner problems, and every hypergradient behind one interface."""
 
 from metajax.bilevel.batches import full_batches, minibatches
-from metajax.bilevel.distilled import Distilled, distilled, estimate_theta
+from metajax.bilevel.distillation import Distilled, distilled, estimate_theta
 from metajax.bilevel.evolution import es, pes
 from metajax.bilevel.exact import forward, unrolled
 from metajax.bilevel.implicit import conjugate_gradient, neumann
 from metajax.bilevel.long_run import RunParams, RunState, online_run
-from metajax.bilevel.online import (
+from metajax.bilevel.online_tuning import (
     Batches,
     OnlineParams,
     OnlineState,

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Int32, Key, PyTree
 
 from metajax.bilevel.checks import check_problem, leaves_used
-from metajax.bilevel.online import OnlineParams
+from metajax.bilevel.online_tuning import OnlineParams
 from metajax.bilevel.steps import loss_or_nan, move, num_steps, params_of
 from metajax.bilevel.types import Hypergradient, InnerProblem
 from metajax.core import Algorithm, ConfigError

@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Key, PyTree
 
 from metajax.bilevel.checks import check_problem, leaves_used
-from metajax.bilevel.distilled import Distilled, distilled
+from metajax.bilevel.distillation import Distilled, distilled
 from metajax.bilevel.evolution import es, pes
 from metajax.bilevel.exact import forward, unrolled
 from metajax.bilevel.implicit import conjugate_gradient, neumann

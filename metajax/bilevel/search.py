@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
 from metajax.bilevel.batches import full_batches
-from metajax.bilevel.online import (
+from metajax.bilevel.online_tuning import (
     Batches,
     OnlineParams,
     each_task,

@@ -1,5 +1,6 @@
 """The nouns of metajax, and helpers over keys and pytrees. Imports jax and optax only."""
 
+from metajax.core.descent import GradientState, gradient
 from metajax.core.errors import (
     ConfigError,
     MetajaxError,
@@ -7,7 +8,6 @@ from metajax.core.errors import (
     check_whole,
     one_of,
 )
-from metajax.core.gradient import GradientState, gradient
 from metajax.core.keys import (
     derive,
     indices_from,
@@ -16,7 +16,7 @@ from metajax.core.keys import (
     stream,
     task_keys,
 )
-from metajax.core.mixed import MixedTasks, mixed
+from metajax.core.mixture import MixedTasks, mixed
 from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
 from metajax.core.types import (

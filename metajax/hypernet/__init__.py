@@ -1,5 +1,5 @@
 """Hypernetworks: the parameters of any target network, generated from latent vectors."""
 
-from metajax.hypernet.generator import generator
+from metajax.hypernet.generators import generator
 
 __all__ = ["generator"]

@@ -1,11 +1,11 @@
 """Few-shot learners: any network, loss and optax optimiser make a ``MetaLearner``."""
 
-from metajax.learners.cavia import cavia, concatenated
-from metajax.learners.evolution import evolution
-from metajax.learners.imaml import imaml
+from metajax.learners.context_parameters import cavia, concatenated
+from metajax.learners.evolution_strategies import evolution
+from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.losses import cross_entropy, mean_squared_error
-from metajax.learners.maml import (
+from metajax.learners.maml_family import (
     Choice,
     MultiStepState,
     RatedParams,
@@ -17,8 +17,8 @@ from metajax.learners.maml import (
     multi_step_gradient,
 )
 from metajax.learners.metric import Memory, matching, prototypical
-from metajax.learners.reptile import ReptileState, reptile
-from metajax.learners.ridge import RidgeParams, ridge, ridge_solution
+from metajax.learners.reptile_family import ReptileState, reptile
+from metajax.learners.ridge_head import RidgeParams, ridge, ridge_solution
 
 __all__ = [
     "Choice",

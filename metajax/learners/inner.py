@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from metajax.bilevel import InnerProblem
-from metajax.bilevel.online import Batches
+from metajax.bilevel.online_tuning import Batches
 from metajax.bilevel.steps import advance_in_segments, advance_noting
 from metajax.core import ConfigError, Examples, MetaLearner, Metrics, Params, Task
 from metajax.learners.losses import Loss, score

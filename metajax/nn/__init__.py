@@ -9,13 +9,13 @@ from metajax.nn.conv import (
     conv_params,
     max_pool,
 )
-from metajax.nn.film import FiLM, film
 from metajax.nn.fourier import fourier_features, grid_positions
 from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, lecun_stddev
 from metajax.nn.interpolate import image_function
 from metajax.nn.jets import Jet
-from metajax.nn.mlp import mlp
+from metajax.nn.modulation import FiLM, film
+from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
 from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
 from metajax.nn.spectral import fourier_operator, spectral_conv2d

@@ -11,8 +11,8 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError, Network, Params
-from metajax.nn.film import film
 from metajax.nn.initial import draw_normals, drawn_later
+from metajax.nn.modulation import film
 
 EPSILON = 1e-5
 """Added to a variance before its root is divided by."""

@@ -11,7 +11,7 @@ from jax.test_util import check_grads
 
 from metajax.core import ConfigError, Network, cast_floats, count, enable_x64
 from metajax.nn import attention_pool, film, grid_embedding, grid_positions, swin
-from metajax.nn.vision.swin import PatchMerging, SwinBlock, WindowAttention
+from metajax.nn.vision.swin_transformer import PatchMerging, SwinBlock, WindowAttention
 from metajax.nn.vision.windows import from_windows, to_windows, window_mask, windows_of
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

@@ -17,7 +17,7 @@ from metajax.systems.hamiltonian.learner import (
     residual_sum,
 )
 from metajax.systems.hamiltonian.network import make_derivative, make_motion
-from metajax.systems.hamiltonian.polynomial import fit_polynomial, polynomial
+from metajax.systems.hamiltonian.polynomial_energy import fit_polynomial, polynomial
 from metajax.systems.hamiltonian.system import SYSTEM, build
 from metajax.systems.hamiltonian.tasks import (
     MotionTasks,

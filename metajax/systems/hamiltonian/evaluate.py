@@ -23,7 +23,7 @@ from metajax.physics import (
 from metajax.systems.hamiltonian.config import Config
 from metajax.systems.hamiltonian.learner import make_learner, residual_mean, weights
 from metajax.systems.hamiltonian.network import last_layer, make_derivative
-from metajax.systems.hamiltonian.polynomial import fit_polynomial, polynomial
+from metajax.systems.hamiltonian.polynomial_energy import fit_polynomial, polynomial
 from metajax.systems.hamiltonian.tasks import Snapshots, observed, simulate
 
 FLOOR, CEILING = 1e-4, 10.0

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Key
 from metajax.core import Algorithm, MetaLearner, Params, Task, gradient, mixed
 from metajax.learners import anil, first_order_maml, maml, meta_sgd
 from metajax.learners.losses import score
-from metajax.learners.maml import put_back
+from metajax.learners.maml_family import put_back
 from metajax.physics import Phase
 from metajax.systems.hamiltonian.config import Config
 from metajax.systems.hamiltonian.network import make_motion

@@ -22,7 +22,7 @@ from metajax.systems.hamiltonian.evaluate import (
     summarise,
 )
 from metajax.systems.hamiltonian.learner import make_algorithm, make_learner
-from metajax.systems.hamiltonian.polynomial import MOST_TERMS, num_terms
+from metajax.systems.hamiltonian.polynomial_energy import MOST_TERMS, num_terms
 from metajax.systems.hamiltonian.report import figures, table
 from metajax.systems.hamiltonian.tasks import MotionTasks, make_tasks, prepare
 

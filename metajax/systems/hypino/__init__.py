@@ -10,7 +10,7 @@ from metajax.systems.hypino.evaluate import (
     new_problems,
     score,
 )
-from metajax.systems.hypino.finetune import (
+from metajax.systems.hypino.finetuning import (
     Tuned,
     adam,
     as_examples,
@@ -36,8 +36,8 @@ from metajax.systems.hypino.least_squares import (
 from metajax.systems.hypino.model import Model, load_model, save_model, shipped
 from metajax.systems.hypino.network import Inputs, make_network, make_target
 from metajax.systems.hypino.problem_file import read_problem
-from metajax.systems.hypino.refine import Ensemble, refine
-from metajax.systems.hypino.solve import Solved, solve
+from metajax.systems.hypino.refinement import Ensemble, refine
+from metajax.systems.hypino.solving import Solved, solve
 from metajax.systems.hypino.system import SYSTEM, build
 from metajax.systems.hypino.tasks import ProblemKeys, ProblemTasks, Scored, make_tasks
 

@@ -31,7 +31,7 @@ from metajax.physics.pde import (
     smape,
 )
 from metajax.systems.hypino.config import Config
-from metajax.systems.hypino.finetune import adam, as_examples, tuning_curves
+from metajax.systems.hypino.finetuning import adam, as_examples, tuning_curves
 from metajax.systems.hypino.learner import make_learner
 from metajax.systems.hypino.least_squares import (
     Features,
@@ -41,7 +41,7 @@ from metajax.systems.hypino.least_squares import (
     with_constant,
 )
 from metajax.systems.hypino.network import Inputs, make_network, make_target, solution
-from metajax.systems.hypino.refine import Ensemble, refine
+from metajax.systems.hypino.refinement import Ensemble, refine
 from metajax.systems.hypino.tasks import make_tasks
 
 EVAL_KEY = 2509_05117

@@ -25,7 +25,7 @@ from metajax.physics.pde import (
     sample,
 )
 from metajax.systems.hypino.evaluate import GeneratedFeatures
-from metajax.systems.hypino.finetune import adam, as_examples, as_network, finetune
+from metajax.systems.hypino.finetuning import adam, as_examples, as_network, finetune
 from metajax.systems.hypino.least_squares import (
     Features,
     Together,
@@ -35,7 +35,7 @@ from metajax.systems.hypino.least_squares import (
 )
 from metajax.systems.hypino.model import Model
 from metajax.systems.hypino.network import Inputs, make_network, make_target
-from metajax.systems.hypino.refine import Ensemble, refine
+from metajax.systems.hypino.refinement import Ensemble, refine
 
 SCALES = (1.0, 2.0, 4.0, 8.0)
 """Of random features; the one whose residual on other points is least is taken."""

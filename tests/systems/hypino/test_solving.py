@@ -11,7 +11,7 @@ from metajax.cli.main import main
 from metajax.core import ConfigError
 from metajax.physics.pde import nodes
 from metajax.systems.hypino import Model, make_network, make_target, read_problem, solve
-from metajax.systems.hypino.solve import generate
+from metajax.systems.hypino.solving import generate
 from pdes import CONFIG, quadratics
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

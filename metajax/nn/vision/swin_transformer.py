@@ -13,8 +13,8 @@ from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError, Network, Params, cast_floats
 from metajax.nn.attention import widen
-from metajax.nn.film import FiLM
 from metajax.nn.initial import draw_normals, drawn_later, lecun_stddev
+from metajax.nn.modulation import FiLM
 from metajax.nn.transformer import LayerNorm
 from metajax.nn.vision.rows import merged_apply, rows_dense
 from metajax.nn.vision.windows import (

@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from metajax.bilevel import InnerProblem, es
-from metajax.bilevel.online import each_task, mean_over_tasks
+from metajax.bilevel.online_tuning import each_task, mean_over_tasks
 from metajax.bilevel.steps import move
 from metajax.core import (
     Algorithm,

@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Key, PyTree
 
 from metajax.bilevel import InnerState, descend
-from metajax.bilevel.online import Batches
+from metajax.bilevel.online_tuning import Batches
 from metajax.bilevel.steps import advance, is_float, move
 from metajax.core import (
     Algorithm,

@@ -15,7 +15,7 @@ from metajax.nn import PINN, Jet
 from metajax.physics.pde import Points
 from metajax.systems.hypino.learner import equation_losses
 from metajax.systems.hypino.network import solution
-from metajax.systems.hypino.refine import Ensemble
+from metajax.systems.hypino.refinement import Ensemble
 
 WEIGHTS = 0.1, 10.0, 1.0
 """Of residual, Dirichlet and Neumann losses: those of the second phase of training."""
