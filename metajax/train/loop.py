@@ -136,7 +136,8 @@ def fit(
       ConfigError: an argument is out of range.
       WorkdirError: the workdir is in use, holds another run, or cannot be written.
       NonFiniteError: see ``on_nonfinite``.
-      Interrupted: SIGTERM or SIGINT came, while a workdir is given; the state is saved.
+      Interrupted: SIGTERM or SIGINT (Ctrl-C) came. The error carries ``state``, ``params``,
+        ``step`` and ``history``; with a workdir the state is saved too.
       CheckpointError: a checkpoint could not be written, or does not fit the algorithm.
     """
     for name, value in (
@@ -176,7 +177,7 @@ def fit(
                 path / "checkpoints", keep_last=keep_last, keep_every=keep_every
             )
             stack.callback(run.checkpointer.close)
-            run.signals = stack.enter_context(signals_noted())
+        run.signals = stack.enter_context(signals_noted())
         run.initialise()
         run.log = MetricsLog(path if is_first() else None, step=run.step, tensorboard=tensorboard)
         stack.callback(run.log.close)
@@ -330,6 +331,8 @@ class _Run:
     def train(self) -> None:
         if self.step >= self.steps:
             self.bar.refresh()
+            if asked := agree(self.signals[0] if self.signals else 0, 1)[0]:
+                raise self._interrupted(asked)
             return
         run_steps = self._compile()
         pending: _Pending | None = None
@@ -369,7 +372,7 @@ class _Run:
                 if self.checkpointer.good_step != self.step:
                     self._save()
                     self.checkpointer.wait()
-            raise Interrupted(asked, f"step {self.step}")
+            raise self._interrupted(asked)
 
     def _compile(self):
         run_steps = make_steps(
@@ -415,7 +418,10 @@ class _Run:
             if self.on_nonfinite == "stop" and not finite[i]:
                 watched = {name: float(rows[name][i]) for name in WATCHED if name in rows}
                 state = self.layout.collect(self.state).algorithm
-                raise NonFiniteError(pending.first_step + i + 1, watched, self._kept(), state)
+                raise NonFiniteError(
+                    pending.first_step + i + 1, watched, self._kept(), state,
+                    self.algorithm.params(state), self._history(pending.first_step + i),
+                )  # fmt: skip
             self.window.append(row)
         self.bar.update(pending.num_steps)
         if (loss := self.window[-1]["loss"]) is not None:
@@ -428,6 +434,29 @@ class _Run:
             return "no checkpoint had been saved."
         return f"the checkpoint of step {self.checkpointer.good_step} is kept."
 
+    def _history(self, step: int) -> list[dict[str, Any]]:
+        """The logged rows, and one of the steps up to ``step`` that no row averages yet."""
+        if not self.window:
+            return self.log.rows
+        return [*self.log.rows, {"step": step, **plain(self._means())}]
+
+    def _interrupted(self, signum: int) -> Interrupted:
+        """The error that ends a run which a signal stops, with what the run has done."""
+        if self.checkpointer is None:
+            kept = (
+                "no workdir was given: what is done is in `state`, `params`, `step` and `history`"
+            )
+            kept += " of this error."
+        elif self.checkpointer.good_step == self.step:
+            kept = "the state is saved. Run the same command again to resume it."
+        else:
+            kept = f"{self._kept()} Run the same command again to resume it."
+        state = self.layout.collect(self.state).algorithm
+        return Interrupted(
+            signum, f"step {self.step}", kept, state=state, params=self.algorithm.params(state),
+            step=self.step, history=self._history(self.step),
+        )  # fmt: skip
+
     def _at_event(self) -> None:
         """Log, evaluate and save, where the step calls for it, in this order."""
         done = self.step == self.steps
@@ -439,7 +468,10 @@ class _Run:
         for evaluator in due:
             if is_first():
                 key = derive(self.key, f"evaluate {evaluator.name}")
-                metrics = evaluator.function(params, key)
+                try:
+                    metrics = evaluator.function(params, key)
+                except Interrupted as inner:  # of a fit inside the evaluator, which took the signal
+                    raise self._interrupted(inner.signum) from inner
                 self.log.write(
                     self.step, {f"{evaluator.name}/{name}": v for name, v in metrics.items()}
                 )
@@ -448,15 +480,18 @@ class _Run:
             if done:
                 self.checkpointer.wait()
 
-    def _write_window(self) -> None:
-        """Log the mean over the steps since the last row, of those that were finite."""
+    def _means(self) -> dict[str, Any]:
+        """The mean over the steps since the last row, of those that were finite."""
         means: dict[str, Any] = {}
         for name in self.window[0]:
             values = [np.asarray(row[name], float) for row in self.window if row[name] is not None]
             means[name] = np.mean(values, axis=0) if values else None
         if self.on_nonfinite == "skip":
             means["skipped"] = int(self.layout.collect(self.state).skipped)
-        self.log.write(self.step, means)
+        return means
+
+    def _write_window(self) -> None:
+        self.log.write(self.step, self._means())
         self.window = []
 
     def _save(self) -> None:
