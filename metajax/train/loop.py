@@ -418,10 +418,10 @@ class _Run:
             if self.on_nonfinite == "stop" and not finite[i]:
                 watched = {name: float(rows[name][i]) for name in WATCHED if name in rows}
                 state = self.layout.collect(self.state).algorithm
+                done, params = pending.first_step + i, self.algorithm.params(state)
                 raise NonFiniteError(
-                    pending.first_step + i + 1, watched, self._kept(), state,
-                    self.algorithm.params(state), self._history(pending.first_step + i),
-                )  # fmt: skip
+                    done + 1, watched, self._kept(), state, params, self._history(done)
+                )
             self.window.append(row)
         self.bar.update(pending.num_steps)
         if (loss := self.window[-1]["loss"]) is not None:
@@ -453,9 +453,14 @@ class _Run:
             kept = f"{self._kept()} Run the same command again to resume it."
         state = self.layout.collect(self.state).algorithm
         return Interrupted(
-            signum, f"step {self.step}", kept, state=state, params=self.algorithm.params(state),
-            step=self.step, history=self._history(self.step),
-        )  # fmt: skip
+            signum,
+            f"step {self.step}",
+            kept,
+            state=state,
+            params=self.algorithm.params(state),
+            step=self.step,
+            history=self._history(self.step),
+        )
 
     def _at_event(self) -> None:
         """Log, evaluate and save, where the step calls for it, in this order."""

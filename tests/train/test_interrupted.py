@@ -16,13 +16,19 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 def run(evaluators=(), tasks=None, **changes):
     settings = {
-        "steps": 12, "tasks_per_step": 4, "key": jax.random.key(4), "progress": False,
-        "log_every": 4, **changes,
-    }  # fmt: skip
+        "steps": 12,
+        "tasks_per_step": 4,
+        "key": jax.random.key(4),
+        "progress": False,
+        "log_every": 4,
+        **changes,
+    }
     return fit(
-        toy_problem.make_algorithm(), toy_problem.make_tasks() if tasks is None else tasks,
-        evaluators=evaluators, **settings,
-    )  # fmt: skip
+        toy_problem.make_algorithm(),
+        toy_problem.make_tasks() if tasks is None else tasks,
+        evaluators=evaluators,
+        **settings,
+    )
 
 
 def sends(signum, at=6):
