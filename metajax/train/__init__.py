@@ -18,7 +18,7 @@ from metajax.train.populations import MEMBER, PopulationState, member_rows, popu
 from metajax.train.processes import is_first, join, leave
 from metajax.train.signals import signals_noted
 from metajax.train.step import MODEL_AXIS, TASKS_AXIS, largest_axis, make_layout
-from metajax.train.workdir import check_workdir, in_use, open_workdir, write_json
+from metajax.train.workdir import check_workdir, in_use, open_workdir, renew_config, write_json
 
 __all__ = [
     "MEMBER",
@@ -53,6 +53,7 @@ __all__ = [
     "profile_table",
     "provenance",
     "read_rows",
+    "renew_config",
     "restore_params",
     "run_summary",
     "save_finished",
