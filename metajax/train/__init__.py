@@ -12,7 +12,7 @@ from metajax.train.errors import (
 )
 from metajax.train.loop import Fit, fit, restore_params, save_finished
 from metajax.train.memory import keep_freed_memory
-from metajax.train.metrics import MetricsLog, plain, read_rows
+from metajax.train.metrics import MetricsLog, plain, read_rows, to_json
 from metajax.train.origin import provenance, run_summary
 from metajax.train.populations import MEMBER, PopulationState, member_rows, population
 from metajax.train.processes import is_first, join, leave
@@ -58,5 +58,6 @@ __all__ = [
     "run_summary",
     "save_finished",
     "signals_noted",
+    "to_json",
     "write_json",
 ]

@@ -32,7 +32,7 @@ from metajax.core import (
 )
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.errors import HostDataError, Interrupted, NonFiniteError
-from metajax.train.metrics import MetricsLog, plain
+from metajax.train.metrics import MetricsLog, plain, to_json
 from metajax.train.processes import agree, from_first, is_first, lost_noticed
 from metajax.train.signals import signals_noted
 from metajax.train.step import (
@@ -592,7 +592,7 @@ def save_finished(
     key_data = np.asarray(jax.random.key_data(key))
     identity = _identity(result.step, tasks_per_step, key_data, "stop", config)
     with open_workdir(workdir, identity) as path:
-        rows = "".join(json.dumps(row) + "\n" for row in result.history)
+        rows = "".join(to_json(row) + "\n" for row in result.history)
         (path / "metrics.jsonl").write_text(rows)
         checkpointer = Checkpointer(path / "checkpoints")
         if checkpointer.good_step != result.step:

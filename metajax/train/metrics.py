@@ -28,6 +28,14 @@ def plain(value: Any) -> Any:
     return value
 
 
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return ``value`` as JSON text, which every file of results is written by.
+
+    JSON knows no NaN and no infinity: such a number is null.
+    """
+    return json.dumps(plain(value), indent=indent, allow_nan=False)
+
+
 def read_rows(workdir: Path) -> list[dict[str, Any]]:
     """Return the rows of a workdir's ``metrics.jsonl``, up to a line that a kill cut short."""
     path = workdir / "metrics.jsonl"
@@ -79,7 +87,7 @@ class MetricsLog:
             last = [row for place, row in enumerate(last) if place not in drop]
             self.rows = [*(row for row in rows if row["step"] < step), *last]
             temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+            temporary.write_text("".join(to_json(row) + "\n" for row in self.rows))
             os.replace(temporary, path)
         self._file = path.open("a")
         if tensorboard:
@@ -93,7 +101,7 @@ class MetricsLog:
         self.rows.append(row)
         if self._file is not None:
             with _write_errors(self._file.name):
-                self._file.write(json.dumps(row) + "\n")
+                self._file.write(to_json(row) + "\n")
                 self._file.flush()
         if self._writer is not None:
             for name, value in row.items():

@@ -13,17 +13,19 @@ from typing import Any
 
 from metajax.core import ConfigError
 from metajax.train.errors import WorkdirError
-from metajax.train.metrics import plain
+from metajax.train.metrics import to_json
 
 IN_USE = "workdir {} is in use by a live run; wait for it or name another workdir"
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON so that ``path`` always holds a whole file, the old or the new."""
+    """Write ``value`` as JSON so that ``path`` always holds a whole file, the old or the new.
+
+    Arrays are lists, and numbers that are not finite are null.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
+        file.write(to_json(value, indent=2) + "\n")
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -51,7 +53,7 @@ def _as_json(config: dict[str, Any]) -> dict[str, Any]:
       ConfigError: it holds what JSON cannot.
     """
     try:
-        return json.loads(json.dumps(plain(config)))
+        return json.loads(to_json(config))
     except TypeError as error:
         raise ConfigError("config", config, f"JSON values ({error})") from error
 
