@@ -18,6 +18,7 @@ from metajax.core.keys import (
 )
 from metajax.core.mixture import MixedTasks, mixed
 from metajax.core.precision import enable_x64, float64_on_cpu
+from metajax.core.scores import accuracy, correct, valid_labels
 from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
 from metajax.core.types import (
     Algorithm,
@@ -49,10 +50,12 @@ __all__ = [
     "SequenceNetwork",
     "Task",
     "TaskDistribution",
+    "accuracy",
     "all_finite",
     "cast_floats",
     "check_positive",
     "check_whole",
+    "correct",
     "count",
     "derive",
     "digest",
@@ -67,4 +70,5 @@ __all__ = [
     "random_indices",
     "stream",
     "task_keys",
+    "valid_labels",
 ]

@@ -32,7 +32,7 @@ from metajax.core import (
 )
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.errors import HostDataError, Interrupted, NonFiniteError
-from metajax.train.metrics import MetricsLog, plain
+from metajax.train.metrics import MetricsLog, plain, to_json
 from metajax.train.processes import agree, from_first, is_first, lost_noticed
 from metajax.train.signals import signals_noted
 from metajax.train.step import (
@@ -46,7 +46,7 @@ from metajax.train.step import (
     make_layout,
     make_steps,
 )
-from metajax.train.workdir import open_workdir
+from metajax.train.workdir import open_workdir, renew_config
 
 log = logging.getLogger("metajax")
 
@@ -87,6 +87,7 @@ def fit(
     key: Key[Array, ""],
     workdir: str | os.PathLike | None = None,
     config: dict[str, Any] | None = None,
+    may_change: Sequence[str] = (),
     evaluators: Sequence[Evaluator] = (),
     parallel: Parallel = "none",
     devices: Sequence[jax.Device] | None = None,
@@ -106,7 +107,10 @@ def fit(
       algorithm: ``init``, ``update`` and ``params``, e.g. from :func:`metajax.core.gradient`.
       tasks: a task distribution, a callable pytree sampled on the device inside the compiled
         step, or :class:`~metajax.core.HostFed` batches.
-      steps: meta-steps of the whole run, a resumed one included.
+      steps: meta-steps of the whole run, a resumed one included. A finished run given more of
+        them is extended, and ends as a run of that many from the start does, bit for bit, log and
+        all; an algorithm made from the number of steps, such as a schedule that ends with the
+        last, is another algorithm then. Fewer than are done already are rejected.
       tasks_per_step: tasks of one meta-step, over all devices.
       key: a typed key; it and the step number decide every draw.
       workdir: folder for ``config.json``, ``metrics.jsonl`` and checkpoints. Where it holds a
@@ -114,6 +118,8 @@ def fit(
         for bit that of a run never stopped. None keeps everything in memory.
       config: JSON values that identify the run in its workdir, beside the arguments that decide
         its result; a workdir of another config is refused.
+      may_change: dotted paths of values in ``config`` that do not decide the result, for which
+        no workdir is rejected, such as ``"config.eval_tasks"``.
       evaluators: measurements taken every so many steps and after the last; their metrics are
         logged as ``name/metric``. Each is given the same key every time, hence the same tasks.
       parallel: ``none``; ``jit``, one program over a mesh of all ``devices``; or ``pmap``.
@@ -136,7 +142,8 @@ def fit(
       ConfigError: an argument is out of range.
       WorkdirError: the workdir is in use, holds another run, or cannot be written.
       NonFiniteError: see ``on_nonfinite``.
-      Interrupted: SIGTERM or SIGINT came, while a workdir is given; the state is saved.
+      Interrupted: SIGTERM or SIGINT (Ctrl-C) came. The error carries ``state``, ``params``,
+        ``step`` and ``history``; with a workdir the state is saved too.
       CheckpointError: a checkpoint could not be written, or does not fit the algorithm.
     """
     for name, value in (
@@ -170,15 +177,25 @@ def fit(
     with contextlib.ExitStack() as stack:
         path = None if workdir is None else Path(workdir)
         if path is not None:
-            opened = open_workdir(path, identity)
+            opened = open_workdir(path, identity, ("steps", *may_change))
             from_first(lambda: stack.enter_context(opened) and None)
             run.checkpointer = Checkpointer(
                 path / "checkpoints", keep_last=keep_last, keep_every=keep_every
             )
             stack.callback(run.checkpointer.close)
-            run.signals = stack.enter_context(signals_noted())
+            if (done := run.checkpointer.good_step or 0) > steps:
+                raise ConfigError(
+                    "steps",
+                    steps,
+                    f"{done} or more, which the run in {path} has done already: a run can be "
+                    "extended, not shortened. Name another workdir for a shorter one",
+                )
+            from_first(lambda: renew_config(path, identity))
+        run.signals = stack.enter_context(signals_noted())
         run.initialise()
-        run.log = MetricsLog(path if is_first() else None, step=run.step, tensorboard=tensorboard)
+        run.log = MetricsLog(
+            path if is_first() else None, step=run.step, drop=run.dropped, tensorboard=tensorboard
+        )
         stack.callback(run.log.close)
         run.bar = stack.enter_context(
             tqdm(
@@ -264,6 +281,11 @@ class _Run:
         self.step = 0
         self.state: Any = None
         self.window: list[dict[str, Any]] = []  # metrics since the last logged row
+        # of the rows of the last step, those that are only there because it is the last: whose
+        # they are (an evaluator's name, or "" for the training's) and their place
+        self.only_last: list[tuple[str, int]] = []
+        self.last_window: list[dict[str, Any]] = []  # the metrics behind such a training row
+        self.dropped: set[int] = set()
         self.compile_seconds = 0.0
         # host batches of a whole dispatch wait on the device: few then, else what a log row needs
         self.capacity = min(8 if isinstance(tasks, HostFed) else 1000, steps)
@@ -283,15 +305,27 @@ class _Run:
         arguments = (self.key, device_tasks, raw)
         if self.checkpointer and self.checkpointer.good_step is not None:
             state, meta = self.checkpointer.restore(jax.eval_shape(first_state, *arguments))
-            self.step, self.window = meta["step"], meta["window"]
+            self.step = meta["step"]
             if self.batches is not None:
                 self.batches.set_state(_decode(meta["position"]))
             if self.step < self.steps:
                 log.info("going on from the checkpoint at step %d", self.step)
+                self._take_up(meta["window"], meta.get("only_last", []))
         else:  # runs once: optimising it takes longer than it saves
             state = jax.jit(first_state).lower(*arguments).compile(_effort(0))(*arguments)
         self.state = self.layout.place(state)
         self.device_tasks = self.layout.distribute(device_tasks)
+
+    def _take_up(self, window: list[dict[str, Any]], only_last: list[tuple[str, int]]) -> None:
+        """Take up the log where the checkpoint left it.
+
+        Rows that are there only because the run ended at this step are taken back, where it is
+        extended: a longer run does not have them.
+        """
+        every = {"": self.log_every} | {e.name: e.every for e in self.evaluators}
+        kept = {name for name, _ in only_last if name in every and self.step % every[name] == 0}
+        self.dropped = {place for name, place in only_last if name not in kept}
+        self.window = [] if "" in kept else window
 
     def _first_raw(self) -> Any:
         """Open the host batches, check one, and return the raw material of its first task."""
@@ -330,6 +364,8 @@ class _Run:
     def train(self) -> None:
         if self.step >= self.steps:
             self.bar.refresh()
+            if asked := agree(self.signals[0] if self.signals else 0, 1)[0]:
+                raise self._interrupted(asked)
             return
         run_steps = self._compile()
         pending: _Pending | None = None
@@ -369,7 +405,7 @@ class _Run:
                 if self.checkpointer.good_step != self.step:
                     self._save()
                     self.checkpointer.wait()
-            raise Interrupted(asked, f"step {self.step}")
+            raise self._interrupted(asked)
 
     def _compile(self):
         run_steps = make_steps(
@@ -415,7 +451,10 @@ class _Run:
             if self.on_nonfinite == "stop" and not finite[i]:
                 watched = {name: float(rows[name][i]) for name in WATCHED if name in rows}
                 state = self.layout.collect(self.state).algorithm
-                raise NonFiniteError(pending.first_step + i + 1, watched, self._kept(), state)
+                done, params = pending.first_step + i, self.algorithm.params(state)
+                raise NonFiniteError(
+                    done + 1, watched, self._kept(), state, params, self._history(done)
+                )
             self.window.append(row)
         self.bar.update(pending.num_steps)
         if (loss := self.window[-1]["loss"]) is not None:
@@ -428,18 +467,53 @@ class _Run:
             return "no checkpoint had been saved."
         return f"the checkpoint of step {self.checkpointer.good_step} is kept."
 
+    def _history(self, step: int) -> list[dict[str, Any]]:
+        """The logged rows, and one of the steps up to ``step`` that no row averages yet."""
+        if not self.window:
+            return self.log.rows
+        return [*self.log.rows, {"step": step, **plain(self._means())}]
+
+    def _interrupted(self, signum: int) -> Interrupted:
+        """The error that ends a run which a signal stops, with what the run has done."""
+        if self.checkpointer is None:
+            kept = (
+                "no workdir was given: what is done is in `state`, `params`, `step` and `history`"
+            )
+            kept += " of this error."
+        elif self.checkpointer.good_step == self.step:
+            kept = "the state is saved. Run the same command again to resume it."
+        else:
+            kept = f"{self._kept()} Run the same command again to resume it."
+        state = self.layout.collect(self.state).algorithm
+        return Interrupted(
+            signum,
+            f"step {self.step}",
+            kept,
+            state=state,
+            params=self.algorithm.params(state),
+            step=self.step,
+            history=self._history(self.step),
+        )
+
     def _at_event(self) -> None:
         """Log, evaluate and save, where the step calls for it, in this order."""
         done = self.step == self.steps
+        due = [e for e in self.evaluators if done or self.step % e.every == 0]
+        if done:
+            rows = [("", self.log_every), *((e.name, e.every) for e in due)]
+            self.only_last = [(n, i) for i, (n, every) in enumerate(rows) if self.step % every]
+            self.last_window = self.window if self.step % self.log_every else []
         if done or self.step % self.log_every == 0:
             self._write_window()
-        due = [e for e in self.evaluators if done or self.step % e.every == 0]
         if due:
             params = self.algorithm.params(self.layout.collect(self.state).algorithm)
         for evaluator in due:
             if is_first():
                 key = derive(self.key, f"evaluate {evaluator.name}")
-                metrics = evaluator.function(params, key)
+                try:
+                    metrics = evaluator.function(params, key)
+                except Interrupted as inner:  # of a fit inside the evaluator, which took the signal
+                    raise self._interrupted(inner.signum) from inner
                 self.log.write(
                     self.step, {f"{evaluator.name}/{name}": v for name, v in metrics.items()}
                 )
@@ -448,22 +522,29 @@ class _Run:
             if done:
                 self.checkpointer.wait()
 
-    def _write_window(self) -> None:
-        """Log the mean over the steps since the last row, of those that were finite."""
+    def _means(self) -> dict[str, Any]:
+        """The mean over the steps since the last row, of those that were finite."""
         means: dict[str, Any] = {}
         for name in self.window[0]:
             values = [np.asarray(row[name], float) for row in self.window if row[name] is not None]
             means[name] = np.mean(values, axis=0) if values else None
         if self.on_nonfinite == "skip":
             means["skipped"] = int(self.layout.collect(self.state).skipped)
-        self.log.write(self.step, means)
+        return means
+
+    def _write_window(self) -> None:
+        self.log.write(self.step, self._means())
         self.window = []
 
     def _save(self) -> None:
         assert self.checkpointer is not None
         self.log.sync()
         state = self.layout.saved(self.state)
-        meta: dict[str, Any] = {"step": self.step, "window": self.window}
+        meta: dict[str, Any] = {
+            "step": self.step,
+            "window": [*self.last_window, *self.window],
+            "only_last": self.only_last,
+        }
         if self.batches is not None:
             meta["position"] = _encode(self.batches.get_state())
         self.checkpointer.save(self.step, state, meta)
@@ -511,7 +592,7 @@ def save_finished(
     key_data = np.asarray(jax.random.key_data(key))
     identity = _identity(result.step, tasks_per_step, key_data, "stop", config)
     with open_workdir(workdir, identity) as path:
-        rows = "".join(json.dumps(row) + "\n" for row in result.history)
+        rows = "".join(to_json(row) + "\n" for row in result.history)
         (path / "metrics.jsonl").write_text(rows)
         checkpointer = Checkpointer(path / "checkpoints")
         if checkpointer.good_step != result.step:

@@ -15,7 +15,15 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Integer, Key
 
-from metajax.core import Examples, MetaLearner, Network, Params, SequenceNetwork, Task
+from metajax.core import (
+    Examples,
+    MetaLearner,
+    Network,
+    Params,
+    SequenceNetwork,
+    Task,
+    accuracy,
+)
 
 
 class SequenceLearner(NamedTuple):
@@ -47,8 +55,7 @@ def _learner(
         predicted = logits(params, examples, key).astype(jnp.float32)
         chex.assert_equal_shape_prefix([predicted, examples.targets], 2)
         losses = optax.softmax_cross_entropy_with_integer_labels(predicted, examples.targets)
-        correct = (jnp.argmax(predicted, axis=-1) == examples.targets).astype(jnp.float32)
-        return jnp.mean(losses), {"accuracy": jnp.mean(correct)}
+        return jnp.mean(losses), {"accuracy": accuracy(predicted, examples.targets)}
 
     return SequenceLearner(MetaLearner(init, adapt, predict, loss), logits)
 

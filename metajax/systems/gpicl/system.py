@@ -232,6 +232,12 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
     )
 
 
+def tied_to_steps(config: Config) -> str:
+    """Name the schedule that ends with the last step."""
+    ends = config.schedule == "cosine" and config.learner not in NOT_TRAINED
+    return "schedule=cosine" if ends else ""
+
+
 SYSTEM = System(
     name="gpicl",
     summary="Transformers meta-trained as general-purpose in-context learners",
@@ -244,4 +250,6 @@ SYSTEM = System(
     algorithm=lambda config: make_algorithm(config, make_learner(config)),
     traced=("learning_rate", "adam_epsilon", "clip_norm", "label_scale", "inner_lr"),
     of_tasks=("num_tasks", "bias_fraction", "min_ways"),
+    evaluation=("eval_every", "eval_tasks", "test_split", "other_sets"),
+    tied_to_steps=tied_to_steps,
 )

@@ -181,5 +181,6 @@ SYSTEM = System(
     ),
     algorithm=make_algorithm,
     traced=("learning_rate", "inner_lr", "clip_norm"),
+    evaluation=("eval_every", "eval_instances", "eval_steps", "eval_optimizer", "eval_lr"),
     prepare=prepare,
 )

@@ -9,6 +9,7 @@ import numpy as np
 
 from metajax.systems.axes import along_training, make_axes
 from metajax.systems.base import Figure
+from metajax.systems.numbers import cell, numbers, said
 
 PAPER = {
     "HyPINO, published": (2.3e-2, 5.7e-3, 1.3e-1, 5.6e-2, 1.7e-4, 1.8e-1, 2.9e-1),
@@ -40,11 +41,13 @@ def title(way: str) -> str:
 def table(evaluation: dict[str, Any]) -> str:
     """Errors on new problems, and mean squared errors on the benchmarks by every way."""
     new = evaluation["new_problems"]
+    median, low, high, constant = (
+        said(new[name], ".3f") for name in ("median_relative", "low", "high", "constant_relative")
+    )
     lines = [
-        f"{new['n']} new random problems: median relative L2 error {new['median_relative']:.3f} "
-        f"[{new['low']:.3f}, {new['high']:.3f}] (best constant {new['constant_relative']:.3f}), "
-        f"mean squared error {new['mse']:.3g} "
-        f"(zero {new['zero_mse']:.3g})",
+        f"{new['n']} new random problems: median relative L2 error {median} [{low}, {high}] "
+        f"(best constant {constant}), mean squared error {said(new['mse'], '.3g')} "
+        f"(zero {said(new['zero_mse'], '.3g')})",
         "",
     ]
     found = evaluation["benchmarks"]
@@ -52,7 +55,7 @@ def table(evaluation: dict[str, Any]) -> str:
     lines.append(f"{'mean squared error':36}" + "".join(f"{name:>10}" for name in names))
     lines.append("-" * len(lines[-1]))
     for way in found[names[0]]["ways"]:
-        cells = "".join(f"{found[name]['ways'][way]['mse']:10.1e}" for name in names)
+        cells = "".join(cell(found[name]["ways"][way]["mse"], ".1e", 10) for name in names)
         lines.append(f"{title(way):36}{cells}")
     for name, values in PAPER.items():
         lines.append(f"{name:36}" + "".join(f"{value:10.1e}" for value in values))
@@ -73,7 +76,8 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
     def by_way() -> Any:
         canvas, axes = make_axes("", "mean squared error", "log")
         for way in found[names[0]]["ways"]:
-            axes.plot(names, [found[n]["ways"][way]["mse"] for n in names], "o-", label=title(way))
+            errors = numbers([found[n]["ways"][way]["mse"] for n in names])
+            axes.plot(names, errors, "o-", label=title(way))
         axes.plot(names, PAPER["HyPINO 10, published"], "k--", label="HyPINO 10, published")
         axes.legend(frameon=False, fontsize=7)
         return canvas
@@ -81,7 +85,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
     def by_round() -> Any:
         canvas, axes = make_axes("rounds of refinement", "mean squared error", "log")
         for place, name in enumerate(names):
-            (line,) = axes.plot(found[name]["by_round"], "o-", markersize=3, label=name)
+            (line,) = axes.plot(numbers(found[name]["by_round"]), "o-", markersize=3, label=name)
             published = [values[place] for values in PAPER.values()]
             axes.plot((0, 3, 10), published, "x", color=line.get_color())
         axes.legend(frameon=False, fontsize=7)
@@ -156,7 +160,7 @@ def tuning_curves(found: dict[str, Any]) -> Any:
     grid = canvas.subplots(1, len(found), squeeze=False)[0]
     for axes, (name, case) in zip(grid, found.items(), strict=True):
         for start in ("generated", "random"):
-            axes.plot(case["tuning"]["steps"], case["tuning"][start], label=start)
+            axes.plot(case["tuning"]["steps"], numbers(case["tuning"][start]), label=start)
         axes.set(title=name, yscale="log", xlabel="steps of Adam")
         axes.grid(alpha=0.25)
     grid[0].set_ylabel("mean squared error")

@@ -62,6 +62,11 @@ def median(errors: Errors) -> tuple[float, float, float]:
     return float(np.median(errors.relative)), float(found.low), float(found.high)
 
 
+def tied_to_steps(config: Config) -> str:
+    """Name the learning rate, which falls along a cosine until the last step."""
+    return f"the cosine that learning_rate={config.learning_rate:g} falls along"
+
+
 SYSTEM = System(
     name="hypino",
     summary="HyPINO: a hypernetwork that turns a linear PDE into the network that solves it",
@@ -82,4 +87,6 @@ SYSTEM = System(
         "unsupervised",
         "first_phase",
     ),
+    evaluation=("eval_every", "eval_tasks", "finetune_steps", "rounds"),
+    tied_to_steps=tied_to_steps,
 )
