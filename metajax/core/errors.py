@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
+LONGEST = 300
+"""Characters of a value that an error shows."""
+
 
 class MetajaxError(Exception):
     """Base of the errors that metajax raises on purpose; the command line prints them plainly."""
@@ -14,8 +17,16 @@ class ConfigError(MetajaxError, ValueError):
     """A setting is refused: names the field, the value and what was expected."""
 
     def __init__(self, field: str, value: object, expected: str):
-        super().__init__(f"{field} = {value!r}: expected {expected}")
+        super().__init__(f"{field} = {shown(value)}: expected {expected}")
         self.field, self.value, self.expected = field, value, expected
+
+
+def shown(value: object) -> str:
+    """The value as an error shows it: where it is long, how it begins."""
+    text = repr(value)
+    if len(text) <= LONGEST:
+        return text
+    return f"{text[:LONGEST]}... ({len(text):,} characters)"
 
 
 def one_of(field: str, value: str, valid: Iterable[str]) -> str:

@@ -64,10 +64,10 @@ neumann: {hole_1: x}
         ("coefficients: {u_x: 1}\\ndirichlet: {nowhere: 0}", "nowhere"),
         (
             "coefficients: {u_x: 1}\\nsource: __import__('os').getcwd()\\ndirichlet: {left: 0}",
-            "Call",
+            "character 12 has no meaning",
         ),
-        ("coefficients: {u_x: 1}\\nsource: x.real\\ndirichlet: {left: 0}", "Attribute"),
-        ("coefficients: {u_x: 1}\\nsource: z\\ndirichlet: {left: 0}", "Name"),
+        ("coefficients: {u_x: 1}\\nsource: x.real\\ndirichlet: {left: 0}", "'.' at character 2"),
+        ("coefficients: {u_x: 1}\\nsource: z\\ndirichlet: {left: 0}", "'z' at character 1"),
         ("coefficients: {u_x: 1}\\nsource: '2 +'\\ndirichlet: {left: 0}", "formula"),
         ("coefficients: {u_x: 1}\\nsource: 1 / 0\\ndirichlet: {left: 0}", "computed|formula"),
         ("coefficients: {u_x: 1}\\nmore: 1\\ndirichlet: {left: 0}", "more"),
