@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 
-LONGEST = 300
+LONGEST = 200
 """Characters of a value that an error shows."""
 
 
@@ -38,7 +38,7 @@ def one_of(field: str, value: str, valid: Iterable[str]) -> str:
     names = sorted(valid)
     if value in names:
         return value
-    near = difflib.get_close_matches(value, names, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(value, names, 1, 0.5) if isinstance(value, str) else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ConfigError(field, value, f"one of {', '.join(names) or '(none)'}{hint}")
 

@@ -90,8 +90,6 @@ def read_text(field: str, path: Path) -> str:
     Raises:
       ConfigError: it cannot be read, is too large, or in another encoding.
     """
-    if path.is_dir():
-        raise ConfigError(field, str(path), "a readable file, not a folder")
     try:
         with path.open("rb") as file:
             data = file.read(LARGEST + 1)

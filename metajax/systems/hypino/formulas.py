@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, shown
 
 LONGEST = 10_000
 """Characters of a formula at most."""
@@ -210,7 +210,9 @@ class Word(NamedTuple):
     place: int
 
     def __str__(self) -> str:
-        return "the end" if self.kind == "end" else f"{self.text!r} at character {self.place}"
+        if self.kind == "end":
+            return "the end"
+        return f"{shown(self.text)} at character {self.place}"
 
 
 def split(text: str) -> list[Word]:
@@ -309,6 +311,8 @@ class Reader:
             self.expect(")")
             return gives
         if word.kind == "number":
+            if len(word.text) > 1 and word.text.startswith("0") and word.text.isdigit():
+                raise Unreadable(f"{word} is a number with a 0 before it, as in a date")
             return self.push(word, float(word.text))
         if word.text in CONSTANTS:
             return self.push(word, CONSTANTS[word.text])

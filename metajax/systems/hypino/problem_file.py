@@ -119,9 +119,9 @@ def as_shape(where: str, item: Any, unnamed: str) -> Shape:
     if set(given) - {"name"} != set(readers):
         raise ConfigError(f"{where}.{kind}", given, f"{', '.join(readers)} and perhaps name")
     name = given.get("name", unnamed)
-    if not isinstance(name, str) or not name.strip() or name in SQUARE:
+    if not isinstance(name, str) or not 0 < len(name.strip()) <= 80 or name in SQUARE:
         taken = ", ".join(sorted(SQUARE))
-        raise ConfigError(f"{where}.{kind}.name", name, f"text, none of {taken}")
+        raise ConfigError(f"{where}.{kind}.name", name, f"text of 1 to 80 characters, not {taken}")
     values = {key: read(f"{where}.{kind}.{key}", given[key]) for key, read in readers.items()}
     try:
         return make(**values, name=name)
