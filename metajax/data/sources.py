@@ -26,7 +26,12 @@ _CLASS_NAMES = {
     ),
 }
 _IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
-_READ_ERRORS = (OSError, EOFError, zlib.error, ValueError, KeyError, zipfile.BadZipFile)
+# RuntimeError: an encrypted archive or an unknown compression; MemoryError: a header that promises
+# more than there is
+_READ_ERRORS = (
+    OSError, EOFError, zlib.error, ValueError, KeyError, zipfile.BadZipFile, RuntimeError,
+    MemoryError,
+)  # fmt: skip
 
 
 class RawSet(NamedTuple):

@@ -155,7 +155,10 @@ def _from_json(name: str, hint: Any, value: Any) -> Any:
     if not isinstance(value, accepted) or isinstance(value, bool) is not (hint is bool):
         words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
         raise ConfigError(name, value, words[hint])
-    return value
+    try:
+        return hint(value)
+    except OverflowError as error:
+        raise ConfigError(name, value, "a number below 1e308") from error
 
 
 def get_system(name: str) -> System:

@@ -40,6 +40,8 @@ DIGITS = r"[0-9]+(_[0-9]+)*"
 WHOLE = re.compile(rf"[-+]?{DIGITS}")
 REAL = re.compile(rf"[-+]?({DIGITS}\.?|{DIGITS}\.{DIGITS}|\.{DIGITS})([eE][-+]?[0-9]+)?")
 NOT_FINITE = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+NO_TEXT = re.compile("[\\0\\ud800-\\udfff]")
+"""The null character and halves of pairs, which neither paths nor arguments can hold."""
 
 
 class Fault(Exception):
@@ -137,6 +139,8 @@ def node(event: yaml.Event, events: Iterator[yaml.Event], floats_as_text: bool, 
     if event.tag is not None:
         raise fault(event, f"a tag, here {event.tag}, is not allowed")
     if isinstance(event, yaml.ScalarEvent):
+        if NO_TEXT.search(event.value):
+            raise fault(event, "an escaped character that no text holds")
         return event.value if event.style else scalar(event, floats_as_text)
     if depth == DEEPEST:
         raise fault(event, f"more than {DEEPEST} lists and mappings within each other")
