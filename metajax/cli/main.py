@@ -203,8 +203,8 @@ def _read_json(path: Path) -> Any:
     from metajax.train import WorkdirError
 
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkdirError(
             f"{path} cannot be read ({error}); has the run finished its training?"
         ) from error
@@ -243,7 +243,7 @@ def _eval(argv: list[str]) -> int:
 def _report(argv: list[str]) -> int:
     from metajax.cli.runs import read_run
     from metajax.sweep import is_sweep, write_report
-    from metajax.train import read_rows
+    from metajax.train import WorkdirError, read_rows
 
     workdir = _workdir_options("report", argv)[0].workdir
     if is_sweep(workdir):
@@ -254,7 +254,16 @@ def _report(argv: list[str]) -> int:
     evaluation = _read_json(workdir / "eval.json")
     summary_path = workdir / "summary.json"
     summary = _read_json(summary_path) if summary_path.exists() else {}
-    _show(workdir, system, saved, evaluation, summary, read_rows(workdir))
+    try:
+        _show(workdir, system, saved, evaluation, summary, read_rows(workdir))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, MetajaxError):
+            raise
+        raise WorkdirError(
+            f"{workdir} cannot be reported: its eval.json, summary.json or metrics.jsonl does not "
+            f"hold what a run writes ({type(error).__name__}: {error}). "
+            f"`metajax eval {workdir}` writes eval.json again"
+        ) from error
     return 0
 
 

@@ -7,6 +7,7 @@ from metajax.core.errors import (
     check_positive,
     check_whole,
     one_of,
+    shown,
 )
 from metajax.core.keys import (
     derive,
@@ -68,6 +69,7 @@ __all__ = [
     "normals_from",
     "one_of",
     "random_indices",
+    "shown",
     "stream",
     "task_keys",
     "valid_labels",

@@ -29,7 +29,18 @@ _CLASS_NAMES = {
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     ),
 }
-_READ_ERRORS = (OSError, EOFError, zlib.error, ValueError, KeyError, zipfile.BadZipFile)
+# RuntimeError: an encrypted archive or an unknown compression; MemoryError: a header that promises
+# more than there is
+_READ_ERRORS = (
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+    KeyError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    MemoryError,
+)
 
 
 def read_source(name: str, source: str | Path, size: tuple[int, int] | None = None) -> RawSet:
