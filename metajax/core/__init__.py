@@ -20,6 +20,7 @@ from metajax.core.keys import (
 from metajax.core.mixture import MixedTasks, mixed
 from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.scores import accuracy, correct, valid_labels
+from metajax.core.surroundings import apart_from_surroundings
 from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
 from metajax.core.types import (
     Algorithm,
@@ -53,6 +54,7 @@ __all__ = [
     "TaskDistribution",
     "accuracy",
     "all_finite",
+    "apart_from_surroundings",
     "cast_floats",
     "check_positive",
     "check_whole",

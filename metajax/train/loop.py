@@ -26,6 +26,7 @@ from metajax.core import (
     Evaluator,
     HostFed,
     Params,
+    apart_from_surroundings,
     derive,
     one_of,
     stream,
@@ -78,6 +79,7 @@ class Fit(NamedTuple):
     skipped: int
 
 
+@apart_from_surroundings
 def fit(
     algorithm: Algorithm,
     tasks: Any,
@@ -137,6 +139,10 @@ def fit(
       keep_every: checkpoints at multiples of this many steps stay for ever.
       tensorboard: also log scalars to ``workdir/tensorboard`` (needs the extra of that name).
       progress: show a progress bar.
+
+    A caller's ambient mesh (``jax.set_mesh``) and transfer guard do not reach the run, evaluators
+    included; what it returns is on all devices of that mesh. Under ``jax.disable_jit`` every
+    operation runs by itself, slowly, and results agree up to rounding.
 
     Raises:
       ConfigError: an argument is out of range.
@@ -242,6 +248,13 @@ def _effort(level: int) -> Any:
     return {"xla_backend_optimization_level": level} if on_cpu else None
 
 
+def compiled(function: Any, *arguments: Any, effort: int) -> Any:
+    """Compile a jitted function for arguments; under ``jax.disable_jit`` it stays as it is."""
+    if jax.config.jax_disable_jit:
+        return function  # it runs each operation by itself
+    return function.lower(*arguments).compile(_effort(effort))
+
+
 def _encode(position: Any) -> Any:
     """An iterator's position as JSON: Grain gives a dict of numbers, or bytes."""
     if isinstance(position, bytes):
@@ -312,7 +325,7 @@ class _Run:
                 log.info("going on from the checkpoint at step %d", self.step)
                 self._take_up(meta["window"], meta.get("only_last", []))
         else:  # runs once: optimising it takes longer than it saves
-            state = jax.jit(first_state).lower(*arguments).compile(_effort(0))(*arguments)
+            state = compiled(jax.jit(first_state), *arguments, effort=0)(*arguments)
         self.state = self.layout.place(state)
         self.device_tasks = self.layout.distribute(device_tasks)
 
@@ -418,12 +431,13 @@ class _Run:
             self.batches.set_state(position)
         start = time.perf_counter()
         self.bar.set_postfix_str("compiling")
-        compiled = run_steps.lower(
-            self.state, self.device_tasks, raw, self.streams, np.int32(0), np.int32(1)
-        ).compile(_effort(1))
+        run_steps = compiled(
+            run_steps, self.state, self.device_tasks, raw, self.streams, np.int32(0), np.int32(1),
+            effort=1,
+        )  # fmt: skip
         self.compile_seconds = time.perf_counter() - start
         self.bar.set_postfix_str("")
-        return compiled
+        return run_steps
 
     def _read(self, num: int):
         """Host batches for ``num`` steps, padded to the compiled capacity; () if device-sampled."""
@@ -550,6 +564,7 @@ class _Run:
         self.checkpointer.save(self.step, state, meta)
 
 
+@apart_from_surroundings
 def restore_params(
     workdir: str | os.PathLike, algorithm: Algorithm, tasks: Any, key: Key[Array, ""]
 ) -> tuple[Params, int]:
@@ -572,6 +587,7 @@ def restore_params(
     return algorithm.params(restored.algorithm), meta["step"]
 
 
+@apart_from_surroundings
 def save_finished(
     workdir: str | os.PathLike,
     result: Fit,
