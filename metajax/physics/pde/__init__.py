@@ -9,12 +9,14 @@ from metajax.physics.pde.benchmarks import (
     on_reference_grid,
     smape,
 )
+from metajax.physics.pde.closure import has_inside, in_closure
 from metajax.physics.pde.equation import (
     PDE,
     Condition,
     Grids,
     Points,
     data_on,
+    images,
     mark,
     rasterise,
     sample,
@@ -36,6 +38,8 @@ from metajax.physics.pde.geometry import (
     sample_interior,
 )
 from metajax.physics.pde.problems import Problem, Sample, Solution, draw_problem, draw_sample
+from metajax.physics.pde.review import Finding, review
+from metajax.physics.pde.sampling import sample_points, values_at, values_on
 from metajax.physics.pde.taylor import apply_operator, differentiate, normal_derivative
 
 __all__ = [
@@ -53,6 +57,7 @@ __all__ = [
     "Empty",
     "Expression",
     "Field",
+    "Finding",
     "Function",
     "Grid",
     "Grids",
@@ -73,14 +78,21 @@ __all__ = [
     "draw_problem",
     "draw_sample",
     "expand",
+    "has_inside",
+    "images",
+    "in_closure",
     "mark",
     "mean_squared_error",
     "nodes",
     "normal_derivative",
     "on_reference_grid",
     "rasterise",
+    "review",
     "sample",
     "sample_boundary",
     "sample_interior",
+    "sample_points",
     "smape",
+    "values_at",
+    "values_on",
 ]
