@@ -18,10 +18,20 @@ from metajax.core.keys import (
     task_keys,
 )
 from metajax.core.mixture import MixedTasks, mixed
+from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
 from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.scores import accuracy, correct, valid_labels
 from metajax.core.surroundings import apart_from_surroundings
-from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
+from metajax.core.trees import (
+    all_finite,
+    cast_floats,
+    count,
+    digest,
+    mean_over_devices,
+    norm,
+    root,
+    wide_dtype,
+)
 from metajax.core.types import (
     Algorithm,
     Evaluator,
@@ -68,11 +78,17 @@ __all__ = [
     "indices_from",
     "mean_over_devices",
     "mixed",
+    "norm",
     "normals_from",
     "one_of",
+    "optimizer_step",
+    "prepare_optimizer",
     "random_indices",
+    "reverse_mode",
+    "root",
     "shown",
     "stream",
     "task_keys",
     "valid_labels",
+    "wide_dtype",
 ]

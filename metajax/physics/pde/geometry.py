@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, Integer, Key
 
-from metajax.core import ConfigError, one_of
+from metajax.core import ConfigError, one_of, root
 from metajax.physics.pde.pytrees import concrete, put, pytree, real
 
 NUDGE, FINE_NUDGE = 1e-4, 1e-7
@@ -109,9 +109,13 @@ class Shape:
         return self.distance(points) < 0
 
     def normals(self, points: Float[Array, "n 2"]) -> Float[Array, "n 2"]:
-        """Gradients of the distance, of length 1: on the boundary its outward normals."""
+        """Gradients of the distance, of length 1: on the boundary its outward normals.
+
+        0 where a distance has no gradient, as at the centre of a disk.
+        """
         slope = jax.vmap(jax.grad(self.distance))(points)
-        return slope / norm(slope)[:, None]
+        length = norm(slope)[:, None]
+        return slope / jnp.where(length > 0, length, 1)
 
     def __or__(self, other: Shape) -> Shape:
         return Combination(self, other, "union")
@@ -535,12 +539,6 @@ def joined(parts: Sequence[Curves], pieces: Sequence[int]) -> Curves:
         for part, number in zip(parts, first, strict=True)
     ]
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *moved)
-
-
-def root(squared: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """The square root, with slope 0 at 0."""
-    zero = squared == 0
-    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
 
 
 def norm(vectors: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
