@@ -26,6 +26,7 @@ from metajax.core import Task
 from metajax.learners import reptile
 from metajax.physics.pde import (
     PROBLEMS,
+    PUBLISHED,
     REFERENCE_SIZE,
     benchmark,
     nodes,
@@ -115,7 +116,7 @@ def main() -> None:
 
     names = ["generated", "reptile", *(f"random_{seed}" for seed in range(options.seeds))]
     found: dict[str, Any] = {}
-    for name in PROBLEMS:
+    for name in options.benchmarks:
         known = benchmark(name)
         points = sample(known.pde, KEY, options.points, options.points)
         coefficients = jnp.asarray(known.pde.coefficients, jnp.float32)
