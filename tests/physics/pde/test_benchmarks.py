@@ -209,8 +209,8 @@ def test_screened_poisson_around_circles_equals_sines_and_bessel_functions():
 
 @pytest.mark.parametrize(
     ("name", "floor"),
-    [("HT", 0.217), ("HZ", 0.246), ("PS-G", 1.184), ("PS-5G", 1.212), ("WV", 0.3125), ("PS-C", 0.2857),
-     ("HZ-G", 0.278), ("PS-L", 0.00677)],
+    [("HT", 0.217), ("HZ", 0.246), ("PS-G", 1.184), ("PS-5G", 1.212), ("WV", 0.3125),
+     ("PS-C", 0.2857), ("HZ-G", 0.278), ("PS-L", 0.00677)],
 )  # fmt: skip
 def test_the_zero_predictors_error_in_the_domain(name, floor):
     reference = benchmark(name).reference
@@ -235,6 +235,6 @@ def test_references_are_converged_and_small():
 
 
 def test_an_unknown_name_is_refused():
-    with pytest.raises(ConfigError, match="did you mean 'PS-5?G'"):
+    with pytest.raises(ConfigError, match=r"did you mean 'PS-5?G'"):
         benchmark("PSG")
     assert set(PROBLEMS) == {*CLOSED, *SOLVED} == {*PUBLISHED, "PS-5G"}
