@@ -109,7 +109,8 @@ def one_pass(model: Model, pde: PDE, solution: Formula) -> dict[str, float]:
 
 def by_random_features(model: Model, num: int, features: int) -> np.ndarray:
     """Relative errors of random features on the problems of `new_problems`, one solve each."""
-    tasks = jax.jit(make_tasks(model.config))
+    draw = make_tasks(model.config)
+    tasks = jax.jit(lambda key: draw(key))
 
     @jax.jit
     def error(coefficients: Any, points: Points, true: Any) -> Any:
