@@ -16,10 +16,12 @@ class Quoted(NamedTuple):
     Attributes:
       tables: by the name in the README's marks, in Markdown.
       sentences: pieces of its text, with every figure as the results give it.
+      elsewhere: the same for other files, by their path from the repository's root.
     """
 
     tables: dict[str, str]
     sentences: list[str]
+    elsewhere: dict[str, list[str]] = {}
 
 
 def results(family: str, name: str) -> Any:

@@ -4,8 +4,8 @@
     python experiments/tables.py --check     # rewrite nothing; exit code 1 where anything differs
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. `FAMILY/quoted.py` makes it, and
-lists the sentences that quote a figure: each has to be in the README word for word, line breaks
-aside. So a figure that a sentence rounds wrongly, or that a new result has changed, is found.
+lists the sentences that quote a figure: each has to be in the README, or the file that it is of,
+word for word, line breaks aside. So a figure that a sentence rounds wrongly, or that a new result has changed, is found.
 """
 
 from __future__ import annotations
@@ -54,25 +54,36 @@ def missing(text: str, sentences: list[str]) -> list[str]:
     return [sentence for sentence in sentences if " ".join(sentence.split()) not in flat]
 
 
+def wrong(family: str, found: Any) -> list[str]:
+    """What the results of a family say otherwise than its README, and other texts, do."""
+    text = (HERE / family / "README.md").read_text(encoding="utf-8")
+    new = rewritten(text, found.tables)
+    lines = [
+        f"{family}/README.md: table {match['name']} differs: python experiments/tables.py"
+        for match, other in zip(MARKED.finditer(text), MARKED.finditer(new), strict=True)
+        if match[0] != other[0]
+    ]
+    texts = {f"experiments/{family}/README.md": found.sentences, **found.elsewhere}
+    for path, sentences in texts.items():
+        text = (HERE.parent / path).read_text(encoding="utf-8")
+        lines += [f"{path}: the results say: {one}" for one in missing(text, sentences)]
+    return lines
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("families", nargs="*", metavar="FAMILY", help=" ".join(FAMILIES))
     parser.add_argument("--check", action="store_true", help="rewrite nothing")
     options = parser.parse_args()
-    wrong = 0
+    lines: list[str] = []
     for family in options.families or FAMILIES:
         path, found = HERE / family / "README.md", quoted(family)
-        text = path.read_text(encoding="utf-8")
-        new = rewritten(text, found.tables)
-        if new != text:
-            wrong += options.check
-            print(f"{path}: tables {'differ' if options.check else 'rewritten'}")
-            if not options.check:
-                path.write_text(new, encoding="utf-8")
-        for sentence in missing(text, found.sentences):
-            wrong += 1
-            print(f"{path}: the results say: {sentence}")
-    return int(wrong > 0)
+        if not options.check:
+            text = path.read_text(encoding="utf-8")
+            path.write_text(rewritten(text, found.tables), encoding="utf-8")
+        lines += wrong(family, found)
+    print("\n".join(lines) or "every table and sentence is what the results say")
+    return int(bool(lines))
 
 
 if __name__ == "__main__":

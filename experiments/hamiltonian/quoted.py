@@ -219,14 +219,15 @@ def of_six(contents: dict[str, Any]) -> list[str]:
         f"MAML's error after 50 steps of SGD is {span(overs(('maml', sgd), ('random', sgd)))} of "
         f"theirs on the four types, {span(overs(('maml', adam), ('random', adam)))} with Adam",
         f"(MAML {within(over(two, ('maml', adam), ('random', adam), early))} of random)",
-        f"Of the ten comparisons without three bodies (SGD and Adam), {level} have an interval that "
-        f"holds 1; the mirror with Adam comes nearest to a difference, {within(mirror)}",
+        f"Of the ten comparisons without three bodies (SGD and Adam), {level} have an interval "
+        f"that holds 1; the mirror with Adam comes nearest to a difference, {within(mirror)}",
         f"{within(over(two, ('maml', sgd), ('joint', sgd), early))}",
         f"its error is {span(overs(('meta_sgd', sgd), ('joint', sgd)))} of the pre-trained "
         f"network's and {span(overs(('meta_sgd', sgd), ('maml', sgd)))} of MAML's",
         f"by {bare(min(adam_over))} to {bare(max(adam_over), 1)} on those four",
         f"(MAML {within(over(three, ('maml', adam), ('random', adam), early))} of their error)",
-        f"{without_energy[least]:.2f} (Henon-Heiles) to {without_energy[most]:.1f} times (two bodies)",
+        f"{without_energy[least]:.2f} (Henon-Heiles) to {without_energy[most]:.1f} times (two "
+        "bodies)",
         f"a spring is nearer ({by_adam[0]} against {by_adam[1]}), Henon-Heiles too "
         f"({by_adam[2]} against {by_adam[3]}, one seed)",
         f"the best network's error is {times['mass_spring']:.0f} (spring) to "

@@ -2,9 +2,9 @@
 
     python experiments/hypino/shipped.py
 
-Writes `shipped.json`. `new_problems`: relative L2 errors of one pass on new manufactured problems, of
-those that are 0 on the edge too, of the best constant, and of random features with one
-least-squares solve each over the same points. `zero_edge`: fifteen problems with known solutions
+Writes `shipped.json`. `new_problems`: relative L2 errors of one pass on new manufactured problems,
+of the best constant, and of random features with one least-squares solve each over the same points;
+`new_problems_zero_edge`: the same of problems that are 0 on the edge. `zero_edge`: fifteen problems with known solutions
 that are 0 on all of the boundary, so that the source alone makes them. `with_data`: Laplace's
 equation, whose solution its boundary values make, with and without a hole.
 """
