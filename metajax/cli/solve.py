@@ -21,7 +21,9 @@ def solve_command(argv: list[str]) -> int:
         "features; --refine, --finetune and --head use the trained hypernetwork that comes with "
         "the package, or that of a run.",
     )
-    parser.add_argument("problem", help="a YAML file, or a benchmark: HT HZ HZ-G PS-C PS-L PS-G WV")
+    parser.add_argument(
+        "problem", help="a YAML file, or a benchmark: HT HZ HZ-G PS-C PS-L PS-G WV PS-5G"
+    )
     parser.add_argument("--out", type=Path, default=Path("solution"), help="folder to write to")
     parser.add_argument("--features", type=int, default=2000, help="random features")
     parser.add_argument(

@@ -2,6 +2,7 @@
 
 from metajax.physics.pde.benchmarks import (
     PROBLEMS,
+    PUBLISHED,
     REFERENCE_SIZE,
     Benchmark,
     benchmark,
@@ -45,6 +46,7 @@ from metajax.physics.pde.taylor import apply_operator, differentiate, normal_der
 __all__ = [
     "PDE",
     "PROBLEMS",
+    "PUBLISHED",
     "REFERENCE_SIZE",
     "Benchmark",
     "Boundary",
