@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metajax.core import ConfigError, MetajaxError, one_of
+from metajax.core import IMPLEMENTATION, ConfigError, MetajaxError, one_of
 
 USAGE = """\
 metajax: meta-learning in JAX
@@ -58,6 +58,10 @@ def main(argv: list[str] | None = None) -> int:
 
         print(__version__)
         return 0
+    import jax
+
+    # what a seed stands for does not depend on the environment
+    jax.config.update("jax_default_prng_impl", IMPLEMENTATION)
     try:
         command = one_of("command", argv[0], COMMANDS)
         return {
@@ -120,8 +124,9 @@ def _train(argv: list[str]) -> int:
             raise ConfigError("parallel", options.parallel, "jit, for several processes")
         join(*together)
     identity = config_to_json(system, config)
+    restart = options.on_changed == "restart"
     if is_first():
-        check_workdir(workdir, identity)
+        check_workdir(workdir, identity, restart=restart)
     run = system.build(config, options.data_dir)
     if run.steps:
         try:
@@ -130,16 +135,17 @@ def _train(argv: list[str]) -> int:
                 key=jax.random.key(config.seed), workdir=workdir, config=identity,
                 evaluators=run.evaluators, parallel=options.parallel,
                 model_devices=options.model_devices,
-                on_nonfinite=options.on_nonfinite, log_every=options.log_every,
-                checkpoint_every=options.checkpoint_every, keep_last=options.keep_last,
-                keep_every=options.keep_every, tensorboard=options.tensorboard,
-                progress=options.progress,
+                on_nonfinite=options.on_nonfinite, on_changed=options.on_changed,
+                log_every=options.log_every, checkpoint_every=options.checkpoint_every,
+                keep_last=options.keep_last, keep_every=options.keep_every,
+                tensorboard=options.tensorboard, progress=options.progress,
             )  # fmt: skip
         except ProcessLostError as error:
             print(f"metajax: error: {error}", file=sys.stderr)
             leave(error)
     else:  # nothing to train: the weights that every run of this seed starts from
-        with open_workdir(workdir, identity) if is_first() else contextlib.nullcontext():
+        opened = open_workdir(workdir, identity, restart=restart)
+        with opened if is_first() else contextlib.nullcontext():
             result = Fit(None, _initial_params(run, config), 0, [], 0.0, 0.0, 0)
     # by each process, of several: none has to wait for the first, which alone writes it down
     evaluation = run.evaluate(result.params, options.progress and is_first())

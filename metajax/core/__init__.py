@@ -9,6 +9,8 @@ from metajax.core.errors import (
     one_of,
 )
 from metajax.core.keys import (
+    IMPLEMENTATION,
+    check_key,
     derive,
     indices_from,
     normals_from,
@@ -34,6 +36,7 @@ from metajax.core.types import (
 )
 
 __all__ = [
+    "IMPLEMENTATION",
     "Algorithm",
     "ConfigError",
     "Evaluator",
@@ -51,6 +54,7 @@ __all__ = [
     "TaskDistribution",
     "all_finite",
     "cast_floats",
+    "check_key",
     "check_positive",
     "check_whole",
     "count",
