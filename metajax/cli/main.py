@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metajax.core import ConfigError, MetajaxError, one_of
+from metajax.core import IMPLEMENTATION, ConfigError, MetajaxError, one_of
 
 USAGE = """\
 metajax: meta-learning in JAX
@@ -60,6 +60,10 @@ def main(argv: list[str] | None = None) -> int:
 
         print(__version__)
         return 0
+    import jax
+
+    # what a seed stands for does not depend on the environment
+    jax.config.update("jax_default_prng_impl", IMPLEMENTATION)
     try:
         command = one_of("command", argv[0], COMMANDS)
         return {
@@ -124,8 +128,9 @@ def _train(argv: list[str]) -> int:
             raise ConfigError("parallel", options.parallel, "jit, for several processes")
         join(*together)
     identity = config_to_json(system, config)
+    restart = options.on_changed == "restart"
     if is_first():
-        check_workdir(workdir, identity, may_change(system))
+        check_workdir(workdir, identity, may_change(system), restart=restart)
         check_extension(system, config, workdir)
         if options.workdir is None:
             logging.getLogger("metajax").info("the run is in %s", workdir)
@@ -138,16 +143,16 @@ def _train(argv: list[str]) -> int:
                 may_change=may_change(system),
                 evaluators=run.evaluators, parallel=options.parallel,
                 model_devices=options.model_devices,
-                on_nonfinite=options.on_nonfinite, log_every=options.log_every,
-                checkpoint_every=options.checkpoint_every, keep_last=options.keep_last,
-                keep_every=options.keep_every, tensorboard=options.tensorboard,
-                progress=options.progress,
+                on_nonfinite=options.on_nonfinite, on_changed=options.on_changed,
+                log_every=options.log_every, checkpoint_every=options.checkpoint_every,
+                keep_last=options.keep_last, keep_every=options.keep_every,
+                tensorboard=options.tensorboard, progress=options.progress,
             )  # fmt: skip
         except ProcessLostError as error:
             print(f"metajax: error: {error}", file=sys.stderr)
             leave(error)
     else:  # nothing to train: the weights that every run of this seed starts from
-        held = open_workdir(workdir, identity, may_change(system))
+        held = open_workdir(workdir, identity, may_change(system), restart=restart)
         with held if is_first() else contextlib.nullcontext():
             if is_first():
                 renew_config(workdir, identity)

@@ -10,6 +10,8 @@ from metajax.core.errors import (
     shown,
 )
 from metajax.core.keys import (
+    IMPLEMENTATION,
+    check_key,
     derive,
     indices_from,
     normals_from,
@@ -47,6 +49,7 @@ from metajax.core.types import (
 )
 
 __all__ = [
+    "IMPLEMENTATION",
     "Algorithm",
     "ConfigError",
     "Evaluator",
@@ -66,6 +69,7 @@ __all__ = [
     "all_finite",
     "apart_from_surroundings",
     "cast_floats",
+    "check_key",
     "check_positive",
     "check_whole",
     "correct",

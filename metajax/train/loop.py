@@ -27,15 +27,19 @@ from metajax.core import (
     HostFed,
     Params,
     apart_from_surroundings,
+    check_key,
     derive,
     one_of,
     stream,
 )
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.errors import HostDataError, Interrupted, NonFiniteError
+from metajax.train.fingerprint import fingerprint
+from metajax.train.identity import OnChanged, check_identity, newest_step
 from metajax.train.metrics import MetricsLog, plain, to_json
 from metajax.train.processes import agree, from_first, is_first, lost_noticed
 from metajax.train.signals import signals_noted
+from metajax.train.state import check_names, strong
 from metajax.train.step import (
     WATCHED,
     Layout,
@@ -96,6 +100,7 @@ def fit(
     model_devices: int = 1,
     partition: Partition = largest_axis,
     on_nonfinite: OnNonFinite = "stop",
+    on_changed: OnChanged = "raise",
     log_every: int = 100,
     checkpoint_every: int = 1000,
     keep_last: int = 3,
@@ -133,6 +138,10 @@ def fit(
       on_nonfinite: when a step's loss, gradient or new parameters are not finite: ``stop``
         raises, with the state before that step in the error; ``skip`` leaves that step's update
         out and counts it.
+      on_changed: when the workdir holds another run, finished or not: ``raise``; ``restart``
+        moves it to ``workdir/previous/`` and trains from step 0; ``ignore`` resumes it with this
+        algorithm and these tasks, with a warning, where the config and the arguments that identify
+        the run are the same. What counts is in ``docs/training.md``.
       log_every: steps averaged into one logged row.
       checkpoint_every: steps between checkpoints; the last step is always saved.
       keep_last: how many of the newest checkpoints stay.
@@ -162,6 +171,7 @@ def fit(
     typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed or key.shape:
         raise ConfigError("key", key, "one typed key, e.g. jax.random.key(0)")
+    check_key("key", key)
     sampled = tasks.assemble if isinstance(tasks, HostFed) else tasks
     if any(leaf is sampled for leaf in jax.tree.leaves(sampled)):
         raise ConfigError(
@@ -170,6 +180,7 @@ def fit(
             "__call__, or jax.tree_util.Partial(function, *arrays)",
         )  # fmt: skip
     one_of("on_nonfinite", on_nonfinite, ("stop", "skip"))
+    one_of("on_changed", on_changed, ("raise", "restart", "ignore"))
     layout = make_layout(
         parallel, tasks_per_step, devices, model_devices=model_devices, partition=partition
     )
@@ -183,8 +194,13 @@ def fit(
     with contextlib.ExitStack() as stack:
         path = None if workdir is None else Path(workdir)
         if path is not None:
-            opened = open_workdir(path, identity, ("steps", *may_change))
+            opened = open_workdir(
+                path, identity, ("steps", *may_change), restart=on_changed == "restart"
+            )
             from_first(lambda: stack.enter_context(opened) and None)
+            run.found = newest_step(path)
+            run.open_tasks()
+            from_first(lambda: check_identity(path, run.fingerprint(), identity, on_changed))
             run.checkpointer = Checkpointer(
                 path / "checkpoints", keep_last=keep_last, keep_every=keep_every
             )
@@ -287,10 +303,13 @@ class _Run:
         self.on_nonfinite = on_nonfinite
         self.log_every = self.checkpoint_every = 1
         self.checkpointer: Checkpointer | None = None
+        self.found: int | None = None  # the newest checkpoint, before the checkpointer has looked
         self.log = MetricsLog(None)
         self.bar: Any = None
         self.signals: list[int] = []
         self.batches: Any = None
+        self.device_tasks: Any = None
+        self.raw: list[Any] = []
         self.step = 0
         self.state: Any = None
         self.window: list[dict[str, Any]] = []  # metrics since the last logged row
@@ -303,21 +322,34 @@ class _Run:
         # host batches of a whole dispatch wait on the device: few then, else what a log row needs
         self.capacity = min(8 if isinstance(tasks, HostFed) else 1000, steps)
 
+    def open_tasks(self) -> None:
+        """Take the tasks, and the raw material of the first one where the host feeds them."""
+        if self.device_tasks is None and isinstance(self.tasks, HostFed):
+            self.device_tasks, self.raw = self.tasks.assemble, [self._first_raw()]
+        elif self.device_tasks is None:
+            self.device_tasks = self.tasks
+
+    def fingerprint(self) -> dict[str, Any]:
+        return fingerprint(
+            self.algorithm, self.device_tasks, self.raw, tasks_per_step=self.tasks_per_step,
+            key=self.key,
+        )  # fmt: skip
+
     def initialise(self) -> None:
         """Make the first state, or take the newest good checkpoint's, and place the arrays."""
-        if isinstance(self.tasks, HostFed):
-            device_tasks, raw = self.tasks.assemble, [self._first_raw()]
-        else:
-            device_tasks, raw = self.tasks, []
+        self.open_tasks()
 
         def first_state(key, tasks, raw):
             task = tasks(derive(key, "tasks"), *raw)
             state = self.algorithm.init(derive(key, "init"), task)
-            return LoopState(state, jnp.int32(-1), jnp.int32(0))
+            return LoopState(strong(state), jnp.int32(-1), jnp.int32(0))
 
-        arguments = (self.key, device_tasks, raw)
+        arguments = (self.key, self.device_tasks, self.raw)
+        if self.checkpointer:
+            like = jax.eval_shape(first_state, *arguments)
+            check_names(like)
         if self.checkpointer and self.checkpointer.good_step is not None:
-            state, meta = self.checkpointer.restore(jax.eval_shape(first_state, *arguments))
+            state, meta = self.checkpointer.restore(like)
             self.step = meta["step"]
             if self.batches is not None:
                 self.batches.set_state(_decode(meta["position"]))
@@ -327,7 +359,7 @@ class _Run:
         else:  # runs once: optimising it takes longer than it saves
             state = compiled(jax.jit(first_state), *arguments, effort=0)(*arguments)
         self.state = self.layout.place(state)
-        self.device_tasks = self.layout.distribute(device_tasks)
+        self.device_tasks = self.layout.distribute(self.device_tasks)
 
     def _take_up(self, window: list[dict[str, Any]], only_last: list[tuple[str, int]]) -> None:
         """Take up the log where the checkpoint left it.
@@ -475,11 +507,13 @@ class _Run:
             self.bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
 
     def _kept(self) -> str:
+        kept = self.found
         if self.checkpointer is not None:
             self.checkpointer.wait()
-        if self.checkpointer is None or self.checkpointer.good_step is None:
+            kept = self.checkpointer.good_step
+        if kept is None:
             return "no checkpoint had been saved."
-        return f"the checkpoint of step {self.checkpointer.good_step} is kept."
+        return f"the checkpoint of step {kept} is kept."
 
     def _history(self, step: int) -> list[dict[str, Any]]:
         """The logged rows, and one of the steps up to ``step`` that no row averages yet."""
@@ -539,8 +573,10 @@ class _Run:
     def _means(self) -> dict[str, Any]:
         """The mean over the steps since the last row, of those that were finite."""
         means: dict[str, Any] = {}
-        for name in self.window[0]:
-            values = [np.asarray(row[name], float) for row in self.window if row[name] is not None]
+        for name in dict.fromkeys(name for row in self.window for name in row):
+            # a resumed run may report other metrics than it did before
+            each = [row.get(name) for row in self.window]
+            values = [np.asarray(value, float) for value in each if value is not None]
             means[name] = np.mean(values, axis=0) if values else None
         if self.on_nonfinite == "skip":
             means["skipped"] = int(self.layout.collect(self.state).skipped)
@@ -580,7 +616,7 @@ def restore_params(
       CheckpointError: there is no checkpoint, or it does not fit ``algorithm``.
     """
     checkpointer = Checkpointer(Path(workdir) / "checkpoints", read_only=True)
-    state = jax.eval_shape(lambda tasks: algorithm.init(key, tasks(key)), tasks)
+    state = jax.eval_shape(lambda tasks: strong(algorithm.init(key, tasks(key))), tasks)
     number: Any = jax.ShapeDtypeStruct((), jnp.int32)
     restored, meta = checkpointer.restore(LoopState(state, number, number))
     checkpointer.close()
@@ -592,6 +628,8 @@ def save_finished(
     workdir: str | os.PathLike,
     result: Fit,
     *,
+    algorithm: Algorithm,
+    tasks: Any,
     tasks_per_step: int,
     key: Key[Array, ""],
     config: dict[str, Any] | None = None,
@@ -599,7 +637,8 @@ def save_finished(
     """Write what :func:`fit` leaves in a workdir, of a run that was trained another way.
 
     ``config.json``, ``metrics.jsonl`` and the last checkpoint; :func:`restore_params` reads it, and
-    the same call of :func:`fit` finds it finished. The arguments are those of :func:`fit`.
+    the same call of :func:`fit` finds it finished. The arguments are those of :func:`fit`; tasks
+    are sampled on the device.
 
     Raises:
       WorkdirError: the workdir is in use, holds another run, or cannot be written.
@@ -608,6 +647,8 @@ def save_finished(
     key_data = np.asarray(jax.random.key_data(key))
     identity = _identity(result.step, tasks_per_step, key_data, "stop", config)
     with open_workdir(workdir, identity) as path:
+        new = fingerprint(algorithm, tasks, [], tasks_per_step=tasks_per_step, key=key)
+        check_identity(path, new, identity, "raise")
         rows = "".join(to_json(row) + "\n" for row in result.history)
         (path / "metrics.jsonl").write_text(rows)
         checkpointer = Checkpointer(path / "checkpoints")
