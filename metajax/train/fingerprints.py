@@ -75,7 +75,7 @@ def fingerprint(
         "software": {name: version(name) for name in LIBRARIES} | {"on": jax.default_backend()},
         "random": {
             "implementation": str(jax.random.key_impl(key)),
-            "partitionable": bool(jax.config.jax_threefry_partitionable),
+            "partitionable": jax.config.jax_threefry_partitionable,  # type: ignore[attr-defined]
         },
         "programs": {name: program._asdict() for name, program in programs.items()},
         "tasks": _leaves(tasks),
