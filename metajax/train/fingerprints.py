@@ -127,7 +127,7 @@ def _leaves(tree: PyTree) -> dict[str, Any]:
         if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             # as jax will take it: a NumPy array of 64 bits is the same as its copy in 32
             leaf = jax.device_get(leaf)
-            leaf = np.asarray(leaf, jax.dtypes.canonicalize_dtype(leaf.dtype))
+            leaf = np.asarray(leaf, jax.eval_shape(jnp.asarray, leaf).dtype)
             about = {"is": describe_shape(leaf)}
             if not jnp.issubdtype(leaf.dtype, jnp.complexfloating):
                 flat = leaf.reshape(-1)

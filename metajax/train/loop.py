@@ -534,6 +534,7 @@ def save_finished(
     tasks_per_step: int,
     key: Key[Array, ""],
     config: dict[str, Any] | None = None,
+    on_changed: OnChanged = "raise",
 ) -> None:
     """Write what :func:`fit` leaves in a workdir, of a run that was trained another way.
 
@@ -547,9 +548,9 @@ def save_finished(
     """
     key_data = np.asarray(jax.random.key_data(key))
     identity = _identity(result.step, tasks_per_step, key_data, "stop", config)
-    with open_workdir(workdir, identity) as path:
+    with open_workdir(workdir, identity, restart=on_changed == "restart") as path:
         new = fingerprint(algorithm, strong(tasks), [], tasks_per_step=tasks_per_step, key=key)
-        check_identity(path, new, identity, "raise")
+        check_identity(path, new, identity, on_changed)
         rows = "".join(json.dumps(row) + "\n" for row in result.history)
         (path / "metrics.jsonl").write_text(rows)
         checkpointer = Checkpointer(path / "checkpoints")
