@@ -41,6 +41,10 @@ class RunOptions:
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """When a loss or gradient is not finite: stop with the last good checkpoint kept, or leave
     that step out and go on."""
+    on_changed: Literal["raise", "restart", "ignore"] = "raise"
+    """When the workdir holds a run of other settings or another program, finished or not: raise;
+    restart moves it to WORKDIR/previous and trains from step 0; ignore resumes it all the same if
+    its settings are these."""
     log_every: int = 100
     """Meta-steps averaged into one row of metrics.jsonl."""
     checkpoint_every: int = 500

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metajax.core import ConfigError, MetajaxError, one_of
+from metajax.core import IMPLEMENTATION, ConfigError, MetajaxError, one_of
 
 USAGE = """\
 metajax: meta-learning in JAX
@@ -60,6 +60,10 @@ def main(argv: list[str] | None = None) -> int:
 
         print(__version__)
         return 0
+    import jax
+
+    # what a seed stands for does not depend on the environment
+    jax.config.update("jax_default_prng_impl", IMPLEMENTATION)
     try:
         command = one_of("command", argv[0], COMMANDS)
         return {
@@ -124,8 +128,9 @@ def _train(argv: list[str]) -> int:
             raise ConfigError("parallel", options.parallel, "jit, for several processes")
         join(*together)
     identity = config_to_json(system, config)
+    restart = options.on_changed == "restart"
     if is_first():
-        check_workdir(workdir, identity, may_change(system))
+        check_workdir(workdir, identity, may_change(system), restart=restart)
         check_extension(system, config, workdir)
         if options.workdir is None:
             logging.getLogger("metajax").info("the run is in %s", workdir)
@@ -138,16 +143,16 @@ def _train(argv: list[str]) -> int:
                 may_change=may_change(system),
                 evaluators=run.evaluators, parallel=options.parallel,
                 model_devices=options.model_devices,
-                on_nonfinite=options.on_nonfinite, log_every=options.log_every,
-                checkpoint_every=options.checkpoint_every, keep_last=options.keep_last,
-                keep_every=options.keep_every, tensorboard=options.tensorboard,
-                progress=options.progress,
+                on_nonfinite=options.on_nonfinite, on_changed=options.on_changed,
+                log_every=options.log_every, checkpoint_every=options.checkpoint_every,
+                keep_last=options.keep_last, keep_every=options.keep_every,
+                tensorboard=options.tensorboard, progress=options.progress,
             )  # fmt: skip
         except ProcessLostError as error:
             print(f"metajax: error: {error}", file=sys.stderr)
             leave(error)
     else:  # nothing to train: the weights that every run of this seed starts from
-        held = open_workdir(workdir, identity, may_change(system))
+        held = open_workdir(workdir, identity, may_change(system), restart=restart)
         with held if is_first() else contextlib.nullcontext():
             if is_first():
                 renew_config(workdir, identity)
@@ -203,8 +208,8 @@ def _read_json(path: Path) -> Any:
     from metajax.train import WorkdirError
 
     try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkdirError(
             f"{path} cannot be read ({error}); has the run finished its training?"
         ) from error
@@ -243,7 +248,7 @@ def _eval(argv: list[str]) -> int:
 def _report(argv: list[str]) -> int:
     from metajax.cli.runs import read_run
     from metajax.sweep import is_sweep, write_report
-    from metajax.train import read_rows
+    from metajax.train import WorkdirError, read_rows
 
     workdir = _workdir_options("report", argv)[0].workdir
     if is_sweep(workdir):
@@ -254,7 +259,16 @@ def _report(argv: list[str]) -> int:
     evaluation = _read_json(workdir / "eval.json")
     summary_path = workdir / "summary.json"
     summary = _read_json(summary_path) if summary_path.exists() else {}
-    _show(workdir, system, saved, evaluation, summary, read_rows(workdir))
+    try:
+        _show(workdir, system, saved, evaluation, summary, read_rows(workdir))
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, MetajaxError):
+            raise
+        raise WorkdirError(
+            f"{workdir} cannot be reported: its eval.json, summary.json or metrics.jsonl does not "
+            f"hold what a run writes ({type(error).__name__}: {error}). "
+            f"`metajax eval {workdir}` writes eval.json again"
+        ) from error
     return 0
 
 

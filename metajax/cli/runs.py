@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from metajax.core import ConfigError, MetajaxError
+from metajax.core import ConfigError
 
 
 def read_run(workdir: Path) -> tuple[Any, Any, dict[str, Any]]:
@@ -21,13 +21,13 @@ def read_run(workdir: Path) -> tuple[Any, Any, dict[str, Any]]:
 
     path = workdir / "config.json"
     try:
-        saved = json.loads(path.read_text())
-        system = get_system(saved["system"])
-        return system, config_from_json(system, saved["config"]), saved["config"]
-    except (OSError, KeyError, ValueError) as error:
-        if isinstance(error, MetajaxError):
-            raise
+        saved = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
         raise WorkdirError(f"{path} does not describe a run: {error}") from error
+    if not isinstance(saved, dict) or not {"system", "config"} <= set(saved):
+        raise WorkdirError(f"{path} does not describe a run: it has no system and config")
+    system = get_system(saved["system"])
+    return system, config_from_json(system, saved["config"]), saved["config"]
 
 
 def may_change(system: Any) -> tuple[str, ...]:

@@ -21,7 +21,9 @@ def solve_command(argv: list[str]) -> int:
         "features; --refine, --finetune and --head use the trained hypernetwork that comes with "
         "the package, or that of a run.",
     )
-    parser.add_argument("problem", help="a YAML file, or a benchmark: HT HZ HZ-G PS-C PS-L PS-G WV")
+    parser.add_argument(
+        "problem", help="a YAML file, or a benchmark: HT HZ HZ-G PS-C PS-L PS-G WV PS-5G"
+    )
     parser.add_argument("--out", type=Path, default=Path("solution"), help="folder to write to")
     parser.add_argument("--features", type=int, default=2000, help="random features")
     parser.add_argument(
@@ -40,9 +42,21 @@ def solve_command(argv: list[str]) -> int:
     )
     parser.add_argument("--size", type=int, default=129, help="nodes along a side of the solution")
     parser.add_argument("--seed", type=int, default=0, help="of features and points")
+    parser.add_argument(
+        "--compilation-cache", default="~/.cache/metajax/xla",
+        help="folder where compiled programs are kept, or off",
+    )  # fmt: skip
     options = parser.parse_args(argv)
     if options.out.exists() and any(options.out.iterdir()):
         raise ConfigError("--out", str(options.out), "a folder that is empty or not there")
+    for name, least in (("features", 0), ("size", 2), ("refine", 0), ("finetune", 0), ("seed", 0)):
+        value = getattr(options, name)
+        if value is not None and not least <= value < 2**31:
+            raise ConfigError(f"--{name}", value, f"a whole number of {least} or more, below 2**31")
+
+    from metajax.cli.main import use_compilation_cache
+
+    use_compilation_cache(options.compilation_cache)
 
     from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, benchmark
     from metajax.systems.hypino import read_problem, shipped, solve

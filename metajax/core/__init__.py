@@ -7,8 +7,11 @@ from metajax.core.errors import (
     check_positive,
     check_whole,
     one_of,
+    shown,
 )
 from metajax.core.keys import (
+    IMPLEMENTATION,
+    check_key,
     derive,
     indices_from,
     normals_from,
@@ -17,9 +20,20 @@ from metajax.core.keys import (
     task_keys,
 )
 from metajax.core.mixture import MixedTasks, mixed
+from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
 from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.scores import accuracy, correct, valid_labels
-from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
+from metajax.core.surroundings import apart_from_surroundings
+from metajax.core.trees import (
+    all_finite,
+    cast_floats,
+    count,
+    digest,
+    mean_over_devices,
+    norm,
+    root,
+    wide_dtype,
+)
 from metajax.core.types import (
     Algorithm,
     Evaluator,
@@ -35,6 +49,7 @@ from metajax.core.types import (
 )
 
 __all__ = [
+    "IMPLEMENTATION",
     "Algorithm",
     "ConfigError",
     "Evaluator",
@@ -52,7 +67,9 @@ __all__ = [
     "TaskDistribution",
     "accuracy",
     "all_finite",
+    "apart_from_surroundings",
     "cast_floats",
+    "check_key",
     "check_positive",
     "check_whole",
     "correct",
@@ -65,10 +82,17 @@ __all__ = [
     "indices_from",
     "mean_over_devices",
     "mixed",
+    "norm",
     "normals_from",
     "one_of",
+    "optimizer_step",
+    "prepare_optimizer",
     "random_indices",
+    "reverse_mode",
+    "root",
+    "shown",
     "stream",
     "task_keys",
     "valid_labels",
+    "wide_dtype",
 ]

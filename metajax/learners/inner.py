@@ -14,7 +14,7 @@ from jaxtyping import Array, Float, Key, PyTree
 from metajax.bilevel import InnerProblem
 from metajax.bilevel.online_tuning import Batches
 from metajax.bilevel.steps import advance_in_segments, advance_noting
-from metajax.core import ConfigError, Examples, MetaLearner, Metrics, Params, Task
+from metajax.core import ConfigError, Examples, MetaLearner, Metrics, Params, Task, wide_dtype
 from metajax.learners.losses import Loss, score
 
 
@@ -134,7 +134,9 @@ def gradient_learner(
         if step_weights is None:
             adapted, total = adapt(params, task.support, key), None
         else:
-            adapted, total = every_step(params, task, key, jnp.asarray(step_weights))
+            # as precise as the losses that they are multiplied with
+            weights = jnp.asarray(step_weights, wide_dtype(params))
+            adapted, total = every_step(params, task, key, weights)
         found = outputs(params, adapted, task.query.inputs)
         value, metrics = score(loss, found, task.query.targets)
         return (value if total is None else total), metrics

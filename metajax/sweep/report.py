@@ -61,9 +61,10 @@ def half_width(scores: Sequence[float]) -> float | None:
 def is_sweep(folder: Path) -> bool:
     """Whether the folder is a sweep's."""
     try:
-        return "sweep" in json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError, TypeError):
+        saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
         return False
+    return isinstance(saved, dict) and "sweep" in saved
 
 
 def write_report(folder: Path) -> tuple[str, Path]:
@@ -73,19 +74,20 @@ def write_report(folder: Path) -> tuple[str, Path]:
       WorkdirError: the folder does not describe a sweep, or holds no results.
     """
     try:
-        identity = json.loads((folder / "config.json").read_text())
+        identity = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         system = get_system(identity["sweep"]["system"])
         config = config_from_json(system, identity["sweep"]["config"])
-        fields = [*identity["grid"], *identity["random"]]
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        grid, random = ({**identity[kind]} for kind in ("grid", "random"))
+        numeric = [name for name in random if not random[name].startswith("ch")]
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, MetajaxError):
             raise
         raise WorkdirError(f"{folder} does not describe a sweep: {error}") from error
+    fields = [*grid, *random]
     rows = read_results(folder)
     objective = system.objective(config)
     ranked = rank(rows, fields, objective)
     text = describe(rows, fields, objective, ranked)
-    numeric = [name for name in identity["random"] if not identity["random"][name].startswith("ch")]
     figures = [
         *(
             effect(field, ranked, place, objective, field in numeric)

@@ -177,7 +177,8 @@ def _run_part(
         )  # fmt: skip
         workdir = run_folder(folder, point)
         save_finished(
-            workdir, alone, tasks_per_step=run.tasks_per_step, key=key,
+            workdir, alone, algorithm=run.algorithm, tasks=run.tasks,
+            tasks_per_step=run.tasks_per_step, key=key,
             config=config_to_json(system, point.config),
         )  # fmt: skip
         write_json(workdir / "eval.json", evaluate(system, point.config, run, alone.params, False))

@@ -26,15 +26,20 @@ from metajax.core import (
     Evaluator,
     HostFed,
     Params,
+    apart_from_surroundings,
+    check_key,
     derive,
     one_of,
     stream,
 )
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.errors import HostDataError, Interrupted, NonFiniteError
+from metajax.train.fingerprint import fingerprint
+from metajax.train.identity import OnChanged, check_identity, newest_step
 from metajax.train.metrics import MetricsLog, plain, to_json
 from metajax.train.processes import agree, from_first, is_first, lost_noticed
 from metajax.train.signals import signals_noted
+from metajax.train.state import check_names, strong
 from metajax.train.step import (
     WATCHED,
     Layout,
@@ -78,6 +83,7 @@ class Fit(NamedTuple):
     skipped: int
 
 
+@apart_from_surroundings
 def fit(
     algorithm: Algorithm,
     tasks: Any,
@@ -94,6 +100,7 @@ def fit(
     model_devices: int = 1,
     partition: Partition = largest_axis,
     on_nonfinite: OnNonFinite = "stop",
+    on_changed: OnChanged = "raise",
     log_every: int = 100,
     checkpoint_every: int = 1000,
     keep_last: int = 3,
@@ -131,12 +138,20 @@ def fit(
       on_nonfinite: when a step's loss, gradient or new parameters are not finite: ``stop``
         raises, with the state before that step in the error; ``skip`` leaves that step's update
         out and counts it.
+      on_changed: when the workdir holds another run, finished or not: ``raise``; ``restart``
+        moves it to ``workdir/previous/`` and trains from step 0; ``ignore`` resumes it with this
+        algorithm and these tasks, with a warning, where the config and the arguments that identify
+        the run are the same. What counts is in ``docs/training.md``.
       log_every: steps averaged into one logged row.
       checkpoint_every: steps between checkpoints; the last step is always saved.
       keep_last: how many of the newest checkpoints stay.
       keep_every: checkpoints at multiples of this many steps stay for ever.
       tensorboard: also log scalars to ``workdir/tensorboard`` (needs the extra of that name).
       progress: show a progress bar.
+
+    A caller's ambient mesh (``jax.set_mesh``) and transfer guard do not reach the run, evaluators
+    included; what it returns is on all devices of that mesh. Under ``jax.disable_jit`` every
+    operation runs by itself, slowly, and results agree up to rounding.
 
     Raises:
       ConfigError: an argument is out of range.
@@ -156,6 +171,7 @@ def fit(
     typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed or key.shape:
         raise ConfigError("key", key, "one typed key, e.g. jax.random.key(0)")
+    check_key("key", key)
     sampled = tasks.assemble if isinstance(tasks, HostFed) else tasks
     if any(leaf is sampled for leaf in jax.tree.leaves(sampled)):
         raise ConfigError(
@@ -164,6 +180,7 @@ def fit(
             "__call__, or jax.tree_util.Partial(function, *arrays)",
         )  # fmt: skip
     one_of("on_nonfinite", on_nonfinite, ("stop", "skip"))
+    one_of("on_changed", on_changed, ("raise", "restart", "ignore"))
     layout = make_layout(
         parallel, tasks_per_step, devices, model_devices=model_devices, partition=partition
     )
@@ -177,8 +194,13 @@ def fit(
     with contextlib.ExitStack() as stack:
         path = None if workdir is None else Path(workdir)
         if path is not None:
-            opened = open_workdir(path, identity, ("steps", *may_change))
+            opened = open_workdir(
+                path, identity, ("steps", *may_change), restart=on_changed == "restart"
+            )
             from_first(lambda: stack.enter_context(opened) and None)
+            run.found = newest_step(path)
+            run.open_tasks()
+            from_first(lambda: check_identity(path, run.fingerprint(), identity, on_changed))
             run.checkpointer = Checkpointer(
                 path / "checkpoints", keep_last=keep_last, keep_every=keep_every
             )
@@ -242,6 +264,13 @@ def _effort(level: int) -> Any:
     return {"xla_backend_optimization_level": level} if on_cpu else None
 
 
+def compiled(function: Any, *arguments: Any, effort: int) -> Any:
+    """Compile a jitted function for arguments; under ``jax.disable_jit`` it stays as it is."""
+    if jax.config.jax_disable_jit:
+        return function  # it runs each operation by itself
+    return function.lower(*arguments).compile(_effort(effort))
+
+
 def _encode(position: Any) -> Any:
     """An iterator's position as JSON: Grain gives a dict of numbers, or bytes."""
     if isinstance(position, bytes):
@@ -274,10 +303,13 @@ class _Run:
         self.on_nonfinite = on_nonfinite
         self.log_every = self.checkpoint_every = 1
         self.checkpointer: Checkpointer | None = None
+        self.found: int | None = None  # the newest checkpoint, before the checkpointer has looked
         self.log = MetricsLog(None)
         self.bar: Any = None
         self.signals: list[int] = []
         self.batches: Any = None
+        self.device_tasks: Any = None
+        self.raw: list[Any] = []
         self.step = 0
         self.state: Any = None
         self.window: list[dict[str, Any]] = []  # metrics since the last logged row
@@ -290,21 +322,34 @@ class _Run:
         # host batches of a whole dispatch wait on the device: few then, else what a log row needs
         self.capacity = min(8 if isinstance(tasks, HostFed) else 1000, steps)
 
+    def open_tasks(self) -> None:
+        """Take the tasks, and the raw material of the first one where the host feeds them."""
+        if self.device_tasks is None and isinstance(self.tasks, HostFed):
+            self.device_tasks, self.raw = self.tasks.assemble, [self._first_raw()]
+        elif self.device_tasks is None:
+            self.device_tasks = self.tasks
+
+    def fingerprint(self) -> dict[str, Any]:
+        return fingerprint(
+            self.algorithm, self.device_tasks, self.raw, tasks_per_step=self.tasks_per_step,
+            key=self.key,
+        )  # fmt: skip
+
     def initialise(self) -> None:
         """Make the first state, or take the newest good checkpoint's, and place the arrays."""
-        if isinstance(self.tasks, HostFed):
-            device_tasks, raw = self.tasks.assemble, [self._first_raw()]
-        else:
-            device_tasks, raw = self.tasks, []
+        self.open_tasks()
 
         def first_state(key, tasks, raw):
             task = tasks(derive(key, "tasks"), *raw)
             state = self.algorithm.init(derive(key, "init"), task)
-            return LoopState(state, jnp.int32(-1), jnp.int32(0))
+            return LoopState(strong(state), jnp.int32(-1), jnp.int32(0))
 
-        arguments = (self.key, device_tasks, raw)
+        arguments = (self.key, self.device_tasks, self.raw)
+        if self.checkpointer:
+            like = jax.eval_shape(first_state, *arguments)
+            check_names(like)
         if self.checkpointer and self.checkpointer.good_step is not None:
-            state, meta = self.checkpointer.restore(jax.eval_shape(first_state, *arguments))
+            state, meta = self.checkpointer.restore(like)
             self.step = meta["step"]
             if self.batches is not None:
                 self.batches.set_state(_decode(meta["position"]))
@@ -312,9 +357,9 @@ class _Run:
                 log.info("going on from the checkpoint at step %d", self.step)
                 self._take_up(meta["window"], meta.get("only_last", []))
         else:  # runs once: optimising it takes longer than it saves
-            state = jax.jit(first_state).lower(*arguments).compile(_effort(0))(*arguments)
+            state = compiled(jax.jit(first_state), *arguments, effort=0)(*arguments)
         self.state = self.layout.place(state)
-        self.device_tasks = self.layout.distribute(device_tasks)
+        self.device_tasks = self.layout.distribute(self.device_tasks)
 
     def _take_up(self, window: list[dict[str, Any]], only_last: list[tuple[str, int]]) -> None:
         """Take up the log where the checkpoint left it.
@@ -418,12 +463,13 @@ class _Run:
             self.batches.set_state(position)
         start = time.perf_counter()
         self.bar.set_postfix_str("compiling")
-        compiled = run_steps.lower(
-            self.state, self.device_tasks, raw, self.streams, np.int32(0), np.int32(1)
-        ).compile(_effort(1))
+        run_steps = compiled(
+            run_steps, self.state, self.device_tasks, raw, self.streams, np.int32(0), np.int32(1),
+            effort=1,
+        )  # fmt: skip
         self.compile_seconds = time.perf_counter() - start
         self.bar.set_postfix_str("")
-        return compiled
+        return run_steps
 
     def _read(self, num: int):
         """Host batches for ``num`` steps, padded to the compiled capacity; () if device-sampled."""
@@ -461,11 +507,13 @@ class _Run:
             self.bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
 
     def _kept(self) -> str:
+        kept = self.found
         if self.checkpointer is not None:
             self.checkpointer.wait()
-        if self.checkpointer is None or self.checkpointer.good_step is None:
+            kept = self.checkpointer.good_step
+        if kept is None:
             return "no checkpoint had been saved."
-        return f"the checkpoint of step {self.checkpointer.good_step} is kept."
+        return f"the checkpoint of step {kept} is kept."
 
     def _history(self, step: int) -> list[dict[str, Any]]:
         """The logged rows, and one of the steps up to ``step`` that no row averages yet."""
@@ -525,8 +573,10 @@ class _Run:
     def _means(self) -> dict[str, Any]:
         """The mean over the steps since the last row, of those that were finite."""
         means: dict[str, Any] = {}
-        for name in self.window[0]:
-            values = [np.asarray(row[name], float) for row in self.window if row[name] is not None]
+        for name in dict.fromkeys(name for row in self.window for name in row):
+            # a resumed run may report other metrics than it did before
+            each = [row.get(name) for row in self.window]
+            values = [np.asarray(value, float) for value in each if value is not None]
             means[name] = np.mean(values, axis=0) if values else None
         if self.on_nonfinite == "skip":
             means["skipped"] = int(self.layout.collect(self.state).skipped)
@@ -550,6 +600,7 @@ class _Run:
         self.checkpointer.save(self.step, state, meta)
 
 
+@apart_from_surroundings
 def restore_params(
     workdir: str | os.PathLike, algorithm: Algorithm, tasks: Any, key: Key[Array, ""]
 ) -> tuple[Params, int]:
@@ -565,17 +616,20 @@ def restore_params(
       CheckpointError: there is no checkpoint, or it does not fit ``algorithm``.
     """
     checkpointer = Checkpointer(Path(workdir) / "checkpoints", read_only=True)
-    state = jax.eval_shape(lambda tasks: algorithm.init(key, tasks(key)), tasks)
+    state = jax.eval_shape(lambda tasks: strong(algorithm.init(key, tasks(key))), tasks)
     number: Any = jax.ShapeDtypeStruct((), jnp.int32)
     restored, meta = checkpointer.restore(LoopState(state, number, number))
     checkpointer.close()
     return algorithm.params(restored.algorithm), meta["step"]
 
 
+@apart_from_surroundings
 def save_finished(
     workdir: str | os.PathLike,
     result: Fit,
     *,
+    algorithm: Algorithm,
+    tasks: Any,
     tasks_per_step: int,
     key: Key[Array, ""],
     config: dict[str, Any] | None = None,
@@ -583,7 +637,8 @@ def save_finished(
     """Write what :func:`fit` leaves in a workdir, of a run that was trained another way.
 
     ``config.json``, ``metrics.jsonl`` and the last checkpoint; :func:`restore_params` reads it, and
-    the same call of :func:`fit` finds it finished. The arguments are those of :func:`fit`.
+    the same call of :func:`fit` finds it finished. The arguments are those of :func:`fit`; tasks
+    are sampled on the device.
 
     Raises:
       WorkdirError: the workdir is in use, holds another run, or cannot be written.
@@ -592,6 +647,8 @@ def save_finished(
     key_data = np.asarray(jax.random.key_data(key))
     identity = _identity(result.step, tasks_per_step, key_data, "stop", config)
     with open_workdir(workdir, identity) as path:
+        new = fingerprint(algorithm, tasks, [], tasks_per_step=tasks_per_step, key=key)
+        check_identity(path, new, identity, "raise")
         rows = "".join(to_json(row) + "\n" for row in result.history)
         (path / "metrics.jsonl").write_text(rows)
         checkpointer = Checkpointer(path / "checkpoints")

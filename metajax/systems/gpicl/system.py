@@ -15,7 +15,15 @@ import jax.numpy as jnp
 import optax
 from tqdm.auto import tqdm
 
-from metajax.core import Algorithm, ConfigError, Evaluator, HostFed, count, gradient
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    Evaluator,
+    HostFed,
+    apart_from_surroundings,
+    count,
+    gradient,
+)
 from metajax.data import (
     ImagePool,
     MissingDataError,
@@ -269,7 +277,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
         steps=0 if config.learner in NOT_TRAINED else config.steps,
         example_tasks=train_tasks,
         evaluators=(measure("unseen", config.eval_tasks), measure("seen", config.eval_tasks)),
-        evaluate=evaluate,
+        evaluate=apart_from_surroundings(evaluate),
     )
 
 

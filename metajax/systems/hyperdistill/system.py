@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from metajax.core import Evaluator
+from metajax.core import Evaluator, apart_from_surroundings
 from metajax.systems.base import Objective, Run, System
 from metajax.systems.hyperdistill.config import PRESETS, Config
 from metajax.systems.hyperdistill.evaluate import (
@@ -66,7 +66,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
         steps=config.steps,
         example_tasks=tasks.train,
         evaluators=(Evaluator("new_tasks", config.eval_every, measure),),
-        evaluate=evaluate,
+        evaluate=apart_from_surroundings(evaluate),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from metajax.core import Evaluator
+from metajax.core import Evaluator, apart_from_surroundings
 from metajax.systems.base import Objective, Run, System
 from metajax.systems.hypino.config import PRESETS, Config
 from metajax.systems.hypino.evaluate import Errors, benchmarks, new_problems
@@ -50,7 +50,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
         steps=config.steps,
         example_tasks=ProblemKeys(),
         evaluators=(Evaluator("new_tasks", config.eval_every, measure),),
-        evaluate=evaluate,
+        evaluate=apart_from_surroundings(evaluate),
     )
 
 

@@ -1,0 +1,100 @@
+"""What a solution is worth: what it leaves of the equation and of the data, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+from jaxtyping import Array, Float
+
+from metajax.physics.pde import Finding, Piece, Points
+
+Verdict = Literal["good", "doubtful", "wrong"]
+"""Of a solution: nothing speaks against it, it may be wrong, or it cannot be right."""
+ACCURATE = 0.01
+"""Relative error above which a second digit is in doubt."""
+SENSITIVE = 1000.0
+"""Change of u, in units of the data's change, above which the data hardly determine it."""
+
+
+class Errors(NamedTuple):
+    """A solution at points that were not fitted.
+
+    Attributes:
+      residual: of the equation.
+      terms: the sum of the sizes of the equation's terms, to compare the residual with.
+      u: the solution, inside.
+      edge: the solution on the boundary, less u where it is given.
+      flux: du/dn on the boundary, less what is given.
+      slope: the length of the solution's gradient on the boundary.
+    """
+
+    residual: Float[Array, " interior"]
+    terms: Float[Array, " interior"]
+    u: Float[Array, " interior"]
+    edge: Float[Array, " boundary"]
+    flux: Float[Array, " boundary"]
+    slope: Float[Array, " boundary"]
+
+
+def rms(values: np.ndarray, mask: np.ndarray | None = None) -> float:
+    """Root mean square of the values that ``mask`` admits; NaN where it admits none."""
+    values = np.asarray(values if mask is None else values[mask])
+    return float(np.sqrt(np.mean(values**2))) if values.size else np.nan
+
+
+def judge(
+    findings: Sequence[Finding],
+    errors: Errors,
+    points: Points,
+    pieces: Sequence[Piece],
+    sensitivity: np.ndarray,
+    finite: bool,
+) -> tuple[Verdict, tuple[str, ...]]:
+    """Judge a solution.
+
+    Args:
+      findings: of :func:`metajax.physics.pde.review`.
+      errors: what the solution leaves at points that were not fitted.
+      points: these points.
+      pieces: of the domain.
+      sensitivity: the most that u may change at points for a change of the data by 1.
+      finite: whether the solution is finite everywhere in the domain.
+
+    Returns:
+      The verdict, and what speaks against the solution, by name.
+    """
+    texts = [finding.text for finding in findings]
+    if not finite:
+        return "wrong", (*texts, "u is not finite everywhere in the domain")
+    errors, points = (type(tree)(*tree) for tree in (errors, points))
+    left, terms = rms(errors.residual), rms(errors.terms)
+    if left > ACCURATE * terms:
+        texts.append(
+            f"the equation does not hold: its residual is {left / terms:.1%} of its terms at "
+            "points that were not fitted, in the root mean square"
+        )
+    for kind, off, given, mask, size in (
+        ("dirichlet", errors.edge, points.dirichlet, points.dirichlet_mask, errors.u),
+        ("neumann", errors.flux, points.neumann, points.neumann_mask, errors.slope),
+    ):
+        mask = np.asarray(mask)
+        if not mask.any():
+            continue
+        whole = max(rms(size), rms(np.asarray(given), mask))
+        piece = np.asarray(points.boundary.piece)
+        for number in np.unique(piece[mask]):
+            apart = rms(np.asarray(off), mask & (piece == number))
+            if apart > ACCURATE * whole:
+                name = f"{kind}[{pieces[number].names[-1]!r}]"
+                share = f"{apart / whole:.1%}, in the root mean square"
+                texts.append(f"{name} does not hold: the solution misses it by {share}")
+    most = float(np.max(sensitivity, initial=0.0))
+    if most > SENSITIVE:
+        texts.append(
+            f"the data hardly determine u: a change of them by 1 may change it by {most:.1e}"
+        )
+    if any(finding.fatal for finding in findings):
+        return "wrong", tuple(texts)
+    return ("doubtful" if texts else "good"), tuple(texts)
