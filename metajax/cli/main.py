@@ -131,7 +131,8 @@ def _train(argv: list[str]) -> int:
     restart = options.on_changed == "restart"
     if is_first():
         check_workdir(workdir, identity, may_change(system), restart=restart)
-        check_extension(system, config, workdir)
+        if options.on_changed == "raise":
+            check_extension(system, config, workdir)
         if options.workdir is None:
             logging.getLogger("metajax").info("the run is in %s", workdir)
     run = system.build(config, options.data_dir)

@@ -50,5 +50,6 @@ def check_extension(system: Any, config: Any, workdir: Path) -> None:
             "steps",
             config.steps,
             f"{there.steps}, as the run in {workdir} has: {tied} depends on steps, so it cannot be "
-            "extended. Name another workdir to train from scratch",
+            "extended. Name another workdir to train from scratch, or start over with "
+            "--on-changed restart",
         )

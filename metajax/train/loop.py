@@ -51,7 +51,7 @@ from metajax.train.step import (
     make_layout,
     make_steps,
 )
-from metajax.train.workdir import open_workdir, renew_config
+from metajax.train.workdir import open_workdir, renew_config, start_over
 
 log = logging.getLogger("metajax")
 
@@ -199,6 +199,9 @@ def fit(
             )
             from_first(lambda: stack.enter_context(opened) and None)
             run.found = newest_step(path)
+            if on_changed == "restart" and (run.found or 0) > steps:
+                from_first(lambda: start_over(path, identity) and None)
+                run.found = None
             run.open_tasks()
             from_first(lambda: check_identity(path, run.fingerprint(), identity, on_changed))
             run.checkpointer = Checkpointer(
@@ -210,7 +213,8 @@ def fit(
                     "steps",
                     steps,
                     f"{done} or more, which the run in {path} has done already: a run can be "
-                    "extended, not shortened. Name another workdir for a shorter one",
+                    "extended, not shortened. For a shorter one name another workdir, or start "
+                    'over with on_changed="restart"',
                 )
             from_first(lambda: renew_config(path, identity))
         run.signals = stack.enter_context(signals_noted())

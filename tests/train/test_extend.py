@@ -6,10 +6,11 @@ import signal
 
 import jax
 import numpy as np
+import optax
 import pytest
 
 import toy_problem
-from metajax.core import ConfigError, Evaluator, digest
+from metajax.core import ConfigError, Evaluator, digest, gradient
 from metajax.train import Interrupted, WorkdirError, fit
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -72,6 +73,36 @@ def test_fewer_steps_than_are_done_are_rejected_and_change_nothing(tmp_path):
     before = contents(tmp_path)
     with pytest.raises(ConfigError, match=r"steps = 6: expected 12 or more.*not shortened"):
         run(tmp_path, 6)
+    assert contents(tmp_path) == before
+
+
+def test_with_restart_fewer_steps_begin_again_and_the_old_run_is_kept(tmp_path):
+    run(tmp_path, 12)
+    assert run(tmp_path, 6, on_changed="restart").step == 6
+    assert digest(run(tmp_path, 6).state) == digest(run(None, 6).state)
+    (old,) = (tmp_path / "previous").iterdir()
+    assert json.loads((old / "config.json").read_text())["steps"] == 12
+
+
+def test_an_algorithm_made_from_the_number_of_steps_is_another_one(tmp_path):
+    """A cosine that ends with the last step: the longer run would have gone another way."""
+
+    def train(steps):
+        rate = optax.cosine_decay_schedule(0.1, steps)
+        return fit(
+            gradient(toy_problem.make_learner(), optax.sgd(rate)),
+            toy_problem.make_tasks(),
+            steps=steps,
+            tasks_per_step=4,
+            key=jax.random.key(4),
+            workdir=tmp_path,
+            progress=False,
+        )
+
+    train(4)
+    before = contents(tmp_path)
+    with pytest.raises(WorkdirError, match="is another one"):
+        train(8)
     assert contents(tmp_path) == before
 
 

@@ -19,13 +19,19 @@ _TITLES = {
 }
 
 
+def _over(name: str, score: dict[str, Any]) -> str:
+    """The title of another set's row."""
+    split = score.get("split")
+    return f"unseen tasks over {name}" + (f" ({split})" if split not in (None, "test") else "")
+
+
 def _scores(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Every scored row, by its title."""
     rows = [(_TITLES[kind], evaluation[kind]) for kind in _KINDS]
     rows += [(_TITLES[name], score) for name, score in evaluation["baselines"].items()]
     for name, score in evaluation["other_sets"].items():
         if score is not None:
-            rows.append((f"unseen tasks over {name}", score))
+            rows.append((_over(name, score), score))
             for baseline, other in score["baselines"].items():
                 rows.append((f"  {_TITLES[baseline]}", other))
     return rows
@@ -57,8 +63,11 @@ def table(evaluation: dict[str, Any]) -> str:
         f"{evaluation['parameters']:,} parameters, state of {evaluation['state_size']:,} numbers."
     )
     missing = [name for name, score in evaluation["other_sets"].items() if score is None]
-    if missing:
-        lines.append(f"Not evaluated (not on disk, or too few classes): {', '.join(missing)}.")
+    # evaluations of older versions do not say why
+    reasons = evaluation.get("left_out", {})
+    for name in missing:
+        why = reasons.get(name, "not on disk, or too few classes")
+        lines.append(f"Not evaluated on {name}: {why}.")
     return "\n".join(lines)
 
 
@@ -92,9 +101,7 @@ def _draw_accuracy(evaluation: dict[str, Any]):
     rows = [(_TITLES[kind], evaluation[kind], "-") for kind in _KINDS]
     rows += [(_TITLES[name], s, "--") for name, s in evaluation["baselines"].items()]
     rows += [
-        (f"unseen tasks over {name}", s, "-")
-        for name, s in evaluation["other_sets"].items()
-        if s is not None
+        (_over(name, s), s, "-") for name, s in evaluation["other_sets"].items() if s is not None
     ]
     for title, score, style in rows:
         accuracy, half = numbers(score["accuracy"]), numbers(score["ci95"])
