@@ -47,10 +47,20 @@ from metajax.systems.hypino.least_squares import (
 from metajax.systems.hypino.model import Model
 from metajax.systems.hypino.network import Inputs, make_network, make_target
 from metajax.systems.hypino.refinement import Ensemble, refine
-from metajax.systems.hypino.verdict import DoubtfulSolutionWarning, Errors, Verdict, judge, rms
+from metajax.systems.hypino.verdict import (
+    DoubtfulSolutionWarning,
+    Errors,
+    Verdict,
+    judge,
+    mostly,
+    rms,
+)
 
 SCALES = (1.0, 2.0, 4.0, 8.0)
-"""Of random features; the one whose residual on other points is least is taken."""
+"""Of random features; the one that leaves least at other points is taken, all features used.
+
+With fewer features another scale is best: finer features are worth more the more there are.
+"""
 POINTS = 4096, 2048
 """Interior and boundary points that are fitted, and as many others that are checked."""
 PROBED = 64
@@ -384,4 +394,4 @@ def total(errors: Errors, points: Points) -> float:
     """What a scale is judged by: as the solve weighs equation and boundary."""
     data = (errors.edge, points.dirichlet_mask), (errors.flux, points.neumann_mask)
     off = [np.nan_to_num(rms(np.asarray(value), np.asarray(mask))) for value, mask in data]
-    return rms(np.asarray(errors.residual)) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)
+    return mostly(np.asarray(errors.residual)) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)
