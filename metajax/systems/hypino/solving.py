@@ -47,10 +47,20 @@ from metajax.systems.hypino.least_squares import (
 from metajax.systems.hypino.model import Model
 from metajax.systems.hypino.network import Inputs, make_network, make_target
 from metajax.systems.hypino.refinement import Ensemble, refine
-from metajax.systems.hypino.verdict import Errors, Verdict, judge, rms
+from metajax.systems.hypino.verdict import (
+    DoubtfulSolutionWarning,
+    Errors,
+    Verdict,
+    judge,
+    mostly,
+    rms,
+)
 
 SCALES = (1.0, 2.0, 4.0, 8.0)
-"""Of random features; the one whose residual on other points is least is taken."""
+"""Of random features; the one that leaves least at other points is taken, all features used.
+
+With fewer features another scale is best: finer features are worth more the more there are.
+"""
 POINTS = 4096, 2048
 """Interior and boundary points that are fitted, and as many others that are checked."""
 PROBED = 64
@@ -89,9 +99,10 @@ class Solved(NamedTuple):
 
 
 class Scaled(NamedTuple):
-    """A problem in units of its own: its largest coefficient and its largest data are 1 to 2.
+    """A problem in units of its own: its largest coefficient and its largest data are 1.
 
-    The units are powers of 2, so that nothing is rounded.
+    So the solve does not depend on the units that a problem is written in: its equation and its
+    data keep the weights that they have to each other, and what is added for stability its own.
 
     Attributes:
       coefficients: over their unit.
@@ -117,7 +128,7 @@ def in_own_units(coefficients: Float[Array, "5"], points: Points) -> Scaled:
 
     def unit(*values: Array) -> float:
         largest = max(float(jnp.max(jnp.abs(value))) for value in values)
-        return 2.0 ** np.floor(np.log2(largest)) if largest > 0 else 1.0
+        return largest if largest > 0 else 1.0
 
     equation = unit(coefficients)
     data = unit(points.source / equation, points.dirichlet, points.neumann)
@@ -176,8 +187,8 @@ def solve(
         are not finite somewhere in the domain, or no data on its boundary.
 
     Warns:
-      UserWarning: each of the solution's ``warnings``; the operator is not of those that
-        hypernetworks are trained on.
+      DoubtfulSolutionWarning: each of the solution's ``warnings``.
+      UserWarning: the operator is not of those that hypernetworks are trained on.
     """
     if features < (0 if model and head else 1):
         raise ConfigError("features", features, "1 or more")
@@ -242,7 +253,7 @@ def solve(
         pieces = pde.domain.pieces
         verdict, texts = judge(findings, errors, checked, pieces, sensitive, finite)
     for text in texts:
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(text, DoubtfulSolutionWarning, stacklevel=2)
     mask = np.asarray(checked.dirichlet_mask), np.asarray(checked.neumann_mask)
     return Solved(
         u.reshape(size, size),
@@ -383,4 +394,4 @@ def total(errors: Errors, points: Points) -> float:
     """What a scale is judged by: as the solve weighs equation and boundary."""
     data = (errors.edge, points.dirichlet_mask), (errors.flux, points.neumann_mask)
     off = [np.nan_to_num(rms(np.asarray(value), np.asarray(mask))) for value, mask in data]
-    return rms(np.asarray(errors.residual)) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)
+    return mostly(np.asarray(errors.residual)) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)
