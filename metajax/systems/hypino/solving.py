@@ -43,6 +43,8 @@ TRIED = 500
 """Features that a scale is judged by."""
 POINTS = 4096, 2048
 """Interior and boundary points that are fitted, and as many others that are checked."""
+UNTOUCHED = 0.9
+"""Share of the source from which on what is left of it is as much as 0 everywhere would leave."""
 TRAINED_UP_TO, TRAINED_TERMS = 2.0, 3
 """Largest coefficient and number of terms of the operators that hypernetworks are trained on."""
 
@@ -118,7 +120,9 @@ def solve(
         ``tuning`` below 0, either of them or no ``head`` without a ``model``.
 
     Warns:
-      UserWarning: the operator is not of those that hypernetworks are trained on.
+      UserWarning: the operator is not of those that hypernetworks are trained on; or all boundary
+        data are 0 and the networks' solution is no better than 0, which is what the shipped
+        hypernetwork makes of a source alone.
     """
     if features < (0 if model and head else 1):
         raise ConfigError("features", features, "1 or more")
@@ -156,6 +160,7 @@ def solve(
         else:
             made, weights = Sum(parts[0]), jnp.ones(1)
             found = jax.jit(errors)(exact.coefficients, checked, made, weights)
+            warn_of_nothing(checked, found)
 
         @jax.jit
         def everywhere(pde: PDE, made: Features, weights: Array) -> tuple[Array, Array]:
@@ -230,6 +235,19 @@ def errors(
         rms(normal_derivative(edge, points.boundary.normals) - points.neumann, points.neumann_mask),
         rms(points.source),
     )
+
+
+def warn_of_nothing(points: Points, found: tuple[Any, ...]) -> None:
+    """Warn where u = 0 keeps all boundary data, and the equation as well as a solution does."""
+    residual, _, _, source = map(float, found)
+    data = np.any(points.dirichlet) or np.any(points.neumann)
+    if not data and source > 0 and residual >= UNTOUCHED * source:
+        warnings.warn(
+            f"residual_rms = {residual:.3g} of a source of {source:.3g}: where all boundary data "
+            "are 0 the source alone makes the solution, and this hypernetwork's is no better than "
+            "0 everywhere; solve without a model, by least squares (head), or fine-tune it",
+            stacklevel=3,
+        )
 
 
 def total(found: tuple[Any, ...]) -> float:
