@@ -67,6 +67,8 @@ PROBED = 64
 """Points at which it is found how far the data determine the solution."""
 CHUNK = 4096
 """Nodes at a time at which the solution is computed: its features take 48 bytes each a node."""
+UNTOUCHED = 0.9
+"""Share of the source from which on what is left of it is as much as 0 everywhere would leave."""
 TRAINED_UP_TO, TRAINED_TERMS = 2.0, 3
 """Largest coefficient and number of terms of the operators that hypernetworks are trained on."""
 
@@ -188,7 +190,9 @@ def solve(
 
     Warns:
       DoubtfulSolutionWarning: each of the solution's ``warnings``.
-      UserWarning: the operator is not of those that hypernetworks are trained on.
+      UserWarning: the operator is not of those that hypernetworks are trained on; or all boundary
+        data are 0 and the networks' solution is no better than 0, which is what the shipped
+        hypernetwork makes of a source alone.
     """
     if features < (0 if model and head else 1):
         raise ConfigError("features", features, "1 or more")
@@ -237,6 +241,7 @@ def solve(
             else:
                 scale, used, weights = np.nan, Sum(networks), jnp.full(1, 1 / units.data)
                 errors = errors_at(units.coefficients, checked, used, weights)
+                warn_of_nothing(checked, errors)
                 sensitive = np.zeros(0)
             stage("solution")
             where = nodes(size).reshape(-1, 2)
@@ -388,6 +393,19 @@ def run(
         polish = max(tuning // 10, 1)
         weights = finetune(together, weights, problem, optax.lbfgs(), steps=polish).weights
     return weights
+
+
+def warn_of_nothing(points: Points, errors: Errors) -> None:
+    """Warn where u = 0 keeps all boundary data, and the equation as well as a solution does."""
+    residual, source = rms(np.asarray(errors.residual)), rms(np.asarray(points.source))
+    data = np.any(points.dirichlet) or np.any(points.neumann)
+    if not data and source > 0 and residual >= UNTOUCHED * source:
+        warnings.warn(
+            f"residual_rms = {residual / source:.3g} of the source's: where all boundary data are "
+            "0 the source alone makes the solution, and this hypernetwork's is no better than 0 "
+            "everywhere; solve without a model, by least squares (head), or fine-tune it",
+            stacklevel=3,
+        )
 
 
 def total(errors: Errors, points: Points) -> float:
