@@ -93,3 +93,4 @@ SYSTEM = System(
         "scale",
     ),
 )
+"""What the command line and a sweep know of this system."""

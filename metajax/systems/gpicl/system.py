@@ -253,3 +253,4 @@ SYSTEM = System(
     traced=("learning_rate", "adam_epsilon", "clip_norm", "label_scale", "inner_lr"),
     of_tasks=("num_tasks", "bias_fraction", "min_ways"),
 )
+"""What the command line and a sweep know of this system."""

@@ -183,3 +183,4 @@ SYSTEM = System(
     traced=("learning_rate", "inner_lr", "clip_norm"),
     prepare=prepare,
 )
+"""What the command line and a sweep know of this system."""

@@ -84,3 +84,4 @@ SYSTEM = System(
     algorithm=make_algorithm,
     traced=("outer_lr", "inner_lr", "momentum", "gamma", "sigma", "reptile_rate"),
 )
+"""What the command line and a sweep know of this system."""

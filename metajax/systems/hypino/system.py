@@ -83,3 +83,4 @@ SYSTEM = System(
         "first_phase",
     ),
 )
+"""What the command line and a sweep know of this system."""
