@@ -17,7 +17,10 @@ from metajax.core import (
     ConfigError,
     GradientState,
     MetaLearner,
+    check_learner,
+    check_optimizer,
     mean_over_devices,
+    scalar_loss,
     task_keys,
 )
 
@@ -54,11 +57,14 @@ def evolution(
     if tasks_at_once is not None and tasks_at_once < 1:
         raise ConfigError("tasks_at_once", tasks_at_once, "1 or more, or None")
     estimator = es(sigma=sigma, pairs=pairs)
+    check_learner(learner)
+    check_optimizer(optimizer)
+    loss_of = scalar_loss(learner)
     # an inner problem without inner steps: its outer loss is the learner's
     problem = InnerProblem(
         init=lambda params, start: (),
         update=lambda state, params, batch: state,
-        outer_loss=lambda state, params, drawn: learner.loss(params, *drawn)[0],
+        outer_loss=lambda state, params, drawn: loss_of(params, *drawn)[0],
     )
 
     def init(key: Key[Array, ""], task: Any) -> GradientState:

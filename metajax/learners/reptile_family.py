@@ -19,11 +19,15 @@ from metajax.core import (
     Network,
     Params,
     Task,
+    check_optimizer,
+    checked_network,
+    first_task,
     mean_over_devices,
     task_keys,
 )
 from metajax.learners.inner import check_steps, on_support
 from metajax.learners.losses import Loss, score
+from metajax.learners.named import named_loss
 
 
 class ReptileState(NamedTuple):
@@ -79,6 +83,9 @@ def reptile(
       ConfigError: ``steps`` below 1.
     """
     check_steps(steps)
+    network, loss = checked_network(network), named_loss(loss)
+    check_optimizer(inner_optimizer, "inner_optimizer")
+    check_optimizer(optimizer)
 
     def examples_loss(params: Params, _: Any, examples: Examples):
         return loss(network.apply(params, examples.inputs), examples.targets)
@@ -86,7 +93,7 @@ def reptile(
     problem = descend(examples_loss, examples_loss, inner_optimizer)
 
     def init(key: Key[Array, ""], task: Task) -> ReptileState:
-        params = network.init(key, task.support.inputs)
+        params = network.init(key, first_task(task).support.inputs)
         return ReptileState(params, optimizer.init(params), inner_optimizer.init(params))
 
     def update(state: ReptileState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):

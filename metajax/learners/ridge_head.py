@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from metajax.core import Examples, MetaLearner, Network, Params, Task
 from metajax.learners.losses import Loss
-from metajax.learners.metric import check_ways, embedding_learner
+from metajax.learners.metric import check_ways, embedding, embedding_learner
 
 
 class RidgeParams(NamedTuple):
@@ -77,6 +77,7 @@ def ridge(
     """
     if ways is not None:
         check_ways(ways)
+    network = embedding(network)
 
     def init(key: Key[Array, ""], task: Task) -> RidgeParams:
         params = network.init(key, task.support.inputs)
@@ -96,4 +97,4 @@ def ridge(
         outputs = features_of(params, inputs) @ head
         return params.scale.astype(outputs.dtype) * outputs
 
-    return embedding_learner(network, adapt, predict, loss, init)
+    return embedding_learner(network, adapt, predict, loss, init, ways=ways)
