@@ -1,5 +1,17 @@
 """The nouns of metajax, and helpers over keys and pytrees. Imports jax and optax only."""
 
+from metajax.core.boundary import (
+    as_arrays,
+    as_examples,
+    as_task,
+    check_labels,
+    check_type,
+    checked_learner,
+    checked_network,
+    first_task,
+    is_misfit,
+    scalar_loss,
+)
 from metajax.core.descent import GradientState, gradient
 from metajax.core.errors import (
     ConfigError,
@@ -18,6 +30,15 @@ from metajax.core.keys import (
     random_indices,
     stream,
     task_keys,
+)
+from metajax.core.kinds import (
+    check_algorithm,
+    check_learner,
+    check_network,
+    check_optimizer,
+    described,
+    kind,
+    library,
 )
 from metajax.core.mixture import MixedTasks, mixed
 from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
@@ -68,18 +89,34 @@ __all__ = [
     "accuracy",
     "all_finite",
     "apart_from_surroundings",
+    "as_arrays",
+    "as_examples",
+    "as_task",
     "cast_floats",
+    "check_algorithm",
     "check_key",
+    "check_labels",
+    "check_learner",
+    "check_network",
+    "check_optimizer",
     "check_positive",
+    "check_type",
     "check_whole",
+    "checked_learner",
+    "checked_network",
     "correct",
     "count",
     "derive",
+    "described",
     "digest",
     "enable_x64",
+    "first_task",
     "float64_on_cpu",
     "gradient",
     "indices_from",
+    "is_misfit",
+    "kind",
+    "library",
     "mean_over_devices",
     "mixed",
     "norm",
@@ -90,6 +127,7 @@ __all__ = [
     "random_indices",
     "reverse_mode",
     "root",
+    "scalar_loss",
     "shown",
     "stream",
     "task_keys",

@@ -5,14 +5,15 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, PyTree
 
+from metajax.core.boundary import scalar_loss
 from metajax.core.errors import ConfigError
 from metajax.core.keys import task_keys
+from metajax.core.kinds import check_learner, check_optimizer
 from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
 from metajax.core.trees import cast_floats, mean_over_devices, norm, wide_dtype
 from metajax.core.types import Algorithm, MetaLearner, Params
@@ -56,18 +57,22 @@ def gradient(
     norm of the averaged gradient, before any clipping in ``optimizer``).
 
     Raises:
-      ConfigError: ``microbatches`` is below 1 or does not divide the tasks on a device; or, when
+      ConfigError: there is no learner or no optimizer, or the learner's loss is not a scalar with
+        metrics; ``microbatches`` is below 1 or does not divide the tasks on a device; or, when
         the first state is made, ``optimizer`` needs what there is not, such as the gradient of
         every task (``dpsgd``).
     """
+    check_learner(learner)
+    check_optimizer(optimizer)
     if microbatches is not None and microbatches < 1:
         raise ConfigError("microbatches", microbatches, "a whole number of 1 or more")
+
+    loss_of = scalar_loss(learner)
 
     def mean_loss(params: Params, tasks: PyTree, keys: PyTree):
         if compute_dtype is not None:
             params, tasks = cast_floats((params, tasks), compute_dtype)
-        losses, metrics = jax.vmap(learner.loss, in_axes=(None, 0, 0))(params, tasks, keys)
-        chex.assert_rank(losses, 1)
+        losses, metrics = jax.vmap(loss_of, in_axes=(None, 0, 0))(params, tasks, keys)
         mean = lambda leaf: jnp.mean(leaf.astype(wide_dtype(leaf)), axis=0)  # noqa: E731
         metrics, loss = jax.tree.map(mean, (metrics, losses))
         return loss, {**metrics, "loss": loss}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 import jax
@@ -16,13 +16,10 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@contextlib.contextmanager
-def _left_out() -> Iterator[None]:
-    with contextlib.ExitStack() as stack:
-        stack.enter_context(jax.transfer_guard("allow"))
-        if not jax.sharding.get_abstract_mesh().empty:
-            stack.enter_context(jax.set_mesh(Mesh(np.empty((), object), ())))
-        yield
+def _no_mesh() -> contextlib.AbstractContextManager[Any]:
+    if jax.sharding.get_abstract_mesh().empty:
+        return contextlib.nullcontext()
+    return jax.set_mesh(Mesh(np.empty((), object), ()))
 
 
 def apart_from_surroundings(function: Callable[P, R]) -> Callable[P, R]:
@@ -35,19 +32,21 @@ def apart_from_surroundings(function: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(function)
     def apart(*args: P.args, **kwargs: P.kwargs) -> R:
-        with _left_out():
-            if any(map(_is_explicit, jax.tree.leaves((args, kwargs)))):
-                args, kwargs = _without_mesh((args, kwargs))
-            result = function(*args, **kwargs)
-        if jax.sharding.get_abstract_mesh().empty:
-            return result
-        whole = NamedSharding(jax.sharding.get_mesh(), PartitionSpec())
-        return jax.tree.map(
-            lambda leaf: jax.device_put(leaf, whole) if isinstance(leaf, jax.Array) else leaf,
-            result,
-        )
+        with jax.transfer_guard("allow"):
+            with _no_mesh():
+                if any(map(_is_explicit, jax.tree.leaves((args, kwargs)))):
+                    args, kwargs = _without_mesh((args, kwargs))
+                result = function(*args, **kwargs)
+            if jax.sharding.get_abstract_mesh().empty:
+                return result
+            return jax.tree.map(_within_mesh, result)
 
     return apart
+
+
+def _within_mesh(leaf: Any) -> Any:
+    """Put an array whole on the devices of the ambient mesh."""
+    return jax.device_put(leaf, PartitionSpec()) if isinstance(leaf, jax.Array) else leaf
 
 
 def _is_explicit(leaf: Any) -> bool:

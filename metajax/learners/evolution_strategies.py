@@ -16,10 +16,13 @@ from metajax.core import (
     ConfigError,
     GradientState,
     MetaLearner,
+    check_learner,
+    check_optimizer,
     mean_over_devices,
     norm,
     optimizer_step,
     prepare_optimizer,
+    scalar_loss,
     task_keys,
 )
 
@@ -57,11 +60,14 @@ def evolution(
         raise ConfigError("tasks_at_once", tasks_at_once, "1 or more, or None")
     estimator = es(sigma=sigma, pairs=pairs)
     rule = prepare_optimizer(optimizer, has_function=False)
+    check_learner(learner)
+    check_optimizer(optimizer)
+    loss_of = scalar_loss(learner)
     # an inner problem without inner steps: its outer loss is the learner's
     problem = InnerProblem(
         init=lambda params, start: (),
         update=lambda state, params, batch: state,
-        outer_loss=lambda state, params, drawn: learner.loss(params, *drawn)[0],
+        outer_loss=lambda state, params, drawn: loss_of(params, *drawn)[0],
     )
 
     def init(key: Key[Array, ""], task: Any) -> GradientState:

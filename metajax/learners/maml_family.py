@@ -21,12 +21,15 @@ from metajax.core import (
     Network,
     Params,
     Task,
+    check_optimizer,
+    checked_network,
     gradient,
     one_of,
     prepare_optimizer,
 )
 from metajax.learners.inner import gradient_learner
 from metajax.learners.losses import Loss
+from metajax.learners.named import named_loss
 
 Choice = Callable[[str], bool] | str | Sequence[str] | None
 """Which parameters: a predicate on paths such as ``conv_0/kernel``; one or more names, of which a
@@ -135,6 +138,8 @@ def maml(
         ``inner`` that chooses nothing, when the first parameters are made.
     """
     one_of("rates", rates, ("fixed", "per_parameter", "per_step"))
+    network, loss = checked_network(network), named_loss(loss)
+    check_optimizer(optimizer)
     prepare_optimizer(optimizer, has_function=True, field="the inner optimizer")
     learned = rates != "fixed"
     scaled_steps = steps if rates == "per_step" else None

@@ -9,28 +9,76 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Examples, MetaLearner, Network, Params, Task, one_of
+from metajax.core import (
+    ConfigError,
+    Examples,
+    MetaLearner,
+    Network,
+    Params,
+    Task,
+    check_labels,
+    checked_learner,
+    checked_network,
+    described,
+    one_of,
+)
 from metajax.learners.losses import Loss, cross_entropy, one_hot, score
+from metajax.learners.named import named_loss
 
 
 def embedding_learner(
-    network: Network, adapt: Any, predict: Any, loss: Loss, init: Any = None
+    network: Network,
+    adapt: Any,
+    predict: Any,
+    loss: Loss,
+    init: Any = None,
+    *,
+    ways: int | None,
 ) -> MetaLearner:
     """Make the learner whose ``adapt(params, support)`` is in closed form, without a key.
 
-    ``init`` is the network's own by default.
+    ``init`` is the network's own by default. With ``ways`` the support's targets are labels, and
+    so are the query's where the loss is the cross-entropy.
     """
+    named = named_loss(loss)
+
+    def check(field: str, examples: Examples) -> None:
+        if ways is not None and (field == "support" or loss is cross_entropy):
+            check_labels(f"{field}.targets", examples.targets, ways)
 
     def loss_of(params: Params, task: Task, key: Key[Array, ""]):
         outputs = predict(params, adapt(params, task.support), task.query.inputs)
-        return score(loss, outputs, task.query.targets)
+        return score(named, outputs, task.query.targets)
 
-    return MetaLearner(
+    learner = MetaLearner(
         init or (lambda key, task: network.init(key, task.support.inputs)),
         lambda params, support, key: adapt(params, support),
         predict,
         loss_of,
     )
+    return checked_learner(learner, check)
+
+
+def embedding(network: Network) -> Network:
+    """Return a network that raises where it does not make one row of features an example.
+
+    Raises:
+      ConfigError: ``network`` is none; from ``apply``, for other inputs or features.
+    """
+    network = checked_network(network)
+
+    def apply(params: Params, inputs: Any) -> Float[Array, "n features"]:
+        features = network.apply(params, inputs)
+        rows = {leaf.shape[:1] for leaf in jax.tree.leaves(inputs)}
+        if features.ndim != 2 or rows != {features.shape[:1]}:
+            raise ConfigError(
+                "inputs", described(inputs),
+                "[n, ...] of which the network makes features [n, features], not "
+                f"{described(features)}",
+            )  # fmt: skip
+        return features
+
+    return Network(network.init, apply)
 
 
 def check_ways(ways: int) -> None:
@@ -77,6 +125,7 @@ def prototypical(
       ConfigError: fewer than 2 ways, or an unknown distance.
     """
     check_ways(ways)
+    network = embedding(network)
     one_of("distance", distance, ("euclidean", "cosine"))
 
     def adapt(params: Params, support: Examples) -> Float[Array, "ways features"]:
@@ -91,7 +140,7 @@ def prototypical(
             return scale * (unit(features) @ unit(prototypes).T)
         return -scale * jnp.sum(jnp.square(features[:, None] - prototypes[None]), axis=-1)
 
-    return embedding_learner(network, adapt, predict, loss)
+    return embedding_learner(network, adapt, predict, loss, ways=ways)
 
 
 class Memory(NamedTuple):
@@ -129,6 +178,7 @@ def matching(
       ConfigError: fewer than 2 ways.
     """
     check_ways(ways)
+    network = embedding(network)
 
     def adapt(params: Params, support: Examples) -> Memory:
         keys = unit(network.apply(params, support.inputs))
@@ -146,4 +196,4 @@ def matching(
         summed = jax.nn.logsumexp(jnp.where(present[None, None], members, 0), axis=1)
         return jnp.where(present[None], summed, floor)
 
-    return embedding_learner(network, adapt, predict, loss)
+    return embedding_learner(network, adapt, predict, loss, ways=ways)

@@ -19,6 +19,9 @@ from metajax.core import (
     Network,
     Params,
     Task,
+    check_optimizer,
+    checked_network,
+    first_task,
     mean_over_devices,
     norm,
     optimizer_step,
@@ -27,6 +30,7 @@ from metajax.core import (
 )
 from metajax.learners.inner import check_steps, on_support
 from metajax.learners.losses import Loss, score
+from metajax.learners.named import named_loss
 
 
 class ReptileState(NamedTuple):
@@ -82,6 +86,9 @@ def reptile(
       ConfigError: ``steps`` below 1.
     """
     check_steps(steps)
+    network, loss = checked_network(network), named_loss(loss)
+    check_optimizer(inner_optimizer, "inner_optimizer")
+    check_optimizer(optimizer)
 
     def examples_loss(params: Params, _: Any, examples: Examples):
         return loss(network.apply(params, examples.inputs), examples.targets)
@@ -90,7 +97,7 @@ def reptile(
     rule = prepare_optimizer(optimizer, has_function=False)
 
     def init(key: Key[Array, ""], task: Task) -> ReptileState:
-        params = network.init(key, task.support.inputs)
+        params = network.init(key, first_task(task).support.inputs)
         inner_opt_state = problem.init((), params).opt_state
         return ReptileState(params, rule.init(params), inner_opt_state)
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Key
 
 from metajax.core import Examples, MetaLearner, Network, Params, Task, wide_dtype
 from metajax.learners.losses import Loss, one_hot
-from metajax.learners.metric import check_ways, embedding_learner
+from metajax.learners.metric import check_ways, embedding, embedding_learner
 
 
 class RidgeParams(NamedTuple):
@@ -78,6 +78,7 @@ def ridge(
     """
     if ways is not None:
         check_ways(ways)
+    network = embedding(network)
 
     def init(key: Key[Array, ""], task: Task) -> RidgeParams:
         params = network.init(key, task.support.inputs)
@@ -98,4 +99,4 @@ def ridge(
         outputs = features_of(params, inputs) @ head
         return params.scale.astype(outputs.dtype) * outputs
 
-    return embedding_learner(network, adapt, predict, loss, init)
+    return embedding_learner(network, adapt, predict, loss, init, ways=ways)

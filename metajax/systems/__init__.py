@@ -1,5 +1,8 @@
 """Published meta-learning systems, one folder each."""
 
+import importlib
+from typing import Any
+
 from metajax.systems.base import (
     SYSTEMS,
     Figure,
@@ -25,3 +28,13 @@ __all__ = [
     "get_system",
     "write_page",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in SYSTEMS:
+        return importlib.import_module(SYSTEMS[name])
+    raise AttributeError(f"module 'metajax.systems' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *SYSTEMS})

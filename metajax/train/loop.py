@@ -27,8 +27,10 @@ from metajax.core import (
     HostFed,
     Params,
     apart_from_surroundings,
+    check_algorithm,
     check_key,
     derive,
+    kind,
     one_of,
     stream,
 )
@@ -154,13 +156,16 @@ def fit(
     operation runs by itself, slowly, and results agree up to rounding.
 
     Raises:
-      ConfigError: an argument is out of range.
+      ConfigError: an argument is out of range, or not what it should be, such as a learner in
+        place of an algorithm.
       WorkdirError: the workdir is in use, holds another run, or cannot be written.
       NonFiniteError: see ``on_nonfinite``.
       Interrupted: SIGTERM or SIGINT (Ctrl-C) came. The error carries ``state``, ``params``,
         ``step`` and ``history``; with a workdir the state is saved too.
       CheckpointError: a checkpoint could not be written, or does not fit the algorithm.
     """
+    check_algorithm(algorithm)
+    evaluators = _checked_evaluators(evaluators)
     for name, value in (
         ("steps", steps), ("log_every", log_every), ("checkpoint_every", checkpoint_every),
         ("keep_last", keep_last), ("keep_every", 1 if keep_every is None else keep_every),
@@ -173,9 +178,9 @@ def fit(
         raise ConfigError("key", key, "one typed key, e.g. jax.random.key(0)")
     check_key("key", key)
     sampled = tasks.assemble if isinstance(tasks, HostFed) else tasks
-    if any(leaf is sampled for leaf in jax.tree.leaves(sampled)):
+    if not callable(sampled) or any(leaf is sampled for leaf in jax.tree.leaves(sampled)):
         raise ConfigError(
-            "tasks", tasks,
+            "tasks", kind(sampled),
             "a callable pytree, whose arrays are its leaves: a registered dataclass with a "
             "__call__, or jax.tree_util.Partial(function, *arrays)",
         )  # fmt: skip
@@ -242,6 +247,22 @@ def fit(
             seconds=time.perf_counter() - start,
             skipped=int(state.skipped),
         )
+
+
+def _checked_evaluators(evaluators: Any) -> tuple[Evaluator, ...]:
+    """Return evaluators as a tuple.
+
+    Raises:
+      ConfigError: one is none.
+    """
+    if isinstance(evaluators, Evaluator) or not isinstance(evaluators, Sequence):
+        raise ConfigError("evaluators", kind(evaluators), "a sequence of Evaluators")
+    for index, evaluator in enumerate(evaluators):
+        if not isinstance(evaluator, Evaluator):
+            raise ConfigError(
+                f"evaluators[{index}]", kind(evaluator), "an Evaluator(name, every, function)"
+            )
+    return tuple(evaluators)
 
 
 def _identity(

@@ -100,3 +100,4 @@ SYSTEM = System(
     evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_queries"),
     tied_to_steps=tied_to_steps,
 )
+"""What the command line and a sweep know of this system."""

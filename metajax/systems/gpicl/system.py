@@ -302,3 +302,4 @@ SYSTEM = System(
     evaluation=("eval_every", "eval_tasks", "test_split", "other_sets"),
     tied_to_steps=tied_to_steps,
 )
+"""What the command line and a sweep know of this system."""

@@ -184,3 +184,4 @@ SYSTEM = System(
     evaluation=("eval_every", "eval_instances", "eval_steps", "eval_optimizer", "eval_lr"),
     prepare=prepare,
 )
+"""What the command line and a sweep know of this system."""

@@ -90,3 +90,4 @@ SYSTEM = System(
     evaluation=("eval_every", "eval_tasks", "finetune_steps", "rounds"),
     tied_to_steps=tied_to_steps,
 )
+"""What the command line and a sweep know of this system."""
