@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 HERE = Path(__file__).parent
@@ -21,7 +23,7 @@ class Quoted(NamedTuple):
 
     tables: dict[str, str]
     sentences: list[str]
-    elsewhere: dict[str, list[str]] = {}
+    elsewhere: Mapping[str, list[str]] = MappingProxyType({})
 
 
 def results(family: str, name: str) -> Any:
@@ -33,7 +35,7 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table in Markdown."""
     lines = ["| " + " | ".join(row) + " |" for row in (header, *rows)]
     lines.insert(1, "|---" * len(header) + "|")
-    return "\n".join(line.replace("|  |", "| |") for line in lines)
+    return "\n".join(re.sub(r"\|  (?=\|)", "| ", line) for line in lines)
 
 
 def bare(value: float, digits: int = 2) -> str:

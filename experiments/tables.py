@@ -4,8 +4,9 @@
     python experiments/tables.py --check     # rewrite nothing; exit code 1 where anything differs
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. `FAMILY/quoted.py` makes it, and
-lists the sentences that quote a figure: each has to be in the README, or the file that it is of,
-word for word, line breaks aside. So a figure that a sentence rounds wrongly, or that a new result has changed, is found.
+lists the sentences that quote a figure: each has to be in the README, or in the other file that it
+is of, word for word, line breaks aside. So a figure that a sentence rounds wrongly, or that a new
+result has changed, is found.
 """
 
 from __future__ import annotations

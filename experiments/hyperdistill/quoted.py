@@ -137,7 +137,8 @@ def estimators(summary: dict[str, Any], kind: str) -> str:
         ms = f"{cost['cpu_ms']:.{0 if cost['cpu_ms'] >= 200 else 1}f}"
         rows.append([name, *cosines, ms, times, f"{cost['bytes'] / 1000:.0f}"])
     header = [
-        kind, "cosine, early", "cosine, all 50 updates", "CPU ms", "× inner loop", "kB",
+        kind, "cosine, early", "cosine, all 50 updates", "CPU ms",
+        "\N{MULTIPLICATION SIGN} inner loop", "kB",
     ]  # fmt: skip
     return markdown(header, rows)
 

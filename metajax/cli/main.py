@@ -38,8 +38,8 @@ metajax: meta-learning in JAX
       bring a set onto this machine, by download or from files
 
 `metajax train SYSTEM --help` explains every field. Exit codes: 0 done; 1 failed; 2 refused
-settings; 75 stopped by SIGTERM with the state saved, run the same command again; 130 the same
-after Ctrl-C.
+settings; 3 a solution of `solve` that cannot be right; 75 stopped by SIGTERM with the state saved,
+run the same command again; 130 the same after Ctrl-C.
 """
 
 COMMANDS = ("train", "sweep", "profile", "eval", "report", "list", "solve", "data")

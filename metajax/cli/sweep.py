@@ -103,6 +103,7 @@ def sweep_command(argv: list[str]) -> int:
                 folder, system, points, command=said, data_dir=run_options.data_dir,
                 at_once=options.at_once, log_every=run_options.log_every,
                 checkpoint_every=run_options.checkpoint_every, progress=run_options.progress,
+                on_changed=run_options.on_changed,
             )  # fmt: skip
         elif options.engine == "ray":
             outcomes = run_ray(

@@ -113,7 +113,8 @@ def run_together(
       command: for the summaries.
       data_dir: folder of the data sets.
       at_once: how many runs one program trains, the others after them; None: all.
-      options: more of :func:`metajax.train.fit`: ``log_every``, ``checkpoint_every``, ``progress``.
+      options: more of :func:`metajax.train.fit`: ``log_every``, ``checkpoint_every``, ``progress``,
+        ``on_changed``.
 
     Raises:
       ConfigError: the points differ in what one program can not vary, their tasks are host-fed, or
@@ -180,6 +181,7 @@ def _run_part(
             workdir, alone, algorithm=run.algorithm, tasks=run.tasks,
             tasks_per_step=run.tasks_per_step, key=key,
             config=config_to_json(system, point.config),
+            on_changed=options.get("on_changed", "raise"),
         )  # fmt: skip
         write_json(workdir / "eval.json", evaluate(system, point.config, run, alone.params, False))
         summary = run_summary(

@@ -10,7 +10,6 @@ from metajax.train.errors import (
     ProcessLostError,
     WorkdirError,
 )
-from metajax.train.fingerprint import changes, fingerprint
 from metajax.train.loop import Fit, fit, restore_params, save_finished
 from metajax.train.memory import keep_freed_memory
 from metajax.train.metrics import MetricsLog, plain, read_rows, to_json
@@ -37,9 +36,7 @@ __all__ = [
     "ProcessLostError",
     "Profile",
     "WorkdirError",
-    "changes",
     "check_workdir",
-    "fingerprint",
     "fit",
     "in_use",
     "is_first",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metajax.train.errors import WorkdirError
-from metajax.train.fingerprint import changes
+from metajax.train.fingerprints import changes
 from metajax.train.workdir import PREVIOUS, start_over, write_json
 
 log = logging.getLogger("metajax")
@@ -35,7 +35,7 @@ def check_identity(
 
     Args:
       workdir: held by this process.
-      new: the :func:`~metajax.train.fingerprint.fingerprint` of this run.
+      new: the :func:`~metajax.train.fingerprints.fingerprint` of this run.
       config: of this run, for a workdir that is started over.
       on_changed: ``raise``, ``restart`` or ``ignore``.
 
@@ -62,13 +62,14 @@ def check_identity(
         start_over(workdir, config)
         known = []
     elif changed:
-        what = f"the run in {workdir}, saved at step {step}, is another one:"
+        finished = "finished run" if step == config.get("steps") else "run"
+        what = f"the {finished} in {workdir}, saved at step {step}, is another one:"
         lines = "".join(f"\n  {line}" for line in changed)
         if on_changed == "raise":
             raise WorkdirError(
                 f"{what}{lines}\nRepeat its settings to resume it, name another workdir, or give "
-                f'on_changed="restart" (moves it to {PREVIOUS}/) or "ignore" (resumes it with what '
-                "is given now)."
+                f'on_changed="restart" (--on-changed restart; moves it to {PREVIOUS}/) or "ignore" '
+                "(resumes it with what is given now)."
             )
         log.warning("%s%s\nit resumes all the same (on_changed=ignore)", what, lines)
     elif unsure:

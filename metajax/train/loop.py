@@ -34,7 +34,7 @@ from metajax.core import (
 )
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.errors import HostDataError, Interrupted, NonFiniteError
-from metajax.train.fingerprint import fingerprint
+from metajax.train.fingerprints import fingerprint
 from metajax.train.identity import OnChanged, check_identity, newest_step
 from metajax.train.metrics import MetricsLog, plain, to_json
 from metajax.train.processes import agree, from_first, is_first, lost_noticed
@@ -329,9 +329,9 @@ class _Run:
     def open_tasks(self) -> None:
         """Take the tasks, and the raw material of the first one where the host feeds them."""
         if self.device_tasks is None and isinstance(self.tasks, HostFed):
-            self.device_tasks, self.raw = self.tasks.assemble, [self._first_raw()]
+            self.device_tasks, self.raw = strong(self.tasks.assemble), [self._first_raw()]
         elif self.device_tasks is None:
-            self.device_tasks = self.tasks
+            self.device_tasks = strong(self.tasks)
 
     def fingerprint(self) -> dict[str, Any]:
         return fingerprint(
@@ -351,7 +351,7 @@ class _Run:
         arguments = (self.key, self.device_tasks, self.raw)
         if self.checkpointer:
             like = jax.eval_shape(first_state, *arguments)
-            check_names(like)
+            check_names(like.algorithm)
         if self.checkpointer and self.checkpointer.good_step is not None:
             state, meta = self.checkpointer.restore(like)
             self.step = meta["step"]
@@ -620,7 +620,7 @@ def restore_params(
       CheckpointError: there is no checkpoint, or it does not fit ``algorithm``.
     """
     checkpointer = Checkpointer(Path(workdir) / "checkpoints", read_only=True)
-    state = jax.eval_shape(lambda tasks: strong(algorithm.init(key, tasks(key))), tasks)
+    state = jax.eval_shape(lambda tasks: strong(algorithm.init(key, tasks(key))), strong(tasks))
     number: Any = jax.ShapeDtypeStruct((), jnp.int32)
     restored, meta = checkpointer.restore(LoopState(state, number, number))
     checkpointer.close()
@@ -637,6 +637,7 @@ def save_finished(
     tasks_per_step: int,
     key: Key[Array, ""],
     config: dict[str, Any] | None = None,
+    on_changed: OnChanged = "raise",
 ) -> None:
     """Write what :func:`fit` leaves in a workdir, of a run that was trained another way.
 
@@ -650,9 +651,9 @@ def save_finished(
     """
     key_data = np.asarray(jax.random.key_data(key))
     identity = _identity(result.step, tasks_per_step, key_data, "stop", config)
-    with open_workdir(workdir, identity) as path:
-        new = fingerprint(algorithm, tasks, [], tasks_per_step=tasks_per_step, key=key)
-        check_identity(path, new, identity, "raise")
+    with open_workdir(workdir, identity, restart=on_changed == "restart") as path:
+        new = fingerprint(algorithm, strong(tasks), [], tasks_per_step=tasks_per_step, key=key)
+        check_identity(path, new, identity, on_changed)
         rows = "".join(to_json(row) + "\n" for row in result.history)
         (path / "metrics.jsonl").write_text(rows)
         checkpointer = Checkpointer(path / "checkpoints")

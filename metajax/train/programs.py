@@ -29,7 +29,10 @@ CALLS = frozenset({
 })  # fmt: skip
 """Primitives that do no more than call the function that they hold."""
 
-SAME = frozenset({"copy", "copy_p", "name", "optimization_barrier", "sharding_constraint", "pvary"})
+SAME = frozenset({
+    "copy", "copy_p", "name", "optimization_barrier", "sharding_constraint", "reshard", "mesh_cast",
+    "pvary",
+})  # fmt: skip
 """Primitives whose outputs are their operands."""
 
 COMMUTATIVE = frozenset({"add", "add_any", "mul", "and", "or", "xor"})
@@ -86,7 +89,7 @@ def digest_of(leaf: Any) -> str:
     if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
         leaf = jax.random.key_data(leaf)
     array = np.ascontiguousarray(jax.device_get(leaf))
-    return hashlib.sha256(array.reshape(-1).view(np.uint8)).hexdigest()[:32]
+    return hashlib.sha256(array.reshape(-1).view(np.uint8).data).hexdigest()[:32]
 
 
 def _hash(*texts: str) -> str:
@@ -157,7 +160,7 @@ class _Walk:
         name, params = equation.primitive.name, dict(equation.params)
         if name in SAME:
             return operands
-        if name == "convert_element_type" and params["new_dtype"] == equation.invars[0].aval.dtype:
+        if name == "convert_element_type" and params["new_dtype"] == _dtype(equation):
             return operands  # of the weak type alone
         if name in CALLS:
             held = next(v for v in params.values() if isinstance(v, (ClosedJaxpr, Jaxpr)))
@@ -200,6 +203,8 @@ class _Walk:
         if hasattr(value, "__array__") and getattr(value, "shape", None) is not None:
             functions.append(self.constant(value, value))
             return "array"
+        if isinstance(value, np.generic):
+            value = value.item()
         if isinstance(value, enum.Enum):
             return f"{type(value).__name__}.{value.name}"
         if isinstance(value, dict):
@@ -235,6 +240,11 @@ class _Walk:
             self.known[id(value), shape] = value, found, name
         self.constants[name] += 1
         return found
+
+
+def _dtype(equation: Any) -> Any:
+    """Of a primitive's first operand."""
+    return equation.invars[0].aval.dtype
 
 
 def _aval(aval: Any) -> str:

@@ -12,9 +12,6 @@ from jaxtyping import PyTree
 
 from metajax.core import ConfigError
 
-WIDENED = {"uint2": "uint8", "uint4": "uint8"}
-"""Dtypes that are saved as a wider one: they cannot be written as they are."""
-
 
 def describe_shape(leaf: Any) -> str:
     """An array's dtype and shape in words, e.g. ``float32[3, 4]``."""
@@ -39,7 +36,7 @@ def strong(tree: PyTree) -> PyTree:
     """
 
     def own(leaf):
-        if isinstance(leaf, jax.Array) and jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+        if not getattr(leaf, "weak_type", not hasattr(leaf, "dtype")):
             return leaf
         return jax.lax.convert_element_type(leaf, jnp.asarray(leaf).dtype)
 
@@ -71,10 +68,7 @@ def to_saved(state: PyTree) -> PyTree:
     """A state as Orbax can write it: in place of an array without elements stands its shape."""
 
     def form(leaf):
-        if _is_empty(leaf):
-            return np.array(leaf.shape, np.int32)
-        wide = WIDENED.get(str(leaf.dtype))
-        return leaf if wide is None else leaf.astype(wide)
+        return np.array(leaf.shape, np.int32) if _is_empty(leaf) else leaf
 
     return jax.tree.map(form, state)
 
@@ -83,7 +77,7 @@ def _saved_form(leaf: Any) -> jax.ShapeDtypeStruct:
     """The shape and dtype that :func:`to_saved` gives to an array."""
     if _is_empty(leaf):
         return jax.ShapeDtypeStruct((len(leaf.shape),), jnp.int32)
-    return jax.ShapeDtypeStruct(leaf.shape, WIDENED.get(str(leaf.dtype), leaf.dtype))
+    return jax.ShapeDtypeStruct(leaf.shape, leaf.dtype)
 
 
 def saved_like(saved: PyTree, like: PyTree, sharding: Any) -> PyTree:
@@ -108,7 +102,7 @@ def from_saved(restored: PyTree, like: PyTree) -> PyTree:
         leaf = leaves[saved_name(path)]
         if _is_empty(like):
             return jax.device_put(jnp.zeros(like.shape, like.dtype), leaf.sharding)
-        return leaf.astype(like.dtype) if str(like.dtype) in WIDENED else leaf
+        return leaf
 
     return jax.tree.map_with_path(form, like)
 

@@ -130,7 +130,7 @@ def _check(
                 f"workdir {path} belongs to a run of another config:\n  "
                 + "\n  ".join(lines)
                 + "\nName another workdir, repeat that run's settings to resume it, or start over "
-                f'with on_changed="restart", which moves it to {PREVIOUS}/.'
+                f'with on_changed="restart" (--on-changed restart), which moves it to {PREVIOUS}/.'
             )
     elif path.is_dir() and any(
         # what a run killed while it wrote its config.json leaves behind

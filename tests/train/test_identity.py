@@ -1,19 +1,17 @@
 """A workdir belongs to one algorithm: what is rejected, restarted and resumed."""
 
 import json
-import logging
+import os
+import shutil
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 import pytest
 
 import toy_problem
 from metajax.core import ConfigError, Evaluator, digest, gradient
 from metajax.train import (
-    Fit,
-    MetricsLog,
     WorkdirError,
     fit,
     population,
@@ -62,8 +60,6 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def copied(finished, tmp_path):
-    import shutil
-
     shutil.copytree(finished[0], tmp_path / "run")
     return tmp_path / "run"
 
@@ -74,9 +70,9 @@ def test_a_finished_run_of_another_algorithm_is_not_returned(finished):
     with pytest.raises(WorkdirError) as caught:
         run(workdir, toy(0.5))
     said = str(caught.value)
-    assert "saved at step 8" in said and "-0.05 there, float32 -0.5 here" in said
+    assert "the finished run" in said and "-0.05 there, float32 -0.5 here" in said
     assert "restart" in said and "ignore" in said
-    with pytest.raises(WorkdirError, match="0.1 there, float32 0.2 here"):
+    with pytest.raises(WorkdirError, match=r"0\.1 there, float32 0\.2 here"):
         run(workdir, toy(inner_lr=0.2))
     tasks = toy_problem.make_tasks()
     other = toy_problem.LinearTasks(tasks.pool + 1, tasks.broken_key)
@@ -135,7 +131,7 @@ def test_restart_moves_the_old_run_aside_and_loses_nothing(copied, caplog):
 
 
 def test_restart_serves_another_config_too(copied):
-    with pytest.raises(WorkdirError, match='tasks_per_step is 8 there.*\n.*on_changed="restart"'):
+    with pytest.raises(WorkdirError, match=r'tasks_per_step is 8 there.*\n.*on_changed="restart"'):
         run(copied, tasks_per_step=4)
     with pytest.raises(WorkdirError, match="tasks_per_step is 8 there"):
         run(copied, tasks_per_step=4, on_changed="ignore")
@@ -147,8 +143,6 @@ def test_restart_serves_another_config_too(copied):
 
 def test_a_restart_cut_short_leaves_no_mixture(copied, monkeypatch):
     """Killed after each move: the old algorithm and the new one both begin again, or go on."""
-    import os
-    import shutil
 
     class Killed(BaseException):
         pass
@@ -174,8 +168,7 @@ def test_a_restart_cut_short_leaves_no_mixture(copied, monkeypatch):
         result = run(copied, toy(0.5), on_changed="restart")
         assert result.compile_seconds > 0
         assert (copied / "previous/0/checkpoints/8").is_dir()
-        [config] = (copied / "previous").glob("*/config.json") or [copied / "config.json"]
-        assert config.exists()
+        assert run(copied, toy(0.5)).compile_seconds == 0
 
 
 def test_ignore_resumes_with_a_warning_and_the_mixture_stays_known(tmp_path, caplog):
@@ -210,7 +203,9 @@ def test_other_libraries_lock_nobody_out(copied, caplog):
     path.write_text(json.dumps([known]))
     assert run(copied).compile_seconds == 0
     assert "other libraries" in caplog.text and "an update: the program differs" in caplog.text
-    with pytest.raises(WorkdirError, match="an update: constants differ"):  # since it ran with these
+    with pytest.raises(
+        WorkdirError, match="an update: constants differ"
+    ):  # since it ran with these
         run(copied, toy(0.5))
 
 
@@ -221,7 +216,7 @@ def test_a_damaged_fingerprint_is_said(copied):
 
 
 def test_on_changed_is_checked(tmp_path):
-    with pytest.raises(ConfigError, match="on_changed = 'restrat'.*did you mean 'restart'"):
+    with pytest.raises(ConfigError, match=r"on_changed = 'restrat'.*did you mean 'restart'"):
         run(tmp_path / "run", on_changed="restrat")
     assert not (tmp_path / "run").exists()
 
@@ -250,11 +245,10 @@ def test_a_run_that_was_trained_another_way_is_found_finished_and_checked(tmp_pa
     save_finished(tmp_path / "run", result, algorithm=algorithm, tasks=tasks, **settings)
     again = run(tmp_path / "run")
     assert again.compile_seconds == 0 and digest(again.state) == digest(result.state)
-    for workdir in (tmp_path / "run",):
-        with pytest.raises(WorkdirError, match="another one"):
-            run(workdir, toy(0.5))
-        with pytest.raises(WorkdirError, match="another one"):
-            save_finished(workdir, result, algorithm=toy(0.5), tasks=tasks, **settings)
+    with pytest.raises(WorkdirError, match="another one"):
+        run(tmp_path / "run", toy(0.5))
+    with pytest.raises(WorkdirError, match="another one"):
+        save_finished(tmp_path / "run", result, algorithm=toy(0.5), tasks=tasks, **settings)
 
 
 def test_a_population_is_known_by_its_members(tmp_path):

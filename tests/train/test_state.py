@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 from typing import NamedTuple
 
 import jax
@@ -35,9 +36,9 @@ def holding(extra, step=lambda extra: extra):
     )
 
 
-def run(algorithm, workdir=None, **changes):
+def run(algorithm, workdir=None, tasks=None, **changes):
     settings = {"steps": 6, "tasks_per_step": 8, "key": KEY, "checkpoint_every": 3, **changes}
-    tasks = toy_problem.make_tasks()
+    tasks = toy_problem.make_tasks() if tasks is None else tasks
     return fit(algorithm, tasks, workdir=workdir, progress=False, log_every=3, **settings)
 
 
@@ -108,11 +109,10 @@ class Pair(NamedTuple):
 )
 def test_paths_that_a_checkpoint_would_confuse_are_rejected(state, names, tmp_path):
     state = jax.tree.map(jnp.float32, state)
-    with pytest.raises(ConfigError, match=names):
+    in_fit = re.sub(r"^|, ", r"\g<0>\\[1\\]", names)  # within the algorithm's state, a pair
+    with pytest.raises(ConfigError, match=in_fit):
         run(holding(state), tmp_path / "run")
-    assert not (tmp_path / "run" / "checkpoints").exists() or not any(
-        (tmp_path / "run" / "checkpoints").iterdir()
-    )
+    assert not any((tmp_path / "run" / "checkpoints").iterdir())
     with pytest.raises(ConfigError, match=names):
         Checkpointer(tmp_path / "other").save(1, state, {})
 
@@ -135,19 +135,16 @@ def test_other_odd_names_keep_their_values(tmp_path):
 
 ODD = {
     "none": jnp.zeros((0, 3)), "no": jnp.zeros((2, 0), jnp.int8), "bf": jnp.zeros(0, jnp.bfloat16),
-    "keys": jax.random.split(KEY, 0), "four": jnp.arange(3).astype(jnp.uint4),
-    "complex": jnp.ones(2, jnp.complex64), "flag": jnp.array(True),
+    "keys": jax.random.split(KEY, 0), "complex": jnp.ones(2, jnp.complex64),
+    "eight": jnp.ones(3, jnp.float8_e4m3fn), "flag": jnp.array(True),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("parallel", ["none", "jit", "pmap"])
 def test_arrays_of_any_size_and_dtype_are_saved(parallel, tmp_path):
-    def unsaved(state):  # bits that NumPy has no bytes of, in a digest, are compared as numbers
-        return digest(jax.tree.map(lambda x: x.astype(jnp.int8) if x.dtype == jnp.uint4 else x, state))
-
     algorithm = holding(ODD)
     again = resumed(algorithm, tmp_path / "run", parallel=parallel)
-    assert unsaved(again.state[1]) == unsaved(ODD)
+    assert digest(again.state[1]) == digest(ODD)
     assert jax.tree.map(lambda x: x.dtype, again.state[1]) == jax.tree.map(lambda x: x.dtype, ODD)
     assert run(algorithm, tmp_path / "run").compile_seconds == 0
 
@@ -177,7 +174,7 @@ STATE = {
         ({"w": {"x": jnp.ones(1)}}, r"w \(.*\) is only there\n  w.x \(.*\) is only here$"),
         ({"none": jnp.zeros((0, 4))}, r"none is .*\[0, 3\] there and float32\[0, 4\] here$"),
         ({"none": jnp.ones((1, 4))}, r"none is .* there and float32\[1, 4\] here$"),
-        ({"key": jax.random.key(9, impl="rbg")}, r"key is key<fry>\[\] there and key<rbg>\[\] here$"),
+        ({"key": jax.random.key(9, impl="rbg")}, r"key is key<fry>\[\] there and key<rbg>\[\]"),
         ({"key": jnp.zeros(3)}, r"key is .* there and float32\[3\] here$"),
         ({"more": jnp.ones(2)}, r"more \(float32\[2\]\) is only here$"),
     ],
@@ -194,7 +191,7 @@ def test_what_does_not_fit_is_one_error_that_names_it(change, said, saved, capfd
 
 def test_many_differences_are_counted(saved):
     checkpointer = Checkpointer(saved, read_only=True)
-    with pytest.raises(CheckpointError, match="and 94 more$"):
+    with pytest.raises(CheckpointError, match=r"and 94 more$"):
         checkpointer.restore({**STATE, "x": [jnp.ones(1)] * 106})
     checkpointer.close()
 
@@ -263,8 +260,9 @@ def test_keys_whose_draws_depend_on_the_layout_are_rejected(implementation, tmp_
 def test_the_default_implementation_does_not_decide(tmp_path):
     """The configured one is rejected by name, too, and a key of the right one trains the same."""
     expected = digest(run(toy_problem.make_algorithm()).state)
+    tasks = toy_problem.make_tasks()
     with jax.default_prng_impl("rbg"):
         with pytest.raises(ConfigError, match="key of rbg"):
             run(toy_problem.make_algorithm(), key=jax.random.key(4))
         key = jax.random.key(4, impl="threefry2x32")
-        assert digest(run(toy_problem.make_algorithm(), key=key).state) == expected
+        assert digest(run(toy_problem.make_algorithm(), tasks=tasks, key=key).state) == expected

@@ -221,6 +221,11 @@ class Disk(Shape):
         return Curves(self.centre[None], zero, radius, length, one, piece)
 
 
+UNROLLED = 16
+"""Edges of a polygon that are compiled side by side, which runs faster; XLA takes minutes for
+hundreds, so more of them are a loop."""
+
+
 @pytree
 class Polygon(Shape):
     """A polygon whose edges do not cross, in either direction; its boundary is one piece.
@@ -249,19 +254,29 @@ class Polygon(Shape):
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
         x, y = points[..., 0], points[..., 1]
-        nearest, inside = jnp.full(x.shape, jnp.inf, x.dtype), jnp.zeros(x.shape, bool)
-        ends = jnp.roll(self.vertices, -1, axis=0)
-        for (x_start, y_start), (x_end, y_end) in zip(self.vertices, ends, strict=True):
+        edges = (self.vertices, jnp.roll(self.vertices, -1, axis=0))
+
+        def add(found: tuple[Array, Array], edge: tuple[Array, Array]) -> tuple[Any, None]:
+            nearest, inside = found
+            (x_start, y_start), (x_end, y_end) = edge
             across, along = x_end - x_start, y_end - y_start
             squared = across**2 + along**2
             right, up = x - x_start, y - y_start
             scale = 1 / jnp.where(squared > 0, squared, 1.0)
             t = jnp.clip((right * across + up * along) * scale, 0.0, 1.0)
             apart = (right - t * across) ** 2 + (up - t * along) ** 2
-            nearest = jnp.minimum(nearest, apart)
             # whether a ray to the right crosses the edge
             slope = across / jnp.where(along == 0, 1.0, along)
-            inside ^= ((y_start > y) != (y_end > y)) & (right < up * slope)
+            crosses = ((y_start > y) != (y_end > y)) & (right < up * slope)
+            return (jnp.minimum(nearest, apart), inside ^ crosses), None
+
+        found = jnp.full(x.shape, jnp.inf, x.dtype), jnp.zeros(x.shape, bool)
+        if len(self.vertices) > UNROLLED:
+            found, _ = jax.lax.scan(add, found, edges)
+        else:
+            for edge in zip(*edges, strict=True):
+                found, _ = add(found, edge)
+        nearest, inside = found
         return jnp.where(inside, -1.0, 1.0) * root(nearest)
 
     @property

@@ -18,6 +18,9 @@ FIELDS = ("coefficients", "source", "domain", "dirichlet", "neumann")
 SQUARE = {name for piece in Square().pieces for name in piece.names}
 """Names of the square's own boundary, which no hole may have."""
 
+MOST_HOLES = 200
+"""Shapes that a domain may be less: each adds a level of nesting, and to the time to compile."""
+
 
 def read_problem(path: Path) -> PDE:
     """Read a problem from a YAML file.
@@ -102,6 +105,8 @@ def as_domain(value: Any) -> Shape:
     listed = fields.get("less")
     if listed is not None and not isinstance(listed, list):
         raise ConfigError("domain.less", listed, "a list of shapes, as in [{disk: ...}]")
+    if listed and len(listed) > MOST_HOLES:
+        raise ConfigError("domain.less", listed, f"at most {MOST_HOLES} shapes, not {len(listed)}")
     domain: Shape = Square()
     for index, item in enumerate(listed or []):
         domain = domain - as_shape(f"domain.less[{index}]", item, f"hole_{index}")

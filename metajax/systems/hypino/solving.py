@@ -47,16 +47,28 @@ from metajax.systems.hypino.least_squares import (
 from metajax.systems.hypino.model import Model
 from metajax.systems.hypino.network import Inputs, make_network, make_target
 from metajax.systems.hypino.refinement import Ensemble, refine
-from metajax.systems.hypino.verdict import Errors, Verdict, judge, rms
+from metajax.systems.hypino.verdict import (
+    DoubtfulSolutionWarning,
+    Errors,
+    Verdict,
+    judge,
+    mostly,
+    rms,
+)
 
 SCALES = (1.0, 2.0, 4.0, 8.0)
-"""Of random features; the one whose residual on other points is least is taken."""
+"""Of random features; the one that leaves least at other points is taken, all features used.
+
+With fewer features another scale is best: finer features are worth more the more there are.
+"""
 POINTS = 4096, 2048
 """Interior and boundary points that are fitted, and as many others that are checked."""
 PROBED = 64
 """Points at which it is found how far the data determine the solution."""
 CHUNK = 4096
 """Nodes at a time at which the solution is computed: its features take 48 bytes each a node."""
+UNTOUCHED = 0.9
+"""Share of the source from which on what is left of it is as much as 0 everywhere would leave."""
 TRAINED_UP_TO, TRAINED_TERMS = 2.0, 3
 """Largest coefficient and number of terms of the operators that hypernetworks are trained on."""
 
@@ -89,9 +101,10 @@ class Solved(NamedTuple):
 
 
 class Scaled(NamedTuple):
-    """A problem in units of its own: its largest coefficient and its largest data are 1 to 2.
+    """A problem in units of its own: its largest coefficient and its largest data are 1.
 
-    The units are powers of 2, so that nothing is rounded.
+    So the solve does not depend on the units that a problem is written in: its equation and its
+    data keep the weights that they have to each other, and what is added for stability its own.
 
     Attributes:
       coefficients: over their unit.
@@ -117,7 +130,7 @@ def in_own_units(coefficients: Float[Array, "5"], points: Points) -> Scaled:
 
     def unit(*values: Array) -> float:
         largest = max(float(jnp.max(jnp.abs(value))) for value in values)
-        return 2.0 ** np.floor(np.log2(largest)) if largest > 0 else 1.0
+        return largest if largest > 0 else 1.0
 
     equation = unit(coefficients)
     data = unit(points.source / equation, points.dirichlet, points.neumann)
@@ -176,8 +189,10 @@ def solve(
         are not finite somewhere in the domain, or no data on its boundary.
 
     Warns:
-      UserWarning: each of the solution's ``warnings``; the operator is not of those that
-        hypernetworks are trained on.
+      DoubtfulSolutionWarning: each of the solution's ``warnings``.
+      UserWarning: the operator is not of those that hypernetworks are trained on; or all boundary
+        data are 0 and the networks' solution is no better than 0, which is what the shipped
+        hypernetwork makes of a source alone.
     """
     if features < (0 if model and head else 1):
         raise ConfigError("features", features, "1 or more")
@@ -226,6 +241,7 @@ def solve(
             else:
                 scale, used, weights = np.nan, Sum(networks), jnp.full(1, 1 / units.data)
                 errors = errors_at(units.coefficients, checked, used, weights)
+                warn_of_nothing(checked, errors)
                 sensitive = np.zeros(0)
             stage("solution")
             where = nodes(size).reshape(-1, 2)
@@ -242,7 +258,7 @@ def solve(
         pieces = pde.domain.pieces
         verdict, texts = judge(findings, errors, checked, pieces, sensitive, finite)
     for text in texts:
-        warnings.warn(text, stacklevel=2)
+        warnings.warn(text, DoubtfulSolutionWarning, stacklevel=2)
     mask = np.asarray(checked.dirichlet_mask), np.asarray(checked.neumann_mask)
     return Solved(
         u.reshape(size, size),
@@ -379,8 +395,21 @@ def run(
     return weights
 
 
+def warn_of_nothing(points: Points, errors: Errors) -> None:
+    """Warn where u = 0 keeps all boundary data, and the equation as well as a solution does."""
+    residual, source = rms(np.asarray(errors.residual)), rms(np.asarray(points.source))
+    data = np.any(points.dirichlet) or np.any(points.neumann)
+    if not data and source > 0 and residual >= UNTOUCHED * source:
+        warnings.warn(
+            f"residual_rms = {residual / source:.3g} of the source's: where all boundary data are "
+            "0 the source alone makes the solution, and this hypernetwork's is no better than 0 "
+            "everywhere; solve without a model, by least squares (head), or fine-tune it",
+            stacklevel=3,
+        )
+
+
 def total(errors: Errors, points: Points) -> float:
     """What a scale is judged by: as the solve weighs equation and boundary."""
     data = (errors.edge, points.dirichlet_mask), (errors.flux, points.neumann_mask)
     off = [np.nan_to_num(rms(np.asarray(value), np.asarray(mask))) for value, mask in data]
-    return rms(np.asarray(errors.residual)) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)
+    return mostly(np.asarray(errors.residual)) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)

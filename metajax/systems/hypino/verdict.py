@@ -15,7 +15,15 @@ Verdict = Literal["good", "doubtful", "wrong"]
 ACCURATE = 0.01
 """Relative error above which a second digit is in doubt."""
 SENSITIVE = 1000.0
-"""Change of u, in units of the data's change, above which the data hardly determine it."""
+"""Change of u, for a change of the data by 1, above which they hardly determine it.
+
+It is .4 to 9 for the benchmarks, 4e4 for heat backward in time and 1e7 or more at a resonance, with
+initial data missing, or without data on a side.
+"""
+
+
+class DoubtfulSolutionWarning(UserWarning):
+    """Something speaks against a solution."""
 
 
 class Errors(NamedTuple):
@@ -44,6 +52,16 @@ def rms(values: np.ndarray, mask: np.ndarray | None = None) -> float:
     return float(np.sqrt(np.mean(values**2))) if values.size else np.nan
 
 
+def mostly(values: np.ndarray) -> float:
+    """Root mean square of all values but the hundredth that is largest.
+
+    The residual at the one point that is nearest to a corner may be many times that everywhere
+    else; whether such a point was drawn says little about the solution.
+    """
+    squared = np.sort(np.asarray(values) ** 2)
+    return float(np.sqrt(np.mean(squared[: len(squared) - len(squared) // 100])))
+
+
 def judge(
     findings: Sequence[Finding],
     errors: Errors,
@@ -69,11 +87,11 @@ def judge(
     if not finite:
         return "wrong", (*texts, "u is not finite everywhere in the domain")
     errors, points = (type(tree)(*tree) for tree in (errors, points))
-    left, terms = rms(errors.residual), rms(errors.terms)
+    left, terms = mostly(errors.residual), mostly(errors.terms)
     if left > ACCURATE * terms:
         texts.append(
-            f"the equation does not hold: its residual is {left / terms:.1%} of its terms at "
-            "points that were not fitted, in the root mean square"
+            f"the equation does not hold: its residual is {left / terms:.1%} of its terms, in the "
+            "root mean square at points that were not fitted, without the hundredth that is worst"
         )
     for kind, off, given, mask, size in (
         ("dirichlet", errors.edge, points.dirichlet, points.dirichlet_mask, errors.u),
@@ -84,16 +102,19 @@ def judge(
             continue
         whole = max(rms(size), rms(np.asarray(given), mask))
         piece = np.asarray(points.boundary.piece)
+        missed: dict[str, float] = {}
         for number in np.unique(piece[mask]):
-            apart = rms(np.asarray(off), mask & (piece == number))
+            apart, name = rms(np.asarray(off), mask & (piece == number)), pieces[number].names[-1]
             if apart > ACCURATE * whole:
-                name = f"{kind}[{pieces[number].names[-1]!r}]"
-                share = f"{apart / whole:.1%}, in the root mean square"
-                texts.append(f"{name} does not hold: the solution misses it by {share}")
+                missed[name] = max(missed.get(name, 0.0), apart / whole)
+        if missed:
+            by = ", ".join(f"{share:.1%} on {name}" for name, share in missed.items())
+            texts.append(f"{kind} does not hold: the solution misses the data by {by}")
     most = float(np.max(sensitivity, initial=0.0))
     if most > SENSITIVE:
         texts.append(
-            f"the data hardly determine u: a change of them by 1 may change it by {most:.1e}"
+            f"the data hardly determine u: it may change {most:.1e} times as much as they do, "
+            "rather than about 10 times at most"
         )
     if any(finding.fatal for finding in findings):
         return "wrong", tuple(texts)

@@ -118,6 +118,7 @@ def test_numbers_are_those_of_yaml_1_2_and_truth_values_are_none(tmp_path):
         ),
         ("dirichlet: 0\ndomain: {less: {disk: {}}}", "domain.less"),
         ("dirichlet: 0\ndomain: 0", "domain"),
+        (f"dirichlet: 0\ndomain: {{less: [{', '.join(['x'] * 201)}]}}", "at most 200 shapes"),
     ],
 )
 def test_files_are_refused_by_name(tmp_path, text, words):

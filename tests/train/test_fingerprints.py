@@ -16,7 +16,7 @@ import pytest
 
 import toy_problem
 from metajax.core import Algorithm, gradient
-from metajax.train import changes, fingerprint
+from metajax.train.fingerprints import changes, fingerprint
 from metajax.train.programs import digest_of, program_of
 
 KEY = jax.random.key(4)
@@ -265,7 +265,7 @@ def test_it_is_the_same_in_another_process():
     """No address, no hash of this process alone."""
     script = (
         "import sys, json; sys.path[:0] = sys.argv[1:]\n"
-        "from test_fingerprint import of; print(json.dumps(of()))"
+        "from test_fingerprints import of; print(json.dumps(of()))"
     )
     tests = Path(__file__).parent
     found = [

@@ -75,7 +75,7 @@ def fingerprint(
         "software": {name: version(name) for name in LIBRARIES} | {"on": jax.default_backend()},
         "random": {
             "implementation": str(jax.random.key_impl(key)),
-            "partitionable": bool(jax.config.jax_threefry_partitionable),
+            "partitionable": jax.config.jax_threefry_partitionable,  # type: ignore[attr-defined]
         },
         "programs": {name: program._asdict() for name, program in programs.items()},
         "tasks": _leaves(tasks),
@@ -127,7 +127,7 @@ def _leaves(tree: PyTree) -> dict[str, Any]:
         if not jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
             # as jax will take it: a NumPy array of 64 bits is the same as its copy in 32
             leaf = jax.device_get(leaf)
-            leaf = np.asarray(leaf, jax.dtypes.canonicalize_dtype(leaf.dtype))
+            leaf = np.asarray(leaf, jax.eval_shape(jnp.asarray, leaf).dtype)
             about = {"is": describe_shape(leaf)}
             if not jnp.issubdtype(leaf.dtype, jnp.complexfloating):
                 flat = leaf.reshape(-1)
