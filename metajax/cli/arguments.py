@@ -118,9 +118,9 @@ def parse_evaluation(system: System, config: Any, rest: list[str]) -> Any:
         if word.startswith("--"):
             name = word[2:].partition("=")[0].replace("-", "_")
             one_of(f"evaluation field of {system.name}", name, system.evaluation)
-    flat = tyro.conf.arg(name="")
+    flat: Any = Annotated[system.config, tyro.conf.arg(name="")]
     return tyro.cli(
-        Annotated[system.config, flat],
+        flat,
         args=rest,
         default=config,
         prog="metajax eval WORKDIR",

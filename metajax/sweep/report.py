@@ -136,10 +136,15 @@ def describe(
     states = [row["status"] for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     heads = [*fields, objective.metric, "±95%", "runs"]
+    done = {row["run"] for row in rows if row["status"] == "done"}
+
+    def without_score(one: Configuration) -> str:
+        return "non-finite" if done.intersection(one.runs) else "-"
+
     cells = [
         [
             *one.values,
-            f"{one.mean:.4g}" if one.scores else "-",
+            f"{one.mean:.4g}" if one.scores else without_score(one),
             "" if not one.scores or one.half is None else f"{one.half:.2g}",
             f"{len(one.scores)}"
             + (f" of {len(one.runs)}" if len(one.scores) < len(one.runs) else ""),

@@ -215,7 +215,7 @@ def test_every_preset_survives_config_json(name):
 def test_fields_given_override_the_preset():
     config, _, workdir = parse_train(get_system("gpicl"), "cpu", ["--width", "32", "--seed", "4"])
     assert (config.width, config.seed, config.base_set) == (32, 4, "fashion_mnist")
-    assert str(workdir) == os.path.join("runs", "gpicl-cpu-4")
+    assert str(workdir) == os.path.join("runs", "gpicl-cpu-width=32-4")
     with pytest.raises(ConfigError):
         parse_train(get_system("gpicl"), None, ["--checkpoint-every", "0"])
 
