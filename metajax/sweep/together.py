@@ -15,7 +15,7 @@ import numpy as np
 from metajax.core import Algorithm, ConfigError, Evaluator, HostFed, derive
 from metajax.sweep.grid import Point
 from metajax.sweep.results import Outcome, is_done, run_folder, write_results
-from metajax.systems import Run, System, config_to_json
+from metajax.systems import Run, System, config_to_json, evaluate
 from metajax.train import (
     MEMBER,
     Fit,
@@ -183,7 +183,7 @@ def _run_part(
             config=config_to_json(system, point.config),
             on_changed=options.get("on_changed", "raise"),
         )  # fmt: skip
-        write_json(workdir / "eval.json", run.evaluate(alone.params, False))
+        write_json(workdir / "eval.json", evaluate(system, point.config, run, alone.params, False))
         summary = run_summary(
             alone,
             wall_seconds=time.perf_counter() - wall + trained_wall / len(points),

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import fcntl
 import json
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from metajax.core import ConfigError
 from metajax.train.errors import WorkdirError
-from metajax.train.metrics import plain
+from metajax.train.metrics import to_json
 
 log = logging.getLogger("metajax")
 
@@ -24,11 +25,13 @@ IN_USE = "workdir {} is in use by a live run; wait for it or name another workdi
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Write ``value`` as JSON so that ``path`` always holds a whole file, the old or the new."""
+    """Write ``value`` as JSON so that ``path`` always holds a whole file, the old or the new.
+
+    Arrays are lists, and numbers that are not finite are null.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
+        file.write(to_json(value, indent=2) + "\n")
         file.flush()
         os.fsync(file.fileno())
     os.replace(temporary, path)
@@ -56,9 +59,22 @@ def _as_json(config: dict[str, Any]) -> dict[str, Any]:
       ConfigError: it holds what JSON cannot.
     """
     try:
-        return json.loads(json.dumps(plain(config)))
+        return json.loads(to_json(config))
     except TypeError as error:
         raise ConfigError("config", config, f"JSON values ({error})") from error
+
+
+def _without(config: Any, names: Sequence[str]) -> Any:
+    """A copy of a nested dict without the values at these dotted paths."""
+    left = copy.deepcopy(config)
+    for name in names:
+        *outer, last = name.split(".")
+        at = left
+        for step in outer:
+            at = at.get(step, {}) if isinstance(at, dict) else {}
+        if isinstance(at, dict):
+            at.pop(last, None)
+    return left
 
 
 def start_over(workdir: Path, config: dict[str, Any]) -> Path:
@@ -93,11 +109,19 @@ def _move_aside(workdir: Path) -> Path:
     return target
 
 
-def _check(path: Path, config: dict[str, Any], whole: bool = True, restart: bool = False) -> bool:
+def _check(
+    path: Path,
+    config: dict[str, Any],
+    may_change: Sequence[str],
+    *,
+    whole: bool = True,
+    restart: bool = False,
+) -> bool:
     """Refuse a folder that is not free for a run of ``config``, without touching it.
 
-    Values that are only in the folder's own count where ``config`` is ``whole``. Returns whether
-    the run there has to make room, which ``restart`` allows.
+    Values that are only in the folder's own count where ``config`` is ``whole``; those at the
+    dotted paths ``may_change`` never count. Returns whether the run there has to make room, which
+    ``restart`` allows.
     """
     config_path = path / "config.json"
     if path.exists() and not path.is_dir():
@@ -109,7 +133,7 @@ def _check(path: Path, config: dict[str, Any], whole: bool = True, restart: bool
             raise WorkdirError(f"{config_path} is not readable as JSON: {error}") from error
         if not whole and isinstance(old, dict):
             old = {name: value for name, value in old.items() if name in config}
-        lines = differences(old, config)
+        lines = differences(_without(old, may_change), _without(config, may_change))
         if lines and restart:
             return True
         if lines:
@@ -146,19 +170,24 @@ def in_use(workdir: str | os.PathLike) -> bool:
 
 
 def check_workdir(
-    workdir: str | os.PathLike, config: dict[str, Any], *, restart: bool = False
+    workdir: str | os.PathLike,
+    config: dict[str, Any],
+    may_change: Sequence[str] = (),
+    *,
+    restart: bool = False,
 ) -> None:
     """Refuse what :func:`open_workdir` will refuse, before time is spent on preparing a run.
 
     Args:
       workdir: where the run will be; nothing is made or changed there.
       config: JSON values, all or some of those that will identify the run.
+      may_change: dotted paths in it that need not be the same.
       restart: whether a run of another config will make room.
 
     Raises as :func:`open_workdir`; of a run of another config, for the values given.
     """
     path = Path(workdir)
-    _check(path, _as_json(config), whole=False, restart=restart)
+    _check(path, _as_json(config), may_change, whole=False, restart=restart)
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise WorkdirError(f"workdir {path} cannot be written: {there} does not allow it")
@@ -168,11 +197,17 @@ def check_workdir(
 
 @contextlib.contextmanager
 def open_workdir(
-    workdir: str | os.PathLike, config: dict[str, Any], *, restart: bool = False
+    workdir: str | os.PathLike,
+    config: dict[str, Any],
+    may_change: Sequence[str] = (),
+    *,
+    restart: bool = False,
 ) -> Iterator[Path]:
     """Hold ``workdir`` for one run of ``config`` (JSON values); created where it is missing.
 
-    With ``restart`` a run of another config that is there is moved to ``workdir/previous/``.
+    A run of another config is rejected, except for the values at the dotted paths ``may_change``,
+    of which :func:`renew_config` writes down the new ones. With ``restart`` it is moved to
+    ``workdir/previous/`` instead.
 
     Raises:
       ConfigError: ``config`` holds what JSON cannot.
@@ -182,7 +217,7 @@ def open_workdir(
     path = Path(workdir)
     config = _as_json(config)
     config_path = path / "config.json"
-    _check(path, config, restart=restart)
+    _check(path, config, may_change, restart=restart)
     try:
         path.mkdir(parents=True, exist_ok=True)
         lock = (path / ".lock").open("a")
@@ -195,8 +230,16 @@ def open_workdir(
         except OSError as error:
             raise WorkdirError(IN_USE.format(path)) from error
         # again: another run may have come and gone since
-        if _check(path, config, restart=restart):
+        if _check(path, config, may_change, restart=restart):
             start_over(path, config)
         if not config_path.exists():
             write_json(config_path, config)
         yield path
+
+
+def renew_config(workdir: Path, config: dict[str, Any]) -> None:
+    """Write ``config`` into a workdir that is held, where some of its values have changed."""
+    path = workdir / "config.json"
+    old = json.loads(path.read_text())
+    if (new := {**old, **_as_json(config)}) != old:
+        write_json(path, new)
