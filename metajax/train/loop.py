@@ -37,7 +37,7 @@ from metajax.core import (
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.errors import HostDataError, Interrupted, NonFiniteError
 from metajax.train.fingerprints import fingerprint
-from metajax.train.identity import OnChanged, check_identity, newest_step
+from metajax.train.identity import OnChanged, check_identity, newest_step, note_identity
 from metajax.train.metrics import MetricsLog, plain, to_json
 from metajax.train.processes import agree, from_first, is_first, lost_noticed
 from metajax.train.signals import signals_noted
@@ -208,7 +208,12 @@ def fit(
                 from_first(lambda: start_over(path, identity) and None)
                 run.found = None
             run.open_tasks()
-            from_first(lambda: check_identity(path, run.fingerprint(), identity, on_changed))
+            trained: list[dict[str, Any]] = []
+            from_first(
+                lambda: trained.extend(
+                    check_identity(path, run.fingerprint(), identity, on_changed)
+                )
+            )
             run.checkpointer = Checkpointer(
                 path / "checkpoints", keep_last=keep_last, keep_every=keep_every
             )
@@ -224,6 +229,8 @@ def fit(
             from_first(lambda: renew_config(path, identity))
         run.signals = stack.enter_context(signals_noted())
         run.initialise()
+        if path is not None:  # only now: what did not fit the checkpoint has not resumed it
+            from_first(lambda: note_identity(path, trained))
         run.log = MetricsLog(
             path if is_first() else None, step=run.step, drop=run.dropped, tensorboard=tensorboard
         )
@@ -674,11 +681,12 @@ def save_finished(
     identity = _identity(result.step, tasks_per_step, key_data, "stop", config)
     with open_workdir(workdir, identity, restart=on_changed == "restart") as path:
         new = fingerprint(algorithm, strong(tasks), [], tasks_per_step=tasks_per_step, key=key)
-        check_identity(path, new, identity, on_changed)
+        trained = check_identity(path, new, identity, on_changed)
         rows = "".join(to_json(row) + "\n" for row in result.history)
         (path / "metrics.jsonl").write_text(rows)
         checkpointer = Checkpointer(path / "checkpoints")
         if checkpointer.good_step != result.step:
             state = LoopState(result.state, jnp.int32(-1), jnp.int32(0))
             checkpointer.save(result.step, state, {"step": result.step, "window": []})
+        note_identity(path, trained)
         checkpointer.close()

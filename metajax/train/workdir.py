@@ -82,7 +82,20 @@ def start_over(workdir: Path, config: dict[str, Any]) -> Path:
 
     Returns:
       Where it is now: ``workdir/previous/N``, with the next number.
+
+    Raises:
+      WorkdirError: it cannot be moved.
     """
+    try:
+        target = _move_aside(workdir)
+        write_json(workdir / "config.json", _as_json(config))
+    except OSError as error:
+        raise WorkdirError(f"workdir {workdir} cannot be started over: {error}") from error
+    log.warning("the run that was in %s is now in %s", workdir, target)
+    return target
+
+
+def _move_aside(workdir: Path) -> Path:
     previous = workdir / PREVIOUS
     previous.mkdir(exist_ok=True)
     number = max((int(p.name) for p in previous.iterdir() if p.name.isdecimal()), default=-1) + 1
@@ -93,8 +106,6 @@ def start_over(workdir: Path, config: dict[str, Any]) -> Path:
     order = {"checkpoints": 0, "config.json": 2}
     for entry in sorted(entries, key=lambda path: order.get(path.name, 1)):
         os.replace(entry, target / entry.name)
-    write_json(workdir / "config.json", _as_json(config))
-    log.warning("the run that was in %s is now in %s", workdir, target)
     return target
 
 

@@ -134,6 +134,7 @@ def test_a_workdir_of_another_config_is_refused_and_untouched(run, data_dir, cap
     assert snapshot() == before
 
 
+@pytest.mark.slow
 def test_another_run_in_its_place_moves_it_aside(run, data_dir, cache, tmp_path):
     workdir = tmp_path / "w"
     shutil.copytree(run[0], workdir)
