@@ -18,6 +18,7 @@ from metajax.physics.pde.equation import (
     mark,
     rasterise,
     sample,
+    unclear_piece,
 )
 from metajax.physics.pde.expressions import Expression, draw_expression, expand
 from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function, Grid, nodes
@@ -83,4 +84,5 @@ __all__ = [
     "sample_boundary",
     "sample_interior",
     "smape",
+    "unclear_piece",
 ]
