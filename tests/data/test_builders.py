@@ -268,3 +268,15 @@ def test_two_processes_building_digits_at_once(tmp_path):
     assert [process.returncode for process in processes] == [0, 0], results
     assert results[0][0] == results[1][0] and len(results[0][0].strip()) == 64
     assert [path.name for path in (tmp_path / "digits").iterdir()] == ["1.0.0"]
+
+
+@pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 99), (6, 99)])
+def test_an_npz_whose_archive_is_encrypted_or_of_another_kind_is_refused(place, value, tmp_path):
+    """The flags, the compression and the version that the archive's directory names."""
+    path = tmp_path / "set.npz"
+    np.savez(path, images=np.zeros((2, 3, 3), np.uint8), labels=np.arange(2))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + place] = value
+    path.write_bytes(content)
+    with pytest.raises(data.BadDataError, match=r"set\.npz cannot be read"):
+        data.prepare("mine", path, tmp_path / "sets")

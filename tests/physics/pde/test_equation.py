@@ -172,6 +172,7 @@ def test_derivatives_of_any_function_and_the_operator():
         ("dirichlet['left']", {"dirichlet": {"left": [0.0, 1.0]}}),
         ("source", {"source": "x + y"}),
         ("grid", {"source": [[1.0]]}),
+        ("source", {"source": [["a", "b"], ["c", "d"]]}),
         ("domain", {"domain": Square() - Disk((0, 0), 3.0)}),
         ("domain", {"domain": "square"}),
     ],
@@ -255,3 +256,9 @@ def test_both_kinds_may_stand_on_a_piece_by_the_same_name():
         piece.edge for piece, on in zip(pde.domain.pieces, neumann.pieces, strict=True) if on
     ] == ["bottom"]
     assert sum(int(jnp.sum(condition.pieces)) for condition in pde.dirichlet) == 3
+
+
+@pytest.mark.parametrize("values", ["ab", None, [[1.0, 2.0], [3.0]], [[1j, 0], [0, 0]], {}])
+def test_a_grid_of_no_numbers_is_refused(values):
+    with pytest.raises(ConfigError, match="grid = "):
+        Grid(values)
