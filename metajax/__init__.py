@@ -1,7 +1,7 @@
 """metajax: meta-learning in JAX as pure functions over pytrees.
 
-Everything here is also reachable as ``metajax.core.X``, ``metajax.train.X`` and so on; ``data``
-and ``systems`` are imported when they are first used.
+Everything here is also reachable as ``metajax.core.X``, ``metajax.train.X`` and so on; packages
+other than ``core`` are imported when they are first used.
 """
 
 import importlib
@@ -28,7 +28,19 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _LAZY = {"fit": "metajax.train", "Fit": "metajax.train"}
-_SUBPACKAGES = ("bilevel", "core", "data", "learners", "nn", "physics", "systems", "train")
+_SUBPACKAGES = (
+    "bilevel",
+    "cli",
+    "core",
+    "data",
+    "hypernet",
+    "learners",
+    "nn",
+    "physics",
+    "sweep",
+    "systems",
+    "train",
+)
 
 __all__ = [
     "Algorithm",
@@ -54,3 +66,7 @@ def __getattr__(name: str) -> Any:
     if name in _SUBPACKAGES:
         return importlib.import_module(f"metajax.{name}")
     raise AttributeError(f"module 'metajax' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, *_SUBPACKAGES})

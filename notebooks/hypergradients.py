@@ -23,13 +23,15 @@
 # about two minutes on a CPU.
 
 # %%
-# On Colab this installs metajax; elsewhere it does nothing.
-import sys
+# metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
+# a wheel that `pip wheel --no-deps .` makes in a clone and that you upload next to this notebook.
+import importlib.util
 
-if "google.colab" in sys.modules:
-    import subprocess
-
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "metajax"], check=True)
+if importlib.util.find_spec("metajax") is None:
+    raise ModuleNotFoundError(
+        "metajax is missing: run `%pip install PATH` in a new cell, with the path of a clone of "
+        "metajax or of a wheel made there by `pip wheel --no-deps .`, and then this cell again"
+    )
 
 # %%
 import dataclasses

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.bilevel.batches import full_batches
 from metajax.bilevel.checks import check_problem
-from metajax.bilevel.steps import advance, at, loss_or_nan, move
+from metajax.bilevel.steps import advance, at, loss_or_nan
 from metajax.bilevel.types import Hypergradient, InnerProblem
 from metajax.core import (
     Algorithm,
@@ -21,6 +21,9 @@ from metajax.core import (
     MetaLearner,
     Params,
     mean_over_devices,
+    norm,
+    optimizer_step,
+    prepare_optimizer,
     task_keys,
 )
 
@@ -121,13 +124,18 @@ def online(
     windows = inner_steps // every
     each = functools.partial(each_task, tasks_at_once)
 
+    rule = prepare_optimizer(optimizer, has_function=False)
+
     def first(key: Key[Array, ""], task: Any) -> OnlineState:
         params = init(key, task)
         check_problem(
             problem, params.hparams, params.start, inner_batches(task.support, key, inner_steps)
         )
         return OnlineState(
-            params, optimizer.init(params.hparams), estimator.calibration, jnp.int32(0)
+            params,
+            rule.init(params.hparams),
+            jax.tree.map(jnp.asarray, estimator.calibration),
+            jnp.int32(0),
         )
 
     def calibrated(state: OnlineState, tasks: Any, keys: Any, axis_name: str | None) -> PyTree:
@@ -175,8 +183,8 @@ def online(
 
             grads, losses, memories, states = each(of_task, tasks, memories, states, stage(keys, 2))
             grads, loss = mean_over_devices(mean_over_tasks((grads, losses)), axis_name)
-            hparams, opt_state = move(optimizer, hparams, opt_state, grads)
-            return (hparams, opt_state, memories, states), (loss, optax.tree.norm(grads))
+            hparams, opt_state = optimizer_step(rule, hparams, opt_state, grads, value=loss)
+            return (hparams, opt_state, memories, states), (loss, norm(grads))
 
         carry = (hparams, state.opt_state, memories, states)
         (hparams, opt_state, _, states), (losses, norms) = jax.lax.scan(
@@ -185,7 +193,9 @@ def online(
         if moves_start:
             assert problem.params is not None
             ends = mean_over_devices(mean_over_tasks(problem.params(states)), axis_name)
-            start = jax.tree.map(lambda s, e: s + reptile_rate * (e - s), start, ends)
+            start = jax.tree.map(
+                lambda s, e: s + jnp.asarray(reptile_rate, s.dtype) * (e - s), start, ends
+            )
         params = OnlineParams(hparams, start)
         metrics = {
             "loss": loss_or_nan(losses[-1], params),

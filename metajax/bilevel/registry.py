@@ -38,6 +38,22 @@ ESTIMATORS: dict[str, Callable[..., Hypergradient]] = {
 """What :func:`hypergradient` makes, by name."""
 
 
+DERIVATIVE = (
+    "steps with a finite derivative (the inner states stay finite): e.g. Adam with an eps_root "
+    "above 0; or lower the inner learning rate"
+)
+_PERTURBED = "a smaller sigma: the run itself stays finite, and a perturbed one does not"
+ADVICE = {
+    "neumann": "inner steps that contract, so that the sum converges: a lower inner learning rate, "
+    "more inner steps, or fewer terms",
+    "conjugate_gradient": "a finite Hessian of inner_loss at the last inner state, and a damping "
+    "above 0 where it is not positive",
+    "es": _PERTURBED,
+    "pes": _PERTURBED,
+}
+"""What makes a hypergradient finite where all else is, by estimator; others differentiate steps."""
+
+
 def hypergradient(name: str, **options: Any) -> Hypergradient:
     """Make an estimator by its name, with its own options.
 
@@ -171,12 +187,8 @@ def _check_finite(
         ("start", start, "a finite start"),
         ("the last inner state", params_of(problem, found.state), stays),
         ("the outer loss", found.outer_loss, "an outer loss that is finite at the last state"),
-        (
-            "the hypergradient", found.hypergradient,
-            "steps with a finite derivative (the inner states stay finite): e.g. Adam with an "
-            "eps_root above 0; or lower the inner learning rate",
-        ),
-    ]  # fmt: skip
+        ("the hypergradient", found.hypergradient, ADVICE.get(estimator.name, DERIVATIVE)),
+    ]
     if isinstance(found.memory, Distilled):
         star = with_leaves(found.state, found.memory.weights)
         causes.insert(2, ("the inner state w*", params_of(problem, star), stays))

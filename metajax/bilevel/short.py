@@ -11,6 +11,7 @@ from metajax.bilevel.steps import (
     advance,
     advance_noting,
     at,
+    in_reverse,
     num_steps,
     on_line,
     outer_gradients,
@@ -41,6 +42,7 @@ def one_step() -> Hypergradient:
     (short-horizon bias). (Luketina et al. 2016, arXiv 1511.06727.)
     """
 
+    @in_reverse
     def update(problem, memory, hparams, state, batches, outer_batch, key):
         before = jax.tree.map(lambda leaf: leaf[:-1], batches)
         state = advance(problem, hparams, state, before)
@@ -59,6 +61,7 @@ def drmad() -> Hypergradient:
     arXiv 1601.00917.)
     """
 
+    @in_reverse
     def update(problem, memory, hparams, state, batches, outer_batch, key):
         last, counters = advance_noting(problem, hparams, state, batches)
         loss, alpha, direct = outer_gradients(problem, last, hparams, outer_batch)

@@ -11,19 +11,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metajax.core import ConfigError, MetajaxError, one_of
+from metajax.core import IMPLEMENTATION, ConfigError, MetajaxError, one_of
 
 USAGE = """\
 metajax: meta-learning in JAX
 
   metajax train SYSTEM [--preset NAME] [--workdir DIR] [--seed N] [--steps N] [--FIELD VALUE ...]
-      meta-train, evaluate and report; given again after an interruption, it goes on
+      meta-train, evaluate and report; given again after an interruption, it resumes, and with
+      more --steps it extends the run
   metajax sweep SYSTEM [--grid FIELD=A,B] [--random FIELD=log:LOW:HIGH --samples N] [--seeds N]
       train many runs over a grid, random draws and seeds, into one table and one report
   metajax profile SYSTEM [--preset NAME] [--FIELD VALUE ...]
       compile a meta-step and time it, part by part, beside this machine's measured peak
-  metajax eval WORKDIR
-      evaluate a run's newest checkpoint again, into its eval.json
+  metajax eval WORKDIR [--FIELD VALUE ...]
+      evaluate a run's newest checkpoint again, into its eval.json; the system's evaluation fields
+      can be changed, as --eval-tasks
   metajax report WORKDIR
       write the report.html and figures of a run, or of a sweep, again
   metajax list
@@ -36,8 +38,8 @@ metajax: meta-learning in JAX
       bring a set onto this machine, by download or from files
 
 `metajax train SYSTEM --help` explains every field. Exit codes: 0 done; 1 failed; 2 refused
-settings; 75 stopped by SIGTERM with the state saved, run the same command again; 130 the same
-after Ctrl-C.
+settings; 3 a solution of `solve` that cannot be right; 75 stopped by SIGTERM with the state saved,
+run the same command again; 130 the same after Ctrl-C.
 """
 
 COMMANDS = ("train", "sweep", "profile", "eval", "report", "list", "solve", "data")
@@ -58,6 +60,10 @@ def main(argv: list[str] | None = None) -> int:
 
         print(__version__)
         return 0
+    import jax
+
+    # what a seed stands for does not depend on the environment
+    jax.config.update("jax_default_prng_impl", IMPLEMENTATION)
     try:
         command = one_of("command", argv[0], COMMANDS)
         return {
@@ -84,7 +90,8 @@ def use_compilation_cache(folder: str) -> None:
 
 def _train(argv: list[str]) -> int:
     from metajax.cli.arguments import parse_train
-    from metajax.systems import SYSTEMS, config_to_json, get_system
+    from metajax.cli.runs import check_extension, may_change
+    from metajax.systems import SYSTEMS, config_to_json, evaluate, get_system
 
     if not argv or argv[0].startswith("-"):
         print(f"usage: metajax train SYSTEM ...; systems: {', '.join(SYSTEMS)}")
@@ -108,6 +115,7 @@ def _train(argv: list[str]) -> int:
         keep_freed_memory,
         leave,
         open_workdir,
+        renew_config,
         run_summary,
         write_json,
     )
@@ -120,29 +128,38 @@ def _train(argv: list[str]) -> int:
             raise ConfigError("parallel", options.parallel, "jit, for several processes")
         join(*together)
     identity = config_to_json(system, config)
+    restart = options.on_changed == "restart"
     if is_first():
-        check_workdir(workdir, identity)
+        check_workdir(workdir, identity, may_change(system), restart=restart)
+        if options.on_changed == "raise":
+            check_extension(system, config, workdir)
+        if options.workdir is None:
+            logging.getLogger("metajax").info("the run is in %s", workdir)
     run = system.build(config, options.data_dir)
     if run.steps:
         try:
             result = fit(
                 run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
                 key=jax.random.key(config.seed), workdir=workdir, config=identity,
+                may_change=may_change(system),
                 evaluators=run.evaluators, parallel=options.parallel,
                 model_devices=options.model_devices,
-                on_nonfinite=options.on_nonfinite, log_every=options.log_every,
-                checkpoint_every=options.checkpoint_every, keep_last=options.keep_last,
-                keep_every=options.keep_every, tensorboard=options.tensorboard,
-                progress=options.progress,
+                on_nonfinite=options.on_nonfinite, on_changed=options.on_changed,
+                log_every=options.log_every, checkpoint_every=options.checkpoint_every,
+                keep_last=options.keep_last, keep_every=options.keep_every,
+                tensorboard=options.tensorboard, progress=options.progress,
             )  # fmt: skip
         except ProcessLostError as error:
             print(f"metajax: error: {error}", file=sys.stderr)
             leave(error)
     else:  # nothing to train: the weights that every run of this seed starts from
-        with open_workdir(workdir, identity) if is_first() else contextlib.nullcontext():
+        held = open_workdir(workdir, identity, may_change(system), restart=restart)
+        with held if is_first() else contextlib.nullcontext():
+            if is_first():
+                renew_config(workdir, identity)
             result = Fit(None, _initial_params(run, config), 0, [], 0.0, 0.0, 0)
     # by each process, of several: none has to wait for the first, which alone writes it down
-    evaluation = run.evaluate(result.params, options.progress and is_first())
+    evaluation = evaluate(system, config, run, result.params, options.progress and is_first())
     if not is_first():
         return 0
     write_json(workdir / "eval.json", evaluation)
@@ -165,21 +182,27 @@ def _initial_params(run: Any, config: Any):
 def _show(workdir, system, config, evaluation, summary, history) -> None:
     from metajax.cli.report import write_report
 
-    path = write_report(workdir, system, config, evaluation, summary, history)
+    settings = {**config, **evaluation.get("settings", {})}  # what it was evaluated with
+    path = write_report(workdir, system, settings, evaluation, summary, history)
     print(f"\n{system.table(evaluation)}\n")
     print(f"report: {path}")
 
 
-def _workdir_options(name: str, argv: list[str]) -> argparse.Namespace:
-    """The workdir and options of ``metajax eval|report WORKDIR``."""
-    parser = argparse.ArgumentParser(prog=f"metajax {name}")
+def _workdir_options(
+    name: str, argv: list[str], epilog: str = ""
+) -> tuple[argparse.Namespace, list[str]]:
+    """The workdir and options of ``metajax eval|report WORKDIR``, and what is left."""
+    parser = argparse.ArgumentParser(prog=f"metajax {name}", epilog=epilog, allow_abbrev=False)
     parser.add_argument("workdir", type=Path, help="folder that metajax train has written")
     parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
     parser.add_argument(
         "--compilation-cache", default="~/.cache/metajax/xla",
         help="folder where compiled programs are kept, or off",
     )  # fmt: skip
-    return parser.parse_args(argv)
+    options, rest = parser.parse_known_args(argv)
+    if rest and name != "eval":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    return options, rest
 
 
 def _read_json(path: Path) -> Any:
@@ -194,10 +217,17 @@ def _read_json(path: Path) -> Any:
 
 
 def _eval(argv: list[str]) -> int:
+    from metajax.cli.arguments import parse_evaluation
     from metajax.cli.runs import read_run
+    from metajax.systems import SYSTEMS, evaluate, get_system
 
-    options = _workdir_options("eval", argv)
+    epilog = ""
+    if {"-h", "--help"} & set(argv):
+        fields = (f"{name}: {', '.join(get_system(name).evaluation)}" for name in SYSTEMS)
+        epilog = f"Fields that can be changed (--FIELD VALUE), by system. {'; '.join(fields)}."
+    options, rest = _workdir_options("eval", argv, epilog)
     system, config, _ = read_run(options.workdir)
+    config = parse_evaluation(system, config, rest)
     use_compilation_cache(options.compilation_cache)
     import jax
 
@@ -210,7 +240,7 @@ def _eval(argv: list[str]) -> int:
         print(f"checkpoint of step {step} of {run.steps}")
     else:
         params = _initial_params(run, config)
-    evaluation = run.evaluate(params, True)
+    evaluation = evaluate(system, config, run, params, True)
     write_json(options.workdir / "eval.json", evaluation)
     print(system.table(evaluation))
     return 0
@@ -221,7 +251,7 @@ def _report(argv: list[str]) -> int:
     from metajax.sweep import is_sweep, write_report
     from metajax.train import WorkdirError, read_rows
 
-    workdir = _workdir_options("report", argv).workdir
+    workdir = _workdir_options("report", argv)[0].workdir
     if is_sweep(workdir):
         text, page = write_report(workdir)
         print(f"\n{text}\n\nreport: {page}")

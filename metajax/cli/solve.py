@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +13,26 @@ import numpy as np
 
 from metajax.core import ConfigError
 
+WRONG = 3
+"""Exit code where a solution was found that cannot be right."""
+
 
 def solve_command(argv: list[str]) -> int:
-    """Solve a problem, print its errors and write solution.npz, solution.png and errors.json."""
+    """Solve a problem, print its errors and write solution.npz, solution.png and errors.json.
+
+    Returns 0, also where the solution may be wrong, and 3 where it cannot be right.
+    """
     parser = argparse.ArgumentParser(
         prog="metajax solve",
         description="Solve a linear PDE on the square from -1 to 1, and report how well the "
         "solution holds at points that were not fitted. By default by least squares over random "
         "features; --refine, --finetune and --head use the trained hypernetwork that comes with "
-        "the package, or that of a run.",
+        "the package, or that of a run. What speaks against the solution is said; the exit code "
+        "is 3 where it cannot be right.",
     )
-    parser.add_argument("problem", help="a YAML file, or a benchmark: HT HZ HZ-G PS-C PS-L PS-G WV")
+    parser.add_argument(
+        "problem", help="a YAML file, or a benchmark: HT HZ HZ-G PS-C PS-L PS-G WV PS-5G"
+    )
     parser.add_argument("--out", type=Path, default=Path("solution"), help="folder to write to")
     parser.add_argument("--features", type=int, default=2000, help="random features")
     parser.add_argument(
@@ -57,7 +68,7 @@ def solve_command(argv: list[str]) -> int:
     use_compilation_cache(options.compilation_cache)
 
     from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, benchmark
-    from metajax.systems.hypino import read_problem, shipped, solve
+    from metajax.systems.hypino import DoubtfulSolutionWarning, read_problem, shipped, solve
     from metajax.train import write_json
 
     known = benchmark(options.problem) if options.problem in PROBLEMS else None
@@ -71,15 +82,20 @@ def solve_command(argv: list[str]) -> int:
     model = None
     if asked:
         model = trained(options.model) if options.model else shipped()
-    found = solve(
-        pde, features=options.features, size=options.size, seed=options.seed, model=model,
-        rounds=options.refine or 0, tuning=options.finetune or 0, head=options.head or not asked,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        # printed below, each on a line of its own
+        warnings.simplefilter("ignore", DoubtfulSolutionWarning)
+        found = solve(
+            pde, features=options.features, size=options.size, seed=options.seed, model=model,
+            rounds=options.refine or 0, tuning=options.finetune or 0,
+            head=options.head or not asked, progress=sys.stderr.isatty(),
+        )  # fmt: skip
     errors: dict[str, Any] = {
         name: None if np.isnan(value) else value
         for name, value in found._asdict().items()
         if isinstance(value, float)
     }
+    errors |= {"verdict": found.verdict, "warnings": list(found.warnings)}
     errors["seconds"] = round(time.perf_counter() - began, 2)
     print(f"residual of the equation, root mean square: {found.residual_rms:.2e}", end="")
     print(f" (source {found.source_rms:.2e})" if found.source_rms else "")
@@ -99,6 +115,12 @@ def solve_command(argv: list[str]) -> int:
     write_json(options.out / "errors.json", errors)
     draw(found, options.out / "solution.png")
     print(f"written to {options.out}: solution.npz, solution.png, errors.json")
+    kind = "error" if found.verdict == "wrong" else "warning"
+    for text in found.warnings:
+        print(f"metajax: {kind}: {text}", file=sys.stderr)
+    if found.verdict == "wrong":
+        print("metajax: error: the solution cannot be right", file=sys.stderr)
+        return WRONG
     return 0
 
 

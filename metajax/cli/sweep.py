@@ -40,6 +40,7 @@ class Request(NamedTuple):
 def sweep_command(argv: list[str]) -> int:
     """Run ``metajax sweep ARGV``; returns the exit code, 1 where a run failed."""
     from metajax.cli.arguments import parse_train
+    from metajax.cli.folders import sweep_folder
     from metajax.cli.main import use_compilation_cache
     from metajax.sweep import Point, expand, run_processes, write_report
     from metajax.systems import config_to_json, get_system
@@ -70,7 +71,6 @@ def sweep_command(argv: list[str]) -> int:
             grace_period=options.grace_period,
         )  # fmt: skip
     preset = request.preset or next(iter(system.presets))
-    folder = options.workdir or Path("runs") / f"sweep-{system.name}-{preset}"
     identity = {
         "sweep": config_to_json(system, config),
         "grid": request.grid,
@@ -79,8 +79,10 @@ def sweep_command(argv: list[str]) -> int:
         "seeds": request.seeds,
         "sweep_seed": request.sweep_seed,
     }
+    swept_fields = [*request.grid, *request.random]
+    folder = options.workdir or sweep_folder(system.name, preset, swept_fields, identity)
     said = "metajax sweep " + " ".join(argv)
-    swept = [*request.grid, *request.random, "seed"]
+    swept = [*swept_fields, "seed"]
 
     def command(point: Point, workdir: Path) -> list[str]:
         return [
@@ -101,6 +103,7 @@ def sweep_command(argv: list[str]) -> int:
                 folder, system, points, command=said, data_dir=run_options.data_dir,
                 at_once=options.at_once, log_every=run_options.log_every,
                 checkpoint_every=run_options.checkpoint_every, progress=run_options.progress,
+                on_changed=run_options.on_changed,
             )  # fmt: skip
         elif options.engine == "ray":
             outcomes = run_ray(
@@ -232,7 +235,7 @@ def make_parser() -> argparse.ArgumentParser:
     add("--grace-period", type=int, metavar="STEPS",
         help="no run is stopped before (ray); a tenth of its steps by default")  # fmt: skip
     add("--address", help="of a Ray cluster, auto or HOST:PORT (ray); this machine by default")
-    add("--workdir", type=Path, help="folder of the sweep; runs/sweep-SYSTEM-PRESET by default")
+    add("--workdir", type=Path, help="folder of the sweep; by default one in runs for each sweep")
     return parser
 
 

@@ -1,5 +1,17 @@
 """The nouns of metajax, and helpers over keys and pytrees. Imports jax and optax only."""
 
+from metajax.core.boundary import (
+    as_arrays,
+    as_examples,
+    as_task,
+    check_labels,
+    check_type,
+    checked_learner,
+    checked_network,
+    first_task,
+    is_misfit,
+    scalar_loss,
+)
 from metajax.core.descent import GradientState, gradient
 from metajax.core.errors import (
     ConfigError,
@@ -10,6 +22,8 @@ from metajax.core.errors import (
     shown,
 )
 from metajax.core.keys import (
+    IMPLEMENTATION,
+    check_key,
     derive,
     indices_from,
     normals_from,
@@ -17,9 +31,30 @@ from metajax.core.keys import (
     stream,
     task_keys,
 )
+from metajax.core.kinds import (
+    check_algorithm,
+    check_learner,
+    check_network,
+    check_optimizer,
+    described,
+    kind,
+    library,
+)
 from metajax.core.mixture import MixedTasks, mixed
+from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
 from metajax.core.precision import enable_x64, float64_on_cpu
-from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
+from metajax.core.scores import accuracy, correct, valid_labels
+from metajax.core.surroundings import apart_from_surroundings
+from metajax.core.trees import (
+    all_finite,
+    cast_floats,
+    count,
+    digest,
+    mean_over_devices,
+    norm,
+    root,
+    wide_dtype,
+)
 from metajax.core.types import (
     Algorithm,
     Evaluator,
@@ -35,6 +70,7 @@ from metajax.core.types import (
 )
 
 __all__ = [
+    "IMPLEMENTATION",
     "Algorithm",
     "ConfigError",
     "Evaluator",
@@ -50,23 +86,51 @@ __all__ = [
     "SequenceNetwork",
     "Task",
     "TaskDistribution",
+    "accuracy",
     "all_finite",
+    "apart_from_surroundings",
+    "as_arrays",
+    "as_examples",
+    "as_task",
     "cast_floats",
+    "check_algorithm",
+    "check_key",
+    "check_labels",
+    "check_learner",
+    "check_network",
+    "check_optimizer",
     "check_positive",
+    "check_type",
     "check_whole",
+    "checked_learner",
+    "checked_network",
+    "correct",
     "count",
     "derive",
+    "described",
     "digest",
     "enable_x64",
+    "first_task",
     "float64_on_cpu",
     "gradient",
     "indices_from",
+    "is_misfit",
+    "kind",
+    "library",
     "mean_over_devices",
     "mixed",
+    "norm",
     "normals_from",
     "one_of",
+    "optimizer_step",
+    "prepare_optimizer",
     "random_indices",
+    "reverse_mode",
+    "root",
+    "scalar_loss",
     "shown",
     "stream",
     "task_keys",
+    "valid_labels",
+    "wide_dtype",
 ]

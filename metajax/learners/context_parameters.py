@@ -10,9 +10,19 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from metajax.bilevel import descend
-from metajax.core import ConfigError, Examples, MetaLearner, Network, Params, Task
+from metajax.core import (
+    ConfigError,
+    Examples,
+    MetaLearner,
+    Network,
+    Params,
+    Task,
+    check_optimizer,
+    checked_network,
+)
 from metajax.learners.inner import gradient_learner
 from metajax.learners.losses import Loss
+from metajax.learners.named import named_loss
 
 
 def concatenated(
@@ -58,6 +68,8 @@ def cavia(
     """
     if context_size < 1:
         raise ConfigError("context_size", context_size, "1 or more")
+    network, loss = checked_network(network), named_loss(loss)
+    check_optimizer(optimizer)
 
     def init(key: Key[Array, ""], task: Task) -> Params:
         return network.init(key, *attach(jnp.zeros(context_size), task.support.inputs))

@@ -10,9 +10,20 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from metajax.bilevel import Hypergradient, conjugate_gradient, descend, estimate
-from metajax.core import ConfigError, Examples, MetaLearner, Network, Params, Task
+from metajax.core import (
+    ConfigError,
+    Examples,
+    MetaLearner,
+    Network,
+    Params,
+    Task,
+    check_optimizer,
+    checked_learner,
+    checked_network,
+)
 from metajax.learners.inner import gradient_learner, on_support
 from metajax.learners.losses import Loss, score
+from metajax.learners.named import named_loss
 
 
 def imaml(
@@ -51,6 +62,8 @@ def imaml(
     """
     if not isinstance(strength, jax.core.Tracer) and not 0 < float(strength) < float("inf"):
         raise ConfigError("strength", strength, "a finite number above 0")
+    network, loss = checked_network(network), named_loss(loss)
+    check_optimizer(optimizer)
     if estimator is None:
         estimator = conjugate_gradient(iterations=5, damping=damping)
 
@@ -88,4 +101,4 @@ def imaml(
         return jax.tree.map(lambda h: grads[0] * h, hypergradient), None, None
 
     centred_loss.defvjp(forward, backward)
-    return learner._replace(loss=centred_loss)
+    return checked_learner(learner._replace(loss=centred_loss))

@@ -14,8 +14,18 @@ from jaxtyping import Array, Float, Key, PyTree
 from metajax.bilevel import InnerProblem
 from metajax.bilevel.online_tuning import Batches
 from metajax.bilevel.steps import advance_in_segments, advance_noting
-from metajax.core import ConfigError, Examples, MetaLearner, Metrics, Params, Task
+from metajax.core import (
+    ConfigError,
+    Examples,
+    MetaLearner,
+    Metrics,
+    Params,
+    Task,
+    checked_learner,
+    wide_dtype,
+)
 from metajax.learners.losses import Loss, score
+from metajax.learners.named import named_loss
 
 
 def check_steps(steps: int, remat_every: int | None = None) -> None:
@@ -86,6 +96,7 @@ def gradient_learner(
       ConfigError: ``steps``, ``remat_every`` or ``unroll`` below 1, or not one weight a step.
     """
     check_steps(steps, remat_every)
+    loss = named_loss(loss)
     if unroll < 1:
         raise ConfigError("unroll", unroll, "1 inner step or more")
     if step_weights is not None and np.shape(step_weights) != (steps,):
@@ -134,12 +145,14 @@ def gradient_learner(
         if step_weights is None:
             adapted, total = adapt(params, task.support, key), None
         else:
-            adapted, total = every_step(params, task, key, jnp.asarray(step_weights))
+            # as precise as the losses that they are multiplied with
+            weights = jnp.asarray(step_weights, wide_dtype(params))
+            adapted, total = every_step(params, task, key, weights)
         found = outputs(params, adapted, task.query.inputs)
         value, metrics = score(loss, found, task.query.targets)
         return (value if total is None else total), metrics
 
-    return MetaLearner(init, adapt, outputs, query_loss)
+    return checked_learner(MetaLearner(init, adapt, outputs, query_loss))
 
 
 def adaptation_curve(

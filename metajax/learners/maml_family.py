@@ -21,11 +21,15 @@ from metajax.core import (
     Network,
     Params,
     Task,
+    check_optimizer,
+    checked_network,
     gradient,
     one_of,
+    prepare_optimizer,
 )
 from metajax.learners.inner import gradient_learner
 from metajax.learners.losses import Loss
+from metajax.learners.named import named_loss
 
 Choice = Callable[[str], bool] | str | Sequence[str] | None
 """Which parameters: a predicate on paths such as ``conv_0/kernel``; one or more names, of which a
@@ -134,6 +138,9 @@ def maml(
         ``inner`` that chooses nothing, when the first parameters are made.
     """
     one_of("rates", rates, ("fixed", "per_parameter", "per_step"))
+    network, loss = checked_network(network), named_loss(loss)
+    check_optimizer(optimizer)
+    prepare_optimizer(optimizer, has_function=True, field="the inner optimizer")
     learned = rates != "fixed"
     scaled_steps = steps if rates == "per_step" else None
 
@@ -224,7 +231,7 @@ def annealed_weights(
     They sum to 1; those of all steps but the last fall in proportion to the meta-steps ``done``
     until there are ``anneal_steps`` (arXiv 1810.09502, section 4, MSL).
     """
-    left = jnp.maximum(1.0 - jnp.asarray(done).astype(jnp.float32) / anneal_steps, 0.0)
+    left = jnp.maximum(1.0 - jnp.asarray(done).astype(float) / anneal_steps, 0.0)
     weights = jnp.full(steps, left / steps)
     return weights.at[-1].add(1.0 - left)
 

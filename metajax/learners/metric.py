@@ -2,34 +2,83 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Examples, MetaLearner, Network, Params, Task, one_of
-from metajax.learners.losses import Loss, cross_entropy, score
+from metajax.core import (
+    ConfigError,
+    Examples,
+    MetaLearner,
+    Network,
+    Params,
+    Task,
+    check_labels,
+    checked_learner,
+    checked_network,
+    described,
+    one_of,
+)
+from metajax.learners.losses import Loss, cross_entropy, one_hot, score
+from metajax.learners.named import named_loss
 
 
 def embedding_learner(
-    network: Network, adapt: Any, predict: Any, loss: Loss, init: Any = None
+    network: Network,
+    adapt: Any,
+    predict: Any,
+    loss: Loss,
+    init: Any = None,
+    *,
+    ways: int | None,
 ) -> MetaLearner:
     """Make the learner whose ``adapt(params, support)`` is in closed form, without a key.
 
-    ``init`` is the network's own by default.
+    ``init`` is the network's own by default. With ``ways`` the support's targets are labels, and
+    so are the query's where the loss is the cross-entropy.
     """
+    named = named_loss(loss)
+
+    def check(field: str, examples: Examples) -> None:
+        if ways is not None and (field == "support" or loss is cross_entropy):
+            check_labels(f"{field}.targets", examples.targets, ways)
 
     def loss_of(params: Params, task: Task, key: Key[Array, ""]):
         outputs = predict(params, adapt(params, task.support), task.query.inputs)
-        return score(loss, outputs, task.query.targets)
+        return score(named, outputs, task.query.targets)
 
-    return MetaLearner(
+    learner = MetaLearner(
         init or (lambda key, task: network.init(key, task.support.inputs)),
         lambda params, support, key: adapt(params, support),
         predict,
         loss_of,
     )
+    return checked_learner(learner, check)
+
+
+def embedding(network: Network) -> Network:
+    """Return a network that raises where it does not make one row of features an example.
+
+    Raises:
+      ConfigError: ``network`` is none; from ``apply``, for other inputs or features.
+    """
+    network = checked_network(network)
+
+    def apply(params: Params, inputs: Any) -> Float[Array, "n features"]:
+        features = network.apply(params, inputs)
+        rows = {leaf.shape[:1] for leaf in jax.tree.leaves(inputs)}
+        if features.ndim != 2 or rows != {features.shape[:1]}:
+            raise ConfigError(
+                "inputs", described(inputs),
+                "[n, ...] of which the network makes features [n, features], not "
+                f"{described(features)}",
+            )  # fmt: skip
+        return features
+
+    return Network(network.init, apply)
 
 
 def check_ways(ways: int) -> None:
@@ -39,9 +88,16 @@ def check_ways(ways: int) -> None:
 
 
 def unit(x: Float[Array, "*batch features"]) -> Float[Array, "*batch features"]:
-    """Scale rows to length 1; a row of zeros stays, with a finite derivative."""
+    """Scale rows to length 1; a row of zeros stays, and its derivatives are taken as 0.
+
+    So are those of rows too short for their derivative, one over the length, to stand in a float.
+    """
+    # the length does not matter: scaled first, the squares neither overflow nor vanish
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
+    zero = largest < math.sqrt(jnp.finfo(x.dtype).tiny)
+    x = jnp.where(zero, 0, x) / jnp.where(zero, 1, largest)
     squares = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.maximum(squares, jnp.finfo(x.dtype).tiny))
+    return x * jax.lax.rsqrt(jnp.where(zero, 1, squares))
 
 
 def prototypical(
@@ -69,11 +125,12 @@ def prototypical(
       ConfigError: fewer than 2 ways, or an unknown distance.
     """
     check_ways(ways)
+    network = embedding(network)
     one_of("distance", distance, ("euclidean", "cosine"))
 
     def adapt(params: Params, support: Examples) -> Float[Array, "ways features"]:
         features = network.apply(params, support.inputs)
-        members = jax.nn.one_hot(support.targets, ways, dtype=features.dtype)
+        members = one_hot(support.targets, ways, features.dtype)
         counts = jnp.maximum(jnp.sum(members, axis=0), 1)
         return members.T @ features / counts[:, None]
 
@@ -83,7 +140,7 @@ def prototypical(
             return scale * (unit(features) @ unit(prototypes).T)
         return -scale * jnp.sum(jnp.square(features[:, None] - prototypes[None]), axis=-1)
 
-    return embedding_learner(network, adapt, predict, loss)
+    return embedding_learner(network, adapt, predict, loss, ways=ways)
 
 
 class Memory(NamedTuple):
@@ -121,14 +178,22 @@ def matching(
       ConfigError: fewer than 2 ways.
     """
     check_ways(ways)
+    network = embedding(network)
 
     def adapt(params: Params, support: Examples) -> Memory:
         keys = unit(network.apply(params, support.inputs))
-        return Memory(keys, jax.nn.one_hot(support.targets, ways, dtype=keys.dtype))
+        return Memory(keys, one_hot(support.targets, ways, keys.dtype))
 
     def predict(params: Params, memory: Memory, inputs: Any) -> Float[Array, "queries ways"]:
         cosines = unit(network.apply(params, inputs)) @ memory.keys.T
-        probabilities = jax.nn.softmax(scale * cosines, axis=-1) @ memory.labels
-        return jnp.log(jnp.maximum(probabilities, jnp.finfo(probabilities.dtype).tiny))
+        logs = jax.nn.log_softmax(scale * cosines, axis=-1)
+        # a class's probability is a sum over its examples: their logarithms, and the floor, which
+        # stands for a class of none, so that no logarithm of zero is taken
+        floor = jnp.log(jnp.finfo(logs.dtype).tiny)
+        outside = memory.labels == 0
+        members = jnp.where(outside[None], -jnp.inf, logs[..., None] * memory.labels[None])
+        present = ~jnp.all(outside, axis=0)
+        summed = jax.nn.logsumexp(jnp.where(present[None, None], members, 0), axis=1)
+        return jnp.where(present[None], summed, floor)
 
-    return embedding_learner(network, adapt, predict, loss)
+    return embedding_learner(network, adapt, predict, loss, ways=ways)

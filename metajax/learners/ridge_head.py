@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -10,9 +11,9 @@ import jax.scipy.linalg
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Examples, MetaLearner, Network, Params, Task
-from metajax.learners.losses import Loss
-from metajax.learners.metric import check_ways, embedding_learner
+from metajax.core import Examples, MetaLearner, Network, Params, Task, wide_dtype
+from metajax.learners.losses import Loss, one_hot
+from metajax.learners.metric import check_ways, embedding, embedding_learner
 
 
 class RidgeParams(NamedTuple):
@@ -77,10 +78,12 @@ def ridge(
     """
     if ways is not None:
         check_ways(ways)
+    network = embedding(network)
 
     def init(key: Key[Array, ""], task: Task) -> RidgeParams:
         params = network.init(key, task.support.inputs)
-        return RidgeParams(params, jnp.float32(log_strength), jnp.float32(scale))
+        number = functools.partial(jnp.asarray, dtype=wide_dtype(params))
+        return RidgeParams(params, number(log_strength), number(scale))
 
     def features_of(params: RidgeParams, inputs: Any) -> Float[Array, "n d"]:
         features = network.apply(params.network, inputs)
@@ -89,11 +92,11 @@ def ridge(
     def adapt(params: RidgeParams, support: Examples) -> Float[Array, "d k"]:
         features, targets = features_of(params, support.inputs), support.targets
         if ways is not None:
-            targets = jax.nn.one_hot(targets, ways, dtype=features.dtype)
+            targets = one_hot(targets, ways, features.dtype)
         return ridge_solution(features, targets, jnp.exp(params.log_strength))
 
     def predict(params: RidgeParams, head: Float[Array, "d k"], inputs: Any) -> Any:
         outputs = features_of(params, inputs) @ head
         return params.scale.astype(outputs.dtype) * outputs
 
-    return embedding_learner(network, adapt, predict, loss, init)
+    return embedding_learner(network, adapt, predict, loss, init, ways=ways)

@@ -6,6 +6,7 @@ call as a plain nested dict with string keys, so that a compiled step takes them
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -16,7 +17,13 @@ import numpy as np
 from flax import linen as nn
 from jaxtyping import Array, Key
 
-from metajax.core import MetajaxError, Network, Params
+from metajax.core import ConfigError, MetajaxError, Network, Params, kind, library
+
+
+def _check_module(field: str, module: Any, of: str, expected: str) -> None:
+    """Raise where a value is no module of the library ``of``, or is a class of them."""
+    if inspect.isclass(module) or library(module) != of:
+        raise ConfigError(field, kind(module), expected)
 
 
 def from_linen(module: nn.Module, **apply_kwargs: Any) -> Network:
@@ -28,9 +35,11 @@ def from_linen(module: nn.Module, **apply_kwargs: Any) -> Network:
         ``train=False``; passed to ``init`` as well.
 
     Raises:
+      ConfigError: ``module`` is no Linen module.
       MetajaxError: from ``init``, where the module has other collections (``batch_stats``,
         ``cache``); from ``apply``, where it draws random numbers (dropout).
     """
+    _check_module("module", module, "flax.linen", "a Flax Linen module, e.g. MLP(width=8)")
 
     def init(key: Key[Array, ""], *inputs: Any) -> Params:
         variables = flax.core.unfreeze(module.init(key, *inputs, **apply_kwargs))
@@ -69,6 +78,24 @@ def _keys_of(template: Any, tree: Any) -> Any:
     return {key: _keys_of(value, tree[str(key)]) for key, value in template.items()}
 
 
+def _check_constructor(constructor: Any, expected: str, *args: Any, **kwargs: Any) -> None:
+    """Raise where a value is no function, or a module, or does not take these arguments."""
+    names = ", ".join([*map(repr, args), *kwargs])
+    made = library(constructor) is not None and not inspect.isclass(constructor)
+    if made or not callable(constructor):
+        raise ConfigError("constructor", kind(constructor), expected)
+    try:
+        signature = inspect.signature(constructor)
+    except ValueError:  # written in C: its call will tell
+        return
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        raise ConfigError(
+            "constructor", kind(constructor), f"{expected}, called with ({names}): {error}"
+        ) from error
+
+
 def from_nnx(constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Network:
     """Take a Flax NNX module: ``constructor(*args, rngs=nnx.Rngs(key), **kwargs)``.
 
@@ -82,10 +109,17 @@ def from_nnx(constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Netw
       **kwargs: passed on to it.
 
     Raises:
+      ConfigError: ``constructor`` is a module already or no function, or does not take the
+        arguments or ``rngs``.
       MetajaxError: the module keeps variables other than ``nnx.Param``, such as the statistics of
         BatchNorm or the random state of Dropout, or arrays that are not variables.
     """
     from flax import nnx
+
+    _check_constructor(
+        constructor, "the class of an NNX module or a function that makes one", *args,
+        rngs=None, **kwargs,
+    )  # fmt: skip
 
     def build(key: Key[Array, ""]) -> Any:
         return constructor(*args, rngs=nnx.Rngs(key), **kwargs)
@@ -94,6 +128,7 @@ def from_nnx(constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Netw
 
     def trace() -> Any:
         module = build(jax.random.key(0))
+        _check_module("constructor", module, "flax.nnx", "a function that makes an NNX module")
         # Every attribute, since NNX files an array that is not a variable as static structure.
         for _, node in nnx.iter_graph(module):
             if isinstance(node, nnx.Variable) and not isinstance(node, nnx.Param):
@@ -138,6 +173,7 @@ def from_equinox(constructor: Callable[[Key[Array, ""]], Any]) -> Network:
     needs a constructor that puts it in inference mode (``equinox.nn.inference_mode``).
 
     Raises:
+      ConfigError: ``constructor`` is a module already or no function of a key, or makes no module.
       MetajaxError: Equinox is not installed, or the module keeps state (``equinox.nn.StateIndex``,
         as in BatchNorm) or arrays that are not floating-point, which no gradient could train.
     """
@@ -146,11 +182,15 @@ def from_equinox(constructor: Callable[[Key[Array, ""]], Any]) -> Network:
     except ImportError as error:
         raise MetajaxError("from_equinox needs Equinox: pip install equinox") from error
 
+    expected = "a function of a key that makes an Equinox module, lambda key: Module(..., key=key)"
+    _check_constructor(constructor, expected, None)
     static: Any = None
 
     def trace(key: Key[Array, ""]) -> Any:
         nonlocal static
-        arrays, static = eqx.partition(constructor(key), eqx.is_inexact_array)
+        module = constructor(key)
+        _check_module("constructor", module, "equinox", expected)
+        arrays, static = eqx.partition(module, eqx.is_inexact_array)
         return arrays
 
     template = jax.eval_shape(trace, jax.random.key(0))

@@ -1,5 +1,8 @@
 """Hamiltonian mechanics: energies, their equations of motion, named systems, integrators."""
 
+import importlib
+from typing import Any
+
 from metajax.physics.hamiltonians import (
     DoublePendulum,
     Gravitation,
@@ -68,3 +71,13 @@ __all__ = [
     "symplectic_gradient",
     "trajectory",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "pde":  # imported where it is used: it brings more than most need
+        return importlib.import_module("metajax.physics.pde")
+    raise AttributeError(f"module 'metajax.physics' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), "pde"})

@@ -15,6 +15,7 @@ from metajax.core import MetajaxError
 from metajax.sweep.results import read_results
 from metajax.systems import Figure, Objective, config_from_json, get_system, write_page
 from metajax.systems.axes import make_axes
+from metajax.systems.numbers import numbers
 from metajax.train import WorkdirError, read_rows
 
 SHOWN = 20
@@ -242,19 +243,20 @@ def learning_curves(
         logged = [
             (line["step"], line["loss"])
             for line in read_rows(folder / "runs" / row["run"])
-            if line.get("loss") is not None
+            if "loss" in line
         ]
-        if logged:
-            curves[row["run"]] = logged
+        if logged and np.isfinite(numbers(logged)[:, 1]).any():
+            curves[row["run"]] = numbers(logged)
     if not curves:
         return None
 
     def draw() -> Any:
-        losses = [loss for logged in curves.values() for _, loss in logged]
-        canvas, axes = make_axes("meta-step", "training loss", _scale(losses))
+        losses = np.concatenate([logged[:, 1] for logged in curves.values()])
+        scale = _scale(losses[np.isfinite(losses)].tolist())
+        canvas, axes = make_axes("meta-step", "training loss", scale)
         for name, logged in sorted(curves.items(), key=lambda item: item[0] in best):
             style = {"color": "C1", "lw": 1.5} if name in best else {"color": "C0", "alpha": 0.35}
-            axes.plot(*zip(*logged, strict=True), **style)
+            axes.plot(*logged.T, **style)
         return canvas
 
     return Figure(

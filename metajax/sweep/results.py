@@ -67,7 +67,9 @@ def write_results(folder: Path, points: Sequence[Point], outcomes: Mapping[int, 
         if outcome.status == "done":
             workdir = run_folder(folder, point)
             row["seconds"] = json.loads((workdir / "summary.json").read_text())["wall_seconds"]
-            row |= flatten(json.loads((workdir / "eval.json").read_text()))
+            evaluation = json.loads((workdir / "eval.json").read_text())
+            evaluation.pop("settings", None)  # what was asked for, not what was found
+            row |= flatten(evaluation)
         row |= outcome.reached or {}
         rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row if name != "error")

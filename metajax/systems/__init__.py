@@ -1,5 +1,8 @@
 """Published meta-learning systems, one folder each."""
 
+import importlib
+from typing import Any
+
 from metajax.systems.base import (
     SYSTEMS,
     Figure,
@@ -8,6 +11,7 @@ from metajax.systems.base import (
     System,
     config_from_json,
     config_to_json,
+    evaluate,
     get_system,
 )
 from metajax.systems.page import write_page
@@ -20,6 +24,17 @@ __all__ = [
     "System",
     "config_from_json",
     "config_to_json",
+    "evaluate",
     "get_system",
     "write_page",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in SYSTEMS:
+        return importlib.import_module(SYSTEMS[name])
+    raise AttributeError(f"module 'metajax.systems' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *SYSTEMS})

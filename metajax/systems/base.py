@@ -63,6 +63,11 @@ class Objective(NamedTuple):
     logged: str | None = None
 
 
+def never(config: Any) -> str:
+    """Say of a system that nothing in it depends on the number of meta-steps."""
+    return ""
+
+
 class System(NamedTuple):
     """A published system: its settings, how to run it, and how to show what came out.
 
@@ -80,6 +85,11 @@ class System(NamedTuple):
       traced: fields that ``algorithm`` takes as traced scalars too, unless they are None: runs that
         differ in them alone can be one compiled program.
       of_tasks: fields that change no more than the leaves of a run's tasks, to the same effect.
+      evaluation: fields that concern evaluation and report alone: they can be changed at any time,
+        of a finished run too.
+      tied_to_steps: ``tied_to_steps(config) -> str``, what in the training depends on ``steps``
+        besides its length, as ``schedule=cosine``; empty where nothing does, so that a finished
+        run can be given more steps.
       prepare: ``prepare(data_dir) -> folders``, which writes what the system can be trained from
         besides images, for ``metajax data prepare NAME``; None where there is nothing.
     """
@@ -95,6 +105,8 @@ class System(NamedTuple):
     algorithm: Callable[[Any], Algorithm]
     traced: tuple[str, ...] = ()
     of_tasks: tuple[str, ...] = ()
+    evaluation: tuple[str, ...] = ()
+    tied_to_steps: Callable[[Any], str] = never
     prepare: Callable[[Path | None], list[Path]] | None = None
 
 
@@ -159,6 +171,17 @@ def _from_json(name: str, hint: Any, value: Any) -> Any:
         return hint(value)
     except OverflowError as error:
         raise ConfigError(name, value, "a number below 1e308") from error
+
+
+def evaluate(
+    system: System, config: Any, run: Run, params: Params, progress: bool
+) -> dict[str, Any]:
+    """Return the content of ``eval.json``: what ``run.evaluate`` finds, and by which ``settings``.
+
+    These are the system's evaluation fields, which may differ from those in ``config.json``.
+    """
+    found = run.evaluate(params, progress)
+    return found | {"settings": {name: getattr(config, name) for name in system.evaluation}}
 
 
 def get_system(name: str) -> System:

@@ -12,13 +12,13 @@ from metajax.train.errors import (
 )
 from metajax.train.loop import Fit, fit, restore_params, save_finished
 from metajax.train.memory import keep_freed_memory
-from metajax.train.metrics import MetricsLog, plain, read_rows
+from metajax.train.metrics import MetricsLog, plain, read_rows, to_json
 from metajax.train.origin import provenance, run_summary
 from metajax.train.populations import MEMBER, PopulationState, member_rows, population
 from metajax.train.processes import is_first, join, leave
 from metajax.train.signals import signals_noted
 from metajax.train.step import MODEL_AXIS, TASKS_AXIS, largest_axis, make_layout
-from metajax.train.workdir import check_workdir, in_use, open_workdir, write_json
+from metajax.train.workdir import check_workdir, in_use, open_workdir, renew_config, write_json
 
 __all__ = [
     "MEMBER",
@@ -53,9 +53,11 @@ __all__ = [
     "profile_table",
     "provenance",
     "read_rows",
+    "renew_config",
     "restore_params",
     "run_summary",
     "save_finished",
     "signals_noted",
+    "to_json",
     "write_json",
 ]

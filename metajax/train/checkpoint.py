@@ -9,6 +9,7 @@ passed over, aloud, for the one before.
 from __future__ import annotations
 
 import copy
+import errno
 import hashlib
 import json
 import logging
@@ -22,10 +23,20 @@ from jaxtyping import PyTree
 
 from metajax.train.errors import CheckpointError
 from metajax.train.processes import from_first
+from metajax.train.state import (
+    check_names,
+    from_saved,
+    misfits,
+    saved_like,
+    to_saved,
+)
 
 log = logging.getLogger("metajax")
 
 SEAL = "metajax.sha256"
+SHOWN = 12
+"""Differences named of a checkpoint that does not fit."""
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 def _digests(folder: Path) -> dict[str, str]:
@@ -79,6 +90,18 @@ def newest_good(directory: Path) -> tuple[int | None, list[tuple[int, str]]]:
                 return step, faults
             faults.append((step, fault))
     return None, faults
+
+
+def _is_no_room(error: BaseException | None) -> bool:
+    """Whether a full disk, a quota or a limit on a file's size is behind an error."""
+    while error is not None:
+        if getattr(error, "errno", None) in NO_ROOM:
+            return True
+        # of what the array store's own errors hold, the system's words are all that is left
+        if any(os.strerror(number) in str(error) for number in NO_ROOM):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
 
 
 class Checkpointer:
@@ -141,11 +164,13 @@ class Checkpointer:
         The write goes on behind; where several processes save together, it ends here.
 
         Raises:
+          ConfigError: two leaves of ``state`` would have one name in the checkpoint.
           CheckpointError: this save, or the one before it, failed.
         """
+        check_names(state)
         self.wait()
         args = self._ocp.args.Composite(
-            state=self._ocp.args.StandardSave(state),
+            state=self._ocp.args.StandardSave(to_saved(state)),
             # a copy: Orbax turns it into JSON in the background
             meta=self._ocp.args.JsonSave(copy.deepcopy(meta)),
         )
@@ -185,9 +210,10 @@ class Checkpointer:
         if self._failure is not None:
             error, self._failure, self._failed = self._failure, None, True
             kept = "none" if self.good_step is None else f"that of step {self.good_step}"
+            advice = "Once there is room" if _is_no_room(error) else "Once the cause is mended"
             raise CheckpointError(
-                f"a checkpoint could not be saved: {error}. The last good one: {kept}. Once there "
-                "is room, run the same command again to go on."
+                f"a checkpoint could not be saved: {error}. The last good one: {kept}. {advice}, "
+                "run the same command again to resume from it."
             ) from error
 
     def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
@@ -203,10 +229,11 @@ class Checkpointer:
             raise CheckpointError(
                 f"{self.directory} holds no finished checkpoint; run the training first"
             )
+        saved = self._saved_shapes()
+        if lines := misfits(saved, like):  # Orbax would find it too late, or, of dtypes, never
+            raise self._misfit(lines)
         here = jax.sharding.SingleDeviceSharding(jax.local_devices()[0])
-        abstract = jax.tree.map(
-            lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=here), like
-        )
+        abstract = saved_like(saved, like, here)
         try:
             restored = self._manager.restore(
                 self.good_step,
@@ -219,7 +246,24 @@ class Checkpointer:
             raise CheckpointError(
                 f"checkpoint {self.good_step} in {self.directory} does not restore: {error}"
             ) from error
-        return restored["state"], restored["meta"]
+        if lines := misfits(restored["state"], like):
+            raise self._misfit(lines)
+        return from_saved(restored["state"], like), restored["meta"]
+
+    def _saved_shapes(self) -> PyTree:
+        """What the newest good checkpoint says of its arrays."""
+        handler = self._ocp.StandardCheckpointHandler()
+        try:
+            return handler.metadata(self.directory / str(self.good_step) / "state").tree
+        finally:
+            handler.close()
+
+    def _misfit(self, lines: list[str]) -> CheckpointError:
+        more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+        return CheckpointError(
+            f"checkpoint {self.good_step} in {self.directory} does not fit this algorithm:\n  "
+            + "\n  ".join([*lines[:SHOWN], *more])
+        )
 
     def close(self) -> None:
         """Finish the save under way and release Orbax's threads.

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from metajax.core import Algorithm, ConfigError, HostFed, task_keys
+from metajax.core import Algorithm, ConfigError, HostFed, apart_from_surroundings, task_keys
 from metajax.train.step import LoopState, make_layout, make_steps
 
 PEAK_SIZE, PEAK_BYTES = 2048, 1 << 28
@@ -73,6 +73,7 @@ class Profile(NamedTuple):
         return found | {"host": self.host_seconds}
 
 
+@apart_from_surroundings
 def profile(
     algorithm: Algorithm, tasks: Any, *, tasks_per_step: int, key: Key[Array, ""], steps: int = 10
 ) -> Profile:
@@ -86,12 +87,14 @@ def profile(
       steps: how many are timed, 1 or more.
 
     Raises:
-      ConfigError: ``tasks`` are fed by the host, or ``steps`` below 1.
+      ConfigError: ``tasks`` are fed by the host, ``steps`` below 1, or ``jax.disable_jit``.
     """
     if isinstance(tasks, HostFed):
         raise ConfigError("tasks", "HostFed", "a distribution that is sampled on the device")
     if steps < 1:
         raise ConfigError("steps", steps, "a whole number of 1 or more")
+    if jax.config.jax_disable_jit:
+        raise ConfigError("jax_disable_jit", True, "False: what is measured are compiled programs")
     layout = make_layout("none", tasks_per_step)
     keys = task_keys(key, tasks_per_step)
     state = jax.jit(lambda tasks: algorithm.init(key, tasks(key)))(tasks)

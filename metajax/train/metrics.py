@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def to_json(value: Any, indent: int | None = None) -> str:
+    """Return ``value`` as JSON text, which every file of results is written by.
+
+    JSON knows no NaN and no infinity: such a number is null.
+    """
+    return json.dumps(plain(value), indent=indent, allow_nan=False)
 
 
 def read_rows(workdir: Path) -> list[dict[str, Any]]:
@@ -55,10 +63,18 @@ class MetricsLog:
     """Rows of metrics by step, in memory and, with a ``workdir``, in ``metrics.jsonl``.
 
     Rows past ``step``, which a killed run wrote after its last checkpoint, are dropped on
-    opening: the resumed run writes them again.
+    opening: the resumed run writes them again. So are the rows of ``step`` itself whose places
+    among these are in ``drop``: an extended run does not have them.
     """
 
-    def __init__(self, workdir: Path | None, *, step: int = 0, tensorboard: bool = False):
+    def __init__(
+        self,
+        workdir: Path | None,
+        *,
+        step: int = 0,
+        drop: Collection[int] = (),
+        tensorboard: bool = False,
+    ):
         self.rows: list[dict[str, Any]] = []
         self._file = None
         self._writer = None
@@ -66,9 +82,12 @@ class MetricsLog:
             return
         path = workdir / "metrics.jsonl"
         if path.exists():
-            self.rows = [row for row in read_rows(workdir) if row["step"] <= step]
+            rows = read_rows(workdir)
+            last = [row for row in rows if row["step"] == step]
+            last = [row for place, row in enumerate(last) if place not in drop]
+            self.rows = [*(row for row in rows if row["step"] < step), *last]
             temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(json.dumps(row) + "\n" for row in self.rows))
+            temporary.write_text("".join(to_json(row) + "\n" for row in self.rows))
             os.replace(temporary, path)
         self._file = path.open("a")
         if tensorboard:
@@ -82,7 +101,7 @@ class MetricsLog:
         self.rows.append(row)
         if self._file is not None:
             with _write_errors(self._file.name):
-                self._file.write(json.dumps(row) + "\n")
+                self._file.write(to_json(row) + "\n")
                 self._file.flush()
         if self._writer is not None:
             for name, value in row.items():

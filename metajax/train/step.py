@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral
 from typing import Any, Literal, NamedTuple
 
@@ -19,6 +19,8 @@ from metajax.core import (
     HostFed,
     Metrics,
     all_finite,
+    described,
+    kind,
     one_of,
     task_keys,
 )
@@ -232,6 +234,36 @@ def is_finite(algorithm: Algorithm, new: PyTree, metrics: Metrics) -> Bool[Array
     return all_finite(watched)
 
 
+def checked_update(old: PyTree, found: Any) -> tuple[PyTree, Metrics]:
+    """Return a new state and metrics, of what an update returned.
+
+    Raises:
+      ConfigError: it is no such pair, the state's structure, shapes or dtypes changed, or there is
+        no scalar loss.
+    """
+    if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
+        raise ConfigError("the algorithm's update", kind(found), "(state, metrics), metrics a dict")
+    new, metrics = found
+    if jax.tree.structure(new) != jax.tree.structure(old):
+        raise ConfigError(
+            "the algorithm's update", f"a state {jax.tree.structure(new)}",
+            f"the structure of the state before it, {jax.tree.structure(old)}",
+        )  # fmt: skip
+    for (path, before), after in zip(
+        jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(new), strict=True
+    ):
+        if (jnp.shape(after), getattr(after, "dtype", None)) != (before.shape, before.dtype):
+            raise ConfigError(
+                f"the algorithm's state{jax.tree_util.keystr(path)}", described(after),
+                f"{described(before)}, as before the update",
+            )  # fmt: skip
+    if "loss" not in metrics:
+        raise ConfigError("metrics of the algorithm", sorted(metrics), "a scalar 'loss' too")
+    if jnp.shape(metrics["loss"]) != ():
+        raise ConfigError("metrics of the algorithm", described(metrics["loss"]), "a scalar 'loss'")
+    return new, dict(metrics)
+
+
 def make_steps(
     algorithm: Algorithm,
     tasks: Any,
@@ -262,11 +294,12 @@ def make_steps(
     @functools.partial(jax.jit, inline=True)  # traced once, for its shapes and in the loop
     def one_step(state: LoopState, tasks, raw, streams, step):
         batch = batch_of(tasks, raw, jax.random.fold_in(streams[0], step))
-        new, metrics = algorithm.update(
-            state.algorithm, batch, jax.random.fold_in(streams[1], step), axis_name
+        new, metrics = checked_update(
+            state.algorithm,
+            algorithm.update(
+                state.algorithm, batch, jax.random.fold_in(streams[1], step), axis_name
+            ),
         )
-        if "loss" not in metrics:
-            raise ConfigError("metrics of the algorithm", sorted(metrics), "a scalar 'loss' too")
         finite = is_finite(algorithm, new, metrics)
         kept = jax.tree.map(lambda a, b: jnp.where(finite, a, b), new, state.algorithm)
         if on_nonfinite == "stop":

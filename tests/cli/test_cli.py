@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from metajax.cli.arguments import parse_train
 from metajax.cli.main import main
 from metajax.core import ConfigError
 from metajax.systems import SYSTEMS, config_from_json, config_to_json, get_system
+from metajax.train.checkpoint import find_fault
 
 SMALL = [
     "--width", "16", "--layers", "1", "--heads", "2", "--key-size", "8", "--examples", "13",
@@ -130,6 +132,18 @@ def test_a_workdir_of_another_config_is_refused_and_untouched(run, data_dir, cap
     assert code == 1
     assert "config.seed is 0 there and 1 here" in capsys.readouterr().err
     assert snapshot() == before
+
+
+def test_another_run_in_its_place_moves_it_aside(run, data_dir, cache, tmp_path):
+    workdir = tmp_path / "w"
+    shutil.copytree(run[0], workdir)
+    again = command(workdir, data_dir, cache, "--seed", "1", "--on-changed", "restart")
+    done = subprocess.run(again, env=QUICK, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((workdir / "config.json").read_text())["config"]["seed"] == 1
+    for name in ("config.json", "eval.json", "metrics.jsonl", "summary.json"):
+        assert (workdir / "previous/0" / name).read_bytes() == (run[0] / name).read_bytes()
+    assert find_fault(workdir / "previous/0/checkpoints/40") is None
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,9 @@
 """Every notebook runs, and its .ipynb holds the source of its .py twin."""
 
+import subprocess
+import sys
+from importlib.machinery import SourceFileLoader
+from importlib.util import module_from_spec, spec_from_loader
 from pathlib import Path
 
 import jupytext
@@ -17,6 +21,49 @@ def test_the_pair_holds_one_source(name):
         return [(cell.cell_type, cell.source) for cell in jupytext.read(path).cells]
 
     assert cells(FOLDER / f"{name}.py") == cells(FOLDER / f"{name}.ipynb")
+
+
+@pytest.fixture(scope="module")
+def generator():
+    """The script that writes the first cells."""
+    loader = SourceFileLoader("first_cells", str(FOLDER.parent / ".ci" / "notebooks"))
+    module = module_from_spec(spec_from_loader("first_cells", loader))
+    loader.exec_module(module)
+    return module
+
+
+def both(name):
+    return [(FOLDER / f"{name}.{end}").read_text(encoding="utf-8") for end in ("py", "ipynb")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_first_cells_are_those_of_the_repositorys_address(generator, name):
+    """Run .ci/notebooks where they are not."""
+    files = both(name)
+    assert list(generator.rewritten(*files, name, generator.address())) == files
+
+
+@pytest.mark.parametrize(
+    ("address", "badges"), [("https://github.com/a/b", 2), ("https://code.example/a/b", 0)]
+)
+def test_an_address_is_installed_from_and_can_be_taken_back(generator, address, badges):
+    files = both("quickstart")
+    changed = generator.rewritten(*files, "quickstart", address)
+    for text in changed:
+        assert f"git+{address}" in text and "pip wheel" not in text
+        assert text.count("a/b/blob/main/notebooks/quickstart.ipynb") == badges // 2
+    assert list(generator.rewritten(*changed, "quickstart", generator.address())) == files
+
+
+def test_without_an_address_the_first_cell_says_how_to_install(generator):
+    """It does nothing where metajax is there."""
+    cell = generator.first_cell(None)
+    exec(compile(cell, "cell", "exec"), {})
+    exec(compile(generator.first_cell("https://no.such.host/a/b"), "cell", "exec"), {})
+    # -I: no folder of this process leads to metajax, -S: nor do installed packages
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", cell], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ModuleNotFoundError: metajax is missing: run `%pip install PATH`" in done.stderr
 
 
 SLOW = ["gpicl", "hamiltonian", "hypergradients", "hypino", "maml"]

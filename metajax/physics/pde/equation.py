@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import ConfigError
+from metajax.physics.pde.closure import has_inside
 from metajax.physics.pde.fields import BoundaryField, as_boundary_field, as_field, nodes
 from metajax.physics.pde.geometry import (
     Boundary,
@@ -111,15 +112,6 @@ def checked_coefficients(value: Any) -> Float[Array, "5"]:
     ):
         raise ConfigError("coefficients", value, expected)
     return coefficients
-
-
-@jax.jit
-def has_inside(domain: Shape) -> Bool[Array, ""]:
-    """Whether any node of a fine grid lies inside."""
-    lower, upper = domain.bounds
-    inner = nodes(202)[1:-1, 1:-1]
-    unit = (inner.reshape(-1, 2) + 1) / 2
-    return jnp.any(domain.contains(lower[None] + unit * (upper - lower)[None]))
 
 
 def as_conditions(name: str, data: Any, pieces: tuple[Piece, ...]) -> tuple[Condition, ...]:
@@ -224,14 +216,22 @@ def sample(pde: PDE, key: Key[Array, ""], interior: int = 2048, boundary: int = 
 
 
 def data_on(
-    conditions: tuple[Condition, ...], boundary: Boundary
+    conditions: tuple[Condition, ...],
+    boundary: Boundary,
+    values: Callable[[BoundaryField, Boundary], Array] = lambda data, at: data.on(at),
 ) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
-    """Boundary data at points, 0 where there is none, and whether there is any."""
+    """Boundary data at points, 0 where there is none, and whether there is any.
+
+    Args:
+      conditions: the data.
+      boundary: the points.
+      values: computes the values of one condition there.
+    """
     value = jnp.zeros_like(boundary.points[:, 0])
     mask = jnp.zeros(value.shape, bool)
     for condition in conditions:
         here = condition.pieces[boundary.piece]
-        value = jnp.where(here, condition.value.on(boundary), value)
+        value = jnp.where(here, values(condition.value, boundary), value)
         mask |= here
     return value, mask
 
@@ -261,8 +261,12 @@ def rasterise(pde: PDE, points: Points, size: int = 224) -> Grids:
     long as they are nearer to each other than the nodes, ``2 / (size - 1)``: 2048 points for up to
     18 units of length at 224.
     """
-    source = pde.source(nodes(size).reshape(-1, 2)).reshape(size, size)
-    where = points.boundary.points
+    return images(pde.source(nodes(size).reshape(-1, 2)).reshape(size, size), points)
+
+
+def images(source: Float[Array, "size size"], points: Points) -> Grids:
+    """Make the five images of the source's and of a problem's points; see :func:`rasterise`."""
+    size, where = source.shape[0], points.boundary.points
     return Grids(
         source,
         *mark(where, points.dirichlet, points.dirichlet_mask, size),

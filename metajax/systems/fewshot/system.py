@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from metajax.core import Evaluator
+from metajax.core import Evaluator, apart_from_surroundings
 from metajax.systems.base import Objective, Run, System
 from metajax.systems.fewshot.config import CLOSED_FORM, PRESETS, Config
 from metajax.systems.fewshot.evaluate import scores, summarise
@@ -67,8 +67,13 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
         steps=config.steps,
         example_tasks=tasks.train,
         evaluators=(Evaluator("new_tasks", config.eval_every, measure),),
-        evaluate=evaluate,
+        evaluate=apart_from_surroundings(evaluate),
     )
+
+
+def tied_to_steps(config: Config) -> str:
+    """Name the learner whose outer rate falls to 0 at the last step."""
+    return "learner=reptile" if config.learner == "reptile" else ""
 
 
 SYSTEM = System(
@@ -92,4 +97,7 @@ SYSTEM = System(
         "sigma",
         "scale",
     ),
+    evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_queries"),
+    tied_to_steps=tied_to_steps,
 )
+"""What the command line and a sweep know of this system."""

@@ -6,16 +6,33 @@ loss and scored on the very same sequences.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import chex
 import jax
 import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Integer, Key
 
-from metajax.core import Examples, MetaLearner, Network, Params, SequenceNetwork, Task
+from metajax.core import (
+    ConfigError,
+    Examples,
+    MetaLearner,
+    Network,
+    Params,
+    SequenceNetwork,
+    Task,
+    accuracy,
+    as_arrays,
+    as_examples,
+    check_labels,
+    check_optimizer,
+    checked_learner,
+    checked_network,
+    described,
+)
+from metajax.learners import cross_entropy
 
 
 class SequenceLearner(NamedTuple):
@@ -37,20 +54,61 @@ def whole_sequence(task: Task) -> Examples:
     return jax.tree.map(join, task.support, task.query)
 
 
+def check_sequences(field: str, examples: Examples, num_classes: int | None = None) -> None:
+    """Raise where inputs are not ``float[sequences, examples, features]``, or targets no labels.
+
+    Raises:
+      ConfigError: they are not, or a known label is not one of ``num_classes``.
+    """
+    inputs = examples.inputs
+    is_array = isinstance(inputs, jax.Array)
+    if not is_array or inputs.ndim != 3 or not jnp.issubdtype(inputs.dtype, jnp.floating):
+        raise ConfigError(
+            f"{field}.inputs", described(inputs),
+            "floating-point features [sequences, examples, features], of images all their pixels",
+        )  # fmt: skip
+    if num_classes is not None:
+        check_labels(f"{field}.targets", examples.targets, num_classes, axes=2)
+
+
 def _learner(
-    init: Callable, adapt: Callable, predict: Callable, logits: Callable
+    init: Callable,
+    adapt: Callable,
+    predict: Callable,
+    logits: Callable,
+    num_classes: int | None = None,
 ) -> SequenceLearner:
-    """Add the loss that all share: mean cross-entropy over every position of the sequence."""
+    """Add the loss that all share, mean cross-entropy over every position of the sequence.
+
+    All functions check what they are called with; labels too, where ``num_classes`` is known.
+    """
+    check = functools.partial(check_sequences, num_classes=num_classes)
+    options: dict[str, Any] = {"axes": 2, "may_be_empty": True}
+
+    def whole_logits(params: Params, examples: Examples, key: Key[Array, ""]):
+        examples = as_examples("examples", examples, **options)
+        check("examples", examples)
+        return logits(params, examples, key)
 
     def loss(params: Params, task: Task, key: Key[Array, ""]):
         examples = whole_sequence(task)
         predicted = logits(params, examples, key).astype(jnp.float32)
-        chex.assert_equal_shape_prefix([predicted, examples.targets], 2)
-        losses = optax.softmax_cross_entropy_with_integer_labels(predicted, examples.targets)
-        correct = (jnp.argmax(predicted, axis=-1) == examples.targets).astype(jnp.float32)
-        return jnp.mean(losses), {"accuracy": jnp.mean(correct)}
+        check_labels("targets", examples.targets, predicted.shape[-1], axes=2)
+        right = accuracy(predicted, examples.targets)
+        return cross_entropy(predicted, examples.targets), {"accuracy": right}
 
-    return SequenceLearner(MetaLearner(init, adapt, predict, loss), logits)
+    learner = checked_learner(MetaLearner(init, adapt, predict, loss), check, **options)
+
+    def checked_predict(params: Params, adapted: Any, inputs: Any):
+        return learner.predict(params, adapted, _queries(inputs))
+
+    return SequenceLearner(learner._replace(predict=checked_predict), whole_logits)
+
+
+def _queries(inputs: Any) -> Float[Array, "sequences query features"]:
+    inputs = as_arrays("inputs", inputs)
+    check_sequences("query", Examples(inputs, None))
+    return inputs
 
 
 class Read(NamedTuple):
@@ -71,7 +129,11 @@ def in_context(
 
     ``adapt`` prefills the network's state (a Transformer's key-value cache, an LSTM's cell) and
     ``predict`` decodes one step for each query, from the same state (arXiv 2212.04458, eq. 1).
+
+    Raises:
+      ConfigError: ``network`` is none.
     """
+    network = checked_network(network)
 
     def one_hot(labels: Integer[Array, "..."], dtype: Any) -> Float[Array, "... classes"]:
         return label_scale * jax.nn.one_hot(labels, num_classes, dtype=dtype)
@@ -100,11 +162,12 @@ def in_context(
     def logits(params: Params, examples: Examples, key):
         return network.apply(params, tokens_of(examples))
 
-    return _learner(init, adapt, predict, logits)
+    return _learner(init, adapt, predict, logits, num_classes)
 
 
 def context_free(network: Network) -> SequenceLearner:
     """Predict each label from its input alone: the network of the memorisation figure."""
+    network = checked_network(network)
 
     def init(key, task: Task) -> Params:
         return network.init(key, task.query.inputs)
@@ -127,6 +190,8 @@ def online_sgd(
     sequence starts from weights of its own drawn afresh (the SGD baseline), and the
     meta-parameters only say their shapes.
     """
+    network = checked_network(network)
+    check_optimizer(optimizer)
 
     def init(key, task: Task) -> Params:
         return network.init(key, task.query.inputs[0, 0])
@@ -156,10 +221,11 @@ def online_sgd(
         return weights, predicted
 
     def adapt(params: Params, support: Examples, key) -> Params:
+        # the support may be empty
+        blank = jnp.zeros(support.inputs.shape[-1], support.inputs.dtype)
+        classes = jax.eval_shape(network.apply, params, blank).shape[-1]
+        check_labels("support.targets", support.targets, classes, axes=2)
         num = support.targets.shape[0]
-        blank = jnp.zeros(
-            support.inputs.shape[-1], support.inputs.dtype
-        )  # the support may be empty
         weights = starts(params, num, blank, key)
         return jax.vmap(learn)(weights, support)[0] if support.targets.shape[1] else weights
 
@@ -209,4 +275,5 @@ def nearest_neighbour(num_classes: int) -> SequenceLearner:
         adapt=lambda params, support, key: support,
         predict=predict,
         logits=logits,
+        num_classes=num_classes,
     )

@@ -7,7 +7,18 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Algorithm, MetaLearner, Params, Task, gradient, mixed
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    Examples,
+    MetaLearner,
+    Params,
+    Task,
+    checked_learner,
+    described,
+    gradient,
+    mixed,
+)
 from metajax.learners import anil, first_order_maml, maml, meta_sgd
 from metajax.learners.losses import score
 from metajax.learners.maml_family import put_back
@@ -36,6 +47,19 @@ def residual_mean(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
     _, particles, dim = targets.state.q.shape
     num = 2 * particles * dim * jnp.sum(targets.counted.astype(jnp.float32))
     return residual_sum(outputs, targets) / num
+
+
+def check_states(field: str, examples: Examples) -> None:
+    """Raise where positions or momenta are not ``[points, particles, 2]``, both alike.
+
+    Raises:
+      ConfigError: they are not.
+    """
+    q, p = examples.inputs.state
+    if q.ndim != 3 or q.shape != p.shape or q.shape[-1] != 2:
+        raise ConfigError(
+            f"{field}.inputs.state", described((q, p)), "q and p, each [points, particles, 2]"
+        )
 
 
 def make_learner(
@@ -80,7 +104,8 @@ def make_learner(
         points = jax.tree.map(lambda s, q: jnp.concatenate([s, q]), task.support, task.query)
         return score(residual_mean, network.apply(params, points.inputs), points.targets)
 
-    return inner._replace(loss=joint_loss if config.learner == "joint" else query_loss)
+    learner = inner._replace(loss=joint_loss if config.learner == "joint" else query_loss)
+    return checked_learner(learner, check_states, inputs=Snapshots)
 
 
 def make_algorithm(config: Config) -> Algorithm:

@@ -8,7 +8,7 @@ from typing import Any, cast
 import jax
 import numpy as np
 
-from metajax.core import Evaluator, MixedTasks, derive, enable_x64, mixed
+from metajax.core import Evaluator, MixedTasks, apart_from_surroundings, derive, enable_x64, mixed
 from metajax.physics import get_physics
 from metajax.systems.base import Objective, Run, System
 from metajax.systems.hamiltonian.config import PRESETS, Config
@@ -106,7 +106,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
         steps=config.steps,
         example_tasks=tasks,
         evaluators=(Evaluator("new_tasks", config.eval_every, measure),),
-        evaluate=evaluate,
+        evaluate=apart_from_surroundings(evaluate),
     )
 
 
@@ -181,5 +181,7 @@ SYSTEM = System(
     ),
     algorithm=make_algorithm,
     traced=("learning_rate", "inner_lr", "clip_norm"),
+    evaluation=("eval_every", "eval_instances", "eval_steps", "eval_optimizer", "eval_lr"),
     prepare=prepare,
 )
+"""What the command line and a sweep know of this system."""

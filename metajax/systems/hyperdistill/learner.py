@@ -23,7 +23,15 @@ from metajax.bilevel import (
     online,
     random_search,
 )
-from metajax.core import Algorithm, Examples, MetaLearner, Params
+from metajax.core import (
+    Algorithm,
+    Examples,
+    MetaLearner,
+    Params,
+    accuracy,
+    check_labels,
+    checked_learner,
+)
 from metajax.data import crop_and_flip
 from metajax.nn import conv_net
 from metajax.systems.hyperdistill.config import Config
@@ -99,7 +107,7 @@ def _images(config: Config) -> Bed:
 
         def right(batch: Examples) -> Float[Array, ""]:
             logits = parts.apply(parts.join(state.params, hparams), batch.inputs)
-            return jnp.mean((jnp.argmax(logits, axis=-1) == batch.targets).astype(jnp.float32))
+            return accuracy(logits, batch.targets)
 
         return jnp.mean(jax.lax.map(right, batches))
 
@@ -229,10 +237,18 @@ def make_algorithm(config: Config) -> Algorithm:
 def make_learner(config: Config) -> MetaLearner:
     """Fit a new task with the hyperparameters held still."""
     bed = make_bed(config)
-    return inner_learner(
+    learner = inner_learner(
         bed.problem,
         bed.predict,
         init=bed.init,
         inner_batches=bed.inner_batches,
         inner_steps=config.inner_steps,
     )
+
+    def check(field: str, examples: Examples) -> None:
+        if config.bed != "sinusoid":
+            check_labels(f"{field}.targets", examples.targets, config.ways)
+
+    checked = checked_learner(learner, check)
+    # the regressor is made from no task
+    return checked._replace(init=bed.init) if config.bed == "sinusoid" else checked

@@ -7,7 +7,7 @@ from typing import Any
 
 import jax
 
-from metajax.core import Evaluator
+from metajax.core import Evaluator, apart_from_surroundings
 from metajax.systems.base import Objective, Run, System
 from metajax.systems.hyperdistill.config import PRESETS, Config
 from metajax.systems.hyperdistill.evaluate import (
@@ -66,8 +66,14 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
         steps=config.steps,
         example_tasks=tasks.train,
         evaluators=(Evaluator("new_tasks", config.eval_every, measure),),
-        evaluate=evaluate,
+        evaluate=apart_from_surroundings(evaluate),
     )
+
+
+def tied_to_steps(config: Config) -> str:
+    """Name the decay that ends with the last step; random search has no outer rate."""
+    decays = config.outer_decay and config.method != "random_search"
+    return "outer_decay=True" if decays else ""
 
 
 SYSTEM = System(
@@ -83,4 +89,7 @@ SYSTEM = System(
     ),
     algorithm=make_algorithm,
     traced=("outer_lr", "inner_lr", "momentum", "gamma", "sigma", "reptile_rate"),
+    evaluation=("eval_every", "eval_tasks", "eval_queries"),
+    tied_to_steps=tied_to_steps,
 )
+"""What the command line and a sweep know of this system."""

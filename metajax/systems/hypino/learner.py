@@ -13,15 +13,21 @@ import optax
 from jaxtyping import Array, Bool, Float, Int32, Key
 
 from metajax.core import (
+    IMPLEMENTATION,
     Algorithm,
+    ConfigError,
     GradientState,
     MetaLearner,
     Params,
     Task,
+    as_arrays,
+    check_type,
+    checked_network,
+    described,
     gradient,
 )
 from metajax.nn import Jet
-from metajax.physics.pde import Points, apply_operator, normal_derivative
+from metajax.physics.pde import Grids, Points, apply_operator, normal_derivative
 from metajax.systems.hypino.config import Config
 from metajax.systems.hypino.network import Inputs, make_network, make_target, solution
 from metajax.systems.hypino.tasks import ProblemTasks, Scored, make_tasks
@@ -84,6 +90,52 @@ def losses(coefficients: Float[Array, "5"], inside: Jet, edge: Jet, scored: Scor
     )
 
 
+def check_inputs(field: str, inputs: Any, size: int) -> Inputs:
+    """Return what the hypernetwork reads, as JAX arrays.
+
+    Raises:
+      ConfigError: it is something else, five coefficients or grids of another size among it.
+    """
+    check_type(field, inputs, Inputs)
+    check_type(f"{field}.grids", inputs.grids, Grids)
+    inputs = as_arrays(field, inputs._replace(coefficients=as_arrays(field, inputs.coefficients)))
+    if inputs.coefficients.shape != (5,):
+        raise ConfigError(
+            f"{field}.coefficients", described(inputs.coefficients),
+            "5 numbers, of u, u_x, u_y, u_xx and u_yy",
+        )  # fmt: skip
+    for name, grid in inputs.grids._asdict().items():
+        if grid.shape != (size, size):
+            raise ConfigError(
+                f"{field}.grids.{name}", described(grid), f"[{size}, {size}], the config's grid"
+            )
+    return inputs
+
+
+def check_points(field: str, points: Any) -> Float[Array, "n 2"]:
+    """Return points as a JAX array.
+
+    Raises:
+      ConfigError: they are not ``float[n, 2]``.
+    """
+    points = as_arrays(field, points)
+    is_array = isinstance(points, jax.Array)
+    if not is_array or points.ndim != 2 or points.shape[-1] != 2:
+        raise ConfigError(field, described(points), "points of the plane, [n, 2]")
+    return points
+
+
+def check_problem(task: Any, size: int) -> Task:
+    """Return a task of a problem and what it is scored on.
+
+    Raises:
+      ConfigError: it is something else.
+    """
+    check_type("task", task, Task)
+    check_type("task.query", task.query, Scored)
+    return Task(check_inputs("task.support", task.support, size), task.query)
+
+
 def make_learner(config: Config, weights: Float[Array, "6"] | None = None) -> MetaLearner:
     """The learner whose adapting is one pass of the hypernetwork.
 
@@ -95,20 +147,21 @@ def make_learner(config: Config, weights: Float[Array, "6"] | None = None) -> Me
       config: the settings.
       weights: of the six losses; those of the second phase by default.
     """
-    network, target = make_network(config), make_target(config)
+    network, target = checked_network(make_network(config)), make_target(config)
     if weights is None:
         weights = jnp.asarray(config.weights_second, jnp.float32)
 
     def init(key: Key[Array, ""], task: Task) -> Params:
-        return network.init(key, task.support)
+        return network.init(key, check_problem(task, config.grid).support)
 
     def adapt(params: Params, support: Inputs, key: Key[Array, ""]) -> Params:
-        return network.apply(params, support)
+        return network.apply(params, check_inputs("support", support, config.grid))
 
     def predict(params: Params, adapted: Params, points: Float[Array, "n 2"]) -> Jet:
-        return solution(target, adapted, points)
+        return solution(target, adapted, check_points("points", points))
 
     def loss(params: Params, task: Task, key: Key[Array, ""]):
+        task = check_problem(task, config.grid)
         adapted = adapt(params, task.support, key)
         points = task.query.points
         inside = predict(params, adapted, points.interior)
@@ -156,7 +209,7 @@ def make_algorithm(config: Config) -> Algorithm:
         return dataclasses.replace(make_tasks(config), supervised=supervised)
 
     def drawn(done: Int32[Array, ""], task: Task) -> Task:
-        return problems(done)(jax.random.wrap_key_data(task.support))
+        return problems(done)(jax.random.wrap_key_data(task.support, impl=IMPLEMENTATION))
 
     batched = jax.vmap(drawn, (None, 0))
 

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from metajax.core import Evaluator
+from metajax.core import Evaluator, apart_from_surroundings
 from metajax.systems.base import Objective, Run, System
 from metajax.systems.hypino.config import PRESETS, Config
 from metajax.systems.hypino.evaluate import Errors, benchmarks, new_problems
@@ -50,7 +50,7 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
         steps=config.steps,
         example_tasks=ProblemKeys(),
         evaluators=(Evaluator("new_tasks", config.eval_every, measure),),
-        evaluate=evaluate,
+        evaluate=apart_from_surroundings(evaluate),
     )
 
 
@@ -60,6 +60,11 @@ def median(errors: Errors) -> tuple[float, float, float]:
         (errors.relative,), np.median, method="percentile", n_resamples=2000, rng=0
     ).confidence_interval
     return float(np.median(errors.relative)), float(found.low), float(found.high)
+
+
+def tied_to_steps(config: Config) -> str:
+    """Name the learning rate, which falls along a cosine until the last step."""
+    return f"the cosine that learning_rate={config.learning_rate:g} falls along"
 
 
 SYSTEM = System(
@@ -82,4 +87,7 @@ SYSTEM = System(
         "unsupervised",
         "first_phase",
     ),
+    evaluation=("eval_every", "eval_tasks", "finetune_steps", "rounds"),
+    tied_to_steps=tied_to_steps,
 )
+"""What the command line and a sweep know of this system."""

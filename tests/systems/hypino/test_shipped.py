@@ -1,0 +1,70 @@
+"""The hypernetwork that comes with the package: the README's example, and where it is no use."""
+
+import re
+import warnings
+from importlib import resources
+
+import jax
+import jax.numpy as jnp
+import pytest
+
+from metajax.physics.pde import PDE
+from metajax.systems import hypino
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+
+@pytest.fixture(scope="module")
+def example():
+    """The README's text, and what its Python example leaves behind."""
+    text = resources.files("metajax.systems.hypino").joinpath("README.md").read_text("utf-8")
+    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    found = {}
+    exec(compile(code, "README.md", "exec"), found)
+    return text, found
+
+
+def test_the_example_has_the_error_that_stands_under_it(example):
+    text, found = example
+    error, constant = map(
+        float, re.search(r"`error` is (.*?); .* constant is (.*?)\.\n", text).groups()
+    )
+    true = found["true"]
+    best = jnp.std(true) / jnp.sqrt(jnp.mean(true**2))
+    assert float(found["error"]) == pytest.approx(error, abs=0.006)
+    assert float(best) == pytest.approx(constant, abs=0.006)
+    # one where it works: far from the best constant, far from 0
+    assert found["error"] < 0.5 * best < 0.5
+    assert found["u"].u.shape == true.shape == (2048,)
+
+
+def test_a_source_alone_is_answered_with_nearly_nothing(example):
+    """Poisson's equation with u = 0 on the edge, as the README says."""
+    _, found = example
+    model = found["model"]
+
+    def true(x, y):
+        return (1 - x**2) * (1 - y**2)
+
+    pde = PDE([0, 0, 0, 1, 1], lambda x, y: -2 * (2 - x**2 - y**2), dirichlet=0.0)
+    points = found["sample"](pde, jax.random.key(0))
+    inputs = hypino.Inputs(pde.coefficients, found["rasterise"](pde, points, model.config.grid))
+    learner = hypino.make_learner(model.config)
+    weights = learner.adapt(model.params, inputs, jax.random.key(0))
+    u = learner.predict(model.params, weights, points.interior).u
+    exact = true(*points.interior.T)
+    assert jnp.linalg.norm(u - exact) > 0.95 * jnp.linalg.norm(exact)
+    with pytest.warns(UserWarning, match="no better than 0 everywhere"):
+        hypino.solve(pde, model=model, head=False, size=9)
+
+
+@pytest.mark.parametrize("how", ["data", "head"])
+def test_no_such_warning_where_data_or_a_solve_make_the_solution(example, how):
+    model, solution = (example[1][name] for name in ("model", "solution"))
+    if how == "data":
+        pde, options = PDE([0, 0, 0, 1, 1], dirichlet=solution), {"head": False}
+    else:
+        pde, options = PDE([0, 0, 0, 1, 1], -1.0, dirichlet=0.0), {"features": 20}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        hypino.solve(pde, model=model, size=9, **options)
