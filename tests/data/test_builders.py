@@ -301,3 +301,15 @@ def test_an_npz_may_have_a_validation_split_and_other_arrays_are_named(tmp_path,
     np.savez(tmp_path / "half.npz", images=images, labels=labels, test_labels=labels)
     with pytest.raises(data.BadDataError, match="test_images"):
         data.prepare("half", tmp_path / "half.npz", tmp_path)
+
+
+@pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 99), (6, 99)])
+def test_an_npz_whose_archive_is_encrypted_or_of_another_kind_is_refused(place, value, tmp_path):
+    """The flags, the compression and the version that the archive's directory names."""
+    path = tmp_path / "set.npz"
+    np.savez(path, images=np.zeros((2, 3, 3), np.uint8), labels=np.arange(2))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + place] = value
+    path.write_bytes(content)
+    with pytest.raises(data.BadDataError, match=r"set\.npz cannot be read"):
+        data.prepare("mine", path, tmp_path / "sets")

@@ -21,6 +21,7 @@ from metajax.physics.pde.equation import (
     mark,
     rasterise,
     sample,
+    unclear_piece,
 )
 from metajax.physics.pde.expressions import Expression, draw_expression, expand
 from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function, Grid, nodes
@@ -95,6 +96,7 @@ __all__ = [
     "sample_interior",
     "sample_points",
     "smape",
+    "unclear_piece",
     "values_at",
     "values_on",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -52,9 +53,9 @@ class PDE:
     or a :class:`metajax.physics.pde.Field`. Boundary data may also be a
     :class:`metajax.physics.pde.BoundaryField`, on the whole boundary, or a dict from names of
     pieces to any of these: ``"shape"``, or before that ``"shape.edge"``, for which ``"edge"`` is
-    enough on the square. A piece without data is left free. A piece may have both kinds, as the
-    start of a wave has, where both call it by the same name; where one kind calls it by a wider
-    name it is not clear whether both are meant, so that is an error.
+    enough on the square. A piece without data is left free. A piece that both kinds name has both,
+    as the start of a wave; where one of them names a wider part, this may not be meant, so it is
+    warned of.
 
     Attributes:
       coefficients: of u, u_x, u_y, u_xx and u_yy; kept as an array ``[5]``.
@@ -66,8 +67,10 @@ class PDE:
     Raises:
       ConfigError: ``coefficients`` that are not five or not finite or all 0; a ``source`` that is
         none of the above; ``dirichlet`` and ``neumann`` that name an unknown piece, data that no
-        piece takes, or no data at all; both kinds on a piece by names of which one is wider; a
-        ``domain`` that is empty or no shape.
+        piece takes, or no data at all; a ``domain`` that is empty or no shape.
+
+    Warns:
+      UserWarning: both kinds hold on a piece, and one of them by the name of a wider part.
     """
 
     coefficients: Any
@@ -85,7 +88,11 @@ class PDE:
         if concrete(self.domain) and not has_inside(self.domain):
             raise ConfigError("domain", self.domain.pieces, "shapes that leave an inside")
         put(self, source=as_field("source", self.source))
-        check_both(self.dirichlet, self.neumann, self.domain.pieces)
+        if unclear := unclear_piece(self.dirichlet, self.neumann, self.domain):
+            warnings.warn(
+                f"{unclear}, so both hold there; name the pieces that each is meant for",
+                stacklevel=3,
+            )
         for name in ("dirichlet", "neumann"):
             put(self, **{name: as_conditions(name, getattr(self, name), self.domain.pieces)})
         if not self.dirichlet and not self.neumann:
@@ -132,23 +139,25 @@ def as_conditions(name: str, data: Any, pieces: tuple[Piece, ...]) -> tuple[Cond
     return tuple(conditions)
 
 
-def check_both(dirichlet: Any, neumann: Any, pieces: tuple[Piece, ...]) -> None:
-    """Refuse both kinds of data on a piece where one kind names it and the other a wider part.
+def unclear_piece(dirichlet: Any, neumann: Any, domain: Shape) -> str | None:
+    """Say which piece has both kinds of data by names of which one means a wider part.
 
-    Raises:
-      ConfigError: there is such a piece.
+    Args:
+      dirichlet: as :class:`PDE` takes it.
+      neumann: likewise.
+      domain: the problem's.
+
+    Returns:
+      A sentence, or None where every piece has one kind, or both under the same name.
     """
-    for piece in pieces:
+    for piece in domain.pieces:
         one, other = name_of(dirichlet, piece), name_of(neumann, piece)
         if one is None or other is None or how_wide(piece, one) == how_wide(piece, other):
             continue
         called = ".".join(filter(None, piece))
         parts = [repr(name) if name else "the whole boundary" for name in (one, other)]
-        expected = (
-            "one kind of data on each piece, or both under the same name; this one has dirichlet "
-            f"as {parts[0]} and neumann as {parts[1]}: name the pieces that each is meant for"
-        )
-        raise ConfigError("dirichlet and neumann", called, expected)
+        return f"{called!r} has dirichlet as {parts[0]} and neumann as {parts[1]}"
+    return None
 
 
 def how_wide(piece: Piece, name: str) -> int:

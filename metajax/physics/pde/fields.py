@@ -53,13 +53,16 @@ class Grid(Field):
       values: ``values[row, column]`` belongs to ``y = -1 + 2 row / (rows - 1)``, and ``x`` alike.
 
     Raises:
-      ConfigError: not two axes of 2 nodes or more.
+      ConfigError: not numbers on two axes of 2 nodes or more.
     """
 
     values: Any
 
     def __post_init__(self) -> None:
-        values = real(self.values)
+        try:
+            values = real(self.values)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError("grid", self.values, "numbers on two axes") from error
         if values.ndim != 2 or min(values.shape) < 2:
             raise ConfigError(
                 "grid", values.shape, "two axes, rows (y) and columns (x), of 2 or more"

@@ -197,7 +197,10 @@ class Disk(Shape):
     name: str = field(default="disk", metadata={"static": True})
 
     def __post_init__(self) -> None:
-        put(self, centre=pair("centre", self.centre), radius=real(self.radius))
+        radius = finite("radius", self.radius, "a finite number above 0")
+        put(self, centre=pair("centre", self.centre), radius=radius)
+        if radius.ndim:
+            raise ConfigError("radius", self.radius, "one number")
         if concrete(self) and not self.radius > 0:
             raise ConfigError("radius", float(self.radius), "above 0")
 
@@ -244,7 +247,8 @@ class Polygon(Shape):
     name: str = field(default="polygon", metadata={"static": True})
 
     def __post_init__(self) -> None:
-        vertices = real(self.vertices)
+        expected = "one row of two finite coordinates per vertex"
+        vertices = finite("vertices", self.vertices, expected)
         if vertices.ndim != 2 or vertices.shape[1] != 2:
             raise ConfigError("vertices", vertices.shape, "one row of two coordinates per vertex")
         different = len(np.unique(vertices, axis=0)) if concrete(vertices) else len(vertices)
@@ -565,9 +569,25 @@ def pair(name: str, value: Any) -> Float[Array, "2"]:
     """Two coordinates.
 
     Raises:
-      ConfigError: they are not two.
+      ConfigError: they are not two, or not finite.
     """
-    array = real(value)
+    array = finite(name, value, "two finite coordinates")
     if array.shape != (2,):
         raise ConfigError(name, np.shape(value), "two coordinates")
+    return array
+
+
+def finite(name: str, value: Any, expected: str) -> Float[Array, "..."]:
+    """Convert numbers to an array, refused where they are none or, if they are known, not finite.
+
+    Raises:
+      ConfigError: as described.
+    """
+    try:
+        is_bool = jnp.asarray(value).dtype == bool
+        array = real(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(name, value, expected) from error
+    if is_bool or (concrete(array) and not np.isfinite(array).all()):
+        raise ConfigError(name, value, expected)
     return array

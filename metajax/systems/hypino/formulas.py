@@ -23,6 +23,8 @@ from metajax.core import ConfigError, shown
 
 LONGEST = 10_000
 """Characters of a formula at most."""
+MOST_STEPS = 2000
+"""Instructions of a formula at most: from 4000 on XLA may take minutes to compile them."""
 DEEPEST = 50
 """Parentheses, signs and powers within each other at most."""
 CONSTANTS = {"pi": math.pi, "e": math.e}
@@ -245,6 +247,8 @@ class Reader:
         need(float, self.expression(0), "the formula")
         if self.next.kind != "end":
             raise Unreadable(f"{self.next} stands where an operator, such as *, is missing")
+        if len(self.steps) > MOST_STEPS:
+            raise Unreadable(f"it has {len(self.steps):,} operations, more than {MOST_STEPS:,}")
         return tuple(self.steps)
 
     @property

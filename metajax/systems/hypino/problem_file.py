@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from metajax.core import ConfigError, one_of
-from metajax.physics.pde import PDE, Disk, Polygon, Rectangle, Shape, Square
+from metajax.physics.pde import PDE, Disk, Polygon, Rectangle, Shape, Square, unclear_piece
 from metajax.systems.hypino.formulas import read_formula
 from metajax.systems.yaml_files import read_yaml
 
@@ -38,7 +38,9 @@ def read_problem(path: Path) -> PDE:
     from -1 to 1, ``less`` any disks, rectangles and polygons. ``source`` and boundary data are
     numbers or formulas of x and y (:func:`metajax.systems.hypino.formulas.read_formula`). Boundary
     data are one of these for the whole boundary, or map to them names of its pieces: ``left``,
-    ``right``, ``bottom``, ``top``, ``square``, or a hole's name.
+    ``right``, ``bottom``, ``top``, ``square``, or a hole's name. A piece has both kinds where both
+    call it by the same name; where one of them names a wider part, the file is refused, as it may
+    mean either.
 
     Raises:
       ConfigError: the file is missing or no YAML (:mod:`metajax.systems.yaml_files`), a field is
@@ -50,13 +52,14 @@ def read_problem(path: Path) -> PDE:
     given = as_mapping("coefficients", fields.get("coefficients"))
     for name in given:
         one_of("coefficients", name, TERMS)
-    return PDE(
-        [number(f"coefficients[{name!r}]", given.get(name, 0)) for name in TERMS],
-        source=formula("source", fields.get("source", 0)),
-        domain=as_domain(fields.get("domain")),
-        dirichlet=boundary_data("dirichlet", fields.get("dirichlet")),
-        neumann=boundary_data("neumann", fields.get("neumann")),
-    )
+    coefficients = [number(f"coefficients[{name!r}]", given.get(name, 0)) for name in TERMS]
+    source = formula("source", fields.get("source", 0))
+    domain = as_domain(fields.get("domain"))
+    data = {name: boundary_data(name, fields.get(name)) for name in ("dirichlet", "neumann")}
+    if unclear := unclear_piece(data["dirichlet"], data["neumann"], domain):
+        expected = f"both on a piece under the same name, or one of them: {unclear}"
+        raise ConfigError("neumann", fields["neumann"], expected)
+    return PDE(coefficients, source, domain, **data)
 
 
 def as_mapping(name: str, value: Any) -> dict[str, Any]:

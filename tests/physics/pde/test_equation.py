@@ -172,6 +172,7 @@ def test_derivatives_of_any_function_and_the_operator():
         ("dirichlet['left']", {"dirichlet": {"left": [0.0, 1.0]}}),
         ("source", {"source": "x + y"}),
         ("grid", {"source": [[1.0]]}),
+        ("source", {"source": [["a", "b"], ["c", "d"]]}),
         ("domain", {"domain": Square() - Disk((0, 0), 3.0)}),
         ("domain", {"domain": "square"}),
     ],
@@ -225,22 +226,26 @@ def test_what_is_no_data_is_refused_by_name_when_the_problem_is_made(field, valu
 
 
 @pytest.mark.parametrize(
-    ("data", "field"),
+    ("data", "words"),
     [
-        ({"dirichlet": 0.0, "neumann": {"left": 1.0}}, "dirichlet and neumann"),
-        ({"dirichlet": {"square": 0.0}, "neumann": {"square.left": 1.0}}, "dirichlet and neumann"),
-        ({"dirichlet": {"left": 0.0}, "neumann": 1.0}, "dirichlet and neumann"),
-        ({"dirichlet": {"left": 0.0, "square.left": 1.0}}, "dirichlet['square.left']"),
-        ({"dirichlet": dict.fromkeys(["square", "left", "right", "top", "bottom"], 0.0)},
-         "dirichlet['square']"),
+        ({"dirichlet": 0.0, "neumann": {"left": 1.0}}, "the whole boundary and neumann as 'left'"),
+        ({"dirichlet": {"square": 0.0}, "neumann": {"square.left": 1.0}}, "dirichlet as 'square'"),
+        ({"dirichlet": {"left": 0.0}, "neumann": 1.0}, "neumann as the whole boundary"),
     ],
-)  # fmt: skip
-def test_data_that_could_be_meant_for_other_pieces_are_refused(data, field):
-    with pytest.raises(ConfigError) as error:
+)
+def test_both_kinds_on_a_piece_by_names_of_other_width_are_warned_of(data, words):
+    with pytest.warns(UserWarning, match=f"'square.left' has .*{words}"):
         PDE(LAPLACE, **data)
-    assert error.value.field == field
 
 
+@pytest.mark.parametrize("more", [["square.left"], ["square", "right", "top", "bottom"]])
+def test_data_that_no_piece_takes_are_refused(more):
+    with pytest.raises(ConfigError) as error:
+        PDE(LAPLACE, dirichlet=dict.fromkeys(["left", *more], 0.0))
+    assert error.value.field == f"dirichlet[{more[0]!r}]"
+
+
+@pytest.mark.filterwarnings("error")
 def test_both_kinds_may_stand_on_a_piece_by_the_same_name():
     pde = PDE(
         [0, 0, 0, -1, 1], dirichlet={"left": 0.0, "right": 0.0, "bottom": 1.0},
@@ -251,3 +256,9 @@ def test_both_kinds_may_stand_on_a_piece_by_the_same_name():
         piece.edge for piece, on in zip(pde.domain.pieces, neumann.pieces, strict=True) if on
     ] == ["bottom"]
     assert sum(int(jnp.sum(condition.pieces)) for condition in pde.dirichlet) == 3
+
+
+@pytest.mark.parametrize("values", ["ab", None, [[1.0, 2.0], [3.0]], [[1j, 0], [0, 0]], {}])
+def test_a_grid_of_no_numbers_is_refused(values):
+    with pytest.raises(ConfigError, match="grid = "):
+        Grid(values)

@@ -186,6 +186,18 @@ def test_a_domain_without_inside_gives_nan():
         ("vertices", lambda: Polygon([[0, 0], [1, 1], [0, 0]])),
         ("vertices", lambda: Polygon([0, 0, 1])),
         ("second", lambda: Square() - 3),
+        ("radius", lambda: Disk((0, 0), "1")),
+        ("radius", lambda: Disk((0, 0), [1])),
+        ("radius", lambda: Disk((0, 0), True)),
+        ("radius", lambda: Disk((0, 0), np.inf)),
+        ("radius", lambda: Disk((0, 0), 10**400)),
+        ("centre", lambda: Disk("ab", 1)),
+        ("centre", lambda: Disk((0, np.nan), 1)),
+        ("lower", lambda: Rectangle(None, (1, 1))),
+        ("upper", lambda: Rectangle((0, 0), {1: 2})),
+        ("vertices", lambda: Polygon([[0, 0], [1], [1, 1]])),
+        ("vertices", lambda: Polygon([[0, 0], [1, 0], [np.inf, 1]])),
+        ("vertices", lambda: Polygon("abc")),
     ],
 )
 def test_impossible_shapes_are_refused_by_name(field, make):

@@ -76,7 +76,7 @@ EDGES = ("left", "right", "bottom", "top")
 def test_each_piece_carries_what_the_file_says_or_the_file_is_refused(tmp_path, data, expected):
     """Both kinds on a piece by names of which one is wider could mean either of them."""
     if expected is None:
-        with pytest.raises(ConfigError, match=r"'square\.left': .*(whole boundary|'square')"):
+        with pytest.raises(ConfigError, match=r"'square\.left' has .*(whole boundary|'square')"):
             read(tmp_path, LAPLACE + data)
     else:
         assert data_of(read(tmp_path, LAPLACE + data)) == expected
