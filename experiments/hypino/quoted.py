@@ -263,7 +263,8 @@ def of_shipped(found: dict[str, Any]) -> list[str]:
         f"`metajax solve` takes without any training, {power(solved['random_2000'])}; one pass is "
         f"nearer on {solved['one_pass_ahead']}",
         f"errors of {span('zero_edge', 'error')} on fifteen problems",
-        f"a median of {bare(zero['one_pass'])} on {zero['n']} new ones (best constant "
+        f"On {zero['n']} new random problems with u = 0 on the square's edge, or on its sides where "
+        f"y is time, its median is {bare(zero['one_pass'])} (best constant "
         f"{bare(zero['constant'])})",
         f"it solves to {span('with_data', 'error')} (best constant "
         f"{span('with_data', 'constant')})",
