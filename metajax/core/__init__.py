@@ -39,7 +39,7 @@ from metajax.core.kinds import (
 )
 from metajax.core.mixture import MixedTasks, mixed
 from metajax.core.precision import enable_x64, float64_on_cpu
-from metajax.core.surroundings import apart_from_surroundings
+from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
 from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
 from metajax.core.types import (
     Algorithm,
@@ -96,6 +96,7 @@ __all__ = [
     "float64_on_cpu",
     "gradient",
     "indices_from",
+    "is_jit_disabled",
     "is_misfit",
     "kind",
     "library",

@@ -196,7 +196,7 @@ def checked_learner(
       may_be_empty: whether a support, or a query, may hold no examples.
       inputs: see :func:`as_examples`.
     """
-    options = {"axes": axes, "may_be_empty": may_be_empty, "inputs": inputs}
+    options: dict[str, Any] = {"axes": axes, "may_be_empty": may_be_empty, "inputs": inputs}
 
     @functools.wraps(learner.init)
     def init(key: Any, task: Any) -> Params:
@@ -318,7 +318,8 @@ def _misfit(network: Any, params: Params, inputs: tuple[Any, ...], error: Except
         like = jax.eval_shape(fresh, *inputs)
     except Exception as unreadable:  # whatever the network raises
         return _unreadable(inputs, unreadable)
-    if jax.tree.structure(like) != jax.tree.structure(params):
+    made: Any = jax.tree.structure(like)
+    if made != jax.tree.structure(params):
         return ConfigError("params", kind(params), "what the learner's init, or a run, returns")
     wanted = jax.tree_util.tree_leaves_with_path(params)
     for (path, leaf), other in zip(wanted, jax.tree.leaves(like), strict=True):
