@@ -44,7 +44,7 @@ from metajax.core.mixture import MixedTasks, mixed
 from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
 from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.scores import accuracy, correct, valid_labels
-from metajax.core.surroundings import apart_from_surroundings
+from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
 from metajax.core.trees import (
     all_finite,
     cast_floats,
@@ -114,6 +114,7 @@ __all__ = [
     "float64_on_cpu",
     "gradient",
     "indices_from",
+    "is_jit_disabled",
     "is_misfit",
     "kind",
     "library",

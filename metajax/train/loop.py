@@ -30,6 +30,7 @@ from metajax.core import (
     check_algorithm,
     check_key,
     derive,
+    is_jit_disabled,
     kind,
     one_of,
     stream,
@@ -298,7 +299,7 @@ def _effort(level: int) -> Any:
 
 def compiled(function: Any, *arguments: Any, effort: int) -> Any:
     """Compile a jitted function for arguments; under ``jax.disable_jit`` it stays as it is."""
-    if jax.config.jax_disable_jit:
+    if is_jit_disabled():
         return function  # it runs each operation by itself
     return function.lower(*arguments).compile(_effort(effort))
 
