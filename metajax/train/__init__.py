@@ -14,6 +14,14 @@ from metajax.train.loop import Fit, fit, restore_params, save_finished
 from metajax.train.memory import keep_freed_memory
 from metajax.train.metrics import MetricsLog, plain, read_rows
 from metajax.train.origin import provenance, run_summary
+from metajax.train.paths import (
+    as_path,
+    check_writable,
+    files_below,
+    is_remote,
+    local_path,
+    write_whole,
+)
 from metajax.train.populations import MEMBER, PopulationState, member_rows, population
 from metajax.train.processes import is_first, join, leave
 from metajax.train.signals import signals_noted
@@ -36,14 +44,19 @@ __all__ = [
     "ProcessLostError",
     "Profile",
     "WorkdirError",
+    "as_path",
     "check_workdir",
+    "check_writable",
+    "files_below",
     "fit",
     "in_use",
     "is_first",
+    "is_remote",
     "join",
     "keep_freed_memory",
     "largest_axis",
     "leave",
+    "local_path",
     "make_layout",
     "member_rows",
     "open_workdir",
@@ -58,4 +71,5 @@ __all__ = [
     "save_finished",
     "signals_noted",
     "write_json",
+    "write_whole",
 ]

@@ -11,21 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from metajax.core import ConfigError
+from metajax.train import leases
 from metajax.train.errors import WorkdirError
 from metajax.train.metrics import plain
+from metajax.train.paths import as_path, is_remote, write_whole
 
 IN_USE = "workdir {} is in use by a live run; wait for it or name another workdir"
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON so that ``path`` always holds a whole file, the old or the new."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w") as file:
-        json.dump(value, file, indent=2)
-        file.write("\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_whole(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -61,11 +57,17 @@ def _check(path: Path, config: dict[str, Any], whole: bool = True) -> None:
     Values that are only in the folder's own count where ``config`` is ``whole``.
     """
     config_path = path / "config.json"
-    if path.exists() and not path.is_dir():
+    try:
+        entries = [entry.name for entry in path.iterdir()] if path.is_dir() else []
+        is_file = path.exists() and not path.is_dir()
+        content = config_path.read_bytes() if "config.json" in entries else None
+    except OSError as error:  # another user's
+        raise WorkdirError(f"workdir {path} cannot be read: {error}") from error
+    if is_file:
         raise WorkdirError(f"workdir {path} is a file; name a folder")
-    if config_path.exists():
+    if content is not None:
         try:
-            old = json.loads(config_path.read_text())
+            old = json.loads(content)
         except ValueError as error:
             raise WorkdirError(f"{config_path} is not readable as JSON: {error}") from error
         if not whole and isinstance(old, dict):
@@ -76,10 +78,10 @@ def _check(path: Path, config: dict[str, Any], whole: bool = True) -> None:
                 + "\n  ".join(lines)
                 + "\nName another workdir, or repeat that run's settings to go on with it."
             )
-    elif path.is_dir() and any(
+    elif any(
         # what a run killed while it wrote its config.json leaves behind
-        entry.name != ".lock" and not entry.name.startswith(".config.json.")
-        for entry in path.iterdir()
+        name != ".lock" and not name.startswith((".config.json.", leases.PREFIX))
+        for name in entries
     ):
         raise WorkdirError(
             f"workdir {path} is not empty and holds no config.json: not a run's folder. "
@@ -88,11 +90,20 @@ def _check(path: Path, config: dict[str, Any], whole: bool = True) -> None:
 
 
 def in_use(workdir: str | os.PathLike) -> bool:
-    """Whether a live process holds ``workdir``."""
+    """Whether a live process holds ``workdir``.
+
+    Raises:
+      WorkdirError: its lock cannot be opened.
+    """
+    path = as_path(workdir)
+    if is_remote(path):
+        return leases.holder(path) is not None
     try:
-        lock = (Path(workdir) / ".lock").open("a")
-    except FileNotFoundError:
+        lock = (path / ".lock").open("ab")
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        raise WorkdirError(f"workdir {path} cannot be written: {error}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -110,8 +121,12 @@ def check_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> None:
 
     Raises as :func:`open_workdir`; of a run of another config, for the values given.
     """
-    path = Path(workdir)
+    path = as_path(workdir)
     _check(path, _as_json(config), whole=False)
+    if is_remote(path):
+        if said := leases.holder(path):
+            raise WorkdirError(said)
+        return
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise WorkdirError(f"workdir {path} cannot be written: {there} does not allow it")
@@ -124,17 +139,27 @@ def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator
     """Hold ``workdir`` for one run of ``config`` (JSON values); created where it is missing.
 
     Raises:
-      ConfigError: ``config`` holds what JSON cannot.
+      ConfigError: ``config`` holds what JSON cannot, or the workdir is of a store that is not
+        supported or whose package is not installed.
       WorkdirError: a live process holds it, it belongs to a run of another config, it holds
-        files of something else, or it cannot be written. It is left untouched then.
+        files of something else, or it cannot be read or written. It is left untouched then.
     """
-    path = Path(workdir)
+    path = as_path(workdir)
     config = _as_json(config)
-    config_path = path / "config.json"
     _check(path, config)
+    with leases.held(path) if is_remote(path) else _locked(path):
+        _check(path, config)  # again: another run may have come and gone since
+        if not (path / "config.json").exists():
+            write_json(path / "config.json", config)
+        yield path
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a local folder."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("a")
+        lock = (path / ".lock").open("ab")
     except OSError as error:
         raise WorkdirError(f"workdir {path} cannot be written: {error}") from error
     with lock:
@@ -143,7 +168,4 @@ def open_workdir(workdir: str | os.PathLike, config: dict[str, Any]) -> Iterator
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise WorkdirError(IN_USE.format(path)) from error
-        _check(path, config)  # again: another run may have come and gone since
-        if not config_path.exists():
-            write_json(config_path, config)
-        yield path
+        yield

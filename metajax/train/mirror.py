@@ -1,0 +1,87 @@
+"""The checkpoints of a store, as far as they lie on this machine.
+
+Orbax can write to some stores by itself, but not to all, nor can it be seen to have finished there
+other than by a listing. So it saves to a folder of this machine, which is then sent file by file,
+the seal last: what was cut short has no seal, and is passed over like any unfinished checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jaxtyping import PyTree
+
+from metajax.train.paths import copy_file, files_below
+
+
+class Mirror:
+    """A local folder with some of a store's checkpoints, each in a folder named by its step."""
+
+    def __init__(self, remote: Any, seal: str):
+        self.remote, self._seal = remote, seal
+        self.local = Path(tempfile.mkdtemp(prefix="metajax-checkpoints-"))
+
+    def fetch(self, step: int) -> Path:
+        """Copy what a checkpoint's seal names from the store; its folder here is returned."""
+        here, there = self.local / str(step), self.remote / str(step)
+        here.mkdir(exist_ok=True)
+        if not (there / self._seal).exists():
+            return here
+        copy_file(there / self._seal, here / self._seal)
+        try:
+            names = list(json.loads((here / self._seal).read_bytes()))
+        except (ValueError, TypeError):
+            return here
+        for name in names:
+            if (there / name).exists():
+                copy_file(there / name, here / name)
+        return here
+
+    def send(self, step: int) -> None:
+        """Copy a checkpoint to the store, its seal last."""
+        here, there = self.local / str(step), self.remote / str(step)
+        for file in files_below(here):
+            if file != here / self._seal:
+                copy_file(file, there / file.relative_to(here).as_posix())
+        copy_file(here / self._seal, there / self._seal)
+
+    def delete(self, step: int) -> None:
+        """Delete a checkpoint in the store, its seal first."""
+        there = self.remote / str(step)
+        (there / self._seal).unlink(missing_ok=True)
+        there.rmtree(missing_ok=True)
+
+    def move(self, step: int, target: Any) -> None:
+        """Move a checkpoint within the store, and drop it here."""
+        there = self.remote / str(step)
+        for file in list(files_below(there)):
+            copy_file(file, target / str(file).removeprefix(f"{there}/"))
+        self.delete(step)
+        shutil.rmtree(self.local / str(step), ignore_errors=True)
+
+    def close(self) -> None:
+        """Drop the folder on this machine."""
+        shutil.rmtree(self.local, ignore_errors=True)
+
+
+def gathered(tree: PyTree) -> PyTree:
+    """A state that several processes hold, whole and on one device of this process."""
+
+    def whole(leaf: jax.Array) -> jax.Array:
+        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
+            data = whole(jax.random.key_data(leaf))
+            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
+        if leaf.is_fully_replicated:
+            value = leaf.addressable_data(0)
+        else:
+            value = multihost_utils.process_allgather(leaf, tiled=True)
+        return jax.device_put(np.asarray(value), jax.local_devices()[0])
+
+    return jax.tree.map(whole, tree)
