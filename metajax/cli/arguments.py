@@ -9,8 +9,9 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from metajax.core import ConfigError, one_of
+from metajax.core import ConfigError, local_path, one_of
 from metajax.systems import System
+from metajax.train import as_path
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,9 @@ class RunOptions:
     """Where and how to run; nothing here changes what is computed, but for `on-nonfinite`."""
 
     workdir: Path | None = None
-    """Folder of the run; by default runs/SYSTEM-PRESET-SEED. A run that was stopped goes on when
-    the same command is given again."""
+    """Folder of the run, on this machine or in a store as gs://BUCKET/FOLDER; by default
+    runs/SYSTEM-PRESET-SEED. A run that was stopped goes on when the same command is given
+    again."""
     data_dir: Path | None = None
     """Folder of the data sets; by default TFDS' own, $TFDS_DATA_DIR or ~/tensorflow_datasets."""
     parallel: Literal["none", "jit", "pmap"] = "none"
@@ -97,4 +99,7 @@ def parse_train(
         if value < 1:
             raise ConfigError(field, value, "a whole number of 1 or more")
     by_default = Path("runs") / f"{system.name}-{name}-{parsed.config.seed}"
-    return parsed.config, parsed.options, parsed.options.workdir or by_default
+    options = parsed.options
+    if options.data_dir is not None:
+        options = dataclasses.replace(options, data_dir=local_path(options.data_dir, "data_dir"))
+    return parsed.config, options, as_path(options.workdir or by_default)

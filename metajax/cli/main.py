@@ -6,12 +6,20 @@ import argparse
 import contextlib
 import json
 import logging
+import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from metajax.core import ConfigError, MetajaxError, one_of
+from metajax.cli.interrupts import Terminated, stopped, terminable
+from metajax.cli.platforms import missing_platform
+from metajax.cli.streams import lenient_streams
+from metajax.core import ConfigError, MetajaxError, local_path, one_of
+
+log = logging.getLogger("metajax")
+
+DEFAULT_CACHE = "~/.cache/metajax/xla"
 
 USAGE = """\
 metajax: meta-learning in JAX
@@ -46,10 +54,27 @@ COMMANDS = ("train", "sweep", "profile", "eval", "report", "list", "solve", "dat
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors a person can act on print as one message."""
     argv = sys.argv[1:] if argv is None else argv
-    logging.basicConfig(format="metajax: %(message)s", level=logging.WARNING)
-    logging.getLogger("metajax").setLevel(logging.INFO)
-    # Orbax logs a failed save's traceback many times over; the error that ends the run says it once
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    with lenient_streams() as out:
+        logging.basicConfig(format="metajax: %(message)s", level=logging.WARNING)
+        logging.getLogger("metajax").setLevel(logging.INFO)
+        # Orbax logs a failed save's traceback many times over; the error that ends the run says
+        # it once
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        try:
+            with terminable():
+                code = _run(argv)
+                out.flush()
+        except (KeyboardInterrupt, Terminated) as error:
+            said, code = stopped(error, argv)
+            print(f"\nmetajax: {said}", file=sys.stderr)
+        if out.failure is not None and not isinstance(out.failure, BrokenPipeError):
+            print(f"metajax: what was printed is lost: {out.failure}", file=sys.stderr)
+            code = code or 1
+    return code
+
+
+def _run(argv: list[str]) -> int:
+    """Run one command, and print what went wrong as one message."""
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0
@@ -64,19 +89,37 @@ def main(argv: list[str] | None = None) -> int:
             "train": _train, "sweep": _sweep, "eval": _eval, "report": _report, "list": _list,
             "data": _data, "solve": _solve, "profile": _profile,
         }[command](argv[1:])  # fmt: skip
-    except MetajaxError as error:
-        print(f"metajax: error: {error}", file=sys.stderr)
-        refused = isinstance(error, ValueError)  # ConfigError
-        return getattr(error, "exit_code", 2 if refused else 1)
+    except (MetajaxError, OSError, RuntimeError, AssertionError) as error:
+        said: Exception = error
+        if isinstance(error, (RuntimeError, AssertionError)):
+            if (fault := missing_platform()) is None:
+                raise
+            said = fault
+        print(f"metajax: error: {said}", file=sys.stderr)
+        refused = isinstance(said, ValueError)  # ConfigError
+        return getattr(said, "exit_code", 2 if refused else 1)
 
 
 def use_compilation_cache(folder: str) -> None:
-    """Keep compiled programs on disk: the second run of a program starts without compiling."""
+    """Keep compiled programs on disk: the second run of a program starts without compiling.
+
+    Raises:
+      ConfigError: the folder cannot be reached.
+    """
     import jax
+
+    from metajax.train import as_path
 
     if folder == "off":
         return
-    jax.config.update("jax_compilation_cache_dir", str(Path(folder).expanduser()))
+    try:
+        path = as_path(folder, "compilation_cache")
+    except ConfigError:
+        if folder != DEFAULT_CACHE:
+            raise
+        log.info("no home folder: compiled programs are not kept (--compilation-cache DIR)")
+        return
+    jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     # XLA's own caches write their folder's name into the key: a moved folder would miss
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
@@ -148,7 +191,7 @@ def _train(argv: list[str]) -> int:
     write_json(workdir / "eval.json", evaluation)
     summary = run_summary(
         result, wall_seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu,
-        command="metajax train " + " ".join(argv),
+        command=shlex.join(["metajax", "train", *argv]),
     )  # fmt: skip
     write_json(workdir / "summary.json", summary)
     _show(workdir, system, identity["config"], evaluation, summary, result.history)
@@ -172,21 +215,27 @@ def _show(workdir, system, config, evaluation, summary, history) -> None:
 
 def _workdir_options(name: str, argv: list[str]) -> argparse.Namespace:
     """The workdir and options of ``metajax eval|report WORKDIR``."""
+    from metajax.train import as_path
+
     parser = argparse.ArgumentParser(prog=f"metajax {name}")
     parser.add_argument("workdir", type=Path, help="folder that metajax train has written")
     parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
     parser.add_argument(
-        "--compilation-cache", default="~/.cache/metajax/xla",
+        "--compilation-cache", default=DEFAULT_CACHE,
         help="folder where compiled programs are kept, or off",
     )  # fmt: skip
-    return parser.parse_args(argv)
+    options = parser.parse_args(argv)
+    options.workdir = as_path(options.workdir)
+    if options.data_dir is not None:
+        options.data_dir = local_path(options.data_dir, "data_dir")
+    return options
 
 
 def _read_json(path: Path) -> Any:
     from metajax.train import WorkdirError
 
     try:
-        return json.loads(path.read_text())
+        return json.loads(path.read_bytes())
     except (OSError, ValueError) as error:
         raise WorkdirError(
             f"{path} cannot be read ({error}); has the run finished its training?"
@@ -201,8 +250,9 @@ def _eval(argv: list[str]) -> int:
     use_compilation_cache(options.compilation_cache)
     import jax
 
-    from metajax.train import restore_params, write_json
+    from metajax.train import check_writable, restore_params, write_json
 
+    check_writable(options.workdir, "workdir")
     run = system.build(config, options.data_dir)
     if run.steps:
         key = jax.random.key(config.seed)
@@ -296,6 +346,10 @@ def _data(argv: list[str]) -> int:
     for sub in (listing, preparing):
         sub.add_argument("--data-dir", type=Path, help="folder of the data sets")
     options = parser.parse_args(argv)
+    if options.data_dir is not None:
+        options.data_dir = local_path(options.data_dir, "--data-dir")
+    if options.command == "prepare" and options.source is not None:
+        options.source = local_path(options.source, "--from")
     if options.command == "list":
         for row in list_sets(options.data_dir):
             splits = ", ".join(f"{split} {num:,}" for split, num in row.splits.items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from metajax.core import ConfigError, one_of
+from metajax.core import ConfigError, local_path, one_of
 
 ENGINES = ("process", "vmap", "ray")
 OF_RAY = ("scheduler", "metric", "mode", "grace_period", "address")
@@ -44,7 +45,7 @@ def sweep_command(argv: list[str]) -> int:
     from metajax.cli.main import use_compilation_cache
     from metajax.sweep import Point, expand, run_processes, write_report
     from metajax.systems import config_to_json, get_system
-    from metajax.train import keep_freed_memory, open_workdir
+    from metajax.train import as_path, is_remote, keep_freed_memory, open_workdir
 
     options, request = read_request(argv)
     system = get_system(request.system)
@@ -71,7 +72,9 @@ def sweep_command(argv: list[str]) -> int:
             grace_period=options.grace_period,
         )  # fmt: skip
     preset = request.preset or next(iter(system.presets))
-    folder = options.workdir or Path("runs") / f"sweep-{system.name}-{preset}"
+    folder = as_path(options.workdir or Path("runs") / f"sweep-{system.name}-{preset}")
+    if options.engine == "ray" and is_remote(folder):
+        raise ConfigError("engine", "ray", f"process or vmap, for the store of {folder}")
     identity = {
         "sweep": config_to_json(system, config),
         "grid": request.grid,
@@ -80,7 +83,7 @@ def sweep_command(argv: list[str]) -> int:
         "seeds": request.seeds,
         "sweep_seed": request.sweep_seed,
     }
-    said = "metajax sweep " + " ".join(argv)
+    said = shlex.join(["metajax", "sweep", *argv])
     swept = [*request.grid, *request.random, "seed"]
 
     def command(point: Point, workdir: Path) -> list[str]:
@@ -227,7 +230,11 @@ def make_parser() -> argparse.ArgumentParser:
     add("--grace-period", type=int, metavar="STEPS",
         help="no run is stopped before (ray); a tenth of its steps by default")  # fmt: skip
     add("--address", help="of a Ray cluster, auto or HOST:PORT (ray); this machine by default")
-    add("--workdir", type=Path, help="folder of the sweep; runs/sweep-SYSTEM-PRESET by default")
+    add(
+        "--workdir",
+        type=Path,
+        help="folder of the sweep, which may be in a store; runs/sweep-SYSTEM-PRESET by default",
+    )
     return parser
 
 
@@ -238,7 +245,7 @@ def read_file(path: Path) -> dict[str, Any]:
       ConfigError: it can not be read, or holds other than it should.
     """
     try:
-        said = yaml.safe_load(path.read_text())
+        said = yaml.safe_load(local_path(path, "from").read_bytes())
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError("from", str(path), f"a YAML file ({error})") from error
     if not isinstance(said, dict):

@@ -17,6 +17,7 @@ from metajax.core.keys import (
     task_keys,
 )
 from metajax.core.mixture import MixedTasks, mixed
+from metajax.core.paths import local_path, split_scheme
 from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
 from metajax.core.types import (
@@ -60,11 +61,13 @@ __all__ = [
     "float64_on_cpu",
     "gradient",
     "indices_from",
+    "local_path",
     "mean_over_devices",
     "mixed",
     "normals_from",
     "one_of",
     "random_indices",
+    "split_scheme",
     "stream",
     "task_keys",
 ]

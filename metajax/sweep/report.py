@@ -60,7 +60,7 @@ def half_width(scores: Sequence[float]) -> float | None:
 def is_sweep(folder: Path) -> bool:
     """Whether the folder is a sweep's."""
     try:
-        return "sweep" in json.loads((folder / "config.json").read_text())
+        return "sweep" in json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError, TypeError):
         return False
 
@@ -72,7 +72,7 @@ def write_report(folder: Path) -> tuple[str, Path]:
       WorkdirError: the folder does not describe a sweep, or holds no results.
     """
     try:
-        identity = json.loads((folder / "config.json").read_text())
+        identity = json.loads((folder / "config.json").read_bytes())
         system = get_system(identity["sweep"]["system"])
         config = config_from_json(system, identity["sweep"]["config"])
         fields = [*identity["grid"], *identity["random"]]

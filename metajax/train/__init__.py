@@ -19,7 +19,6 @@ from metajax.train.paths import (
     check_writable,
     files_below,
     is_remote,
-    local_path,
     write_whole,
 )
 from metajax.train.populations import MEMBER, PopulationState, member_rows, population
@@ -56,7 +55,6 @@ __all__ = [
     "keep_freed_memory",
     "largest_axis",
     "leave",
-    "local_path",
     "make_layout",
     "member_rows",
     "open_workdir",

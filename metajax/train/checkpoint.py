@@ -197,8 +197,8 @@ class Checkpointer:
 
     def _seal(self, step: int) -> None:
         try:
-            if self._mirror is not None:
-                from_first(lambda: self._send(step, self._mirror))
+            if (mirror := self._mirror) is not None:
+                from_first(lambda: self._send(step, mirror))
                 self.good_step = step
                 return
             self._manager.wait_until_finished()

@@ -8,21 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, local_path, split_scheme
 from metajax.train.errors import WorkdirError
 
 STORES = {"gs": "gcsfs", "s3": "s3fs", "az": "adlfs"}
 """Schemes that a run's folder may have, and the package that reaches each."""
-
-# two letters or more: one is a drive. pathlib has made one slash of two where it was used before
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//?)(?=[^/]|$)")
 
 
 def is_remote(path: str | os.PathLike) -> bool:
@@ -45,15 +40,13 @@ def as_path(value: str | os.PathLike, field: str = "workdir") -> Any:
         where the user has no home folder.
       WorkdirError: the store cannot be reached.
     """
-    text = os.fspath(value)
-    if "://" not in text and (match := _SCHEME.match(text)) is None:
-        return _expanded(text, field)
-    match = _SCHEME.match(text)
-    scheme = text.partition(":")[0] if match is None else match[1]
-    if match is None or scheme not in STORES:
+    split = split_scheme(value)
+    if split is None:
+        return local_path(value, field)
+    text, (scheme, rest) = os.fspath(value), split
+    if scheme not in STORES or rest.startswith("/"):
         schemes = ", ".join(f"{name}://" for name in STORES)
         raise ConfigError(field, text, f"a local path, or BUCKET/FOLDER of a store: {schemes}")
-    rest = text[match.end() :]
     if not rest:
         raise ConfigError(field, text, f"{scheme}://BUCKET/FOLDER")
     from etils import epath
@@ -73,25 +66,6 @@ def as_path(value: str | os.PathLike, field: str = "workdir") -> Any:
             "of the bucket, the network and your credentials."
         ) from error
     return path
-
-
-def local_path(value: str | os.PathLike, field: str) -> Path:
-    """Return a local path with ``~`` expanded.
-
-    Raises:
-      ConfigError: it has a scheme, or ``~`` where the user has no home folder.
-    """
-    text = os.fspath(value)
-    if "://" in text or _SCHEME.match(text):
-        raise ConfigError(field, text, "a local path; a store's folder is for --workdir alone")
-    return _expanded(text, field)
-
-
-def _expanded(text: str, field: str) -> Path:
-    try:
-        return Path(text).expanduser()
-    except RuntimeError as error:
-        raise ConfigError(field, text, f"a path without ~ ({error})") from error
 
 
 def write_whole(path: Any, content: bytes) -> None:

@@ -53,7 +53,7 @@ def read_problem(path: Path) -> PDE:
         is one that :class:`metajax.physics.pde.PDE` refuses.
     """
     try:
-        content = yaml.safe_load(path.read_text())
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError("file", str(path), f"a readable file ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
