@@ -6,16 +6,15 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from metajax.cli.interrupts import Terminated, stopped, terminable
-from metajax.cli.platforms import missing_platform
+from metajax.cli.interrupts import Terminated, command_of, interruptible, stopped
 from metajax.cli.streams import lenient_streams
-from metajax.core import ConfigError, MetajaxError, local_path, one_of
 
 log = logging.getLogger("metajax")
 
@@ -52,24 +51,36 @@ COMMANDS = ("train", "sweep", "profile", "eval", "report", "list", "solve", "dat
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns its exit code. Errors a person can act on print as one message."""
-    argv = sys.argv[1:] if argv is None else argv
+    """Run one command; returns its exit code. Errors a person can act on print as one message.
+
+    Args:
+      argv: the words after ``metajax``; None takes those of this process, which then ends at once
+        where a signal stopped it.
+    """
+    alone, argv = argv is None, sys.argv[1:] if argv is None else argv
     with lenient_streams() as out:
         logging.basicConfig(format="metajax: %(message)s", level=logging.WARNING)
         logging.getLogger("metajax").setLevel(logging.INFO)
         # Orbax logs a failed save's traceback many times over; the error that ends the run says
         # it once
         logging.getLogger("absl").setLevel(logging.CRITICAL)
+        interrupted = False
         try:
-            with terminable():
+            with interruptible():
                 code = _run(argv)
                 out.flush()
         except (KeyboardInterrupt, Terminated) as error:
+            interrupted = True
             said, code = stopped(error, argv)
-            print(f"\nmetajax: {said}", file=sys.stderr)
+            print("\n" * sys.stderr.isatty() + f"metajax: {said}", file=sys.stderr)
         if out.failure is not None and not isinstance(out.failure, BrokenPipeError):
             print(f"metajax: what was printed is lost: {out.failure}", file=sys.stderr)
             code = code or 1
+    if interrupted and alone:
+        # jax has threads at work still, which ending as usual would crash now and then
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
     return code
 
 
@@ -83,6 +94,9 @@ def _run(argv: list[str]) -> int:
 
         print(__version__)
         return 0
+    from metajax.cli.platforms import missing_platform
+    from metajax.core import MetajaxError, one_of
+
     try:
         command = one_of("command", argv[0], COMMANDS)
         return {
@@ -95,9 +109,10 @@ def _run(argv: list[str]) -> int:
             if (fault := missing_platform()) is None:
                 raise
             said = fault
-        print(f"metajax: error: {said}", file=sys.stderr)
-        refused = isinstance(said, ValueError)  # ConfigError
-        return getattr(said, "exit_code", 2 if refused else 1)
+        code = getattr(said, "exit_code", 2 if isinstance(said, ValueError) else 1)  # ConfigError
+        again = f" To continue: {command_of(argv)}" if code in (75, 130) else ""
+        print(f"metajax: error: {said}{again}", file=sys.stderr)
+        return code
 
 
 def use_compilation_cache(folder: str) -> None:
@@ -108,16 +123,18 @@ def use_compilation_cache(folder: str) -> None:
     """
     import jax
 
-    from metajax.train import as_path
+    from metajax.core import ConfigError
+    from metajax.train import as_path, check_writable
 
     if folder == "off":
         return
     try:
         path = as_path(folder, "compilation_cache")
-    except ConfigError:
+        check_writable(path, "compilation_cache")
+    except ConfigError as error:
         if folder != DEFAULT_CACHE:
             raise
-        log.info("no home folder: compiled programs are not kept (--compilation-cache DIR)")
+        log.info("compiled programs are not kept: %s", error)
         return
     jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
@@ -127,6 +144,7 @@ def use_compilation_cache(folder: str) -> None:
 
 def _train(argv: list[str]) -> int:
     from metajax.cli.arguments import parse_train
+    from metajax.core import ConfigError
     from metajax.systems import SYSTEMS, config_to_json, get_system
 
     if not argv or argv[0].startswith("-"):
@@ -215,6 +233,7 @@ def _show(workdir, system, config, evaluation, summary, history) -> None:
 
 def _workdir_options(name: str, argv: list[str]) -> argparse.Namespace:
     """The workdir and options of ``metajax eval|report WORKDIR``."""
+    from metajax.core import local_path
     from metajax.train import as_path
 
     parser = argparse.ArgumentParser(prog=f"metajax {name}")
@@ -244,15 +263,16 @@ def _read_json(path: Path) -> Any:
 
 def _eval(argv: list[str]) -> int:
     from metajax.cli.runs import read_run
+    from metajax.train import check_writable
 
     options = _workdir_options("eval", argv)
     system, config, _ = read_run(options.workdir)
+    check_writable(options.workdir, "workdir")
     use_compilation_cache(options.compilation_cache)
     import jax
 
-    from metajax.train import check_writable, restore_params, write_json
+    from metajax.train import restore_params, write_json
 
-    check_writable(options.workdir, "workdir")
     run = system.build(config, options.data_dir)
     if run.steps:
         key = jax.random.key(config.seed)
@@ -269,9 +289,11 @@ def _eval(argv: list[str]) -> int:
 def _report(argv: list[str]) -> int:
     from metajax.cli.runs import read_run
     from metajax.sweep import is_sweep, write_report
-    from metajax.train import read_rows
+    from metajax.train import check_writable, read_rows
 
     workdir = _workdir_options("report", argv).workdir
+    if workdir.is_dir():
+        check_writable(workdir, "workdir")
     if is_sweep(workdir):
         text, page = write_report(workdir)
         print(f"\n{text}\n\nreport: {page}")
@@ -323,6 +345,7 @@ def _profile(argv: list[str]) -> int:
 
 
 def _data(argv: list[str]) -> int:
+    from metajax.core import ConfigError, local_path
     from metajax.data import list_sets, prepare
     from metajax.systems import SYSTEMS, get_system
 

@@ -32,7 +32,8 @@ def local_path(value: str | os.PathLike, field: str) -> Path:
       ConfigError: it has a scheme, as ``gs://``, or ``~`` where the user has no home folder.
     """
     text = os.fspath(value)
-    if split_scheme(text) is not None:
+    if (split := split_scheme(text)) is not None:
+        text = "://".join(split)
         raise ConfigError(field, text, "a local path; only a run's workdir can be in a store")
     try:
         return Path(text).expanduser()

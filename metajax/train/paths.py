@@ -43,7 +43,8 @@ def as_path(value: str | os.PathLike, field: str = "workdir") -> Any:
     split = split_scheme(value)
     if split is None:
         return local_path(value, field)
-    text, (scheme, rest) = os.fspath(value), split
+    scheme, rest = split
+    text = f"{scheme}://{rest}"
     if scheme not in STORES or rest.startswith("/"):
         schemes = ", ".join(f"{name}://" for name in STORES)
         raise ConfigError(field, text, f"a local path, or BUCKET/FOLDER of a store: {schemes}")
