@@ -22,39 +22,45 @@ KEPT = {
 """What is left of each command that was cut short."""
 
 
-UNHEARD = {"_xla_gc_callback", "__del__"}
-"""Functions that the interpreter calls between two steps of others: what they raise is lost."""
+UNHEARD = {"_xla_gc_callback", "__del__", "_find_and_load"}
+"""What a signal waits for. The interpreter calls some functions between two steps of others, and
+drops what they raise; some packages print a traceback of whatever ends their import."""
 
 
 class Terminated(BaseException):
     """SIGTERM came; like KeyboardInterrupt, nothing but the command itself catches it."""
 
 
-def _stop(signum: int, frame: types.FrameType | None) -> None:
-    at = frame
-    while at is not None:
-        if at.f_code.co_name in UNHEARD:
-            threading.Timer(0.02, signal.raise_signal, (signum,)).start()
-            return
-        at = at.f_back
-    raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
-
-
 @contextlib.contextmanager
-def interruptible() -> Iterator[None]:
+def interruptible(heard: list[int]) -> Iterator[None]:
     """Have SIGINT raise KeyboardInterrupt and SIGTERM :class:`Terminated`, and neither be lost.
 
     Where something else takes note of them meanwhile, as a training, that comes first.
+
+    Args:
+      heard: takes the signals that came. What is raised may be another error in the end: some
+        packages make an ImportError of whatever ends their import.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # Python lets the main thread alone handle signals
         return
+
+    def stop(signum: int, frame: types.FrameType | None) -> None:
+        at = frame
+        while at is not None:
+            if at.f_code.co_name in UNHEARD:
+                main = threading.main_thread().ident  # what it waits for is cut short too
+                threading.Timer(0.02, signal.pthread_kill, (main, signum)).start()
+                return
+            at = at.f_back
+        heard.append(signum)
+        raise Terminated if signum == signal.SIGTERM else KeyboardInterrupt
+
     signums = signal.SIGINT, signal.SIGTERM
-    # one that is ignored, as by nohup, stays so
     old = {signum: signal.getsignal(signum) for signum in signums}
     for signum, handler in old.items():
-        if handler is not signal.SIG_IGN:
-            signal.signal(signum, _stop)
+        if handler is not signal.SIG_IGN:  # as nohup has it: one that is ignored stays so
+            signal.signal(signum, stop)
     try:
         yield
     finally:
@@ -62,11 +68,11 @@ def interruptible() -> Iterator[None]:
             signal.signal(signum, handler)
 
 
-def stopped(error: BaseException, argv: Sequence[str]) -> tuple[str, int]:
+def stopped(signum: int, argv: Sequence[str]) -> tuple[str, int]:
     """The line that says how a command was stopped and how to continue, and its exit code."""
-    name, code = ("SIGTERM", 75) if isinstance(error, Terminated) else ("SIGINT", 130)
     kept = KEPT.get(argv[0], "nothing was kept") if argv else "nothing was kept"
-    return f"stopped by {name}; {kept}. To continue: {command_of(argv)}", code
+    said = f"stopped by {signal.Signals(signum).name}; {kept}. To continue: {command_of(argv)}"
+    return said, 75 if signum == signal.SIGTERM else 130
 
 
 def command_of(argv: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metajax.cli.interrupts import Terminated, command_of, interruptible, stopped
+from metajax.cli.interrupts import command_of, interruptible, stopped
 from metajax.cli.streams import lenient_streams
 
 log = logging.getLogger("metajax")
@@ -64,19 +64,24 @@ def main(argv: list[str] | None = None) -> int:
         # Orbax logs a failed save's traceback many times over; the error that ends the run says
         # it once
         logging.getLogger("absl").setLevel(logging.CRITICAL)
-        interrupted = False
+        heard: list[int] = []
         try:
-            with interruptible():
+            with interruptible(heard):
                 code = _run(argv)
                 out.flush()
-        except (KeyboardInterrupt, Terminated) as error:
-            interrupted = True
-            said, code = stopped(error, argv)
-            print("\n" * sys.stderr.isatty() + f"metajax: {said}", file=sys.stderr)
+        except BaseException as error:
+            if heard:
+                said, code = stopped(heard[0], argv)
+                said = "\n" * sys.stderr.isatty() + f"metajax: {said}"  # below ^C or a bar
+            elif (told := _explain(error, argv)) is not None:
+                said, code = told
+            else:
+                raise
+            print(said, file=sys.stderr)
         if out.failure is not None and not isinstance(out.failure, BrokenPipeError):
             print(f"metajax: what was printed is lost: {out.failure}", file=sys.stderr)
             code = code or 1
-    if interrupted and alone:
+    if heard and alone:
         # jax has threads at work still, which ending as usual would crash now and then
         sys.stdout.flush()
         sys.stderr.flush()
@@ -85,7 +90,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _run(argv: list[str]) -> int:
-    """Run one command, and print what went wrong as one message."""
+    """Run one command; returns its exit code."""
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0
@@ -94,25 +99,30 @@ def _run(argv: list[str]) -> int:
 
         print(__version__)
         return 0
-    from metajax.cli.platforms import missing_platform
-    from metajax.core import MetajaxError, one_of
+    from metajax.core import one_of
 
-    try:
-        command = one_of("command", argv[0], COMMANDS)
-        return {
-            "train": _train, "sweep": _sweep, "eval": _eval, "report": _report, "list": _list,
-            "data": _data, "solve": _solve, "profile": _profile,
-        }[command](argv[1:])  # fmt: skip
-    except (MetajaxError, OSError, RuntimeError, AssertionError) as error:
-        said: Exception = error
-        if isinstance(error, (RuntimeError, AssertionError)):
-            if (fault := missing_platform()) is None:
-                raise
-            said = fault
-        code = getattr(said, "exit_code", 2 if isinstance(said, ValueError) else 1)  # ConfigError
-        again = f" To continue: {command_of(argv)}" if code in (75, 130) else ""
-        print(f"metajax: error: {said}{again}", file=sys.stderr)
-        return code
+    command = one_of("command", argv[0], COMMANDS)
+    return {
+        "train": _train, "sweep": _sweep, "eval": _eval, "report": _report, "list": _list,
+        "data": _data, "solve": _solve, "profile": _profile,
+    }[command](argv[1:])  # fmt: skip
+
+
+def _explain(error: BaseException, argv: list[str]) -> tuple[str, int] | None:
+    """What a person is told of an error, and the exit code; None: it is a fault of the program."""
+    from metajax.cli.platforms import missing_platform
+    from metajax.core import MetajaxError
+
+    said: BaseException | None = error
+    if isinstance(error, (RuntimeError, AssertionError)):
+        said = missing_platform()
+    elif not isinstance(error, (MetajaxError, OSError)):
+        return None
+    if said is None:
+        return None
+    code = getattr(said, "exit_code", 2 if isinstance(said, ValueError) else 1)  # ConfigError
+    again = f" To continue: {command_of(argv)}" if code in (75, 130) else ""
+    return f"metajax: error: {said}{again}", code
 
 
 def use_compilation_cache(folder: str) -> None:
