@@ -75,3 +75,11 @@ def register():
     """Have etils find the store behind ``gs://``."""
     fsspec.register_implementation("gcs", LocalStore, clobber=True)
     backend.fsspec_backend._get_filesystem.cache_clear()
+
+
+def have_processes_register(folder, monkeypatch):
+    """Have the processes that a test starts find the store too, by a module in ``folder``."""
+    here = os.path.dirname(__file__)
+    with open(folder / "sitecustomize.py", "w") as file:
+        file.write(f"import sys; sys.path.insert(0, {here!r}); import stores; stores.register()")
+    monkeypatch.setenv("PYTHONPATH", f"{folder}:{os.environ.get('PYTHONPATH', '')}")

@@ -50,7 +50,7 @@ def interruptible(heard: list[int]) -> Iterator[None]:
         while at is not None:
             if at.f_code.co_name in UNHEARD:
                 main = threading.main_thread().ident  # what it waits for is cut short too
-                threading.Timer(0.02, signal.pthread_kill, (main, signum)).start()
+                threading.Timer(0.005, signal.pthread_kill, (main, signum)).start()
                 return
             at = at.f_back
         heard.append(signum)

@@ -60,6 +60,10 @@ def sweep_command(argv: list[str]) -> int:
     if len({system.objective(point.config) for point in points}) > 1:
         raise ConfigError("grid", list(points[0].values), "runs that are scored alike")
     check_engine(options)
+    preset = request.preset or next(iter(system.presets))
+    folder = as_path(options.workdir or Path("runs") / f"sweep-{system.name}-{preset}")
+    if options.engine == "ray" and is_remote(folder):
+        raise ConfigError("engine", "ray", f"process or vmap, for the store of {folder}")
     if options.engine == "vmap":
         check_vmap(system, points, run_options)
     if options.engine == "ray":
@@ -71,10 +75,6 @@ def sweep_command(argv: list[str]) -> int:
             scheduler=options.scheduler or "none", metric=options.metric, mode=options.mode,
             grace_period=options.grace_period,
         )  # fmt: skip
-    preset = request.preset or next(iter(system.presets))
-    folder = as_path(options.workdir or Path("runs") / f"sweep-{system.name}-{preset}")
-    if options.engine == "ray" and is_remote(folder):
-        raise ConfigError("engine", "ray", f"process or vmap, for the store of {folder}")
     identity = {
         "sweep": config_to_json(system, config),
         "grid": request.grid,

@@ -4,6 +4,8 @@ import json
 import logging
 import os
 import re
+import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -12,8 +14,9 @@ import jax
 import pytest
 import stores
 
+import runs
 import toy_problem
-from metajax.core import ConfigError, Evaluator, digest
+from metajax.core import ConfigError, Evaluator, digest, local_path
 from metajax.train import (
     CheckpointError,
     WorkdirError,
@@ -22,7 +25,6 @@ from metajax.train import (
     fit,
     in_use,
     leases,
-    local_path,
     open_workdir,
     restore_params,
 )
@@ -229,3 +231,55 @@ def test_local_paths_stay_local_and_home_is_expanded(tmp_path, monkeypatch):
 def test_tensorboard_cannot_write_to_a_store(bucket):
     with pytest.raises(ConfigError, match="tensorboard"):
         run("gs://bucket/run", tensorboard=True)
+
+
+@pytest.fixture
+def in_processes(bucket, tmp_path, monkeypatch):
+    """The bucket, which processes that a test starts find too."""
+    stores.have_processes_register(tmp_path, monkeypatch)
+    monkeypatch.setenv("JAX_DISABLE_MOST_OPTIMIZATIONS", "1")
+    return bucket
+
+
+@pytest.mark.slow
+def test_a_killed_run_is_continued_at_once_to_the_same_bits(in_processes, tmp_path):
+    for phase in ("seal", "write"):
+        code, _, said = runs.run("gs://bucket/run", "--kill-in", phase, "--after-saves", 3)
+        assert code == -signal.SIGKILL, said
+    assert list((in_processes / "run").glob(".lease.*"))
+    code, out, said = runs.run("gs://bucket/run")
+    assert code == 0 and "taking over" in said, said
+    digest, log = runs.completed(tmp_path / "local")
+    assert json.loads(out)["digest"] == digest
+    assert (in_processes / "run/metrics.jsonl").read_text() == log
+    assert not list((in_processes / "run").glob(".lease.*"))
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_store(in_processes, tmp_path):
+    options = ["--tasks-per-step", 8, "--parallel", "jit", "--checkpoint-every", 20]
+
+    def both(workdir, *more):
+        with socket.socket() as free:
+            free.bind(("localhost", 0))
+            port = free.getsockname()[1]
+        started = [
+            runs.start(
+                workdir, *options, "--coordinator", f"localhost:{port}", "--process", process,
+                "--devices", 4, *more,
+            )
+            for process in range(2)
+        ]  # fmt: skip
+        found = [runs.finish(process) for process in started]
+        assert [code for code, _, _ in found] == [0, 0], found
+        return {json.loads(out.splitlines()[-1])["digest"] for _, out, _ in found}
+
+    (here,) = both(tmp_path / "local")
+    assert both("gs://bucket/run") == {here}
+    for folder in (in_processes / "run", tmp_path / "local"):
+        assert sorted(int(path.name) for path in (folder / "checkpoints").iterdir()) == [
+            120, 140, 150,
+        ]  # fmt: skip
+    for step in (140, 150):  # the one before the last is taken, by both
+        (in_processes / f"run/checkpoints/{step}/metajax.sha256").unlink()
+    assert both("gs://bucket/run") == {here}
