@@ -22,7 +22,7 @@ import jax
 from jaxtyping import PyTree
 
 from metajax.train.errors import CheckpointError
-from metajax.train.mirror import Mirror, gathered
+from metajax.train.mirror import Mirror, gathered, rekeyed, save_alone
 from metajax.train.paths import as_path, is_remote
 from metajax.train.processes import from_first, is_first
 
@@ -183,7 +183,10 @@ class Checkpointer:
             meta=self._ocp.args.JsonSave(copy.deepcopy(meta)),
         )
         try:
-            self._manager.save(step, args=args, force=True)
+            if self._mirror is not None and jax.process_count() > 1:
+                save_alone(self._manager.directory, step, state, meta)
+            else:
+                self._manager.save(step, args=args, force=True)
         except Exception as error:
             self._failure = error
             if self._mirror is None:  # else the other processes wait to hear of it
@@ -281,7 +284,7 @@ class Checkpointer:
             raise CheckpointError(
                 f"checkpoint {self.good_step} in {self.directory} does not restore: {error}"
             ) from error
-        return restored["state"], restored["meta"]
+        return rekeyed(like, restored["state"]), restored["meta"]
 
     def close(self) -> None:
         """Finish the save under way and release Orbax's threads.

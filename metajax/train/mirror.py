@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
-from jax.experimental import multihost_utils
+from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
 from metajax.train.paths import copy_file, files_below
@@ -72,16 +71,60 @@ class Mirror:
 
 
 def gathered(tree: PyTree) -> PyTree:
-    """A state that several processes hold, whole and on one device of this process."""
+    """A state that several processes hold between them, with a whole copy in each."""
 
     def whole(leaf: jax.Array) -> jax.Array:
-        if jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key):
-            data = whole(jax.random.key_data(leaf))
-            return jax.random.wrap_key_data(data, impl=jax.random.key_impl(leaf))
-        if leaf.is_fully_replicated:
-            value = leaf.addressable_data(0)
-        else:
-            value = multihost_utils.process_allgather(leaf, tiled=True)
-        return jax.device_put(np.asarray(value), jax.local_devices()[0])
+        if leaf.is_fully_replicated or not isinstance(leaf.sharding, NamedSharding):
+            return leaf
+        everywhere = NamedSharding(leaf.sharding.mesh, PartitionSpec())
+        return jax.jit(lambda x: x, out_shardings=everywhere)(leaf)
 
     return jax.tree.map(whole, tree)
+
+
+def rekeyed(like: PyTree, restored: PyTree) -> PyTree:
+    """What :func:`save_alone` has saved, with the keys of ``like``, of which it keeps the data."""
+
+    def one(want: Any, got: jax.Array) -> jax.Array:
+        if want.dtype == got.dtype:
+            return got
+        kinds: list[Any] = []
+        jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), want)
+        return jax.random.wrap_key_data(got, impl=kinds[0])
+
+    return jax.tree.map(one, like, restored)
+
+
+def save_alone(directory: Any, step: int, state: PyTree, meta: dict[str, Any]) -> None:
+    """Save what ``CheckpointManager.save`` does, in one process of several.
+
+    Args:
+      directory: of the checkpoints, on this machine.
+      step: of this one.
+      state: a state of which this process has a whole copy.
+      meta: JSON values.
+    """
+    import orbax.checkpoint as ocp
+
+    index = jax.process_index()
+    alone = ocp.options.MultiprocessingOptions(
+        primary_host=index, active_processes={index}, barrier_sync_key_prefix="alone"
+    )
+    # by default each process writes a part of what all hold
+    arrays = ocp.type_handlers.ArrayHandler(primary_host=index, use_replica_parallel=False)
+    handlers = {
+        "state": ocp.PyTreeCheckpointHandler(
+            multiprocessing_options=alone,
+            type_handler_registry=ocp.type_handlers.create_type_handler_registry(
+                (jax.Array, arrays)
+            ),
+        ),
+        "meta": ocp.JsonCheckpointHandler(multiprocessing_options=alone),
+    }
+    options = ocp.CheckpointManagerOptions(
+        create=False, multiprocessing_options=alone, enable_async_checkpointing=False
+    )
+    with ocp.CheckpointManager(directory, options=options, item_handlers=handlers) as manager:
+        saved = ocp.args.Composite(state=ocp.args.PyTreeSave(state), meta=ocp.args.JsonSave(meta))
+        manager.save(step, args=saved, force=True)
+        manager.wait_until_finished()

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import jax
+import jax.numpy as jnp
 import pytest
 import stores
 
@@ -18,6 +19,7 @@ import runs
 import toy_problem
 from metajax.core import ConfigError, Evaluator, digest, local_path
 from metajax.train import (
+    Checkpointer,
     CheckpointError,
     WorkdirError,
     as_path,
@@ -28,6 +30,8 @@ from metajax.train import (
     open_workdir,
     restore_params,
 )
+from metajax.train.checkpoint import write_seal
+from metajax.train.mirror import save_alone
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -243,8 +247,8 @@ def in_processes(bucket, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_killed_run_is_continued_at_once_to_the_same_bits(in_processes, tmp_path):
-    for phase in ("seal", "write"):
-        code, _, said = runs.run("gs://bucket/run", "--kill-in", phase, "--after-saves", 3)
+    for phase, saves in (("seal", 3), ("delete", 1)):
+        code, _, said = runs.run("gs://bucket/run", "--kill-in", phase, "--after-saves", saves)
         assert code == -signal.SIGKILL, said
     assert list((in_processes / "run").glob(".lease.*"))
     code, out, said = runs.run("gs://bucket/run")
@@ -283,3 +287,21 @@ def test_two_processes_share_a_store(in_processes, tmp_path):
     for step in (140, 150):  # the one before the last is taken, by both
         (in_processes / f"run/checkpoints/{step}/metajax.sha256").unlink()
     assert both("gs://bucket/run") == {here}
+
+
+def test_what_one_process_of_several_saves_is_an_ordinary_checkpoint(tmp_path):
+    state = {
+        "w": jnp.arange(12, dtype=jnp.float32).reshape(3, 4), "n": jnp.int32(3),
+        "h": jnp.ones(5, jnp.bfloat16), "key": jax.random.key(9, impl="rbg"), "empty": {},
+    }  # fmt: skip
+    checkpoints = tmp_path / "checkpoints"
+    checkpoints.mkdir()
+    save_alone(checkpoints, 7, state, {"step": 7})
+    write_seal(checkpoints / "7")
+    checkpointer = Checkpointer(checkpoints)
+    restored, meta = checkpointer.restore(state)
+    checkpointer.close()
+    assert meta == {"step": 7}
+    assert jax.tree.structure(restored) == jax.tree.structure(state)
+    for got, want in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
+        assert got.dtype == want.dtype and digest(got) == digest(want)
