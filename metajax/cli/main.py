@@ -43,8 +43,8 @@ metajax: meta-learning in JAX
       bring a set onto this machine, by download or from files
 
 `metajax train SYSTEM --help` explains every field. Exit codes: 0 done; 1 failed; 2 refused
-settings; 75 stopped by SIGTERM with the state saved, run the same command again; 130 the same
-after Ctrl-C.
+settings; 75 stopped by SIGTERM, and a training has saved its state: the message says how to
+continue; 130 the same after Ctrl-C.
 """
 
 COMMANDS = ("train", "sweep", "profile", "eval", "report", "list", "solve", "data")

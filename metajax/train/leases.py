@@ -144,8 +144,31 @@ def held(folder: Any) -> Iterator[None]:
     """Hold a store's folder.
 
     Raises:
-      WorkdirError: another holds it.
+      WorkdirError: another holds it, or it cannot be written.
     """
+    try:
+        own = _take(folder)
+    except WorkdirError:
+        raise
+    except Exception as error:  # each store's client has errors of its own
+        raise WorkdirError(
+            f"workdir {folder} cannot be written: {type(error).__name__}: {error}"
+        ) from error
+    done = threading.Event()
+    beats = threading.Thread(
+        target=_beat, args=(folder, own, done), name="metajax-lease", daemon=True
+    )
+    beats.start()
+    try:
+        yield
+    finally:
+        done.set()
+        beats.join()
+        _file(folder, own).unlink(missing_ok=True)
+
+
+def _take(folder: Any) -> Claim:
+    """Claim a folder, and withdraw where another has it."""
     own = _own()
     file = _file(folder, own)
     with _CLAIMING:
@@ -166,17 +189,7 @@ def held(folder: Any) -> Iterator[None]:
     except BaseException:
         file.unlink(missing_ok=True)
         raise
-    done = threading.Event()
-    beats = threading.Thread(
-        target=_beat, args=(folder, own, done), name="metajax-lease", daemon=True
-    )
-    beats.start()
-    try:
-        yield
-    finally:
-        done.set()
-        beats.join()
-        file.unlink(missing_ok=True)
+    return own
 
 
 def _beat(folder: Any, own: Claim, done: threading.Event) -> None:

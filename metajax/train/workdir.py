@@ -61,7 +61,7 @@ def _check(path: Path, config: dict[str, Any], whole: bool = True) -> None:
         entries = [entry.name for entry in path.iterdir()] if path.is_dir() else []
         is_file = path.exists() and not path.is_dir()
         content = config_path.read_bytes() if "config.json" in entries else None
-    except OSError as error:  # another user's
+    except Exception as error:  # another user's; each store's client has errors of its own
         raise WorkdirError(f"workdir {path} cannot be read: {error}") from error
     if is_file:
         raise WorkdirError(f"workdir {path} is a file; name a folder")

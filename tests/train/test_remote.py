@@ -132,6 +132,15 @@ def test_a_save_that_fails_is_no_checkpoint(bucket, monkeypatch):
     assert digest(run("gs://bucket/run").state) == digest(run().state)
 
 
+def test_a_store_that_lets_nobody_write_is_named_before_anything_is_computed(bucket, monkeypatch):
+    def denied(self, path, mode="rb", **options):
+        raise RuntimeError("403 storage.objects.create")
+
+    monkeypatch.setattr(stores.LocalStore, "open", denied)
+    with pytest.raises(WorkdirError, match=r"cannot be written: RuntimeError: 403"):
+        run("gs://bucket/run")
+
+
 def test_a_store_is_held_by_one_run(bucket):
     with open_workdir("gs://bucket/run", {}) as path:
         (claim,) = (bucket / "run").glob(".lease.*")
