@@ -42,6 +42,7 @@ from metajax.core.kinds import (
 )
 from metajax.core.mixture import MixedTasks, mixed
 from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
+from metajax.core.paths import local_path, split_scheme
 from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.scores import accuracy, correct, valid_labels
 from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
@@ -118,6 +119,7 @@ __all__ = [
     "is_misfit",
     "kind",
     "library",
+    "local_path",
     "mean_over_devices",
     "mixed",
     "norm",
@@ -130,6 +132,7 @@ __all__ = [
     "root",
     "scalar_loss",
     "shown",
+    "split_scheme",
     "stream",
     "task_keys",
     "valid_labels",

@@ -61,7 +61,7 @@ def half_width(scores: Sequence[float]) -> float | None:
 def is_sweep(folder: Path) -> bool:
     """Whether the folder is a sweep's."""
     try:
-        saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        saved = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(saved, dict) and "sweep" in saved
@@ -74,7 +74,7 @@ def write_report(folder: Path) -> tuple[str, Path]:
       WorkdirError: the folder does not describe a sweep, or holds no results.
     """
     try:
-        identity = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        identity = json.loads((folder / "config.json").read_bytes())
         system = get_system(identity["sweep"]["system"])
         config = config_from_json(system, identity["sweep"]["config"])
         grid, random = ({**identity[kind]} for kind in ("grid", "random"))

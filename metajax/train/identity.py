@@ -105,7 +105,7 @@ def read_fingerprints(workdir: Path) -> list[dict[str, Any]]:
     """
     path = workdir / FILE
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
