@@ -86,7 +86,8 @@ def rekeyed(like: PyTree, restored: PyTree) -> PyTree:
     """What :func:`save_alone` has saved, with the keys of ``like``, of which it keeps the data."""
 
     def one(want: Any, got: jax.Array) -> jax.Array:
-        if want.dtype == got.dtype:
+        is_key = [jax.dtypes.issubdtype(leaf.dtype, jax.dtypes.prng_key) for leaf in (want, got)]
+        if is_key != [True, False]:
             return got
         kinds: list[Any] = []
         jax.eval_shape(lambda key: kinds.append(jax.random.key_impl(key)), want)
