@@ -10,7 +10,7 @@ import jax.scipy.linalg
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Examples, MetaLearner, Network, Params, Task
+from metajax.core import Examples, MetaLearner, Network, Params, Task, check_type
 from metajax.learners.losses import Loss
 from metajax.learners.metric import check_ways, embedding, embedding_learner
 
@@ -84,6 +84,7 @@ def ridge(
         return RidgeParams(params, jnp.float32(log_strength), jnp.float32(scale))
 
     def features_of(params: RidgeParams, inputs: Any) -> Float[Array, "n d"]:
+        check_type("params", params, RidgeParams)
         features = network.apply(params.network, inputs)
         return jnp.concatenate([features, jnp.ones_like(features[:, :1])], axis=-1)
 

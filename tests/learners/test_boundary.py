@@ -124,6 +124,15 @@ def test_lists_and_numpy_arrays_are_taken(trained, name):
         assert digest(found) == digest(answers)
 
 
+@pytest.mark.parametrize("name", [*CLOSED_FORM, *GRADIENT])
+def test_what_is_no_parameters_is_named(trained, name):
+    """Such as the state of an algorithm, in the place of its ``params``."""
+    learner, _ = trained[name]
+    for wrong in (gradient(learner, SGD).init(KEY, TASK), {"other": jnp.ones(2)}):
+        with pytest.raises(ConfigError, match="params = "):
+            learner.adapt(wrong, SUPPORT, KEY)
+
+
 def test_another_runs_parameters_are_named(trained):
     learner, _ = trained["maml"]
     other = mlp([4, 4], WAYS).init(KEY, x)
