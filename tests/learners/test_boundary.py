@@ -129,7 +129,7 @@ def test_what_is_no_parameters_is_named(trained, name):
     """Such as the state of an algorithm, in the place of its ``params``."""
     learner, _ = trained[name]
     for wrong in (gradient(learner, SGD).init(KEY, TASK), {"other": jnp.ones(2)}):
-        with pytest.raises(ConfigError, match="params = "):
+        with pytest.raises(ConfigError, match=r"(params|inner) = "):
             learner.adapt(wrong, SUPPORT, KEY)
 
 
