@@ -26,6 +26,7 @@ from metajax.core import Task
 from metajax.learners import reptile
 from metajax.physics.pde import (
     PROBLEMS,
+    PUBLISHED,
     REFERENCE_SIZE,
     benchmark,
     nodes,
@@ -78,6 +79,7 @@ def reptile_start(model: Model, points: int, meta_steps: int) -> Any:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", type=Path, help="a file of save_model; else the shipped one")
+    parser.add_argument("--benchmarks", nargs="*", default=list(PUBLISHED), choices=list(PROBLEMS))
     parser.add_argument("--steps", type=int, default=2000, help="of Adam")
     parser.add_argument("--polish", type=int, default=200, help="steps of L-BFGS after it")
     parser.add_argument("--every", type=int, default=50, help="steps between records")
@@ -115,7 +117,7 @@ def main() -> None:
 
     names = ["generated", "reptile", *(f"random_{seed}" for seed in range(options.seeds))]
     found: dict[str, Any] = {}
-    for name in PROBLEMS:
+    for name in options.benchmarks:
         known = benchmark(name)
         points = sample(known.pde, KEY, options.points, options.points)
         coefficients = jnp.asarray(known.pde.coefficients, jnp.float32)

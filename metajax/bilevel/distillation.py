@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Float, Key, PyTree
 
@@ -14,6 +16,7 @@ from metajax.bilevel.steps import (
     at,
     average,
     floats,
+    in_reverse,
     num_steps,
     on_line,
     others,
@@ -22,7 +25,7 @@ from metajax.bilevel.steps import (
     with_leaves,
 )
 from metajax.bilevel.types import Estimate, Hypergradient, InnerProblem
-from metajax.core import ConfigError
+from metajax.core import ConfigError, norm, wide_dtype
 
 
 class Distilled(NamedTuple):
@@ -110,10 +113,11 @@ def distilled(
                 "inner_batches", sorted(sizes),
                 "leaves with one leading axis of examples, which D* is drawn from",
             )  # fmt: skip
-        number = lambda x: jnp.asarray(x, jnp.float32)  # noqa: E731
-        zeros = optax.tree.zeros_like(floats(state))
-        return Distilled(zeros, batch, number(0.0), number(gamma), calibration), state
+        dtype = wide_dtype((floats(state), hparams))
+        total, decay, scale = (jnp.asarray(x, dtype) for x in (0, gamma, calibration))
+        return Distilled(optax.tree.zeros_like(floats(state)), batch, total, decay, scale), state
 
+    @in_reverse
     def update(problem: InnerProblem, memory, hparams, state, batches, outer_batch, key):
         def step(carry, inputs):
             memory, state, _ = carry
@@ -132,19 +136,22 @@ def distilled(
         _, pull = step_vjp(problem, at_star, hparams, memory.batch)
         product = pull(alpha)[1]
         if scale == "unit":
-            size = optax.tree.norm(product)
+            size = norm(product)
             factor = jnp.where(size > 0, 1 / jnp.where(size > 0, size, 1), 0)
         else:
             factor = memory.theta * memory.total
         second = jax.tree.map(lambda v: factor.astype(v.dtype) * v, product)
         return Estimate(optax.tree.add(direct, second), state, memory, loss, None, {})
 
+    @in_reverse
     def calibrate(problem, hparams, state, batches, outer_batch, key, calibration):
-        return estimate_theta(
+        found = estimate_theta(
             problem, hparams, state, batches, outer_batch, key, gamma=gamma, fallback=calibration
         )
+        return found.astype(calibration.dtype)
 
-    first_theta = jnp.asarray(theta, jnp.float32)
+    # as precise as it is given, until the problem tells what it is computed in
+    first_theta = theta if isinstance(theta, jax.Array) else np.float64(theta)
     return Hypergradient(
         "distilled", init, update, first_theta, None if scale == "unit" else calibrate
     )
@@ -173,15 +180,17 @@ def estimate_theta(
     """
 
     note = (lambda state: state) if stored else others
+    dtype = wide_dtype((floats(state), hparams))
+    number = functools.partial(jnp.asarray, dtype=dtype)
     last, noted = advance_noting(problem, hparams, state, batches, note)
     _, alpha_end, _ = outer_gradients(problem, last, hparams, outer_batch)
     steps = num_steps(batches)
     memory = Distilled(
         optax.tree.zeros_like(alpha_end),
         at(batches, -1),
-        jnp.float32(0),
-        jnp.asarray(gamma, jnp.float32),
-        jnp.float32(1),
+        number(0),
+        number(gamma),
+        number(1),
     )
 
     def back(carry, inputs):
@@ -197,15 +206,15 @@ def estimate_theta(
         at_star = with_leaves(between, memory.weights)
         _, pull_star = step_vjp(problem, at_star, hparams, memory.batch)
         product = pull_star(alpha_end)[1]
-        size = optax.tree.norm(product)
-        x = size.astype(jnp.float32) * memory.total
-        y = (optax.tree.vdot(product, total) / jnp.where(size > 0, size, 1)).astype(jnp.float32)
+        size = norm(product)
+        x = size.astype(dtype) * memory.total
+        y = (optax.tree.vdot(product, total) / jnp.where(size > 0, size, 1)).astype(dtype)
         return (alpha, total, memory, memory.gamma * power, xx + x * x, xy + x * y), None
 
     zeros: Any = optax.tree.zeros_like(hparams)
-    carry = (alpha_end, zeros, memory, jnp.float32(1), jnp.float32(0), jnp.float32(0))
+    carry = (alpha_end, zeros, memory, number(1), number(0), number(0))
     inputs = (batches, noted, jnp.arange(steps))
     (*_, xx, xy), _ = jax.lax.scan(back, carry, inputs, reverse=True)
     theta = xy / jnp.where(xx > 0, xx, 1)
     good = (xx > 0) & jnp.isfinite(theta)
-    return jnp.where(good, theta, jnp.asarray(fallback, jnp.float32))
+    return jnp.where(good, theta, number(fallback))

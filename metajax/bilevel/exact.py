@@ -10,6 +10,7 @@ import optax
 from metajax.bilevel.steps import (
     advance_in_segments,
     floats,
+    in_reverse,
     num_steps,
     outer_gradients,
     segment_length,
@@ -36,6 +37,7 @@ def unrolled(*, segment: int | None = None) -> Hypergradient:
     if segment is not None and segment < 1:
         raise ConfigError("segment", segment, "1 inner step or more, or None")
 
+    @in_reverse
     def update(problem, memory, hparams, state, batches, outer_batch, key):
         length = segment or segment_length(num_steps(batches))
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
-import jax.scipy.sparse.linalg
 import optax
+from jaxtyping import Array, PyTree
 
 from metajax.bilevel.checks import leaves_used
 from metajax.bilevel.exact import no_memory
@@ -13,12 +16,18 @@ from metajax.bilevel.steps import (
     advance,
     at,
     floats,
+    in_reverse,
+    or_one,
     outer_gradients,
+    relative,
     step_vjp,
     with_leaves,
 )
 from metajax.bilevel.types import Estimate, Hypergradient
-from metajax.core import ConfigError
+from metajax.core import ConfigError, norm
+
+Linear = Callable[[PyTree], PyTree]
+"""A linear map of trees."""
 
 
 def _init(problem, hparams, start, batch, key, calibration):
@@ -32,9 +41,60 @@ def _init(problem, hparams, start, batch, key, calibration):
     return no_memory(problem, hparams, start, batch, key, calibration)
 
 
-def _small(size, reference):
-    """``size / reference``, and 0 where both are 0."""
-    return jnp.where(reference > 0, size / jnp.where(reference > 0, reference, 1), size)
+def _times(factor: Array, tree: PyTree) -> PyTree:
+    return jax.tree.map(lambda leaf: factor.astype(leaf.dtype) * leaf, tree)
+
+
+def solve_positive(product: Linear, right: PyTree, iterations: int) -> PyTree:
+    """Solve ``product(x) = right`` by conjugate gradients, for a symmetric positive ``product``.
+
+    Stops after so many iterations, or before where the residual is rounding of the right side:
+    further ones divide one rounding error by another, up to 0 / 0. It also stops where a direction
+    has no curvature, along which there is no solution; what has been found so far is returned.
+    Differentiable by the solution's own equation, at the price of another solution.
+    """
+
+    def solve(product: Linear, right: PyTree) -> PyTree:
+        dtypes = [leaf.dtype for leaf in jax.tree.leaves(right)]
+        rounding = max(float(jnp.finfo(dtype).eps) for dtype in dtypes)
+        # to numbers of 1 at most, and then to length 1, so that squares do not vanish
+        largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(right)]))
+        start = _times(1 / or_one(largest), right)
+        size = or_one(norm(start))
+        start = _times(1 / size, start)
+
+        def unfinished(carry: Any) -> Any:
+            _, _, _, squares, count, curved = carry
+            return (squares > rounding**2) & (count < iterations) & curved
+
+        def iterate(carry: Any) -> Any:
+            x, residual, direction, squares, count, _ = carry
+            turned = product(direction)
+            curvature = optax.tree.vdot(direction, turned)
+            curved = curvature != 0
+            length = jnp.where(curved, squares / or_one(curvature), 0)
+            # over an infinite curvature it would be a step of 0, and look like a solution
+            length = jnp.where(jnp.isfinite(curvature), length, jnp.nan)
+            x = optax.tree.add(x, _times(length, direction))
+            residual = optax.tree.sub(residual, _times(length, turned))
+            new = optax.tree.vdot(residual, residual)
+            direction = optax.tree.add(residual, _times(new / squares, direction))
+            return x, residual, direction, new, count + 1, curved
+
+        squares = optax.tree.vdot(start, start)
+        carry = (optax.tree.zeros_like(start), start, start, squares, 0, True)
+        found = jax.lax.while_loop(unfinished, iterate, carry)[0]
+        return _times(largest * size, found)
+
+    return jax.lax.custom_linear_solve(product, right, solve, symmetric=True)
+
+
+def _distance(push: PyTree, solution: PyTree, right: PyTree, at: PyTree) -> Array:
+    """How far away the solved-for state is, over the size of the state ``at`` that was reached.
+
+    The step there is ``push`` times an inverse, whose size is that of ``solution`` over ``right``.
+    """
+    return relative(norm(push) * relative(norm(solution), norm(right)), norm(at))
 
 
 def neumann(*, terms: int = 20) -> Hypergradient:
@@ -44,12 +104,14 @@ def neumann(*, terms: int = 20) -> Hypergradient:
     optimiser will do, momentum included. Costs ``terms`` vector-Jacobian products; memory
     independent of T. Unbiased as the steps converge and ``terms`` grow; biased before. ``info``:
     ``residual``, the size of the first term left out over that of alpha (1 or more: the sum does
-    not converge), and ``stationarity``, how far one more step moves the state, over its size.
+    not converge); ``stationarity``, how far one more step moves the state, over its size; and
+    ``distance``, about how far all further steps would.
     (Lorraine et al. 2020, arXiv 1911.02590.)
     """
     if terms < 1:
         raise ConfigError("terms", terms, "1 or more")
 
+    @in_reverse
     def update(problem, memory, hparams, state, batches, outer_batch, key):
         state = advance(problem, hparams, state, batches)
         loss, alpha, direct = outer_gradients(problem, state, hparams, outer_batch)
@@ -63,8 +125,9 @@ def neumann(*, terms: int = 20) -> Hypergradient:
         (left_out, total), _ = jax.lax.scan(add_term, (alpha, zeros), length=terms)
         moved = optax.tree.sub(floats(stepped), floats(state))
         info = {
-            "residual": _small(optax.tree.norm(left_out), optax.tree.norm(alpha)),
-            "stationarity": _small(optax.tree.norm(moved), optax.tree.norm(floats(state))),
+            "residual": relative(norm(left_out), norm(alpha)),
+            "stationarity": relative(norm(moved), norm(floats(state))),
+            "distance": _distance(moved, total, alpha, floats(state)),
         }
         return Estimate(optax.tree.add(direct, pull(total)[1]), state, memory, loss, None, info)
 
@@ -75,11 +138,13 @@ def conjugate_gradient(*, iterations: int = 10, damping: float = 0.0) -> Hypergr
     """The implicit gradient at the last state, its inverse by conjugate gradients.
 
     Solves ``(H + damping) x = dL/dw`` with the Hessian ``H`` of ``problem.inner_loss`` on the
-    window's last batch, and returns ``dL/dhparams - x d2 l/dw dhparams``. Costs ``iterations``
-    Hessian-vector products; memory independent of T. Exact where the inner loss is at a minimum;
-    ``info``: ``residual`` of the linear system relative to its right side, and ``stationarity``,
-    the norm of the inner gradient. (Pedregosa 2016, arXiv 1602.02355; Rajeswaran et al. 2019,
-    arXiv 1909.04630.)
+    window's last batch, and returns ``dL/dhparams - x d2 l/dw dhparams``. Costs at most
+    ``iterations`` Hessian-vector products, and stops before where only rounding is left; memory
+    independent of T. Exact where the inner loss is at a minimum; ``info``: ``residual`` of the
+    linear system relative to its right side; ``stationarity``, the norm of the inner gradient; and
+    ``distance``, about how far the minimum of ``inner_loss`` is, over the size of the parameters.
+    An optimizer with a weight decay, a projection or noise of its own comes to rest elsewhere.
+    (Pedregosa 2016, arXiv 1602.02355; Rajeswaran et al. 2019, arXiv 1909.04630.)
     """
     if iterations < 1:
         raise ConfigError("iterations", iterations, "1 or more")
@@ -109,14 +174,13 @@ def conjugate_gradient(*, iterations: int = 10, damping: float = 0.0) -> Hypergr
             hessian = jax.jvp(along, (params,), (vector,))[1]
             return jax.tree.map(lambda h, v: h + damping * v, hessian, vector)
 
-        solution, _ = jax.scipy.sparse.linalg.cg(product, right, tol=0.0, maxiter=iterations)
+        solution = solve_positive(product, right, iterations)
         gradient, pull = jax.vjp(lambda hparams: inner_gradient(params, hparams), hparams)
         hypergradient = optax.tree.sub(direct, pull(solution)[0])
         info = {
-            "residual": _small(
-                optax.tree.norm(optax.tree.sub(product(solution), right)), optax.tree.norm(right)
-            ),
-            "stationarity": optax.tree.norm(gradient),
+            "residual": relative(norm(optax.tree.sub(product(solution), right)), norm(right)),
+            "stationarity": norm(gradient),
+            "distance": _distance(gradient, solution, right, params),
         }
         return Estimate(hypergradient, state, memory, loss, None, info)
 

@@ -12,9 +12,9 @@ from jaxtyping import Array, Int32, Key, PyTree
 
 from metajax.bilevel.checks import check_problem, leaves_used
 from metajax.bilevel.online_tuning import OnlineParams
-from metajax.bilevel.steps import loss_or_nan, move, num_steps, params_of
+from metajax.bilevel.steps import loss_or_nan, num_steps, params_of
 from metajax.bilevel.types import Hypergradient, InnerProblem
-from metajax.core import Algorithm, ConfigError
+from metajax.core import Algorithm, ConfigError, norm, optimizer_step, prepare_optimizer
 
 
 class RunParams(NamedTuple):
@@ -77,17 +77,21 @@ def online_run(
 
     ``params(state)`` is a :class:`RunParams`. Metrics: ``loss``, the outer loss at the window's
     end, before the hyperparameters move, and NaN where what the window leaves is not finite (a loss
-    alone can hide it); ``grad_norm``, the norm of the hypergradient.
+    alone can hide it); ``grad_norm``, the norm of the hypergradient; and what the estimator reports
+    of its window, by the names of its ``info``.
 
     Raises:
       ConfigError: what :func:`~metajax.bilevel.checks.check_problem` refuses, or hyperparameters
         that set the initial state, when the first state is made; a mapped axis (``pmap``).
     """
 
+    rule = prepare_optimizer(optimizer, has_function=False)
+
     def first(key: Key[Array, ""], task: Any) -> RunState:
         init_key, memory_key = jax.random.split(key)
         hparams, start = init(init_key, task)
-        check_problem(problem, hparams, start, jax.tree.map(lambda leaf: leaf[None], task.support))
+        batches = jax.tree.map(lambda leaf: leaf[None], task.support)
+        check_problem(problem, hparams, start, batches, estimator)
         if used := leaves_used(lambda hparams: problem.init(hparams, start), hparams):
             raise ConfigError(
                 "hparams", ", ".join(used),
@@ -97,7 +101,7 @@ def online_run(
         memory, inner = estimator.init(
             problem, hparams, start, task.support, memory_key, estimator.calibration
         )
-        return RunState(hparams, optimizer.init(hparams), inner, memory, jnp.int32(0))
+        return RunState(hparams, rule.init(hparams), inner, memory, jnp.int32(0))
 
     def params(state: RunState) -> RunParams:
         return RunParams(state.hparams, params_of(problem, state.inner))
@@ -121,11 +125,14 @@ def online_run(
             state.memory, state.hparams, state.inner, tasks.support, tasks.query, key,
         )  # fmt: skip
         grads = found.hypergradient
-        hparams, opt_state = move(optimizer, state.hparams, state.opt_state, grads)
+        hparams, opt_state = optimizer_step(
+            rule, state.hparams, state.opt_state, grads, value=found.outer_loss
+        )
         new = RunState(hparams, opt_state, found.state, found.memory, state.done + steps)
         metrics = {
             "loss": loss_or_nan(found.outer_loss, params(new)),
-            "grad_norm": optax.tree.norm(grads),
+            "grad_norm": norm(grads),
+            **found.info,
         }
         return new, metrics
 

@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.bilevel.batches import full_batches
 from metajax.bilevel.checks import check_problem
-from metajax.bilevel.steps import advance, at, loss_or_nan, move
+from metajax.bilevel.steps import advance, at, loss_or_nan
 from metajax.bilevel.types import Hypergradient, InnerProblem
 from metajax.core import (
     Algorithm,
@@ -21,6 +21,9 @@ from metajax.core import (
     MetaLearner,
     Params,
     mean_over_devices,
+    norm,
+    optimizer_step,
+    prepare_optimizer,
     task_keys,
 )
 
@@ -100,7 +103,8 @@ def online(
     Metrics: ``loss``, the outer loss at the end of the inner optimisations, and NaN where what they
     leave is not finite (a loss alone can hide it); ``loss_mean``, its mean over the hyperparameter
     updates; ``grad_norm``, the norm of the last averaged hypergradient;
-    ``calibration`` where there is one. Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3;
+    ``calibration`` where there is one; and what the estimator reports of the last windows, by the
+    names of its ``info``, averaged. Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3;
     Reptile: Nichol et al. 2018, arXiv 1803.02999.
 
     Raises:
@@ -121,13 +125,22 @@ def online(
     windows = inner_steps // every
     each = functools.partial(each_task, tasks_at_once)
 
+    rule = prepare_optimizer(optimizer, has_function=False)
+
     def first(key: Key[Array, ""], task: Any) -> OnlineState:
         params = init(key, task)
         check_problem(
-            problem, params.hparams, params.start, inner_batches(task.support, key, inner_steps)
+            problem,
+            params.hparams,
+            params.start,
+            inner_batches(task.support, key, inner_steps),
+            estimator,
         )
         return OnlineState(
-            params, optimizer.init(params.hparams), estimator.calibration, jnp.int32(0)
+            params,
+            rule.init(params.hparams),
+            jax.tree.map(jnp.asarray, estimator.calibration),
+            jnp.int32(0),
         )
 
     def calibrated(state: OnlineState, tasks: Any, keys: Any, axis_name: str | None) -> PyTree:
@@ -171,26 +184,30 @@ def online(
                 batches = inner_batches(task.support, batch_key, every)
                 outer = at(outer_batches(task.query, outer_key, 1), 0)
                 found = estimator.update(problem, memory, hparams, inner, batches, outer, key)
-                return found.hypergradient, found.outer_loss, found.memory, found.state
+                means = (found.hypergradient, found.outer_loss, found.info)
+                return means, found.memory, found.state
 
-            grads, losses, memories, states = each(of_task, tasks, memories, states, stage(keys, 2))
-            grads, loss = mean_over_devices(mean_over_tasks((grads, losses)), axis_name)
-            hparams, opt_state = move(optimizer, hparams, opt_state, grads)
-            return (hparams, opt_state, memories, states), (loss, optax.tree.norm(grads))
+            means, memories, states = each(of_task, tasks, memories, states, stage(keys, 2))
+            grads, loss, info = mean_over_devices(mean_over_tasks(means), axis_name)
+            hparams, opt_state = optimizer_step(rule, hparams, opt_state, grads, value=loss)
+            return (hparams, opt_state, memories, states), (loss, norm(grads), info)
 
         carry = (hparams, state.opt_state, memories, states)
-        (hparams, opt_state, _, states), (losses, norms) = jax.lax.scan(
+        (hparams, opt_state, _, states), (losses, norms, infos) = jax.lax.scan(
             window, carry, jnp.arange(windows)
         )
         if moves_start:
             assert problem.params is not None
             ends = mean_over_devices(mean_over_tasks(problem.params(states)), axis_name)
-            start = jax.tree.map(lambda s, e: s + reptile_rate * (e - s), start, ends)
+            start = jax.tree.map(
+                lambda s, e: s + jnp.asarray(reptile_rate, s.dtype) * (e - s), start, ends
+            )
         params = OnlineParams(hparams, start)
         metrics = {
             "loss": loss_or_nan(losses[-1], params),
             "loss_mean": jnp.mean(losses),
             "grad_norm": norms[-1],
+            **{name: values[-1] for name, values in infos.items()},
         }
         if estimator.calibrate is not None:
             metrics["calibration"] = calibration

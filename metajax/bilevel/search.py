@@ -19,9 +19,9 @@ from metajax.bilevel.online_tuning import (
 )
 from metajax.bilevel.steps import advance, at
 from metajax.bilevel.types import InnerProblem
-from metajax.core import Algorithm, ConfigError, mean_over_devices, task_keys
+from metajax.core import Algorithm, ConfigError, mean_over_devices, task_keys, wide_dtype
 
-WORST = jnp.finfo(jnp.float32).max
+WORST = float(jnp.finfo(jnp.float32).max)
 
 
 class SearchState(NamedTuple):
@@ -77,7 +77,8 @@ def random_search(
 
     def first(key: Key[Array, ""], task: Any) -> SearchState:
         trial = init(key, task)
-        return SearchState(trial, jnp.float32(WORST), trial, jnp.float32(0), jnp.int32(0))
+        worst, none = (jnp.asarray(x, wide_dtype(trial)) for x in (WORST, 0))
+        return SearchState(trial, worst, trial, none, jnp.int32(0))
 
     def update(state: SearchState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
         keys = task_keys(key, jax.tree.leaves(tasks)[0].shape[0], axis_name)
@@ -92,11 +93,14 @@ def random_search(
 
         losses, ends = each_task(tasks_at_once, of_task, tasks, stage(keys, 0))
         loss, end = mean_over_devices(mean_over_tasks((losses, ends)), axis_name)
-        loss = loss.astype(jnp.float32)
+        loss = loss.astype(state.score.dtype)
         good = jnp.isfinite(loss)
-        start = jax.tree.map(
-            lambda s, e: jnp.where(jnp.isfinite(e), s + reptile_rate * (e - s), s), start, end
-        )
+
+        def moved(start, end):
+            there = start + jnp.asarray(reptile_rate, start.dtype) * (end - start)
+            return jnp.where(jnp.isfinite(end), there, start)
+
+        start = jax.tree.map(moved, start, end)
         tried = state.done % trial_steps + 1
         later = trial_steps - trial_steps // 2
         counts = tried > trial_steps - later

@@ -8,11 +8,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, PyTree
 
 from metajax.bilevel.types import InnerProblem
-from metajax.core import all_finite
+from metajax.core import all_finite, reverse_mode
+
+in_reverse = reverse_mode(
+    "problem.update", "a loop of unknown length",
+    "steps that can be differentiated in reverse: a line search (lbfgs) cannot; take another inner "
+    "optimizer, or forward, conjugate_gradient, es or pes",
+)  # fmt: skip
+"""Decorates what differentiates inner steps in reverse: a refusal that names them."""
 
 
 def is_float(leaf: Any) -> bool:
@@ -45,6 +51,16 @@ def average(a: list[Array], b: list[Array], share: Array) -> list[Array]:
         jnp.where(share > 0, share.astype(x.dtype) * x, 0) + (1 - share).astype(y.dtype) * y
         for x, y in zip(a, b, strict=True)
     ]
+
+
+def or_one(x: Array) -> Array:
+    """``x``, to divide by; 1 where it is 0."""
+    return jnp.where(x == 0, 1, x)
+
+
+def relative(size: Array, reference: Array) -> Array:
+    """``size / reference``, and ``size`` where that is 0."""
+    return size / or_one(reference)
 
 
 def num_steps(batches: PyTree) -> int:
@@ -115,16 +131,6 @@ def outer_gradients(
 
     value, (alpha, direct) = jax.value_and_grad(loss, (0, 1))(floats(state), hparams)
     return value, alpha, direct
-
-
-def move(
-    optimizer: optax.GradientTransformation, params: PyTree, opt_state: PyTree, grads: PyTree
-) -> tuple[PyTree, PyTree]:
-    """Take one step of ``optimizer``; return the new parameters and its new state."""
-    # optax mixes dtypes itself: strict promotion is for code outside it
-    with jax.numpy_dtype_promotion("standard"):
-        moves, opt_state = optimizer.update(grads, opt_state, params)
-    return optax.apply_updates(params, moves), opt_state
 
 
 def params_of(problem: InnerProblem, state: PyTree) -> PyTree:

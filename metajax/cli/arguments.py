@@ -9,8 +9,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from metajax.core import ConfigError, one_of
+from metajax.cli.folders import run_folder
+from metajax.core import ConfigError, local_path, one_of
 from metajax.systems import System
+from metajax.train import as_path
 
 
 @dataclass(frozen=True)
@@ -18,8 +20,10 @@ class RunOptions:
     """Where and how to run; nothing here changes what is computed, but for `on-nonfinite`."""
 
     workdir: Path | None = None
-    """Folder of the run; by default runs/SYSTEM-PRESET-SEED. A run that was stopped goes on when
-    the same command is given again."""
+    """Folder of the run, on this machine or in a store as gs://BUCKET/FOLDER; by default
+    runs/SYSTEM-PRESET-SEED, with the settings that differ from the preset's in its name. A run
+    that was stopped is resumed when the same command is given again, and extended when it is given
+    with more --steps."""
     data_dir: Path | None = None
     """Folder of the data sets; by default TFDS' own, $TFDS_DATA_DIR or ~/tensorflow_datasets."""
     parallel: Literal["none", "jit", "pmap"] = "none"
@@ -39,6 +43,10 @@ class RunOptions:
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """When a loss or gradient is not finite: stop with the last good checkpoint kept, or leave
     that step out and go on."""
+    on_changed: Literal["raise", "restart", "ignore"] = "raise"
+    """When the workdir holds a run of other settings or another program, finished or not: raise;
+    restart moves it to WORKDIR/previous and trains from step 0; ignore resumes it all the same if
+    its settings are these."""
     log_every: int = 100
     """Meta-steps averaged into one row of metrics.jsonl."""
     checkpoint_every: int = 500
@@ -96,5 +104,30 @@ def parse_train(
     ):
         if value < 1:
             raise ConfigError(field, value, "a whole number of 1 or more")
-    by_default = Path("runs") / f"{system.name}-{name}-{parsed.config.seed}"
-    return parsed.config, parsed.options, parsed.options.workdir or by_default
+    options = parsed.options
+    by_default = run_folder(system, name, parsed.config, options.on_nonfinite)
+    if options.data_dir is not None:
+        options = dataclasses.replace(options, data_dir=local_path(options.data_dir, "data_dir"))
+    return parsed.config, options, as_path(options.workdir or by_default)
+
+
+def parse_evaluation(system: System, config: Any, rest: list[str]) -> Any:
+    """Parse the fields that follow ``metajax eval WORKDIR``; exits as argparse does.
+
+    Returns the run's config with these fields changed.
+
+    Raises:
+      ConfigError: a field that does not concern the evaluation alone, or a value that is refused.
+    """
+    for word in rest:
+        if word.startswith("--"):
+            name = word[2:].partition("=")[0].replace("-", "_")
+            one_of(f"evaluation field of {system.name}", name, system.evaluation)
+    flat: Any = Annotated[system.config, tyro.conf.arg(name="")]
+    return tyro.cli(
+        flat,
+        args=rest,
+        default=config,
+        prog="metajax eval WORKDIR",
+        config=(tyro.conf.OmitArgPrefixes,),
+    )

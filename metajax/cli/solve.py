@@ -3,25 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, local_path
+
+WRONG = 3
+"""Exit code where a solution was found that cannot be right."""
 
 
 def solve_command(argv: list[str]) -> int:
-    """Solve a problem, print its errors and write solution.npz, solution.png and errors.json."""
+    """Solve a problem, print its errors and write solution.npz, solution.png and errors.json.
+
+    Returns 0, also where the solution may be wrong, and 3 where it cannot be right.
+    """
     parser = argparse.ArgumentParser(
         prog="metajax solve",
         description="Solve a linear PDE on the square from -1 to 1, and report how well the "
         "solution holds at points that were not fitted. By default by least squares over random "
         "features; --refine, --finetune and --head use the trained hypernetwork that comes with "
-        "the package, or that of a run.",
+        "the package, or that of a run. What speaks against the solution is said; the exit code "
+        "is 3 where it cannot be right.",
     )
-    parser.add_argument("problem", help="a YAML file, or a benchmark: HT HZ HZ-G PS-C PS-L PS-G WV")
+    parser.add_argument(
+        "problem", help="a YAML file, or a benchmark: HT HZ HZ-G PS-C PS-L PS-G WV PS-5G"
+    )
     parser.add_argument("--out", type=Path, default=Path("solution"), help="folder to write to")
     parser.add_argument("--features", type=int, default=2000, help="random features")
     parser.add_argument(
@@ -40,18 +51,29 @@ def solve_command(argv: list[str]) -> int:
     )
     parser.add_argument("--size", type=int, default=129, help="nodes along a side of the solution")
     parser.add_argument("--seed", type=int, default=0, help="of features and points")
+    parser.add_argument(
+        "--compilation-cache", default="~/.cache/metajax/xla",
+        help="folder where compiled programs are kept, or off",
+    )  # fmt: skip
     options = parser.parse_args(argv)
-    if options.out.exists() and any(options.out.iterdir()):
-        raise ConfigError("--out", str(options.out), "a folder that is empty or not there")
+    options.out = free_folder(options.out, "--out")
+    for name, least in (("features", 0), ("size", 2), ("refine", 0), ("finetune", 0), ("seed", 0)):
+        value = getattr(options, name)
+        if value is not None and not least <= value < 2**31:
+            raise ConfigError(f"--{name}", value, f"a whole number of {least} or more, below 2**31")
+
+    from metajax.cli.main import use_compilation_cache
+
+    use_compilation_cache(options.compilation_cache)
 
     from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, benchmark
-    from metajax.systems.hypino import read_problem, shipped, solve
+    from metajax.systems.hypino import DoubtfulSolutionWarning, read_problem, shipped, solve
     from metajax.train import write_json
 
     known = benchmark(options.problem) if options.problem in PROBLEMS else None
     if known is not None and options.size != REFERENCE_SIZE:
         raise ConfigError("--size", options.size, f"{REFERENCE_SIZE}, the references' grid")
-    pde = read_problem(Path(options.problem)) if known is None else known.pde
+    pde = read_problem(local_path(options.problem, "file")) if known is None else known.pde
     began = time.perf_counter()
     asked = options.refine is not None or options.finetune is not None or options.head
     if options.model and not asked:
@@ -59,15 +81,20 @@ def solve_command(argv: list[str]) -> int:
     model = None
     if asked:
         model = trained(options.model) if options.model else shipped()
-    found = solve(
-        pde, features=options.features, size=options.size, seed=options.seed, model=model,
-        rounds=options.refine or 0, tuning=options.finetune or 0, head=options.head or not asked,
-    )  # fmt: skip
+    with warnings.catch_warnings():
+        # printed below, each on a line of its own
+        warnings.simplefilter("ignore", DoubtfulSolutionWarning)
+        found = solve(
+            pde, features=options.features, size=options.size, seed=options.seed, model=model,
+            rounds=options.refine or 0, tuning=options.finetune or 0,
+            head=options.head or not asked, progress=sys.stderr.isatty(),
+        )  # fmt: skip
     errors: dict[str, Any] = {
         name: None if np.isnan(value) else value
         for name, value in found._asdict().items()
         if isinstance(value, float)
     }
+    errors |= {"verdict": found.verdict, "warnings": list(found.warnings)}
     errors["seconds"] = round(time.perf_counter() - began, 2)
     print(f"residual of the equation, root mean square: {found.residual_rms:.2e}", end="")
     print(f" (source {found.source_rms:.2e})" if found.source_rms else "")
@@ -87,7 +114,28 @@ def solve_command(argv: list[str]) -> int:
     write_json(options.out / "errors.json", errors)
     draw(found, options.out / "solution.png")
     print(f"written to {options.out}: solution.npz, solution.png, errors.json")
+    kind = "error" if found.verdict == "wrong" else "warning"
+    for text in found.warnings:
+        print(f"metajax: {kind}: {text}", file=sys.stderr)
+    if found.verdict == "wrong":
+        print("metajax: error: the solution cannot be right", file=sys.stderr)
+        return WRONG
     return 0
+
+
+def free_folder(path: Path, field: str) -> Path:
+    """A folder to write to that holds nothing yet.
+
+    Raises:
+      ConfigError: it is a file, holds something, or cannot be written.
+    """
+    from metajax.train import check_writable
+
+    path = local_path(path, field)
+    check_writable(path, field)
+    if path.exists() and any(path.iterdir()):
+        raise ConfigError(field, str(path), "a folder that is empty or not there")
+    return path
 
 
 def trained(workdir: Path) -> Any:
@@ -96,8 +144,9 @@ def trained(workdir: Path) -> Any:
 
     from metajax.cli.runs import read_run
     from metajax.systems.hypino import Model, build
-    from metajax.train import restore_params
+    from metajax.train import as_path, restore_params
 
+    workdir = as_path(workdir, "--model")
     system, config, _ = read_run(workdir)
     if system.name != "hypino":
         raise ConfigError("--model", str(workdir), f"a run of hypino; it is one of {system.name}")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
+import typing
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import yaml
 
 from metajax.core import ConfigError, one_of
 
@@ -41,10 +41,11 @@ class Request(NamedTuple):
 def sweep_command(argv: list[str]) -> int:
     """Run ``metajax sweep ARGV``; returns the exit code, 1 where a run failed."""
     from metajax.cli.arguments import parse_train
+    from metajax.cli.folders import sweep_folder
     from metajax.cli.main import use_compilation_cache
     from metajax.sweep import Point, expand, run_processes, write_report
     from metajax.systems import config_to_json, get_system
-    from metajax.train import keep_freed_memory, open_workdir
+    from metajax.train import as_path, is_remote, keep_freed_memory, open_workdir
 
     options, request = read_request(argv)
     system = get_system(request.system)
@@ -59,6 +60,10 @@ def sweep_command(argv: list[str]) -> int:
     if len({system.objective(point.config) for point in points}) > 1:
         raise ConfigError("grid", list(points[0].values), "runs that are scored alike")
     check_engine(options)
+    preset = request.preset or next(iter(system.presets))
+    folder = as_path(options.workdir or Path("runs") / f"sweep-{system.name}-{preset}")
+    if options.engine == "ray" and is_remote(folder):
+        raise ConfigError("engine", "ray", f"process or vmap, for the store of {folder}")
     if options.engine == "vmap":
         check_vmap(system, points, run_options)
     if options.engine == "ray":
@@ -71,7 +76,6 @@ def sweep_command(argv: list[str]) -> int:
             grace_period=options.grace_period,
         )  # fmt: skip
     preset = request.preset or next(iter(system.presets))
-    folder = options.workdir or Path("runs") / f"sweep-{system.name}-{preset}"
     identity = {
         "sweep": config_to_json(system, config),
         "grid": request.grid,
@@ -80,8 +84,10 @@ def sweep_command(argv: list[str]) -> int:
         "seeds": request.seeds,
         "sweep_seed": request.sweep_seed,
     }
-    said = "metajax sweep " + " ".join(argv)
-    swept = [*request.grid, *request.random, "seed"]
+    swept_fields = [*request.grid, *request.random]
+    folder = options.workdir or sweep_folder(system.name, preset, swept_fields, identity)
+    said = shlex.join(["metajax", "sweep", *argv])
+    swept = [*swept_fields, "seed"]
 
     def command(point: Point, workdir: Path) -> list[str]:
         return [
@@ -102,6 +108,7 @@ def sweep_command(argv: list[str]) -> int:
                 folder, system, points, command=said, data_dir=run_options.data_dir,
                 at_once=options.at_once, log_every=run_options.log_every,
                 checkpoint_every=run_options.checkpoint_every, progress=run_options.progress,
+                on_changed=run_options.on_changed,
             )  # fmt: skip
         elif options.engine == "ray":
             outcomes = run_ray(
@@ -157,7 +164,9 @@ def read_request(argv: list[str]) -> tuple[argparse.Namespace, Request]:
     Raises:
       ConfigError: the file or an assignment is not in order.
     """
+    from metajax.cli.arguments import RunOptions
     from metajax.sweep import read_assignments
+    from metajax.systems import get_system
 
     parser = make_parser()
     named = argv[0] if argv and not argv[0].startswith("-") else None
@@ -168,11 +177,15 @@ def read_request(argv: list[str]) -> tuple[argparse.Namespace, Request]:
         parser.error("name a SYSTEM first, or --from a file that names it")
     if said.get("system", name) != name:
         raise ConfigError("system", name, f"{said['system']!r}, that of the file")
-    grid, random = (
-        {**said.get(kind, {}), **read_assignments(kind, getattr(options, kind))}
-        for kind in ("grid", "random")
-    )
-    rest = flags(said.get("set", {})) + rest
+    config = typing.get_type_hints(get_system(name).config)
+    of_runs = typing.get_type_hints(RunOptions)
+    del of_runs["workdir"]  # each run has its own
+    rest = fixed_flags(of_runs | config, said.get("set", {})) + rest
+    grid = {
+        field: grid_text(f"grid.{field}", config[one_of("grid field", field, config)], value)
+        for field, value in said.get("grid", {}).items()
+    } | read_assignments("grid", options.grid)
+    random = {**said.get("random", {}), **read_assignments("random", options.random)}
     fixed = {word.partition("=")[0].replace("_", "-") for word in rest if word.startswith("--")}
     for field in (*grid, *random):
         plain = field.replace("_", "-")
@@ -227,7 +240,11 @@ def make_parser() -> argparse.ArgumentParser:
     add("--grace-period", type=int, metavar="STEPS",
         help="no run is stopped before (ray); a tenth of its steps by default")  # fmt: skip
     add("--address", help="of a Ray cluster, auto or HOST:PORT (ray); this machine by default")
-    add("--workdir", type=Path, help="folder of the sweep; runs/sweep-SYSTEM-PRESET by default")
+    add(
+        "--workdir",
+        type=Path,
+        help="folder of the sweep, which may be in a store; by default one in runs for each sweep",
+    )
     return parser
 
 
@@ -237,28 +254,88 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises:
       ConfigError: it can not be read, or holds other than it should.
     """
-    try:
-        said = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError) as error:
-        raise ConfigError("from", str(path), f"a YAML file ({error})") from error
-    if not isinstance(said, dict):
-        raise ConfigError("from", str(path), f"a mapping of {', '.join(YAML_FIELDS)}")
+    from metajax.systems import SYSTEMS
+    from metajax.systems.yaml_files import read_yaml
+
+    # numbers as they are written, since the command line would have them so
+    content = read_yaml("from", path, f"a mapping of {', '.join(YAML_FIELDS)}", floats_as_text=True)
+    for name in content:
+        one_of(f"entry of {path}", name, YAML_FIELDS)
+    said = {name: value for name, value in content.items() if value is not None}
     for name, value in said.items():
-        one_of(f"entry of {path}", str(name), YAML_FIELDS)
+        if name in ("system", "preset") and not (isinstance(value, str) and value):
+            raise ConfigError(name, value, f"a name in {path}")
         if name in ("set", "grid", "random") and not isinstance(value, dict):
             raise ConfigError(name, value, f"a mapping of fields in {path}")
-        if name in ("samples", "seeds", "sweep_seed") and not isinstance(value, int):
+        is_whole = isinstance(value, int) and not isinstance(value, bool)
+        if name in ("samples", "seeds", "sweep_seed") and not is_whole:
             raise ConfigError(name, value, f"a whole number in {path}")
-    for kind in ("grid", "random"):
-        said[kind] = {str(f).replace("-", "_"): _text(v) for f, v in said.get(kind, {}).items()}
+    if "system" in said:
+        one_of("system", said["system"], SYSTEMS)
+    for kind in ("set", "grid", "random"):
+        fields: dict[str, Any] = {}
+        for written, value in said.get(kind, {}).items():
+            field = written.replace("-", "_")
+            if field in fields:
+                raise ConfigError(f"{kind} field", written, "each field once, with _ or with -")
+            if kind == "random" and not isinstance(value, str):
+                raise ConfigError(f"random.{field}", value, "text such as log:1e-5:1e-2")
+            fields[field] = value
+        said[kind] = fields
     return said
 
 
-def _text(value: Any) -> str:
-    """A YAML value as the command line has it: lists of values by commas, tuples by spaces."""
-    if isinstance(value, list):
-        return ",".join(" ".join(map(str, v)) if isinstance(v, list) else str(v) for v in value)
+def grid_text(name: str, hint: Any, value: Any) -> str:
+    """A grid's YAML value as the command line has it: values by commas, tuples by spaces.
+
+    Raises:
+      ConfigError: it is nested deeper, or a value is not of the field's type.
+    """
+    if not isinstance(value, list):
+        return _word(name, hint, value, "")
+    return ",".join(
+        " ".join(_word(name, hint, part, ", ") for part in item)
+        if isinstance(item, list)
+        else _word(name, hint, item, ",")
+        for item in value
+    )
+
+
+def _word(name: str, hint: Any, value: Any, separators: str) -> str:
+    """A single YAML value as the command line has it."""
+    if isinstance(value, dict | list) or any(sign in str(value) for sign in separators):
+        raise ConfigError(name, value, "a value, a list of values, or a list of lists of values")
+    # as words they would be text, where text is wanted
+    if value is None and type(None) not in typing.get_args(hint):
+        raise ConfigError(name, value, "a value")
+    if isinstance(value, bool) and hint is not bool:
+        raise ConfigError(name, value, "a value that is not true or false")
     return str(value)
+
+
+def fixed_flags(hints: dict[str, Any], values: dict[str, Any]) -> list[str]:
+    """The fields that a file sets, checked, as arguments of ``metajax train``.
+
+    Raises:
+      ConfigError: a field is unknown, or a value is not of its type.
+    """
+    from metajax.sweep import parse_value
+
+    found = {}
+    for field, value in values.items():
+        hint = hints[one_of("set field", field, hints)]
+        name = f"set.{field}"
+        if isinstance(value, list) and not _is_tuple(hint):
+            raise ConfigError(name, value, "a single value")
+        parts = value if isinstance(value, list) else [value]
+        text = " ".join(_word(name, hint, part, "") for part in parts)
+        found[field] = parse_value(name, hint, text)
+    return flags(found)
+
+
+def _is_tuple(hint: Any) -> bool:
+    """Whether a field holds several values."""
+    return any(typing.get_origin(part) is tuple for part in (hint, *typing.get_args(hint)))
 
 
 def flags(values: dict[str, Any]) -> list[str]:
@@ -270,6 +347,8 @@ def flags(values: dict[str, Any]) -> list[str]:
             words.append(f"--{option}" if value else f"--no-{option}")
         elif isinstance(value, (list, tuple)):
             words += [f"--{option}", *map(str, value)]
+        elif str(value).startswith("-"):
+            words.append(f"--{option}={value}")  # as a word of its own it would be an option
         else:
             words += [f"--{option}", str(value)]
     return words

@@ -19,8 +19,11 @@ from metajax.core.errors import (
     check_positive,
     check_whole,
     one_of,
+    shown,
 )
 from metajax.core.keys import (
+    IMPLEMENTATION,
+    check_key,
     derive,
     indices_from,
     normals_from,
@@ -38,9 +41,21 @@ from metajax.core.kinds import (
     library,
 )
 from metajax.core.mixture import MixedTasks, mixed
+from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
+from metajax.core.paths import local_path, split_scheme
 from metajax.core.precision import enable_x64, float64_on_cpu
+from metajax.core.scores import accuracy, correct, valid_labels
 from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
-from metajax.core.trees import all_finite, cast_floats, count, digest, mean_over_devices
+from metajax.core.trees import (
+    all_finite,
+    cast_floats,
+    count,
+    digest,
+    mean_over_devices,
+    norm,
+    root,
+    wide_dtype,
+)
 from metajax.core.types import (
     Algorithm,
     Evaluator,
@@ -56,6 +71,7 @@ from metajax.core.types import (
 )
 
 __all__ = [
+    "IMPLEMENTATION",
     "Algorithm",
     "ConfigError",
     "Evaluator",
@@ -71,6 +87,7 @@ __all__ = [
     "SequenceNetwork",
     "Task",
     "TaskDistribution",
+    "accuracy",
     "all_finite",
     "apart_from_surroundings",
     "as_arrays",
@@ -78,6 +95,7 @@ __all__ = [
     "as_task",
     "cast_floats",
     "check_algorithm",
+    "check_key",
     "check_labels",
     "check_learner",
     "check_network",
@@ -87,6 +105,7 @@ __all__ = [
     "check_whole",
     "checked_learner",
     "checked_network",
+    "correct",
     "count",
     "derive",
     "described",
@@ -100,12 +119,22 @@ __all__ = [
     "is_misfit",
     "kind",
     "library",
+    "local_path",
     "mean_over_devices",
     "mixed",
+    "norm",
     "normals_from",
     "one_of",
+    "optimizer_step",
+    "prepare_optimizer",
     "random_indices",
+    "reverse_mode",
+    "root",
     "scalar_loss",
+    "shown",
+    "split_scheme",
     "stream",
     "task_keys",
+    "valid_labels",
+    "wide_dtype",
 ]

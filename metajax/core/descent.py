@@ -8,18 +8,25 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import PyTree
+from jaxtyping import Array, Float, PyTree
 
 from metajax.core.boundary import scalar_loss
 from metajax.core.errors import ConfigError
 from metajax.core.keys import task_keys
 from metajax.core.kinds import check_learner, check_optimizer
-from metajax.core.trees import cast_floats, mean_over_devices
+from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
+from metajax.core.trees import cast_floats, mean_over_devices, norm, wide_dtype
 from metajax.core.types import Algorithm, MetaLearner, Params
+
+MODES = "dtype_promotion", "rank_promotion"
+DIFFERENTIABLE = (
+    "steps that can be differentiated through: a line search within the inner loop (lbfgs) cannot; "
+    "give it another inner optimizer, or meta-train by reptile, first_order_maml or evolution"
+)
 
 
 class GradientState(NamedTuple):
-    """State of :func:`gradient`: the meta-parameters and the optimizer's state, both float32."""
+    """State of :func:`gradient`: meta-parameters and optimizer state, float32 or wider."""
 
     params: Params
     opt_state: optax.OptState
@@ -36,7 +43,10 @@ def gradient(
 
     Args:
       learner: the loss is ``mean_i learner.loss(params, task_i, key_i)``, one key per task.
-      optimizer: any optax optimizer; its state is part of the algorithm's state.
+      optimizer: any optax optimizer, also one that needs the loss (``reduce_on_plateau``,
+        ``polyak_sgd``) or evaluates it elsewhere (``lbfgs`` with its line search, ``sam``,
+        ``sophia``): on the step's tasks, with the same keys, averaged over devices. Its state is
+        part of the algorithm's state.
       microbatches: the tasks of a step are worked through in this many equal parts, one after
         the other, and their gradients averaged: activations of one part only are alive at a
         time. Must divide the number of tasks on a device. None: every task by itself.
@@ -47,8 +57,10 @@ def gradient(
     norm of the averaged gradient, before any clipping in ``optimizer``).
 
     Raises:
-      ConfigError: ``microbatches`` is below 1 or does not divide the tasks on a device; there is no
-        learner or no optimizer, or the learner's loss is not a scalar with metrics.
+      ConfigError: there is no learner or no optimizer, or the learner's loss is not a scalar with
+        metrics; ``microbatches`` is below 1 or does not divide the tasks on a device; or, when
+        the first state is made, ``optimizer`` needs what there is not, such as the gradient of
+        every task (``dpsgd``).
     """
     check_learner(learner)
     check_optimizer(optimizer)
@@ -61,17 +73,18 @@ def gradient(
         if compute_dtype is not None:
             params, tasks = cast_floats((params, tasks), compute_dtype)
         losses, metrics = jax.vmap(loss_of, in_axes=(None, 0, 0))(params, tasks, keys)
-        metrics = jax.tree.map(lambda m: jnp.mean(m.astype(jnp.float32), axis=0), metrics)
-        loss = jnp.mean(losses.astype(jnp.float32))
+        mean = lambda leaf: jnp.mean(leaf.astype(wide_dtype(leaf)), axis=0)  # noqa: E731
+        metrics, loss = jax.tree.map(mean, (metrics, losses))
         return loss, {**metrics, "loss": loss}
 
     grad_of_mean = jax.grad(mean_loss, has_aux=True)
+    rule = prepare_optimizer(optimizer, has_function=True)
 
     def init(key, task) -> GradientState:
         params = learner.init(key, task)
-        return GradientState(params, optimizer.init(params))
+        return GradientState(params, rule.init(params))
 
-    def over_parts(function, state: GradientState, tasks, key, axis_name: str | None = None):
+    def over_parts(function, params: Params, tasks, key, axis_name: str | None = None):
         """Average ``function(params, tasks, keys)`` over the parts of the tasks held here."""
         num_tasks = jax.tree.leaves(tasks)[0].shape[0]
         parts = num_tasks if microbatches is None else microbatches
@@ -81,13 +94,13 @@ def gradient(
             )
         keys = task_keys(key, num_tasks, axis_name)
         if parts == 1:
-            return function(state.params, tasks, keys)
+            return function(params, tasks, keys)
         split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), (tasks, keys))
 
         def add_part(total, part):
-            return jax.tree.map(jnp.add, total, function(state.params, *part)), None
+            return jax.tree.map(jnp.add, total, function(params, *part)), None
 
-        like = jax.eval_shape(function, state.params, *jax.tree.map(lambda x: x[0], split))
+        like = jax.eval_shape(function, params, *jax.tree.map(lambda x: x[0], split))
         zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
         total, _ = jax.lax.scan(add_part, zeros, split)
         return jax.tree.map(lambda x: x / parts, total)
@@ -95,14 +108,41 @@ def gradient(
     forward, backward = (functools.partial(over_parts, f) for f in (mean_loss, grad_of_mean))
 
     def update(state: GradientState, tasks, key, axis_name: str | None = None):
-        grads, metrics = mean_over_devices(backward(state, tasks, key, axis_name), axis_name)
-        # optax itself mixes dtypes (a float decay to an int count): the strict mode, where a
-        # caller has it on, is for code outside optax
-        with jax.numpy_dtype_promotion("standard"):
-            updates, opt_state = optimizer.update(grads, state.opt_state, state.params)
-        params = optax.apply_updates(state.params, updates)
-        metrics["grad_norm"] = optax.tree.norm(grads)
+        modes = {name: getattr(jax.config, f"jax_numpy_{name}") for name in MODES}
+
+        def over_all(function, params: Params):
+            # an optimizer that calls this is lenient with dtypes and ranks, a learner need not be
+            with (
+                jax.numpy_dtype_promotion(modes["dtype_promotion"]),
+                jax.numpy_rank_promotion(modes["rank_promotion"]),
+                reverse_mode("learner", "a loop of unknown length in its loss", DIFFERENTIABLE),
+            ):
+                return mean_over_devices(function(params, tasks, key, axis_name), axis_name)
+
+        @jax.custom_jvp
+        def loss_of(params: Params) -> Float[Array, ""]:
+            return over_all(forward, params)[0]
+
+        # averaged over devices as the gradient is, and part by part: the derivative of a mean
+        # over devices would be that of the tasks on one of them
+        @loss_of.defjvp
+        def loss_along(at, along):
+            grads, metrics = over_all(backward, *at)
+            slope = optax.tree.vdot(grads, along[0])
+            return metrics["loss"], slope.astype(metrics["loss"].dtype)
+
+        grads, metrics = over_all(backward, state.params)
+        params, opt_state = optimizer_step(
+            rule, state.params, state.opt_state, grads, value=metrics["loss"], value_fn=loss_of
+        )
+        metrics["grad_norm"] = norm(grads)
         return GradientState(params, opt_state), metrics
 
-    stages = {"forward": forward, "backward": backward}
+    def of_params(function, state: GradientState, tasks, key):
+        return function(state.params, tasks, key)
+
+    stages = {
+        "forward": functools.partial(of_params, forward),
+        "backward": functools.partial(of_params, backward),
+    }
     return Algorithm(init, update, lambda state: state.params, stages)

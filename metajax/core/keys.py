@@ -9,6 +9,34 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float32, Int32, Integer, Key, UInt32
 
+from metajax.core.errors import ConfigError
+
+IMPLEMENTATION = "threefry2x32"
+"""The random bits that metajax's own seeds stand for."""
+
+
+def check_key(name: str, key: Key[Array, "..."]) -> None:
+    """Reject keys whose draws depend on what else is drawn beside them.
+
+    Under ``vmap`` those of ``rbg`` and ``unsafe_rbg`` give a batch bits that are not those of its
+    members: how the tasks of a step are split over devices or microbatches would change them.
+
+    Args:
+      name: of the argument.
+      key: one or more typed keys.
+
+    Raises:
+      ConfigError: they are of such an implementation.
+    """
+    implementation = str(jax.random.key_impl(key))
+    if implementation in ("rbg", "unsafe_rbg"):
+        raise ConfigError(
+            name,
+            f"a key of {implementation}",
+            f"jax.random.key(seed, impl={IMPLEMENTATION!r}): what {implementation} draws for a "
+            "task depends on which other tasks share its device and microbatch",
+        )
+
 
 def stream(key: Key[Array, ""], purpose: str) -> Key[Array, ""]:
     """Return the key that one ``purpose`` folds its step numbers into; see :func:`derive`."""
@@ -63,7 +91,11 @@ def task_keys(
 
     ``num_tasks`` counts the tasks on this device; under a mapped ``axis_name`` device ``d`` holds
     tasks ``d * num_tasks`` to ``(d + 1) * num_tasks - 1`` of the step.
+
+    Raises:
+      ConfigError: a key of ``rbg`` or ``unsafe_rbg``; see :func:`check_key`.
     """
+    check_key("key", key)
     first = 0 if axis_name is None else jax.lax.axis_index(axis_name) * num_tasks
     indices = first + jnp.arange(num_tasks)
     return jax.vmap(lambda index: jax.random.fold_in(key, index))(indices)

@@ -8,7 +8,8 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, PyTree
+import optax
+from jaxtyping import Array, Bool, Float, PyTree
 
 
 def mean_over_devices(tree: PyTree, axis_name: str | None) -> PyTree:
@@ -33,6 +34,30 @@ def all_finite(tree: PyTree) -> Bool[Array, ""]:
         if jnp.issubdtype(leaf.dtype, jnp.inexact)
     ]
     return jnp.all(jnp.stack(finite)) if finite else jnp.array(True)
+
+
+def wide_dtype(tree: PyTree) -> Any:
+    """Return the widest dtype of the floating-point leaves, and float32 where all are narrower.
+
+    Numbers that are summed over steps or tasks, and what decides between them, are kept in it.
+    """
+    dtypes = [leaf.dtype for leaf in jax.tree.leaves(tree)]
+    floats = [dtype for dtype in dtypes if jnp.issubdtype(dtype, jnp.floating)]
+    return max([*floats, jnp.dtype(jnp.float32)], key=lambda dtype: dtype.itemsize)
+
+
+def root(squared: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """Return the square root, whose derivatives of every order are taken as 0 at 0.
+
+    The true ones are infinite there, and infinite times the zero behind them is NaN.
+    """
+    zero = squared == 0
+    return jnp.where(zero, 0, jnp.sqrt(jnp.where(zero, 1, squared)))
+
+
+def norm(tree: PyTree) -> Float[Array, ""]:
+    """Return the Euclidean norm of all numbers of a tree, with a derivative of 0 at 0."""
+    return root(optax.tree.norm(tree, squared=True))
 
 
 def count(tree: PyTree) -> int:

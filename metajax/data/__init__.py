@@ -21,6 +21,7 @@ from metajax.data.images import (
     rotated_classes,
     select_classes,
     set_path,
+    set_splits,
     split_classes,
 )
 from metajax.data.pool import ImagePool, device_pool, noise_pool, normalise
@@ -54,6 +55,7 @@ __all__ = [
     "rotated_classes",
     "select_classes",
     "set_path",
+    "set_splits",
     "sinusoid_tasks",
     "split_classes",
     "write_arrays",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int, Int32, Shaped, UInt8
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, local_path
 from metajax.data.errors import BadDataError, MissingDataError
 from metajax.data.pixels import decode_image, resize_images
 
@@ -260,8 +260,13 @@ def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenS
             f"folder and run: metajax data prepare {name}"
         ) from None
     except (ValueError, KeyError, AssertionError) as error:
-        known = ", ".join(builder.info.splits)
-        raise ConfigError("split", split, f"a TFDS split string over {known} ({error})") from error
+        known = list(builder.info.splits)
+        raise ConfigError(
+            "split",
+            split,
+            f"a TFDS split string over what {name} has: {', '.join(known)}, or parts such as "
+            f"{known[0]}[:80%] and {known[0]}[80%:] ({error})",
+        ) from error
     return OpenSet(source, num_classes, image_key, label_key, encoded_channels)
 
 
@@ -289,9 +294,27 @@ def set_path(name: str, data_dir: str | Path | None = None) -> Path | None:
     return None if builder is None else Path(builder.data_dir)
 
 
+def set_splits(name: str, data_dir: str | Path | None = None) -> dict[str, int]:
+    """Return the splits of a set and their numbers of examples; empty where it is not on disk."""
+    builder = _find(name, data_dir)
+    splits = {} if builder is None else builder.info.splits
+    return {split: info.num_examples for split, info in splits.items()}
+
+
 def data_root(data_dir: str | Path | None) -> str | None:
-    """Return ``data_dir`` as TFDS takes it, ``~`` expanded; None stays None."""
-    return None if data_dir is None else os.path.expanduser(data_dir)
+    """Return ``data_dir`` as TFDS takes it, ``~`` expanded; None stays None.
+
+    Raises:
+      ConfigError: it is not a local path, or there is none and no home folder for TFDS' own.
+    """
+    if data_dir is not None:
+        return str(local_path(data_dir, "data_dir"))
+    if "TFDS_DATA_DIR" not in os.environ:
+        try:
+            Path.home()
+        except RuntimeError as error:
+            raise ConfigError("data_dir", None, f"a folder, or TFDS_DATA_DIR ({error})") from error
+    return None
 
 
 def list_sets(data_dir: str | Path | None = None) -> list[SetRow]:
@@ -304,8 +327,11 @@ def list_sets(data_dir: str | Path | None = None) -> list[SetRow]:
         if builder is None:
             rows.append(SetRow(name, False, {}, KNOWN_SETS.get(name, "prepare it again")))
         else:
-            splits = {split: info.num_examples for split, info in builder.info.splits.items()}
-            rows.append(SetRow(name, True, splits, KNOWN_SETS.get(name, "prepared here")))
+            rows.append(
+                SetRow(
+                    name, True, set_splits(name, data_dir), KNOWN_SETS.get(name, "prepared here")
+                )
+            )
     return rows
 
 

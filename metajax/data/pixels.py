@@ -2,30 +2,89 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
 from metajax.core import ConfigError
+from metajax.data.errors import BadDataError
 
 _LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 
 
 def decode_image(encoded: bytes | Path, channels: int) -> UInt8[np.ndarray, "h w channels"]:
-    """Decode a PNG, JPEG or the like, whatever its own mode, to grey (1), colour (3) or RGBA (4).
+    """Decode a PNG, JPEG or the like, whatever its own mode, to gray (1), color (3) or RGBA (4).
+
+    Gray and color have no transparency: what shows through is white, as viewers draw it, or black
+    where on white nothing at all could be seen (white ink on a transparent ground).
+
+    Args:
+      encoded: the file's bytes, or its path.
+      channels: 1, 3 or 4.
 
     Raises:
-      OSError: as Pillow does, where the file or the bytes are damaged.
+      BadDataError: the image is damaged, of an unknown format, or above Pillow's limit of pixels.
     """
     from PIL import Image
 
-    file = io.BytesIO(encoded) if isinstance(encoded, bytes) else encoded
-    with Image.open(file) as image:
-        pixels = np.asarray(image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels]))
+    with _opened(encoded) as image:
+        if channels == 4 or not image.has_transparency_data:
+            flat = image.convert({1: "L", 3: "RGB", 4: "RGBA"}[channels])
+        else:
+            layer = image.convert("RGBA")
+            for ground in ("white", "black"):
+                flat = Image.alpha_composite(Image.new("RGBA", layer.size, ground), layer)
+                flat = flat.convert("L" if channels == 1 else "RGB")
+                if np.ptp(np.asarray(flat)) > 0:
+                    break
+        pixels = np.asarray(flat)
     return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def image_header(path: Path) -> tuple[tuple[int, int], bool]:
+    """Return an image's height and width, and whether it is gray, without decoding it.
+
+    Raises:
+      BadDataError: as :func:`decode_image`, or its pixels have more than 8 bits a channel.
+    """
+    with _opened(path) as image:
+        size, mode = (image.height, image.width), image.mode
+    if mode.startswith(("I", "F")):  # Pillow would cut its levels off at 255
+        raise BadDataError(f"{path} has pixels of type {mode}; expected 8 bits per channel")
+    return size, mode in ("1", "L", "LA", "La")
+
+
+@contextlib.contextmanager
+def _opened(encoded: bytes | Path) -> Iterator[Any]:
+    """Open an image; whatever Pillow raises of it, there or as it is read, names it."""
+    from PIL import Image
+
+    file: io.BytesIO | Path
+    if isinstance(encoded, bytes):
+        name, file = f"an image of {len(encoded):,} bytes", io.BytesIO(encoded)
+    else:
+        name, file = str(encoded), encoded
+    try:
+        # between its limit and twice that Pillow only warns, of an image that it can read
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                yield image
+    except Image.DecompressionBombError as error:
+        raise BadDataError(
+            f"{name} cannot be read as an image: {error}. Shrink it, or raise "
+            "PIL.Image.MAX_IMAGE_PIXELS where you trust its origin"
+        ) from error
+    # damaged files raise OSError, SyntaxError, struct.error and others, by format
+    except Exception as error:
+        reason = str(error) or type(error).__name__
+        raise BadDataError(f"{name} cannot be read as an image: {reason}") from error
 
 
 def resize_images(

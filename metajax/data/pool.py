@@ -136,12 +136,13 @@ def device_pool(
         )
     per_class = np.bincount(image_set.labels, minlength=image_set.num_classes)
     if not per_class.all():
-        empty = np.flatnonzero(per_class == 0).tolist()
+        empty = np.flatnonzero(per_class == 0)
+        named = ", ".join(map(str, empty[:10])) + (", ..." if len(empty) > 10 else "")
         raise ConfigError(
             "image_set",
             f"{image_set.name} {image_set.split}",
-            f"an image of every class, but classes {empty} hold none (metajax.data.select_classes "
-            "keeps the others)",
+            f"an image of every class, but {len(empty)} of {image_set.num_classes} hold none: "
+            f"{named} (metajax.data.select_classes keeps the others)",
         )
     order = np.argsort(image_set.labels, kind="stable")
     images = resize_images(image_set.images[order], size, channels)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import gzip
+import logging
 import re
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
 from metajax.core import ConfigError
+from metajax.data.class_folders import read_class_folders
 from metajax.data.errors import BadDataError
-from metajax.data.pixels import decode_image, resize_images
+from metajax.data.pixels import resize_images
+from metajax.data.raw import RawSet
+
+log = logging.getLogger("metajax")
 
 FASHION_MNIST_FOLDER = Path("/usr/share/datasets/fashion-mnist")
 """Where the Debian package dataset-fashion-mnist installs its files."""
@@ -25,24 +29,18 @@ _CLASS_NAMES = {
         *("Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"),
     ),
 }
-_IMAGE_SUFFIXES = {".png", ".jpg", ".jpeg"}
-_READ_ERRORS = (OSError, EOFError, zlib.error, ValueError, KeyError, zipfile.BadZipFile)
-
-
-class RawSet(NamedTuple):
-    """A set before it is written.
-
-    Attributes:
-      shape: height, width and channels of every image.
-      class_names: one per class, in the order of the labels.
-      splits: a split's name to its (uint8 ``[h, w, c]`` image, label) pairs, read once.
-      origin: a sentence on where the set is from.
-    """
-
-    shape: tuple[int, int, int]
-    class_names: tuple[str, ...]
-    splits: dict[str, Iterable[tuple[np.ndarray, int]]]
-    origin: str
+# RuntimeError: an encrypted archive or an unknown compression; MemoryError: a header that promises
+# more than there is
+_READ_ERRORS = (
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+    KeyError,
+    zipfile.BadZipFile,
+    RuntimeError,
+    MemoryError,
+)
 
 
 def read_source(name: str, source: str | Path, size: tuple[int, int] | None = None) -> RawSet:
@@ -67,7 +65,8 @@ def read_source(name: str, source: str | Path, size: tuple[int, int] | None = No
         "source",
         str(source),
         "an .npz file (images, labels), a folder of idx files (train-images-idx3-ubyte.gz, ...), "
-        "or a folder of class folders (CLASS/*.png, or train/CLASS/*.png and test/CLASS/*.png)",
+        "or a folder of class folders (CLASS/*.png, or train/CLASS/*.png, val/CLASS/*.png and "
+        "test/CLASS/*.png)",
     )
 
 
@@ -146,22 +145,28 @@ def read_idx(path: str | Path, rank: int) -> np.ndarray:
 def read_npz(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Read ``images`` uint8 [n, h, w] or [n, h, w, c] and ``labels`` [n] from an .npz file.
 
-    ``test_images`` and ``test_labels``, where present, become the test split.
+    ``test_images`` and ``test_labels``, where present, become the test split, and ``val_images``
+    and ``val_labels`` the validation split. Other arrays are left out, which a warning says.
 
     Raises:
       BadDataError: an array is missing, or has another type or shape.
     """
     path = Path(path)
     splits = {}
+    read: set[str] = set()
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            for split, prefix in (("train", ""), ("test", "test_")):
-                if split == "train" or "test_images" in arrays:
-                    splits[split] = (arrays[f"{prefix}images"], arrays[f"{prefix}labels"])
+            for split, prefix in (("train", ""), ("test", "test_"), ("validation", "val_")):
+                pair = f"{prefix}images", f"{prefix}labels"
+                if split == "train" or any(name in arrays for name in pair):
+                    splits[split] = (arrays[pair[0]], arrays[pair[1]])
+                    read.update(pair)
+            if others := sorted(set(arrays) - read):
+                log.warning("left out of the set: %s of %s", ", ".join(others), path)
     except _READ_ERRORS as error:
         raise BadDataError(
             f"{path} cannot be read: {error}. Expected arrays: images, labels, and optionally "
-            "test_images, test_labels"
+            "test_images, test_labels, val_images, val_labels"
         ) from error
     for split, (images, labels) in splits.items():
         if images.dtype != np.uint8 or images.ndim not in (3, 4):
@@ -179,43 +184,9 @@ def read_npz(path: str | Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     return splits
 
 
-def read_class_folders(folder: Path, size: tuple[int, int] | None = None) -> RawSet:
-    """Read ``CLASS/*.png|jpg``, or ``train/CLASS/...`` and ``test/CLASS/...``.
-
-    Every folder that holds images is a class, at any depth: ``alphabet/character/*.png`` has a
-    class for each character. Classes are ordered by their paths, those of all splits together. The
-    set is grey if every image is, and otherwise in colour. Images are read as they are asked for.
-
-    Raises:
-      BadDataError: there is no image, or a file is none.
-    """
-    named = {split: folder / split for split in ("train", "test") if (folder / split).is_dir()}
-    files: dict[str, list[tuple[Path, str]]] = {}
-    for split, root in (named or {"train": folder}).items():
-        files[split] = [
-            (path, path.parent.relative_to(root).as_posix())
-            for path in sorted(root.rglob("*"))
-            if path.suffix.lower() in _IMAGE_SUFFIXES and path.parent != root
-        ]
-        if not files[split]:
-            raise BadDataError(f"{root} holds no CLASS/*.png, *.jpg or *.jpeg files")
-    class_names = tuple(sorted({name for pairs in files.values() for _, name in pairs}))
-    headers = [_image_header(path) for pairs in files.values() for path, _ in pairs]
-    height, width = size or headers[0][0]
-    channels = 1 if all(grey for _, grey in headers) else 3
-
-    def read(pairs: list[tuple[Path, str]]) -> Iterator[tuple[np.ndarray, int]]:
-        for path, name in pairs:
-            try:
-                image = decode_image(path, channels)
-            except _READ_ERRORS as error:
-                raise BadDataError(f"{path} cannot be read as an image: {error}") from error
-            yield resize_images(image[None], (height, width))[0], class_names.index(name)
-
-    splits: dict[str, Iterable[tuple[np.ndarray, int]]] = {
-        split: read(pairs) for split, pairs in files.items()
-    }
-    return RawSet((height, width, channels), class_names, splits, "Read from folders of images.")
+def _most_classes(num_images: int) -> int:
+    """How many classes labels can mean: ids and hashes would make millions of empty ones."""
+    return max(10_000, 10 * num_images)
 
 
 def _from_arrays(
@@ -235,12 +206,15 @@ def _from_arrays(
         raise BadDataError(f"the images of {name} have {channels} channels; expected 1 or 3")
     lowest = min(int(labels.min()) for _, labels in arrays.values())
     num_classes = 1 + max(int(labels.max()) for _, labels in arrays.values())
-    class_names = _CLASS_NAMES.get(name) or tuple(map(str, range(num_classes)))
-    if lowest < 0 or num_classes > len(class_names):
+    names = _CLASS_NAMES.get(name)
+    most = len(names) if names else _most_classes(sum(len(pair[1]) for pair in arrays.values()))
+    if lowest < 0 or num_classes > most:
         raise BadDataError(
-            f"the labels of {name} run from {lowest} to {num_classes - 1}; expected 0 to "
-            f"{len(class_names) - 1}"
+            f"the labels of {name} run from {lowest} to {num_classes - 1}; expected class indices "
+            f"from 0 to at most {most - 1}. numpy.unique(labels, return_inverse=True) numbers any "
+            "labels from 0 on"
         )
+    class_names = names or tuple(map(str, range(num_classes)))
     splits: dict[str, Iterable[tuple[np.ndarray, int]]] = {
         split: zip(resize_images(images, size), labels.tolist(), strict=True)
         for split, (images, labels) in arrays.items()
@@ -261,17 +235,3 @@ def _only_file(folder: Path, prefix: str, kind: str, rank: int, required: bool) 
         expected = f"{'t10k' if 't10k' in prefix else prefix}-{kind}-idx{rank}-ubyte.gz"
         raise BadDataError(f"{folder / expected} is missing")
     return found[0] if found else None
-
-
-def _image_header(path: Path) -> tuple[tuple[int, int], bool]:
-    """Height and width of an image, and whether it is grey, without decoding it."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            size, mode = (image.height, image.width), image.mode
-    except _READ_ERRORS as error:
-        raise BadDataError(f"{path} cannot be read as an image: {error}") from error
-    if mode.startswith(("I", "F")):  # Pillow would cut its levels off at 255
-        raise BadDataError(f"{path} has pixels of type {mode}; expected 8 bits per channel")
-    return size, mode in ("1", "L", "LA")

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Network, Params, one_of
+from metajax.core import ConfigError, Network, Params, one_of, root
 from metajax.nn import draw_normals, lecun_stddev
 
 START_DRAWS = 8
@@ -188,7 +188,7 @@ def _scaled(
     drawn = jnp.any(starts != starts[:1], axis=0)
     num = jnp.maximum(START_DRAWS * jnp.sum(drawn), 1).astype(kernel.dtype)
     mean = jnp.sum(starts, where=drawn) / num
-    deviation = jnp.sqrt(jnp.sum(jnp.square(starts - mean), where=drawn) / num)
+    deviation = root(jnp.sum(jnp.square(starts - mean), where=drawn) / num)
     centre = jnp.where(drawn, mean, starts[0])
     share = 0.0 if base is None else base
     stddev = deviation * math.sqrt(1 - share)

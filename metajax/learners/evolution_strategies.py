@@ -11,7 +11,6 @@ from jaxtyping import Array, Float, Key
 
 from metajax.bilevel import InnerProblem, es
 from metajax.bilevel.online_tuning import each_task, mean_over_tasks
-from metajax.bilevel.steps import move
 from metajax.core import (
     Algorithm,
     ConfigError,
@@ -20,6 +19,9 @@ from metajax.core import (
     check_learner,
     check_optimizer,
     mean_over_devices,
+    norm,
+    optimizer_step,
+    prepare_optimizer,
     scalar_loss,
     task_keys,
 )
@@ -57,6 +59,7 @@ def evolution(
     if tasks_at_once is not None and tasks_at_once < 1:
         raise ConfigError("tasks_at_once", tasks_at_once, "1 or more, or None")
     estimator = es(sigma=sigma, pairs=pairs)
+    rule = prepare_optimizer(optimizer, has_function=False)
     check_learner(learner)
     check_optimizer(optimizer)
     loss_of = scalar_loss(learner)
@@ -69,7 +72,7 @@ def evolution(
 
     def init(key: Key[Array, ""], task: Any) -> GradientState:
         params = learner.init(key, task)
-        return GradientState(params, optimizer.init(params))
+        return GradientState(params, rule.init(params))
 
     def update(state: GradientState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
         def of_task(task: Any, key: Key[Array, ""]):
@@ -82,7 +85,7 @@ def evolution(
         keys = task_keys(key, jax.tree.leaves(tasks)[0].shape[0], axis_name)
         found = mean_over_tasks(each_task(tasks_at_once, of_task, tasks, keys))
         grads, loss = mean_over_devices(found, axis_name)
-        params, opt_state = move(optimizer, state.params, state.opt_state, grads)
-        return GradientState(params, opt_state), {"loss": loss, "grad_norm": optax.tree.norm(grads)}
+        params, opt_state = optimizer_step(rule, state.params, state.opt_state, grads, value=loss)
+        return GradientState(params, opt_state), {"loss": loss, "grad_norm": norm(grads)}
 
     return Algorithm(init, update, lambda state: state.params)

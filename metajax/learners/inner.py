@@ -24,6 +24,7 @@ from metajax.core import (
     as_task,
     check_learner,
     checked_learner,
+    wide_dtype,
 )
 from metajax.learners.losses import Loss, score
 from metajax.learners.named import named_loss
@@ -146,7 +147,9 @@ def gradient_learner(
         if step_weights is None:
             adapted, total = adapt(params, task.support, key), None
         else:
-            adapted, total = every_step(params, task, key, jnp.asarray(step_weights))
+            # as precise as the losses that they are multiplied with
+            weights = jnp.asarray(step_weights, wide_dtype(params))
+            adapted, total = every_step(params, task, key, weights)
         found = outputs(params, adapted, task.query.inputs)
         value, metrics = score(loss, found, task.query.targets)
         return (value if total is None else total), metrics

@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Integer
 
-from metajax.core import Metrics
+from metajax.core import Metrics, accuracy, valid_labels
 
 Loss = Callable[[Any, Any], Float[Array, ""]]
 """``loss(outputs, targets) -> scalar``."""
@@ -29,15 +29,44 @@ def mean_squared_error(
 def cross_entropy(
     outputs: Float[Array, "*examples classes"], targets: Integer[Array, "*examples"]
 ) -> Float[Array, ""]:
-    """Return the mean negative log-probability of integer ``targets``; ``outputs`` are logits."""
-    return jnp.mean(optax.softmax_cross_entropy_with_integer_labels(outputs, targets))
+    """Return the mean negative log-probability of integer ``targets``; ``outputs`` are logits.
+
+    A traced target that is no class makes the loss and its gradient NaN.
+
+    Raises:
+      ConfigError: targets are known, and not all of them are classes.
+    """
+    valid = valid_labels(targets, outputs.shape[-1])
+    losses = optax.softmax_cross_entropy_with_integer_labels(outputs, jnp.where(valid, targets, 0))
+    # a factor, so that it reaches the gradient too: an inner step looks at nothing else
+    return jnp.mean(losses * jnp.where(valid, 1, jnp.nan).astype(losses.dtype))
+
+
+def one_hot(
+    labels: Integer[Array, "*examples"], ways: int, dtype: Any
+) -> Float[Array, "*examples ways"]:
+    """Return a row for each label, 1 at its class and 0 elsewhere; NaN for one that is no class.
+
+    Raises:
+      ConfigError: labels are known, and not all of them are classes.
+    """
+    valid = valid_labels(labels, ways, "support.targets")
+    return jnp.where(valid[..., None], jax.nn.one_hot(labels, ways, dtype=dtype), jnp.nan)
+
+
+def _are_logits(outputs: Array, targets: Array) -> bool:
+    """Whether outputs can be logits of targets; whole numbers may be regressed, too."""
+    return outputs.shape[:-1] == targets.shape and outputs.shape[-1:] > (1,)
 
 
 def score(loss: Loss, outputs: Any, targets: Any) -> tuple[Float[Array, ""], Metrics]:
-    """Return the loss, and ``query_loss``, the same; with integer targets ``accuracy`` too."""
+    """Return the loss, and ``query_loss``, the same; with integer targets ``accuracy`` too.
+
+    Both are NaN where outputs are not finite, or a traced target is no class.
+    """
     value = loss(outputs, targets)
     metrics: Metrics = {"query_loss": value}
-    if isinstance(targets, jax.Array | np.ndarray) and jnp.issubdtype(targets.dtype, jnp.integer):
-        correct = jnp.argmax(outputs, axis=-1) == targets
-        metrics["accuracy"] = jnp.mean(correct.astype(value.dtype))
+    arrays = isinstance(targets, jax.Array | np.ndarray) and isinstance(outputs, jax.Array)
+    if arrays and jnp.issubdtype(targets.dtype, jnp.integer) and _are_logits(outputs, targets):
+        metrics["accuracy"] = accuracy(outputs, targets)
     return value, metrics

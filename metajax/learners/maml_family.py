@@ -26,6 +26,7 @@ from metajax.core import (
     checked_network,
     gradient,
     one_of,
+    prepare_optimizer,
 )
 from metajax.learners.inner import gradient_learner
 from metajax.learners.losses import Loss
@@ -140,6 +141,7 @@ def maml(
     one_of("rates", rates, ("fixed", "per_parameter", "per_step"))
     network, loss = checked_network(network), named_loss(loss)
     check_optimizer(optimizer)
+    prepare_optimizer(optimizer, has_function=True, field="the inner optimizer")
     learned = rates != "fixed"
     scaled_steps = steps if rates == "per_step" else None
 
@@ -232,7 +234,7 @@ def annealed_weights(
     They sum to 1; those of all steps but the last fall in proportion to the meta-steps ``done``
     until there are ``anneal_steps`` (arXiv 1810.09502, section 4, MSL).
     """
-    left = jnp.maximum(1.0 - jnp.asarray(done).astype(jnp.float32) / anneal_steps, 0.0)
+    left = jnp.maximum(1.0 - jnp.asarray(done).astype(float) / anneal_steps, 0.0)
     weights = jnp.full(steps, left / steps)
     return weights.at[-1].add(1.0 - left)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ from metajax.core import (
     described,
     one_of,
 )
-from metajax.learners.losses import Loss, cross_entropy, score
+from metajax.learners.losses import Loss, cross_entropy, one_hot, score
 from metajax.learners.named import named_loss
 
 
@@ -87,9 +88,16 @@ def check_ways(ways: int) -> None:
 
 
 def unit(x: Float[Array, "*batch features"]) -> Float[Array, "*batch features"]:
-    """Scale rows to length 1; a row of zeros stays, with a finite derivative."""
+    """Scale rows to length 1; a row of zeros stays, and its derivatives are taken as 0.
+
+    So are those of rows too short for their derivative, one over the length, to stand in a float.
+    """
+    # the length does not matter: scaled first, the squares neither overflow nor vanish
+    largest = jax.lax.stop_gradient(jnp.max(jnp.abs(x), axis=-1, keepdims=True))
+    zero = largest < math.sqrt(jnp.finfo(x.dtype).tiny)
+    x = jnp.where(zero, 0, x) / jnp.where(zero, 1, largest)
     squares = jnp.sum(jnp.square(x), axis=-1, keepdims=True)
-    return x * jax.lax.rsqrt(jnp.maximum(squares, jnp.finfo(x.dtype).tiny))
+    return x * jax.lax.rsqrt(jnp.where(zero, 1, squares))
 
 
 def prototypical(
@@ -122,7 +130,7 @@ def prototypical(
 
     def adapt(params: Params, support: Examples) -> Float[Array, "ways features"]:
         features = network.apply(params, support.inputs)
-        members = jax.nn.one_hot(support.targets, ways, dtype=features.dtype)
+        members = one_hot(support.targets, ways, features.dtype)
         counts = jnp.maximum(jnp.sum(members, axis=0), 1)
         return members.T @ features / counts[:, None]
 
@@ -174,11 +182,18 @@ def matching(
 
     def adapt(params: Params, support: Examples) -> Memory:
         keys = unit(network.apply(params, support.inputs))
-        return Memory(keys, jax.nn.one_hot(support.targets, ways, dtype=keys.dtype))
+        return Memory(keys, one_hot(support.targets, ways, keys.dtype))
 
     def predict(params: Params, memory: Memory, inputs: Any) -> Float[Array, "queries ways"]:
         cosines = unit(network.apply(params, inputs)) @ memory.keys.T
-        probabilities = jax.nn.softmax(scale * cosines, axis=-1) @ memory.labels
-        return jnp.log(jnp.maximum(probabilities, jnp.finfo(probabilities.dtype).tiny))
+        logs = jax.nn.log_softmax(scale * cosines, axis=-1)
+        # a class's probability is a sum over its examples: their logarithms, and the floor, which
+        # stands for a class of none, so that no logarithm of zero is taken
+        floor = jnp.log(jnp.finfo(logs.dtype).tiny)
+        outside = memory.labels == 0
+        members = jnp.where(outside[None], -jnp.inf, logs[..., None] * memory.labels[None])
+        present = ~jnp.all(outside, axis=0)
+        summed = jax.nn.logsumexp(jnp.where(present[None, None], members, 0), axis=1)
+        return jnp.where(present[None], summed, floor)
 
     return embedding_learner(network, adapt, predict, loss, ways=ways)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Key, PyTree
 
 from metajax.bilevel import InnerState, descend
 from metajax.bilevel.online_tuning import Batches
-from metajax.bilevel.steps import advance, is_float, move
+from metajax.bilevel.steps import advance, is_float
 from metajax.core import (
     Algorithm,
     Examples,
@@ -23,6 +23,9 @@ from metajax.core import (
     checked_network,
     first_task,
     mean_over_devices,
+    norm,
+    optimizer_step,
+    prepare_optimizer,
     task_keys,
 )
 from metajax.learners.inner import check_steps, on_support
@@ -91,10 +94,12 @@ def reptile(
         return loss(network.apply(params, examples.inputs), examples.targets)
 
     problem = descend(examples_loss, examples_loss, inner_optimizer)
+    rule = prepare_optimizer(optimizer, has_function=False)
 
     def init(key: Key[Array, ""], task: Task) -> ReptileState:
         params = network.init(key, first_task(task).support.inputs)
-        return ReptileState(params, optimizer.init(params), inner_optimizer.init(params))
+        inner_opt_state = problem.init((), params).opt_state
+        return ReptileState(params, rule.init(params), inner_opt_state)
 
     def update(state: ReptileState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
         def of_task(task: Task, key: Key[Array, ""]):
@@ -107,10 +112,12 @@ def reptile(
         ends, metrics = jax.vmap(of_task)(tasks, keys)
         ends, metrics = jax.tree.map(lambda leaf: _mean(leaf, axis_name), (ends, metrics))
         difference = optax.tree.sub(state.params, ends.params)
-        params, opt_state = move(optimizer, state.params, state.opt_state, difference)
+        params, opt_state = optimizer_step(
+            rule, state.params, state.opt_state, difference, value=metrics["query_loss"]
+        )
         inner_opt_state = ends.opt_state if keep_inner_state else state.inner_opt_state
         metrics = {**metrics, "loss": metrics.pop("query_loss")}
-        metrics["grad_norm"] = optax.tree.norm(difference)
+        metrics["grad_norm"] = norm(difference)
         return ReptileState(params, opt_state, inner_opt_state), metrics
 
     return Algorithm(init, update, lambda state: state.params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, NamedTuple
 
 import jax
@@ -10,8 +11,16 @@ import jax.scipy.linalg
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Examples, MetaLearner, Network, Params, Task, check_type
-from metajax.learners.losses import Loss
+from metajax.core import (
+    Examples,
+    MetaLearner,
+    Network,
+    Params,
+    Task,
+    check_type,
+    wide_dtype,
+)
+from metajax.learners.losses import Loss, one_hot
 from metajax.learners.metric import check_ways, embedding, embedding_learner
 
 
@@ -81,7 +90,8 @@ def ridge(
 
     def init(key: Key[Array, ""], task: Task) -> RidgeParams:
         params = network.init(key, task.support.inputs)
-        return RidgeParams(params, jnp.float32(log_strength), jnp.float32(scale))
+        number = functools.partial(jnp.asarray, dtype=wide_dtype(params))
+        return RidgeParams(params, number(log_strength), number(scale))
 
     def features_of(params: RidgeParams, inputs: Any) -> Float[Array, "n d"]:
         check_type("params", params, RidgeParams)
@@ -91,7 +101,7 @@ def ridge(
     def adapt(params: RidgeParams, support: Examples) -> Float[Array, "d k"]:
         features, targets = features_of(params, support.inputs), support.targets
         if ways is not None:
-            targets = jax.nn.one_hot(targets, ways, dtype=features.dtype)
+            targets = one_hot(targets, ways, features.dtype)
         return ridge_solution(features, targets, jnp.exp(params.log_strength))
 
     def predict(params: RidgeParams, head: Float[Array, "d k"], inputs: Any) -> Any:

@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from metajax.core import root
 from metajax.physics.hamiltonians import (
     DoublePendulum,
     Gravitation,
@@ -64,7 +65,9 @@ def with_energy(
     """
     potential = hamiltonian(Phase(q, jnp.zeros_like(p)), parameters)
     kinetic = hamiltonian(Phase(q, p), parameters) - potential
-    return Phase(q, p * jnp.sqrt(jnp.maximum(energy - potential, 0.0) / kinetic))
+    # momenta of zero have no direction to be scaled along
+    per_kinetic = jnp.maximum(energy - potential, 0.0) / jnp.where(kinetic > 0, kinetic, 1.0)
+    return Phase(q, p * root(per_kinetic))
 
 
 def draw_spring(key: Key[Array, ""]) -> Spring:
@@ -93,7 +96,7 @@ def start_spring(key: Key[Array, ""], parameters: Spring) -> Phase:
     """An amplitude between .3 and 1, at any phase."""
     u = jax.random.uniform(key, (2,))
     q, p = between(0.3, 1.0, u[0]) * direction(u[1])
-    momentum = p * jnp.sqrt(parameters.mass * parameters.stiffness)
+    momentum = p * root(parameters.mass * parameters.stiffness)
     return Phase(first_coordinate(q), first_coordinate(momentum))
 
 
@@ -132,9 +135,9 @@ def start_pendulum(key: Key[Array, ""], parameters: Pendulum, highest: float = 1
     u = jax.random.uniform(key, (2,))
     energy = between(0.1, highest, u[0])
     cosine, sine = direction(u[1])
-    q = 2 * jnp.arcsin(jnp.sqrt(energy / 2) * cosine)
+    q = 2 * jnp.arcsin(root(energy / 2) * cosine)
     mass, length, gravity = parameters[:3]
-    momentum = mass * length * jnp.sqrt(2 * gravity * length * energy) * sine
+    momentum = mass * length * root(2 * gravity * length * energy) * sine
     return Phase(first_coordinate(q), first_coordinate(momentum))
 
 
@@ -156,7 +159,7 @@ def start_henon_heiles(key: Key[Array, ""], parameters: HenonHeiles) -> Phase:
     u = jax.random.uniform(key, (4,))
     _, stiffness, coupling = parameters
     energy = between(0.1, 0.95, u[0]) * stiffness**3 / (6 * coupling**2)
-    radius = jnp.sqrt(u[1] * 3 * energy / (2 * stiffness))
+    radius = root(u[1] * 3 * energy / (2 * stiffness))
     q, p = radius * direction(u[2])[None], direction(u[3])[None]
     return with_energy(henon_heiles, q, p, parameters, energy)
 
@@ -180,10 +183,10 @@ def start_mirror(key: Key[Array, ""], parameters: Mirror) -> Phase:
     z = between(-0.7, 0.7, u[2])
     cosine, sine = direction(u[3])
     # in units of 1/sqrt(curvature); the potential is at most (r (1 + z^2/2))^2 / 2
-    r = jnp.sqrt(2 * across) * cosine / (1 + z**2 / 2)
+    r = root(2 * across) * cosine / (1 + z**2 / 2)
     potential = (r * (1 + z**2 / 2 - r**2 / 8)) ** 2 / 2
-    momentum_r = jnp.sign(sine) * jnp.sqrt(2 * jnp.maximum(across - potential, 0.0))
-    momentum_z = jnp.sign(u[4] - 0.5) * jnp.sqrt(2 * (energy - across))
+    momentum_r = jnp.sign(sine) * root(2 * jnp.maximum(across - potential, 0.0))
+    momentum_z = jnp.sign(u[4] - 0.5) * root(2 * (energy - across))
     scale = jax.lax.rsqrt(curvature)
     return Phase(
         scale * jnp.stack([r, z])[None], field * scale * jnp.stack([momentum_r, momentum_z])[None]
@@ -254,7 +257,7 @@ def kepler(
     parameter = axis * (1 - eccentricity**2)
     radius = parameter / (1 + eccentricity * cosine)
     turned = jnp.stack([jnp.stack([x, -y]), jnp.stack([y, x])])
-    speed = jnp.sqrt(attraction / parameter)
+    speed = root(attraction / parameter)
     position = radius * jnp.stack([cosine, sine])
     velocity = speed * jnp.stack([-sine, eccentricity + cosine])
     return turned @ position, turned @ velocity
@@ -281,7 +284,7 @@ def start_double_pendulum(key: Key[Array, ""], parameters: DoublePendulum) -> Ph
     (m1, m2), (l1, l2) = parameters.mass, parameters.length
     energy = between(0.1, 0.75, u[0]) * double_pendulum_limit(parameters)
     weight = parameters.gravity * jnp.stack([(m1 + m2) * l1, m2 * l2])
-    q = jnp.sqrt(u[1] * 2 * energy / weight) * direction(u[2])
+    q = root(u[1] * 2 * energy / weight) * direction(u[2])
     return with_energy(double_pendulum, q[None], direction(u[3])[None], parameters, energy)
 
 
@@ -321,8 +324,8 @@ def start_spring_graph(
     energy_key, key = jax.random.split(key)
     energy = between(0.1, 0.9, jax.random.uniform(energy_key)) * spring_graph_limit(parameters)
     normals = jax.random.normal(key, (2, particles, 2))
-    furthest = jnp.sqrt(jnp.max(jnp.sum(normals[0] ** 2, -1)))
-    reach = jnp.sqrt(energy / (4 * jnp.sum(parameters.stiffness)))
+    furthest = root(jnp.max(jnp.sum(normals[0] ** 2, -1)))
+    reach = root(energy / (4 * jnp.sum(parameters.stiffness)))
     corners = polygon(particles).astype(mass.dtype)
     side = np.linalg.norm(corners[first[0]] - corners[second[0]]).astype(mass.dtype)
     q = parameters.length[0] / side * corners + reach / furthest * normals[0]

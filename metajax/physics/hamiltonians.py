@@ -14,6 +14,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Scalar
 
+from metajax.core import root
 from metajax.physics.mechanics import Hamiltonian, Phase
 
 
@@ -171,7 +172,8 @@ def spring_graph(first: np.ndarray, second: np.ndarray) -> Hamiltonian:
     """
 
     def hamiltonian(state: Phase, parameters: SpringGraph) -> Scalar:
-        distance = jnp.sqrt(jnp.sum((state.q[first] - state.q[second]) ** 2, -1))
+        # two particles in one place pull in no direction: their force is 0, and not NaN
+        distance = root(jnp.sum((state.q[first] - state.q[second]) ** 2, -1))
         stretch = parameters.stiffness * (distance - parameters.length) ** 2
         return (jnp.sum(jnp.sum(state.p**2, -1) / parameters.mass) + jnp.sum(stretch)) / 2
 

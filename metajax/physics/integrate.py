@@ -168,10 +168,18 @@ def _implicit_midpoint(
 
     def iterate(midpoint: Phase, _: None) -> tuple[Phase, Any]:
         better = move(size / 2, derivative(midpoint, parameters, time + size / 2))
-        change = jax.tree.map(lambda one, other: jnp.max(jnp.abs(one - other)), midpoint, better)
-        return better, jnp.maximum(*change)
+        return better, largest(jax.tree.map(jnp.subtract, midpoint, better))
+
+    def largest(phase: Phase) -> Phase:
+        return jax.tree.map(lambda leaf: jnp.max(jnp.abs(leaf)), phase)
 
     midpoint, changes = jax.lax.scan(iterate, state, length=MIDPOINT_ITERATIONS)
-    scale = jnp.maximum(1.0, jnp.maximum(*jax.tree.map(lambda x: jnp.max(jnp.abs(x)), midpoint)))
-    end = move(size, derivative(midpoint, parameters, time + size / 2))
-    return end, changes[-1] <= scale * jnp.sqrt(jnp.finfo(scale.dtype).eps)
+    rate = derivative(midpoint, parameters, time + size / 2)
+    end = move(size, rate)
+
+    def settled(changes: Array, at: Array, rate: Array) -> Bool[Array, ""]:
+        # against positions and momenta of whatever unit, also where they pass through zero
+        scale = jnp.maximum(at, jnp.abs(size) * rate)
+        return changes[-1] <= scale * jnp.sqrt(jnp.finfo(scale.dtype).eps)
+
+    return end, jnp.logical_and(*jax.tree.map(settled, changes, largest(midpoint), largest(rate)))

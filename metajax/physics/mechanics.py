@@ -98,4 +98,6 @@ def energy_drift(
     truth as ``energy_drift(...) < 1e-8``, not the other way round.
     """
     energies = energy(hamiltonian, states, parameters)
-    return jnp.max(jnp.abs(energies - energies[0])) / jnp.abs(energies[0])
+    largest = jnp.max(jnp.abs(energies - energies[0]))
+    still = largest == 0  # also where there is no energy at all
+    return jnp.where(still, 0, largest / jnp.where(still, 1, jnp.abs(energies[0])))

@@ -170,10 +170,12 @@ def _draws(field: str, hint: Any, text: str, num: int, seed: int) -> list[Any]:
     numeric = {part for part in (hint, *typing.get_args(hint)) if part in (int, float)}
     if not numeric or typing.get_origin(hint) is tuple:
         raise ConfigError(field, text, "choice:A,B,...: it holds no single number")
-    if not -math.inf < low < high < math.inf:
+    if not (low < high and math.isfinite(high - low)):
         raise ConfigError(field, text, "finite ends, the first below the second")
     if kind == "log" and low <= 0:
         raise ConfigError(field, text, "ends above 0 on a logarithmic range")
+    if kind == "log" and math.isinf(high / low):
+        raise ConfigError(field, text, "ends whose ratio is below 1e308")
     if kind == "log":
         drawn = np.exp(math.log(low) + shares * math.log(high / low))
     else:

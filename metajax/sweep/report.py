@@ -15,6 +15,7 @@ from metajax.core import MetajaxError
 from metajax.sweep.results import read_results
 from metajax.systems import Figure, Objective, config_from_json, get_system, write_page
 from metajax.systems.axes import make_axes
+from metajax.systems.numbers import numbers
 from metajax.train import WorkdirError, read_rows
 
 SHOWN = 20
@@ -60,9 +61,10 @@ def half_width(scores: Sequence[float]) -> float | None:
 def is_sweep(folder: Path) -> bool:
     """Whether the folder is a sweep's."""
     try:
-        return "sweep" in json.loads((folder / "config.json").read_text())
-    except (OSError, ValueError, TypeError):
+        saved = json.loads((folder / "config.json").read_bytes())
+    except (OSError, ValueError, RecursionError):
         return False
+    return isinstance(saved, dict) and "sweep" in saved
 
 
 def write_report(folder: Path) -> tuple[str, Path]:
@@ -72,19 +74,20 @@ def write_report(folder: Path) -> tuple[str, Path]:
       WorkdirError: the folder does not describe a sweep, or holds no results.
     """
     try:
-        identity = json.loads((folder / "config.json").read_text())
+        identity = json.loads((folder / "config.json").read_bytes())
         system = get_system(identity["sweep"]["system"])
         config = config_from_json(system, identity["sweep"]["config"])
-        fields = [*identity["grid"], *identity["random"]]
-    except (OSError, KeyError, ValueError, TypeError) as error:
+        grid, random = ({**identity[kind]} for kind in ("grid", "random"))
+        numeric = [name for name in random if not random[name].startswith("ch")]
+    except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         if isinstance(error, MetajaxError):
             raise
         raise WorkdirError(f"{folder} does not describe a sweep: {error}") from error
+    fields = [*grid, *random]
     rows = read_results(folder)
     objective = system.objective(config)
     ranked = rank(rows, fields, objective)
     text = describe(rows, fields, objective, ranked)
-    numeric = [name for name in identity["random"] if not identity["random"][name].startswith("ch")]
     figures = [
         *(
             effect(field, ranked, place, objective, field in numeric)
@@ -133,10 +136,15 @@ def describe(
     states = [row["status"] for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     heads = [*fields, objective.metric, "±95%", "runs"]
+    done = {row["run"] for row in rows if row["status"] == "done"}
+
+    def without_score(one: Configuration) -> str:
+        return "non-finite" if done.intersection(one.runs) else "-"
+
     cells = [
         [
             *one.values,
-            f"{one.mean:.4g}" if one.scores else "-",
+            f"{one.mean:.4g}" if one.scores else without_score(one),
             "" if not one.scores or one.half is None else f"{one.half:.2g}",
             f"{len(one.scores)}"
             + (f" of {len(one.runs)}" if len(one.scores) < len(one.runs) else ""),
@@ -240,19 +248,20 @@ def learning_curves(
         logged = [
             (line["step"], line["loss"])
             for line in read_rows(folder / "runs" / row["run"])
-            if line.get("loss") is not None
+            if "loss" in line
         ]
-        if logged:
-            curves[row["run"]] = logged
+        if logged and np.isfinite(numbers(logged)[:, 1]).any():
+            curves[row["run"]] = numbers(logged)
     if not curves:
         return None
 
     def draw() -> Any:
-        losses = [loss for logged in curves.values() for _, loss in logged]
-        canvas, axes = make_axes("meta-step", "training loss", _scale(losses))
+        losses = np.concatenate([logged[:, 1] for logged in curves.values()])
+        scale = _scale(losses[np.isfinite(losses)].tolist())
+        canvas, axes = make_axes("meta-step", "training loss", scale)
         for name, logged in sorted(curves.items(), key=lambda item: item[0] in best):
             style = {"color": "C1", "lw": 1.5} if name in best else {"color": "C0", "alpha": 0.35}
-            axes.plot(*zip(*logged, strict=True), **style)
+            axes.plot(*logged.T, **style)
         return canvas
 
     return Figure(

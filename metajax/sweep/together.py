@@ -15,7 +15,7 @@ import numpy as np
 from metajax.core import Algorithm, ConfigError, Evaluator, HostFed, derive
 from metajax.sweep.grid import Point
 from metajax.sweep.results import Outcome, is_done, run_folder, write_results
-from metajax.systems import Run, System, config_to_json
+from metajax.systems import Run, System, config_to_json, evaluate
 from metajax.train import (
     MEMBER,
     Fit,
@@ -113,7 +113,8 @@ def run_together(
       command: for the summaries.
       data_dir: folder of the data sets.
       at_once: how many runs one program trains, the others after them; None: all.
-      options: more of :func:`metajax.train.fit`: ``log_every``, ``checkpoint_every``, ``progress``.
+      options: more of :func:`metajax.train.fit`: ``log_every``, ``checkpoint_every``, ``progress``,
+        ``on_changed``.
 
     Raises:
       ConfigError: the points differ in what one program can not vary, their tasks are host-fed, or
@@ -177,10 +178,12 @@ def _run_part(
         )  # fmt: skip
         workdir = run_folder(folder, point)
         save_finished(
-            workdir, alone, tasks_per_step=run.tasks_per_step, key=key,
+            workdir, alone, algorithm=run.algorithm, tasks=run.tasks,
+            tasks_per_step=run.tasks_per_step, key=key,
             config=config_to_json(system, point.config),
+            on_changed=options.get("on_changed", "raise"),
         )  # fmt: skip
-        write_json(workdir / "eval.json", run.evaluate(alone.params, False))
+        write_json(workdir / "eval.json", evaluate(system, point.config, run, alone.params, False))
         summary = run_summary(
             alone,
             wall_seconds=time.perf_counter() - wall + trained_wall / len(points),

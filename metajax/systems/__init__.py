@@ -11,6 +11,7 @@ from metajax.systems.base import (
     System,
     config_from_json,
     config_to_json,
+    evaluate,
     get_system,
 )
 from metajax.systems.page import write_page
@@ -23,6 +24,7 @@ __all__ = [
     "System",
     "config_from_json",
     "config_to_json",
+    "evaluate",
     "get_system",
     "write_page",
 ]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from metajax.systems.numbers import numbers
+
 
 def make_axes(xlabel: str, ylabel: str, scale: str = "linear") -> tuple[Any, Any]:
     """Return a new figure and its axes, with plain numbers on them; ``scale`` is the y-axis'."""
@@ -32,8 +34,8 @@ def along_training(history: list[dict[str, Any]], ylabel: str, scale: str = "lin
     measured = [row for row in history if "new_tasks/last" in row]
     axes.errorbar(
         [row["step"] for row in measured],
-        [row["new_tasks/last"] for row in measured],
-        [row["new_tasks/last_ci95"] for row in measured],
+        numbers([row["new_tasks/last"] for row in measured]),
+        numbers([row["new_tasks/last_ci95"] for row in measured]),
         marker="o", capsize=2,
     )  # fmt: skip
     return canvas

@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Sequence
 from numbers import Integral
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -28,6 +27,7 @@ from metajax.core import (
     Params,
     apart_from_surroundings,
     check_algorithm,
+    check_key,
     derive,
     is_jit_disabled,
     kind,
@@ -36,9 +36,13 @@ from metajax.core import (
 )
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.errors import HostDataError, Interrupted, NonFiniteError
-from metajax.train.metrics import MetricsLog, plain
+from metajax.train.fingerprints import fingerprint
+from metajax.train.identity import OnChanged, check_identity, newest_step, note_identity
+from metajax.train.metrics import MetricsLog, lines_of, plain
+from metajax.train.paths import as_path, is_remote, write_whole
 from metajax.train.processes import agree, from_first, is_first, lost_noticed
 from metajax.train.signals import signals_noted
+from metajax.train.state import check_names, strong
 from metajax.train.step import (
     WATCHED,
     Layout,
@@ -50,7 +54,7 @@ from metajax.train.step import (
     make_layout,
     make_steps,
 )
-from metajax.train.workdir import open_workdir
+from metajax.train.workdir import open_workdir, renew_config, start_over
 
 log = logging.getLogger("metajax")
 
@@ -92,12 +96,14 @@ def fit(
     key: Key[Array, ""],
     workdir: str | os.PathLike | None = None,
     config: dict[str, Any] | None = None,
+    may_change: Sequence[str] = (),
     evaluators: Sequence[Evaluator] = (),
     parallel: Parallel = "none",
     devices: Sequence[jax.Device] | None = None,
     model_devices: int = 1,
     partition: Partition = largest_axis,
     on_nonfinite: OnNonFinite = "stop",
+    on_changed: OnChanged = "raise",
     log_every: int = 100,
     checkpoint_every: int = 1000,
     keep_last: int = 3,
@@ -111,14 +117,20 @@ def fit(
       algorithm: ``init``, ``update`` and ``params``, e.g. from :func:`metajax.core.gradient`.
       tasks: a task distribution, a callable pytree sampled on the device inside the compiled
         step, or :class:`~metajax.core.HostFed` batches.
-      steps: meta-steps of the whole run, a resumed one included.
+      steps: meta-steps of the whole run, a resumed one included. A finished run given more of
+        them is extended, and ends as a run of that many from the start does, bit for bit, log and
+        all; an algorithm made from the number of steps, such as a schedule that ends with the
+        last, is another algorithm then. Fewer than are done already are rejected.
       tasks_per_step: tasks of one meta-step, over all devices.
       key: a typed key; it and the step number decide every draw.
-      workdir: folder for ``config.json``, ``metrics.jsonl`` and checkpoints. Where it holds a
+      workdir: folder for ``config.json``, ``metrics.jsonl`` and checkpoints, on this machine or
+        in a store as ``gs://bucket/run``. Where it holds a
         checkpoint of the same run, the run goes on from there, and its final state equals bit
         for bit that of a run never stopped. None keeps everything in memory.
       config: JSON values that identify the run in its workdir, beside the arguments that decide
         its result; a workdir of another config is refused.
+      may_change: dotted paths of values in ``config`` that do not decide the result, for which
+        no workdir is rejected, such as ``"config.eval_tasks"``.
       evaluators: measurements taken every so many steps and after the last; their metrics are
         logged as ``name/metric``. Each is given the same key every time, hence the same tasks.
       parallel: ``none``; ``jit``, one program over a mesh of all ``devices``; or ``pmap``.
@@ -130,6 +142,10 @@ def fit(
       on_nonfinite: when a step's loss, gradient or new parameters are not finite: ``stop``
         raises, with the state before that step in the error; ``skip`` leaves that step's update
         out and counts it.
+      on_changed: when the workdir holds another run, finished or not: ``raise``; ``restart``
+        moves it to ``workdir/previous/`` and trains from step 0; ``ignore`` resumes it with this
+        algorithm and these tasks, with a warning, where the config and the arguments that identify
+        the run are the same. What counts is in ``docs/training.md``.
       log_every: steps averaged into one logged row.
       checkpoint_every: steps between checkpoints; the last step is always saved.
       keep_last: how many of the newest checkpoints stay.
@@ -146,7 +162,8 @@ def fit(
         place of an algorithm.
       WorkdirError: the workdir is in use, holds another run, or cannot be written.
       NonFiniteError: see ``on_nonfinite``.
-      Interrupted: SIGTERM or SIGINT came, while a workdir is given; the state is saved.
+      Interrupted: SIGTERM or SIGINT (Ctrl-C) came. The error carries ``state``, ``params``,
+        ``step`` and ``history``; with a workdir the state is saved too.
       CheckpointError: a checkpoint could not be written, or does not fit the algorithm.
     """
     check_algorithm(algorithm)
@@ -161,6 +178,7 @@ def fit(
     typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
     if not typed or key.shape:
         raise ConfigError("key", key, "one typed key, e.g. jax.random.key(0)")
+    check_key("key", key)
     sampled = tasks.assemble if isinstance(tasks, HostFed) else tasks
     if not callable(sampled) or any(leaf is sampled for leaf in jax.tree.leaves(sampled)):
         raise ConfigError(
@@ -169,6 +187,7 @@ def fit(
             "__call__, or jax.tree_util.Partial(function, *arrays)",
         )  # fmt: skip
     one_of("on_nonfinite", on_nonfinite, ("stop", "skip"))
+    one_of("on_changed", on_changed, ("raise", "restart", "ignore"))
     layout = make_layout(
         parallel, tasks_per_step, devices, model_devices=model_devices, partition=partition
     )
@@ -180,17 +199,45 @@ def fit(
     run.log_every, run.checkpoint_every = log_every, checkpoint_every
     identity = _identity(steps, tasks_per_step, key_data, on_nonfinite, config)
     with contextlib.ExitStack() as stack:
-        path = None if workdir is None else Path(workdir)
+        path = None if workdir is None else as_path(workdir)
+        if path is not None and tensorboard and is_remote(path):
+            raise ConfigError("tensorboard", tensorboard, f"off, for the store of {path}")
         if path is not None:
-            opened = open_workdir(path, identity)
+            opened = open_workdir(
+                path, identity, ("steps", *may_change), restart=on_changed == "restart"
+            )
             from_first(lambda: stack.enter_context(opened) and None)
+            run.found = newest_step(path)
+            if on_changed == "restart" and (run.found or 0) > steps:
+                from_first(lambda: start_over(path, identity) and None)
+                run.found = None
+            run.open_tasks()
+            trained: list[dict[str, Any]] = []
+            from_first(
+                lambda: trained.extend(
+                    check_identity(path, run.fingerprint(), identity, on_changed)
+                )
+            )
             run.checkpointer = Checkpointer(
                 path / "checkpoints", keep_last=keep_last, keep_every=keep_every
             )
             stack.callback(run.checkpointer.close)
-            run.signals = stack.enter_context(signals_noted())
+            if (done := run.checkpointer.good_step or 0) > steps:
+                raise ConfigError(
+                    "steps",
+                    steps,
+                    f"{done} or more, which the run in {path} has done already: a run can be "
+                    "extended, not shortened. For a shorter one name another workdir, or start "
+                    'over with on_changed="restart"',
+                )
+            from_first(lambda: renew_config(path, identity))
+        run.signals = stack.enter_context(signals_noted())
         run.initialise()
-        run.log = MetricsLog(path if is_first() else None, step=run.step, tensorboard=tensorboard)
+        if path is not None:  # only now: what did not fit the checkpoint has not resumed it
+            from_first(lambda: note_identity(path, trained))
+        run.log = MetricsLog(
+            path if is_first() else None, step=run.step, drop=run.dropped, tensorboard=tensorboard
+        )
         stack.callback(run.log.close)
         run.bar = stack.enter_context(
             tqdm(
@@ -292,41 +339,74 @@ class _Run:
         self.on_nonfinite = on_nonfinite
         self.log_every = self.checkpoint_every = 1
         self.checkpointer: Checkpointer | None = None
+        self.found: int | None = None  # the newest checkpoint, before the checkpointer has looked
         self.log = MetricsLog(None)
         self.bar: Any = None
         self.signals: list[int] = []
         self.batches: Any = None
+        self.device_tasks: Any = None
+        self.raw: list[Any] = []
         self.step = 0
         self.state: Any = None
         self.window: list[dict[str, Any]] = []  # metrics since the last logged row
+        # of the rows of the last step, those that are only there because it is the last: whose
+        # they are (an evaluator's name, or "" for the training's) and their place
+        self.only_last: list[tuple[str, int]] = []
+        self.last_window: list[dict[str, Any]] = []  # the metrics behind such a training row
+        self.dropped: set[int] = set()
         self.compile_seconds = 0.0
         # host batches of a whole dispatch wait on the device: few then, else what a log row needs
         self.capacity = min(8 if isinstance(tasks, HostFed) else 1000, steps)
 
+    def open_tasks(self) -> None:
+        """Take the tasks, and the raw material of the first one where the host feeds them."""
+        if self.device_tasks is None and isinstance(self.tasks, HostFed):
+            self.device_tasks, self.raw = strong(self.tasks.assemble), [self._first_raw()]
+        elif self.device_tasks is None:
+            self.device_tasks = strong(self.tasks)
+
+    def fingerprint(self) -> dict[str, Any]:
+        return fingerprint(
+            self.algorithm, self.device_tasks, self.raw, tasks_per_step=self.tasks_per_step,
+            key=self.key,
+        )  # fmt: skip
+
     def initialise(self) -> None:
         """Make the first state, or take the newest good checkpoint's, and place the arrays."""
-        if isinstance(self.tasks, HostFed):
-            device_tasks, raw = self.tasks.assemble, [self._first_raw()]
-        else:
-            device_tasks, raw = self.tasks, []
+        self.open_tasks()
 
         def first_state(key, tasks, raw):
             task = tasks(derive(key, "tasks"), *raw)
             state = self.algorithm.init(derive(key, "init"), task)
-            return LoopState(state, jnp.int32(-1), jnp.int32(0))
+            return LoopState(strong(state), jnp.int32(-1), jnp.int32(0))
 
-        arguments = (self.key, device_tasks, raw)
+        arguments = (self.key, self.device_tasks, self.raw)
+        if self.checkpointer:
+            like = jax.eval_shape(first_state, *arguments)
+            check_names(like.algorithm)
         if self.checkpointer and self.checkpointer.good_step is not None:
-            state, meta = self.checkpointer.restore(jax.eval_shape(first_state, *arguments))
-            self.step, self.window = meta["step"], meta["window"]
+            state, meta = self.checkpointer.restore(like)
+            self.step = meta["step"]
             if self.batches is not None:
                 self.batches.set_state(_decode(meta["position"]))
             if self.step < self.steps:
                 log.info("going on from the checkpoint at step %d", self.step)
+                self._take_up(meta["window"], meta.get("only_last", []))
         else:  # runs once: optimising it takes longer than it saves
             state = compiled(jax.jit(first_state), *arguments, effort=0)(*arguments)
         self.state = self.layout.place(state)
-        self.device_tasks = self.layout.distribute(device_tasks)
+        self.device_tasks = self.layout.distribute(self.device_tasks)
+
+    def _take_up(self, window: list[dict[str, Any]], only_last: list[tuple[str, int]]) -> None:
+        """Take up the log where the checkpoint left it.
+
+        Rows that are there only because the run ended at this step are taken back, where it is
+        extended: a longer run does not have them.
+        """
+        every = {"": self.log_every} | {e.name: e.every for e in self.evaluators}
+        kept = {name for name, _ in only_last if name in every and self.step % every[name] == 0}
+        self.dropped = {place for name, place in only_last if name not in kept}
+        self.window = [] if "" in kept else window
 
     def _first_raw(self) -> Any:
         """Open the host batches, check one, and return the raw material of its first task."""
@@ -365,6 +445,8 @@ class _Run:
     def train(self) -> None:
         if self.step >= self.steps:
             self.bar.refresh()
+            if asked := agree(self.signals[0] if self.signals else 0, 1)[0]:
+                raise self._interrupted(asked)
             return
         run_steps = self._compile()
         pending: _Pending | None = None
@@ -404,7 +486,7 @@ class _Run:
                 if self.checkpointer.good_step != self.step:
                     self._save()
                     self.checkpointer.wait()
-            raise Interrupted(asked, f"step {self.step}")
+            raise self._interrupted(asked)
 
     def _compile(self):
         run_steps = make_steps(
@@ -451,31 +533,71 @@ class _Run:
             if self.on_nonfinite == "stop" and not finite[i]:
                 watched = {name: float(rows[name][i]) for name in WATCHED if name in rows}
                 state = self.layout.collect(self.state).algorithm
-                raise NonFiniteError(pending.first_step + i + 1, watched, self._kept(), state)
+                done, params = pending.first_step + i, self.algorithm.params(state)
+                raise NonFiniteError(
+                    done + 1, watched, self._kept(), state, params, self._history(done)
+                )
             self.window.append(row)
         self.bar.update(pending.num_steps)
         if (loss := self.window[-1]["loss"]) is not None:
             self.bar.set_postfix_str(f"loss {loss:.4g}", refresh=False)
 
     def _kept(self) -> str:
+        kept = self.found
         if self.checkpointer is not None:
             self.checkpointer.wait()
-        if self.checkpointer is None or self.checkpointer.good_step is None:
+            kept = self.checkpointer.good_step
+        if kept is None:
             return "no checkpoint had been saved."
-        return f"the checkpoint of step {self.checkpointer.good_step} is kept."
+        return f"the checkpoint of step {kept} is kept."
+
+    def _history(self, step: int) -> list[dict[str, Any]]:
+        """The logged rows, and one of the steps up to ``step`` that no row averages yet."""
+        if not self.window:
+            return self.log.rows
+        return [*self.log.rows, {"step": step, **plain(self._means())}]
+
+    def _interrupted(self, signum: int) -> Interrupted:
+        """The error that ends a run which a signal stops, with what the run has done."""
+        if self.checkpointer is None:
+            kept = (
+                "no workdir was given: what is done is in `state`, `params`, `step` and `history`"
+            )
+            kept += " of this error."
+        elif self.checkpointer.good_step == self.step:
+            kept = "the state is saved. Run the same command again to resume it."
+        else:
+            kept = f"{self._kept()} Run the same command again to resume it."
+        state = self.layout.collect(self.state).algorithm
+        return Interrupted(
+            signum,
+            f"step {self.step}",
+            kept,
+            state=state,
+            params=self.algorithm.params(state),
+            step=self.step,
+            history=self._history(self.step),
+        )
 
     def _at_event(self) -> None:
         """Log, evaluate and save, where the step calls for it, in this order."""
         done = self.step == self.steps
+        due = [e for e in self.evaluators if done or self.step % e.every == 0]
+        if done:
+            rows = [("", self.log_every), *((e.name, e.every) for e in due)]
+            self.only_last = [(n, i) for i, (n, every) in enumerate(rows) if self.step % every]
+            self.last_window = self.window if self.step % self.log_every else []
         if done or self.step % self.log_every == 0:
             self._write_window()
-        due = [e for e in self.evaluators if done or self.step % e.every == 0]
         if due:
             params = self.algorithm.params(self.layout.collect(self.state).algorithm)
         for evaluator in due:
             if is_first():
                 key = derive(self.key, f"evaluate {evaluator.name}")
-                metrics = evaluator.function(params, key)
+                try:
+                    metrics = evaluator.function(params, key)
+                except Interrupted as inner:  # of a fit inside the evaluator, which took the signal
+                    raise self._interrupted(inner.signum) from inner
                 self.log.write(
                     self.step, {f"{evaluator.name}/{name}": v for name, v in metrics.items()}
                 )
@@ -484,22 +606,31 @@ class _Run:
             if done:
                 self.checkpointer.wait()
 
-    def _write_window(self) -> None:
-        """Log the mean over the steps since the last row, of those that were finite."""
+    def _means(self) -> dict[str, Any]:
+        """The mean over the steps since the last row, of those that were finite."""
         means: dict[str, Any] = {}
-        for name in self.window[0]:
-            values = [np.asarray(row[name], float) for row in self.window if row[name] is not None]
+        for name in dict.fromkeys(name for row in self.window for name in row):
+            # a resumed run may report other metrics than it did before
+            each = [row.get(name) for row in self.window]
+            values = [np.asarray(value, float) for value in each if value is not None]
             means[name] = np.mean(values, axis=0) if values else None
         if self.on_nonfinite == "skip":
             means["skipped"] = int(self.layout.collect(self.state).skipped)
-        self.log.write(self.step, means)
+        return means
+
+    def _write_window(self) -> None:
+        self.log.write(self.step, self._means())
         self.window = []
 
     def _save(self) -> None:
         assert self.checkpointer is not None
         self.log.sync()
         state = self.layout.saved(self.state)
-        meta: dict[str, Any] = {"step": self.step, "window": self.window}
+        meta: dict[str, Any] = {
+            "step": self.step,
+            "window": [*self.last_window, *self.window],
+            "only_last": self.only_last,
+        }
         if self.batches is not None:
             meta["position"] = _encode(self.batches.get_state())
         self.checkpointer.save(self.step, state, meta)
@@ -520,8 +651,8 @@ def restore_params(
     Raises:
       CheckpointError: there is no checkpoint, or it does not fit ``algorithm``.
     """
-    checkpointer = Checkpointer(Path(workdir) / "checkpoints", read_only=True)
-    state = jax.eval_shape(lambda tasks: algorithm.init(key, tasks(key)), tasks)
+    checkpointer = Checkpointer(as_path(workdir) / "checkpoints", read_only=True)
+    state = jax.eval_shape(lambda tasks: strong(algorithm.init(key, tasks(key))), strong(tasks))
     number: Any = jax.ShapeDtypeStruct((), jnp.int32)
     restored, meta = checkpointer.restore(LoopState(state, number, number))
     checkpointer.close()
@@ -533,14 +664,18 @@ def save_finished(
     workdir: str | os.PathLike,
     result: Fit,
     *,
+    algorithm: Algorithm,
+    tasks: Any,
     tasks_per_step: int,
     key: Key[Array, ""],
     config: dict[str, Any] | None = None,
+    on_changed: OnChanged = "raise",
 ) -> None:
     """Write what :func:`fit` leaves in a workdir, of a run that was trained another way.
 
     ``config.json``, ``metrics.jsonl`` and the last checkpoint; :func:`restore_params` reads it, and
-    the same call of :func:`fit` finds it finished. The arguments are those of :func:`fit`.
+    the same call of :func:`fit` finds it finished. The arguments are those of :func:`fit`; tasks
+    are sampled on the device.
 
     Raises:
       WorkdirError: the workdir is in use, holds another run, or cannot be written.
@@ -548,11 +683,13 @@ def save_finished(
     """
     key_data = np.asarray(jax.random.key_data(key))
     identity = _identity(result.step, tasks_per_step, key_data, "stop", config)
-    with open_workdir(workdir, identity) as path:
-        rows = "".join(json.dumps(row) + "\n" for row in result.history)
-        (path / "metrics.jsonl").write_text(rows)
+    with open_workdir(workdir, identity, restart=on_changed == "restart") as path:
+        new = fingerprint(algorithm, strong(tasks), [], tasks_per_step=tasks_per_step, key=key)
+        trained = check_identity(path, new, identity, on_changed)
+        write_whole(path / "metrics.jsonl", lines_of(result.history))
         checkpointer = Checkpointer(path / "checkpoints")
         if checkpointer.good_step != result.step:
             state = LoopState(result.state, jnp.int32(-1), jnp.int32(0))
             checkpointer.save(result.step, state, {"step": result.step, "window": []})
+        note_identity(path, trained)
         checkpointer.close()

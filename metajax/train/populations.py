@@ -12,7 +12,7 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Int32, Key, PyTree, Shaped
 
-from metajax.core import Algorithm, ConfigError, HostFed, derive, task_keys
+from metajax.core import Algorithm, ConfigError, HostFed, check_key, derive, task_keys
 from metajax.train.step import is_finite
 
 MEMBER = "runs/"
@@ -78,8 +78,10 @@ def population(
     under ``runs/NAME``, ``[k]``.
 
     Raises:
-      ConfigError: no member, or tasks that are host-fed or of different structures.
+      ConfigError: no member, tasks that are host-fed or of different structures, or keys that
+        :func:`metajax.core.check_key` rejects.
     """
+    check_key("keys", keys)
     if not tasks:
         raise ConfigError("tasks", tasks, "one member or more")
     if any(isinstance(one, HostFed) for one in tasks):

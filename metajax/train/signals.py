@@ -15,7 +15,9 @@ def signals_noted() -> Iterator[list[int]]:
     if threading.current_thread() is not threading.main_thread():
         yield noted  # Python lets the main thread alone handle signals
         return
-    old = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    found = {signum: signal.getsignal(signum) for signum in (signal.SIGTERM, signal.SIGINT)}
+    # None is a handler that was not installed from Python, which could not be put back
+    old = {signum: handler for signum, handler in found.items() if handler is not None}
 
     def note(signum, frame):
         noted.append(signum)

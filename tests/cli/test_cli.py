@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from metajax.cli.arguments import parse_train
 from metajax.cli.main import main
 from metajax.core import ConfigError
 from metajax.systems import SYSTEMS, config_from_json, config_to_json, get_system
+from metajax.train.checkpoint import find_fault
 
 SMALL = [
     "--width", "16", "--layers", "1", "--heads", "2", "--key-size", "8", "--examples", "13",
@@ -132,6 +134,19 @@ def test_a_workdir_of_another_config_is_refused_and_untouched(run, data_dir, cap
     assert snapshot() == before
 
 
+@pytest.mark.slow
+def test_another_run_in_its_place_moves_it_aside(run, data_dir, cache, tmp_path):
+    workdir = tmp_path / "w"
+    shutil.copytree(run[0], workdir)
+    again = command(workdir, data_dir, cache, "--seed", "1", "--on-changed", "restart")
+    done = subprocess.run(again, env=QUICK, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((workdir / "config.json").read_text())["config"]["seed"] == 1
+    for name in ("config.json", "eval.json", "metrics.jsonl", "summary.json"):
+        assert (workdir / "previous/0" / name).read_bytes() == (run[0] / name).read_bytes()
+    assert find_fault(workdir / "previous/0/checkpoints/40") is None
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -201,7 +216,7 @@ def test_every_preset_survives_config_json(name):
 def test_fields_given_override_the_preset():
     config, _, workdir = parse_train(get_system("gpicl"), "cpu", ["--width", "32", "--seed", "4"])
     assert (config.width, config.seed, config.base_set) == (32, 4, "fashion_mnist")
-    assert str(workdir) == os.path.join("runs", "gpicl-cpu-4")
+    assert str(workdir) == os.path.join("runs", "gpicl-cpu-width=32-4")
     with pytest.raises(ConfigError):
         parse_train(get_system("gpicl"), None, ["--checkpoint-every", "0"])
 

@@ -2,16 +2,22 @@
 
 import contextlib
 import io
+import json
 import string
 import typing
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from odd import ODD, mutants
 
 import metajax.train
 from metajax.cli.main import main
-from metajax.systems import SYSTEMS, get_system
+from metajax.cli.runs import read_run
+from metajax.cli.sweep import read_request
+from metajax.core import ConfigError, MetajaxError
+from metajax.sweep import expand
+from metajax.systems import SYSTEMS, config_to_json, get_system
 
 WORDS = st.text(string.ascii_letters + "_.:/@ éß漢\t'\"{}[]()", max_size=12)
 NOT_WHOLE = st.one_of(
@@ -89,3 +95,142 @@ def test_malformed_settings_are_refused_by_name(name, examples, tmp_path, monkey
         refuse(name, tmp_path / "run", given)
 
     check()
+
+
+SWEEP = """
+system: fewshot
+preset: sinusoid_quick
+set: {steps: 8, rotations: true, classes: [5, 2, 3], clip_norm: 1.0, parallel: none}
+grid:
+  inner_lr: [0.001, 0.1]
+  ways: 5
+random: {learning_rate: "log:1e-5:1e-2"}
+samples: 3
+"""
+
+
+def expanded(path):
+    """The runs of a sweep's file."""
+    _, request = read_request(["fewshot", "--from", str(path)])
+    config = get_system(request.system).presets["sinusoid_quick"]
+    return expand(
+        config, request.grid, request.random, samples=request.samples, seeds=request.seeds,
+        sweep_seed=request.sweep_seed,
+    )  # fmt: skip
+
+
+def test_no_other_error_escapes_from_sweep_files_whichever_value_is_odd(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(SWEEP)
+    assert len(expanded(path)) == 6
+    refused = 0
+    for place, odd, text in mutants(SWEEP):
+        path.write_text(text)
+        try:
+            expanded(path)
+        except ConfigError as error:
+            refused += 1
+            assert "\n" not in str(error) and len(str(error)) < 1500, (place, odd)
+    # what is left: null where None is a value or for what may be left out, and true for rotations
+    assert refused > 17 * len(ODD)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("grid: {ways: 5}\ngrid: {ways: 3}", "line 2: the key 'grid' stands in line 1"),
+        ("set: {steps: 8, steps: 9}", "the key 'steps'"),
+        ("grid: {inner_lr: 1, inner-lr: 2}", "grid field = 'inner-lr'.*each field once"),
+        ("grid: {ways: [yes]}", "ways = 'yes': expected a whole number"),
+        ("grid: {ways: [on, off]}", "ways = 'on'"),
+        ("grid: {ways: true}", "grid.ways = True"),
+        ("grid: {rotations: [yes, no]}", "rotations = 'yes': expected one of false, true"),
+        ("grid: {ways: null}", "grid.ways = None: expected a value"),
+        ("grid: {learner: [maml, [anil, [imaml]]]}", "grid.learner"),
+        ("grid: {learner: ['maml,anil']}", "grid.learner = 'maml,anil'"),
+        ("set: {steps: yes}", "set.steps = 'yes': expected a whole number"),
+        ("set: {rotations: on}", "set.rotations = 'on'"),
+        ("set: {steps: 1e3}", "set.steps = '1e3': expected a whole number"),
+        ("set: {inner_lr: fast}", "set.inner_lr = 'fast': expected a number"),
+        ("set: {base_set: true}", "set.base_set = True"),
+        ("set: {classes: [1, 2]}", "set.classes"),
+        ("set: {steps: [8]}", "set.steps"),
+        ("set: {stepps: 8}", "set field = 'stepps'.*did you mean 'steps'"),
+        ("set: {workdir: here}", "set field = 'workdir'"),
+        ("random: {learning_rate: [1, 2]}", "random.learning_rate"),
+        ("samples: true", "samples = True: expected a whole number"),
+        ("system: [fewshot]", "system = .*a name"),
+        ("system: fewshoot", "did you mean 'fewshot'"),
+    ],
+)
+def test_sweep_files_are_refused_by_name(text, words, tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        expanded(path)
+
+
+def test_numbers_of_a_sweep_file_are_read_as_those_of_the_command_line(tmp_path):
+    path = tmp_path / "sweep.yaml"
+    path.write_text("set: {damping: 1e+1}\ngrid: {inner_lr: [1e-3, 2E-2], ways: [010, 3]}")
+    _, request = read_request(["fewshot", "--from", str(path)])
+    assert request.rest == ["--damping", "10.0"]
+    assert {point.values["inner_lr"] for point in expanded(path)} == {1e-3, 2e-2}
+    assert {point.values["ways"] for point in expanded(path)} == {10, 3}
+
+
+JSON = (
+    "null", "true", "[]", "{}", "[[1]]", '{"a": 1}', '""', '"text"', "-1", "1.5", "NaN", "Infinity",
+    "1" + "0" * 400, "[null]", '["x"]', "[-1, -1, -1]",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_no_other_error_escapes_from_a_runs_config(name, tmp_path):
+    system = get_system(name)
+    whole = config_to_json(system, system.config())
+    path = tmp_path / "config.json"
+    path.write_text(json.dumps(whole))
+    assert read_run(tmp_path)[1] == system.config()
+    refused = 0
+    for field in whole["config"]:
+        for odd in JSON:
+            changed = {**whole, "config": {**whole["config"], field: "@@@"}}
+            path.write_text(json.dumps(changed).replace('"@@@"', odd))
+            try:
+                read_run(tmp_path)
+            except ConfigError as error:
+                refused += 1
+                # hypino's depths and heads are counted against each other
+                assert {field, "depths"} & set(str(error).split()), (field, odd, str(error))
+    assert refused > 12 * len(whole["config"])
+    for odd in (*JSON, "", "{", "[" * 10**5, '{"a":' * 10**5, "\ufeff{}"):
+        for text in (odd, json.dumps({**whole, "config": "@@@"}).replace('"@@@"', odd),
+                     json.dumps({**whole, "system": "@@@"}).replace('"@@@"', odd)):  # fmt: skip
+            path.write_text(text)
+            with contextlib.suppress(MetajaxError):
+                read_run(tmp_path)
+                assert odd == "{}"  # every field may be left out
+
+
+@pytest.mark.parametrize(
+    "content", ["[]", "{}", "3", '{"new_tasks": []}', '{"score": {}}', "[" * 10**5]
+)
+def test_a_report_of_odd_results_is_refused_with_the_way_out(content, tmp_path, capsys):
+    system = get_system("fewshot")
+    (tmp_path / "config.json").write_text(json.dumps(config_to_json(system, system.config())))
+    (tmp_path / "eval.json").write_text(content)
+    assert main(["report", str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("metajax: error: ") and "eval.json" in said
+
+
+def test_a_sweeps_config_of_odd_values_is_refused(tmp_path, capsys):
+    system = get_system("fewshot")
+    whole = {"sweep": config_to_json(system, system.config()), "grid": {}, "random": {}}
+    for name in whole:
+        for odd in ("null", "3", "[1]", '{"a": [1]}', '"text"'):
+            text = json.dumps({**whole, name: "@@@"}).replace('"@@@"', odd)
+            (tmp_path / "config.json").write_text(text)
+            assert main(["report", str(tmp_path)]) in (1, 2)
+            assert capsys.readouterr().err.startswith("metajax: error: ")

@@ -14,6 +14,11 @@ def test_config_error_names_field_value_and_what_was_expected():
     assert isinstance(error, MetajaxError) and isinstance(error, ValueError)
 
 
+def test_a_long_value_is_shown_by_its_beginning():
+    said = str(ConfigError("labels", list(range(10**5)), "fewer"))
+    assert len(said) < 300 and said.startswith("labels = [0, 1, 2") and "688,890 characters" in said
+
+
 def test_one_of_returns_a_valid_name_and_offers_the_nearest_to_another():
     names = ["transformer", "lstm", "outer_product_lstm"]
     assert one_of("learner", "lstm", iter(names)) == "lstm"
@@ -25,6 +30,9 @@ def test_one_of_returns_a_valid_name_and_offers_the_nearest_to_another():
     assert "did you mean" not in str(caught.value)
     with pytest.raises(ConfigError, match="none"):
         one_of("learner", "lstm", [])
+    for odd in (None, 3, ["lstm"], {}):
+        with pytest.raises(ConfigError, match="one of"):
+            one_of("learner", odd, names)
 
 
 def test_sizes_and_rates_are_checked_by_name():

@@ -268,3 +268,48 @@ def test_two_processes_building_digits_at_once(tmp_path):
     assert [process.returncode for process in processes] == [0, 0], results
     assert results[0][0] == results[1][0] and len(results[0][0].strip()) == 64
     assert [path.name for path in (tmp_path / "digits").iterdir()] == ["1.0.0"]
+
+
+@pytest.mark.parametrize("largest", [2**31 - 1, 3_000_000, 2**63 - 1])
+def test_labels_that_are_no_class_indices_are_refused_briefly(tmp_path, largest):
+    """Ids taken for labels would make millions of classes without an image."""
+    labels = np.array([0, 1, 2, largest])
+    np.savez(tmp_path / "set.npz", images=np.zeros((4, 3, 3), np.uint8), labels=labels)
+    with pytest.raises(data.BadDataError, match="expected class indices from 0 to at most 9999"):
+        data.prepare("mine", tmp_path / "set.npz", tmp_path)
+
+
+def test_classes_without_images_are_counted(tmp_path):
+    images = np.arange(36, dtype=np.uint8).reshape(4, 3, 3)
+    np.savez(tmp_path / "set.npz", images=images, labels=np.array([0, 1, 2, 9_000]))
+    data.prepare("sparse", tmp_path / "set.npz", tmp_path)
+    with pytest.raises(ConfigError, match="8997 of 9001 hold none: 3, 4") as raised:
+        data.device_pool(data.load_images("sparse", "train", tmp_path))
+    assert len(str(raised.value)) < 500
+
+
+def test_an_npz_may_have_a_validation_split_and_other_arrays_are_named(tmp_path, caplog):
+    images = np.arange(36, dtype=np.uint8).reshape(4, 3, 3)
+    labels = np.array([0, 1, 0, 1])
+    np.savez(
+        tmp_path / "set.npz", images=images, labels=labels,
+        val_images=images[:2], val_labels=labels[:2], weights=np.ones(4),
+    )  # fmt: skip
+    data.prepare("mine", tmp_path / "set.npz", tmp_path)
+    assert len(data.load_images("mine", "validation", tmp_path).labels) == 2
+    assert "left out of the set: weights" in caplog.text
+    np.savez(tmp_path / "half.npz", images=images, labels=labels, test_labels=labels)
+    with pytest.raises(data.BadDataError, match="test_images"):
+        data.prepare("half", tmp_path / "half.npz", tmp_path)
+
+
+@pytest.mark.parametrize(("place", "value"), [(8, 1), (10, 99), (6, 99)])
+def test_an_npz_whose_archive_is_encrypted_or_of_another_kind_is_refused(place, value, tmp_path):
+    """The flags, the compression and the version that the archive's directory names."""
+    path = tmp_path / "set.npz"
+    np.savez(path, images=np.zeros((2, 3, 3), np.uint8), labels=np.arange(2))
+    content = bytearray(path.read_bytes())
+    content[content.index(b"PK\x01\x02") + place] = value
+    path.write_bytes(content)
+    with pytest.raises(data.BadDataError, match=r"set\.npz cannot be read"):
+        data.prepare("mine", path, tmp_path / "sets")

@@ -141,3 +141,33 @@ def test_a_tuple_of_fixed_length_takes_that_many_values():
     assert parse_value("classes", tuple[int, int, int], "5 2 3") == (5, 2, 3)
     with pytest.raises(ConfigError, match="3 values"):
         parse_value("classes", tuple[int, int, int], "5 2")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "", " ", ",", "1,", "yes", "true", "on", "None,", "1e999x", "[1]", "1 2", "1e-3.0",
+        "x" * 5000,        "\0", "9" * 5000, "(" * 5000, "é", "--width", "=", "1;2", "0x10",
+    ],
+)  # fmt: skip
+def test_odd_values_of_numbers_are_refused_as_settings_are(text):
+    for field in ("width", "rate", "clip", "depths", "deep", "kind"):
+        for grid, random, samples in (
+            ({field: text}, {}, None),
+            ({}, {field: text}, 2),
+            ({}, {field: f"log:{text}"}, 2),
+            ({}, {field: f"choice:{text}"}, 2),
+        ):
+            try:
+                expand(Config(), grid, random, samples=samples)
+            except ConfigError as error:
+                assert len(str(error)) < 700
+            else:  # what the field's type can hold
+                assert (field, text) in {("deep", "true"), ("depths", "1 2")}
+
+
+@pytest.mark.parametrize("text", ["uniform:-1e308:1e308", "log:1e-300:1e300", "log:1e-320:1e300"])
+def test_ranges_wider_than_numbers_are_refused(text):
+    for field in ("rate", "width"):
+        with pytest.raises(ConfigError, match=f"{field} = '{text}'"):
+            expand(Config(), {}, {field: text}, samples=2)

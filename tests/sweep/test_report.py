@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metajax.sweep import flatten, is_sweep, write_report
-from metajax.sweep.report import half_width, rank
+from metajax.sweep.report import Configuration, half_width, learning_curves, rank
 from metajax.systems import Objective, config_to_json, get_system
 from metajax.train import WorkdirError
 
@@ -87,6 +87,28 @@ def test_the_page_names_the_best_and_draws_every_field(folder):
     assert html.count("data:image/png;base64,") == 3
     for name in ("effect_learner", "effect_inner_lr", "curves"):
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_learning_curves_have_gaps_where_the_loss_was_not_finite(folder):
+    log = folder / "runs/0000/metrics.jsonl"
+    rows = [{"step": 1, "loss": 0.5}, {"step": 2, "loss": None}, {"step": 3, "loss": 0.25}]
+    log.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (folder / "runs/0002/metrics.jsonl").write_text('{"step": 1, "loss": null}\n')
+    write_report(folder)
+    read = [{"run": name} for name in ("0000", "0002")]
+    curves = learning_curves(folder, read, [Configuration((), ["0000"], [])])
+    (line,) = curves.draw().axes[0].get_lines()
+    np.testing.assert_array_equal(line.get_xydata(), [[1, 0.5], [2, np.nan], [3, 0.25]])
+
+
+def test_a_run_that_is_done_without_a_finite_score_is_called_so(folder):
+    table = folder / "results.csv"
+    table.write_text(
+        table.read_text().replace("0001,maml,0.5,0,done,1,700,", "0001,maml,0.5,0,done,1,,")
+    )
+    rows = [row.split() for row in write_report(folder)[0].splitlines()]
+    scores = {tuple(row[:2]): row[2] for row in rows if row and row[0] in ("maml", "anil")}
+    assert scores["maml", "0.5"] == "non-finite" and scores["anil", "0.5"] == "-"
 
 
 def test_a_value_all_of_whose_runs_failed_is_drawn_as_such(folder):

@@ -283,5 +283,5 @@ def test_what_cannot_be_restored_is_said(finished, tmp_path):
     other = algorithm._replace(
         init=lambda key, task: (algorithm.init(key, task), jnp.zeros(3)),
     )
-    with pytest.raises(CheckpointError, match="does not restore"):
+    with pytest.raises(CheckpointError, match="does not fit this algorithm"):
         restore_params(finished[0], other, tasks, KEY)

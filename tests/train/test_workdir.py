@@ -153,6 +153,20 @@ def test_write_json_replaces_whole_files_only(tmp_path, monkeypatch):
     assert json.loads(path.read_text()) == [1]
 
 
+def test_files_of_results_are_valid_json_whatever_the_numbers(tmp_path):
+    """``NaN`` and ``Infinity``, which Python writes by default, are no JSON."""
+    value = {"a": float("nan"), "b": [float("-inf"), 1.5], "c": jnp.array([np.inf, 2.0])}
+    write_json(tmp_path / "x.json", value)
+    with open_workdir(tmp_path / "run", {}) as path:
+        log = MetricsLog(path)
+        log.write(1, value)
+        log.close()
+    texts = [(tmp_path / "x.json").read_text(), (tmp_path / "run/metrics.jsonl").read_text()]
+    for text in texts:
+        read = json.loads(text, parse_constant=pytest.fail)
+        assert read["a"] is None and read["b"] == [None, 1.5] and read["c"] == [None, 2.0]
+
+
 def test_plain_makes_json_of_arrays_and_null_of_what_is_not_finite():
     value = {"a": jnp.array([1.0, np.nan, np.inf]), "b": (np.int64(3), True, "x", None)}
     assert plain(value) == {"a": [1.0, None, None], "b": [3, True, "x", None]}

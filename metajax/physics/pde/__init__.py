@@ -2,6 +2,7 @@
 
 from metajax.physics.pde.benchmarks import (
     PROBLEMS,
+    PUBLISHED,
     REFERENCE_SIZE,
     Benchmark,
     benchmark,
@@ -9,15 +10,18 @@ from metajax.physics.pde.benchmarks import (
     on_reference_grid,
     smape,
 )
+from metajax.physics.pde.closure import has_inside, in_closure
 from metajax.physics.pde.equation import (
     PDE,
     Condition,
     Grids,
     Points,
     data_on,
+    images,
     mark,
     rasterise,
     sample,
+    unclear_piece,
 )
 from metajax.physics.pde.expressions import Expression, draw_expression, expand
 from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function, Grid, nodes
@@ -36,11 +40,14 @@ from metajax.physics.pde.geometry import (
     sample_interior,
 )
 from metajax.physics.pde.problems import Problem, Sample, Solution, draw_problem, draw_sample
+from metajax.physics.pde.review import Finding, review
+from metajax.physics.pde.sampling import sample_points, values_at, values_on
 from metajax.physics.pde.taylor import apply_operator, differentiate, normal_derivative
 
 __all__ = [
     "PDE",
     "PROBLEMS",
+    "PUBLISHED",
     "REFERENCE_SIZE",
     "Benchmark",
     "Boundary",
@@ -53,6 +60,7 @@ __all__ = [
     "Empty",
     "Expression",
     "Field",
+    "Finding",
     "Function",
     "Grid",
     "Grids",
@@ -73,14 +81,22 @@ __all__ = [
     "draw_problem",
     "draw_sample",
     "expand",
+    "has_inside",
+    "images",
+    "in_closure",
     "mark",
     "mean_squared_error",
     "nodes",
     "normal_derivative",
     "on_reference_grid",
     "rasterise",
+    "review",
     "sample",
     "sample_boundary",
     "sample_interior",
+    "sample_points",
     "smape",
+    "unclear_piece",
+    "values_at",
+    "values_on",
 ]

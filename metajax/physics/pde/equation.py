@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import ConfigError
+from metajax.physics.pde.closure import has_inside
 from metajax.physics.pde.fields import BoundaryField, as_boundary_field, as_field, nodes
 from metajax.physics.pde.geometry import (
     Boundary,
@@ -49,9 +51,11 @@ class PDE:
 
     Data may be a number, a grid (:class:`metajax.physics.pde.Grid`), a function of ``x`` and ``y``
     or a :class:`metajax.physics.pde.Field`. Boundary data may also be a
-    :class:`metajax.physics.pde.BoundaryField`, or a dict from names of pieces to any of these:
-    ``"shape"``, or before that ``"shape.edge"``, for which ``"edge"`` is enough on the square. A
-    piece without data is left free.
+    :class:`metajax.physics.pde.BoundaryField`, on the whole boundary, or a dict from names of
+    pieces to any of these: ``"shape"``, or before that ``"shape.edge"``, for which ``"edge"`` is
+    enough on the square. A piece without data is left free. A piece that both kinds name has both,
+    as the start of a wave; where one of them names a wider part, this may not be meant, so it is
+    warned of.
 
     Attributes:
       coefficients: of u, u_x, u_y, u_xx and u_yy; kept as an array ``[5]``.
@@ -62,8 +66,11 @@ class PDE:
 
     Raises:
       ConfigError: ``coefficients`` that are not five or not finite or all 0; a ``source`` that is
-        none of the above; ``dirichlet`` and ``neumann`` that name an unknown piece, or no data at
-        all; a ``domain`` that is empty or no shape.
+        none of the above; ``dirichlet`` and ``neumann`` that name an unknown piece, data that no
+        piece takes, or no data at all; a ``domain`` that is empty or no shape.
+
+    Warns:
+      UserWarning: both kinds hold on a piece, and one of them by the name of a wider part.
     """
 
     coefficients: Any
@@ -81,6 +88,11 @@ class PDE:
         if concrete(self.domain) and not has_inside(self.domain):
             raise ConfigError("domain", self.domain.pieces, "shapes that leave an inside")
         put(self, source=as_field("source", self.source))
+        if unclear := unclear_piece(self.dirichlet, self.neumann, self.domain):
+            warnings.warn(
+                f"{unclear}, so both hold there; name the pieces that each is meant for",
+                stacklevel=3,
+            )
         for name in ("dirichlet", "neumann"):
             put(self, **{name: as_conditions(name, getattr(self, name), self.domain.pieces)})
         if not self.dirichlet and not self.neumann:
@@ -92,7 +104,7 @@ def checked_coefficients(value: Any) -> Float[Array, "5"]:
     expected = "five finite numbers, of u, u_x, u_y, u_xx, u_yy, not all 0"
     try:
         coefficients = real(value)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise ConfigError("coefficients", value, expected) from error
     known = concrete(coefficients)
     if coefficients.shape != (5,) or (
@@ -100,15 +112,6 @@ def checked_coefficients(value: Any) -> Float[Array, "5"]:
     ):
         raise ConfigError("coefficients", value, expected)
     return coefficients
-
-
-@jax.jit
-def has_inside(domain: Shape) -> Bool[Array, ""]:
-    """Whether any node of a fine grid lies inside."""
-    lower, upper = domain.bounds
-    inner = nodes(202)[1:-1, 1:-1]
-    unit = (inner.reshape(-1, 2) + 1) / 2
-    return jnp.any(domain.contains(lower[None] + unit * (upper - lower)[None]))
 
 
 def as_conditions(name: str, data: Any, pieces: tuple[Piece, ...]) -> tuple[Condition, ...]:
@@ -129,8 +132,47 @@ def as_conditions(name: str, data: Any, pieces: tuple[Piece, ...]) -> tuple[Cond
         on = [
             one == key and piece.matches(key) > 0 for one, piece in zip(best, pieces, strict=True)
         ]
+        if not any(on):
+            expected = "a piece that more precise names leave something of"
+            raise ConfigError(f"{name}[{key!r}]", value, expected)
         conditions.append(Condition(as_boundary_field(f"{name}[{key!r}]", value), jnp.array(on)))
     return tuple(conditions)
+
+
+def unclear_piece(dirichlet: Any, neumann: Any, domain: Shape) -> str | None:
+    """Say which piece has both kinds of data by names of which one means a wider part.
+
+    Args:
+      dirichlet: as :class:`PDE` takes it.
+      neumann: likewise.
+      domain: the problem's.
+
+    Returns:
+      A sentence, or None where every piece has one kind, or both under the same name.
+    """
+    for piece in domain.pieces:
+        one, other = name_of(dirichlet, piece), name_of(neumann, piece)
+        if one is None or other is None or how_wide(piece, one) == how_wide(piece, other):
+            continue
+        called = ".".join(filter(None, piece))
+        parts = [repr(name) if name else "the whole boundary" for name in (one, other)]
+        return f"{called!r} has dirichlet as {parts[0]} and neumann as {parts[1]}"
+    return None
+
+
+def how_wide(piece: Piece, name: str) -> int:
+    """Whether a piece's name means the whole boundary (0), a whole shape (1) or an edge (2)."""
+    return min(piece.matches(name), 2)
+
+
+def name_of(data: Any, piece: Piece) -> str | None:
+    """What boundary data call a piece: its name, "" as part of the whole; None without data."""
+    if isinstance(data, Mapping):
+        best = max(data, key=piece.matches, default=None)
+        return best if best is not None and piece.matches(best) else None
+    # conditions that are made already say themselves where they hold
+    made = isinstance(data, tuple) and all(isinstance(item, Condition) for item in data)
+    return None if data is None or made else ""
 
 
 class Points(NamedTuple):
@@ -174,14 +216,22 @@ def sample(pde: PDE, key: Key[Array, ""], interior: int = 2048, boundary: int = 
 
 
 def data_on(
-    conditions: tuple[Condition, ...], boundary: Boundary
+    conditions: tuple[Condition, ...],
+    boundary: Boundary,
+    values: Callable[[BoundaryField, Boundary], Array] = lambda data, at: data.on(at),
 ) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
-    """Boundary data at points, 0 where there is none, and whether there is any."""
+    """Boundary data at points, 0 where there is none, and whether there is any.
+
+    Args:
+      conditions: the data.
+      boundary: the points.
+      values: computes the values of one condition there.
+    """
     value = jnp.zeros_like(boundary.points[:, 0])
     mask = jnp.zeros(value.shape, bool)
     for condition in conditions:
         here = condition.pieces[boundary.piece]
-        value = jnp.where(here, condition.value.on(boundary), value)
+        value = jnp.where(here, values(condition.value, boundary), value)
         mask |= here
     return value, mask
 
@@ -211,8 +261,12 @@ def rasterise(pde: PDE, points: Points, size: int = 224) -> Grids:
     long as they are nearer to each other than the nodes, ``2 / (size - 1)``: 2048 points for up to
     18 units of length at 224.
     """
-    source = pde.source(nodes(size).reshape(-1, 2)).reshape(size, size)
-    where = points.boundary.points
+    return images(pde.source(nodes(size).reshape(-1, 2)).reshape(size, size), points)
+
+
+def images(source: Float[Array, "size size"], points: Points) -> Grids:
+    """Make the five images of the source's and of a problem's points; see :func:`rasterise`."""
+    size, where = source.shape[0], points.boundary.points
     return Grids(
         source,
         *mark(where, points.dirichlet, points.dirichlet_mask, size),

@@ -9,12 +9,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError
 from metajax.physics.pde.geometry import Boundary
-from metajax.physics.pde.pytrees import put, pytree, real
+from metajax.physics.pde.pytrees import concrete, put, pytree, real
 
 
 class BoundaryField(ABC):
@@ -54,13 +53,16 @@ class Grid(Field):
       values: ``values[row, column]`` belongs to ``y = -1 + 2 row / (rows - 1)``, and ``x`` alike.
 
     Raises:
-      ConfigError: not two axes of 2 nodes or more.
+      ConfigError: not numbers on two axes of 2 nodes or more.
     """
 
     values: Any
 
     def __post_init__(self) -> None:
-        values = real(self.values)
+        try:
+            values = real(self.values)
+        except (TypeError, ValueError, OverflowError) as error:
+            raise ConfigError("grid", self.values, "numbers on two axes") from error
         if values.ndim != 2 or min(values.shape) < 2:
             raise ConfigError(
                 "grid", values.shape, "two axes, rows (y) and columns (x), of 2 or more"
@@ -93,22 +95,57 @@ def as_field(name: str, value: Any) -> Field:
     """Make a field of a number, a grid, a function of ``x`` and ``y``, or a field.
 
     Raises:
-      ConfigError: it is none of these.
+      ConfigError: it is none of these, a number that is not finite, or a function that JAX cannot
+        trace.
     """
     if isinstance(value, Field):
         return value
     if callable(value):
+        check_function(name, value)
         return Function(value)
+    expected = "a number, a grid of two axes or a function of x and y"
     try:
-        ndim = np.ndim(value)
-        value = real(value)
-    except (TypeError, ValueError) as error:
-        raise ConfigError(name, value, "a number, a grid or a function of x and y") from error
-    if ndim == 0:
-        return Constant(value)
-    if ndim == 2:
-        return Grid(value)
-    raise ConfigError(name, value.shape, "a number, a grid of two axes or a function of x and y")
+        kind = jnp.asarray(value).dtype
+        array = real(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(name, value, expected) from error
+    is_real = jnp.issubdtype(kind, jnp.floating) or jnp.issubdtype(kind, jnp.integer)
+    if not is_real or array.ndim not in (0, 2):
+        raise ConfigError(name, value, expected)
+    if array.ndim == 2:
+        return Grid(array)
+    if concrete(array) and not jnp.isfinite(array):
+        raise ConfigError(name, value, "a finite number")
+    return Constant(array)
+
+
+def check_function(name: str, function: Callable[[Array, Array], Any]) -> None:
+    """Refuse a function that JAX cannot trace, or whose value is not a number at each point.
+
+    Raises:
+      ConfigError: what happens when it is called with the coordinates of three points.
+    """
+    line = jax.ShapeDtypeStruct((3,), jnp.result_type(float))
+    try:
+        hash(function)  # JAX keeps compiled programs by it
+        found = jax.eval_shape(lambda x, y: function(x, y), line, line)
+    except Exception as error:  # whatever the caller's code raises
+        said = str(error).strip().partition("\n")[0]
+        raise ConfigError(
+            name, function, "a function of x and y that JAX can trace: of jax.numpy, jnp.sin for "
+            f"np.sin, and jnp.where for `if`; it raised {type(error).__name__}: {said}",
+        ) from error  # fmt: skip
+    kinds = jnp.floating, jnp.integer, jnp.bool_
+    if (
+        not isinstance(found, jax.ShapeDtypeStruct)
+        or found.shape not in ((), (1,), (3,))
+        or not any(jnp.issubdtype(found.dtype, kind) for kind in kinds)
+    ):
+        got = f"{found.dtype}{list(found.shape)}" if hasattr(found, "dtype") else repr(found)
+        raise ConfigError(
+            name, function, f"a function whose value is a real number a point; of 3 points it is "
+            f"{got}",
+        )  # fmt: skip
 
 
 def as_boundary_field(name: str, value: Any) -> BoundaryField:

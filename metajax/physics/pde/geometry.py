@@ -18,11 +18,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, Integer, Key
 
-from metajax.core import ConfigError, one_of
+from metajax.core import ConfigError, one_of, root
 from metajax.physics.pde.pytrees import concrete, put, pytree, real
 
-NUDGE = 1e-4
-"""How far to both sides of a curve the domain is looked up to tell whether it ends there."""
+NUDGE, FINE_NUDGE = 1e-4, 1e-7
+"""How far to both sides of a curve the domain is looked up, in float32 and in float64."""
+
+LEAST = 0.25
+"""Share of boundary points that all curves divide equally where small ones matter."""
 
 
 class Piece(NamedTuple):
@@ -106,9 +109,13 @@ class Shape:
         return self.distance(points) < 0
 
     def normals(self, points: Float[Array, "n 2"]) -> Float[Array, "n 2"]:
-        """Gradients of the distance, of length 1: on the boundary its outward normals."""
+        """Gradients of the distance, of length 1: on the boundary its outward normals.
+
+        0 where a distance has no gradient, as at the centre of a disk.
+        """
         slope = jax.vmap(jax.grad(self.distance))(points)
-        return slope / norm(slope)[:, None]
+        length = norm(slope)[:, None]
+        return slope / jnp.where(length > 0, length, 1)
 
     def __or__(self, other: Shape) -> Shape:
         return Combination(self, other, "union")
@@ -190,7 +197,10 @@ class Disk(Shape):
     name: str = field(default="disk", metadata={"static": True})
 
     def __post_init__(self) -> None:
-        put(self, centre=pair("centre", self.centre), radius=real(self.radius))
+        radius = finite("radius", self.radius, "a finite number above 0")
+        put(self, centre=pair("centre", self.centre), radius=radius)
+        if radius.ndim:
+            raise ConfigError("radius", self.radius, "one number")
         if concrete(self) and not self.radius > 0:
             raise ConfigError("radius", float(self.radius), "above 0")
 
@@ -214,6 +224,11 @@ class Disk(Shape):
         return Curves(self.centre[None], zero, radius, length, one, piece)
 
 
+UNROLLED = 16
+"""Edges of a polygon that are compiled side by side, which runs faster; XLA takes minutes for
+hundreds, so more of them are a loop."""
+
+
 @pytree
 class Polygon(Shape):
     """A polygon whose edges do not cross, in either direction; its boundary is one piece.
@@ -232,7 +247,8 @@ class Polygon(Shape):
     name: str = field(default="polygon", metadata={"static": True})
 
     def __post_init__(self) -> None:
-        vertices = real(self.vertices)
+        expected = "one row of two finite coordinates per vertex"
+        vertices = finite("vertices", self.vertices, expected)
         if vertices.ndim != 2 or vertices.shape[1] != 2:
             raise ConfigError("vertices", vertices.shape, "one row of two coordinates per vertex")
         different = len(np.unique(vertices, axis=0)) if concrete(vertices) else len(vertices)
@@ -242,19 +258,29 @@ class Polygon(Shape):
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
         x, y = points[..., 0], points[..., 1]
-        nearest, inside = jnp.full(x.shape, jnp.inf, x.dtype), jnp.zeros(x.shape, bool)
-        ends = jnp.roll(self.vertices, -1, axis=0)
-        for (x_start, y_start), (x_end, y_end) in zip(self.vertices, ends, strict=True):
+        edges = (self.vertices, jnp.roll(self.vertices, -1, axis=0))
+
+        def add(found: tuple[Array, Array], edge: tuple[Array, Array]) -> tuple[Any, None]:
+            nearest, inside = found
+            (x_start, y_start), (x_end, y_end) = edge
             across, along = x_end - x_start, y_end - y_start
             squared = across**2 + along**2
             right, up = x - x_start, y - y_start
             scale = 1 / jnp.where(squared > 0, squared, 1.0)
             t = jnp.clip((right * across + up * along) * scale, 0.0, 1.0)
             apart = (right - t * across) ** 2 + (up - t * along) ** 2
-            nearest = jnp.minimum(nearest, apart)
             # whether a ray to the right crosses the edge
             slope = across / jnp.where(along == 0, 1.0, along)
-            inside ^= ((y_start > y) != (y_end > y)) & (right < up * slope)
+            crosses = ((y_start > y) != (y_end > y)) & (right < up * slope)
+            return (jnp.minimum(nearest, apart), inside ^ crosses), None
+
+        found = jnp.full(x.shape, jnp.inf, x.dtype), jnp.zeros(x.shape, bool)
+        if len(self.vertices) > UNROLLED:
+            found, _ = jax.lax.scan(add, found, edges)
+        else:
+            for edge in zip(*edges, strict=True):
+                found, _ = add(found, edge)
+        nearest, inside = found
         return jnp.where(inside, -1.0, 1.0) * root(nearest)
 
     @property
@@ -387,11 +413,47 @@ def sample_interior(
     ``oversample * num`` are drawn in :attr:`Shape.bounds` and ``num`` of those inside taken; where
     there are fewer, some appear again. All are NaN where not one is inside.
     """
-    unit = jax.random.uniform(key, (oversample * num, 2))
+    points, keep = candidates_inside(shape, key, oversample * num)
+    index, found = spread(keep, num)
+    return jnp.where(found, points[index], jnp.nan)
+
+
+def sample_interior_near(
+    shape: Shape, key: Key[Array, ""], num: int, *, oversample: int = 4
+) -> Float[Array, "num 2"]:
+    """Draw points of the inside as :func:`sample_interior`, also where the inside is narrow.
+
+    Where too few of the uniform ones are inside, points a random way in from the boundary, at any
+    depth from 1e-6 to the size of the domain, take the place of those that would appear again.
+    """
+    key, edge_key, depth_key = jax.random.split(key, 3)
+    uniform, keep = candidates_inside(shape, key, oversample * num)
+    edge = sample_boundary(shape, edge_key, oversample * num, least=LEAST)
+    lower, upper = shape.bounds
+    reach = jnp.log10(jnp.max(upper - lower))
+    power = jax.random.uniform(
+        depth_key, (oversample * num,), edge.points.dtype, minval=-6.0, maxval=reach
+    )
+    near = edge.points - (10.0**power)[:, None] * edge.normals
+    index, found = spread(keep, num)
+    near_index, near_found = spread(shape.contains(near), num)
+    # as many of the second kind as are lacking, evenly among all
+    lacking = jnp.maximum(1 - jnp.mean(keep) * oversample, 0.0)
+    order = jnp.arange(num, dtype=lacking.dtype)
+    turn = jnp.floor((order + 1) * lacking) > jnp.floor(order * lacking)
+    chosen = (turn | ~found) & near_found
+    points = jnp.where(chosen[:, None], near[near_index], uniform[index])
+    return jnp.where(found | near_found, points, jnp.nan)
+
+
+def candidates_inside(
+    shape: Shape, key: Key[Array, ""], num: int
+) -> tuple[Float[Array, "num 2"], Bool[Array, " num"]]:
+    """Uniform points of the box around a shape, and which are inside."""
+    unit = jax.random.uniform(key, (num, 2))
     lower, upper = shape.bounds
     points = lower[None] + unit * (upper - lower)[None]
-    index, found = spread(shape.contains(points), num)
-    return jnp.where(found, points[index], jnp.nan)
+    return points, shape.contains(points)
 
 
 def sample_boundary(
@@ -401,6 +463,7 @@ def sample_boundary(
     *,
     on: Bool[Array, " pieces"] | None = None,
     oversample: int = 2,
+    least: float = 0.0,
 ) -> Boundary:
     """Draw points of the boundary, uniformly by length, stratified: nearly equally far apart.
 
@@ -414,39 +477,59 @@ def sample_boundary(
       num: how many.
       on: the pieces to draw from; all by default.
       oversample: how many are drawn for one that is taken.
+      least: share of the points that all curves divide equally, as a least number for each.
     """
     curves = shape.curves
     if on is not None:
         curves = curves._replace(length=jnp.where(on[curves.piece], curves.length, 0.0))
     unit = jax.random.uniform(key, (oversample * num,), curves.length.dtype)
-    candidates, exists = walk(curves, unit)
+    candidates, spacing = walk(curves, unit, least)
     points, normals, piece = candidates
-    within = shape.contains(points - NUDGE * normals)
-    beyond = shape.contains(points + NUDGE * normals)
-    index, found = spread(within & ~beyond & exists, num)
+    index, found = spread(ends_here(shape, candidates, curves) & (spacing > 0), num)
     points, normals = (jnp.where(found, leaf[index], jnp.nan) for leaf in (points, normals))
     return Boundary(points, normals, piece[index])
 
 
-def walk(curves: Curves, unit: Float[Array, " n"]) -> tuple[Boundary, Bool[Array, ""]]:
+def ends_here(shape: Shape, at: Boundary, curves: Curves) -> Bool[Array, " n"]:
+    """Whether the domain ends at points of its curves: it is on one side, and not on the other."""
+    nudge = FINE_NUDGE if at.points.dtype == jnp.float64 else NUDGE
+    # a hole that is smaller than the nudge would be looked past
+    smallest = jnp.min(jnp.where(curves.length > 0, curves.length, jnp.inf))
+    nudge = jnp.minimum(nudge, smallest / 50) * at.normals
+    return shape.contains(at.points - nudge) & ~shape.contains(at.points + nudge)
+
+
+def walk(
+    curves: Curves, unit: Float[Array, " n"], least: float = 0.0
+) -> tuple[Boundary, Float[Array, " n"]]:
     """Points all along the curves, one in each n-th of their length at ``unit`` of the way.
 
+    Args:
+      curves: where.
+      unit: 0 to 1.
+      least: share of the points that all curves divide equally, as a least number for each.
+
     Returns:
-      The points, hidden by other shapes or not, and whether the curves have any length.
+      The points, hidden by other shapes or not, and the length that each stands for: 0 where the
+      curves have none.
     """
-    ends = jnp.cumsum(curves.length)
-    place = (jnp.arange(len(unit), dtype=unit.dtype) + unit) * (ends[-1] / len(unit))
+    floor = jnp.sum(curves.length) * (least / len(curves.length))
+    share = jnp.where(curves.length > 0, jnp.maximum(curves.length, floor), 0.0)
+    ends = jnp.cumsum(share)
+    step = ends[-1] / len(unit)
+    place = (jnp.arange(len(unit), dtype=unit.dtype) + unit) * step
     curve = jnp.sum(ends[None] <= place[:, None], 1, dtype=jnp.int32)
     curve = jnp.minimum(curve, len(ends) - 1)
     start, span, radius, length, sign, piece = jax.tree.map(lambda leaf: leaf[curve], curves)
-    t = (place - (ends - curves.length)[curve]) / jnp.maximum(length, 1e-12)
+    wide = jnp.maximum(share[curve], 1e-12)
+    t = (place - (ends - share)[curve]) / wide
     t = jnp.clip(t, 0.0, 1.0)[:, None]
     turn = jnp.concatenate([jnp.cos(2 * jnp.pi * t), jnp.sin(2 * jnp.pi * t)], 1)
     right = jnp.stack([span[:, 1], -span[:, 0]], 1)
     outward = jnp.where(radius[:, None] > 0, turn, right)
     outward = outward * (sign / jnp.maximum(norm(outward), 1e-12))[:, None]
     points = start + t * span + radius[:, None] * turn
-    return Boundary(points, outward, piece), ends[-1] > 0
+    return Boundary(points, outward, piece), step * length / wide
 
 
 def spread(keep: Bool[Array, " m"], num: int) -> tuple[Int32[Array, " num"], Bool[Array, ""]]:
@@ -477,12 +560,6 @@ def joined(parts: Sequence[Curves], pieces: Sequence[int]) -> Curves:
     return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *moved)
 
 
-def root(squared: Float[Array, "*n"]) -> Float[Array, "*n"]:
-    """The square root, with slope 0 at 0."""
-    zero = squared == 0
-    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squared)))
-
-
 def norm(vectors: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
     """Lengths, with slope 0 at 0."""
     return root(jnp.sum(vectors**2, -1))
@@ -492,9 +569,25 @@ def pair(name: str, value: Any) -> Float[Array, "2"]:
     """Two coordinates.
 
     Raises:
-      ConfigError: they are not two.
+      ConfigError: they are not two, or not finite.
     """
-    array = real(value)
+    array = finite(name, value, "two finite coordinates")
     if array.shape != (2,):
         raise ConfigError(name, np.shape(value), "two coordinates")
+    return array
+
+
+def finite(name: str, value: Any, expected: str) -> Float[Array, "..."]:
+    """Convert numbers to an array, refused where they are none or, if they are known, not finite.
+
+    Raises:
+      ConfigError: as described.
+    """
+    try:
+        is_bool = jnp.asarray(value).dtype == bool
+        array = real(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise ConfigError(name, value, expected) from error
+    if is_bool or (concrete(array) and not np.isfinite(array).all()):
+        raise ConfigError(name, value, expected)
     return array

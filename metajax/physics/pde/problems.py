@@ -245,7 +245,8 @@ def draw_problem(
     walls = jnp.stack([zero_edge, zero_edge & steady])
     curves = domain.curves
     length = jnp.where(on_neumann[curves.piece], curves.length, 0.0)
-    edge, with_flux = walk(curves._replace(length=length), jnp.full(256, 0.5))
+    edge, spacing = walk(curves._replace(length=length), jnp.full(256, 0.5))
+    with_flux = spacing[0] > 0
     # the golden ratio's sequence in the plane (Roberts 2018): evenly spread
     order = jnp.arange(1, 1025, dtype=unit.dtype)[:, None]
     inside = 2 * jnp.mod(order * jnp.array([[0.7548776662, 0.5698402910]]), 1.0) - 1

@@ -6,6 +6,7 @@ from typing import Any
 
 from metajax.systems.axes import along_training, make_axes
 from metajax.systems.base import Figure
+from metajax.systems.numbers import cell, numbers, said
 
 TITLES = {
     "new_tasks": "new tasks",
@@ -28,12 +29,12 @@ def table(evaluation: dict[str, Any]) -> str:
     for kind, title in TITLES.items():
         if kind in evaluation:
             values = evaluation[kind]["score"]
-            cells = [values[p] if len(values) > 1 else values[0] for p in shown]
-            lines.append(f"{title:44}" + "".join(f"{cell:9.3f}" for cell in cells))
+            at = [values[p] if len(values) > 1 else values[0] for p in shown]
+            lines.append(f"{title:44}" + "".join(cell(value, ".3f", 9) for value in at))
     last = evaluation["new_tasks"]
     lines.append(
-        f"{evaluation['learner']}, {evaluation['setting']}: {last['last']:.3f} "
-        f"±{last['last_ci95']:.3f} (95% interval over {last['n']} tasks)."
+        f"{evaluation['learner']}, {evaluation['setting']}: {said(last['last'], '.3f')} "
+        f"±{said(last['last_ci95'], '.3f')} (95% interval over {last['n']} tasks)."
     )
     return "\n".join(lines)
 
@@ -54,11 +55,11 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
             if len(part["score"]) > 1:
                 steps = range(len(part["score"]))
                 axes.errorbar(
-                    steps, part["score"], part["ci95"], ls=styles[kind], elinewidth=0.8,
-                    label=title,
+                    steps, numbers(part["score"]), numbers(part["ci95"]), ls=styles[kind],
+                    elinewidth=0.8, label=title,
                 )  # fmt: skip
             else:
-                axes.axhline(part["score"][0], ls=styles[kind], color="grey", label=title)
+                axes.axhline(numbers(part["score"])[0], ls=styles[kind], color="grey", label=title)
         axes.legend(frameon=False)
         return canvas
 

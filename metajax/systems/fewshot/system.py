@@ -71,6 +71,11 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
     )
 
 
+def tied_to_steps(config: Config) -> str:
+    """Name the learner whose outer rate falls to 0 at the last step."""
+    return "learner=reptile" if config.learner == "reptile" else ""
+
+
 SYSTEM = System(
     name="fewshot",
     summary="MAML and its kin, metric and closed-form few-shot learners",
@@ -92,5 +97,7 @@ SYSTEM = System(
         "sigma",
         "scale",
     ),
+    evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_queries"),
+    tied_to_steps=tied_to_steps,
 )
 """What the command line and a sweep know of this system."""

@@ -90,8 +90,8 @@ class Config:
     eval_tasks: int = 1024
     """Sequences, each of a task of its own, behind every evaluated figure."""
     other_sets: tuple[str, ...] = ("random",)
-    """Further base sets to evaluate on after training; `random` is ten noise images. A set that
-    is not on disk is left out and named."""
+    """Further base sets to evaluate on after training; `random` is ten noise images. Of a set that
+    does not have `test_split` all is used; one that is not on disk is left out and named."""
 
     def __post_init__(self) -> None:
         positive = (

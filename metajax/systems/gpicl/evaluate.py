@@ -9,9 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Bool, Float, Key
+from jaxtyping import Array, Float, Key
 
-from metajax.core import Examples, Params
+from metajax.core import Examples, Params, correct
 from metajax.systems.gpicl.learner import SequenceLearner, whole_sequence
 from metajax.systems.gpicl.tasks import ProjectionTasks
 
@@ -33,14 +33,17 @@ def score_sequences(
     sequences: Examples,
     key: Key[Array, ""],
     batch_size: int = 64,
-) -> Bool[Array, "num length"]:
-    """Return which of a learner's predictions are right, by sequence and position."""
+) -> Float[Array, "num length"]:
+    """Return 1 for each of a learner's predictions that is right, by sequence and position.
+
+    0 where it is wrong, and NaN where the outputs are not finite.
+    """
     num = sequences.targets.shape[0]
 
     def one(examples_and_key):
         examples, key = examples_and_key
         predicted = learner.logits(params, examples, key)
-        return (jnp.argmax(predicted, axis=-1) == examples.targets)[0]
+        return correct(predicted, examples.targets)[0]
 
     keys = jax.random.split(key, num)
     return jax.lax.map(one, (sequences, keys), batch_size=min(num, batch_size))
@@ -52,8 +55,8 @@ def correct_by_position(
     tasks: ProjectionTasks,
     key: Key[Array, ""],
     num: int,
-) -> Bool[Array, "num length"]:
-    """Return which predictions are right, for ``num`` sequences, each of a task of its own.
+) -> Float[Array, "num length"]:
+    """Draw ``num`` sequences, each of a task of its own, and score them: :func:`score_sequences`.
 
     Sampling and scoring are two programs: the same learner is scored on sequences from any
     number of pools without compiling it again.
@@ -61,31 +64,32 @@ def correct_by_position(
     return score_sequences(learner, params, sample_sequences(tasks, key, num), key)
 
 
-def half_width(correct: Bool[np.ndarray, "num *positions"]) -> Float[np.ndarray, "*positions"]:
+def half_width(right: Float[np.ndarray, "num *positions"]) -> Float[np.ndarray, "*positions"]:
     """Return the half-width of the 95% interval of the mean over the first axis.
 
     The proportion is first moved as if two more successes and two more failures had been seen
     (Agresti and Coull 1998), so that a perfect score is not claimed to be certain.
     """
-    num = correct.shape[0] + 4
-    proportion = (correct.sum(0) + 2) / num
+    num = right.shape[0] + 4
+    proportion = (right.sum(0) + 2) / num
     return 1.96 * np.sqrt(proportion * (1 - proportion) / num)
 
 
-def summarise(correct: Bool[np.ndarray, "num length"]) -> dict[str, Any]:
+def summarise(right: Float[np.ndarray, "num length"]) -> dict[str, Any]:
     """Return accuracy by position, and the gain from the first to the last ten, with intervals.
 
     ``accuracy[i]`` is the share of right predictions after ``i`` examples; ``ci95`` holds the
     half-widths of its 95% intervals. ``gain`` is the mean of the last ten positions minus the
-    first, its interval from the spread over sequences (each of another task).
+    first, its interval from the spread over sequences (each of another task). A figure behind which
+    one prediction is NaN is NaN.
     """
-    correct = np.asarray(correct)
-    last = min(LAST, correct.shape[1] - 1)
-    gains = correct[:, -last:].mean(axis=1) - correct[:, 0]
+    right = np.asarray(right, float)
+    last = min(LAST, right.shape[1] - 1)
+    gains = right[:, -last:].mean(axis=1) - right[:, 0]
     return {
-        "accuracy": [round(float(a), 5) for a in correct.mean(0)],
-        "ci95": [round(float(h), 5) for h in half_width(correct)],
-        "last": round(float(correct[:, -last:].mean()), 5),
+        "accuracy": [round(float(a), 5) for a in right.mean(0)],
+        "ci95": [round(float(h), 5) for h in half_width(right)],
+        "last": round(float(right[:, -last:].mean()), 5),
         "gain": round(float(gains.mean()), 5),
         "gain_ci95": round(float(1.96 * gains.std(ddof=1) / np.sqrt(len(gains))), 5),
         "n": len(gains),

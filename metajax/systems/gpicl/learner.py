@@ -23,6 +23,7 @@ from metajax.core import (
     Params,
     SequenceNetwork,
     Task,
+    accuracy,
     as_arrays,
     as_examples,
     check_labels,
@@ -94,8 +95,8 @@ def _learner(
         examples = whole_sequence(task)
         predicted = logits(params, examples, key).astype(jnp.float32)
         check_labels("targets", examples.targets, predicted.shape[-1], axes=2)
-        correct = (jnp.argmax(predicted, axis=-1) == examples.targets).astype(jnp.float32)
-        return cross_entropy(predicted, examples.targets), {"accuracy": jnp.mean(correct)}
+        right = accuracy(predicted, examples.targets)
+        return cross_entropy(predicted, examples.targets), {"accuracy": right}
 
     learner = checked_learner(MetaLearner(init, adapt, predict, loss), check, **options)
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from metajax.systems.base import Figure
+from metajax.systems.numbers import cell, numbers, said
 
 _KINDS = ("unseen", "seen", "identity")
 _TITLES = {
@@ -16,13 +19,19 @@ _TITLES = {
 }
 
 
+def _over(name: str, score: dict[str, Any]) -> str:
+    """The title of another set's row."""
+    split = score.get("split")
+    return f"unseen tasks over {name}" + (f" ({split})" if split not in (None, "test") else "")
+
+
 def _scores(evaluation: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     """Every scored row, by its title."""
     rows = [(_TITLES[kind], evaluation[kind]) for kind in _KINDS]
     rows += [(_TITLES[name], score) for name, score in evaluation["baselines"].items()]
     for name, score in evaluation["other_sets"].items():
         if score is not None:
-            rows.append((f"unseen tasks over {name}", score))
+            rows.append((_over(name, score), score))
             for baseline, other in score["baselines"].items():
                 rows.append((f"  {_TITLES[baseline]}", other))
     return rows
@@ -35,26 +44,30 @@ def table(evaluation: dict[str, Any]) -> str:
     head = f"{'accuracy (%) after n examples: n =':44}" + "".join(f"{p:>8}" for p in shown)
     lines = [head + f"{'gain':>14}", "-" * (len(head) + 14)]
     for title, score in _scores(evaluation):
-        cells = "".join(f"{100 * score['accuracy'][p]:8.1f}" for p in shown)
-        gain = f"{100 * score['gain']:+.1f} ±{100 * score['gain_ci95']:.1f}"
-        lines.append(f"{title:44}{cells}{gain:>14}")
+        cells = "".join(cell(100 * a, ".1f", 8) for a in numbers(score["accuracy"])[shown])
+        gain, half = 100 * numbers([score["gain"], score["gain_ci95"]])
+        gained = f"{said(gain, '+.1f')} ±{said(half, '.1f')}" if np.isfinite(gain) else "non-finite"
+        lines.append(f"{title:44}{cells}{gained:>14}")
     lines.append(f"{'chance':44}" + f"{100 * evaluation['chance']:8.1f}" * len(shown))
     num = evaluation["unseen"]["n"]
-    widest = 100 * max(evaluation["unseen"]["ci95"])
+    widest = 100 * np.max(numbers(evaluation["unseen"]["ci95"]))
     lines.append(
         f"{evaluation['learner']}, {evaluation['ways']} ways of {evaluation['base_set']}; gain: "
         f"mean of the last ten positions minus the first, with its 95% interval."
     )
     lines.append(
         f"Each figure: {num} sequences, each of another task, of test images; 95% interval at "
-        f"most ±{widest:.1f}."
+        f"most ±{said(widest, '.1f')}."
     )
     lines.append(
         f"{evaluation['parameters']:,} parameters, state of {evaluation['state_size']:,} numbers."
     )
     missing = [name for name, score in evaluation["other_sets"].items() if score is None]
-    if missing:
-        lines.append(f"Not evaluated (not on disk, or too few classes): {', '.join(missing)}.")
+    # evaluations of older versions do not say why
+    reasons = evaluation.get("left_out", {})
+    for name in missing:
+        why = reasons.get(name, "not on disk, or too few classes")
+        lines.append(f"Not evaluated on {name}: {why}.")
     return "\n".join(lines)
 
 
@@ -81,7 +94,6 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
 
 
 def _draw_accuracy(evaluation: dict[str, Any]):
-    import numpy as np
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(7.5, 4.5), layout="constrained")
@@ -89,12 +101,10 @@ def _draw_accuracy(evaluation: dict[str, Any]):
     rows = [(_TITLES[kind], evaluation[kind], "-") for kind in _KINDS]
     rows += [(_TITLES[name], s, "--") for name, s in evaluation["baselines"].items()]
     rows += [
-        (f"unseen tasks over {name}", s, "-")
-        for name, s in evaluation["other_sets"].items()
-        if s is not None
+        (_over(name, s), s, "-") for name, s in evaluation["other_sets"].items() if s is not None
     ]
     for title, score, style in rows:
-        accuracy, half = np.array(score["accuracy"]), np.array(score["ci95"])
+        accuracy, half = numbers(score["accuracy"]), numbers(score["ci95"])
         seen = np.arange(len(accuracy))
         (line,) = axes.plot(seen, 100 * accuracy, style, label=title)
         axes.fill_between(
@@ -115,20 +125,19 @@ def _draw_accuracy(evaluation: dict[str, Any]):
 
 
 def _draw_training(evaluation: dict[str, Any], history: list[dict[str, Any]]):
-    import numpy as np
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(9, 3.5), layout="constrained")
     left, right = canvas.subplots(1, 2)
-    losses = [(row["step"], row["loss"]) for row in history if row.get("loss") is not None]
-    left.plot(*zip(*losses, strict=True))
+    losses = [(row["step"], row["loss"]) for row in history if "loss" in row]
+    left.plot(*numbers(losses).T)
     left.axhline(np.log(evaluation["ways"]), color="grey", linestyle=":")
     left.set(xlabel="meta-step", ylabel="training loss (nats)")
     for kind in ("unseen", "seen"):
         rows = [row for row in history if f"{kind}/gain" in row]
         steps = [row["step"] for row in rows]
-        gains = [100 * row[f"{kind}/gain"] for row in rows]
-        errors = [100 * row[f"{kind}/gain_ci95"] for row in rows]
+        gains = 100 * numbers([row[f"{kind}/gain"] for row in rows])
+        errors = 100 * numbers([row[f"{kind}/gain_ci95"] for row in rows])
         right.errorbar(steps, gains, errors, label=_TITLES[kind], capsize=2)
     right.set(xlabel="meta-step", ylabel="gain (points)")
     right.legend(frameon=False, fontsize=8)
@@ -147,21 +156,20 @@ def draw_phases(evaluations: list[dict[str, Any]]):
     Args:
       evaluations: contents of ``eval.json`` of runs that differ in ``num_tasks`` and seed.
     """
-    import numpy as np
     from matplotlib.figure import Figure as Canvas
 
     canvas = Canvas(figsize=(9.5, 3.8), layout="constrained")
     at_first, gain = canvas.subplots(1, 2)
     rows = sorted(evaluations, key=lambda e: e["num_tasks"])
-    numbers = np.array([e["num_tasks"] for e in rows])
+    sizes = np.array([e["num_tasks"] for e in rows])
 
     def points(axes, kind: str, values: list[float], errors: list[float], marker: str) -> None:
         bars = axes.errorbar(
-            numbers, 100 * np.array(values), 100 * np.array(errors),
+            sizes, 100 * numbers(values), 100 * numbers(errors),
             fmt=marker, capsize=2, label=_TITLES[kind],
         )  # fmt: skip
-        means = [100 * np.array(values)[numbers == n].mean() for n in np.unique(numbers)]
-        axes.plot(np.unique(numbers), means, color=bars[0].get_color(), alpha=0.5)
+        means = [100 * numbers(values)[sizes == n].mean() for n in np.unique(sizes)]
+        axes.plot(np.unique(sizes), means, color=bars[0].get_color(), alpha=0.5)
 
     for kind, marker in (("seen", "o"), ("unseen", "s")):
         scored = [e[kind] for e in rows]
@@ -171,7 +179,7 @@ def draw_phases(evaluations: list[dict[str, Any]]):
     chance = 100 * np.mean([e["chance"] for e in rows])
     at_first.axhline(chance, color="grey", linestyle=":", label="chance")
     at_first.set(ylabel="accuracy before any example (%)")
-    neighbour = np.mean([100 * e["baselines"]["nearest_neighbour"]["gain"] for e in rows])
+    neighbour = 100 * np.mean(numbers([e["baselines"]["nearest_neighbour"]["gain"] for e in rows]))
     gain.axhline(neighbour, color="grey", linestyle="--", label="1-nearest-neighbour")
     gain.set(ylabel="gain: last ten positions minus first (points)")
     for axes in (at_first, gain):

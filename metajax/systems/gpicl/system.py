@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +34,7 @@ from metajax.data import (
     noise_pool,
     open_set,
     pool_statistics,
+    set_splits,
 )
 from metajax.systems.base import Objective, Run, System
 from metajax.systems.gpicl.config import NOT_TRAINED, PRESETS, Config
@@ -85,6 +88,17 @@ def make_algorithm(config: Config, learner: SequenceLearner) -> Algorithm:
     )
 
 
+@contextlib.contextmanager
+def splits_by(field: str) -> Iterator[None]:
+    """Name the setting that a split came from, where the set does not have it."""
+    try:
+        yield
+    except ConfigError as error:
+        if error.field != "split":
+            raise
+        raise ConfigError(field, error.value, error.expected) from error
+
+
 def load_pool(config: Config, name: str, split: str, data_dir: Path | None) -> ImagePool:
     """Load a set's split onto the device at the config's image size and channels."""
     size = (config.image_size, config.image_size)
@@ -92,6 +106,30 @@ def load_pool(config: Config, name: str, split: str, data_dir: Path | None) -> I
         return noise_pool(jax.random.key(TASK_KEY), config.ways, size, config.channels)
     image_set = load_images(name, split, data_dir)
     return device_pool(image_set, size=size, channels=config.channels)
+
+
+def other_pool(config: Config, name: str, data_dir: Path | None) -> tuple[ImagePool, str | None]:
+    """Load a set that a run was not trained on, and say which split of it.
+
+    That is the config's ``test_split`` or, in a set that does not have it, all that it has.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      ConfigError: it has fewer classes than the config's ways.
+    """
+    split = config.test_split
+    if name == "random":
+        return load_pool(config, name, split, data_dir), None
+    try:
+        pool = load_pool(config, name, split, data_dir)
+    except ConfigError as error:
+        if error.field != "split":
+            raise
+        split = "+".join(set_splits(name, data_dir))
+        pool = load_pool(config, name, split, data_dir)
+    if pool.num_classes < config.ways:
+        raise ConfigError("ways", config.ways, f"at most {pool.num_classes}, the classes of {name}")
+    return pool, split
 
 
 def statistics_pool(config: Config, data_dir: Path | None) -> ImagePool:
@@ -132,11 +170,13 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
             raise ConfigError("other_sets", name, "random or a set: see `metajax data list`")
     learner = make_learner(config)
     algorithm = make_algorithm(config, learner)
-    if config.host_fed:
-        train_pool = statistics_pool(config, data_dir)
-    else:
-        train_pool = load_pool(config, config.base_set, config.train_split, data_dir)
-    test_pool = load_pool(config, config.base_set, config.test_split, data_dir)
+    with splits_by("train_split"):
+        if config.host_fed:
+            train_pool = statistics_pool(config, data_dir)
+        else:
+            train_pool = load_pool(config, config.base_set, config.train_split, data_dir)
+    with splits_by("test_split"):
+        test_pool = load_pool(config, config.base_set, config.test_split, data_dir)
     train_tasks = make_tasks(config, train_pool)
     tasks: Any = train_tasks
     if config.host_fed:
@@ -204,20 +244,21 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
             name: score(other, initial(other, kinds["unseen"]), kinds["unseen"])
             for name, other in baselines.items()
         }
-        result["other_sets"] = {}
+        result["other_sets"], result["left_out"] = {}, {}
         for name in config.other_sets:
             try:
-                pool = load_pool(config, name, config.test_split, data_dir)
+                pool, split = other_pool(config, name, data_dir)
                 tasks = dataclasses.replace(kinds["unseen"], pool=pool)
-                if pool.num_classes < config.ways:
-                    raise ConfigError("ways", config.ways, f"at most {pool.num_classes} in {name}")
             except (MissingDataError, ConfigError) as error:
                 log.warning("%s is left out: %s", name, error)
+                missing = isinstance(error, MissingDataError)
                 result["other_sets"][name] = None
+                result["left_out"][name] = "not on disk" if missing else str(error)
                 bar.update()
                 continue
             result["other_sets"][name] = {
                 **score(learner, params, tasks),
+                "split": split,
                 "baselines": {
                     "nearest_neighbour": accuracy_by_position(
                         baselines["nearest_neighbour"], {}, tasks, key, num
@@ -240,6 +281,12 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
     )
 
 
+def tied_to_steps(config: Config) -> str:
+    """Name the schedule that ends with the last step."""
+    ends = config.schedule == "cosine" and config.learner not in NOT_TRAINED
+    return "schedule=cosine" if ends else ""
+
+
 SYSTEM = System(
     name="gpicl",
     summary="Transformers meta-trained as general-purpose in-context learners",
@@ -252,5 +299,7 @@ SYSTEM = System(
     algorithm=lambda config: make_algorithm(config, make_learner(config)),
     traced=("learning_rate", "adam_epsilon", "clip_norm", "label_scale", "inner_lr"),
     of_tasks=("num_tasks", "bias_fraction", "min_ways"),
+    evaluation=("eval_every", "eval_tasks", "test_split", "other_sets"),
+    tied_to_steps=tied_to_steps,
 )
 """What the command line and a sweep know of this system."""

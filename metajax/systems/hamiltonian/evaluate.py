@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, Examples, Params, derive, enable_x64
+from metajax.core import ConfigError, Examples, Params, all_finite, derive, enable_x64
 from metajax.physics import (
     Hamiltonian,
     Phase,
@@ -28,7 +28,8 @@ from metajax.systems.hamiltonian.tasks import Snapshots, observed, simulate
 
 FLOOR, CEILING = 1e-4, 10.0
 """Relative errors are averaged as logarithms: none counts less than the one or more than the
-other, which also stands for a roll-out that is not finite."""
+other, which also stands for a roll-out that is not finite. Of parameters that are not finite no
+error is finite."""
 SHORT = 2.0
 """Seconds of a short horizon, which a chaotic motion can be followed for."""
 EVAL_KEY = 2212_01168
@@ -171,7 +172,9 @@ def _adapt_and_roll(
         rolled = jax.lax.map(roll, jax.tree.map(lambda leaf: leaf[np.array(steps)], every))
         against = functools.partial(relative_errors, system.hamiltonian, parameters)
         errors = jax.vmap(against, (0, None))(rolled, inputs.state)
-        return Adapted(loss, alike, *errors, rolled)
+        known = all_finite(params)
+        coordinates, energies = (jnp.where(known, each, jnp.nan) for each in errors)
+        return Adapted(loss, alike, coordinates, energies, rolled)
 
     num = instances.order.shape[0]
     keys = jax.random.split(jax.random.key(EVAL_KEY), num)

@@ -9,6 +9,7 @@ import numpy as np
 from metajax.systems.axes import along_training, make_axes
 from metajax.systems.base import Figure
 from metajax.systems.hamiltonian.evaluate import SHORT
+from metajax.systems.numbers import cell, numbers, said
 
 TITLES = {
     "adapted": "meta-trained",
@@ -30,14 +31,15 @@ def table(evaluation: dict[str, Any]) -> str:
     lines = [first, "-" * len(first)]
     for what, called in WHAT.items():
         for kind, title in TITLES.items():
-            values = np.atleast_1d(evaluation[kind][what]["mean"])
-            cells = "".join(f"{value:9.4f}" for value in values)
+            values = np.atleast_1d(numbers(evaluation[kind][what]["mean"]))
+            cells = "".join(cell(value, ".4f", 9) for value in values)
             lines.append(f"{called + ', ' + title:56}{cells}")
     last = evaluation["adapted"]["coordinates"]
+    mean, low, high = (said(last[name][-1], ".4f") for name in ("mean", "low", "high"))
     lines.append(
         f"{evaluation['learner']} ({evaluation['structure']}), {evaluation['held_out']} held out, "
         f"{evaluation['shots']} points, {evaluation['optimizer']}:\ncoordinates "
-        f"{last['mean'][-1]:.4f} [{last['low'][-1]:.4f}, {last['high'][-1]:.4f}] "
+        f"{mean} [{low}, {high}] "
         f"(geometric mean over time and {last['n']} systems, 95% interval)."
     )
     return "\n".join(lines)
@@ -57,7 +59,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
                 ("true", evaluation["true"], {"color": "black", "lw": 2.5, "alpha": 0.35}),
                 *((TITLES[k], evaluation[k]["motion"], {"lw": 1.0}) for k in TITLES),
             ):
-                q, p = np.array(motion["q"][i]), np.array(motion["p"][i])
+                q, p = numbers(motion["q"][i]), numbers(motion["p"][i])
                 many = evaluation_particles(evaluation, i) > 1
                 # one particle in phase space, several in the plane
                 x, y = (q[:, 0, 0], q[:, 0, 1]) if many else (q[:, 0, 0], p[:, 0, 0])
@@ -71,7 +73,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
     def along_time(what: str):
         canvas, axes = make_axes("time (s)", f"relative error of {what}", "log")
         for kind, title in TITLES.items():
-            axes.plot(times, evaluation[kind][f"{what}_by_time"], label=title)
+            axes.plot(times, numbers(evaluation[kind][f"{what}_by_time"]), label=title)
         axes.legend(frameon=False)
         return canvas
 
@@ -80,19 +82,18 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         for kind in ("adapted", "first_drawn"):
             row = evaluation[kind]
             found = row["coordinates"]
-            mean = np.array(found["mean"])
-            spread = [mean - found["low"], np.array(found["high"]) - mean]
+            mean, low, high = (numbers(found[name]) for name in ("mean", "low", "high"))
+            spread = [mean - low, high - mean]
             axes.errorbar(row["steps"], mean, spread, capsize=2, label=TITLES[kind])
-        axes.axhline(
-            evaluation["polynomial"]["coordinates"]["mean"], color="C2", label=TITLES["polynomial"]
-        )
+        polynomial = numbers(evaluation["polynomial"]["coordinates"]["mean"])
+        axes.axhline(polynomial, color="C2", label=TITLES["polynomial"])
         axes.legend(frameon=False)
         return canvas
 
     def likeness():
         canvas, axes = make_axes("gradient steps", "1 - CKA of the last hidden layer")
         for kind in ("adapted", "first_drawn"):
-            axes.plot(evaluation[kind]["one_minus_cka_by_step"], label=TITLES[kind])
+            axes.plot(numbers(evaluation[kind]["one_minus_cka_by_step"]), label=TITLES[kind])
         axes.legend(frameon=False)
         return canvas
 

@@ -181,6 +181,7 @@ SYSTEM = System(
     ),
     algorithm=make_algorithm,
     traced=("learning_rate", "inner_lr", "clip_norm"),
+    evaluation=("eval_every", "eval_instances", "eval_steps", "eval_optimizer", "eval_lr"),
     prepare=prepare,
 )
 """What the command line and a sweep know of this system."""

@@ -23,7 +23,15 @@ from metajax.bilevel import (
     online,
     random_search,
 )
-from metajax.core import Algorithm, Examples, MetaLearner, Params, check_labels, checked_learner
+from metajax.core import (
+    Algorithm,
+    Examples,
+    MetaLearner,
+    Params,
+    accuracy,
+    check_labels,
+    checked_learner,
+)
 from metajax.data import crop_and_flip
 from metajax.nn import conv_net
 from metajax.systems.hyperdistill.config import Config
@@ -99,7 +107,7 @@ def _images(config: Config) -> Bed:
 
         def right(batch: Examples) -> Float[Array, ""]:
             logits = parts.apply(parts.join(state.params, hparams), batch.inputs)
-            return jnp.mean((jnp.argmax(logits, axis=-1) == batch.targets).astype(jnp.float32))
+            return accuracy(logits, batch.targets)
 
         return jnp.mean(jax.lax.map(right, batches))
 

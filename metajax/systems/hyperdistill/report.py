@@ -6,6 +6,7 @@ from typing import Any
 
 from metajax.systems.axes import along_training, make_axes
 from metajax.systems.base import Figure
+from metajax.systems.numbers import cell, numbers, said
 
 KINDS = (("new tasks", "new_tasks"), ("the same, weights as first drawn", "new"))
 
@@ -29,11 +30,12 @@ def table(evaluation: dict[str, Any]) -> str:
     lines = [head, "-" * len(head)]
     for title, kind in KINDS:
         scores = evaluation[kind]["score"]
-        lines.append(f"{title:44}" + "".join(f"{scores[i]:9.3f}" for i in shown))
+        lines.append(f"{title:44}" + "".join(cell(scores[i], ".3f", 9) for i in shown))
     last = evaluation["new_tasks"]
     lines.append(
-        f"{evaluation['method']}: {last['last']:.3f} ±{last['last_ci95']:.3f} (95% interval over "
-        f"{last['n']} tasks), median {last['last_median']:.3f}."
+        f"{evaluation['method']}: {said(last['last'], '.3f')} "
+        f"±{said(last['last_ci95'], '.3f')} (95% interval over {last['n']} tasks), median "
+        f"{said(last['last_median'], '.3f')}."
     )
     paper = PAPER.get((evaluation["bed"], evaluation["base_set"]))
     if paper is not None:
@@ -54,8 +56,9 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         ):  # fmt: skip
             part = evaluation[kind]
             axes.errorbar(
-                part["steps"], part["score"], part["ci95"], ls=style, elinewidth=0.8, label=title
-            )
+                part["steps"], numbers(part["score"]), numbers(part["ci95"]), ls=style,
+                elinewidth=0.8, label=title,
+            )  # fmt: skip
         axes.legend(frameon=False)
         return canvas
 

@@ -70,6 +70,12 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
     )
 
 
+def tied_to_steps(config: Config) -> str:
+    """Name the decay that ends with the last step; random search has no outer rate."""
+    decays = config.outer_decay and config.method != "random_search"
+    return "outer_decay=True" if decays else ""
+
+
 SYSTEM = System(
     name="hyperdistill",
     summary="hyperparameters meta-learned online by distilled Jacobian-vector products",
@@ -83,5 +89,7 @@ SYSTEM = System(
     ),
     algorithm=make_algorithm,
     traced=("outer_lr", "inner_lr", "momentum", "gamma", "sigma", "reptile_rate"),
+    evaluation=("eval_every", "eval_tasks", "eval_queries"),
+    tied_to_steps=tied_to_steps,
 )
 """What the command line and a sweep know of this system."""

@@ -40,6 +40,7 @@ from metajax.systems.hypino.refinement import Ensemble, refine
 from metajax.systems.hypino.solving import Solved, solve
 from metajax.systems.hypino.system import SYSTEM, build
 from metajax.systems.hypino.tasks import ProblemKeys, ProblemTasks, Scored, make_tasks
+from metajax.systems.hypino.verdict import DoubtfulSolutionWarning
 
 __all__ = [
     "PARTS",
@@ -48,6 +49,7 @@ __all__ = [
     "Case",
     "Config",
     "CurriculumState",
+    "DoubtfulSolutionWarning",
     "Ensemble",
     "Errors",
     "Features",

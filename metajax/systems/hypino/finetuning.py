@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, Examples, Network, Params
+from metajax.core import ConfigError, Examples, Network, Params, optimizer_step, prepare_optimizer
 from metajax.nn import PINN, Jet
 from metajax.physics.pde import Points
 from metajax.systems.hypino.learner import equation_losses
@@ -130,7 +130,7 @@ def finetune(
     """
     if every < 1 or steps < 1 or steps % every:
         raise ConfigError("steps", (steps, every), "a multiple of every, both 1 or more")
-    rule = optax.with_extra_args_support(optimizer)
+    rule = prepare_optimizer(optimizer, has_function=True)
 
     def loss(weights: Params) -> Array:
         return equation_loss(network.apply(weights, problem.inputs), problem.targets)
@@ -138,12 +138,7 @@ def finetune(
     def step(state: tuple[Params, Any], _: None) -> tuple[tuple[Params, Any], Array]:
         weights, inner = state
         value, grad = jax.value_and_grad(loss)(weights)
-        # optax mixes kinds of numbers in its schedules and its line search
-        with jax.numpy_dtype_promotion("standard"):
-            updates, inner = rule.update(
-                grad, inner, weights, value=value, grad=grad, value_fn=loss
-            )
-        return (optax.apply_updates(weights, updates), inner), value
+        return optimizer_step(rule, weights, inner, grad, value=value, value_fn=loss), value
 
     def record(state: tuple[Params, Any], _: None) -> Any:
         seen = watch(state[0])

@@ -13,6 +13,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int32, Key
 
 from metajax.core import (
+    IMPLEMENTATION,
     Algorithm,
     ConfigError,
     GradientState,
@@ -208,7 +209,7 @@ def make_algorithm(config: Config) -> Algorithm:
         return dataclasses.replace(make_tasks(config), supervised=supervised)
 
     def drawn(done: Int32[Array, ""], task: Task) -> Task:
-        return problems(done)(jax.random.wrap_key_data(task.support))
+        return problems(done)(jax.random.wrap_key_data(task.support, impl=IMPLEMENTATION))
 
     batched = jax.vmap(drawn, (None, 0))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -89,6 +89,21 @@ def filled(found: Jet) -> Jet:
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, found.u.shape), found)
 
 
+class Head(NamedTuple):
+    """The best combination of features, and what tells how well the data determine it.
+
+    Attributes:
+      weights: the solution is ``features(x).u @ weights``.
+      factor: upper triangular R: over weights ``w``, the root mean square of what equation and data
+        leave is ``|R (length * w)|``, up to what no weights can remove.
+      length: of the columns.
+    """
+
+    weights: Float[Array, " num"]
+    factor: Float[Array, "num num"]
+    length: Float[Array, " num"]
+
+
 def solve_head(
     coefficients: Float[Array, "5"],
     points: Points,
@@ -97,6 +112,20 @@ def solve_head(
     boundary_weight: float = 10.0,
     ridge: float = 1e-13,
 ) -> Float[Array, " num"]:
+    """Return the weights that :func:`fit_head` finds."""
+    return fit_head(
+        coefficients, points, features, boundary_weight=boundary_weight, ridge=ridge
+    ).weights
+
+
+def fit_head(
+    coefficients: Float[Array, "5"],
+    points: Points,
+    features: Features,
+    *,
+    boundary_weight: float = 10.0,
+    ridge: float = 1e-13,
+) -> Head:
     """Combine features so that equation and boundary data hold best, in least squares.
 
     The problem is linear, so the best combination is one regularised least-squares solve over the
@@ -106,7 +135,7 @@ def solve_head(
     points it reaches the accuracy that features allow.
 
     Returns:
-      The weights: the solution is ``features(x).u @ weights``.
+      The weights, and the triangular factor.
     """
     inside, edge = features(points.interior), features(points.boundary.points)
     dtype = inside.u.dtype
@@ -129,5 +158,23 @@ def solve_head(
     length = jnp.where(length > 0, length, 1.0)
     scaled = jnp.concatenate([design / length[None], ridge * jnp.eye(num, dtype=dtype)])
     target = jnp.concatenate([*wanted, jnp.zeros(num, dtype)])
-    q, r = jnp.linalg.qr(scaled)
-    return jax.scipy.linalg.solve_triangular(r, q.T @ target) / length
+    # the target as one more column: R alone is needed then, and Q takes as long again to form
+    both = jnp.linalg.qr(jnp.concatenate([scaled, target[:, None]], 1), mode="r")
+    factor = both[:num, :num]
+    weights = jax.scipy.linalg.solve_triangular(factor, both[:num, num]) / length
+    return Head(weights, factor, length)
+
+
+def sensitivity(head: Head, u: Float[Array, "n num"]) -> Float[Array, " n"]:
+    """How far the solution at points may change for a change of its equation and data.
+
+    The largest |u| at each point of any combination of the features that leaves equation and data
+    a root mean square of 1, weighted as in the solve. It is of the order of 1 for a problem that
+    its data determine, and grows without bound where they do not, or hardly.
+
+    Args:
+      head: of :func:`fit_head`.
+      u: the features' values at the points.
+    """
+    scaled = (u / head.length[None]).T
+    return jnp.linalg.norm(jax.scipy.linalg.solve_triangular(head.factor, scaled, trans=1), axis=0)

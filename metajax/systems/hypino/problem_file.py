@@ -2,33 +2,24 @@
 
 from __future__ import annotations
 
-import ast
-import operator
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import jax.numpy as jnp
-import yaml
-from jaxtyping import Array
+import numpy as np
 
 from metajax.core import ConfigError, one_of
-from metajax.physics.pde import PDE, Disk, Polygon, Rectangle, Shape, Square
+from metajax.physics.pde import PDE, Disk, Polygon, Rectangle, Shape, Square, unclear_piece
+from metajax.systems.hypino.formulas import read_formula
+from metajax.systems.yaml_files import read_yaml
 
 TERMS = ("u", "u_x", "u_y", "u_xx", "u_yy")
 FIELDS = ("coefficients", "source", "domain", "dirichlet", "neumann")
-BINARY: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul,
-    ast.Div: operator.truediv, ast.Pow: operator.pow,
-}  # fmt: skip
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    name: getattr(jnp, name) for name in ("sin", "cos", "tan", "exp", "log", "sqrt", "tanh", "abs")
-}
-SHAPES: dict[str, tuple[Callable[..., Shape], tuple[str, ...]]] = {
-    "disk": (Disk, ("centre", "radius")),
-    "rectangle": (Rectangle, ("lower", "upper")),
-    "polygon": (Polygon, ("vertices",)),
-}
+SQUARE = {name for piece in Square().pieces for name in piece.names}
+"""Names of the square's own boundary, which no hole may have."""
+
+MOST_HOLES = 200
+"""Shapes that a domain may be less: each adds a level of nesting, and to the time to compile."""
 
 
 def read_problem(path: Path) -> PDE:
@@ -45,121 +36,119 @@ def read_problem(path: Path) -> PDE:
 
     ``coefficients`` are of u, u_x, u_y, u_xx and u_yy, those left out 0. ``domain`` is the square
     from -1 to 1, ``less`` any disks, rectangles and polygons. ``source`` and boundary data are
-    numbers or formulas of x and y with + - * / ** and the usual functions; boundary data name
-    pieces of the boundary: ``left``, ``right``, ``bottom``, ``top``, ``square``, or a hole's name.
+    numbers or formulas of x and y (:func:`metajax.systems.hypino.formulas.read_formula`). Boundary
+    data are one of these for the whole boundary, or map to them names of its pieces: ``left``,
+    ``right``, ``bottom``, ``top``, ``square``, or a hole's name. A piece has both kinds where both
+    call it by the same name; where one of them names a wider part, the file is refused, as it may
+    mean either.
 
     Raises:
-      ConfigError: the file is missing or no YAML, a field is unknown or ill-formed, or the problem
-        is one that :class:`metajax.physics.pde.PDE` refuses.
+      ConfigError: the file is missing or no YAML (:mod:`metajax.systems.yaml_files`), a field is
+        unknown or ill-formed, or the problem is one that :class:`metajax.physics.pde.PDE` refuses.
     """
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise ConfigError("file", str(path), f"a readable file ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise ConfigError("file", str(path), f"YAML ({error})") from error
-    fields = as_mapping("file", content)
+    fields = read_yaml("file", path, f"names with values: {', '.join(FIELDS)}")
     for name in fields:
         one_of("file", name, FIELDS)
     given = as_mapping("coefficients", fields.get("coefficients"))
-    for name, value in given.items():
+    for name in given:
         one_of("coefficients", name, TERMS)
-        number(f"coefficients[{name!r}]", value)
-    data = {
-        name: {
-            str(piece): formula(f"{name}[{piece!r}]", value)
-            for piece, value in as_mapping(name, fields.get(name) or {}).items()
-        }
-        for name in ("dirichlet", "neumann")
-    }
-    return PDE(
-        [float(given.get(name, 0)) for name in TERMS],
-        source=formula("source", fields.get("source", 0)),
-        domain=as_domain(fields.get("domain") or {}),
-        **data,
-    )
+    coefficients = [number(f"coefficients[{name!r}]", given.get(name, 0)) for name in TERMS]
+    source = formula("source", fields.get("source", 0))
+    domain = as_domain(fields.get("domain"))
+    data = {name: boundary_data(name, fields.get(name)) for name in ("dirichlet", "neumann")}
+    if unclear := unclear_piece(data["dirichlet"], data["neumann"], domain):
+        expected = f"both on a piece under the same name, or one of them: {unclear}"
+        raise ConfigError("neumann", fields["neumann"], expected)
+    return PDE(coefficients, source, domain, **data)
 
 
 def as_mapping(name: str, value: Any) -> dict[str, Any]:
     """Return the value, refused unless it maps names to values."""
-    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+    if not isinstance(value, dict):
         raise ConfigError(name, value, "names with values, as in {left: 0, right: 1}")
     return value
 
 
 def number(name: str, value: Any) -> float:
-    """Return the value as a float, refused unless it is a number."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ConfigError(name, value, "a number")
+    """Return the value as a float, refused unless it is a number that single precision holds."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    largest = float(np.finfo(np.float32).max)
+    if not is_number or not abs(value) <= largest:
+        raise ConfigError(name, value, f"a finite number, up to {largest:.2g} either way")
     return float(value)
+
+
+def pair(name: str, value: Any) -> list[float]:
+    """Return the value as two coordinates."""
+    if not isinstance(value, list) or len(value) != 2:
+        raise ConfigError(name, value, "two coordinates, as in [0.5, 0]")
+    return [number(f"{name}[{place}]", one) for place, one in enumerate(value)]
+
+
+def corners(name: str, value: Any) -> list[list[float]]:
+    """Return the value as the vertices of a polygon."""
+    if not isinstance(value, list) or len(value) < 3:
+        raise ConfigError(name, value, "three vertices or more, as in [[0, 0], [1, 0], [0, 1]]")
+    return [pair(f"{name}[{place}]", one) for place, one in enumerate(value)]
+
+
+SHAPES: dict[str, tuple[Callable[..., Shape], dict[str, Callable[[str, Any], Any]]]] = {
+    "disk": (Disk, {"centre": pair, "radius": number}),
+    "rectangle": (Rectangle, {"lower": pair, "upper": pair}),
+    "polygon": (Polygon, {"vertices": corners}),
+}
+"""How each shape is made, and how its fields are read."""
 
 
 def as_domain(value: Any) -> Shape:
     """Make the square less the shapes that are listed."""
-    fields = as_mapping("domain", value)
+    fields = {} if value is None else as_mapping("domain", value)
     for name in fields:
         one_of("domain", name, ("less",))
+    listed = fields.get("less")
+    if listed is not None and not isinstance(listed, list):
+        raise ConfigError("domain.less", listed, "a list of shapes, as in [{disk: ...}]")
+    if listed and len(listed) > MOST_HOLES:
+        raise ConfigError("domain.less", listed, f"at most {MOST_HOLES} shapes, not {len(listed)}")
     domain: Shape = Square()
-    for index, item in enumerate(fields.get("less") or []):
-        where = f"domain.less[{index}]"
-        kinds = as_mapping(where, item)
-        if len(kinds) != 1:
-            raise ConfigError(where, item, f"one of {', '.join(SHAPES)}")
-        ((kind, arguments),) = kinds.items()
-        make, names = SHAPES[one_of(where, kind, SHAPES)]
-        given = as_mapping(f"{where}.{kind}", arguments)
-        if set(given) - {"name"} != set(names):
-            raise ConfigError(f"{where}.{kind}", given, f"{', '.join(names)} and perhaps name")
-        name = str(given.get("name", f"hole_{index}"))
-        domain = domain - make(*(given[key] for key in names), name=name)
+    for index, item in enumerate(listed or []):
+        domain = domain - as_shape(f"domain.less[{index}]", item, f"hole_{index}")
     return domain
 
 
+def as_shape(where: str, item: Any, unnamed: str) -> Shape:
+    """Make a hole; ``unnamed`` is its name where it has none of its own."""
+    kinds = as_mapping(where, item)
+    if len(kinds) != 1:
+        raise ConfigError(where, item, f"one of {', '.join(SHAPES)}")
+    ((kind, arguments),) = kinds.items()
+    make, readers = SHAPES[one_of(where, kind, SHAPES)]
+    given = as_mapping(f"{where}.{kind}", arguments)
+    if set(given) - {"name"} != set(readers):
+        raise ConfigError(f"{where}.{kind}", given, f"{', '.join(readers)} and perhaps name")
+    name = given.get("name", unnamed)
+    if not isinstance(name, str) or not 0 < len(name.strip()) <= 80 or name in SQUARE:
+        taken = ", ".join(sorted(SQUARE))
+        raise ConfigError(f"{where}.{kind}.name", name, f"text of 1 to 80 characters, not {taken}")
+    values = {key: read(f"{where}.{kind}.{key}", given[key]) for key, read in readers.items()}
+    try:
+        return make(**values, name=name)
+    except ConfigError as error:
+        field = f"{where}.{kind}.{error.field}"
+        raise ConfigError(field, error.value, error.expected) from error
+
+
+def boundary_data(name: str, value: Any) -> Any:
+    """Return data of the whole boundary, or of its pieces by their names."""
+    if isinstance(value, dict):
+        return {piece: formula(f"{name}[{piece!r}]", one) for piece, one in value.items()}
+    return None if value is None else formula(name, value)
+
+
 def formula(name: str, value: Any) -> Any:
-    """Return a number, or a function of ``x`` and ``y`` from a formula.
-
-    Nothing is evaluated but arithmetic and the functions in ``FUNCTIONS``.
-    """
-    if not isinstance(value, str):
-        return number(name, value)
-    try:
-        tree = ast.parse(value, mode="eval").body
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise ConfigError(name, value, "a number or a formula of x and y") from error
-
-    def refuse(node: ast.AST) -> ConfigError:
-        known = f"x, y, pi, numbers, + - * / ** and {', '.join(FUNCTIONS)}"
-        return ConfigError(name, value, f"a formula of {known}, not {type(node).__name__}")
-
-    def compute(node: ast.AST, x: Any, y: Any) -> Any:
-        match node:
-            case ast.Constant(value=int() | float() as found) if not isinstance(found, bool):
-                return found
-            case ast.Name(id="x"):
-                return x
-            case ast.Name(id="y"):
-                return y
-            case ast.Name(id="pi"):
-                return jnp.pi
-            case ast.UnaryOp(op=ast.USub(), operand=inner):
-                return -compute(inner, x, y)
-            case ast.UnaryOp(op=ast.UAdd(), operand=inner):
-                return compute(inner, x, y)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in BINARY:
-                return BINARY[type(op)](compute(left, x, y), compute(right, x, y))
-            case ast.Call(func=ast.Name(id=called), args=[inner], keywords=[]) if (
-                called in FUNCTIONS
-            ):
-                return FUNCTIONS[called](compute(inner, x, y))
-        raise refuse(node)
-
-    def function(x: Array, y: Array) -> Any:
-        return compute(tree, x, y)
-
-    try:
-        compute(tree, jnp.float32(0.5), jnp.float32(0.5))
-    except (ArithmeticError, ValueError, TypeError, RecursionError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        raise ConfigError(name, value, f"a formula that can be computed ({error})") from error
-    return function
+    """Return a number, or the function of ``x`` and ``y`` that a text is a formula of."""
+    if isinstance(value, str):
+        return read_formula(name, value)
+    if isinstance(value, dict | list):
+        raise ConfigError(name, value, "a number or a formula of x and y")
+    return number(name, value)

@@ -4,45 +4,71 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jax.tree_util import register_dataclass
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Key
+from tqdm.auto import tqdm
 
 from metajax.core import ConfigError, Params, cast_floats, float64_on_cpu
 from metajax.nn import Jet
 from metajax.physics.pde import (
     PDE,
+    Finding,
     Points,
     apply_operator,
+    images,
+    in_closure,
     nodes,
     normal_derivative,
-    rasterise,
-    sample,
+    review,
+    sample_points,
+    values_at,
 )
+from metajax.systems.hypino.config import Config
 from metajax.systems.hypino.evaluate import GeneratedFeatures
 from metajax.systems.hypino.finetuning import adam, as_examples, as_network, finetune
 from metajax.systems.hypino.least_squares import (
     Features,
+    Head,
+    RandomFeatures,
     Together,
+    filled,
+    fit_head,
     random_features,
-    solve_head,
+    sensitivity,
     with_constant,
 )
 from metajax.systems.hypino.model import Model
 from metajax.systems.hypino.network import Inputs, make_network, make_target
 from metajax.systems.hypino.refinement import Ensemble, refine
+from metajax.systems.hypino.verdict import (
+    DoubtfulSolutionWarning,
+    Errors,
+    Verdict,
+    judge,
+    mostly,
+    rms,
+)
 
 SCALES = (1.0, 2.0, 4.0, 8.0)
-"""Of random features; the one whose residual on other points is least is taken."""
-TRIED = 500
-"""Features that a scale is judged by."""
+"""Of random features; the one that leaves least at other points is taken, all features used.
+
+With fewer features another scale is best: finer features are worth more the more there are.
+"""
 POINTS = 4096, 2048
 """Interior and boundary points that are fitted, and as many others that are checked."""
+PROBED = 64
+"""Points at which it is found how far the data determine the solution."""
+CHUNK = 4096
+"""Nodes at a time at which the solution is computed: its features take 48 bytes each a node."""
+UNTOUCHED = 0.9
+"""Share of the source from which on what is left of it is as much as 0 everywhere would leave."""
 TRAINED_UP_TO, TRAINED_TERMS = 2.0, 3
 """Largest coefficient and number of terms of the operators that hypernetworks are trained on."""
 
@@ -51,13 +77,16 @@ class Solved(NamedTuple):
     """A solution on the nodes of a grid, and how well it keeps the equation on other points.
 
     Attributes:
-      u: the solution; NaN outside the domain. ``[row, column]`` is ``(y, x)``.
+      u: the solution; NaN outside the closed domain. ``[row, column]`` is ``(y, x)``.
       residual: of the equation, likewise.
       residual_rms: its root mean square at points that were not fitted.
       dirichlet_rms: of the boundary data's error there; NaN where there are none.
       neumann_rms: likewise.
       source_rms: root mean square of the source, to compare the residual with.
       scale: of the random features; NaN without any.
+      verdict: ``good`` where nothing speaks against the solution, ``doubtful`` where it may be
+        wrong, ``wrong`` where it cannot be right.
+      warnings: what speaks against it, by name.
     """
 
     u: Float[np.ndarray, "size size"]
@@ -67,6 +96,45 @@ class Solved(NamedTuple):
     neumann_rms: float
     source_rms: float
     scale: float
+    verdict: Verdict
+    warnings: tuple[str, ...]
+
+
+class Scaled(NamedTuple):
+    """A problem in units of its own: its largest coefficient and its largest data are 1.
+
+    So the solve does not depend on the units that a problem is written in: its equation and its
+    data keep the weights that they have to each other, and what is added for stability its own.
+
+    Attributes:
+      coefficients: over their unit.
+      equation: that unit.
+      data: the unit of u and of boundary data; that of the source is both units' product.
+    """
+
+    coefficients: Float[Array, "5"]
+    equation: float
+    data: float
+
+    def points(self, points: Points) -> Points:
+        """The same points, with data in these units."""
+        return points._replace(
+            source=points.source / (self.equation * self.data),
+            dirichlet=points.dirichlet / self.data,
+            neumann=points.neumann / self.data,
+        )
+
+
+def in_own_units(coefficients: Float[Array, "5"], points: Points) -> Scaled:
+    """Choose the units of a problem by its coefficients and its data at points."""
+
+    def unit(*values: Array) -> float:
+        largest = max(float(jnp.max(jnp.abs(value))) for value in values)
+        return largest if largest > 0 else 1.0
+
+    equation = unit(coefficients)
+    data = unit(points.source / equation, points.dirichlet, points.neumann)
+    return Scaled(coefficients / equation, equation, data)
 
 
 @register_dataclass
@@ -96,6 +164,7 @@ def solve(
     rounds: int = 0,
     tuning: int = 0,
     head: bool = True,
+    progress: bool = False,
 ) -> Solved:
     """Solve a linear problem, without or with a trained hypernetwork.
 
@@ -112,13 +181,18 @@ def solve(
       rounds: its refinements, 0 or more.
       tuning: steps of Adam on its networks together, then a tenth as many of L-BFGS.
       head: whether the output layers are solved for by least squares.
+      progress: whether to show a progress bar.
 
     Raises:
       ConfigError: ``features`` below 1 without a model's, ``size`` below 2, ``rounds`` or
-        ``tuning`` below 0, either of them or no ``head`` without a ``model``.
+        ``tuning`` below 0, either of them or no ``head`` without a ``model``; source or data that
+        are not finite somewhere in the domain, or no data on its boundary.
 
     Warns:
-      UserWarning: the operator is not of those that hypernetworks are trained on.
+      DoubtfulSolutionWarning: each of the solution's ``warnings``.
+      UserWarning: the operator is not of those that hypernetworks are trained on; or all boundary
+        data are 0 and the networks' solution is no better than 0, which is what the shipped
+        hypernetwork makes of a source alone.
     """
     if features < (0 if model and head else 1):
         raise ConfigError("features", features, "1 or more")
@@ -130,55 +204,154 @@ def solve(
     if model is None and not head:
         raise ConfigError("head", head, "True without a model")
     feature_key, fit_key, check_key = jax.random.split(jax.random.key(seed), 3)
-    networks = None if model is None else generate(model, pde, fit_key, rounds, tuning)
-    with float64_on_cpu():
-        exact = cast_floats(jax.tree.map(np.asarray, pde), np.float64)
-        draw = jax.jit(lambda key, pde: sample(pde, key, *POINTS))
-        fitted, checked = draw(fit_key, exact), draw(check_key, exact)
+    scales = SCALES if head and features else ()
+    with tqdm(total=4 + len(scales), disable=not progress, leave=False) as bar:
 
-        def drawn(num: int, scale: float) -> Features:
-            return random_features(feature_key, num, scale, jnp.float64)
+        def stage(name: str) -> None:
+            bar.set_description(name)
+            bar.update()
 
-        def attempt(used: Features) -> tuple[Array, tuple[Array, ...]]:
-            return fit(exact.coefficients, fitted, checked, used)
-
-        scale, parts = np.nan, []
-        if networks is not None:
-            parts.append(cast_floats(jax.device_get(networks), np.float64))
-        if head and features:
-            few = min(TRIED, features)
-            off = [total(attempt(with_constant(drawn(few, scale)))[1]) for scale in SCALES]
-            scale = SCALES[int(np.argmin(off))]
-            parts.append(drawn(features, scale))
-        if head:
-            made = with_constant(Together(tuple(parts)))
-            weights, found = attempt(made)
-        else:
-            made, weights = Sum(parts[0]), jnp.ones(1)
-            found = jax.jit(errors)(exact.coefficients, checked, made, weights)
-
-        @jax.jit
-        def everywhere(pde: PDE, made: Features, weights: Array) -> tuple[Array, Array]:
+        stage("review of the problem")
+        findings = review(pde)
+        stage("points" if model is None else "networks")
+        networks = None if model is None else generate(model, pde, fit_key, rounds, tuning)
+        with float64_on_cpu():
+            exact = cast_floats(jax.tree.map(np.asarray, pde), np.float64)
+            drawn = [sample_points(exact, key, *POINTS) for key in (fit_key, check_key)]
+            units = in_own_units(exact.coefficients, drawn[0])
+            fitted, checked = (units.points(points) for points in drawn)
+            networks = cast_floats(jax.device_get(networks), np.float64)
+            if head:
+                best = None
+                for scale in scales or (np.nan,):
+                    stage("least squares" + (f", features at {scale:g}" if scales else ""))
+                    made = [] if networks is None else [networks]
+                    if scales:
+                        made.append(scaled_features(feature_key, features, scale))
+                    used = with_constant(Together(tuple(made)))
+                    tried = attempt(units.coefficients, fitted, checked, used)
+                    if best is None or total(tried.errors, checked) < total(
+                        best[1].errors, checked
+                    ):
+                        best = scale, tried, used
+                scale, (fitted_head, errors), used = best
+                weights = fitted_head.weights
+                probes = checked.interior[:PROBED]
+                sensitive = np.asarray(sensitivity_at(fitted_head, used, probes))
+            else:
+                scale, used, weights = np.nan, Sum(networks), jnp.full(1, 1 / units.data)
+                errors = errors_at(units.coefficients, checked, used, weights)
+                warn_of_nothing(checked, errors)
+                sensitive = np.zeros(0)
+            stage("solution")
             where = nodes(size).reshape(-1, 2)
-            values = jax.tree.map(lambda leaf: leaf @ weights, made(where))
-            residual = apply_operator(pde.coefficients, values) - pde.source(where)
-            inside = pde.domain.distance(where) <= 1e-9
-            u = jnp.where(inside, values.u, jnp.nan)
-            return u, jnp.where(inside, residual, jnp.nan)
+            inside = np.asarray(in_closure(exact.domain, where))
+            source = np.asarray(values_at(exact.source, where))
+            u, applied = everywhere(units.coefficients, where, used, weights)
+        stage("verdict")
+        u = np.where(inside, units.data * u, np.nan)
+        whole = units.equation * units.data
+        residual = np.where(inside, whole * applied - source, np.nan)
+        if not np.isfinite(source[inside]).all():
+            findings = (*findings, without_source(where, source, inside))
+        finite = bool(np.isfinite(u[inside]).all())
+        pieces = pde.domain.pieces
+        verdict, texts = judge(findings, errors, checked, pieces, sensitive, finite)
+    for text in texts:
+        warnings.warn(text, DoubtfulSolutionWarning, stacklevel=2)
+    mask = np.asarray(checked.dirichlet_mask), np.asarray(checked.neumann_mask)
+    return Solved(
+        u.reshape(size, size),
+        residual.reshape(size, size),
+        whole * rms(errors.residual),
+        units.data * rms(errors.edge, mask[0]),
+        units.data * rms(errors.flux, mask[1]),
+        rms(drawn[1].source),
+        scale,
+        verdict,
+        texts,
+    )
 
-        maps = everywhere(exact, made, weights)
-        u, residual = (np.asarray(leaf).reshape(size, size) for leaf in maps)
-    residual_rms, dirichlet_rms, neumann_rms, source_rms = map(float, found)
-    return Solved(u, residual, residual_rms, dirichlet_rms, neumann_rms, source_rms, scale)
+
+class Attempt(NamedTuple):
+    """The best combination of features, and what it leaves at points that were not fitted."""
+
+    head: Head
+    errors: Errors
 
 
 @jax.jit
-def fit(
+def attempt(
     coefficients: Float[Array, "5"], fitted: Points, checked: Points, used: Features
-) -> tuple[Array, tuple[Array, ...]]:
-    """The best combination of features, and its errors at other points."""
-    weights = solve_head(coefficients, fitted, used)
-    return weights, errors(coefficients, checked, used, weights)
+) -> Attempt:
+    """Combine features."""
+    head = fit_head(coefficients, fitted, used)
+    return Attempt(head, errors_at(coefficients, checked, used, head.weights))
+
+
+@jax.jit
+def errors_at(
+    coefficients: Float[Array, "5"], points: Points, used: Features, weights: Array
+) -> Errors:
+    """What a combination of features leaves of equation and data at points."""
+    inside, edge = (
+        jax.tree.map(lambda leaf: leaf @ weights, filled(used(at)))
+        for at in (points.interior, points.boundary.points)
+    )
+    of_terms = Jet(*(jnp.abs(leaf) for leaf in inside))
+    flux = normal_derivative(edge, points.boundary.normals)
+    return Errors(
+        apply_operator(coefficients, inside) - points.source,
+        apply_operator(jnp.abs(coefficients), of_terms) + jnp.abs(points.source),
+        inside.u,
+        edge.u - points.dirichlet,
+        flux - points.neumann,
+        jnp.sqrt(edge.x**2 + edge.y**2),
+    )
+
+
+@jax.jit
+def sensitivity_at(head: Head, used: Features, points: Float[Array, "n 2"]) -> Array:
+    """How far the data determine the solution at points."""
+    return sensitivity(head, used(points).u)
+
+
+@partial(jax.jit, static_argnames="num")
+def scaled_features(key: Key[Array, ""], num: int, scale: float) -> RandomFeatures:
+    """Random features, of a scale that is traced."""
+    return random_features(key, num, scale, jnp.float64)
+
+
+def everywhere(
+    coefficients: Float[Array, "5"], where: Float[Array, "n 2"], used: Features, weights: Array
+) -> tuple[np.ndarray, np.ndarray]:
+    """The solution and what the operator makes of it at many points, some at a time."""
+    lacking = -len(where) % CHUNK
+    padded = np.concatenate([where, np.zeros((lacking, 2))])
+    found = [
+        on_chunk(coefficients, part, used, weights)
+        for part in np.split(padded, len(padded) // CHUNK)
+    ]
+    u, applied = (np.concatenate(leaves)[: len(where)] for leaves in zip(*found, strict=True))
+    return u, applied
+
+
+@jax.jit
+def on_chunk(
+    coefficients: Float[Array, "5"], where: Float[Array, "n 2"], used: Features, weights: Array
+) -> tuple[Array, Array]:
+    """The solution and what the operator makes of it at points."""
+    values = jax.tree.map(lambda leaf: leaf @ weights, filled(used(where)))
+    return values.u, apply_operator(coefficients, values)
+
+
+def without_source(where: Array, source: np.ndarray, inside: np.ndarray) -> Finding:
+    """Say at which node of the grid the source is not finite, though it is at all points."""
+    node = np.flatnonzero(inside & ~np.isfinite(source))[0]
+    x, y = np.asarray(where)[node]
+    return Finding(
+        f"source is {source[node]} at x = {x:.4g}, y = {y:.4g}: it has no residual there"
+    )
 
 
 def generate(model: Model, pde: PDE, key: Array, rounds: int, tuning: int) -> GeneratedFeatures:
@@ -192,47 +365,51 @@ def generate(model: Model, pde: PDE, key: Array, rounds: int, tuning: int) -> Ge
             "equation by a number, or see what its residual says of the solution",
             stacklevel=3,
         )
-    network, target = make_network(config), make_target(config)
-
-    @jax.jit
-    def run(params: Params, pde: PDE, key: Array) -> Params:
-        points = sample(pde, key, *POINTS)
-        inputs = Inputs(pde.coefficients, rasterise(pde, points, config.grid))
-        ensemble = refine(lambda x: network.apply(params, x), target, inputs, points, rounds)
-        weights = ensemble.weights
-        if tuning:
-            together = as_network(target, many=True)
-            problem = as_examples(pde.coefficients, points)
-            weights = finetune(together, weights, problem, adam(tuning), steps=tuning).weights
-            polish = max(tuning // 10, 1)
-            weights = finetune(together, weights, problem, optax.lbfgs(), steps=polish).weights
-        return weights
-
     single = cast_floats(jax.tree.map(np.asarray, pde), np.float32)
-    return GeneratedFeatures(run(model.params, single, key), config)
+    points = sample_points(single, key, *POINTS)
+    source = values_at(single.source, nodes(config.grid).reshape(-1, 2))
+    inputs = single.coefficients, source.reshape(config.grid, config.grid), points
+    return GeneratedFeatures(run(model.params, *inputs, config, rounds, tuning), config)
 
 
-def errors(
-    coefficients: Float[Array, "5"], points: Points, features: Features, weights: Array
-) -> tuple[Array, ...]:
-    """Root mean squares of residual, Dirichlet and Neumann errors, and of the source."""
-    inside, edge = (
-        jax.tree.map(lambda leaf: leaf @ weights, features(at))
-        for at in (points.interior, points.boundary.points)
-    )
+@partial(jax.jit, static_argnames=("config", "rounds", "tuning"))
+def run(
+    params: Params,
+    coefficients: Float[Array, "5"],
+    source: Float[Array, "size size"],
+    points: Points,
+    config: Config,
+    rounds: int,
+    tuning: int,
+) -> Params:
+    """A hypernetwork's pass, its corrections and the tuning of its networks."""
+    network, target = make_network(config), make_target(config)
+    inputs = Inputs(coefficients, images(source, points))
+    weights = refine(lambda x: network.apply(params, x), target, inputs, points, rounds).weights
+    if tuning:
+        together = as_network(target, many=True)
+        problem = as_examples(coefficients, points)
+        weights = finetune(together, weights, problem, adam(tuning), steps=tuning).weights
+        polish = max(tuning // 10, 1)
+        weights = finetune(together, weights, problem, optax.lbfgs(), steps=polish).weights
+    return weights
 
-    def rms(off: Array, mask: Array | None = None) -> Array:
-        return jnp.sqrt(jnp.mean(off**2, where=mask))
 
-    return (
-        rms(apply_operator(coefficients, inside) - points.source),
-        rms(edge.u - points.dirichlet, points.dirichlet_mask),
-        rms(normal_derivative(edge, points.boundary.normals) - points.neumann, points.neumann_mask),
-        rms(points.source),
-    )
+def warn_of_nothing(points: Points, errors: Errors) -> None:
+    """Warn where u = 0 keeps all boundary data, and the equation as well as a solution does."""
+    residual, source = rms(np.asarray(errors.residual)), rms(np.asarray(points.source))
+    data = np.any(points.dirichlet) or np.any(points.neumann)
+    if not data and source > 0 and residual >= UNTOUCHED * source:
+        warnings.warn(
+            f"residual_rms = {residual / source:.3g} of the source's: where all boundary data are "
+            "0 the source alone makes the solution, and this hypernetwork's is no better than 0 "
+            "everywhere; solve without a model, by least squares (head), or fine-tune it",
+            stacklevel=3,
+        )
 
 
-def total(found: tuple[Any, ...]) -> float:
+def total(errors: Errors, points: Points) -> float:
     """What a scale is judged by: as the solve weighs equation and boundary."""
-    residual, dirichlet, neumann, _ = map(float, found)
-    return residual**2 + 100 * float(np.nan_to_num(dirichlet) ** 2 + np.nan_to_num(neumann) ** 2)
+    data = (errors.edge, points.dirichlet_mask), (errors.flux, points.neumann_mask)
+    off = [np.nan_to_num(rms(np.asarray(value), np.asarray(mask))) for value, mask in data]
+    return mostly(np.asarray(errors.residual)) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)

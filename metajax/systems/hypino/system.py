@@ -55,11 +55,18 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
 
 
 def median(errors: Errors) -> tuple[float, float, float]:
-    """The median relative error with its bootstrap 95% interval."""
+    """The median relative error with its bootstrap 95% interval, NaN where one error is."""
+    if not np.isfinite(errors.relative).all():
+        return (np.nan,) * 3
     found = scipy.stats.bootstrap(
         (errors.relative,), np.median, method="percentile", n_resamples=2000, rng=0
     ).confidence_interval
     return float(np.median(errors.relative)), float(found.low), float(found.high)
+
+
+def tied_to_steps(config: Config) -> str:
+    """Name the learning rate, which falls along a cosine until the last step."""
+    return f"the cosine that learning_rate={config.learning_rate:g} falls along"
 
 
 SYSTEM = System(
@@ -82,5 +89,7 @@ SYSTEM = System(
         "unsupervised",
         "first_phase",
     ),
+    evaluation=("eval_every", "eval_tasks", "finetune_steps", "rounds"),
+    tied_to_steps=tied_to_steps,
 )
 """What the command line and a sweep know of this system."""

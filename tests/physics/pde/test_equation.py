@@ -172,6 +172,7 @@ def test_derivatives_of_any_function_and_the_operator():
         ("dirichlet['left']", {"dirichlet": {"left": [0.0, 1.0]}}),
         ("source", {"source": "x + y"}),
         ("grid", {"source": [[1.0]]}),
+        ("source", {"source": [["a", "b"], ["c", "d"]]}),
         ("domain", {"domain": Square() - Disk((0, 0), 3.0)}),
         ("domain", {"domain": "square"}),
     ],
@@ -180,3 +181,84 @@ def test_impossible_problems_are_refused_by_name(field, settings):
     with pytest.raises(ConfigError) as error:
         PDE(**{"coefficients": LAPLACE, "dirichlet": 0.0} | settings)
     assert error.value.field == field
+
+
+def unhashable():
+    class Callable:
+        __hash__ = None
+
+        def __call__(self, x, y):
+            return x + y
+
+    return Callable()
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (np.sin, r"jnp.sin for np.sin"),
+        (lambda x, y: np.sin(x) * y, r"jnp.sin for np.sin.*TracerArrayConversionError"),
+        (lambda x, y: 1.0 if x > 0 else 0.0, "jnp.where for `if`"),
+        (lambda x: x, "takes 1 positional argument"),
+        (lambda x, y: (x, y), "a real number a point"),
+        (lambda x, y: jnp.stack([x, y], -1), r"float32\[3, 2\]"),
+        (jax.lax.complex, "complex64"),
+        (lambda x, y: "x", "not a valid JAX type"),
+        (unhashable(), "unhashable"),
+        ([1.0, 2.0], "a grid of two axes"),
+        ([[1.0], [2.0, 3.0]], "a grid of two axes"),
+        ({}, "a grid of two axes"),
+        (None, "a grid of two axes"),
+        (True, "a number, "),
+        (1j, "a number, "),
+        (10**400, "a number, "),
+        (np.array([None, 1]), "a number, "),
+        (float("nan"), "a finite number"),
+        (np.inf, "a finite number"),
+    ],
+)
+@pytest.mark.parametrize("field", ["source", "dirichlet['left']", "neumann['left']"])
+def test_what_is_no_data_is_refused_by_name_when_the_problem_is_made(field, value, words):
+    given = {"source": value} if field == "source" else {field.partition("[")[0]: {"left": value}}
+    with pytest.raises(ConfigError, match=words) as error:
+        PDE(**{"coefficients": LAPLACE, "dirichlet": {"right": 0.0}} | given)
+    assert error.value.field == field and error.value.value is value
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        ({"dirichlet": 0.0, "neumann": {"left": 1.0}}, "the whole boundary and neumann as 'left'"),
+        ({"dirichlet": {"square": 0.0}, "neumann": {"square.left": 1.0}}, "dirichlet as 'square'"),
+        ({"dirichlet": {"left": 0.0}, "neumann": 1.0}, "neumann as the whole boundary"),
+    ],
+)
+def test_both_kinds_on_a_piece_by_names_of_other_width_are_warned_of(data, words):
+    with pytest.warns(UserWarning, match=f"'square.left' has .*{words}"):
+        PDE(LAPLACE, **data)
+
+
+@pytest.mark.parametrize("more", [["square.left"], ["square", "right", "top", "bottom"]])
+def test_data_that_no_piece_takes_are_refused(more):
+    with pytest.raises(ConfigError) as error:
+        PDE(LAPLACE, dirichlet=dict.fromkeys(["left", *more], 0.0))
+    assert error.value.field == f"dirichlet[{more[0]!r}]"
+
+
+@pytest.mark.filterwarnings("error")
+def test_both_kinds_may_stand_on_a_piece_by_the_same_name():
+    pde = PDE(
+        [0, 0, 0, -1, 1], dirichlet={"left": 0.0, "right": 0.0, "bottom": 1.0},
+        neumann={"square.bottom": 2.0},
+    )  # fmt: skip
+    (neumann,) = pde.neumann
+    assert [
+        piece.edge for piece, on in zip(pde.domain.pieces, neumann.pieces, strict=True) if on
+    ] == ["bottom"]
+    assert sum(int(jnp.sum(condition.pieces)) for condition in pde.dirichlet) == 3
+
+
+@pytest.mark.parametrize("values", ["ab", None, [[1.0, 2.0], [3.0]], [[1j, 0], [0, 0]], {}])
+def test_a_grid_of_no_numbers_is_refused(values):
+    with pytest.raises(ConfigError, match="grid = "):
+        Grid(values)

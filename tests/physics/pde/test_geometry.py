@@ -186,9 +186,37 @@ def test_a_domain_without_inside_gives_nan():
         ("vertices", lambda: Polygon([[0, 0], [1, 1], [0, 0]])),
         ("vertices", lambda: Polygon([0, 0, 1])),
         ("second", lambda: Square() - 3),
+        ("radius", lambda: Disk((0, 0), "1")),
+        ("radius", lambda: Disk((0, 0), [1])),
+        ("radius", lambda: Disk((0, 0), True)),
+        ("radius", lambda: Disk((0, 0), np.inf)),
+        ("radius", lambda: Disk((0, 0), 10**400)),
+        ("centre", lambda: Disk("ab", 1)),
+        ("centre", lambda: Disk((0, np.nan), 1)),
+        ("lower", lambda: Rectangle(None, (1, 1))),
+        ("upper", lambda: Rectangle((0, 0), {1: 2})),
+        ("vertices", lambda: Polygon([[0, 0], [1], [1, 1]])),
+        ("vertices", lambda: Polygon([[0, 0], [1, 0], [np.inf, 1]])),
+        ("vertices", lambda: Polygon("abc")),
     ],
 )
 def test_impossible_shapes_are_refused_by_name(field, make):
     with pytest.raises(ConfigError) as error:
         make()
     assert error.value.field == field
+
+
+def test_a_polygon_of_many_edges_compiles_and_is_nearly_the_disk_around_it():
+    """Unrolled, 300 edges took minutes to compile."""
+    turn = 2 * np.pi * np.arange(300) / 300
+    polygon = Polygon(0.5 * np.stack([np.cos(turn), np.sin(turn)], 1))
+    points = jax.random.uniform(jax.random.key(0), (500, 2), minval=-1.0)
+    found = jax.jit(lambda shape, points: shape.distance(points))(polygon, points)
+    # an edge's middle is that much nearer to the centre
+    sagitta = 0.5 * (1 - np.cos(np.pi / 300))
+    np.testing.assert_allclose(found, Disk((0, 0), 0.5).distance(points), atol=sagitta + 1e-6)
+    few = Polygon([[-0.5, -0.5], [0.6, -0.2], [0.1, 0.7]])
+    split = np.concatenate([np.linspace(a, b, 9)[:-1] for a, b in zip(
+        few.vertices, np.roll(few.vertices, -1, 0), strict=True
+    )])  # fmt: skip
+    np.testing.assert_allclose(Polygon(split).distance(points), few.distance(points), atol=1e-6)

@@ -6,6 +6,7 @@ import json
 import jax
 import numpy as np
 import pytest
+from non_finite import check_non_finite
 
 from metajax.core import ConfigError
 from metajax.systems import get_system
@@ -64,6 +65,7 @@ def test_a_run_trains_evaluates_and_reports(learner, tasks, data_dir):
     assert learner in system.table(evaluation)
     for figure in system.figures(evaluation, result.history):
         figure.draw()
+    check_non_finite(system, config, run, result.params, result.history)
 
 
 def test_the_score_after_the_inner_steps_is_the_learners_loss():

@@ -9,6 +9,8 @@ from metajax.systems.gpicl import Config, make_learner, nearest_neighbour, proje
 from metajax.systems.gpicl.evaluate import (
     accuracy_by_position,
     half_width,
+    sample_sequences,
+    score_sequences,
     state_size,
     summarise,
 )
@@ -31,6 +33,30 @@ def test_summary_of_a_known_table():
     assert summary["accuracy"] == [0, 0, *[1] * 10]
     assert summary["gain"] == 1 and summary["gain_ci95"] == 0 and summary["n"] == 50
     assert len(summary["ci95"]) == 12 and min(summary["ci95"]) > 0
+
+
+def test_a_figure_behind_which_outputs_are_not_finite_is_not_finite():
+    """NaN logits in one sequence at one position: what is made of it is NaN, all else is not."""
+    right = np.zeros((50, 12))
+    right[3, 4] = np.nan
+    summary = summarise(right)
+    assert [i for i in range(12) if np.isnan(summary["accuracy"][i])] == [4]
+    assert np.isnan(summary["ci95"][4]) and np.isnan(summary["gain"]) and np.isnan(summary["last"])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_outputs_that_are_not_finite_are_neither_right_nor_wrong(bad):
+    """They counted as class 0: of three classes a third was right."""
+    config = Config(ways=3, examples=6, width=8, layers=1, heads=2, key_size=4)
+    learner = make_learner(config)
+    pool = noise_pool(jax.random.key(0), num_classes=3, size=(4, 4))
+    tasks = projection_tasks(pool, jax.random.key(1), num_tasks=8, length=6)
+    sequences = sample_sequences(tasks, jax.random.key(2), 4)
+    spoiled = learner._replace(
+        logits=lambda params, examples, key: jax.numpy.zeros((1, 6, 3)).at[0, 2, 1].set(bad)
+    )
+    scored = np.asarray(score_sequences(spoiled, {}, sequences, jax.random.key(3)))
+    assert np.isnan(scored[:, 2]).all() and np.isfinite(np.delete(scored, 2, 1)).all()
 
 
 def test_nearest_neighbour_is_perfect_once_every_noise_image_was_seen():

@@ -6,8 +6,10 @@ import json
 import jax
 import numpy as np
 import pytest
+from non_finite import check_non_finite
 
 from metajax.core import ConfigError, HostFed
+from metajax.systems import get_system
 from metajax.systems.gpicl import PRESETS, Config, build
 from metajax.systems.gpicl.report import draw_phases, figures, table
 from metajax.systems.gpicl.system import make_optimizer
@@ -69,6 +71,7 @@ def test_every_way_of_training_runs_and_is_evaluated(changes, data_dir):
         figure.draw()
     assert "unseen tasks" in table(evaluation)
     draw_phases([evaluation, {**evaluation, "num_tasks": 4}])
+    check_non_finite(get_system("gpicl"), config, run, result.params, result.history)
 
 
 @pytest.mark.usefixtures("quick_compile")

@@ -7,6 +7,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from non_finite import check_non_finite
 
 from metajax.core import ConfigError, enable_x64
 from metajax.data import MissingDataError
@@ -287,6 +288,7 @@ def test_a_run_trains_evaluates_and_reports(config):
     assert config.learner in system.table(evaluation)
     for figure in system.figures(evaluation, result.history):
         figure.draw()
+    check_non_finite(system, config, run, result.params, result.history)
 
 
 @pytest.mark.parametrize(

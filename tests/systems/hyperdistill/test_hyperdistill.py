@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from non_finite import check_non_finite
 
 from metajax.core import ConfigError
 from metajax.systems import get_system
@@ -71,6 +72,7 @@ def test_a_run_trains_evaluates_and_reports(config, data_dir):
     assert config.method in system.table(evaluation)
     for figure in system.figures(evaluation, result.history):
         figure.draw()
+    check_non_finite(system, config, run, result.params, result.history)
 
 
 def test_the_error_after_the_last_step_is_the_learners_loss():

@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from non_finite import check_non_finite
 
 from metajax.core import ConfigError, enable_x64
 from metajax.physics.pde import (
@@ -163,6 +164,7 @@ def test_a_run_trains_evaluates_and_reports():
     assert "HyPINO 10, published" in system.table(evaluation)
     for figure in system.figures(evaluation, result.history):
         figure.draw()
+    check_non_finite(system, TINY, run, result.params, result.history)
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,16 @@ def test_files_that_are_no_model_are_refused(tmp_path):
     path.write_bytes(b"not a model")
     with pytest.raises(ConfigError, match="model"):
         load_model(path)
-    path.write_bytes(flax.serialization.msgpack_serialize({"config": "{}", "params": {}}))
-    with pytest.raises(ConfigError, match="model"):
-        load_model(path)
+    for odd in (
+        {"config": "{}", "params": {}},
+        {"config": "{}", "params": 3},
+        {"config": "[" * 10**5, "params": {}},
+        {"config": 3, "params": {}},
+        [],
+    ):
+        path.write_bytes(flax.serialization.msgpack_serialize(odd))
+        with pytest.raises(ConfigError, match=r"model|config"):
+            load_model(path)
 
 
 def test_parameters_of_another_config_are_refused(tmp_path):

@@ -1,0 +1,96 @@
+"""The tables and figures of this folder's README."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from quoting import Quoted, bare, markdown, results
+
+SHOWN = (0, 1, 5, 10)
+BASELINES = ("untrained", "nearest_mean")
+
+
+def seconds(row: dict[str, Any]) -> float:
+    """CPU seconds that a learner's training took, the mean of those runs that ended."""
+    taken = [run.get("train_cpu_seconds") for run in row["runs"].values()]
+    return float(np.mean([one for one in taken if one is not None]))
+
+
+def sinusoids(learners: dict[str, Any]) -> str:
+    """Errors by gradient step."""
+    rows = []
+    for name, row in learners.items():
+        shown = f"*{name}*" if name in BASELINES else name
+        if name == "imaml":
+            steps, rate = 16, 0.003
+            shown += f", {steps} steps at {bare(rate, 3)}"
+        if row["diverged"]:
+            shown += f" ({row['diverged']} of {len(row['runs'])} diverged)"
+        elif len(row["runs"]) == 1:
+            shown += " (1 seed)"
+        cells = [
+            f"{row['mean'][n]:.3f} ±{row['ci95'][n]:.3f}" if n < len(row["mean"]) else ""
+            for n in SHOWN
+        ]
+        cpu = "" if name in BASELINES else f"{seconds(row):.0f}"
+        rows.append([shown, *cells, cpu])
+    return markdown(["learner", "0 steps", "1", "5", "10", "CPU s a seed"], rows)
+
+
+def percent(row: dict[str, Any], step: int) -> str:
+    """An accuracy with its interval, of a learner that takes steps or of one that takes none."""
+    if len(row["mean"]) == 1:
+        step = {5: 0}.get(step, 1)
+    if step >= len(row["mean"]):
+        return ""
+    return f"{100 * row['mean'][step]:.1f} ±{100 * row['ci95'][step]:.1f}"
+
+
+def omniglot(one: dict[str, Any], five: dict[str, Any]) -> str:
+    """Accuracies with one shot and with five."""
+    rows = []
+    for name in one:
+        both = (one[name], five[name])
+        shown = f"*{name.replace('_', ' ')}*" if name in BASELINES else name
+        cells = [percent(row, step) for row in both for step in (5, 10)]
+        cpu = "" if name in BASELINES else ", ".join(f"{seconds(row):.0f}" for row in both)
+        rows.append([shown, *cells, cpu])
+    header = [
+        "learner", "1 shot, 5 steps", "10 steps", "5 shots, 5 steps", "10 steps",
+        "CPU s, 1 and 5 shots",
+    ]  # fmt: skip
+    return markdown(header, rows)
+
+
+def quoted() -> Quoted:
+    """Every table and sentence."""
+    sines, one, five = (
+        results("fewshot", f"results/{name}.json")["learners"]
+        for name in ("sinusoid_10shot", "omniglot_small_1shot", "omniglot_small_5shot")
+    )
+    last = lambda name, seed: sines[name]["runs"][str(seed)]["score"][-1]  # noqa: E731
+    ended = [run["score"][-1] for run in sines["imaml"]["runs"].values() if run["score"]]
+    stopped = next(run["error"] for run in sines["imaml"]["runs"].values() if not run["score"])
+    maml, first = sines["maml"], sines["first_order_maml"]
+    evolution = sines["evolution"]
+    gains = [
+        100 * (five["reptile"]["mean"][step] - five["untrained"]["mean"][step]) for step in (10, 5)
+    ]
+    words = {5: "five", 6: "six", 7: "seven", 8: "eight", 10: "ten", 11: "eleven", 16: "sixteen"}
+    error_ratio = round(evolution["mean"][-1] / maml["mean"][-1])
+    time_ratio = round(seconds(evolution) / seconds(maml))
+    return Quoted(
+        {"sinusoids": sinusoids(sines), "omniglot": omniglot(one, five)},
+        [
+            f"MAML {bare(maml['mean'][-1], 3)}, first order {bare(first['mean'][-1])}",
+            f"Clipping helps MAML itself: {bare(last('maml', 0), 3)} and "
+            f"{bare(last('maml', 1), 3)} for seeds 0 and 1",
+            f"two seeds reach {bare(ended[0])} and {bare(ended[1])} and one stops after "
+            f"{int(stopped.split()[1]):,} meta-steps",
+            f"ends {words[error_ratio]} times MAML's error for {words[time_ratio]} times its CPU "
+            "time",
+            f"with it at {bare(last('meta_sgd', 0))}",
+            f"{words[round(gains[0])]} to {words[round(gains[1])]} points better with five",
+        ],
+    )

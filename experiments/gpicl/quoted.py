@@ -1,0 +1,136 @@
+"""The tables and figures of this folder's README."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from quoting import Quoted, bare, markdown, results
+
+FIRST = {
+    "digits": "digits (3 ways, 24 examples, 2^20 tasks, 4,000 steps)",
+    "cpu": "cpu (10 ways, 32 examples, 2^20 tasks, 12,000 steps)",
+    "memorise": "memorise (cpu with 2^6 tasks)",
+}
+LEARNERS = {
+    "transformer": "Transformer",
+    "maml": "MAML (Adam inside, one example a step)",
+    "lstm": "LSTM",
+    "sgd": "SGD from scratch",
+    "outer_product_lstm": "outer-product LSTM",
+    "mlp": "MLP, context-free",
+}
+
+
+def gain(found: dict[str, Any]) -> str:
+    """A gain in points of accuracy, with its interval."""
+    return f"{100 * found['gain']:+.1f} ±{100 * found['gain_ci95']:.1f}"
+
+
+def percent(value: float) -> str:
+    """An accuracy."""
+    return f"{100 * value:.1f}"
+
+
+def presets(runs: dict[str, list[Any]]) -> str:
+    """Runs of three presets, by seed."""
+    rows = []
+    for preset, found in runs.items():
+        for place, run in enumerate(found):
+            new, seen = run["eval"]["unseen"], run["eval"]["seen"]
+            known = preset == "memorise"  # before any example, so that it gains nothing
+            rows.append([
+                FIRST[preset] if place == 0 else preset,
+                str(run["config"]["seed"]),
+                percent(new["accuracy"][0]),
+                percent(new["last"]),
+                gain(new) if known else f"**{gain(new)}**",
+                f"{percent(seen['accuracy'][0])} at the first position, {percent(seen['last'])} "
+                "over the last ten" if known else gain(seen),
+                gain(run["eval"]["baselines"]["nearest_neighbour"]),
+                f"{run['summary']['cpu_seconds']:.0f}",
+            ])  # fmt: skip
+    header = [
+        "preset", "seed", "first position", "last ten", "gain, unseen", "gain, seen",
+        "1-nearest-neighbour gain", "CPU s",
+    ]  # fmt: skip
+    return markdown(header, rows)
+
+
+def learners(runs: list[Any]) -> str:
+    """The learners of preset digits, seed 0."""
+    found = {run["eval"]["learner"]: run for run in runs}
+    rows = []
+    for name, shown in LEARNERS.items():
+        if name == "sgd":
+            rows.append([shown, gain(runs[0]["eval"]["baselines"]["sgd"]), "", "", "", ""])
+            continue
+        evaluation = found[name]["eval"]
+        new = evaluation["unseen"]
+        bold = "**" if name == "transformer" else ""
+        numbers = [f"{evaluation[size]:,}" for size in ("parameters", "state_size")]
+        cpu = f"{found[name]['summary']['cpu_seconds']:.0f}"
+        rows.append([shown, f"{bold}{gain(new)}{bold}", percent(new["last"]), *numbers, cpu])
+    return markdown(["learner", "gain, unseen", "last ten", "parameters", "state", "CPU s"], rows)
+
+
+def of_sets(runs: list[Any]) -> list[str]:
+    """The sentence on sets that the runs were not trained on."""
+    gains = {
+        name: sorted(100 * run["eval"]["other_sets"][name]["gain"] for run in runs)
+        for name in ("digits", "random")
+    }
+    digits, random = ((f"{found[0]:+.1f}", f"{found[-1]:+.1f}") for found in gains.values())
+    return [
+        f"learn tasks over digits ({digits[0]} to {digits[1]}, last ten minus first) and over ten "
+        f"noise images ({random[0]} to {random[1]})"
+    ]
+
+
+def of_phases(runs: list[Any]) -> list[str]:
+    """The sentences on the three phases."""
+    few = [run for run in runs if run["num_tasks"] <= 2**6]
+    middle = [run for run in runs if run["num_tasks"] == 2**9]
+    many = [run for run in runs if run["num_tasks"] >= 2**12]
+    known = [100 * run["seen"]["accuracy"][0] for run in few]
+    in_part = float(np.mean([100 * run["seen"]["accuracy"][0] for run in middle]))
+    seen = [f"{100 * run['seen']['gain']:+.1f}" for run in middle]
+    new = [f"{100 * run['unseen']['gain']:+.1f}" for run in middle]
+    gains = [100 * run["unseen"]["gain"] for run in many]
+    return [
+        f"(seen {min(known):.0f} to {max(known):.0f}% at the first position",
+        f"known by heart in part ({in_part:.0f}%)",
+        f"(seen {seen[0]} and {seen[1]}, unseen {new[0]} and {new[1]})",
+        f"({min(gains):+.0f} to {max(gains):+.0f})",
+    ]
+
+
+def at_7x7(runs: list[Any]) -> str:
+    """What did not work: gains after the last step that all runs of a setting have."""
+    settings = {(run["config"]["bias_fraction"], run["config"]["label_scale"]): [] for run in runs}
+    for run in runs:
+        settings[run["config"]["bias_fraction"], run["config"]["label_scale"]].append(run)
+    rows = []
+    for (bias, scale), found in settings.items():
+        step = max(map(int, found[0]["unseen_gain_by_step"]))
+        gains = sorted(run["unseen_gain_by_step"][str(step)] for run in found)
+        name = f"bias {bare(bias, 1) if bias else 0}, label_scale {scale:g}"
+        shown = " and ".join(bare(one) for one in gains)
+        seeds = f" ({len(found)} seeds)" if len(found) > 1 else ""
+        rows.append([name + seeds, f"{shown} after {step:,} steps"])
+    return markdown(["7x7, 10 ways, 64 sequences a step", "gain on unseen tasks"], rows)
+
+
+def quoted() -> Quoted:
+    """Every table and sentence."""
+    runs = {name: results("gpicl", f"results/{name}.json") for name in FIRST}
+    others = results("gpicl", "results/digits_learners.json")
+    every = [runs["digits"][0], *others]
+    return Quoted(
+        {
+            "presets": presets(runs),
+            "learners": learners(every),
+            "at_7x7": at_7x7(results("gpicl", "results/bias_at_7x7.json")),
+        },
+        of_sets(runs["cpu"]) + of_phases(results("gpicl", "results/sweep_tasks.json")),
+    )

@@ -1,0 +1,244 @@
+"""The tables and figures of this folder's README."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from leave_one_out import geometric_mean, over_seeds
+from quoting import Quoted, bare, markdown, results, within
+
+STARTS = {
+    "maml": "meta-trained (MAML)",
+    "joint": "pre-trained",
+    "random": "weights as first drawn",
+}
+TYPES = {
+    "mass_spring": "mass-spring",
+    "pendulum": "pendulum",
+    "henon_heiles": "Henon-Heiles",
+    "magnetic_mirror": "magnetic mirror",
+    "two_body": "two bodies",
+    "three_body": "three bodies",
+}
+OF_FIVE = {
+    "maml": "MAML",
+    "meta_sgd": "Meta-SGD",
+    "joint": "pre-trained",
+    "random": "weights as first drawn",
+    "direct": "MAML, no energy",
+}
+COLUMNS = (
+    ("sgd_0.1", "coordinates", 1),
+    ("sgd_0.1", "coordinates", 2),
+    ("sgd_0.1", "coordinates_early", 2),
+    ("sgd_0.1", "energy", 2),
+    ("adam_0.001", "coordinates", 2),
+)
+"""Of the six types: what adapts, what is measured, and after which of the numbers of steps."""
+Start = tuple[str, str]
+"""Weights, and what adapts them."""
+
+
+def last(content: Any, start: Start, what: str, seed: str, step: int = -1) -> float:
+    """A seed's error after the last step."""
+    name, rate = start
+    return float(content["starts"][name][seed][rate][what]["mean"][step])
+
+
+def mean(content: Any, start: Start, what: str = "coordinates", step: int = 2) -> list[float]:
+    """Mean over seeds and its interval."""
+    return over_seeds(list(content["starts"][start[0]].values()), start[1], what, step)
+
+
+def over(content: Any, start: Start, other: Start, what: str = "coordinates") -> list[float]:
+    """One start's error over another's after the last step, seed by seed, with its interval."""
+    both = sorted(content["starts"][start[0]].keys() & content["starts"][other[0]].keys())
+    return geometric_mean(
+        [last(content, start, what, seed) / last(content, other, what, seed) for seed in both]
+    )
+
+
+def interval(found: list[float], digits: int | None = None) -> str:
+    """A mean with its interval, with two digits after the point from 1 on and else three."""
+    texts = [f"{x:.{(2 if x >= 1 else 3) if digits is None else digits}f}" for x in found]
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]"
+
+
+def pendulum(content: Any) -> dict[str, str]:
+    """Both tables of the first section."""
+    columns = (("coordinates", 1), ("coordinates", 2), ("coordinates_early", 2), ("energy", 2))
+    rows = [
+        [name, *(interval(mean(content, (start, "sgd_0.2"), *column), 4) for column in columns)]
+        for start, name in STARTS.items()
+    ]
+    fitted = content["polynomial"]
+    errors = [
+        f"{fitted[what]['mean']:.4f}" for what in ("coordinates", "coordinates_early", "energy")
+    ]
+    rows.append(["polynomial energy, ridge regression", "", *errors])
+    rates = {name: name.replace("_0.", " .").replace("sgd", "SGD") for name in content["rates"]}
+    rates |= {"adam_0.001": "Adam 1e-3", "adam_0.003": "Adam 3e-3"}
+    by_rate = [
+        [name, *(interval(mean(content, (start, rate)), 3) for rate in rates)]
+        for start, name in STARTS.items()
+    ]
+    header = ["start", "10 steps", "50 steps", "first 2 s, 50 steps", "energy, 50 steps"]
+    return {
+        "pendulum": markdown(header, rows),
+        "pendulum_rates": markdown(["start", *rates.values()], by_rate),
+    }
+
+
+def inner_rates(content: Any) -> str:
+    """The table of inner rates, of seed 0."""
+    named = {
+        "rate_1e-3": "mean, 1e-3",
+        "rate_.05": "mean, .05",
+        "maml": "mean, .1",
+        "sum_1e-3": "sum, 1e-3: at a mean of 200 residuals, .2",
+        "rate_1": "mean, 1",
+        "joint": "pre-trained",
+    }
+    rows = []
+    for start, name in named.items():
+        row = content["starts"][start]["0"]["sgd_0.1"]["coordinates"]
+        cells = [[row[bound][step] for bound in ("mean", "low", "high")] for step in (1, 2)]
+        rows.append([name, *(interval(cell, 3) for cell in cells)])
+    return markdown(["inner loss and rate in training", "10 steps", "50 steps"], rows)
+
+
+def six_types(contents: dict[str, Any]) -> dict[str, str]:
+    """Both tables of all six types."""
+    rows, ratios = [], []
+    for held_out, content in contents.items():
+        for place, (start, name) in enumerate(OF_FIVE.items()):
+            seeds = content["starts"][start]
+            # Meta-SGD adapts at its own rates, whatever the column says
+            columns = COLUMNS[:-1] if start == "meta_sgd" else COLUMNS
+            cells = [interval(mean(content, (start, rate), *at)) for rate, *at in columns]
+            cells += [""] * (len(COLUMNS) - len(columns))
+            seen = name + (" (1 seed)" if len(seeds) == 1 else "")
+            rows.append([TYPES[held_out] if place == 0 else "", seen, *cells])
+        fitted = content["polynomial"]
+        errors = [f"{fitted[what]['mean']:.4f}" for _, what, _ in COLUMNS[1:4]]
+        rows.append(["", f"polynomial of degree {fitted['degree']}", "", *errors, ""])
+        sgd, adam = "sgd_0.1", "adam_0.001"
+        pairs = [
+            (("maml", sgd), ("joint", sgd)), (("maml", adam), ("joint", adam)),
+            (("maml", sgd), ("random", sgd)), (("meta_sgd", sgd), ("joint", sgd)),
+            (("meta_sgd", sgd), ("maml", sgd)), (("meta_sgd", sgd), ("joint", adam)),
+        ]  # fmt: skip
+        cells = [interval(over(content, *pair), 2) for pair in pairs]
+        ratios.append([TYPES[held_out], *cells])
+    header = [
+        "held out", "start", "SGD .1, coordinates: 10 steps", "50 steps", "first 2 s, 50 steps",
+        "energy, 50 steps", "Adam 1e-3, coordinates: 50 steps",
+    ]  # fmt: skip
+    ratio_header = [
+        "held out", "MAML over pre-trained, both SGD .1", "both Adam 1e-3",
+        "MAML over random, both SGD .1", "Meta-SGD over pre-trained with SGD .1",
+        "Meta-SGD over MAML with SGD .1", "Meta-SGD over pre-trained with Adam 1e-3",
+    ]  # fmt: skip
+    return {"six_types": markdown(header, rows), "six_ratios": markdown(ratio_header, ratios)}
+
+
+def of_pendulum(content: Any, slower: Any) -> list[str]:
+    """The sentences of the first two sections."""
+    maml, joint, random = ((name, "sgd_0.2") for name in STARTS)
+    by_joint, by_random = over(content, maml, joint), over(content, maml, random)
+    faster = ("joint", "sgd_0.8")
+    few = {rate: mean(content, ("joint", rate), step=1)[0] for rate in content["rates"]}
+    overshot = mean(content, ("maml", "sgd_0.4"), step=1)[0]
+    adam, joint_adam = ("maml", "adam_0.001"), ("joint", "adam_0.001")
+    at_first = [bare(mean(content, start, step=0)[0]) for start in (maml, joint)]
+    slow = ("maml", "sgd_0.1")
+    slow_over = [over(slower, slow, (name, "sgd_0.1"))[0] for name in ("joint", "random")]
+    fitted = content["polynomial"]["coordinates"]["mean"]
+    return [
+        f"MAML's error is {within(by_joint)} of the pre-trained network's and "
+        f"{within(by_random)} of random weights'",
+        f"SGD at .8 brings the pre-trained network to {bare(mean(content, faster)[0], 3)}, and "
+        f"MAML's error is {within(over(content, maml, faster))} of that",
+        f"it stays ahead: {bare(mean(content, maml, step=1)[0], 3)} after ten, where the "
+        f"pre-trained network's best is {bare(min(few.values()), 3)} (SGD at "
+        f"{min(few, key=lambda rate: few[rate]).removeprefix('sgd_0')})",
+        f"MAML's error is {within(over(content, adam, joint_adam))} times its at 1e-3 over ten "
+        f"seconds, and {within(over(content, adam, joint_adam, 'coordinates_early'))} times over "
+        "the first two",
+        f"(error {at_first[0]} against {at_first[1]})",
+        f"**The polynomial beats them all** ({bare(fitted, 4)})",
+        f"{bare(mean(content, maml)[0], 4)}, {bare(by_joint[0])} and {bare(by_random[0], 3)} meet "
+        "it in the mean",
+        f"{within(mean(slower, slow), 4)}, {bare(slow_over[0])} and {bare(slow_over[1])}",
+        f"as .4 does above after ten steps ({bare(overshot)})",
+    ]
+
+
+def span(values: list[float], digits: int = 2) -> str:
+    """From the least to the largest of some numbers."""
+    return f"{bare(min(values), digits)} to {bare(max(values), digits)}"
+
+
+def of_six(contents: dict[str, Any]) -> list[str]:
+    """The sentences under the tables of all six types."""
+    sgd, adam, early = "sgd_0.1", "adam_0.001", "coordinates_early"
+    two, three = contents["two_body"], contents["three_body"]
+    four = [contents[name] for name in list(TYPES)[:4]]
+
+    def overs(start: Start, other: Start) -> list[float]:
+        return [over(content, start, other)[0] for content in four]
+
+    without_energy = {
+        name: mean(content, ("direct", sgd), "energy")[0]
+        / mean(content, ("maml", sgd), "energy")[0]
+        for name, content in contents.items()
+        if name != "three_body"
+    }
+    least, most = (choose(without_energy, key=without_energy.get) for choose in (min, max))
+    times = {
+        name: min(mean(content, (start, rate))[0] for start in OF_FIVE for rate in (sgd, adam))
+        / content["polynomial"]["coordinates"]["mean"]
+        for name, content in contents.items()
+    }
+    by_adam = [
+        bare(mean(contents[name], (start, adam))[0], 3)
+        for name in ("mass_spring", "henon_heiles")
+        for start in ("direct", "maml")
+    ]
+    against_joint = [
+        over(contents[name], ("maml", rate), ("joint", rate))
+        for name in list(TYPES)[:5]
+        for rate in (sgd, adam)
+    ]
+    holding = sum(low < 1 < high for _, low, high in against_joint)
+    level = "all" if holding == len(against_joint) else holding
+    mirror = over(contents["magnetic_mirror"], ("maml", adam), ("joint", adam))
+    adam_over = overs(("meta_sgd", sgd), ("joint", adam))
+    assert (TYPES[least], TYPES[most]) == ("Henon-Heiles", "two bodies")
+    return [
+        f"MAML's error after 50 steps of SGD is {span(overs(('maml', sgd), ('random', sgd)))} of "
+        f"theirs on the four types, {span(overs(('maml', adam), ('random', adam)))} with Adam",
+        f"(MAML {within(over(two, ('maml', adam), ('random', adam), early))} of random)",
+        f"Of the ten comparisons without three bodies (SGD and Adam), {level} have an interval "
+        f"that holds 1; the mirror with Adam comes nearest to a difference, {within(mirror)}",
+        f"{within(over(two, ('maml', sgd), ('joint', sgd), early))}",
+        f"its error is {span(overs(('meta_sgd', sgd), ('joint', sgd)))} of the pre-trained "
+        f"network's and {span(overs(('meta_sgd', sgd), ('maml', sgd)))} of MAML's",
+        f"by {bare(min(adam_over))} to {bare(max(adam_over), 1)} on those four",
+        f"(MAML {within(over(three, ('maml', adam), ('random', adam), early))} of their error)",
+        f"{without_energy[least]:.2f} (Henon-Heiles) to {without_energy[most]:.1f} times (two "
+        "bodies)",
+        f"a spring is nearer ({by_adam[0]} against {by_adam[1]}), Henon-Heiles too "
+        f"({by_adam[2]} against {by_adam[3]}, one seed)",
+        f"the best network's error is {times['mass_spring']:.0f} (spring) to "
+        f"{times['magnetic_mirror']:.0f} times (mirror) as large",
+    ]
+
+
+def quoted() -> Quoted:
+    """Every table and sentence."""
+    content = results("hamiltonian", "results/one_particle_pendulum.json")
+    slower = results("hamiltonian", "results/one_particle_pendulum_rate_.1.json")
+    contents = {name: results("hamiltonian", f"results/cpu_{name}.json") for name in TYPES}
+    tables = pendulum(content) | {"inner_rates": inner_rates(slower)} | six_types(contents)
+    return Quoted(tables, of_pendulum(content, slower) + of_six(contents))

@@ -1,0 +1,56 @@
+"""Integer labels: which are classes, and how many are predicted."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Bool, Float, Integer
+
+from metajax.core.errors import ConfigError
+
+
+def valid_labels(
+    labels: Integer[Array, "*examples"], classes: int, field: str = "targets"
+) -> Bool[Array, "*examples"]:
+    """Return which labels are classes, 0 to ``classes - 1``; where all are known, refuse others.
+
+    Traced labels are not known: what is made of one that is no class must be NaN, so that it is
+    never taken for a class.
+
+    Raises:
+      ConfigError: labels are known, and not all of them are classes.
+    """
+    if not isinstance(labels, jax.core.Tracer):
+        known = np.asarray(labels)
+        if known.size and not 0 <= known.min() <= known.max() < classes:
+            wrong = known.min() if known.min() < 0 else known.max()
+            raise ConfigError(field, int(wrong), f"labels from 0 to {classes - 1}, one a class")
+    # the largest class in the labels' own type, which may be too small to hold it
+    last = min(classes - 1, jnp.iinfo(labels.dtype).max)
+    return (labels >= 0) & (labels <= last)
+
+
+def correct(
+    outputs: Float[Array, "*examples classes"], targets: Integer[Array, "*examples"]
+) -> Float[Array, "*examples"]:
+    """Return 1 where the largest output is the target's, 0 elsewhere, and NaN where neither holds.
+
+    That is where an output is not finite, whose largest would be an accident, and where a traced
+    target is no class. Give a class that is ruled out a large negative output, not ``-inf``.
+
+    Raises:
+      ConfigError: targets are known, and not all of them are classes.
+    """
+    judged = valid_labels(targets, outputs.shape[-1]) & jnp.all(jnp.isfinite(outputs), axis=-1)
+    hit = jnp.argmax(outputs, axis=-1) == targets.astype(int)
+    # float32 or wider: a share of many examples does not stand in 16 bits
+    wide = np.promote_types(outputs.dtype, np.float32)
+    return jnp.where(judged, hit.astype(wide), jnp.nan)
+
+
+def accuracy(
+    outputs: Float[Array, "*examples classes"], targets: Integer[Array, "*examples"]
+) -> Float[Array, ""]:
+    """Return the share of examples whose largest output is the target's; see :func:`correct`."""
+    return jnp.mean(correct(outputs, targets))

@@ -1,0 +1,98 @@
+"""The closed domain: which points belong to a domain's inside or to the boundary of it."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float
+
+from metajax.physics.pde.geometry import (
+    LEAST,
+    Boundary,
+    Curves,
+    Shape,
+    candidates_inside,
+    ends_here,
+    norm,
+    walk,
+)
+
+TOLERANCE = 1e-6
+"""How far outside a point may be and still count as one of the boundary: shapes are float32."""
+ALONG, DEPTH = (0.0, -3e-4, 3e-4), 1e-8
+"""How far along a curve, and to its sides, the inside is looked for in float64."""
+
+
+@jax.jit
+def in_closure(
+    shape: Shape, points: Float[Array, "n 2"], tolerance: float = TOLERANCE
+) -> Bool[Array, " n"]:
+    """Whether points belong to the closure of a domain's inside.
+
+    The distance is 0 wherever the boundaries of two combined shapes coincide, also where neither
+    side is inside the domain: on those edges of a hole that lie on the edge of what it is taken
+    from, or between two holes that touch. So a point of a curve belongs to the domain only if there
+    is inside at one of the curve's sides, there or a little further along it; the latter is what
+    counts at corners and where curves touch.
+
+    Args:
+      shape: the domain, in float64: the inside is looked for nearer than float32 resolves.
+      points: where.
+      tolerance: how far outside a point may be.
+    """
+    curves = shape.curves
+
+    def beside(curve: Curves) -> Bool[Array, " n"]:
+        """Whether points lie on this curve, and the domain's inside next to it."""
+        start, span, radius, length, _, _ = curve
+        straight = radius == 0
+        along = jnp.where(straight, span / jnp.maximum(length, 1e-12), 0.0)
+        from_start = points - start[None]
+        apart = jnp.where(straight, 1.0, norm(from_start))
+        outward = from_start / jnp.maximum(apart, 1e-12)[:, None]
+        # 0 to length on a segment; on a circle no place is the first, and nothing is clipped
+        place = jnp.where(straight, jnp.clip(from_start @ along, 0.0, length), 0.0)
+        found = jnp.zeros(len(points), bool)
+        for shift in ALONG:
+            at = start[None] + jnp.clip(place + shift, 0.0, length)[:, None] * along[None]
+            angle = shift / jnp.where(straight, 1.0, radius)
+            cos, sin = jnp.cos(angle), jnp.sin(angle)
+            x, y = outward.T
+            turned = jnp.stack([cos * x - sin * y, sin * x + cos * y], 1)
+            side = jnp.stack([along[1], -along[0]])
+            normal = jnp.where(straight, side[None], turned)
+            at = jnp.where(straight, at, start[None] + radius * turned)
+            for depth in (DEPTH, -DEPTH):
+                found |= shape.contains(at + depth * normal)
+        nearest = jnp.where(
+            straight,
+            norm(from_start - place[:, None] * along[None]),
+            jnp.abs(norm(from_start) - radius),
+        )
+        return found & (nearest <= tolerance) & (length > 0)
+
+    # one curve after the other: together they would take points * curves * 6 distances
+    on_curves = jax.lax.map(beside, curves)
+    return shape.contains(points) | jnp.any(on_curves, 0)
+
+
+@jax.jit
+def has_inside(domain: Shape) -> Bool[Array, ""]:
+    """Whether a domain has an inside: at a random point of its box, or along its boundary.
+
+    A narrow domain may pass between all points of the box, but not between all of its boundary.
+    """
+    _, keep = candidates_inside(domain, jax.random.key(0), 40_000)
+    _, spacing = outline(domain, 8192)
+    return jnp.any(keep) | jnp.any(spacing > 0)
+
+
+def outline(domain: Shape, num: int) -> tuple[Boundary, Float[Array, " num"]]:
+    """Points all along the boundary, of short curves too, and the length that each stands for.
+
+    It is 0 for points that other shapes hide.
+    """
+    curves = domain.curves
+    middle = jnp.full(num, 0.5, curves.length.dtype)
+    at, spacing = walk(curves, middle, LEAST)
+    return at, jnp.where(ends_here(domain, at, curves), spacing, 0.0)

@@ -1,0 +1,125 @@
+"""Linear systems solved further than floats reach, and implicit estimates in float32."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from metajax.bilevel import descend, estimate, evaluate_hypergradient, hypergradient
+from metajax.bilevel.implicit import solve_positive
+from metajax.core import ConfigError, enable_x64
+
+
+def system(condition, size, seed=0):
+    draw = np.random.default_rng(seed)
+    basis = np.linalg.qr(draw.normal(size=(size, size)))[0]
+    return basis @ np.diag(np.geomspace(1, condition, size)) @ basis.T, draw.normal(size=size)
+
+
+@pytest.mark.parametrize("condition", [1, 100, 1e4])
+@pytest.mark.parametrize("magnitude", [1e-30, 1.0, 1e30])
+def test_iterations_past_convergence_change_nothing(condition, magnitude):
+    """In float32, as good as its rounding allows, whatever the units of the right side."""
+    matrix, right = system(condition, 3)
+    expected = magnitude * np.linalg.solve(matrix, right)
+    product = lambda x: jnp.asarray(matrix, jnp.float32) @ x  # noqa: E731
+    for iterations in (20, 1000):
+        given = jnp.asarray(magnitude * right, jnp.float32)
+        found = jax.jit(lambda b, n=iterations: solve_positive(product, b, n))(given)
+        error = np.linalg.norm(np.asarray(found, np.float64) - expected) / np.linalg.norm(expected)
+        assert error < 10 * condition * np.finfo(np.float32).eps
+
+
+def test_a_direction_without_curvature_is_no_division_by_zero():
+    flat = jnp.array([2.0, 0.0])
+    found = solve_positive(lambda x: flat * x, jnp.array([2.0, 0.0]), 10)
+    np.testing.assert_allclose(found, [1.0, 0.0], rtol=1e-6)
+    for right in ([0.0, 1.0], [0.0, 0.0]):
+        np.testing.assert_array_equal(solve_positive(lambda x: flat * x, jnp.array(right), 10), 0)
+
+
+def test_the_solution_is_differentiated_by_its_own_equation():
+    with enable_x64(True):
+        matrix, right = system(10, 3)
+        of = lambda m, b: solve_positive(lambda x: m @ x, b, 10)  # noqa: E731
+        exact = lambda m, b: jnp.linalg.solve(m, b)  # noqa: E731
+        found, expected = (
+            jax.jacrev(f, (0, 1))(jnp.asarray(matrix), jnp.asarray(right)) for f in (of, exact)
+        )
+        np.testing.assert_allclose(found[1], expected[1], rtol=1e-9)
+        np.testing.assert_allclose(found[0], expected[0], rtol=1e-9)
+
+
+def ridge_problem(condition, dtype, size=3):
+    """Weight decay of least squares, whose hypergradient is known: ``-x (H + e^h)^-1 e^h w``."""
+    matrix, centre = (jnp.asarray(x, dtype) for x in system(condition, size))
+
+    def inner_loss(w, hparams, batch):
+        away = w - centre
+        return (away @ matrix @ away + jnp.exp(hparams) * jnp.sum(w**2)) / 2
+
+    def outer_loss(w, hparams, batch):
+        return jnp.sum((w - jnp.asarray(1, dtype)) ** 2) / 2
+
+    problem = descend(inner_loss, outer_loss, optax.sgd(1.0 / (condition + 1)))
+    hessian = np.asarray(matrix, np.float64) + 0.5 * np.eye(size)
+    w = np.linalg.solve(hessian, np.asarray(matrix, np.float64) @ np.asarray(centre, np.float64))
+    expected = -np.linalg.solve(hessian, w - 1) @ (0.5 * w)
+    return problem, jnp.asarray(np.log(0.5), dtype), jnp.asarray(w, dtype), expected
+
+
+@pytest.mark.parametrize("iterations", [3, 20, 200])
+def test_conjugate_gradient_in_float32_iterated_past_convergence(iterations):
+    problem, hparams, start, expected = ridge_problem(100.0, jnp.float32)
+    estimator = hypergradient("conjugate_gradient", iterations=iterations)
+    found = estimate(estimator, problem, hparams, start, jnp.zeros((2, 1)), ())
+    np.testing.assert_allclose(found.hypergradient, expected, rtol=2e-4)
+    assert found.info["residual"] < 1e-4
+
+
+def test_in_float64_it_converges_to_the_rounding_of_float64():
+    with enable_x64(True):
+        problem, hparams, start, expected = ridge_problem(100.0, jnp.float64)
+        estimator = hypergradient("conjugate_gradient", iterations=50)
+        found = estimate(estimator, problem, hparams, start, jnp.zeros((2, 1)), ())
+        np.testing.assert_allclose(found.hypergradient, expected, rtol=1e-11)
+
+
+def steep(w, hparams):
+    return 500 * hparams * jnp.sum(w**2)
+
+
+def kinked(w, hparams):
+    return hparams * jnp.sum(jnp.abs(w) ** 1.5)
+
+
+def distance(w, hparams):
+    return jnp.sum((w - 1) ** 2)
+
+
+def cliff(w, hparams):
+    return distance(w, hparams) + jnp.where(jnp.abs(hparams - 1) > 1e-3, jnp.inf, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "inner_loss", "outer_loss", "advice"),
+    [
+        ("neumann", {"terms": 50}, steep, distance, "inner steps that contract"),
+        ("conjugate_gradient", {}, kinked, distance, "a finite Hessian of inner_loss"),
+        ("es", {"pairs": 2, "sigma": 1.0}, steep, cliff, "a smaller sigma"),
+        ("pes", {"pairs": 2, "sigma": 1.0}, steep, cliff, "a smaller sigma"),
+    ],
+)
+def test_what_is_not_finite_is_refused_with_advice_of_its_own(
+    name, options, inner_loss, outer_loss, advice
+):
+    """The run rests at its minimum, 0; what the estimator makes of it overflows."""
+    losses = [lambda w, hparams, batch, f=f: f(w, hparams) for f in (inner_loss, outer_loss)]
+    problem = descend(*losses, optax.sgd(1.0))
+    with pytest.raises(ConfigError, match=advice) as error:
+        evaluate_hypergradient(
+            hypergradient(name, **options), problem, jnp.float32(1), jnp.zeros(2),
+            jnp.zeros((3, 1)), (),
+        )  # fmt: skip
+    assert "Adam" not in str(error.value)

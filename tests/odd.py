@@ -1,0 +1,35 @@
+"""Odd values, and every way to put one of them into a file that is in order."""
+
+import copy
+import json
+
+import yaml
+
+ODD = (
+    "null", "true", "yes", "[]", "{}", "[1, [2]]", "[[1], [2, 3]]", "{a: {b: 1}}", "{1: 2}", "''",
+    "text", "'\\ud800'", "-1e-3", "1e400", ".nan", "-.inf", "9" * 400, "9" * 5000, "2024-01-31",
+    "!!set {a}", "*a", "&a 1", "[" * 50 + "]" * 50, "9**9**9 * x", "(" * 300, "a" * 5000,
+    "--help", "'a,b'", "[null]", "[true]", "[{}]",
+)  # fmt: skip
+"""YAML of what no field, or few fields, can hold."""
+
+
+def places(value, path=()):
+    """The path of every node of nested lists and mappings."""
+    yield path
+    items = enumerate(value) if isinstance(value, list) else ()
+    for key, item in value.items() if isinstance(value, dict) else items:
+        yield from places(item, (*path, key))
+
+
+def mutants(text, odd=ODD):
+    """A YAML file with each of its nodes replaced by each odd value: path, odd value, file."""
+    whole = yaml.safe_load(text)
+    for path in places(whole):
+        for value in odd:
+            changed = {"": copy.deepcopy(whole)}
+            at, last = changed, ""
+            for key in path:
+                at, last = at[last], key
+            at[last] = "@@@"
+            yield path, value, json.dumps(changed[""]).replace('"@@@"', value)

@@ -1,0 +1,190 @@
+"""What is found wrong with problems before they are solved, and that nothing is found otherwise."""
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax.core import ConfigError
+from metajax.physics.pde import PDE, PROBLEMS, Disk, Grid, Rectangle, Square, benchmark, review
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+LAPLACE, HEAT, WAVE = [0, 0, 0, 1, 1], [0, 0, 1, -0.2, 0], [0, 0, 0, -2, 0.5]
+HOLE = Square() - Disk((0.2, 0.1), 0.25, "hole")
+SIDES = {"left": 0.0, "right": 0.0}
+
+
+def texts(*args, **settings):
+    return [finding.text for finding in review(PDE(*args, **settings))]
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "settings"),
+    [
+        (LAPLACE, {"dirichlet": 0.0}),
+        (LAPLACE, {"dirichlet": {"left": 0.0}, "neumann": {"square": 1.0}}),
+        (LAPLACE, {"dirichlet": {"square": 0.0, "hole": 1.0}, "domain": HOLE}),
+        (HEAT, {"dirichlet": {**SIDES, "bottom": 1.0}}),
+        (HEAT, {"dirichlet": {"bottom": 1.0}, "neumann": SIDES}),
+        ([0, 0, 1, 0.2, 0], {"dirichlet": {**SIDES, "top": 1.0}}),
+        ([0, 1, 0, 0, -0.1], {"dirichlet": {"left": 0.0, "bottom": 0.0, "top": 0.0}}),
+        (WAVE, {"dirichlet": {**SIDES, "bottom": 1.0}, "neumann": {"bottom": 0.0}}),
+        ([0, 1, 0, 0, 0], {"dirichlet": {"left": 0.0}}),
+        ([1, 1, 0.3, 0, 0], {"dirichlet": {"left": 0.0, "bottom": 0.0}}),
+        ([0, 0, 0, 1, 0], {"dirichlet": SIDES}),
+        ([0, 0, 0, 1, 0], {"dirichlet": {"left": 0.0}, "neumann": {"left": 0.0}}),
+        ([1, 0, 0, 1, 1], {"neumann": 0.0, "source": 1.0}),
+    ],
+)
+def test_nothing_is_found_where_nothing_is_wrong(coefficients, settings):
+    assert texts(coefficients, **settings) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_nothing_is_found_in_the_benchmarks(name):
+    assert review(benchmark(name).pde) == ()
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "settings", "words"),
+    [
+        (LAPLACE, {"dirichlet": {"left": 0.0, "top": 0.0}}, ["no data on right, bottom"]),
+        (LAPLACE, {"dirichlet": {"square": 0.0}, "domain": HOLE}, ["no data on hole"]),
+        (LAPLACE, {"dirichlet": {"left": 0.0}, "neumann": {"left": 1.0}}, ["both", "right"]),
+        ([0, 0, 1, 0.2, 0], {"dirichlet": {**SIDES, "bottom": 1.0}}, ["backward", "bottom"]),
+        ([0, 0, -2, -0.2, 0], {"dirichlet": {**SIDES, "bottom": 1.0}}, ["backward", "bottom"]),
+        (HEAT, {"dirichlet": {**SIDES, "top": 1.0}}, ["backward", "top"]),
+        ([0, 1, 0, 0, 0.1], {"dirichlet": {"left": 0.0, "bottom": 0.0, "top": 0.0}}, ["backward"]),
+        (HEAT, {"dirichlet": SIDES}, ["not given at the first time", "bottom"]),
+        (HEAT, {"dirichlet": {"left": 0.0, "bottom": 1.0}}, ["no data on right"]),
+        (WAVE, {"dirichlet": {**SIDES, "bottom": 1.0}}, ["du/dn at the first time"]),
+        (WAVE, {"dirichlet": 0.0}, ["du/dn at the first time"]),
+        ([0, 1, 0, 0, 0], {"dirichlet": {"top": 0.0}}, ["left", "transport"]),
+        ([0, 0, 0, 1, 0], {"dirichlet": {"left": 0.0}}, ["no data on right"]),
+        (LAPLACE, {"neumann": 0.5, "source": 1.0}, ["up to a constant"]),
+        (
+            LAPLACE,
+            {
+                "dirichlet": {"square": 0.0, "far": 1.0},
+                "domain": Square() - Disk((3, 0), 0.5, "far"),
+            },
+            ["'far' is no part of the boundary", "no data are used of far"],
+        ),
+        (
+            LAPLACE,
+            {"dirichlet": 0.0, "domain": Square() - Disk((0, 0), 0.5, "big") - Disk((0, 0), 0.2)},
+            ["'disk' is no part"],
+        ),
+        (
+            LAPLACE,
+            {"dirichlet": 0.0, "domain": Rectangle((0, 0), (2, 1), "long")},
+            ["long reaches out of the square", "(2, 1)"],
+        ),
+        (
+            LAPLACE,
+            {"dirichlet": 0.0, "domain": Square() | Disk((1, 0), 0.5, "ear")},
+            ["ear reaches out of the square"],
+        ),
+    ],
+)
+def test_what_is_wrong_is_found_by_name(coefficients, settings, words):
+    found = "; ".join(texts(coefficients, **settings))
+    assert all(word in found for word in words), found
+    assert not any(finding.fatal for finding in review(PDE(coefficients, **settings)))
+
+
+WALL = Square() - Rectangle((-0.1, -1), (0.1, 1), "wall")
+
+
+@pytest.mark.parametrize(
+    ("coefficients", "source", "neumann", "domain", "fatal"),
+    [
+        (LAPLACE, 1.0, 0.0, None, True),
+        (LAPLACE, 0.0, {"square": 0.0, "left": 1.0}, None, True),
+        (LAPLACE, lambda x, y: x * y, 0.0, None, False),
+        ([0, 0, 0, 1, 3], 8.0, 2.0, None, False),
+        ([0, 0, 0, 1, 3], 8.0, 1.0, None, True),
+        ([0, 0, 0, -1, -3], -8.0, 2.0, None, False),
+        # u = x^2; and 1 more in the source
+        (
+            [0, 1, 0, 1, 1],
+            lambda x, y: 2 * x + 2,
+            {"square": 0.0, "left": 2.0, "right": 2.0},
+            None,
+            False,
+        ),
+        (
+            [0, 1, 0, 1, 1],
+            lambda x, y: 2 * x + 3,
+            {"square": 0.0, "left": 2.0, "right": 2.0},
+            None,
+            True,
+        ),
+        # u = (x - .2)^2 + (y - .1)^2
+        (
+            LAPLACE,
+            4.0,
+            {"left": 2.4, "right": 1.6, "bottom": 2.2, "top": 1.8, "hole": -0.5},
+            HOLE,
+            False,
+        ),
+        (
+            LAPLACE,
+            4.0,
+            {"left": 2.4, "right": 1.6, "bottom": 2.2, "top": 1.8, "hole": 0.5},
+            HOLE,
+            True,
+        ),
+    ],
+)
+def test_a_flux_that_contradicts_the_source_is_found(coefficients, source, neumann, domain, fatal):
+    pde = PDE(coefficients, source, domain, neumann=neumann)
+    assert any(finding.fatal for finding in review(pde)) == fatal
+
+
+def test_each_connected_part_is_balanced_by_itself():
+    """u is given on the left of a wall, and on the right a flux that no source makes up for."""
+    flux = {"top": 0.0, "bottom": 0.0, "right": 1.0, "wall": 0.0}
+    pde = PDE(LAPLACE, 0.0, WALL, dirichlet={"left": 0.0}, neumann=flux)
+    assert any(finding.fatal and "contradicts" in finding.text for finding in review(pde))
+
+
+@pytest.mark.parametrize(
+    ("settings", "field", "value"),
+    [
+        ({"source": lambda x, y: jnp.log(x)}, "source", "nan at x = -"),
+        ({"source": lambda x, y: jnp.exp(1000 * x)}, "source", "inf at x = 0.7"),
+        ({"source": np.nan}, "source", "nan"),
+        ({"source": np.where(np.eye(5), np.nan, 1.0)}, "source", "nan"),
+        (
+            {"dirichlet": {"top": lambda x, y: jnp.sqrt(x), "square": 0.0}},
+            "dirichlet['top']",
+            "y = 1",
+        ),
+        ({"dirichlet": {"left": np.nan, "square": 0.0}}, "dirichlet['left']", "nan at x = -1"),
+        (
+            {"dirichlet": {"bottom": lambda x, y: jnp.log(x + 1), "square": 0.0}},
+            "dirichlet['bottom']",
+            "-inf at x = -1, y = -1",
+        ),
+        ({"neumann": {"right": np.inf}}, "neumann['right']", "inf"),
+        ({"dirichlet": {"square": Grid([[np.inf] * 2] * 2)}}, "dirichlet['left']", "at x = -1"),
+        (
+            {"domain": Square() - Disk((3, 0), 0.5, "far"), "dirichlet": {"far": 0.0}},
+            "dirichlet",
+            "far",
+        ),
+    ],
+)
+def test_data_that_cannot_be_used_are_rejected_with_field_point_and_value(settings, field, value):
+    pde = PDE(LAPLACE, **{"dirichlet": 0.0} | settings)
+    with pytest.raises(ConfigError) as error:
+        review(pde)
+    assert error.value.field == field
+    assert value in str(error.value)
+
+
+def test_what_is_not_finite_outside_the_domain_does_not_matter():
+    domain = Square() - Disk((0, 0), 0.5)
+    assert texts(LAPLACE, lambda x, y: jnp.log(x**2 + y**2 - 0.1), domain, dirichlet=0.0) == []

@@ -1,0 +1,168 @@
+"""PDE files: what they mean, and that every other file ends in one error with its field's name."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from odd import ODD, mutants
+
+from metajax.cli.main import main
+from metajax.core import ConfigError
+from metajax.physics.pde import sample
+from metajax.systems.hypino import read_problem
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+PROBLEM = """
+coefficients: {u_xx: 1, u_yy: 1.5}
+source: x
+domain:
+  less:
+    - disk: {centre: [0.5, 0.5], radius: 0.2, name: hole}
+    - polygon: {vertices: [[-0.6, -0.6], [-0.2, -0.3], [-0.2, -0.6]]}
+dirichlet: {square: 1, hole: 2 * y}
+neumann: {hole_1: 0}
+"""
+LAPLACE = "coefficients: {u_xx: 1, u_yy: 1}\n"
+
+
+def read(tmp_path, text):
+    path = tmp_path / "problem.yaml"
+    path.write_text(text)
+    return read_problem(path)
+
+
+def data_of(pde):
+    """Per piece: the Dirichlet and Neumann data at one of its points; None where not given."""
+    points = jax.jit(sample, static_argnums=(2, 3))(pde, jax.random.key(0), 4, 200)
+    found = {}
+    for index, piece in enumerate(pde.domain.pieces):
+        here = np.flatnonzero(np.asarray(points.boundary.piece) == index)[:1]
+        if len(here):
+            found[piece.edge or piece.shape] = tuple(
+                float(value[here[0]]) if mask[here[0]] else None
+                for value, mask in (
+                    (points.dirichlet, points.dirichlet_mask),
+                    (points.neumann, points.neumann_mask),
+                )
+            )
+    return found
+
+
+EDGES = ("left", "right", "bottom", "top")
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ("dirichlet: 0", dict.fromkeys(EDGES, (0.0, None))),
+        ("dirichlet: 1 + 0 * x", dict.fromkeys(EDGES, (1.0, None))),
+        ("dirichlet: {left: 1}\nneumann: 2", None),
+        ("dirichlet: 0\nneumann: {left: 1}", None),
+        ("dirichlet: {square: 0}\nneumann: {left: 1}", None),
+        (
+            "dirichlet: {right: 0, bottom: 0, top: 0}\nneumann: {left: 1}",
+            {**dict.fromkeys(EDGES[1:], (0.0, None)), "left": (None, 1.0)},
+        ),
+        (
+            "dirichlet: {bottom: 3, left: 0}\nneumann: {square.bottom: 4}",
+            {"bottom": (3.0, 4.0), "left": (0.0, None)},
+        ),
+        ("dirichlet: 0\nneumann: 1", dict.fromkeys(EDGES, (0.0, 1.0))),
+        ("dirichlet: 0\nneumann:", dict.fromkeys(EDGES, (0.0, None))),
+        ("dirichlet: {}\nneumann: {left: 1}", {"left": (None, 1.0)}),
+    ],
+)
+def test_each_piece_carries_what_the_file_says_or_the_file_is_refused(tmp_path, data, expected):
+    """Both kinds on a piece by names of which one is wider could mean either of them."""
+    if expected is None:
+        with pytest.raises(ConfigError, match=r"'square\.left' has .*(whole boundary|'square')"):
+            read(tmp_path, LAPLACE + data)
+    else:
+        assert data_of(read(tmp_path, LAPLACE + data)) == expected
+
+
+def test_numbers_are_those_of_yaml_1_2_and_truth_values_are_none(tmp_path):
+    pde = read(
+        tmp_path, "coefficients: {u_y: 1, u_xx: -1e-3}\nsource: 1e3\ndirichlet: {left: 5e-1}"
+    )
+    np.testing.assert_array_equal(pde.coefficients, np.float32([0, 0, 1, -1e-3, 0]))
+    assert float(pde.source(jnp.zeros((1, 2)))[0]) == 1000
+    disk = LAPLACE + "dirichlet: 0\ndomain: {less: [{disk: {centre: [0, 0], radius: %s}}]}"
+    assert float(read(tmp_path, disk % "2e-1").domain.second.radius) == pytest.approx(0.2)
+    for word in ("yes", "on", "no", "off", "true", "True"):
+        with pytest.raises(ConfigError, match=r"domain.less\[0\].disk.radius = .*a finite number"):
+            read(tmp_path, disk % word)
+    with pytest.raises(ConfigError, match="source"):
+        read(tmp_path, LAPLACE + "source: yes\ndirichlet: 0")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("dirichlet: 0\ndirichlet: 1", "line 3: the key 'dirichlet' stands in line 2"),
+        ("dirichlet: {left: 0, right: 1,\n  left: 2}", "line 3: the key 'left'"),
+        ("source: .nan\ndirichlet: 0", "source = nan: expected a finite number"),
+        ("source: 1e39\ndirichlet: 0", "source"),
+        ("dirichlet: {left: .inf}", r"dirichlet\['left'\] = inf"),
+        ("dirichlet: {square: 0, left: 0, right: 0, bottom: 0, top: 0}", r"dirichlet\['square'\]"),
+        ("dirichlet: 0\ndomain: {less: [{disk: {centre: [0, 0], radius: 0}}]}", "disk.radius"),
+        ("dirichlet: 0\ndomain: {less: [{disk: {centre: [0], radius: 1}}]}", "disk.centre"),
+        (
+            "dirichlet: 0\ndomain: {less: [{polygon: {vertices: [[0, 0], [1], [2, 2]]}}]}",
+            r"polygon.vertices\[1\]",
+        ),
+        (
+            "dirichlet: 0\ndomain: {less: [{disk: {centre: [0, 0], radius: .1, name: left}}]}",
+            "disk.name = 'left'",
+        ),
+        ("dirichlet: 0\ndomain: {less: {disk: {}}}", "domain.less"),
+        ("dirichlet: 0\ndomain: 0", "domain"),
+        (f"dirichlet: 0\ndomain: {{less: [{', '.join(['x'] * 201)}]}}", "at most 200 shapes"),
+    ],
+)
+def test_files_are_refused_by_name(tmp_path, text, words):
+    with pytest.raises(ConfigError, match=words):
+        read(tmp_path, LAPLACE + text)
+
+
+def test_no_other_error_escapes_whichever_value_is_odd(tmp_path):
+    assert read(tmp_path, PROBLEM).neumann
+    refused = 0
+    for path, odd, text in mutants(PROBLEM):
+        try:
+            read(tmp_path, text)
+        except ConfigError as error:
+            refused += 1
+            assert "\n" not in str(error) and len(str(error)) < 900, (path, odd)
+    # what is left: numbers and formulas where they belong, kinds of data left out
+    assert refused > 25 * len(ODD)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfea\x00", b"\x00", b"- 1", b"a: &a [*a]", None])
+def test_the_command_ends_in_one_line_with_code_2(tmp_path, capsys, content):
+    path = tmp_path / "problem.yaml"
+    if content is None:
+        path.mkdir()
+    else:
+        path.write_bytes(content)
+    out = tmp_path / "out"
+    assert main(["solve", str(path), "--out", str(out), "--compilation-cache", "off"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith(f"metajax: error: file = '{path}': expected") and said.count("\n") == 1
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("option", ["--features", "--size", "--seed", "--refine", "--finetune"])
+def test_numbers_of_the_command_are_checked_before_the_problem_is_read(option, capsys):
+    for value in ("-1", str(2**31)):
+        assert main(["solve", "nowhere.yaml", option, value, "--compilation-cache", "off"]) == 2
+        assert f"{option} = {value}" in capsys.readouterr().err
+
+
+def test_the_command_keeps_compiled_programs_where_it_is_told(tmp_path, monkeypatch):
+    told = []
+    monkeypatch.setattr("metajax.cli.main.use_compilation_cache", told.append)
+    options = ["--out", str(tmp_path / "out"), "--compilation-cache", "here"]
+    assert main(["solve", str(tmp_path / "nowhere.yaml"), *options]) == 2
+    assert told == ["here"]
