@@ -294,3 +294,15 @@ def test_a_loss_without_metrics_is_named(returned, said):
         algorithm = method(learner, SGD)
         with pytest.raises(ConfigError, match=said):
             algorithm.update(algorithm.init(KEY, TASK), tasks, KEY)
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+def test_learners_that_descend_name_labels_that_are_no_class_too(trained, name):
+    """By their loss: the network's outputs say how many classes there are."""
+    learner, params = trained[name]
+    for labels in ([5, 6, 7], [-1, 0, 1]):
+        support = changed(targets=jnp.array(labels * 2))
+        with pytest.raises(ConfigError, match=r"targets = .*0 to 2"):
+            learner.adapt(params, support, KEY)
+        with pytest.raises(ConfigError, match=r"targets = .*0 to 2"):
+            learner.loss(params, Task(SUPPORT, support), KEY)
