@@ -207,7 +207,7 @@ def fit(
                 path, identity, ("steps", *may_change), restart=on_changed == "restart"
             )
             from_first(lambda: stack.enter_context(opened) and None)
-            run.found = newest_step(path)
+            run.found = from_first(lambda: newest_step(path))  # before the first moves anything
             if on_changed == "restart" and (run.found or 0) > steps:
                 from_first(lambda: start_over(path, identity) and None)
                 run.found = None
