@@ -13,9 +13,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
-import stores
 
 import runs
+import stores
 import toy_problem
 from metajax.core import ConfigError, Evaluator, digest, local_path
 from metajax.train import (
