@@ -4,9 +4,10 @@
     python experiments/tables.py --check     # rewrite nothing; exit code 1 where anything differs
 
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. `FAMILY/quoted.py` makes it, and
-lists the sentences that quote a figure: each has to be in the README, or in the other file that it
-is of, word for word, line breaks aside. So a figure that a sentence rounds wrongly, or that a new
-result has changed, is found.
+lists the sentences and cells that quote a figure: each has to be in the README, or in the other
+file that it is of, word for word, line breaks and bold type aside. So a figure that a sentence
+rounds wrongly, or that a new result has changed, is found. The README of `benchmarks/` is checked
+too.
 """
 
 from __future__ import annotations
@@ -19,14 +20,18 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).parent
+ROOT = HERE.parent
 MARKED = re.compile(r"(<!-- table (?P<name>\S+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
-FAMILIES = sorted(path.parent.name for path in HERE.glob("*/quoted.py"))
+FAMILIES = {
+    path.parent.name: path.parent
+    for path in (*sorted(HERE.glob("*/quoted.py")), ROOT / "benchmarks" / "quoted.py")
+}
 """The folders whose README is checked."""
 
 
 def quoted(family: str) -> Any:
     """What a family's README quotes, of its results as they are."""
-    path = HERE / family / "quoted.py"
+    path = FAMILIES[family] / "quoted.py"
     sys.path[:0] = [str(HERE), str(path.parent)]  # for quoting, and for the family's own scripts
     try:
         spec = importlib.util.spec_from_file_location(f"quoted_{family}", path)
@@ -50,23 +55,28 @@ def rewritten(text: str, tables: dict[str, str]) -> str:
 
 
 def missing(text: str, sentences: list[str]) -> list[str]:
-    """The sentences that are not in a text, line breaks aside."""
-    flat = " ".join(text.split())
-    return [sentence for sentence in sentences if " ".join(sentence.split()) not in flat]
+    """The sentences that are not in a text, line breaks and bold type aside."""
+
+    def flat(text: str) -> str:
+        return " ".join(text.replace("**", "").split())
+
+    return [sentence for sentence in sentences if flat(sentence) not in flat(text)]
 
 
 def wrong(family: str, found: Any) -> list[str]:
     """What the results of a family say otherwise than its README, and other texts, do."""
-    text = (HERE / family / "README.md").read_text(encoding="utf-8")
+    readme = FAMILIES[family] / "README.md"
+    text = readme.read_text(encoding="utf-8")
     new = rewritten(text, found.tables)
     lines = [
-        f"{family}/README.md: table {match['name']} differs: python experiments/tables.py"
+        f"{readme}: table {match['name']} differs: python experiments/tables.py"
         for match, other in zip(MARKED.finditer(text), MARKED.finditer(new), strict=True)
         if match[0] != other[0]
     ]
-    texts = {f"experiments/{family}/README.md": found.sentences, **found.elsewhere}
+    texts = {readme: found.sentences}
+    texts |= {ROOT / path: sentences for path, sentences in found.elsewhere.items()}
     for path, sentences in texts.items():
-        text = (HERE.parent / path).read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8")
         lines += [f"{path}: the results say: {one}" for one in missing(text, sentences)]
     return lines
 
@@ -78,7 +88,7 @@ def main() -> int:
     options = parser.parse_args()
     lines: list[str] = []
     for family in options.families or FAMILIES:
-        path, found = HERE / family / "README.md", quoted(family)
+        path, found = FAMILIES[family] / "README.md", quoted(family)
         if not options.check:
             text = path.read_text(encoding="utf-8")
             path.write_text(rewritten(text, found.tables), encoding="utf-8")

@@ -1,33 +1,47 @@
 """metajax: meta-learning in JAX as pure functions over pytrees.
 
-Everything here is also reachable as ``metajax.core.X``, ``metajax.train.X`` and so on; packages
-other than ``core`` are imported when they are first used.
+Everything here is also reachable as ``metajax.core.X``, ``metajax.train.X`` and so on; each is
+imported when it is first used.
 """
 
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from metajax.core import (
-    Algorithm,
-    ConfigError,
-    Evaluator,
-    Examples,
-    HostFed,
-    MetajaxError,
-    MetaLearner,
-    Network,
-    SequenceNetwork,
-    Task,
-    TaskDistribution,
-    gradient,
-)
-
 if TYPE_CHECKING:
+    from metajax.core import (
+        Algorithm,
+        ConfigError,
+        Evaluator,
+        Examples,
+        HostFed,
+        MetajaxError,
+        MetaLearner,
+        Network,
+        SequenceNetwork,
+        Task,
+        TaskDistribution,
+        gradient,
+    )
     from metajax.train import Fit, fit
 
 __version__ = "0.1.0"
 
-_LAZY = {"fit": "metajax.train", "Fit": "metajax.train"}
+# nothing is imported before it is used: `metajax` on the command line answers Ctrl-C from the start
+_CORE = (
+    "Algorithm",
+    "ConfigError",
+    "Evaluator",
+    "Examples",
+    "HostFed",
+    "MetajaxError",
+    "MetaLearner",
+    "Network",
+    "SequenceNetwork",
+    "Task",
+    "TaskDistribution",
+    "gradient",
+)
+_LAZY = {"fit": "metajax.train", "Fit": "metajax.train", **dict.fromkeys(_CORE, "metajax.core")}
 _SUBPACKAGES = (
     "bilevel",
     "cli",

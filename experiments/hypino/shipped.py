@@ -5,10 +5,10 @@
 Writes `shipped.json`. `new_problems`: relative L2 errors of one pass on new manufactured problems,
 of the best constant, and of random features with one least-squares solve each over the same points;
 `solved`: the same with 2000 random features over 4096 and 2048 points, as `metajax solve` has them,
-for the first few; `new_problems_zero_edge`: of problems that are 0 on the edge. `zero_edge`: fifteen
-problems with known solutions that are 0 on all of the boundary, so that the source alone makes
-them. `with_data`: Laplace's equation, whose solution its boundary values make, with and without a
-hole.
+for the first few; `new_problems_zero_edge`: of problems that are 0 on the edge. `zero_edge`:
+fifteen problems with known solutions that are 0 on all of the boundary, so that the source alone
+makes them. `with_data`: Laplace's equation, whose solution its boundary values make, with and
+without a hole.
 """
 
 from __future__ import annotations

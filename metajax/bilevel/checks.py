@@ -10,8 +10,8 @@ import jax
 from jax.interpreters import partial_eval
 from jaxtyping import PyTree
 
-from metajax.bilevel.steps import at, is_float, num_steps
-from metajax.bilevel.types import InnerProblem
+from metajax.bilevel.steps import at, floats, is_float, num_steps, params_of
+from metajax.bilevel.types import Hypergradient, InnerProblem
 from metajax.core import ConfigError
 
 log = logging.getLogger("metajax")
@@ -35,14 +35,78 @@ def leaves_used(function: Callable[[PyTree], Any], hparams: PyTree) -> list[str]
     return _traced(function, hparams)[1]
 
 
-def check_problem(problem: InnerProblem, hparams: PyTree, start: PyTree, batches: PyTree) -> None:
+def blind_to(problem: InnerProblem, hparams: PyTree, state: PyTree, batch: PyTree) -> list[str]:
+    """Return the leaves of ``hparams`` that a step uses and lets no derivative through from.
+
+    What an optimizer makes of its gradient by sign alone, for one, has none.
+    """
+
+    def step(hparams: PyTree, state: PyTree, batch: PyTree) -> list[Any]:
+        return floats(problem.update(state, hparams, batch))
+
+    def along(tangents: PyTree, hparams: PyTree, *rest: PyTree) -> list[Any]:
+        return jax.jvp(lambda hparams: step(hparams, *rest), (hparams,), (tangents,))[1]
+
+    used = _traced(step, hparams, state, batch)[1]
+    derivatives = _traced(along, hparams, hparams, state, batch)[1]
+    return [name for name in used if name not in derivatives]
+
+
+def curved_state(problem: InnerProblem, hparams: PyTree, state: PyTree, batch: PyTree) -> list[str]:
+    """Return the parts of a state, besides the parameters, in which a step is not linear.
+
+    The derivative of a step is the same wherever a momentum stands; that of a step which divides by
+    the root of a second moment is not.
+    """
+    paths, treedef = jax.tree_util.tree_flatten_with_path(state)
+    numbers = jax.tree.unflatten(treedef, range(len(paths)))
+    params = set(jax.tree.leaves(params_of(problem, numbers)))
+    groups: dict[str, list[int]] = {}
+    for number, (path, leaf) in enumerate(paths):
+        if number not in params and is_float(leaf):
+            # one array for every parameter, or one in all: the last name that is a field's
+            last = max(
+                (i for i, key in enumerate(path) if isinstance(key, jax.tree_util.GetAttrKey)),
+                default=len(path) - 1,
+            )
+            groups.setdefault(jax.tree_util.keystr(path[: last + 1]), []).append(number)
+
+    def along(part: list[Any], numbers: list[int], state: PyTree, hparams: PyTree, batch: PyTree):
+        leaves, treedef = jax.tree.flatten(state)
+
+        def step(part: list[Any]) -> list[Any]:
+            for number, leaf in zip(numbers, part, strict=True):
+                leaves[number] = leaf
+            return floats(problem.update(jax.tree.unflatten(treedef, leaves), hparams, batch))
+
+        return jax.jvp(step, (part,), (jax.tree.map(jax.numpy.ones_like, part),))[1]
+
+    return [
+        name
+        for name, numbers in groups.items()
+        if _traced(
+            lambda part, *rest, numbers=numbers: along(part, numbers, *rest),
+            [paths[number][1] for number in numbers], state, hparams, batch,
+        )[1]
+    ]  # fmt: skip
+
+
+def check_problem(
+    problem: InnerProblem,
+    hparams: PyTree,
+    start: PyTree,
+    batches: PyTree,
+    estimator: Hypergradient | None = None,
+) -> None:
     """Refuse what no estimator could work with; nothing is computed.
 
     Raises:
       ConfigError: no inner step, steps that disagree in number, hyperparameters that are not
         floats, or a state whose shapes or dtypes an update changes.
 
-    Warns of hyperparameters that neither the update nor the initialisation uses.
+    Warns of hyperparameters that neither the update nor the initialisation uses, or that act on
+    the steps without a derivative; and of an ``estimator`` that takes states from a straight line
+    where the steps are not linear in them.
     """
     lengths = sorted({leaf.shape[0] for leaf in jax.tree.leaves(batches)})
     if len(lengths) != 1:
@@ -75,3 +139,17 @@ def check_problem(problem: InnerProblem, hparams: PyTree, start: PyTree, batches
             "the inner steps do not use %s: only the outer loss can give it a gradient",
             ", ".join(unused),
         )
+    name = "" if estimator is None else estimator.name
+    if name not in ("es", "pes") and (blind := blind_to(problem, hparams, state, batch)):
+        log.warning(
+            "the inner steps let no derivative of %s through (a sign, a comparison or a stopped "
+            "gradient): its effect on them counts as 0; es and pes need no derivative",
+            ", ".join(blind),
+        )
+    on_a_line = name == "drmad" or (estimator is not None and estimator.calibrate is not None)
+    if on_a_line and (curved := curved_state(problem, hparams, state, batch)):
+        log.warning(
+            "%s takes the optimizer's state from a straight line, and the inner steps are not "
+            "linear in state%s: what it finds may be off by orders of magnitude; compare it with "
+            "unrolled or forward on a short run", name, ", state".join(curved),
+        )  # fmt: skip

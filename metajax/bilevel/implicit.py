@@ -17,7 +17,9 @@ from metajax.bilevel.steps import (
     at,
     floats,
     in_reverse,
+    or_one,
     outer_gradients,
+    relative,
     step_vjp,
     with_leaves,
 )
@@ -39,18 +41,8 @@ def _init(problem, hparams, start, batch, key, calibration):
     return no_memory(problem, hparams, start, batch, key, calibration)
 
 
-def _or_one(x: Array) -> Array:
-    """``x``, to divide by; 1 where it is 0."""
-    return jnp.where(x == 0, 1, x)
-
-
 def _times(factor: Array, tree: PyTree) -> PyTree:
     return jax.tree.map(lambda leaf: factor.astype(leaf.dtype) * leaf, tree)
-
-
-def _small(size, reference):
-    """``size / reference``, and 0 where both are 0."""
-    return jnp.where(reference == 0, size, size / _or_one(reference))
 
 
 def solve_positive(product: Linear, right: PyTree, iterations: int) -> PyTree:
@@ -67,8 +59,8 @@ def solve_positive(product: Linear, right: PyTree, iterations: int) -> PyTree:
         rounding = max(float(jnp.finfo(dtype).eps) for dtype in dtypes)
         # to numbers of 1 at most, and then to length 1, so that squares do not vanish
         largest = jnp.max(jnp.stack([jnp.max(jnp.abs(leaf)) for leaf in jax.tree.leaves(right)]))
-        start = _times(1 / _or_one(largest), right)
-        size = _or_one(norm(start))
+        start = _times(1 / or_one(largest), right)
+        size = or_one(norm(start))
         start = _times(1 / size, start)
 
         def unfinished(carry: Any) -> Any:
@@ -80,7 +72,7 @@ def solve_positive(product: Linear, right: PyTree, iterations: int) -> PyTree:
             turned = product(direction)
             curvature = optax.tree.vdot(direction, turned)
             curved = curvature != 0
-            length = jnp.where(curved, squares / _or_one(curvature), 0)
+            length = jnp.where(curved, squares / or_one(curvature), 0)
             # over an infinite curvature it would be a step of 0, and look like a solution
             length = jnp.where(jnp.isfinite(curvature), length, jnp.nan)
             x = optax.tree.add(x, _times(length, direction))
@@ -97,6 +89,14 @@ def solve_positive(product: Linear, right: PyTree, iterations: int) -> PyTree:
     return jax.lax.custom_linear_solve(product, right, solve, symmetric=True)
 
 
+def _distance(push: PyTree, solution: PyTree, right: PyTree, at: PyTree) -> Array:
+    """How far away the solved-for state is, over the size of the state ``at`` that was reached.
+
+    The step there is ``push`` times an inverse, whose size is that of ``solution`` over ``right``.
+    """
+    return relative(norm(push) * relative(norm(solution), norm(right)), norm(at))
+
+
 def neumann(*, terms: int = 20) -> Hypergradient:
     """The implicit gradient at the last state, its inverse as a sum: ``sum_k alpha A^k B``.
 
@@ -104,7 +104,8 @@ def neumann(*, terms: int = 20) -> Hypergradient:
     optimiser will do, momentum included. Costs ``terms`` vector-Jacobian products; memory
     independent of T. Unbiased as the steps converge and ``terms`` grow; biased before. ``info``:
     ``residual``, the size of the first term left out over that of alpha (1 or more: the sum does
-    not converge), and ``stationarity``, how far one more step moves the state, over its size.
+    not converge); ``stationarity``, how far one more step moves the state, over its size; and
+    ``distance``, about how far all further steps would.
     (Lorraine et al. 2020, arXiv 1911.02590.)
     """
     if terms < 1:
@@ -124,8 +125,9 @@ def neumann(*, terms: int = 20) -> Hypergradient:
         (left_out, total), _ = jax.lax.scan(add_term, (alpha, zeros), length=terms)
         moved = optax.tree.sub(floats(stepped), floats(state))
         info = {
-            "residual": _small(norm(left_out), norm(alpha)),
-            "stationarity": _small(norm(moved), norm(floats(state))),
+            "residual": relative(norm(left_out), norm(alpha)),
+            "stationarity": relative(norm(moved), norm(floats(state))),
+            "distance": _distance(moved, total, alpha, floats(state)),
         }
         return Estimate(optax.tree.add(direct, pull(total)[1]), state, memory, loss, None, info)
 
@@ -139,7 +141,9 @@ def conjugate_gradient(*, iterations: int = 10, damping: float = 0.0) -> Hypergr
     window's last batch, and returns ``dL/dhparams - x d2 l/dw dhparams``. Costs at most
     ``iterations`` Hessian-vector products, and stops before where only rounding is left; memory
     independent of T. Exact where the inner loss is at a minimum; ``info``: ``residual`` of the
-    linear system relative to its right side, and ``stationarity``, the norm of the inner gradient.
+    linear system relative to its right side; ``stationarity``, the norm of the inner gradient; and
+    ``distance``, about how far the minimum of ``inner_loss`` is, over the size of the parameters.
+    An optimizer with a weight decay, a projection or noise of its own comes to rest elsewhere.
     (Pedregosa 2016, arXiv 1602.02355; Rajeswaran et al. 2019, arXiv 1909.04630.)
     """
     if iterations < 1:
@@ -174,8 +178,9 @@ def conjugate_gradient(*, iterations: int = 10, damping: float = 0.0) -> Hypergr
         gradient, pull = jax.vjp(lambda hparams: inner_gradient(params, hparams), hparams)
         hypergradient = optax.tree.sub(direct, pull(solution)[0])
         info = {
-            "residual": _small(norm(optax.tree.sub(product(solution), right)), norm(right)),
+            "residual": relative(norm(optax.tree.sub(product(solution), right)), norm(right)),
             "stationarity": norm(gradient),
+            "distance": _distance(gradient, solution, right, params),
         }
         return Estimate(hypergradient, state, memory, loss, None, info)
 

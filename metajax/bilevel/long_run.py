@@ -77,7 +77,8 @@ def online_run(
 
     ``params(state)`` is a :class:`RunParams`. Metrics: ``loss``, the outer loss at the window's
     end, before the hyperparameters move, and NaN where what the window leaves is not finite (a loss
-    alone can hide it); ``grad_norm``, the norm of the hypergradient.
+    alone can hide it); ``grad_norm``, the norm of the hypergradient; and what the estimator reports
+    of its window, by the names of its ``info``.
 
     Raises:
       ConfigError: what :func:`~metajax.bilevel.checks.check_problem` refuses, or hyperparameters
@@ -89,7 +90,8 @@ def online_run(
     def first(key: Key[Array, ""], task: Any) -> RunState:
         init_key, memory_key = jax.random.split(key)
         hparams, start = init(init_key, task)
-        check_problem(problem, hparams, start, jax.tree.map(lambda leaf: leaf[None], task.support))
+        batches = jax.tree.map(lambda leaf: leaf[None], task.support)
+        check_problem(problem, hparams, start, batches, estimator)
         if used := leaves_used(lambda hparams: problem.init(hparams, start), hparams):
             raise ConfigError(
                 "hparams", ", ".join(used),
@@ -130,6 +132,7 @@ def online_run(
         metrics = {
             "loss": loss_or_nan(found.outer_loss, params(new)),
             "grad_norm": norm(grads),
+            **found.info,
         }
         return new, metrics
 

@@ -103,7 +103,8 @@ def online(
     Metrics: ``loss``, the outer loss at the end of the inner optimisations, and NaN where what they
     leave is not finite (a loss alone can hide it); ``loss_mean``, its mean over the hyperparameter
     updates; ``grad_norm``, the norm of the last averaged hypergradient;
-    ``calibration`` where there is one. Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3;
+    ``calibration`` where there is one; and what the estimator reports of the last windows, by the
+    names of its ``info``, averaged. Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3;
     Reptile: Nichol et al. 2018, arXiv 1803.02999.
 
     Raises:
@@ -129,7 +130,11 @@ def online(
     def first(key: Key[Array, ""], task: Any) -> OnlineState:
         params = init(key, task)
         check_problem(
-            problem, params.hparams, params.start, inner_batches(task.support, key, inner_steps)
+            problem,
+            params.hparams,
+            params.start,
+            inner_batches(task.support, key, inner_steps),
+            estimator,
         )
         return OnlineState(
             params,
@@ -179,15 +184,16 @@ def online(
                 batches = inner_batches(task.support, batch_key, every)
                 outer = at(outer_batches(task.query, outer_key, 1), 0)
                 found = estimator.update(problem, memory, hparams, inner, batches, outer, key)
-                return found.hypergradient, found.outer_loss, found.memory, found.state
+                means = (found.hypergradient, found.outer_loss, found.info)
+                return means, found.memory, found.state
 
-            grads, losses, memories, states = each(of_task, tasks, memories, states, stage(keys, 2))
-            grads, loss = mean_over_devices(mean_over_tasks((grads, losses)), axis_name)
+            means, memories, states = each(of_task, tasks, memories, states, stage(keys, 2))
+            grads, loss, info = mean_over_devices(mean_over_tasks(means), axis_name)
             hparams, opt_state = optimizer_step(rule, hparams, opt_state, grads, value=loss)
-            return (hparams, opt_state, memories, states), (loss, norm(grads))
+            return (hparams, opt_state, memories, states), (loss, norm(grads), info)
 
         carry = (hparams, state.opt_state, memories, states)
-        (hparams, opt_state, _, states), (losses, norms) = jax.lax.scan(
+        (hparams, opt_state, _, states), (losses, norms, infos) = jax.lax.scan(
             window, carry, jnp.arange(windows)
         )
         if moves_start:
@@ -201,6 +207,7 @@ def online(
             "loss": loss_or_nan(losses[-1], params),
             "loss_mean": jnp.mean(losses),
             "grad_norm": norms[-1],
+            **{name: values[-1] for name, values in infos.items()},
         }
         if estimator.calibrate is not None:
             metrics["calibration"] = calibration

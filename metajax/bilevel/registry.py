@@ -38,6 +38,26 @@ ESTIMATORS: dict[str, Callable[..., Hypergradient]] = {
 """What :func:`hypergradient` makes, by name."""
 
 
+DOUBTS = {
+    "residual": (0.1, "has not converged: residual %.2g of its right side"),
+    "distance": (
+        0.1,
+        "the inner steps have not settled where it takes them to, which is %.2g of the state away: "
+        "too few, or noisy; or, for conjugate_gradient, at no minimum of inner_loss (the optimizer "
+        "has a weight decay, a projection or noise of its own)",
+    ),
+    "path": (
+        0.1,
+        "the straight line is not the path of the inner steps: a part of the state misses its "
+        "real change by %.2g of it; take unrolled, forward or fewer steps",
+    ),
+    "growth": (
+        10.0,
+        "the derivative of the loss grows %.2g times on the way back along the line, where the "
+        "steps are steeper than on the real path; take unrolled or forward",
+    ),
+}
+"""What of an estimate's ``info`` is warned of: above which value, and in which words."""
 DERIVATIVE = (
     "steps with a finite derivative (the inner states stay finite): e.g. Adam with an eps_root "
     "above 0; or lower the inner learning rate"
@@ -97,7 +117,7 @@ def estimate(
     As :func:`evaluate_hypergradient`, whose arguments these are; ``hypergradient`` in the result
     includes the gradient of a learned initialisation where the estimator has one.
     """
-    check_problem(problem, hparams, start, inner_batches)
+    check_problem(problem, hparams, start, inner_batches, estimator)
     steps = num_steps(inner_batches)
     if windows < 1 or steps % windows:
         raise ConfigError("windows", windows, f"a divisor of the {steps} inner steps")
@@ -144,8 +164,8 @@ def evaluate_hypergradient(
     """Estimate d(outer loss after the last inner step)/d(hparams), shaped like ``hparams``.
 
     May be compiled; then only shapes are checked. Outside ``jax.jit`` a result from an inner
-    optimisation that did not stay finite is refused, even where it is finite itself, and one of an
-    implicit method that has not converged is warned of.
+    optimisation that did not stay finite is refused, even where it is finite itself, and one whose
+    own report of its assumptions is bad is warned of: see ``DOUBTS``.
 
     Args:
       estimator: from :func:`hypergradient`.
@@ -169,11 +189,10 @@ def evaluate_hypergradient(
     leaves = jax.tree.leaves((found.hypergradient, found.info, found.outer_loss))
     if not any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
         _check_finite(estimator, problem, hparams, start, found)
-        residual = found.info.get("residual")
-        if residual is not None and float(residual) > 0.1:
-            log.warning(
-                "%s has not converged: residual %.2g of its right side", estimator.name, residual
-            )
+        for name, (most, meaning) in DOUBTS.items():
+            value = float(found.info.get(name, 0.0))
+            if not value <= most:  # NaN too
+                log.warning("%s: " + meaning, estimator.name, value)
     return found.hypergradient
 
 

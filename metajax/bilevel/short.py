@@ -5,19 +5,25 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array
 
 from metajax.bilevel.exact import no_memory
 from metajax.bilevel.steps import (
     advance,
     advance_noting,
     at,
+    floats,
     in_reverse,
     num_steps,
     on_line,
     outer_gradients,
+    params_of,
+    relative,
     step_vjp,
+    with_leaves,
 )
 from metajax.bilevel.types import Estimate, Hypergradient
+from metajax.core import norm
 
 
 def first_order() -> Hypergradient:
@@ -53,12 +59,25 @@ def one_step() -> Hypergradient:
     return Hypergradient("one_step", no_memory, update)
 
 
+def _away(found: list[Array], wanted: list[Array]) -> Array:
+    """The largest distance of two parts, relative to the wanted one."""
+    parts = zip(found, wanted, strict=True)
+    return jnp.max(jnp.stack([relative(norm(a - b), norm(b)) for a, b in parts]))
+
+
 def drmad() -> Hypergradient:
     """Reverse mode along the straight line from the window's first state to its last.
 
     The state before step ``t`` is taken as ``(1 - (t-1)/T) s_0 + ((t-1)/T) s_T``: no state but two
-    is kept, 2T - 1 vector-Jacobian products. Counters are those of the real steps. (Fu et al. 2016,
-    arXiv 1601.00917.)
+    is kept, 2T - 1 vector-Jacobian products. Counters are those of the real steps. Momenta and
+    second moments are taken on the line too, though none of them moves along one.
+
+    ``info`` tells how far the line is from the real path: ``path``, by how much the sum of the
+    steps that start on the line misses the real change of a part of the state, the worst part's,
+    relative to that change (0: every step lies on the line); and ``growth``, the largest derivative
+    of the loss in the parameters on the way back, relative to that at the end. A ``path`` near or
+    above 1, or a ``growth`` of many times the real one, leaves nothing of the estimate.
+    (Fu et al. 2016, arXiv 1601.00917.)
     """
 
     @in_reverse
@@ -68,15 +87,27 @@ def drmad() -> Hypergradient:
         steps = num_steps(batches)
 
         def back(carry, inputs):
-            alpha, total = carry
+            alpha, total, moved, largest = carry
             batch, counter, index = inputs
             between = on_line(state, last, index / steps, counter)
-            _, pull = step_vjp(problem, between, hparams, batch)
+            stepped, pull = step_vjp(problem, between, hparams, batch)
             alpha, direct = pull(alpha)
-            return (alpha, optax.tree.add(total, direct)), None
+            moved = optax.tree.add(moved, optax.tree.sub(floats(stepped), floats(between)))
+            largest = jnp.maximum(largest, size_of(alpha))
+            return (alpha, optax.tree.add(total, direct), moved, largest), None
+
+        def size_of(alpha):
+            return norm(params_of(problem, with_leaves(last, alpha)))
 
         inputs = (batches, counters, jnp.arange(steps))
-        (start, total), _ = jax.lax.scan(back, (alpha, direct), inputs, reverse=True)
-        return Estimate(total, last, memory, loss, start, {})
+        nowhere = optax.tree.zeros_like(floats(state))
+        (start, total, moved, largest), _ = jax.lax.scan(
+            back, (alpha, direct, nowhere, size_of(alpha)), inputs, reverse=True
+        )
+        info = {
+            "path": _away(moved, optax.tree.sub(floats(last), floats(state))),
+            "growth": relative(largest, size_of(alpha)),
+        }
+        return Estimate(total, last, memory, loss, start, info)
 
     return Hypergradient("drmad", no_memory, update)

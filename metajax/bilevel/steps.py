@@ -53,6 +53,16 @@ def average(a: list[Array], b: list[Array], share: Array) -> list[Array]:
     ]
 
 
+def or_one(x: Array) -> Array:
+    """``x``, to divide by; 1 where it is 0."""
+    return jnp.where(x == 0, 1, x)
+
+
+def relative(size: Array, reference: Array) -> Array:
+    """``size / reference``, and ``size`` where that is 0."""
+    return size / or_one(reference)
+
+
 def num_steps(batches: PyTree) -> int:
     """The number of inner steps that ``batches`` holds, its leading axis."""
     return jax.tree.leaves(batches)[0].shape[0]

@@ -10,8 +10,9 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from metajax.cli.folders import run_folder
-from metajax.core import ConfigError, one_of
+from metajax.core import ConfigError, local_path, one_of
 from metajax.systems import System
+from metajax.train import as_path
 
 
 @dataclass(frozen=True)
@@ -19,9 +20,10 @@ class RunOptions:
     """Where and how to run; nothing here changes what is computed, but for `on-nonfinite`."""
 
     workdir: Path | None = None
-    """Folder of the run; by default runs/SYSTEM-PRESET-SEED, with the settings that differ from the
-    preset's in its name. A run that was stopped is resumed when the same command is given again,
-    and extended when it is given with more --steps."""
+    """Folder of the run, on this machine or in a store as gs://BUCKET/FOLDER; by default
+    runs/SYSTEM-PRESET-SEED, with the settings that differ from the preset's in its name. A run
+    that was stopped is resumed when the same command is given again, and extended when it is given
+    with more --steps."""
     data_dir: Path | None = None
     """Folder of the data sets; by default TFDS' own, $TFDS_DATA_DIR or ~/tensorflow_datasets."""
     parallel: Literal["none", "jit", "pmap"] = "none"
@@ -102,8 +104,11 @@ def parse_train(
     ):
         if value < 1:
             raise ConfigError(field, value, "a whole number of 1 or more")
-    by_default = run_folder(system, name, parsed.config, parsed.options.on_nonfinite)
-    return parsed.config, parsed.options, parsed.options.workdir or by_default
+    options = parsed.options
+    by_default = run_folder(system, name, parsed.config, options.on_nonfinite)
+    if options.data_dir is not None:
+        options = dataclasses.replace(options, data_dir=local_path(options.data_dir, "data_dir"))
+    return parsed.config, options, as_path(options.workdir or by_default)
 
 
 def parse_evaluation(system: System, config: Any, rest: list[str]) -> Any:
@@ -118,9 +123,9 @@ def parse_evaluation(system: System, config: Any, rest: list[str]) -> Any:
         if word.startswith("--"):
             name = word[2:].partition("=")[0].replace("-", "_")
             one_of(f"evaluation field of {system.name}", name, system.evaluation)
-    flat = tyro.conf.arg(name="")
+    flat: Any = Annotated[system.config, tyro.conf.arg(name="")]
     return tyro.cli(
-        Annotated[system.config, flat],
+        flat,
         args=rest,
         default=config,
         prog="metajax eval WORKDIR",

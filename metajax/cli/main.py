@@ -6,12 +6,19 @@ import argparse
 import contextlib
 import json
 import logging
+import os
+import shlex
 import sys
 import time
 from pathlib import Path
 from typing import Any
 
-from metajax.core import IMPLEMENTATION, ConfigError, MetajaxError, one_of
+from metajax.cli.interrupts import command_of, interruptible, stopped
+from metajax.cli.streams import lenient_streams
+
+log = logging.getLogger("metajax")
+
+DEFAULT_CACHE = "~/.cache/metajax/xla"
 
 USAGE = """\
 metajax: meta-learning in JAX
@@ -38,20 +45,54 @@ metajax: meta-learning in JAX
       bring a set onto this machine, by download or from files
 
 `metajax train SYSTEM --help` explains every field. Exit codes: 0 done; 1 failed; 2 refused
-settings; 3 a solution of `solve` that cannot be right; 75 stopped by SIGTERM with the state saved,
-run the same command again; 130 the same after Ctrl-C.
+settings; 3 a solution of `solve` that cannot be right; 75 stopped by SIGTERM, and a training has
+saved its state: the message says how to continue; 130 the same after Ctrl-C.
 """
 
 COMMANDS = ("train", "sweep", "profile", "eval", "report", "list", "solve", "data")
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run one command; returns its exit code. Errors a person can act on print as one message."""
-    argv = sys.argv[1:] if argv is None else argv
-    logging.basicConfig(format="metajax: %(message)s", level=logging.WARNING)
-    logging.getLogger("metajax").setLevel(logging.INFO)
-    # Orbax logs a failed save's traceback many times over; the error that ends the run says it once
-    logging.getLogger("absl").setLevel(logging.CRITICAL)
+    """Run one command; returns its exit code. Errors a person can act on print as one message.
+
+    Args:
+      argv: the words after ``metajax``; None takes those of this process, which then ends at once
+        where a signal stopped it.
+    """
+    alone, argv = argv is None, sys.argv[1:] if argv is None else argv
+    with lenient_streams() as out:
+        logging.basicConfig(format="metajax: %(message)s", level=logging.WARNING)
+        logging.getLogger("metajax").setLevel(logging.INFO)
+        # Orbax logs a failed save's traceback many times over; the error that ends the run says
+        # it once
+        logging.getLogger("absl").setLevel(logging.CRITICAL)
+        heard: list[int] = []
+        try:
+            with interruptible(heard):
+                code = _run(argv)
+                out.flush()
+        except BaseException as error:
+            if heard:
+                said, code = stopped(heard[0], argv)
+                said = "\n" * sys.stderr.isatty() + f"metajax: {said}"  # below ^C or a bar
+            elif (told := _explain(error, argv)) is not None:
+                said, code = told
+            else:
+                raise
+            print(said, file=sys.stderr)
+        if out.failure is not None and not isinstance(out.failure, BrokenPipeError):
+            print(f"metajax: what was printed is lost: {out.failure}", file=sys.stderr)
+            code = code or 1
+    if heard and alone:
+        # jax has threads at work still, which ending as usual would crash now and then
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    return code
+
+
+def _run(argv: list[str]) -> int:
+    """Run one command; returns its exit code."""
     if not argv or argv[0] in ("-h", "--help", "help"):
         print(USAGE, end="")
         return 0
@@ -60,29 +101,58 @@ def main(argv: list[str] | None = None) -> int:
 
         print(__version__)
         return 0
+    from metajax.core import IMPLEMENTATION, one_of
+
+    command = one_of("command", argv[0], COMMANDS)
     import jax
 
     # what a seed stands for does not depend on the environment
     jax.config.update("jax_default_prng_impl", IMPLEMENTATION)
-    try:
-        command = one_of("command", argv[0], COMMANDS)
-        return {
-            "train": _train, "sweep": _sweep, "eval": _eval, "report": _report, "list": _list,
-            "data": _data, "solve": _solve, "profile": _profile,
-        }[command](argv[1:])  # fmt: skip
-    except MetajaxError as error:
-        print(f"metajax: error: {error}", file=sys.stderr)
-        refused = isinstance(error, ValueError)  # ConfigError
-        return getattr(error, "exit_code", 2 if refused else 1)
+    return {
+        "train": _train, "sweep": _sweep, "eval": _eval, "report": _report, "list": _list,
+        "data": _data, "solve": _solve, "profile": _profile,
+    }[command](argv[1:])  # fmt: skip
+
+
+def _explain(error: BaseException, argv: list[str]) -> tuple[str, int] | None:
+    """What a person is told of an error, and the exit code; None: it is a fault of the program."""
+    from metajax.cli.platforms import missing_platform
+    from metajax.core import MetajaxError
+
+    said: BaseException | None = error
+    if isinstance(error, (RuntimeError, AssertionError)):
+        said = missing_platform()
+    elif not isinstance(error, (MetajaxError, OSError)):
+        return None
+    if said is None:
+        return None
+    code = getattr(said, "exit_code", 2 if isinstance(said, ValueError) else 1)  # ConfigError
+    again = f" To continue: {command_of(argv)}" if code in (75, 130) else ""
+    return f"metajax: error: {said}{again}", code
 
 
 def use_compilation_cache(folder: str) -> None:
-    """Keep compiled programs on disk: the second run of a program starts without compiling."""
+    """Keep compiled programs on disk: the second run of a program starts without compiling.
+
+    Raises:
+      ConfigError: the folder cannot be reached.
+    """
     import jax
+
+    from metajax.core import ConfigError
+    from metajax.train import as_path, check_writable
 
     if folder == "off":
         return
-    jax.config.update("jax_compilation_cache_dir", str(Path(folder).expanduser()))
+    try:
+        path = as_path(folder, "compilation_cache")
+        check_writable(path, "compilation_cache")
+    except ConfigError as error:
+        if folder != DEFAULT_CACHE:
+            raise
+        log.info("compiled programs are not kept: %s", error)
+        return
+    jax.config.update("jax_compilation_cache_dir", str(path))
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     # XLA's own caches write their folder's name into the key: a moved folder would miss
     jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
@@ -91,6 +161,7 @@ def use_compilation_cache(folder: str) -> None:
 def _train(argv: list[str]) -> int:
     from metajax.cli.arguments import parse_train
     from metajax.cli.runs import check_extension, may_change
+    from metajax.core import ConfigError
     from metajax.systems import SYSTEMS, config_to_json, evaluate, get_system
 
     if not argv or argv[0].startswith("-"):
@@ -165,7 +236,7 @@ def _train(argv: list[str]) -> int:
     write_json(workdir / "eval.json", evaluation)
     summary = run_summary(
         result, wall_seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu,
-        command="metajax train " + " ".join(argv),
+        command=shlex.join(["metajax", "train", *argv]),
     )  # fmt: skip
     write_json(workdir / "summary.json", summary)
     _show(workdir, system, identity["config"], evaluation, summary, result.history)
@@ -192,16 +263,22 @@ def _workdir_options(
     name: str, argv: list[str], epilog: str = ""
 ) -> tuple[argparse.Namespace, list[str]]:
     """The workdir and options of ``metajax eval|report WORKDIR``, and what is left."""
+    from metajax.core import local_path
+    from metajax.train import as_path
+
     parser = argparse.ArgumentParser(prog=f"metajax {name}", epilog=epilog, allow_abbrev=False)
     parser.add_argument("workdir", type=Path, help="folder that metajax train has written")
     parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
     parser.add_argument(
-        "--compilation-cache", default="~/.cache/metajax/xla",
+        "--compilation-cache", default=DEFAULT_CACHE,
         help="folder where compiled programs are kept, or off",
     )  # fmt: skip
     options, rest = parser.parse_known_args(argv)
     if rest and name != "eval":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.workdir = as_path(options.workdir)
+    if options.data_dir is not None:
+        options.data_dir = local_path(options.data_dir, "data_dir")
     return options, rest
 
 
@@ -209,7 +286,7 @@ def _read_json(path: Path) -> Any:
     from metajax.train import WorkdirError
 
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError) as error:
         raise WorkdirError(
             f"{path} cannot be read ({error}); has the run finished its training?"
@@ -220,6 +297,7 @@ def _eval(argv: list[str]) -> int:
     from metajax.cli.arguments import parse_evaluation
     from metajax.cli.runs import read_run
     from metajax.systems import SYSTEMS, evaluate, get_system
+    from metajax.train import check_writable
 
     epilog = ""
     if {"-h", "--help"} & set(argv):
@@ -228,6 +306,7 @@ def _eval(argv: list[str]) -> int:
     options, rest = _workdir_options("eval", argv, epilog)
     system, config, _ = read_run(options.workdir)
     config = parse_evaluation(system, config, rest)
+    check_writable(options.workdir, "workdir")
     use_compilation_cache(options.compilation_cache)
     import jax
 
@@ -249,9 +328,11 @@ def _eval(argv: list[str]) -> int:
 def _report(argv: list[str]) -> int:
     from metajax.cli.runs import read_run
     from metajax.sweep import is_sweep, write_report
-    from metajax.train import WorkdirError, read_rows
+    from metajax.train import WorkdirError, check_writable, read_rows
 
     workdir = _workdir_options("report", argv)[0].workdir
+    if workdir.is_dir():
+        check_writable(workdir, "workdir")
     if is_sweep(workdir):
         text, page = write_report(workdir)
         print(f"\n{text}\n\nreport: {page}")
@@ -312,6 +393,7 @@ def _profile(argv: list[str]) -> int:
 
 
 def _data(argv: list[str]) -> int:
+    from metajax.core import ConfigError, local_path
     from metajax.data import list_sets, prepare
     from metajax.systems import SYSTEMS, get_system
 
@@ -335,6 +417,10 @@ def _data(argv: list[str]) -> int:
     for sub in (listing, preparing):
         sub.add_argument("--data-dir", type=Path, help="folder of the data sets")
     options = parser.parse_args(argv)
+    if options.data_dir is not None:
+        options.data_dir = local_path(options.data_dir, "--data-dir")
+    if options.command == "prepare" and options.source is not None:
+        options.source = local_path(options.source, "--from")
     if options.command == "list":
         for row in list_sets(options.data_dir):
             splits = ", ".join(f"{split} {num:,}" for split, num in row.splits.items())

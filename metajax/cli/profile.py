@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import shlex
 from pathlib import Path
+
+from metajax.core import ConfigError, local_path
 
 
 def profile_command(argv: list[str]) -> int:
     """Print compile time, time, operations, bytes and memory of a meta-step and its parts."""
     from metajax.cli.arguments import parse_train
     from metajax.systems import SYSTEMS, get_system
+    from metajax.train import check_writable
 
     parser = argparse.ArgumentParser(
         prog="metajax profile", allow_abbrev=False,
@@ -24,6 +28,14 @@ def profile_command(argv: list[str]) -> int:
     parser.add_argument("--json", type=Path, help="file to write the figures to")
     options, rest = parser.parse_known_args(argv)
     system = get_system(options.system)
+    if options.trace is not None:
+        options.trace = local_path(options.trace, "--trace")
+        check_writable(options.trace, "--trace")
+    if options.json is not None:
+        options.json = local_path(options.json, "--json")
+        check_writable(options.json.parent, "--json")
+        if options.json.is_dir():
+            raise ConfigError("--json", str(options.json), "a file")
     config, run_options, _ = parse_train(system, options.preset, rest)
 
     import jax
@@ -41,7 +53,7 @@ def profile_command(argv: list[str]) -> int:
     print(profile_table(found))
     if options.json:
         parts = {name: part._asdict() for name, part in found.parts.items()}
-        command = "metajax profile " + " ".join(argv)
+        command = shlex.join(["metajax", "profile", *argv])
         content = found._asdict() | {"parts": parts, "spent_seconds": found.spent}
         write_json(options.json, content | provenance(command))
     return 0

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, local_path
 
 WRONG = 3
 """Exit code where a solution was found that cannot be right."""
@@ -56,8 +56,7 @@ def solve_command(argv: list[str]) -> int:
         help="folder where compiled programs are kept, or off",
     )  # fmt: skip
     options = parser.parse_args(argv)
-    if options.out.exists() and any(options.out.iterdir()):
-        raise ConfigError("--out", str(options.out), "a folder that is empty or not there")
+    options.out = free_folder(options.out, "--out")
     for name, least in (("features", 0), ("size", 2), ("refine", 0), ("finetune", 0), ("seed", 0)):
         value = getattr(options, name)
         if value is not None and not least <= value < 2**31:
@@ -74,7 +73,7 @@ def solve_command(argv: list[str]) -> int:
     known = benchmark(options.problem) if options.problem in PROBLEMS else None
     if known is not None and options.size != REFERENCE_SIZE:
         raise ConfigError("--size", options.size, f"{REFERENCE_SIZE}, the references' grid")
-    pde = read_problem(Path(options.problem)) if known is None else known.pde
+    pde = read_problem(local_path(options.problem, "file")) if known is None else known.pde
     began = time.perf_counter()
     asked = options.refine is not None or options.finetune is not None or options.head
     if options.model and not asked:
@@ -124,14 +123,30 @@ def solve_command(argv: list[str]) -> int:
     return 0
 
 
+def free_folder(path: Path, field: str) -> Path:
+    """A folder to write to that holds nothing yet.
+
+    Raises:
+      ConfigError: it is a file, holds something, or cannot be written.
+    """
+    from metajax.train import check_writable
+
+    path = local_path(path, field)
+    check_writable(path, field)
+    if path.exists() and any(path.iterdir()):
+        raise ConfigError(field, str(path), "a folder that is empty or not there")
+    return path
+
+
 def trained(workdir: Path) -> Any:
     """The hypernetwork of a run's newest checkpoint."""
     import jax
 
     from metajax.cli.runs import read_run
     from metajax.systems.hypino import Model, build
-    from metajax.train import restore_params
+    from metajax.train import as_path, restore_params
 
+    workdir = as_path(workdir, "--model")
     system, config, _ = read_run(workdir)
     if system.name != "hypino":
         raise ConfigError("--model", str(workdir), f"a run of hypino; it is one of {system.name}")

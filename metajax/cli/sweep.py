@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 import sys
 import typing
 from collections.abc import Sequence
@@ -44,7 +45,7 @@ def sweep_command(argv: list[str]) -> int:
     from metajax.cli.main import use_compilation_cache
     from metajax.sweep import Point, expand, run_processes, write_report
     from metajax.systems import config_to_json, get_system
-    from metajax.train import keep_freed_memory, open_workdir
+    from metajax.train import as_path, is_remote, keep_freed_memory, open_workdir
 
     options, request = read_request(argv)
     system = get_system(request.system)
@@ -59,6 +60,10 @@ def sweep_command(argv: list[str]) -> int:
     if len({system.objective(point.config) for point in points}) > 1:
         raise ConfigError("grid", list(points[0].values), "runs that are scored alike")
     check_engine(options)
+    preset = request.preset or next(iter(system.presets))
+    folder = as_path(options.workdir or Path("runs") / f"sweep-{system.name}-{preset}")
+    if options.engine == "ray" and is_remote(folder):
+        raise ConfigError("engine", "ray", f"process or vmap, for the store of {folder}")
     if options.engine == "vmap":
         check_vmap(system, points, run_options)
     if options.engine == "ray":
@@ -81,7 +86,7 @@ def sweep_command(argv: list[str]) -> int:
     }
     swept_fields = [*request.grid, *request.random]
     folder = options.workdir or sweep_folder(system.name, preset, swept_fields, identity)
-    said = "metajax sweep " + " ".join(argv)
+    said = shlex.join(["metajax", "sweep", *argv])
     swept = [*swept_fields, "seed"]
 
     def command(point: Point, workdir: Path) -> list[str]:
@@ -235,7 +240,11 @@ def make_parser() -> argparse.ArgumentParser:
     add("--grace-period", type=int, metavar="STEPS",
         help="no run is stopped before (ray); a tenth of its steps by default")  # fmt: skip
     add("--address", help="of a Ray cluster, auto or HOST:PORT (ray); this machine by default")
-    add("--workdir", type=Path, help="folder of the sweep; by default one in runs for each sweep")
+    add(
+        "--workdir",
+        type=Path,
+        help="folder of the sweep, which may be in a store; by default one in runs for each sweep",
+    )
     return parser
 
 

@@ -42,9 +42,10 @@ from metajax.core.kinds import (
 )
 from metajax.core.mixture import MixedTasks, mixed
 from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
+from metajax.core.paths import local_path, split_scheme
 from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.scores import accuracy, correct, valid_labels
-from metajax.core.surroundings import apart_from_surroundings
+from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
 from metajax.core.trees import (
     all_finite,
     cast_floats,
@@ -114,9 +115,11 @@ __all__ = [
     "float64_on_cpu",
     "gradient",
     "indices_from",
+    "is_jit_disabled",
     "is_misfit",
     "kind",
     "library",
+    "local_path",
     "mean_over_devices",
     "mixed",
     "norm",
@@ -129,6 +132,7 @@ __all__ = [
     "root",
     "scalar_loss",
     "shown",
+    "split_scheme",
     "stream",
     "task_keys",
     "valid_labels",

@@ -17,7 +17,7 @@ from jaxtyping import PyTree
 
 from metajax.core.errors import ConfigError, MetajaxError
 from metajax.core.kinds import check_network, described, kind
-from metajax.core.types import Examples, MetaLearner, Network, Params, Task
+from metajax.core.types import Examples, MetaLearner, Network, Params, SequenceNetwork, Task
 
 _MISFITS = (TypeError, ValueError, IndexError, AssertionError)
 """What a function raises of arrays that it was not made for; Flax has errors of its own."""
@@ -170,9 +170,8 @@ def first_task(value: Any, check: Check | None = None, **options: Any) -> Task:
       ConfigError: see :func:`as_task`; a query that is not of examples passes.
     """
     if isinstance(value, Task) and not isinstance(value.query, Examples):
-        return value._replace(
-            support=as_task(Task(value.support, value.support), check, **options)[0]
-        )
+        alone = Task(value.support, value.support)
+        return value._replace(support=as_task(alone, check, **options).support)
     return as_task(value, check, **options)
 
 
@@ -197,7 +196,7 @@ def checked_learner(
       may_be_empty: whether a support, or a query, may hold no examples.
       inputs: see :func:`as_examples`.
     """
-    options = {"axes": axes, "may_be_empty": may_be_empty, "inputs": inputs}
+    options: dict[str, Any] = {"axes": axes, "may_be_empty": may_be_empty, "inputs": inputs}
 
     @functools.wraps(learner.init)
     def init(key: Any, task: Any) -> Params:
@@ -255,8 +254,8 @@ def scalar_loss(learner: MetaLearner) -> Callable[..., tuple[Any, dict[str, Any]
     return loss
 
 
-def checked_network(network: Any, field: str = "network") -> Network:
-    """Return a network that says by name which arrays it cannot read.
+def checked_network(network: Any, field: str = "network") -> Any:
+    """Return a network, or a sequence network, that says by name which arrays it cannot read.
 
     A call that succeeds costs nothing more.
 
@@ -275,18 +274,26 @@ def checked_network(network: Any, field: str = "network") -> Network:
                 raise
             raise _unreadable(inputs, error) from error
 
-    @functools.wraps(network.apply)
-    def apply(params: Params, *inputs: Any) -> Any:
-        try:
-            return network.apply(params, *inputs)
-        except Exception as error:
-            if not is_misfit(error):
-                raise
-            raise _misfit(network, params, inputs, error) from error
+    def reading(function: Callable[..., Any], inputs_of: Callable[..., tuple[Any, ...]]) -> Any:
+        """``function(params, ...)``, whose misfits are told from what ``init`` makes of inputs."""
 
-    if isinstance(network, tuple) and hasattr(network, "_replace"):
-        return network._replace(init=init, apply=apply)  # with what else it has
-    return Network(init, apply)
+        @functools.wraps(function)
+        def read(params: Params, *args: Any) -> Any:
+            try:
+                return function(params, *args)
+            except Exception as error:
+                if not is_misfit(error):
+                    raise
+                raise _misfit(network, params, inputs_of(*args), error) from error
+
+        return read
+
+    whole = reading(network.apply, lambda *inputs: inputs)
+    if isinstance(network, SequenceNetwork):
+        prefill = reading(network.prefill, lambda tokens: (tokens,))
+        decode = reading(network.decode, lambda state, token: (token[..., None, :],))
+        return SequenceNetwork(init, whole, prefill, decode)
+    return Network(init, whole)
 
 
 def is_misfit(error: Exception) -> bool:
@@ -311,7 +318,8 @@ def _misfit(network: Any, params: Params, inputs: tuple[Any, ...], error: Except
         like = jax.eval_shape(fresh, *inputs)
     except Exception as unreadable:  # whatever the network raises
         return _unreadable(inputs, unreadable)
-    if jax.tree.structure(like) != jax.tree.structure(params):
+    made: Any = jax.tree.structure(like)
+    if made != jax.tree.structure(params):
         return ConfigError("params", kind(params), "what the learner's init, or a run, returns")
     wanted = jax.tree_util.tree_leaves_with_path(params)
     for (path, leaf), other in zip(wanted, jax.tree.leaves(like), strict=True):

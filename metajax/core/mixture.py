@@ -11,8 +11,10 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Key
 
+from metajax.core.boundary import check_type
 from metajax.core.errors import ConfigError
-from metajax.core.types import MetaLearner, Params, Task, TaskDistribution
+from metajax.core.kinds import check_learner, kind
+from metajax.core.types import Examples, MetaLearner, Params, Task, TaskDistribution
 
 
 @register_dataclass
@@ -53,27 +55,44 @@ def mixed(learner: MetaLearner) -> MetaLearner:
 
     ``adapt``, ``predict`` and ``loss`` treat each task as ``learner`` does; the loss and its
     metrics are means over all tasks of a draw. ``init`` sees a task of the first distribution.
+
+    Raises:
+      ConfigError: ``learner`` is none; from the new one, for what is no draw of such tasks.
     """
+    check_learner(learner)
+
+    def parts_of(field: str, value: Any, *others: Any) -> tuple[Any, ...]:
+        """One entry a distribution, as many as ``others`` have."""
+        fits = isinstance(value, tuple) and not isinstance(value, Examples | Task)
+        if not fits or any(len(value) != len(other) for other in others):
+            raise ConfigError(field, kind(value), "a tuple with an entry for each distribution")
+        return value
 
     def keys_of(parts: tuple[Any, ...], key: Key[Array, ""]) -> list[Array]:
         sizes = [jax.tree.leaves(part)[0].shape[0] for part in parts]
         return jnp.split(jax.random.split(key, sum(sizes)), np.cumsum(sizes)[:-1])
 
     def init(key: Key[Array, ""], task: Task) -> Params:
+        check_type("task", task, Task)
+        parts_of("task.support", task.support)
         first = jax.tree.map(lambda leaf: leaf[0], Task(task.support[0], task.query[0]))
         return learner.init(key, first)
 
     def adapt(params: Params, support: tuple[Any, ...], key: Key[Array, ""]) -> tuple[Any, ...]:
         each = jax.vmap(learner.adapt, (None, 0, 0))
+        support = parts_of("support", support)
         keys = keys_of(support, key)
         return tuple(each(params, part, k) for part, k in zip(support, keys, strict=True))
 
     def predict(params: Params, adapted: tuple[Any, ...], inputs: tuple[Any, ...]):
         each = jax.vmap(learner.predict, (None, 0, 0))
+        inputs = parts_of("inputs", inputs, adapted)
         return tuple(each(params, a, x) for a, x in zip(adapted, inputs, strict=True))
 
     def loss(params: Params, task: Task, key: Key[Array, ""]):
         each = jax.vmap(learner.loss, (None, 0, 0))
+        check_type("task", task, Task)
+        parts_of("task.query", task.query, parts_of("task.support", task.support))
         found = [
             each(params, Task(support, query), keys)
             for support, query, keys in zip(*task, keys_of(task.support, key), strict=True)

@@ -19,8 +19,10 @@ def valid_labels(
     never taken for a class.
 
     Raises:
-      ConfigError: labels are known, and not all of them are classes.
+      ConfigError: labels are no whole numbers; or they are known, and not all of them are classes.
     """
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ConfigError(field, str(labels.dtype), "whole numbers, one label an example")
     if not isinstance(labels, jax.core.Tracer):
         known = np.asarray(labels)
         if known.size and not 0 <= known.min() <= known.max() < classes:

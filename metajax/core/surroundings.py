@@ -16,6 +16,12 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
+def is_jit_disabled() -> bool:
+    """Return whether ``jax.disable_jit`` holds, under which nothing can be compiled."""
+    config: Any = jax.config
+    return bool(config.jax_disable_jit)
+
+
 def _no_mesh() -> contextlib.AbstractContextManager[Any]:
     if jax.sharding.get_abstract_mesh().empty:
         return contextlib.nullcontext()

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int, Int32, Shaped, UInt8
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, local_path
 from metajax.data.errors import BadDataError, MissingDataError
 from metajax.data.pixels import decode_image, resize_images
 
@@ -302,8 +302,19 @@ def set_splits(name: str, data_dir: str | Path | None = None) -> dict[str, int]:
 
 
 def data_root(data_dir: str | Path | None) -> str | None:
-    """Return ``data_dir`` as TFDS takes it, ``~`` expanded; None stays None."""
-    return None if data_dir is None else os.path.expanduser(data_dir)
+    """Return ``data_dir`` as TFDS takes it, ``~`` expanded; None stays None.
+
+    Raises:
+      ConfigError: it is not a local path, or there is none and no home folder for TFDS' own.
+    """
+    if data_dir is not None:
+        return str(local_path(data_dir, "data_dir"))
+    if "TFDS_DATA_DIR" not in os.environ:
+        try:
+            Path.home()
+        except RuntimeError as error:
+            raise ConfigError("data_dir", None, f"a folder, or TFDS_DATA_DIR ({error})") from error
+    return None
 
 
 def list_sets(data_dir: str | Path | None = None) -> list[SetRow]:

@@ -96,7 +96,7 @@ def _as_text(text: str | bytes) -> str:
 def _gfile() -> types.SimpleNamespace:
     """The part of ``tf.io.gfile`` that TFDS' image sets use, over local files."""
     return types.SimpleNamespace(
-        GFile=lambda path, mode="r": open(path, mode),
+        GFile=lambda path, mode="r": open(path, mode, encoding=None if "b" in mode else "utf-8"),
         copy=lambda source, target, overwrite=False: shutil.copyfile(source, target),
         exists=os.path.exists,
         glob=lambda pattern: sorted(glob.glob(os.fspath(pattern))),

@@ -21,6 +21,8 @@ from metajax.core import (
     Metrics,
     Params,
     Task,
+    as_task,
+    check_learner,
     checked_learner,
     wide_dtype,
 )
@@ -172,9 +174,11 @@ def adaptation_curve(
       steps: how far to follow the adaptation.
 
     Raises:
-      ConfigError: ``steps`` below 1, or a learner that takes no steps.
+      ConfigError: ``steps`` below 1, a learner that takes no steps, or a task that is none.
     """
     check_steps(steps)
+    check_learner(learner)
+    task = as_task(task)
     adapt: Any = learner.adapt
     if "note" not in inspect.signature(adapt).parameters:
         raise ConfigError("learner", adapt, "one that adapts by gradient steps")

@@ -22,6 +22,7 @@ from metajax.core import (
     Params,
     Task,
     check_optimizer,
+    check_type,
     checked_network,
     gradient,
     one_of,
@@ -145,6 +146,8 @@ def maml(
     scaled_steps = steps if rates == "per_step" else None
 
     def network_params(params: Any) -> Params:
+        if learned:
+            check_type("params", params, RatedParams)
         return params.params if learned else params
 
     def optimizer_of(params: Any) -> optax.GradientTransformation:

@@ -11,7 +11,15 @@ import jax.scipy.linalg
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Examples, MetaLearner, Network, Params, Task, wide_dtype
+from metajax.core import (
+    Examples,
+    MetaLearner,
+    Network,
+    Params,
+    Task,
+    check_type,
+    wide_dtype,
+)
 from metajax.learners.losses import Loss, one_hot
 from metajax.learners.metric import check_ways, embedding, embedding_learner
 
@@ -86,6 +94,7 @@ def ridge(
         return RidgeParams(params, number(log_strength), number(scale))
 
     def features_of(params: RidgeParams, inputs: Any) -> Float[Array, "n d"]:
+        check_type("params", params, RidgeParams)
         features = network.apply(params.network, inputs)
         return jnp.concatenate([features, jnp.ones_like(features[:, :1])], axis=-1)
 

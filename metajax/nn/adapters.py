@@ -84,12 +84,15 @@ def _check_constructor(constructor: Any, expected: str, *args: Any, **kwargs: An
     made = library(constructor) is not None and not inspect.isclass(constructor)
     if made or not callable(constructor):
         raise ConfigError("constructor", kind(constructor), expected)
+    function, bound = constructor, args
+    if inspect.isclass(constructor):  # NNX classes themselves say that they take anything
+        function, bound = constructor.__init__, (None, *args)
     try:
-        signature = inspect.signature(constructor)
+        signature = inspect.signature(function)
     except ValueError:  # written in C: its call will tell
         return
     try:
-        signature.bind(*args, **kwargs)
+        signature.bind(*bound, **kwargs)
     except TypeError as error:
         raise ConfigError(
             "constructor", kind(constructor), f"{expected}, called with ({names}): {error}"

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from metajax.sweep.grid import Point
 from metajax.sweep.results import Outcome, is_done, run_folder
-from metajax.train import in_use
+from metajax.train import in_use, is_remote, write_whole
 
 
 def log_path(folder: Path, point: Point) -> Path:
-    """Where what a run prints is kept."""
-    return folder / "logs" / f"{point.name}.txt"
+    """Where what a run prints is kept, on this machine: nothing can be appended in a store."""
+    if is_remote(folder):
+        named = hashlib.sha256(str(folder).encode()).hexdigest()[:12]
+        return Path(tempfile.gettempdir()) / f"metajax-logs-{os.getuid()}-{named}" / _name(point)
+    return folder / "logs" / _name(point)
+
+
+def _name(point: Point) -> str:
+    return f"{point.name}.txt"
 
 
 def start(
@@ -36,6 +46,9 @@ def start(
 
 def outcome_of(folder: Path, point: Point, code: int) -> Outcome | None:
     """Return how a run's process ended; None: start it again, another held its workdir."""
+    if is_remote(folder) and log_path(folder, point).exists():
+        (folder / "logs").mkdir(exist_ok=True)
+        write_whole(folder / "logs" / _name(point), log_path(folder, point).read_bytes())
     if code == 1 and in_use(run_folder(folder, point)):
         return None  # the one of a killed sweep was still starting
     if code == 0 and is_done(folder, point):
@@ -44,7 +57,7 @@ def outcome_of(folder: Path, point: Point, code: int) -> Outcome | None:
         return Outcome("interrupted")
     if code < 0:
         return Outcome("failed", f"killed by {signal.Signals(-code).name}")
-    text = log_path(folder, point).read_text(errors="replace")
+    text = log_path(folder, point).read_text(encoding="utf-8", errors="replace")
     lines = [line.strip() for line in text.splitlines()]
     # a progress bar writes over its own line
     said = [line.rpartition("\r")[2] for line in lines if line] or [f"exit code {code}"]

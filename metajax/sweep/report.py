@@ -61,7 +61,7 @@ def half_width(scores: Sequence[float]) -> float | None:
 def is_sweep(folder: Path) -> bool:
     """Whether the folder is a sweep's."""
     try:
-        saved = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        saved = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError, RecursionError):
         return False
     return isinstance(saved, dict) and "sweep" in saved
@@ -74,7 +74,7 @@ def write_report(folder: Path) -> tuple[str, Path]:
       WorkdirError: the folder does not describe a sweep, or holds no results.
     """
     try:
-        identity = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        identity = json.loads((folder / "config.json").read_bytes())
         system = get_system(identity["sweep"]["system"])
         config = config_from_json(system, identity["sweep"]["config"])
         grid, random = ({**identity[kind]} for kind in ("grid", "random"))
@@ -136,10 +136,15 @@ def describe(
     states = [row["status"] for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
     heads = [*fields, objective.metric, "±95%", "runs"]
+    done = {row["run"] for row in rows if row["status"] == "done"}
+
+    def without_score(one: Configuration) -> str:
+        return "non-finite" if done.intersection(one.runs) else "-"
+
     cells = [
         [
             *one.values,
-            f"{one.mean:.4g}" if one.scores else "-",
+            f"{one.mean:.4g}" if one.scores else without_score(one),
             "" if not one.scores or one.half is None else f"{one.half:.2g}",
             f"{len(one.scores)}"
             + (f" of {len(one.runs)}" if len(one.scores) < len(one.runs) else ""),

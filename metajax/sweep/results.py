@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from metajax.sweep.grid import Point
-from metajax.train import WorkdirError
+from metajax.train import WorkdirError, write_whole
 
 Status = str
 """done; failed; interrupted, and goes on with the same command; stopped, by a scheduler that saw
@@ -66,20 +66,19 @@ def write_results(folder: Path, points: Sequence[Point], outcomes: Mapping[int, 
         row |= {"status": outcome.status, "seconds": "", "error": outcome.error}
         if outcome.status == "done":
             workdir = run_folder(folder, point)
-            row["seconds"] = json.loads((workdir / "summary.json").read_text())["wall_seconds"]
-            evaluation = json.loads((workdir / "eval.json").read_text())
+            row["seconds"] = json.loads((workdir / "summary.json").read_bytes())["wall_seconds"]
+            evaluation = json.loads((workdir / "eval.json").read_bytes())
             evaluation.pop("settings", None)  # what was asked for, not what was found
             row |= flatten(evaluation)
         row |= outcome.reached or {}
         rows.append(row)
     names = dict.fromkeys(name for row in rows for name in row if name != "error")
     path = folder / "results.csv"
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    with temporary.open("w", newline="") as file:
-        writer = csv.DictWriter(file, [*names, "error"])
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(temporary, path)
+    table = io.StringIO(newline="")
+    writer = csv.DictWriter(table, [*names, "error"])
+    writer.writeheader()
+    writer.writerows(rows)
+    write_whole(path, table.getvalue().encode(errors="backslashreplace"))
     return path
 
 
@@ -91,7 +90,7 @@ def read_results(folder: Path) -> list[dict[str, str]]:
     """
     path = folder / "results.csv"
     try:
-        with path.open(newline="") as file:
-            return list(csv.DictReader(file))
-    except OSError as error:
+        table = path.read_bytes().decode()
+        return list(csv.DictReader(io.StringIO(table, newline="")))
+    except (OSError, ValueError) as error:
         raise WorkdirError(f"{path} cannot be read ({error}); has the sweep begun?") from error

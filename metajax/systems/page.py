@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import html
+import io
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from metajax.systems.base import Figure
+from metajax.train import write_whole
 
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
@@ -31,8 +33,10 @@ def write_page(
     parts = [f"<pre>{html.escape(text)}</pre>"]
     for figure in figures:
         path = folder / f"{figure.name}.png"
-        figure.draw().savefig(path, dpi=150)
-        image = base64.b64encode(path.read_bytes()).decode()
+        drawn = io.BytesIO()
+        figure.draw().savefig(drawn, dpi=150, format="png")
+        write_whole(path, drawn.getvalue())
+        image = base64.b64encode(drawn.getvalue()).decode()
         caption = html.escape(figure.caption)
         parts.append(
             f'<figure><img alt="{caption}" src="data:image/png;base64,{image}">'
@@ -52,5 +56,6 @@ def write_page(
         f"<p>{html.escape(subtitle)}</p>{''.join(parts)}</body></html>\n"
     )
     path = folder / "report.html"
-    path.write_text(page)
+    # a path that is no Unicode stands in it as Python escapes it
+    write_whole(path, page.encode(errors="backslashreplace"))
     return path

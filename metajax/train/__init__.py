@@ -14,6 +14,13 @@ from metajax.train.loop import Fit, fit, restore_params, save_finished
 from metajax.train.memory import keep_freed_memory
 from metajax.train.metrics import MetricsLog, plain, read_rows, to_json
 from metajax.train.origin import provenance, run_summary
+from metajax.train.paths import (
+    as_path,
+    check_writable,
+    files_below,
+    is_remote,
+    write_whole,
+)
 from metajax.train.populations import MEMBER, PopulationState, member_rows, population
 from metajax.train.processes import is_first, join, leave
 from metajax.train.signals import signals_noted
@@ -36,10 +43,14 @@ __all__ = [
     "ProcessLostError",
     "Profile",
     "WorkdirError",
+    "as_path",
     "check_workdir",
+    "check_writable",
+    "files_below",
     "fit",
     "in_use",
     "is_first",
+    "is_remote",
     "join",
     "keep_freed_memory",
     "largest_axis",
@@ -60,4 +71,5 @@ __all__ = [
     "signals_noted",
     "to_json",
     "write_json",
+    "write_whole",
 ]

@@ -15,6 +15,7 @@ import json
 import logging
 import os
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,9 @@ import jax
 from jaxtyping import PyTree
 
 from metajax.train.errors import CheckpointError
-from metajax.train.processes import from_first
+from metajax.train.mirror import Mirror, gathered, rekeyed, save_alone
+from metajax.train.paths import as_path, is_remote
+from metajax.train.processes import from_first, is_first
 from metajax.train.state import (
     check_names,
     from_saved,
@@ -53,7 +56,7 @@ def _digests(folder: Path) -> dict[str, str]:
 def write_seal(folder: Path) -> None:
     """Write the digest of every file in a finished checkpoint's folder."""
     temporary = folder.parent / f".{folder.name}.{SEAL}.tmp"
-    with temporary.open("w") as file:
+    with temporary.open("w", encoding="utf-8") as file:
         json.dump(_digests(folder), file, indent=1)
         file.flush()
         os.fsync(file.fileno())
@@ -63,7 +66,7 @@ def write_seal(folder: Path) -> None:
 def find_fault(folder: Path) -> str | None:
     """Return what is wrong with a checkpoint's folder, in words, or None where it is whole."""
     try:
-        sealed = json.loads((folder / SEAL).read_text())
+        sealed = json.loads((folder / SEAL).read_bytes())
     except FileNotFoundError:
         return "was not finished"
     except ValueError:
@@ -79,13 +82,17 @@ def find_fault(folder: Path) -> str | None:
     return None
 
 
-def newest_good(directory: Path) -> tuple[int | None, list[tuple[int, str]]]:
-    """Return the newest whole checkpoint's step and the faults of the newer ones, newest first."""
+def newest_good(
+    directory: Any, mirror: Mirror | None = None
+) -> tuple[int | None, list[tuple[int, str]]]:
+    """Return the newest whole checkpoint's step and the faults of the newer ones, newest first.
+
+    Those of a store are judged, and left, in its ``mirror``.
+    """
     faults: list[tuple[int, str]] = []
     if directory.is_dir():
-        steps = (int(path.name) for path in directory.iterdir() if path.name.isdecimal())
-        for step in sorted(steps, reverse=True):
-            fault = find_fault(directory / str(step))
+        for step in sorted(steps_in(directory), reverse=True):
+            fault = find_fault(mirror.fetch(step) if mirror else directory / str(step))
             if fault is None:
                 return step, faults
             faults.append((step, fault))
@@ -104,12 +111,18 @@ def _is_no_room(error: BaseException | None) -> bool:
     return False
 
 
+def steps_in(directory: Any) -> list[int]:
+    """The steps of a directory's checkpoints, good or not."""
+    return [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
+
+
 class Checkpointer:
     """Saves and restores ``(state, meta)`` under ``directory``, the newest good one first.
 
     ``state`` is a pytree of jax arrays, ``meta`` a dict of JSON values. The ``keep_last`` newest
     checkpoints stay, and with ``keep_every`` those at its multiples stay for ever. Faulty ones
-    are moved to the folder ``damaged`` beside ``directory``, unless ``read_only``.
+    are moved to the folder ``damaged`` beside ``directory``, unless ``read_only``. Those of a store
+    are saved to a folder of this machine and sent from there, the seal last.
     """
 
     def __init__(
@@ -123,16 +136,27 @@ class Checkpointer:
         import orbax.checkpoint as ocp  # takes seconds: only for runs that save
 
         self._ocp = ocp
-        self.directory = directory.absolute()
+        directory = as_path(directory)
+        self._mirror = Mirror(directory, SEAL) if is_remote(directory) else None
+        self.directory = directory if self._mirror else directory.absolute()
         self._read_only = read_only
         # before Orbax takes stock: it would count a faulty folder as the latest step
         self.good_step: int | None = from_first(self._take_stock)
+        options: dict[str, Any] = {}
+        if self._mirror is not None:
+            if self.good_step is not None and not is_first():
+                self._mirror.fetch(self.good_step)
+            index = jax.process_index()
+            options["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
+                primary_host=index, active_processes={index}
+            )
         self._manager = ocp.CheckpointManager(
-            self.directory,
+            self._mirror.local if self._mirror else self.directory,
             options=ocp.CheckpointManagerOptions(
                 cleanup_tmp_directories=not read_only,
-                create=not read_only,
+                create=not read_only and self._mirror is None,
                 read_only=read_only,
+                **options,
             ),
         )
         self._keep_last, self._keep_every = keep_last, keep_every
@@ -142,7 +166,7 @@ class Checkpointer:
 
     def _take_stock(self) -> int | None:
         """Find the newest good checkpoint, and put the faulty ones after it aside."""
-        good, faults = newest_good(self.directory)
+        good, faults = newest_good(self.directory, self._mirror)
         instead = "starting from step 0" if good is None else f"using step {good}"
         for step, fault in faults:
             where = "" if self._read_only else f"put aside as {self._put_aside(step)}, "
@@ -155,7 +179,10 @@ class Checkpointer:
         number = 0
         while (target := damaged / f"{step}-{number}").exists():
             number += 1
-        os.replace(self.directory / str(step), target)
+        if self._mirror is not None:
+            self._mirror.move(step, target)
+        else:
+            os.replace(self.directory / str(step), target)
         return target
 
     def save(self, step: int, state: PyTree, meta: dict[str, Any]) -> None:
@@ -169,16 +196,27 @@ class Checkpointer:
         """
         check_names(state)
         self.wait()
+        state = to_saved(state)
+        if self._mirror is not None and jax.process_count() > 1:
+            state = gathered(state)
+            if not is_first():
+                from_first(lambda: None)  # how the first one's save ended
+                self.good_step = step
+                return
         args = self._ocp.args.Composite(
-            state=self._ocp.args.StandardSave(to_saved(state)),
+            state=self._ocp.args.StandardSave(state),
             # a copy: Orbax turns it into JSON in the background
             meta=self._ocp.args.JsonSave(copy.deepcopy(meta)),
         )
         try:
-            self._manager.save(step, args=args, force=True)
+            if self._mirror is not None and jax.process_count() > 1:
+                save_alone(self._manager.directory, step, state, meta)
+            else:
+                self._manager.save(step, args=args, force=True)
         except Exception as error:
             self._failure = error
-            self.wait()
+            if self._mirror is None:  # else the other processes wait to hear of it
+                self.wait()
         if jax.process_count() > 1:
             self._seal(step)  # its exchanges must not come between those of the training
             self.wait()
@@ -188,15 +226,43 @@ class Checkpointer:
 
     def _seal(self, step: int) -> None:
         try:
+            if (mirror := self._mirror) is not None:
+                from_first(lambda: self._send(step, mirror))
+                self.good_step = step
+                return
             self._manager.wait_until_finished()
             from_first(lambda: write_seal(self.directory / str(step)))
             self.good_step = step
             # not by Orbax, which would drop old checkpoints before the new one is sealed
-            for old in sorted(self._manager.all_steps())[: -self._keep_last]:
-                if self._keep_every is None or old % self._keep_every:
-                    self._manager.delete(old)
+            for old in self._outdated(self._manager.all_steps()):
+                self._manager.delete(old)
         except Exception as error:  # handed to the training thread by wait()
             self._failure = error
+
+    def _outdated(self, steps: Iterable[int]) -> list[int]:
+        """The checkpoints that need not stay."""
+        older = sorted(steps)[: -self._keep_last]
+        return [old for old in older if self._keep_every is None or old % self._keep_every]
+
+    def _send(self, step: int, mirror: Mirror) -> None:
+        """Seal a checkpoint and send it to its store; here and there, drop those before it.
+
+        Raises:
+          CheckpointError: one of it failed; the other processes of the run learn of it.
+        """
+        try:
+            self._manager.wait_until_finished()
+            if self._failure is not None:
+                raise self._failure
+            write_seal(mirror.local / str(step))
+            mirror.send(step)
+            for old in self._outdated(steps_in(self.directory)):
+                mirror.delete(old)
+            for old in self._manager.all_steps():
+                if old != step:
+                    self._manager.delete(old)
+        except Exception as error:  # each store's client has errors of its own
+            raise CheckpointError(f"{type(error).__name__}: {error}") from error
 
     def wait(self) -> None:
         """Return once the save under way is finished and sealed.
@@ -246,15 +312,16 @@ class Checkpointer:
             raise CheckpointError(
                 f"checkpoint {self.good_step} in {self.directory} does not restore: {error}"
             ) from error
-        if lines := misfits(restored["state"], like):
+        state = rekeyed(abstract, restored["state"])
+        if lines := misfits(state, like):
             raise self._misfit(lines)
-        return from_saved(restored["state"], like), restored["meta"]
+        return from_saved(state, like), restored["meta"]
 
     def _saved_shapes(self) -> PyTree:
         """What the newest good checkpoint says of its arrays."""
         handler = self._ocp.StandardCheckpointHandler()
         try:
-            return handler.metadata(self.directory / str(self.good_step) / "state").tree
+            return handler.metadata(self._manager.directory / str(self.good_step) / "state").tree
         finally:
             handler.close()
 
@@ -279,3 +346,6 @@ class Checkpointer:
             except Exception:
                 if not self._failed:  # else Orbax says again what wait() has said
                     raise
+            finally:
+                if self._mirror is not None:
+                    self._mirror.close()

@@ -11,7 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from metajax.core import Algorithm, ConfigError, HostFed, apart_from_surroundings, task_keys
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    HostFed,
+    apart_from_surroundings,
+    is_jit_disabled,
+    task_keys,
+)
 from metajax.train.step import LoopState, make_layout, make_steps
 
 PEAK_SIZE, PEAK_BYTES = 2048, 1 << 28
@@ -93,7 +100,7 @@ def profile(
         raise ConfigError("tasks", "HostFed", "a distribution that is sampled on the device")
     if steps < 1:
         raise ConfigError("steps", steps, "a whole number of 1 or more")
-    if jax.config.jax_disable_jit:
+    if is_jit_disabled():
         raise ConfigError("jax_disable_jit", True, "False: what is measured are compiled programs")
     layout = make_layout("none", tasks_per_step)
     keys = task_keys(key, tasks_per_step)

@@ -27,8 +27,8 @@ def newest_step(workdir: Path) -> int | None:
 
 def check_identity(
     workdir: Path, new: dict[str, Any], config: dict[str, Any], on_changed: OnChanged
-) -> None:
-    """Compare a run with the one that ``workdir`` holds, and write down what it is.
+) -> list[dict[str, Any]]:
+    """Compare a run with the one that ``workdir`` holds.
 
     A workdir keeps the fingerprint of every algorithm that has trained in it: one that was resumed
     by ``ignore`` belongs to none of them alone.
@@ -38,6 +38,9 @@ def check_identity(
       new: the :func:`~metajax.train.fingerprints.fingerprint` of this run.
       config: of this run, for a workdir that is started over.
       on_changed: ``raise``, ``restart`` or ``ignore``.
+
+    Returns:
+      What :func:`note_identity` is to write once this run has begun there.
 
     Raises:
       WorkdirError: the run there is another one, and the answer to that is ``raise``; or its
@@ -78,8 +81,20 @@ def check_identity(
             "all of it can be compared; it resumes:%s", workdir,
             "".join(f"\n  {line}" for line in unsure),
         )  # fmt: skip
-    if new not in known:
-        write_json(workdir / FILE, [*known, new])
+    return known if new in known else [*known, new]
+
+
+def note_identity(workdir: Path, fingerprints: list[dict[str, Any]]) -> None:
+    """Write down what has trained in ``workdir``.
+
+    Raises:
+      WorkdirError: it cannot be written.
+    """
+    if fingerprints != read_fingerprints(workdir):
+        try:
+            write_json(workdir / FILE, fingerprints)
+        except OSError as error:
+            raise WorkdirError(f"{workdir / FILE} cannot be written: {error}") from error
 
 
 def read_fingerprints(workdir: Path) -> list[dict[str, Any]]:
@@ -90,7 +105,7 @@ def read_fingerprints(workdir: Path) -> list[dict[str, Any]]:
     """
     path = workdir / FILE
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_bytes())
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:

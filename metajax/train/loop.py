@@ -11,7 +11,6 @@ import sys
 import time
 from collections.abc import Sequence
 from numbers import Integral
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -30,6 +29,7 @@ from metajax.core import (
     check_algorithm,
     check_key,
     derive,
+    is_jit_disabled,
     kind,
     one_of,
     stream,
@@ -37,8 +37,9 @@ from metajax.core import (
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.errors import HostDataError, Interrupted, NonFiniteError
 from metajax.train.fingerprints import fingerprint
-from metajax.train.identity import OnChanged, check_identity, newest_step
-from metajax.train.metrics import MetricsLog, plain, to_json
+from metajax.train.identity import OnChanged, check_identity, newest_step, note_identity
+from metajax.train.metrics import MetricsLog, lines_of, plain
+from metajax.train.paths import as_path, is_remote, write_whole
 from metajax.train.processes import agree, from_first, is_first, lost_noticed
 from metajax.train.signals import signals_noted
 from metajax.train.state import check_names, strong
@@ -122,7 +123,8 @@ def fit(
         last, is another algorithm then. Fewer than are done already are rejected.
       tasks_per_step: tasks of one meta-step, over all devices.
       key: a typed key; it and the step number decide every draw.
-      workdir: folder for ``config.json``, ``metrics.jsonl`` and checkpoints. Where it holds a
+      workdir: folder for ``config.json``, ``metrics.jsonl`` and checkpoints, on this machine or
+        in a store as ``gs://bucket/run``. Where it holds a
         checkpoint of the same run, the run goes on from there, and its final state equals bit
         for bit that of a run never stopped. None keeps everything in memory.
       config: JSON values that identify the run in its workdir, beside the arguments that decide
@@ -197,18 +199,25 @@ def fit(
     run.log_every, run.checkpoint_every = log_every, checkpoint_every
     identity = _identity(steps, tasks_per_step, key_data, on_nonfinite, config)
     with contextlib.ExitStack() as stack:
-        path = None if workdir is None else Path(workdir)
+        path = None if workdir is None else as_path(workdir)
+        if path is not None and tensorboard and is_remote(path):
+            raise ConfigError("tensorboard", tensorboard, f"off, for the store of {path}")
         if path is not None:
             opened = open_workdir(
                 path, identity, ("steps", *may_change), restart=on_changed == "restart"
             )
             from_first(lambda: stack.enter_context(opened) and None)
-            run.found = newest_step(path)
+            run.found = from_first(lambda: newest_step(path))  # before the first moves anything
             if on_changed == "restart" and (run.found or 0) > steps:
                 from_first(lambda: start_over(path, identity) and None)
                 run.found = None
             run.open_tasks()
-            from_first(lambda: check_identity(path, run.fingerprint(), identity, on_changed))
+            trained: list[dict[str, Any]] = []
+            from_first(
+                lambda: trained.extend(
+                    check_identity(path, run.fingerprint(), identity, on_changed)
+                )
+            )
             run.checkpointer = Checkpointer(
                 path / "checkpoints", keep_last=keep_last, keep_every=keep_every
             )
@@ -224,6 +233,8 @@ def fit(
             from_first(lambda: renew_config(path, identity))
         run.signals = stack.enter_context(signals_noted())
         run.initialise()
+        if path is not None:  # only now: what did not fit the checkpoint has not resumed it
+            from_first(lambda: note_identity(path, trained))
         run.log = MetricsLog(
             path if is_first() else None, step=run.step, drop=run.dropped, tensorboard=tensorboard
         )
@@ -291,7 +302,7 @@ def _effort(level: int) -> Any:
 
 def compiled(function: Any, *arguments: Any, effort: int) -> Any:
     """Compile a jitted function for arguments; under ``jax.disable_jit`` it stays as it is."""
-    if jax.config.jax_disable_jit:
+    if is_jit_disabled():
         return function  # it runs each operation by itself
     return function.lower(*arguments).compile(_effort(effort))
 
@@ -640,7 +651,7 @@ def restore_params(
     Raises:
       CheckpointError: there is no checkpoint, or it does not fit ``algorithm``.
     """
-    checkpointer = Checkpointer(Path(workdir) / "checkpoints", read_only=True)
+    checkpointer = Checkpointer(as_path(workdir) / "checkpoints", read_only=True)
     state = jax.eval_shape(lambda tasks: strong(algorithm.init(key, tasks(key))), strong(tasks))
     number: Any = jax.ShapeDtypeStruct((), jnp.int32)
     restored, meta = checkpointer.restore(LoopState(state, number, number))
@@ -674,11 +685,11 @@ def save_finished(
     identity = _identity(result.step, tasks_per_step, key_data, "stop", config)
     with open_workdir(workdir, identity, restart=on_changed == "restart") as path:
         new = fingerprint(algorithm, strong(tasks), [], tasks_per_step=tasks_per_step, key=key)
-        check_identity(path, new, identity, on_changed)
-        rows = "".join(to_json(row) + "\n" for row in result.history)
-        (path / "metrics.jsonl").write_text(rows)
+        trained = check_identity(path, new, identity, on_changed)
+        write_whole(path / "metrics.jsonl", lines_of(result.history))
         checkpointer = Checkpointer(path / "checkpoints")
         if checkpointer.good_step != result.step:
             state = LoopState(result.state, jnp.int32(-1), jnp.int32(0))
             checkpointer.save(result.step, state, {"step": result.step, "window": []})
+        note_identity(path, trained)
         checkpointer.close()

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import json
+import logging
 import math
 import os
-from collections.abc import Collection, Iterator, Mapping
+import time
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from metajax.train.errors import WorkdirError
+from metajax.train.leases import check_held
+from metajax.train.paths import is_remote, write_whole
+
+log = logging.getLogger("metajax")
+
+UPLOAD_SECONDS = 60.0
+"""A log in a store, where nothing can be appended, is written again this often at most."""
 
 
 def plain(value: Any) -> Any:
@@ -40,12 +49,18 @@ def read_rows(workdir: Path) -> list[dict[str, Any]]:
     """Return the rows of a workdir's ``metrics.jsonl``, up to a line that a kill cut short."""
     path = workdir / "metrics.jsonl"
     rows: list[dict[str, Any]] = []
-    for line in path.read_text().splitlines() if path.exists() else []:
+    text = path.read_bytes().decode(errors="replace") if path.exists() else ""
+    for line in text.splitlines():
         try:
             rows.append(json.loads(line))
         except ValueError:
             break
     return rows
+
+
+def lines_of(rows: Sequence[Mapping[str, Any]]) -> bytes:
+    """The content of a ``metrics.jsonl``."""
+    return "".join(to_json(row) + "\n" for row in rows).encode()
 
 
 @contextlib.contextmanager
@@ -77,6 +92,8 @@ class MetricsLog:
     ):
         self.rows: list[dict[str, Any]] = []
         self._file = None
+        self._store: Any = None
+        self._uploaded = time.monotonic()
         self._writer = None
         if workdir is None:
             return
@@ -86,10 +103,11 @@ class MetricsLog:
             last = [row for row in rows if row["step"] == step]
             last = [row for place, row in enumerate(last) if place not in drop]
             self.rows = [*(row for row in rows if row["step"] < step), *last]
-            temporary = path.with_suffix(".tmp")
-            temporary.write_text("".join(to_json(row) + "\n" for row in self.rows))
-            os.replace(temporary, path)
-        self._file = path.open("a")
+            write_whole(path, lines_of(self.rows))
+        if is_remote(path):
+            self._store = path
+        else:
+            self._file = path.open("a", encoding="utf-8")
         if tensorboard:
             from tensorboardX import SummaryWriter  # optional extra
 
@@ -103,6 +121,8 @@ class MetricsLog:
             with _write_errors(self._file.name):
                 self._file.write(to_json(row) + "\n")
                 self._file.flush()
+        if self._store is not None and time.monotonic() - self._uploaded > UPLOAD_SECONDS:
+            self._upload()
         if self._writer is not None:
             for name, value in row.items():
                 if isinstance(value, (int, float)) and name != "step":
@@ -114,9 +134,22 @@ class MetricsLog:
             with _write_errors(self._file.name):
                 self._file.flush()
                 os.fsync(self._file.fileno())
+        if self._store is not None:
+            self._upload()
+
+    def _upload(self) -> None:
+        check_held(self._store.parent)
+        with _write_errors(str(self._store)):
+            write_whole(self._store, lines_of(self.rows))
+        self._uploaded = time.monotonic()
 
     def close(self) -> None:
         if self._file is not None:
             self._file.close()
+        if self._store is not None:
+            try:
+                self._upload()
+            except WorkdirError as error:  # what a checkpoint relies on is there already
+                log.warning("%s", error)
         if self._writer is not None:
             self._writer.close()

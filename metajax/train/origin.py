@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shlex
 import sys
 from importlib.metadata import version
 from typing import Any
@@ -28,7 +29,7 @@ def provenance(command: str | None = None) -> dict[str, Any]:
     """
     devices = jax.devices()
     return {
-        "command": "python " + " ".join(sys.argv) if command is None else command,
+        "command": shlex.join(["python", *sys.argv]) if command is None else command,
         "hardware": {
             "devices": f"{len(devices)} x {devices[0].device_kind}",
             "platform": devices[0].platform,

@@ -244,10 +244,11 @@ def checked_update(old: PyTree, found: Any) -> tuple[PyTree, Metrics]:
     if not (isinstance(found, tuple) and len(found) == 2 and isinstance(found[1], Mapping)):
         raise ConfigError("the algorithm's update", kind(found), "(state, metrics), metrics a dict")
     new, metrics = found
-    if jax.tree.structure(new) != jax.tree.structure(old):
+    structure: Any = jax.tree.structure(old)
+    if structure != jax.tree.structure(new):
         raise ConfigError(
             "the algorithm's update", f"a state {jax.tree.structure(new)}",
-            f"the structure of the state before it, {jax.tree.structure(old)}",
+            f"the structure of the state before it, {structure}",
         )  # fmt: skip
     for (path, before), after in zip(
         jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(new), strict=True

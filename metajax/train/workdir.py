@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from metajax.core import ConfigError
+from metajax.train import leases
 from metajax.train.errors import WorkdirError
 from metajax.train.metrics import to_json
+from metajax.train.paths import as_path, is_remote, move_entry, write_whole
 
 log = logging.getLogger("metajax")
 
@@ -29,12 +31,7 @@ def write_json(path: Path, value: Any) -> None:
 
     Arrays are lists, and numbers that are not finite are null.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w") as file:
-        file.write(to_json(value, indent=2) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)
+    write_whole(path, (to_json(value, indent=2) + "\n").encode())
 
 
 def differences(old: Any, new: Any, path: str = "") -> list[str]:
@@ -82,19 +79,35 @@ def start_over(workdir: Path, config: dict[str, Any]) -> Path:
 
     Returns:
       Where it is now: ``workdir/previous/N``, with the next number.
+
+    Raises:
+      WorkdirError: it cannot be moved.
     """
+    try:
+        target = _move_aside(workdir)
+        write_json(workdir / "config.json", _as_json(config))
+    except OSError as error:
+        raise WorkdirError(f"workdir {workdir} cannot be started over: {error}") from error
+    log.warning("the run that was in %s is now in %s", workdir, target)
+    return target
+
+
+def _move_aside(workdir: Path) -> Path:
     previous = workdir / PREVIOUS
-    previous.mkdir(exist_ok=True)
-    number = max((int(p.name) for p in previous.iterdir() if p.name.isdecimal()), default=-1) + 1
+    # a store has no folder before something is in it
+    there = [entry.name for entry in previous.iterdir()] if previous.is_dir() else []
+    number = max((int(name) for name in there if name.isdecimal()), default=-1) + 1
     target = previous / str(number)
-    target.mkdir()
-    entries = [p for p in workdir.iterdir() if p.name not in (".lock", PREVIOUS)]
+    target.mkdir(parents=True)
+    entries = [
+        entry
+        for entry in workdir.iterdir()
+        if entry.name not in (".lock", PREVIOUS) and not entry.name.startswith(leases.PREFIX)
+    ]
     # killed halfway, what is left is either the old run's or that of a run which has not begun
     order = {"checkpoints": 0, "config.json": 2}
     for entry in sorted(entries, key=lambda path: order.get(path.name, 1)):
-        os.replace(entry, target / entry.name)
-    write_json(workdir / "config.json", _as_json(config))
-    log.warning("the run that was in %s is now in %s", workdir, target)
+        move_entry(entry, target / entry.name)
     return target
 
 
@@ -113,11 +126,17 @@ def _check(
     ``restart`` allows.
     """
     config_path = path / "config.json"
-    if path.exists() and not path.is_dir():
+    try:
+        entries = [entry.name for entry in path.iterdir()] if path.is_dir() else []
+        is_file = path.exists() and not path.is_dir()
+        content = config_path.read_bytes() if "config.json" in entries else None
+    except Exception as error:  # another user's; each store's client has errors of its own
+        raise WorkdirError(f"workdir {path} cannot be read: {error}") from error
+    if is_file:
         raise WorkdirError(f"workdir {path} is a file; name a folder")
-    if config_path.exists():
+    if content is not None:
         try:
-            old = json.loads(config_path.read_text())
+            old = json.loads(content)
         except ValueError as error:
             raise WorkdirError(f"{config_path} is not readable as JSON: {error}") from error
         if not whole and isinstance(old, dict):
@@ -132,10 +151,10 @@ def _check(
                 + "\nName another workdir, repeat that run's settings to resume it, or start over "
                 f'with on_changed="restart" (--on-changed restart), which moves it to {PREVIOUS}/.'
             )
-    elif path.is_dir() and any(
+    elif any(
         # what a run killed while it wrote its config.json leaves behind
-        entry.name not in (".lock", PREVIOUS) and not entry.name.startswith(".config.json.")
-        for entry in path.iterdir()
+        name not in (".lock", PREVIOUS) and not name.startswith((".config.json.", leases.PREFIX))
+        for name in entries
     ):
         raise WorkdirError(
             f"workdir {path} is not empty and holds no config.json: not a run's folder. "
@@ -145,11 +164,20 @@ def _check(
 
 
 def in_use(workdir: str | os.PathLike) -> bool:
-    """Whether a live process holds ``workdir``."""
+    """Whether a live process holds ``workdir``.
+
+    Raises:
+      WorkdirError: its lock cannot be opened.
+    """
+    path = as_path(workdir)
+    if is_remote(path):
+        return leases.holder(path) is not None
     try:
-        lock = (Path(workdir) / ".lock").open("a")
-    except FileNotFoundError:
+        lock = (path / ".lock").open("ab")
+    except (FileNotFoundError, NotADirectoryError):
         return False
+    except OSError as error:
+        raise WorkdirError(f"workdir {path} cannot be written: {error}") from error
     with lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -175,8 +203,12 @@ def check_workdir(
 
     Raises as :func:`open_workdir`; of a run of another config, for the values given.
     """
-    path = Path(workdir)
+    path = as_path(workdir)
     _check(path, _as_json(config), may_change, whole=False, restart=restart)
+    if is_remote(path):
+        if said := leases.holder(path):
+            raise WorkdirError(said)
+        return
     there = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     if not os.access(there, os.W_OK | os.X_OK):
         raise WorkdirError(f"workdir {path} cannot be written: {there} does not allow it")
@@ -199,17 +231,37 @@ def open_workdir(
     ``workdir/previous/`` instead.
 
     Raises:
-      ConfigError: ``config`` holds what JSON cannot.
+      ConfigError: ``config`` holds what JSON cannot, or the workdir is of a store that is not
+        supported or whose package is not installed.
       WorkdirError: a live process holds it, it belongs to a run of another config, it holds
-        files of something else, or it cannot be written. It is left untouched then.
+        files of something else, or it cannot be read or written. It is left untouched then.
     """
-    path = Path(workdir)
+    path = as_path(workdir)
     config = _as_json(config)
-    config_path = path / "config.json"
     _check(path, config, may_change, restart=restart)
+    with leases.held(path) if is_remote(path) else _locked(path):
+        # again: another run may have come and gone since
+        if _check(path, config, may_change, restart=restart):
+            start_over(path, config)
+        if not (path / "config.json").exists():
+            write_json(path / "config.json", config)
+        yield path
+
+
+def renew_config(workdir: Path, config: dict[str, Any]) -> None:
+    """Write ``config`` into a workdir that is held, where some of its values have changed."""
+    path = workdir / "config.json"
+    old = json.loads(path.read_bytes())
+    if (new := {**old, **_as_json(config)}) != old:
+        write_json(path, new)
+
+
+@contextlib.contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """Hold a local folder."""
     try:
         path.mkdir(parents=True, exist_ok=True)
-        lock = (path / ".lock").open("a")
+        lock = (path / ".lock").open("ab")
     except OSError as error:
         raise WorkdirError(f"workdir {path} cannot be written: {error}") from error
     with lock:
@@ -218,17 +270,4 @@ def open_workdir(
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise WorkdirError(IN_USE.format(path)) from error
-        # again: another run may have come and gone since
-        if _check(path, config, may_change, restart=restart):
-            start_over(path, config)
-        if not config_path.exists():
-            write_json(config_path, config)
-        yield path
-
-
-def renew_config(workdir: Path, config: dict[str, Any]) -> None:
-    """Write ``config`` into a workdir that is held, where some of its values have changed."""
-    path = workdir / "config.json"
-    old = json.loads(path.read_text())
-    if (new := {**old, **_as_json(config)}) != old:
-        write_json(path, new)
+        yield

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 
 from metajax.cli.arguments import parse_train
 from metajax.cli.main import main
-from metajax.core import ConfigError
+from metajax.core import IMPLEMENTATION, ConfigError
 from metajax.systems import SYSTEMS, config_from_json, config_to_json, get_system
 from metajax.train.checkpoint import find_fault
 
@@ -134,6 +135,7 @@ def test_a_workdir_of_another_config_is_refused_and_untouched(run, data_dir, cap
     assert snapshot() == before
 
 
+@pytest.mark.slow
 def test_another_run_in_its_place_moves_it_aside(run, data_dir, cache, tmp_path):
     workdir = tmp_path / "w"
     shutil.copytree(run[0], workdir)
@@ -215,7 +217,7 @@ def test_every_preset_survives_config_json(name):
 def test_fields_given_override_the_preset():
     config, _, workdir = parse_train(get_system("gpicl"), "cpu", ["--width", "32", "--seed", "4"])
     assert (config.width, config.seed, config.base_set) == (32, 4, "fashion_mnist")
-    assert str(workdir) == os.path.join("runs", "gpicl-cpu-4")
+    assert str(workdir) == os.path.join("runs", "gpicl-cpu-width=32-4")
     with pytest.raises(ConfigError):
         parse_train(get_system("gpicl"), None, ["--checkpoint-every", "0"])
 
@@ -224,6 +226,13 @@ def test_list_and_data_list(data_dir, capsys):
     assert main(["list"]) == 0 and main(["data", "list", "--data-dir", str(data_dir)]) == 0
     printed = capsys.readouterr().out
     assert "--preset paper" in printed and "digits" in printed and "not here" in printed
+
+
+def test_the_random_bits_of_a_seed_are_not_the_environments(data_dir):
+    """With others configured, ``fit`` would reject the key that stands for ``--seed``."""
+    jax.config.update("jax_default_prng_impl", "rbg")
+    main(["list"])
+    assert str(jax.random.key_impl(jax.random.key(0))) == IMPLEMENTATION
 
 
 def test_importing_metajax_is_light():

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from metajax.cli.arguments import parse_train
+from metajax.cli.folders import sweep_folder
 from metajax.cli.main import main
 from metajax.systems import get_system
 
@@ -102,6 +103,18 @@ def test_train_of_a_finished_run_takes_other_evaluation_fields(whole):
 
 def folder(system, preset, *arguments):
     return str(parse_train(get_system(system), preset, list(arguments))[2])
+
+
+def test_every_sweep_has_a_default_folder_of_its_own():
+    def identity(**changes):
+        return {"grid": {"width": "8,16"}, "random": {}, "seeds": 1, **changes}
+
+    first = sweep_folder("fewshot", "digits", ["width"], identity())
+    assert first == sweep_folder("fewshot", "digits", ["width"], identity())
+    assert first.name.startswith("sweep-fewshot-digits-width-")
+    others = [identity(grid={"width": "8,32"}), identity(seeds=2), identity(samples=3)]
+    names = {first, *(sweep_folder("fewshot", "digits", ["width"], one) for one in others)}
+    assert len(names) == 4
 
 
 def test_a_default_folder_is_that_of_all_runs_that_can_share_it_and_no_others():

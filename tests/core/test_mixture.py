@@ -71,3 +71,19 @@ def test_its_tasks_differ_and_an_update_learns_from_all():
 def test_counts_that_do_not_fit_are_refused(counts):
     with pytest.raises(ConfigError, match="counts"):
         MixedTasks((lines(3), lines(5)), counts)
+
+
+def test_what_is_no_mix_is_named():
+    learner, task = mixed(LEARNER), TASKS(KEY)
+    one = lines(3)(KEY)
+    params = jax.jit(learner.init)(KEY, task)
+    for call, arguments, said in (
+        (mixed, (optax.sgd(0.1),), "learner = 'an optax optimizer'"),
+        (learner.init, (KEY, one), r"task\.support = 'an Examples'"),
+        (learner.loss, (params, list(task), KEY), "task = 'a list'"),
+        (learner.loss, (params, Task(task.support, task.query[:1]), KEY), r"task\.query = "),
+        (learner.adapt, (params, one.support, KEY), "support = 'an Examples'"),
+        (learner.predict, (params, task.support, one.query.inputs), "inputs = "),
+    ):
+        with pytest.raises(ConfigError, match=said):
+            call(*arguments)

@@ -124,6 +124,15 @@ def test_lists_and_numpy_arrays_are_taken(trained, name):
         assert digest(found) == digest(answers)
 
 
+@pytest.mark.parametrize("name", [*CLOSED_FORM, *GRADIENT])
+def test_what_is_no_parameters_is_named(trained, name):
+    """Such as the state of an algorithm, in the place of its ``params``."""
+    learner, _ = trained[name]
+    for wrong in (gradient(learner, SGD).init(KEY, TASK), {"other": jnp.ones(2)}):
+        with pytest.raises(ConfigError, match=r"(params|inner) = "):
+            learner.adapt(wrong, SUPPORT, KEY)
+
+
 def test_another_runs_parameters_are_named(trained):
     learner, _ = trained["maml"]
     other = mlp([4, 4], WAYS).init(KEY, x)
@@ -285,3 +294,15 @@ def test_a_loss_without_metrics_is_named(returned, said):
         algorithm = method(learner, SGD)
         with pytest.raises(ConfigError, match=said):
             algorithm.update(algorithm.init(KEY, TASK), tasks, KEY)
+
+
+@pytest.mark.parametrize("name", GRADIENT)
+def test_learners_that_descend_name_labels_that_are_no_class_too(trained, name):
+    """By their loss: the network's outputs say how many classes there are."""
+    learner, params = trained[name]
+    for labels in ([5, 6, 7], [-1, 0, 1]):
+        support = changed(targets=jnp.array(labels * 2))
+        with pytest.raises(ConfigError, match=r"targets = .*0 to 2"):
+            learner.adapt(params, support, KEY)
+        with pytest.raises(ConfigError, match=r"targets = .*0 to 2"):
+            learner.loss(params, Task(SUPPORT, support), KEY)

@@ -11,7 +11,7 @@ import pytest
 from flax import linen as nn
 from flax import nnx
 
-from metajax.core import MetajaxError, Network
+from metajax.core import ConfigError, MetajaxError, Network
 from metajax.nn import from_equinox, from_linen, from_nnx
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -253,3 +253,26 @@ def test_missing_equinox_says_how_to_install_it(monkeypatch):
     monkeypatch.setitem(sys.modules, "equinox", None)
     with pytest.raises(MetajaxError, match="pip install equinox"):
         from_equinox(_eqx_net)
+
+
+@pytest.mark.parametrize(
+    ("adapter", "given", "said"),
+    [
+        (from_linen, LinenBatchNorm, "module = 'the class LinenBatchNorm'"),
+        (from_linen, nnx.Linear(2, 3, rngs=nnx.Rngs(0)), "module = 'a Flax NNX module Linear'"),
+        (from_linen, _eqx_net(jax.random.key(0)), "module = 'an Equinox module MLP'"),
+        (from_linen, Network(len, len), "module = 'a Network'"),
+        (from_nnx, NNXNet(4, rngs=nnx.Rngs(0)), "constructor = 'a Flax NNX module NNXNet'"),
+        (from_nnx, NNXNet, r"constructor = 'the class NNXNet'.*missing.*'width'"),
+        (from_nnx, LinenNet(), "constructor = 'a Flax Linen module LinenNet'"),
+        (from_nnx, lambda rngs: 3, "constructor = 'an int'"),
+        (from_nnx, None, "constructor = 'None'"),
+        (from_equinox, _eqx_net(jax.random.key(0)), "constructor = 'an Equinox module MLP'"),
+        (from_equinox, eqx.nn.MLP, r"constructor = 'the class MLP'.*missing"),
+        (from_equinox, lambda: _eqx_net(jax.random.key(0)), r"constructor = .*too many"),
+        (from_equinox, lambda key: LinenNet(), "constructor = 'a Flax Linen module LinenNet'"),
+    ],
+)  # fmt: skip
+def test_what_an_adapter_is_not_made_for_is_named(adapter, given, said):
+    with pytest.raises(ConfigError, match=said):
+        adapter(given)

@@ -101,6 +101,16 @@ def test_learning_curves_have_gaps_where_the_loss_was_not_finite(folder):
     np.testing.assert_array_equal(line.get_xydata(), [[1, 0.5], [2, np.nan], [3, 0.25]])
 
 
+def test_a_run_that_is_done_without_a_finite_score_is_called_so(folder):
+    table = folder / "results.csv"
+    table.write_text(
+        table.read_text().replace("0001,maml,0.5,0,done,1,700,", "0001,maml,0.5,0,done,1,,")
+    )
+    rows = [row.split() for row in write_report(folder)[0].splitlines()]
+    scores = {tuple(row[:2]): row[2] for row in rows if row and row[0] in ("maml", "anil")}
+    assert scores["maml", "0.5"] == "non-finite" and scores["anil", "0.5"] == "-"
+
+
 def test_a_value_all_of_whose_runs_failed_is_drawn_as_such(folder):
     assert "a cross at the foot" not in write_report(folder)[1].read_text()
     with (folder / "results.csv").open("a") as table:

@@ -12,6 +12,7 @@ import pytest
 import toy_problem
 from metajax.core import ConfigError, Evaluator, digest, gradient
 from metajax.train import (
+    CheckpointError,
     WorkdirError,
     fit,
     population,
@@ -182,6 +183,15 @@ def test_ignore_resumes_with_a_warning_and_the_mixture_stays_known(tmp_path, cap
             run(workdir, toy(rate))
     assert run(workdir, toy(0.5), on_changed="ignore").compile_seconds == 0
     assert len(json.loads((workdir / FILE).read_text())) == 2
+
+
+def test_ignore_of_another_state_fails_and_leaves_the_run_as_it_was(finished):
+    before = files(finished[0])
+    other = gradient(toy_problem.make_learner(), optax.adam(0.05))
+    with pytest.raises(CheckpointError, match=r"opt_state.*\[\]\) is only here"):
+        run(finished[0], other, on_changed="ignore")
+    assert files(finished[0]) == before
+    assert run(finished[0]).compile_seconds == 0
 
 
 def test_a_run_from_before_the_fingerprint_resumes_with_a_warning(copied, finished, caplog):

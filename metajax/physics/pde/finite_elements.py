@@ -218,7 +218,11 @@ def reference(name: str, refinements: int, points: Float[np.ndarray, "n 2"]) -> 
     """Solve a benchmark without a closed form on a mesh halved so many times."""
     pde = PROBLEMS[name][0]()
     # the source of PS-G is not 0 at a corner, where u is then no smoother than r^2 log r
-    meshes = {"PS-L": corner_mesh, "PS-G": partial(square_mesh, layers=12), "PS-5G": square_mesh}
+    meshes: dict[str, Callable[[int], Any]] = {
+        "PS-L": corner_mesh,
+        "PS-G": partial(square_mesh, layers=12),
+        "PS-5G": square_mesh,
+    }
     make = meshes.get(name) or holes_mesh(pde.domain)
     return solve(pde, make(refinements), points)
 

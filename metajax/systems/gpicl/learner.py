@@ -33,6 +33,7 @@ from metajax.core import (
     described,
 )
 from metajax.learners import cross_entropy
+from metajax.nn import KVCache
 
 
 class SequenceLearner(NamedTuple):
@@ -136,7 +137,10 @@ def in_context(
     network = checked_network(network)
 
     def one_hot(labels: Integer[Array, "..."], dtype: Any) -> Float[Array, "... classes"]:
-        return label_scale * jax.nn.one_hot(labels, num_classes, dtype=dtype)
+        # a traced label that is no class is not taken for an example without one
+        is_class = (labels >= 0) & (labels < num_classes)
+        rows = jax.nn.one_hot(labels, num_classes, dtype=dtype)
+        return label_scale * jnp.where(is_class[..., None], rows, jnp.nan)
 
     def tokens_of(examples: Examples) -> Float[Array, "sequences length features"]:
         labels = one_hot(examples.targets, examples.inputs.dtype)
@@ -150,7 +154,13 @@ def in_context(
         sequences, length = support.targets.shape
         labels = one_hot(support.targets, support.inputs.dtype)
         last = labels[:, -1] if length else jnp.zeros((sequences, num_classes), labels.dtype)
-        return Read(network.prefill(params, tokens_of(support)), last)
+        state = network.prefill(params, tokens_of(support))
+        if isinstance(state, KVCache) and length >= (slots := state.keys[0].shape[-2]):
+            raise ConfigError(
+                "support", f"{length} examples a sequence",
+                f"fewer than the network's max_length = {slots}: a query takes a place too",
+            )  # fmt: skip
+        return Read(state, last)
 
     def predict(params: Params, adapted: Read, inputs: Float[Array, "sequences query features"]):
         def one(query: Float[Array, "sequences features"]):

@@ -172,8 +172,9 @@ def _adapt_and_roll(
         rolled = jax.lax.map(roll, jax.tree.map(lambda leaf: leaf[np.array(steps)], every))
         against = functools.partial(relative_errors, system.hamiltonian, parameters)
         errors = jax.vmap(against, (0, None))(rolled, inputs.state)
-        errors = [jnp.where(all_finite(params), each, jnp.nan) for each in errors]
-        return Adapted(loss, alike, *errors, rolled)
+        known = all_finite(params)
+        coordinates, energies = (jnp.where(known, each, jnp.nan) for each in errors)
+        return Adapted(loss, alike, coordinates, energies, rolled)
 
     num = instances.order.shape[0]
     keys = jax.random.split(jax.random.key(EVAL_KEY), num)

@@ -55,7 +55,9 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
 
 
 def median(errors: Errors) -> tuple[float, float, float]:
-    """The median relative error with its bootstrap 95% interval."""
+    """The median relative error with its bootstrap 95% interval, NaN where one error is."""
+    if not np.isfinite(errors.relative).all():
+        return (np.nan,) * 3
     found = scipy.stats.bootstrap(
         (errors.relative,), np.median, method="percentile", n_resamples=2000, rng=0
     ).confidence_interval

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from metajax.physics.pde import PDE
+from metajax.physics.pde import PDE, Boundary, Points
 from metajax.systems import hypino
+from metajax.systems.hypino.solving import warn_of_nothing
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -26,9 +27,8 @@ def example():
 
 def test_the_example_has_the_error_that_stands_under_it(example):
     text, found = example
-    error, constant = map(
-        float, re.search(r"`error` is (.*?); .* constant is (.*?)\.\n", text).groups()
-    )
+    quoted = re.search(r"`error` is (.*?); that of the best constant is (.*?)\.\n", text)
+    error, constant = map(float, quoted.groups())
     true = found["true"]
     best = jnp.std(true) / jnp.sqrt(jnp.mean(true**2))
     assert float(found["error"]) == pytest.approx(error, abs=0.006)
@@ -58,6 +58,24 @@ def test_a_source_alone_is_answered_with_nearly_nothing(example):
         hypino.solve(pde, model=model, head=False, size=9)
 
 
+def test_what_is_warned_of_is_a_residual_of_the_whole_source():
+    one, none, some = jnp.ones(3, bool), jnp.zeros(3), jnp.array([0.0, 0.1, 0.0])
+    edge = Boundary(jnp.zeros((3, 2)), jnp.zeros((3, 2)), jnp.zeros(3, jnp.int32))
+
+    def warned(residual, source, dirichlet=none, neumann=none):
+        points = Points(jnp.zeros((3, 2)), jnp.ones(3), edge, dirichlet, one, neumann, one)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            warn_of_nothing(points, (residual, 0.1, 0.1, source))
+        return bool(caught)
+
+    assert warned(1.0, 1.0) and warned(0.95e-6, 1e-6) and warned(3.0, 1.0)
+    assert not warned(0.5, 1.0)
+    assert not warned(1.0, 1.0, dirichlet=some) and not warned(1.0, 1.0, neumann=some)
+    assert not warned(0.0, 0.0)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["data", "head"])
 def test_no_such_warning_where_data_or_a_solve_make_the_solution(example, how):
     model, solution = (example[1][name] for name in ("model", "solution"))

@@ -1,0 +1,184 @@
+"""What the systems' learners say of arrays that they were not made for, by name."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import pdes
+from metajax.core import ConfigError, Examples, MetaLearner, Task, digest
+from metajax.data import noise_pool
+from metajax.physics import Phase
+from metajax.systems import gpicl, hamiltonian, hyperdistill, hypino
+from metajax.systems.hamiltonian.tasks import Snapshots
+from small import SMALL
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+KEY = jax.random.key(0)
+WAYS, LENGTH, FEATURES = 3, 6, 4
+SEQUENCES = ["transformer", "lstm", "outer_product_lstm", "nearest_neighbour", "sgd", "maml"]
+
+
+def sequences(examples):
+    x = jax.random.normal(KEY, (2, examples, FEATURES))
+    return Examples(x, jnp.tile(jnp.arange(examples) % WAYS, (2, 1)))
+
+
+SUPPORT, QUERY = sequences(4), sequences(2)
+
+
+@pytest.fixture(scope="module")
+def readers():
+    """GPICL's learners and their parameters, by name."""
+    made = {}
+    for name in [*SEQUENCES, "mlp"]:
+        config = gpicl.Config(
+            learner=name, ways=WAYS, examples=LENGTH, width=8, layers=1, heads=2, key_size=4
+        )
+        learner = gpicl.make_learner(config)
+        made[name] = learner, jax.jit(learner.meta.init)(KEY, Task(SUPPORT, QUERY))
+    return made
+
+
+@pytest.mark.parametrize("labels", [[5, 6, 7, 0], [-1, 0, 1, 2], [3, 0, 0, 0]])
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_labels_that_are_no_class_are_named(readers, name, labels):
+    learner, params = readers[name]
+    support = SUPPORT._replace(targets=jnp.array([labels, [0] * 4]))
+    with pytest.raises(ConfigError, match=r"support\.targets = 'labels .*0 to 2, for 3 classes"):
+        learner.meta.adapt(params, support, KEY)
+
+
+@pytest.mark.parametrize("name", [*SEQUENCES, "mlp"])
+def test_labels_that_are_scored_are_checked_too(readers, name):
+    learner, params = readers[name]
+    query = QUERY._replace(targets=QUERY.targets + 5)
+    with pytest.raises(ConfigError, match="targets = 'labels 5, 6"):
+        learner.meta.loss(params, Task(SUPPORT, query), KEY)
+
+
+def test_a_traced_label_that_is_no_class_is_seen(readers):
+    """Nothing made of it is finite, so that it cannot pass for an example without a label."""
+    learner, params = readers["lstm"]
+    support = SUPPORT._replace(targets=SUPPORT.targets.at[:, 1].set(7))
+    adapted = jax.jit(learner.meta.adapt)(params, support, KEY)
+    assert not np.isfinite(learner.meta.predict(params, adapted, QUERY.inputs)).any()
+
+
+x, y = SUPPORT
+SUPPORTS = {
+    "no sequences": (x[0], y[0], "support.targets"),
+    "raw images": (np.zeros((2, 4, 28, 28), np.uint8), y, "support.inputs"),
+    "raw pixels": (np.zeros((2, 4, FEATURES), np.uint8), y, "support.inputs"),
+    "another number of features": (jnp.ones((2, 4, 9)), y, "inputs"),
+    "fewer labels": (x, y[:, :2], "support.targets"),
+    "float labels": (x, y.astype(jnp.float32), "support.targets"),
+    "one-hot labels": (x, jax.nn.one_hot(y, WAYS, dtype=int), "support.targets"),
+    "too long": (jnp.ones((2, 9, FEATURES)), jnp.zeros((2, 9), int), "max_length"),
+    "no room for a query": (
+        jnp.ones((2, LENGTH, FEATURES)), jnp.zeros((2, LENGTH), int), "support",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SUPPORTS)
+def test_a_support_that_does_not_fit_is_named(readers, case):
+    learner, params = readers["transformer"]
+    *support, field = SUPPORTS[case]
+    with pytest.raises(ConfigError) as raised:
+        learner.meta.adapt(params, Examples(*support), KEY)
+    assert raised.value.field == field
+
+
+@pytest.mark.parametrize("name", [*SEQUENCES, "mlp"])
+def test_queries_that_do_not_fit_are_named(readers, name):
+    learner, params = readers[name]
+    adapted = jax.jit(learner.meta.adapt)(params, SUPPORT, KEY)
+    for inputs in (QUERY.inputs[0], np.zeros((2, 1, 28, 28), np.uint8), [[1.0], [2.0]], None):
+        with pytest.raises(ConfigError, match="inputs = "):
+            learner.meta.predict(params, adapted, inputs)
+
+
+def test_lists_and_numpy_arrays_are_taken(readers):
+    learner, params = readers["lstm"]
+    expected = learner.meta.adapt(params, SUPPORT, KEY)
+    for turn in (np.asarray, lambda leaf: np.asarray(leaf).tolist()):
+        assert digest(learner.meta.adapt(params, Examples(*map(turn, SUPPORT)), KEY)) == digest(
+            expected
+        )
+    empty = jax.tree.map(lambda leaf: leaf[:, :0], SUPPORT)
+    learner.meta.adapt(params, empty, KEY)  # nothing read yet: a sequence may begin with a query
+
+
+def test_a_hamiltonian_learner_names_what_is_no_motion():
+    config = hamiltonian.Config(**SMALL["hamiltonian"], inner_steps=1)
+    learner = hamiltonian.make_learner(config)
+    q = jax.random.normal(KEY, (5, 2, 2))
+    part = Snapshots(Phase(q, q), jnp.arange(5.0), jnp.ones(5, bool))
+    task = Task(Examples(part, part), Examples(part, part))
+    params = jax.jit(learner.init)(KEY, task)
+    flat = part._replace(state=Phase(q[:, 0], q[:, 0]))
+    for wrong, field in (
+        (Examples(q, q), "support.inputs"),
+        (Examples(flat, flat), "support.inputs.state"),
+        (Examples(part, part._replace(time=part.time[:3])), "support.targets"),
+        (q, "support"),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            learner.adapt(params, wrong, KEY)
+        assert raised.value.field == field
+    with pytest.raises(ConfigError, match=r"inputs = .*Snapshots\(state, time, counted\)"):
+        learner.predict(params, params, q)
+    numpy = jax.tree.map(np.asarray, task.support)
+    assert digest(learner.adapt(params, numpy, KEY)) == digest(
+        learner.adapt(params, task.support, KEY)
+    )
+
+
+@pytest.mark.parametrize("decoder", ["weights", "pino", "unet"])
+def test_a_hypernetwork_names_what_is_no_problem(decoder):
+    config = dataclasses.replace(pdes.CONFIG, decoder=decoder)
+    learner = hypino.make_learner(config)
+    task = pdes.quadratics(KEY)
+    params = jax.eval_shape(learner.init, KEY, task)
+    inputs = task.support
+    small = inputs._replace(grids=jax.tree.map(lambda grid: grid[:4, :4], inputs.grids))
+    for wrong, field in (
+        (inputs.grids, "support"),
+        (tuple(inputs), "support"),
+        (inputs._replace(grids=list(inputs.grids)), "support.grids"),
+        (inputs._replace(coefficients=jnp.ones(4)), "support.coefficients"),
+        (small, "support.grids.source"),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            learner.adapt(params, wrong, KEY)
+        assert raised.value.field == field
+    for points in (jnp.ones(2), jnp.ones((3, 3)), [1.0, 2.0], [[1.0, 2.0], [3.0]]):
+        with pytest.raises(ConfigError, match="points = "):
+            learner.predict(params, params, points)
+    with pytest.raises(ConfigError, match="task = 'a list'"):
+        learner.loss(params, list(task), KEY)
+    with pytest.raises(ConfigError, match=r"task\.query = "):
+        learner.loss(params, Task(inputs, inputs), KEY)
+    listed = inputs._replace(coefficients=np.asarray(inputs.coefficients).tolist())
+    shapes = [
+        jax.eval_shape(lambda params, given=given: learner.adapt(params, given, KEY), params)
+        for given in (inputs, listed, jax.tree.map(np.asarray, inputs))
+    ]
+    assert shapes[0] == shapes[1] == shapes[2]
+
+
+def test_hyperdistill_names_labels_that_are_no_class():
+    config = hyperdistill.Config(
+        **SMALL["hyperdistill"] | {"bed": "anil", "ways": 2, "channels": 2, "batch_size": 2}
+    )
+    learner: MetaLearner = hyperdistill.make_learner(config)
+    images = noise_pool(KEY, 4, (8, 8)).images[..., :1].astype(jnp.float32)
+    support = Examples(images, jnp.array([0, 1, 2, 3]))
+    right = support._replace(targets=support.targets % 2)
+    params = jax.eval_shape(learner.init, KEY, Task(right, right))
+    with pytest.raises(ConfigError, match=r"support\.targets = 'labels 2, 3'"):
+        learner.adapt(params, support, KEY)
