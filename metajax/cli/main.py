@@ -327,6 +327,7 @@ def _eval(argv: list[str]) -> int:
 
 def _report(argv: list[str]) -> int:
     from metajax.cli.runs import read_run
+    from metajax.core import MetajaxError
     from metajax.sweep import is_sweep, write_report
     from metajax.train import WorkdirError, check_writable, read_rows
 

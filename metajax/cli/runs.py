@@ -39,7 +39,7 @@ def may_change(system: Any) -> tuple[str, ...]:
     return tuple(f"config.{name}" for name in ("steps", *system.evaluation))
 
 
-def check_extension(system: Any, config: Any, workdir: Path) -> None:
+def check_extension(system: Any, config: Any, workdir: Any) -> None:
     """Refuse other ``steps`` than a run in ``workdir`` has, where its training depends on them.
 
     Raises:
