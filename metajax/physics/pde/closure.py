@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Bool, Float
 
+from metajax.core import cast_floats, float64_on_cpu
 from metajax.physics.pde.geometry import (
     LEAST,
     Boundary,
@@ -76,12 +78,18 @@ def in_closure(
     return shape.contains(points) | jnp.any(on_curves, 0)
 
 
-@jax.jit
-def has_inside(domain: Shape) -> Bool[Array, ""]:
+def has_inside(domain: Shape) -> bool:
     """Whether a domain has an inside: at a random point of its box, or along its boundary.
 
-    A narrow domain may pass between all points of the box, but not between all of its boundary.
+    A narrow domain may pass between all points of the box, but not between all of its boundary. It
+    is looked for in float64, as float32 does not tell the sides of what is narrower than 1e-4.
     """
+    with float64_on_cpu():
+        return bool(_has_inside(cast_floats(jax.tree.map(np.asarray, domain), np.float64)))
+
+
+@jax.jit
+def _has_inside(domain: Shape) -> Bool[Array, ""]:
     _, keep = candidates_inside(domain, jax.random.key(0), 40_000)
     _, spacing = outline(domain, 8192)
     return jnp.any(keep) | jnp.any(spacing > 0)
