@@ -17,6 +17,7 @@ from jaxtyping import PyTree
 
 from metajax.core.errors import ConfigError, MetajaxError
 from metajax.core.kinds import check_network, described, kind
+from metajax.core.scores import check_known_labels
 from metajax.core.types import Examples, MetaLearner, Network, Params, SequenceNetwork, Task
 
 _MISFITS = (TypeError, ValueError, IndexError, AssertionError)
@@ -124,13 +125,7 @@ def check_labels(field: str, labels: Any, classes: int, *, axes: int = 1) -> Non
         raise ConfigError(field, described(labels), expected)
     if labels.ndim != axes:
         raise ConfigError(field, described(labels), f"{expected}, an array of {axes} axes")
-    if isinstance(labels, jax.core.Tracer) or not labels.is_fully_addressable:
-        return
-    known = np.asarray(jax.device_get(labels))
-    wrong = np.unique(known[(known < 0) | (known >= classes)])
-    if wrong.size:
-        shown = ", ".join(map(str, wrong[:5])) + (", ..." if wrong.size > 5 else "")
-        raise ConfigError(field, f"labels {shown}", expected)
+    check_known_labels(labels, classes, field)
 
 
 Check = Callable[[str, Examples], None]

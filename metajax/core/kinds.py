@@ -117,7 +117,8 @@ def check_optimizer(value: Any, field: str = "optimizer") -> None:
       ConfigError: it has no ``init`` and ``update``, or is an algorithm.
     """
     if not _has(value, "init", "update") or isinstance(value, Algorithm):
-        raise ConfigError(field, kind(value), "an optax optimizer, e.g. optax.adam(1e-3)")
+        shown = value if isinstance(value, int | float) else kind(value)  # a bare learning rate
+        raise ConfigError(field, shown, "an optax optimizer, e.g. optax.adam(1e-3)")
 
 
 def check_network(value: Any, field: str = "network") -> None:

@@ -10,6 +10,22 @@ from jaxtyping import Array, Bool, Float, Integer
 from metajax.core.errors import ConfigError
 
 
+def check_known_labels(
+    labels: Integer[Array, "*examples"], classes: int, field: str = "targets"
+) -> None:
+    """Raise where labels are known, and not all of them are classes.
+
+    Raises:
+      ConfigError: they are not.
+    """
+    if isinstance(labels, jax.core.Tracer):
+        return
+    known = np.asarray(jax.device_get(labels))
+    if known.size and not 0 <= known.min() <= known.max() < classes:
+        wrong = known.min() if known.min() < 0 else known.max()
+        raise ConfigError(field, int(wrong), f"labels from 0 to {classes - 1}, one a class")
+
+
 def valid_labels(
     labels: Integer[Array, "*examples"], classes: int, field: str = "targets"
 ) -> Bool[Array, "*examples"]:
@@ -23,11 +39,7 @@ def valid_labels(
     """
     if not jnp.issubdtype(labels.dtype, jnp.integer):
         raise ConfigError(field, str(labels.dtype), "whole numbers, one label an example")
-    if not isinstance(labels, jax.core.Tracer):
-        known = np.asarray(labels)
-        if known.size and not 0 <= known.min() <= known.max() < classes:
-            wrong = known.min() if known.min() < 0 else known.max()
-            raise ConfigError(field, int(wrong), f"labels from 0 to {classes - 1}, one a class")
+    check_known_labels(labels, classes, field)
     # the largest class in the labels' own type, which may be too small to hold it
     last = min(classes - 1, jnp.iinfo(labels.dtype).max)
     return (labels >= 0) & (labels <= last)

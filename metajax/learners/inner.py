@@ -178,10 +178,10 @@ def adaptation_curve(
     """
     check_steps(steps)
     check_learner(learner)
-    task = as_task(task)
     adapt: Any = learner.adapt
     if "note" not in inspect.signature(adapt).parameters:
         raise ConfigError("learner", adapt, "one that adapts by gradient steps")
+    task = as_task(task)
 
     def note(adapted: PyTree) -> Metrics:
         outputs = learner.predict(params, adapted, task.query.inputs)

@@ -140,7 +140,7 @@ def maml(
     """
     one_of("rates", rates, ("fixed", "per_parameter", "per_step"))
     network, loss = checked_network(network), named_loss(loss)
-    check_optimizer(optimizer)
+    check_optimizer(optimizer, "the inner optimizer")
     prepare_optimizer(optimizer, has_function=True, field="the inner optimizer")
     learned = rates != "fixed"
     scaled_steps = steps if rates == "per_step" else None

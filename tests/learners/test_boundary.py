@@ -91,9 +91,9 @@ def test_a_support_that_does_not_fit_is_named(trained, name, case):
 def test_labels_that_are_no_class_are_named(trained, name, labels):
     learner, params = trained[name]
     support = changed(targets=jnp.array(labels * 2))
-    wrong = [label for label in labels if not 0 <= label < WAYS]
-    with pytest.raises(ConfigError, match=f"labels {', '.join(map(str, wrong))}.*0 to 2") as raised:
+    with pytest.raises(ConfigError, match="expected labels from 0 to 2") as raised:
         learner.adapt(params, support, KEY)
+    assert raised.value.value in set(labels) - set(range(WAYS))
     assert raised.value.field == "support.targets"
     with pytest.raises(ConfigError, match=r"query\.targets"):
         learner.loss(params, Task(SUPPORT, support), KEY)

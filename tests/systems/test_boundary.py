@@ -48,7 +48,7 @@ def readers():
 def test_labels_that_are_no_class_are_named(readers, name, labels):
     learner, params = readers[name]
     support = SUPPORT._replace(targets=jnp.array([labels, [0] * 4]))
-    with pytest.raises(ConfigError, match=r"support\.targets = 'labels .*0 to 2, for 3 classes"):
+    with pytest.raises(ConfigError, match=r"support\.targets = -?\d: expected labels from 0 to 2"):
         learner.meta.adapt(params, support, KEY)
 
 
@@ -56,7 +56,7 @@ def test_labels_that_are_no_class_are_named(readers, name, labels):
 def test_labels_that_are_scored_are_checked_too(readers, name):
     learner, params = readers[name]
     query = QUERY._replace(targets=QUERY.targets + 5)
-    with pytest.raises(ConfigError, match="targets = 'labels 5, 6"):
+    with pytest.raises(ConfigError, match="targets = 6: expected labels from 0 to 2"):
         learner.meta.loss(params, Task(SUPPORT, query), KEY)
 
 
@@ -180,5 +180,5 @@ def test_hyperdistill_names_labels_that_are_no_class():
     support = Examples(images, jnp.array([0, 1, 2, 3]))
     right = support._replace(targets=support.targets % 2)
     params = jax.eval_shape(learner.init, KEY, Task(right, right))
-    with pytest.raises(ConfigError, match=r"support\.targets = 'labels 2, 3'"):
+    with pytest.raises(ConfigError, match=r"support\.targets = 3: "):
         learner.adapt(params, support, KEY)
