@@ -28,7 +28,7 @@ def read_run(workdir: Any) -> tuple[Any, Any, dict[str, Any]]:
         raise WorkdirError(other_kind(workdir) or f"{path} cannot be read: {error}") from error
     if kind := kind_of_config(workdir, saved):
         raise WorkdirError(kind)
-    if not {"system", "config"} <= set(saved):
+    if not isinstance(saved["system"], str) or not isinstance(saved.get("config"), dict):
         raise WorkdirError(f"{path} does not describe a run: it has no system and config")
     system = get_system(saved["system"])
     return system, config_from_json(system, saved["config"]), saved["config"]

@@ -66,7 +66,7 @@ def read_yaml(
       ConfigError: the file cannot be read, is too large, not UTF-8 or no YAML, or breaks a rule of
         this module; the message names the line.
     """
-    text = read_text(field, path)
+    text = read_utf8(field, path)
     try:
         events = yaml.parse(text, Loader=yaml.SafeLoader)
         content = document(events, floats_as_text)
@@ -86,7 +86,7 @@ def read_yaml(
     return content
 
 
-def read_text(field: str, path: Path) -> str:
+def read_utf8(field: str, path: Path) -> str:
     """Read a small UTF-8 file, with or without a byte order mark.
 
     Raises:

@@ -11,6 +11,7 @@ import pytest
 from metajax.physics.pde import PDE, Boundary, Points
 from metajax.systems import hypino
 from metajax.systems.hypino.solving import warn_of_nothing
+from metajax.systems.hypino.verdict import Errors
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -63,10 +64,12 @@ def test_what_is_warned_of_is_a_residual_of_the_whole_source():
     edge = Boundary(jnp.zeros((3, 2)), jnp.zeros((3, 2)), jnp.zeros(3, jnp.int32))
 
     def warned(residual, source, dirichlet=none, neumann=none):
-        points = Points(jnp.zeros((3, 2)), jnp.ones(3), edge, dirichlet, one, neumann, one)
+        source = jnp.full(3, source)
+        points = Points(jnp.zeros((3, 2)), source, edge, dirichlet, one, neumann, one)
+        errors = Errors(jnp.full(3, residual), *[jnp.full(3, 0.1)] * 5)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            warn_of_nothing(points, (residual, 0.1, 0.1, source))
+            warn_of_nothing(points, errors)
         return bool(caught)
 
     assert warned(1.0, 1.0) and warned(0.95e-6, 1e-6) and warned(3.0, 1.0)
