@@ -82,4 +82,5 @@ def have_processes_register(folder, monkeypatch):
     here = os.path.dirname(__file__)
     with open(folder / "sitecustomize.py", "w") as file:
         file.write(f"import sys; sys.path.insert(0, {here!r}); import stores; stores.register()")
+    monkeypatch.setenv("TMPDIR", str(folder))  # where those that are killed leave what they saved
     monkeypatch.setenv("PYTHONPATH", f"{folder}:{os.environ.get('PYTHONPATH', '')}")

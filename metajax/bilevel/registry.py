@@ -48,8 +48,8 @@ DOUBTS = {
     ),
     "path": (
         0.1,
-        "the straight line is not the path of the inner steps: a part of the state misses its "
-        "real change by %.2g of it; take unrolled, forward or fewer steps",
+        "the straight line is not the path of the inner steps: from points on it they would move "
+        "the parameters elsewhere, by %.2g of the way; take unrolled, forward or fewer steps",
     ),
     "growth": (
         10.0,

@@ -5,7 +5,6 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array
 
 from metajax.bilevel.exact import no_memory
 from metajax.bilevel.steps import (
@@ -59,12 +58,6 @@ def one_step() -> Hypergradient:
     return Hypergradient("one_step", no_memory, update)
 
 
-def _away(found: list[Array], wanted: list[Array]) -> Array:
-    """The largest distance of two parts, relative to the wanted one."""
-    parts = zip(found, wanted, strict=True)
-    return jnp.max(jnp.stack([relative(norm(a - b), norm(b)) for a, b in parts]))
-
-
 def drmad() -> Hypergradient:
     """Reverse mode along the straight line from the window's first state to its last.
 
@@ -73,11 +66,11 @@ def drmad() -> Hypergradient:
     second moments are taken on the line too, though none of them moves along one.
 
     ``info`` tells how far the line is from the real path: ``path``, by how much the sum of the
-    steps that start on the line misses the real change of a part of the state, the worst part's,
-    relative to that change (0: every step lies on the line); and ``growth``, the largest derivative
-    of the loss in the parameters on the way back, relative to that at the end. A ``path`` near or
-    above 1, or a ``growth`` of many times the real one, leaves nothing of the estimate.
-    (Fu et al. 2016, arXiv 1601.00917.)
+    steps that start on the line misses the real change of the parameters, relative to that change
+    (0: every step lies on the line); and ``growth``, the largest derivative of the loss in the
+    parameters on the way back, relative to that at the end. The error of the estimate is often near
+    ``path``; a ``growth`` of many times the real one leaves nothing of it. (Fu et al. 2016, arXiv
+    1601.00917.)
     """
 
     @in_reverse
@@ -96,16 +89,17 @@ def drmad() -> Hypergradient:
             largest = jnp.maximum(largest, size_of(alpha))
             return (alpha, optax.tree.add(total, direct), moved, largest), None
 
-        def size_of(alpha):
-            return norm(params_of(problem, with_leaves(last, alpha)))
+        def size_of(values):
+            return norm(params_of(problem, with_leaves(last, values)))
 
         inputs = (batches, counters, jnp.arange(steps))
-        nowhere = optax.tree.zeros_like(floats(state))
+        change = optax.tree.sub(floats(last), floats(state))
+        nowhere = optax.tree.zeros_like(change)
         (start, total, moved, largest), _ = jax.lax.scan(
             back, (alpha, direct, nowhere, size_of(alpha)), inputs, reverse=True
         )
         info = {
-            "path": _away(moved, optax.tree.sub(floats(last), floats(state))),
+            "path": relative(size_of(optax.tree.sub(moved, change)), size_of(change)),
             "growth": relative(largest, size_of(alpha)),
         }
         return Estimate(total, last, memory, loss, start, info)

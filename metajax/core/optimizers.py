@@ -52,7 +52,8 @@ def prepare_optimizer(
             known = {name: value for name, value in known.items() if name in taken}
         with _lenient():
             updates, new = inner.update(grads, state, params, **known)
-        if jax.tree.structure(new) != jax.tree.structure(state):
+        structure: Any = jax.tree.structure(new)
+        if structure != jax.tree.structure(state):
             raise ValueError("its update changes the structure of its state")
         if _shape(updates) != _shape(grads):
             raise ValueError("its updates have other shapes than the gradient")

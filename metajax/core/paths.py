@@ -13,7 +13,15 @@ _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):(//?)(?=[^/]|$)")
 
 
 def split_scheme(path: str | os.PathLike) -> tuple[str, str] | None:
-    """``("gs", "bucket/run")`` of ``gs://bucket/run``; None of a local path."""
+    """Tell a store's path from a local one.
+
+    Args:
+      path: a path as it was given; one slash after the colon counts as two, which pathlib makes of
+        them.
+
+    Returns:
+      ``("gs", "bucket/run")`` of ``gs://bucket/run``; None of a local path.
+    """
     text = os.fspath(path)
     if match := _SCHEME.match(text):
         return match[1], text[match.end() :]

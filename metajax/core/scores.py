@@ -35,8 +35,10 @@ def valid_labels(
     never taken for a class.
 
     Raises:
-      ConfigError: labels are known, and not all of them are classes.
+      ConfigError: labels are no whole numbers; or they are known, and not all of them are classes.
     """
+    if not jnp.issubdtype(labels.dtype, jnp.integer):
+        raise ConfigError(field, str(labels.dtype), "whole numbers, one label an example")
     check_known_labels(labels, classes, field)
     # the largest class in the labels' own type, which may be too small to hold it
     last = min(classes - 1, jnp.iinfo(labels.dtype).max)

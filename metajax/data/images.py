@@ -308,7 +308,10 @@ def data_root(data_dir: str | Path | None) -> str | None:
       ConfigError: it is not a local path, or there is none and no home folder for TFDS' own.
     """
     if data_dir is not None:
-        return str(local_path(data_dir, "data_dir"))
+        path = local_path(data_dir, "data_dir")
+        if path.exists() and not path.is_dir():
+            raise ConfigError("data_dir", str(path), "a folder")
+        return str(path)
     if "TFDS_DATA_DIR" not in os.environ:
         try:
             Path.home()

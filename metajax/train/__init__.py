@@ -17,7 +17,6 @@ from metajax.train.origin import provenance, run_summary
 from metajax.train.paths import (
     as_path,
     check_writable,
-    files_below,
     is_remote,
     write_whole,
 )
@@ -46,7 +45,6 @@ __all__ = [
     "as_path",
     "check_workdir",
     "check_writable",
-    "files_below",
     "fit",
     "in_use",
     "is_first",

@@ -207,7 +207,7 @@ def fit(
                 path, identity, ("steps", *may_change), restart=on_changed == "restart"
             )
             from_first(lambda: stack.enter_context(opened) and None)
-            run.found = newest_step(path)
+            run.found = from_first(lambda: newest_step(path))  # before the first moves anything
             if on_changed == "restart" and (run.found or 0) > steps:
                 from_first(lambda: start_over(path, identity) and None)
                 run.found = None
@@ -643,7 +643,7 @@ def restore_params(
     """Return the newest good checkpoint's meta-parameters and its step, changing nothing.
 
     Args:
-      workdir: a folder that :func:`fit` has written.
+      workdir: a folder that :func:`fit` has written, here or in a store.
       algorithm: as it was given to :func:`fit`.
       tasks: a task distribution of the same shapes.
       key: any key; it only serves to learn the shapes of the state.
@@ -654,8 +654,8 @@ def restore_params(
     checkpointer = Checkpointer(as_path(workdir) / "checkpoints", read_only=True)
     state = jax.eval_shape(lambda tasks: strong(algorithm.init(key, tasks(key))), strong(tasks))
     number: Any = jax.ShapeDtypeStruct((), jnp.int32)
-    restored, meta = checkpointer.restore(LoopState(state, number, number))
-    checkpointer.close()
+    with contextlib.closing(checkpointer):
+        restored, meta = checkpointer.restore(LoopState(state, number, number))
     return algorithm.params(restored.algorithm), meta["step"]
 
 

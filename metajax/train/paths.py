@@ -21,7 +21,11 @@ STORES = {"gs": "gcsfs", "s3": "s3fs", "az": "adlfs"}
 
 
 def is_remote(path: str | os.PathLike) -> bool:
-    """Whether a path of :func:`as_path` lies in a store."""
+    """Whether a path lies in a store.
+
+    Args:
+      path: one of :func:`as_path`.
+    """
     return "://" in os.fspath(path)
 
 
@@ -71,6 +75,10 @@ def as_path(value: str | os.PathLike, field: str = "workdir") -> Any:
 
 def write_whole(path: Any, content: bytes) -> None:
     """Write a file so that ``path`` always holds a whole one, the old or the new.
+
+    Args:
+      path: a path of :func:`as_path`; its folder is there.
+      content: all of the file.
 
     Raises:
       OSError: it cannot be written.
@@ -126,6 +134,10 @@ def check_writable(folder: Any, field: str) -> None:
     """Reject a folder for results that cannot be written, before they are computed.
 
     A file is written there and removed again, as are the folders made for it.
+
+    Args:
+      folder: a path of :func:`as_path`, there or not.
+      field: what names it in errors.
 
     Raises:
       ConfigError: it is a file, or nothing can be written in it.

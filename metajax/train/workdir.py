@@ -94,10 +94,11 @@ def start_over(workdir: Path, config: dict[str, Any]) -> Path:
 
 def _move_aside(workdir: Path) -> Path:
     previous = workdir / PREVIOUS
-    previous.mkdir(exist_ok=True)
-    number = max((int(p.name) for p in previous.iterdir() if p.name.isdecimal()), default=-1) + 1
+    # a store has no folder before something is in it
+    there = [entry.name for entry in previous.iterdir()] if previous.is_dir() else []
+    number = max((int(name) for name in there if name.isdecimal()), default=-1) + 1
     target = previous / str(number)
-    target.mkdir()
+    target.mkdir(parents=True)
     entries = [
         entry
         for entry in workdir.iterdir()

@@ -112,7 +112,7 @@ def test_drmad_is_near_where_it_says_that_the_path_is_straight(name, steps, most
 def test_drmad_says_where_the_path_bends(name, least, caplog):
     """After 40 steps, which converge: an error of a third to many times the hypergradient."""
     unrolled, drmad = found(name, 40, "unrolled", "drmad")
-    assert error(drmad, unrolled) > least and drmad.info["path"] > 1
+    assert error(drmad, unrolled) > least and drmad.info["path"] > 0.3
     problem, given = problem_and(name, 40)
     evaluate_hypergradient(hypergradient("drmad"), problem, *given)
     assert "drmad: the straight line is not the path of the inner steps" in caplog.text

@@ -9,11 +9,12 @@ import subprocess
 import sys
 import time
 
+import jax
 import pytest
 
 from metajax.cli.arguments import parse_train
 from metajax.cli.main import main
-from metajax.core import ConfigError
+from metajax.core import IMPLEMENTATION, ConfigError
 from metajax.systems import SYSTEMS, config_from_json, config_to_json, get_system
 from metajax.train.checkpoint import find_fault
 
@@ -225,6 +226,13 @@ def test_list_and_data_list(data_dir, capsys):
     assert main(["list"]) == 0 and main(["data", "list", "--data-dir", str(data_dir)]) == 0
     printed = capsys.readouterr().out
     assert "--preset paper" in printed and "digits" in printed and "not here" in printed
+
+
+def test_the_random_bits_of_a_seed_are_not_the_environments(data_dir):
+    """With others configured, ``fit`` would reject the key that stands for ``--seed``."""
+    jax.config.update("jax_default_prng_impl", "rbg")
+    main(["list"])
+    assert str(jax.random.key_impl(jax.random.key(0))) == IMPLEMENTATION
 
 
 def test_importing_metajax_is_light():

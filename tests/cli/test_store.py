@@ -4,8 +4,8 @@ import json
 import shlex
 
 import pytest
-import stores
 
+import stores
 from metajax.cli.arguments import parse_train
 from metajax.cli.main import main
 from metajax.systems import get_system

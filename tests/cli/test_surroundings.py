@@ -218,6 +218,7 @@ def test_a_folder_of_another_kind_is_named(command, folder, words, folders, caps
         (["profile", "fewshot", "--json", "{}"], "--json"),
         (["profile", "fewshot", "--trace", "{}/file"], "--trace"),
         (["data", "list", "--data-dir", "gs://bucket/data"], "--data-dir"),
+        (["data", "list", "--data-dir", "{}/file"], "data_dir"),
         (["data", "prepare", "mine", "--from", "gs://bucket/images"], "--from"),
         (["train", "fewshot", "--data-dir", "s3://bucket/data"], "data_dir"),
         (["train", "fewshot", "--workdir", "ftp://host/run"], "workdir"),

@@ -53,3 +53,9 @@ def test_many_examples_in_sixteen_bits_are_counted_in_float32():
     found = accuracy(outputs, jnp.zeros(1001, jnp.int32).at[0].set(1))
     assert found.dtype == jnp.float32
     np.testing.assert_allclose(found, 1000 / 1001, rtol=1e-6)
+
+
+@pytest.mark.parametrize("labels", [jnp.zeros(3), jnp.zeros(3, bool)])
+def test_labels_that_are_no_whole_numbers_are_refused_by_name(labels):
+    with pytest.raises(ConfigError, match=r"targets = '(float32|bool)': expected whole numbers"):
+        jax.jit(correct)(jnp.asarray(LOGITS), labels)

@@ -5,7 +5,16 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metajax.core import all_finite, cast_floats, count, digest, mean_over_devices
+from metajax.core import (
+    all_finite,
+    cast_floats,
+    count,
+    digest,
+    mean_over_devices,
+    norm,
+    root,
+    wide_dtype,
+)
 
 TREE = {"a": jnp.arange(6, dtype=jnp.float32).reshape(2, 3), "b": jnp.zeros((), jnp.int32)}
 
@@ -90,3 +99,24 @@ def test_mean_over_devices_averages_over_the_axis_or_leaves_alone():
     averaged = jax.vmap(lambda t: mean_over_devices(t, "d"), axis_name="d")(x)
     np.testing.assert_allclose(averaged["a"], [1.5] * 4)
     assert mean_over_devices(x, None) is x
+
+
+def test_a_root_and_a_norm_have_finite_derivatives_of_every_order_at_zero():
+    squares = jnp.array([0.0, 4.0])
+    np.testing.assert_array_equal(root(squares), [0, 2])
+    first = jax.grad(lambda x: jnp.sum(root(x)))
+    np.testing.assert_array_equal(first(squares), [0, 0.25])
+    np.testing.assert_array_equal(jax.jacrev(first)(squares), [[0, 0], [0, -1 / 32]])
+    tree = {"a": jnp.array([3.0, 0.0]), "b": jnp.float32(4)}
+    assert norm(tree) == 5
+    np.testing.assert_allclose(jax.grad(norm)(tree)["a"], [0.6, 0], rtol=1e-6)
+    zero = jax.tree.map(jnp.zeros_like, tree)
+    assert norm(zero) == 0
+    for leaf in jax.tree.leaves((jax.grad(norm)(zero), jax.hessian(norm)(zero))):
+        np.testing.assert_array_equal(leaf, 0)
+
+
+def test_the_widest_float_is_float32_or_wider():
+    half = {"a": jnp.zeros(2, jnp.bfloat16), "b": jnp.zeros(2, jnp.int32), "c": jax.random.key(0)}
+    assert wide_dtype(half) == wide_dtype(()) == np.float32
+    assert wide_dtype((half, np.zeros(1), np.zeros(1, np.float32))) == np.float64

@@ -13,9 +13,9 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import pytest
-import stores
 
 import runs
+import stores
 import toy_problem
 from metajax.core import ConfigError, Evaluator, digest, local_path
 from metajax.train import (
@@ -80,8 +80,11 @@ def test_a_run_in_a_store_is_that_of_a_local_folder(bucket, tmp_path):
     log = (bucket / "run/metrics.jsonl").read_bytes()
     assert log == (tmp_path / "local/metrics.jsonl").read_bytes()
     assert sorted(path.name for path in (bucket / "run").iterdir()) == [
-        "checkpoints", "config.json", "metrics.jsonl",
-    ]  # fmt: skip
+        "checkpoints",
+        "config.json",
+        "fingerprint.json",
+        "metrics.jsonl",
+    ]
     params, step = restore_params(
         "gs://bucket/run", toy_problem.make_algorithm(), toy_problem.make_tasks(), KEY
     )
@@ -314,3 +317,14 @@ def test_what_one_process_of_several_saves_is_an_ordinary_checkpoint(tmp_path):
     assert jax.tree.structure(restored) == jax.tree.structure(state)
     for got, want in zip(jax.tree.leaves(restored), jax.tree.leaves(state), strict=True):
         assert got.dtype == want.dtype and digest(got) == digest(want)
+
+
+def test_a_run_in_a_store_is_started_over_whole(bucket):
+    """The old run's objects are copied to ``previous/0`` and deleted where they were."""
+    run("gs://bucket/run")
+    old = {p.name: p.read_bytes() for p in (bucket / "run").iterdir() if p.is_file()}
+    run("gs://bucket/run", tasks_per_step=8, on_changed="restart")
+    aside = bucket / "run/previous/0"
+    assert {p.name: p.read_bytes() for p in aside.iterdir() if p.is_file()} == old
+    assert {p.name for p in (aside / "checkpoints").iterdir()} == {"16", "24"}
+    assert steps_of(bucket) == [16, 24]

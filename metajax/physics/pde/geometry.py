@@ -492,10 +492,10 @@ def sample_boundary(
 
 def ends_here(shape: Shape, at: Boundary, curves: Curves) -> Bool[Array, " n"]:
     """Whether the domain ends at points of its curves: it is on one side, and not on the other."""
-    nudge = FINE_NUDGE if at.points.dtype == jnp.float64 else NUDGE
+    usual = FINE_NUDGE if at.points.dtype == jnp.float64 else NUDGE
     # a hole that is smaller than the nudge would be looked past
     smallest = jnp.min(jnp.where(curves.length > 0, curves.length, jnp.inf))
-    nudge = jnp.minimum(nudge, smallest / 50) * at.normals
+    nudge = jnp.clip(smallest / 50, usual / 100, usual) * at.normals
     return shape.contains(at.points - nudge) & ~shape.contains(at.points + nudge)
 
 

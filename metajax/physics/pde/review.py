@@ -182,10 +182,10 @@ def _outline(pde: PDE, at: Boundary, length: Array) -> Outline:
             if conditions is pde.neumann:
                 flux = np.where(here, np.asarray(values_on(condition.value, at)), flux)
         masks.append(mask)
-    whole = Outline(
-        np.asarray(at.points), np.asarray(at.normals), piece, np.asarray(length), *masks, flux
-    )
-    return Outline(*(leaf[keep] for leaf in whole))
+    dirichlet, neumann = masks
+    points, normals = np.asarray(at.points)[keep], np.asarray(at.normals)[keep]
+    given = dirichlet[keep], neumann[keep], flux[keep]
+    return Outline(points, normals, piece[keep], np.asarray(length)[keep], *given)
 
 
 def _hidden(pde: PDE, edge: Outline) -> list[Finding]:

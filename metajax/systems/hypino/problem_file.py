@@ -9,7 +9,16 @@ from typing import Any
 import numpy as np
 
 from metajax.core import ConfigError, one_of
-from metajax.physics.pde import PDE, Disk, Polygon, Rectangle, Shape, Square, unclear_piece
+from metajax.physics.pde import (
+    PDE,
+    Disk,
+    Function,
+    Polygon,
+    Rectangle,
+    Shape,
+    Square,
+    unclear_piece,
+)
 from metajax.systems.hypino.formulas import read_formula
 from metajax.systems.yaml_files import read_yaml
 
@@ -148,7 +157,8 @@ def boundary_data(name: str, value: Any) -> Any:
 def formula(name: str, value: Any) -> Any:
     """Return a number, or the function of ``x`` and ``y`` that a text is a formula of."""
     if isinstance(value, str):
-        return read_formula(name, value)
+        # a field already: JAX need not trace the formula to see that it is one
+        return Function(read_formula(name, value))
     if isinstance(value, dict | list):
         raise ConfigError(name, value, "a number or a formula of x and y")
     return number(name, value)

@@ -223,21 +223,19 @@ def solve(
             networks = cast_floats(jax.device_get(networks), np.float64)
             if head:
                 best = None
-                for scale in scales or (np.nan,):
-                    stage("least squares" + (f", features at {scale:g}" if scales else ""))
+                for tried_scale in scales or (np.nan,):
+                    stage("least squares" + (f", features at {tried_scale:g}" if scales else ""))
                     made = [] if networks is None else [networks]
                     if scales:
-                        made.append(scaled_features(feature_key, features, scale))
-                    used = with_constant(Together(tuple(made)))
-                    tried = attempt(units.coefficients, fitted, checked, used)
-                    if best is None or total(tried.errors, checked) < total(
-                        best[1].errors, checked
-                    ):
-                        best = scale, tried, used
-                scale, (fitted_head, errors), used = best
+                        made.append(scaled_features(feature_key, features, tried_scale))
+                    features_used = with_constant(Together(tuple(made)))
+                    tried = attempt(units.coefficients, fitted, checked, features_used)
+                    left = total(tried.errors, checked)
+                    if best is None or left < best:
+                        best, scale, used = left, tried_scale, features_used
+                        fitted_head, errors = tried
                 weights = fitted_head.weights
-                probes = checked.interior[:PROBED]
-                sensitive = np.asarray(sensitivity_at(fitted_head, used, probes))
+                sensitive = np.asarray(sensitivity_at(fitted_head, used, checked.interior[:PROBED]))
             else:
                 scale, used, weights = np.nan, Sum(networks), jnp.full(1, 1 / units.data)
                 errors = errors_at(units.coefficients, checked, used, weights)
@@ -259,13 +257,12 @@ def solve(
         verdict, texts = judge(findings, errors, checked, pieces, sensitive, finite)
     for text in texts:
         warnings.warn(text, DoubtfulSolutionWarning, stacklevel=2)
-    mask = np.asarray(checked.dirichlet_mask), np.asarray(checked.neumann_mask)
     return Solved(
         u.reshape(size, size),
         residual.reshape(size, size),
         whole * rms(errors.residual),
-        units.data * rms(errors.edge, mask[0]),
-        units.data * rms(errors.flux, mask[1]),
+        units.data * rms(errors.edge, checked.dirichlet_mask),
+        units.data * rms(errors.flux, checked.neumann_mask),
         rms(drawn[1].source),
         scale,
         verdict,
@@ -411,5 +408,5 @@ def warn_of_nothing(points: Points, errors: Errors) -> None:
 def total(errors: Errors, points: Points) -> float:
     """What a scale is judged by: as the solve weighs equation and boundary."""
     data = (errors.edge, points.dirichlet_mask), (errors.flux, points.neumann_mask)
-    off = [np.nan_to_num(rms(np.asarray(value), np.asarray(mask))) for value, mask in data]
-    return mostly(np.asarray(errors.residual)) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)
+    off = [np.nan_to_num(rms(value, mask)) for value, mask in data]
+    return mostly(errors.residual) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)

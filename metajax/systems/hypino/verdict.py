@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
+from jax.typing import ArrayLike
 from jaxtyping import Array, Float
 
 from metajax.physics.pde import Finding, Piece, Points
@@ -46,13 +47,13 @@ class Errors(NamedTuple):
     slope: Float[Array, " boundary"]
 
 
-def rms(values: np.ndarray, mask: np.ndarray | None = None) -> float:
+def rms(values: ArrayLike, mask: ArrayLike | None = None) -> float:
     """Root mean square of the values that ``mask`` admits; NaN where it admits none."""
-    values = np.asarray(values if mask is None else values[mask])
-    return float(np.sqrt(np.mean(values**2))) if values.size else np.nan
+    taken = np.asarray(values) if mask is None else np.asarray(values)[np.asarray(mask)]
+    return float(np.sqrt(np.mean(taken**2))) if taken.size else np.nan
 
 
-def mostly(values: np.ndarray) -> float:
+def mostly(values: ArrayLike) -> float:
     """Root mean square of all values but the hundredth that is largest.
 
     The residual at the one point that is nearest to a corner may be many times that everywhere
@@ -86,25 +87,24 @@ def judge(
     texts = [finding.text for finding in findings]
     if not finite:
         return "wrong", (*texts, "u is not finite everywhere in the domain")
-    errors, points = (type(tree)(*tree) for tree in (errors, points))
     left, terms = mostly(errors.residual), mostly(errors.terms)
     if left > ACCURATE * terms:
         texts.append(
             f"the equation does not hold: its residual is {left / terms:.1%} of its terms, in the "
             "root mean square at points that were not fitted, without the hundredth that is worst"
         )
-    for kind, off, given, mask, size in (
+    piece = np.asarray(points.boundary.piece)
+    for kind, off, given, there, size in (
         ("dirichlet", errors.edge, points.dirichlet, points.dirichlet_mask, errors.u),
         ("neumann", errors.flux, points.neumann, points.neumann_mask, errors.slope),
     ):
-        mask = np.asarray(mask)
+        mask = np.asarray(there)
         if not mask.any():
             continue
-        whole = max(rms(size), rms(np.asarray(given), mask))
-        piece = np.asarray(points.boundary.piece)
+        whole = max(rms(size), rms(given, mask))
         missed: dict[str, float] = {}
         for number in np.unique(piece[mask]):
-            apart, name = rms(np.asarray(off), mask & (piece == number)), pieces[number].names[-1]
+            apart, name = rms(off, mask & (piece == number)), pieces[number].names[-1]
             if apart > ACCURATE * whole:
                 missed[name] = max(missed.get(name, 0.0), apart / whole)
         if missed:

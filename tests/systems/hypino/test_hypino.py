@@ -144,6 +144,14 @@ def test_phases_switch_at_their_step_without_compiling_anew():
     assert update._cache_size() == 1
 
 
+def test_problems_are_drawn_whatever_random_bits_are_configured():
+    """A key of the run's own implementation comes back from its words."""
+    algorithm, tasks = make_algorithm(TINY), ProblemKeys()
+    with jax.default_prng_impl("rbg"):
+        state = jax.eval_shape(algorithm.init, KEY, tasks(KEY))
+    assert jax.tree.leaves(state)
+
+
 @pytest.mark.slow
 def test_a_run_trains_evaluates_and_reports():
     run = build(TINY)
