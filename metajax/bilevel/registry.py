@@ -164,7 +164,7 @@ def evaluate_hypergradient(
     """Estimate d(outer loss after the last inner step)/d(hparams), shaped like ``hparams``.
 
     May be compiled; then only shapes are checked. Outside ``jax.jit`` a result from an inner
-    optimisation that did not stay finite is refused, even where it is finite itself, and one whose
+    optimisation that did not stay finite is rejected, even where it is finite itself, and one whose
     own report of its assumptions is bad is warned of: see ``DOUBTS``.
 
     Args:

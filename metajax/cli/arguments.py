@@ -117,7 +117,7 @@ def parse_evaluation(system: System, config: Any, rest: list[str]) -> Any:
     Returns the run's config with these fields changed.
 
     Raises:
-      ConfigError: a field that does not concern the evaluation alone, or a value that is refused.
+      ConfigError: a field that does not concern the evaluation alone, or a value that is rejected.
     """
     for word in rest:
         if word.startswith("--"):

@@ -31,7 +31,7 @@ def run_folder(system: System, preset: str, config: Any, on_nonfinite: str) -> P
     """Return ``runs/SYSTEM-PRESET-SEED``, with the settings that differ from the preset's named.
 
     Fields of the evaluation are not part of the name, nor is ``steps`` where a run of fewer can be
-    extended: such a command finds the folder of the run that it goes on with.
+    extended: such a command finds the folder of the run that it resumes.
     """
     free = {"seed", *system.evaluation}
     if not system.tied_to_steps(config):

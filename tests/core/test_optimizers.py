@@ -1,4 +1,4 @@
-"""Every optimizer of optax trains a quadratic through ``gradient``, or is refused by name."""
+"""Every optimizer of optax trains a quadratic through ``gradient``, or is rejected by name."""
 
 import functools
 import inspect

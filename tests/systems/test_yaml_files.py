@@ -1,4 +1,4 @@
-"""What a YAML file means, and that every other file is refused with its line."""
+"""What a YAML file means, and that every other file is rejected with its line."""
 
 import random
 

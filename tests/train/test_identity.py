@@ -143,7 +143,7 @@ def test_restart_serves_another_config_too(copied):
 
 
 def test_a_restart_cut_short_leaves_no_mixture(copied, monkeypatch):
-    """Killed after each move: the old algorithm and the new one both begin again, or go on."""
+    """Killed after each move: the old algorithm and the new one both begin again, or resume."""
 
     class Killed(BaseException):
         pass

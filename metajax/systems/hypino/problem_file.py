@@ -48,7 +48,7 @@ def read_problem(path: Path) -> PDE:
     numbers or formulas of x and y (:func:`metajax.systems.hypino.formulas.read_formula`). Boundary
     data are one of these for the whole boundary, or map to them names of its pieces: ``left``,
     ``right``, ``bottom``, ``top``, ``square``, or a hole's name. A piece has both kinds where both
-    call it by the same name; where one of them names a wider part, the file is refused, as it may
+    call it by the same name; where one of them names a wider part, the file is rejected, as it may
     mean either.
 
     Raises:
