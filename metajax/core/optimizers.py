@@ -28,7 +28,7 @@ def prepare_optimizer(
 ) -> optax.GradientTransformationExtraArgs:
     """Return ``optimizer`` with one way to call it, whatever it needs; see :func:`optimizer_step`.
 
-    Its ``init`` traces one update, so that what cannot work is rejected before anything is compiled.
+    Its ``init`` traces one update, so that what cannot work is rejected before anything compiles.
     optax itself mixes dtypes and ranks (a float decay to an int count): the strict modes, where a
     caller has them on, are for code outside optax. State keeps the dtypes that it starts with.
 
