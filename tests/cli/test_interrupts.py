@@ -17,6 +17,14 @@ from metajax.train import Interrupted
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 75}
 
 
+@pytest.fixture(autouse=True)
+def heard():
+    """SIGINT as in a terminal, where the tests themselves run under nohup, which ignores it."""
+    old = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, old)
+
+
 @pytest.mark.parametrize("signum", CODES)
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_signal_ends_any_command_in_one_line(command, signum, monkeypatch, capsys):

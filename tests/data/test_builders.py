@@ -229,7 +229,7 @@ def test_a_prepared_set_is_left_as_it_is(tmp_path, capsys, write_idx_folder, sam
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, write_idx_folder):
     write_idx_folder(tmp_path / "raw")
     (tmp_path / "sets").write_text("a file where the data folder should be")
-    with pytest.raises(data.BadDataError, match=str(tmp_path / "sets")):
+    with pytest.raises(ConfigError, match=str(tmp_path / "sets")):
         data.prepare("mnist", tmp_path / "raw", tmp_path / "sets")
 
 

@@ -278,4 +278,4 @@ def test_it_is_the_same_in_another_process():
     ]  # fmt: skip
     first, second = map(json.loads, found)
     assert first == second
-    assert changes(first, of()) == ([], [])
+    assert changes(first, second) == ([], [])

@@ -25,6 +25,7 @@ from metajax.physics.pde.equation import (
 )
 from metajax.physics.pde.expressions import Expression, draw_expression, expand
 from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function, Grid, nodes
+from metajax.physics.pde.findings import Finding, review
 from metajax.physics.pde.geometry import (
     Boundary,
     Choice,
@@ -40,7 +41,6 @@ from metajax.physics.pde.geometry import (
     sample_interior,
 )
 from metajax.physics.pde.problems import Problem, Sample, Solution, draw_problem, draw_sample
-from metajax.physics.pde.review import Finding, review
 from metajax.physics.pde.sampling import sample_points, values_at, values_on
 from metajax.physics.pde.taylor import apply_operator, differentiate, normal_derivative
 
