@@ -66,7 +66,12 @@ def test_a_run_is_that_without_them(plain, parallel, around):
     with AROUND[around]():
         result = run(parallel)
     assert digest(result.state) == digest(plain[parallel].state)
-    assert result.history == plain[parallel].history
+    for row, expected in zip(result.history, plain[parallel].history, strict=True):
+        if "measured/size" in expected:
+            # the evaluator's own operations are compiled one by one, for the devices they find
+            assert row == pytest.approx(expected)
+        else:
+            assert row == expected
 
 
 def test_without_jit_a_run_agrees_up_to_rounding():
