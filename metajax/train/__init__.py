@@ -10,7 +10,8 @@ from metajax.train.errors import (
     ProcessLostError,
     WorkdirError,
 )
-from metajax.train.loop import Fit, fit, restore_params, save_finished
+from metajax.train.finished import Fit, restore_params, save_finished
+from metajax.train.loop import fit
 from metajax.train.memory import keep_freed_memory
 from metajax.train.metrics import MetricsLog, plain, read_rows, to_json
 from metajax.train.origin import provenance, run_summary

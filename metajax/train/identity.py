@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 from typing import Any, Literal
 
+from metajax.core import ConfigError
 from metajax.train.errors import WorkdirError
 from metajax.train.fingerprints import changes
 from metajax.train.workdir import PREVIOUS, start_over, write_json
@@ -16,6 +17,25 @@ log = logging.getLogger("metajax")
 FILE = "fingerprint.json"
 
 OnChanged = Literal["raise", "restart", "ignore"]
+
+
+def run_config(
+    steps: int, tasks_per_step: int, key_data: Any, on_nonfinite: str, config: dict[str, Any] | None
+) -> dict[str, Any]:
+    """What ``config.json`` says of a run: the arguments that decide its result, and ``config``.
+
+    Raises:
+      ConfigError: ``config`` has a name of these arguments.
+    """
+    identity = {
+        "steps": steps,
+        "tasks_per_step": tasks_per_step,
+        "key": key_data.tolist(),
+        "on_nonfinite": on_nonfinite,
+    }
+    if taken := sorted(identity.keys() & (config or {}).keys()):
+        raise ConfigError("config", taken, f"other names than {', '.join(identity)}")
+    return identity | (config or {})
 
 
 def newest_step(workdir: Path) -> int | None:

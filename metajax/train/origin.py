@@ -12,7 +12,7 @@ from typing import Any
 import jax
 
 from metajax.core import digest
-from metajax.train.loop import Fit
+from metajax.train.finished import Fit
 
 _LIBRARIES = ("metajax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 

@@ -203,7 +203,7 @@ def test_a_resumed_run_is_the_run_never_stopped(tmp_path, caplog):
         fitted(tmp_path, [Evaluator("stop", 2, stop)])
     with caplog.at_level(logging.INFO, "metajax"):
         resumed = fitted(tmp_path, [Evaluator("stop", 2, stop)])
-    assert "going on from the checkpoint at step 4" in caplog.text
+    assert "resuming from the checkpoint at step 4" in caplog.text
     whole = fitted()
     assert digest(resumed.state) == digest(whole.state)
     assert int(whole.state.done) == 12 * EVERY

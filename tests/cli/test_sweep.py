@@ -198,7 +198,7 @@ def test_processes_killed_in_the_middle_go_on_and_a_run_that_fails_is_noted(tmp_
     rows = rows_of(folder)
     assert [row["status"] for row in rows] == ["done", "done", "failed", "failed"]
     assert "step 1 is not finite" in rows[2]["error"]
-    assert "going on from the checkpoint" in (folder / "logs/0000.txt").read_text()
+    assert "resuming from the checkpoint" in (folder / "logs/0000.txt").read_text()
     assert "2 of 4 runs did not end well" in done.stderr
     # the very bits of a run by itself
     alone = tmp_path / "alone"

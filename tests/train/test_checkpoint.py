@@ -156,7 +156,7 @@ def test_a_run_whose_newest_checkpoints_are_damaged_ends_in_the_same_bits(
     assert (copy / "metrics.jsonl").read_text() == rows
     told = caplog.text
     assert "checkpoint 24 was not finished" in told and "checkpoint 16 is damaged" in told
-    assert "going on from the checkpoint at step 8" in told
+    assert "resuming from the checkpoint at step 8" in told
     assert sorted(p.name for p in (copy / "damaged").iterdir()) == ["16-0", "24-0"]
     for step in (8, 16, 24):
         (copy / "checkpoints" / str(step) / SEAL).unlink()

@@ -58,7 +58,7 @@ def test_a_full_disk_is_said_and_with_room_the_run_goes_on(disk, tmp_path):
     assert kept and f"step {kept[-1]}" in err.splitlines()[-1]
     remount("size=16m")
     code, out, err = run(folder / "run", *keep)
-    assert code == 0 and f"going on from the checkpoint at step {kept[-1]}" in err, err
+    assert code == 0 and f"resuming from the checkpoint at step {kept[-1]}" in err, err
     wanted, log = completed(tmp_path / "roomy", *keep)
     assert json.loads(out)["digest"] == wanted
     assert (folder / "run" / "metrics.jsonl").read_text() == log

@@ -76,11 +76,11 @@ def test_killed_during_a_save_before_its_seal_and_while_old_ones_go(uninterrupte
     assert code == -9 and "going on" not in err
     assert checkpoints(workdir)[-1] == 20
     code, _, err = run(workdir, *keep, "--kill-in", "seal", "--after-saves", 1)
-    assert code == -9 and "going on from the checkpoint at step 20" in err
+    assert code == -9 and "resuming from the checkpoint at step 20" in err
     assert 40 in checkpoints(workdir)
     code, _, err = run(workdir, *keep, "--kill-in", "delete", "--after-saves", 1)
     assert code == -9 and "checkpoint 40 was not finished" in err
-    assert "using step 30" in err and "going on from the checkpoint at step 30" in err
+    assert "using step 30" in err and "resuming from the checkpoint at step 30" in err
     assert completed(workdir, *keep) == uninterrupted
     assert checkpoints(workdir) == [150]
 
