@@ -141,9 +141,15 @@ def sinusoids(steps: int, first_order: bool) -> Work:
     keys = jax.random.split(jax.random.key(1), (steps, 25))
     tasks = jax.jit(jax.vmap(jax.vmap(sinusoid_tasks())))(keys)
     return Work(
-        mlp([40, 40], 1), mean_squared_error, module, "mse_loss", jax.tree.map(np.array, tasks),
-        inner_steps=5, inner_rate=0.01, first_order=first_order,
-    )  # fmt: skip
+        mlp([40, 40], 1),
+        mean_squared_error,
+        module,
+        "mse_loss",
+        jax.tree.map(np.array, tasks),
+        inner_steps=5,
+        inner_rate=0.01,
+        first_order=first_order,
+    )
 
 
 def images(steps: int) -> Work:
@@ -178,9 +184,14 @@ def images(steps: int) -> Work:
         tasks,
     )
     return Work(
-        conv_net(5, channels=32), cross_entropy, module, "cross_entropy",
-        jax.tree.map(np.array, tasks), inner_steps=1, inner_rate=0.1,
-    )  # fmt: skip
+        conv_net(5, channels=32),
+        cross_entropy,
+        module,
+        "cross_entropy",
+        jax.tree.map(np.array, tasks),
+        inner_steps=1,
+        inner_rate=0.1,
+    )
 
 
 # the JAX sides
@@ -213,9 +224,12 @@ def in_jax(
 def ours(work: Work, *, many: bool) -> tuple[Run, float]:
     """MAML by :mod:`metajax.learners` and :func:`metajax.core.gradient`."""
     learner = maml(
-        work.network, work.loss, optax.sgd(work.inner_rate), steps=work.inner_steps,
+        work.network,
+        work.loss,
+        optax.sgd(work.inner_rate),
+        steps=work.inner_steps,
         first_order=work.first_order,
-    )  # fmt: skip
+    )
     optimizer = optax.adam(OUTER_RATE)
     algorithm = gradient(learner, optimizer)
     params = work.params()

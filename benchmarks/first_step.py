@@ -50,10 +50,18 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             for kind in ("cold", "warm"):
                 child = subprocess.run(
-                    [sys.executable, "-c", CHILD, options.preset, f"{folder}/xla",
-                     f"{folder}/{kind}"],
-                    capture_output=True, text=True, check=True,
-                )  # fmt: skip
+                    [
+                        sys.executable,
+                        "-c",
+                        CHILD,
+                        options.preset,
+                        f"{folder}/xla",
+                        f"{folder}/{kind}",
+                    ],
+                    capture_output=True,
+                    text=True,
+                    check=True,
+                )
                 result[kind].append(json.loads(child.stdout.splitlines()[-1]))
                 print(kind, result[kind][-1], flush=True)
     if options.out:

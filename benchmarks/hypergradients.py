@@ -256,10 +256,16 @@ def memory() -> dict[str, Any]:
         sizes = []
         for steps in (100, 1000):
             algorithm = online(
-                hypergradient(method), problem, optax.sgd(1e-3), init=lambda key, task: params,
-                inner_batches=minibatches(BATCH), outer_batches=minibatches(BATCH),
-                inner_steps=steps, every=every or steps, calibrate_every=calibrate_every,
-            )  # fmt: skip
+                hypergradient(method),
+                problem,
+                optax.sgd(1e-3),
+                init=lambda key, task: params,
+                inner_batches=minibatches(BATCH),
+                outer_batches=minibatches(BATCH),
+                inner_steps=steps,
+                every=every or steps,
+                calibrate_every=calibrate_every,
+            )
             state = algorithm.init(jax.random.key(0), at(tasks, 0))
             compiled = jax.jit(algorithm.update).lower(state, tasks, jax.random.key(1)).compile()
             found = compiled.memory_analysis()
@@ -320,14 +326,21 @@ def demo_params() -> OnlineParams:
 def make_ours(episodes: int, gamma: float, batches: Any, calibrate_every: int | None, rate: Any):
     """``run(task) -> OnlineParams`` by :func:`metajax.bilevel.online` in one compiled scan."""
     problem = descend(
-        demo_loss, demo_loss,
+        demo_loss,
+        demo_loss,
         lambda raw: optax.stateless(lambda gradient, _: scaled_gradient(gradient, raw)),
-    )  # fmt: skip
+    )
     algorithm = online(
-        hypergradient("distilled", gamma=gamma), problem, optax.sgd(rate),
-        init=lambda key, task: demo_params(), inner_batches=batches, outer_batches=batches,
-        inner_steps=INNER_STEPS, reptile_rate=1.0, calibrate_every=calibrate_every,
-    )  # fmt: skip
+        hypergradient("distilled", gamma=gamma),
+        problem,
+        optax.sgd(rate),
+        init=lambda key, task: demo_params(),
+        inner_batches=batches,
+        outer_batches=batches,
+        inner_steps=INNER_STEPS,
+        reptile_rate=1.0,
+        calibrate_every=calibrate_every,
+    )
 
     @jax.jit
     def episodes_from(state, task, key):
@@ -359,9 +372,12 @@ def make_theirs(
 
     demo = rate == "demo"
     optimizer = gradhpo.OnlineHypergradientOptimizer(
-        update_fn=update, gamma=gamma, estimation_period=THETA_EVERY, T=INNER_STEPS,
+        update_fn=update,
+        gamma=gamma,
+        estimation_period=THETA_EVERY,
+        T=INNER_STEPS,
         outer_optimizer=None if demo else optax.sgd(rate),
-    )  # fmt: skip
+    )
     if not estimates:
         optimizer.estimate_theta = lambda *args: 1.0
 
@@ -370,9 +386,14 @@ def make_theirs(
         params = demo_params()
         state = optimizer.init(params.start, params.hparams)
         state = optimizer.run(
-            state, episodes, train, validation, demo_loss, demo_loss,
+            state,
+            episodes,
+            train,
+            validation,
+            demo_loss,
+            demo_loss,
             lr_hyper=OUTER_RATE if demo else None,
-        )  # fmt: skip
+        )
         return OnlineParams(state.hyperparams, state.params)
 
     return run

@@ -269,10 +269,12 @@ def torch_hypernet(torch: Any, params: Params, approximate: str) -> Any:
                 lambda key: modified_mlp().init(key, jnp.zeros((1, 2))), jax.random.key(0)
             )
             self.heads = nn.ModuleList(
-                Head(params["heads"][jax.tree_util.keystr(path, simple=True, separator="/")],
-                     leaf.shape)
+                Head(
+                    params["heads"][jax.tree_util.keystr(path, simple=True, separator="/")],
+                    leaf.shape,
+                )
                 for path, leaf in jax.tree.leaves_with_path(shapes)
-            )  # fmt: skip
+            )
             self.act = gelu()
 
         def forward(self, coefficients: Any, grids: Any) -> list[Any]:
@@ -550,10 +552,12 @@ def pinn(torch: Any, rounds: int) -> dict[str, Any]:
         "compile_cpu_seconds": seconds,
         "derivatives": table("pinn, derivatives alone", alone, rounds),
         "step": table(
-            "pinn, a step of Adam", steps, rounds,
+            "pinn, a step of Adam",
+            steps,
+            rounds,
             {f"DeepXDE, {mode} mode": DEEPXDE_GOAL for mode in ("reverse", "forward")},
         ),
-    }  # fmt: skip
+    }
 
 
 def by_deepxde(deepxde: Any, mode: str, module: Any, points: Any, source: Any) -> Run:

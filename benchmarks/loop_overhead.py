@@ -65,9 +65,14 @@ def main() -> None:
         times = []
         clock = Evaluator("clock", options.steps, lambda params, key: times.append(read()) or {})
         fit(
-            algorithm, tasks, steps=2 * options.steps, tasks_per_step=config.tasks_per_step,
-            key=key, evaluators=[clock], progress=True,
-        )  # fmt: skip
+            algorithm,
+            tasks,
+            steps=2 * options.steps,
+            tasks_per_step=config.tasks_per_step,
+            key=key,
+            evaluators=[clock],
+            progress=True,
+        )
         return times[1] - times[0]
 
     cache = tempfile.TemporaryDirectory()

@@ -127,8 +127,13 @@ def of_fewshot(found: Any) -> list[str]:
     sentences = [f"| {cell(second, 'torchopt', 0, 0)}"]
     for name, (a, b, c, d) in digits.items():
         sentences += [f"| {cell(second, name, a, b)}", f"| {cell(first, name, c, d)}"]
-    for name in ("torch.func, vmap of grad", "PyTorch, task by task", "learn2learn", "torchopt",
-                 "higher"):  # fmt: skip
+    for name in (
+        "torch.func, vmap of grad",
+        "PyTorch, task by task",
+        "learn2learn",
+        "torchopt",
+        "higher",
+    ):
         sentences.append(f"| {cell(found['conv']['rows'], name, 0, 2)}")
     return sentences
 
@@ -178,8 +183,11 @@ def of_manufactured(found: Any) -> list[str]:
         took = [f"{1000 * one['median']:.1f}" for one in both]
         quoted = f"{1000 * samples['quoted'][name]:.0f}"
         sentences.append(f"| {shown} | {took[0]} | {took[1]} | {quoted} | {fastest:.0f} |")
-    for name, digits in (("forward on forward", 1), ("grad and hessian", 0),
-                         ("jax.experimental.jet", 0)):  # fmt: skip
+    for name, digits in (
+        ("forward on forward", 1),
+        ("grad and hessian", 0),
+        ("jax.experimental.jet", 0),
+    ):
         row = derivatives[name]
         points = derivatives["points"] * derivatives["expressions"]
         sentences.append(

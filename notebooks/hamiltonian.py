@@ -64,14 +64,21 @@ print("relative drift of energy:", np.abs(energies / energies[0] - 1).max())
 
 # %%
 config = hamiltonian.Config(
-    systems=("mass_spring", "pendulum", "henon_heiles", "magnetic_mirror"), held_out="pendulum",
-    trajectories=300, steps=2000, tasks_per_step=9, eval_instances=40,
-)  # fmt: skip
+    systems=("mass_spring", "pendulum", "henon_heiles", "magnetic_mirror"),
+    held_out="pendulum",
+    trajectories=300,
+    steps=2000,
+    tasks_per_step=9,
+    eval_instances=40,
+)
 run = hamiltonian.build(config)
 result = mj.fit(
-    run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
+    run.algorithm,
+    run.tasks,
+    steps=run.steps,
+    tasks_per_step=run.tasks_per_step,
     key=jax.random.key(0),
-)  # fmt: skip
+)
 
 # %% [markdown]
 # ## Adapting

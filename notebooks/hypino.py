@@ -51,9 +51,11 @@ from metajax.systems import hypino
 
 # %%
 plate = PDE(
-    [0, 0, 0, 1, 1], source=-2.0, domain=Square() - Disk((0.3, 0.2), 0.25),
+    [0, 0, 0, 1, 1],
+    source=-2.0,
+    domain=Square() - Disk((0.3, 0.2), 0.25),
     dirichlet={"square": 0.0, "disk": 1.0},
-)  # fmt: skip
+)
 model = hypino.shipped()
 size = model.config.grid
 points = sample(plate, jax.random.key(0))
@@ -93,8 +95,9 @@ keys = jax.random.split(jax.random.key(2), 64)
 @jax.jit
 def solutions(params, batch, keys):
     def one(task, key):
-        return learner.predict(params, learner.adapt(params, task.support, key),
-                               task.query.points.interior).u  # fmt: skip
+        return learner.predict(
+            params, learner.adapt(params, task.support, key), task.query.points.interior
+        ).u
 
     return jax.vmap(one)(batch, keys)
 

@@ -55,9 +55,12 @@ tasks = data.sinusoid_tasks(10, 10)
 network = mlp([40, 40], 1)
 maml = learners.maml(network, learners.mean_squared_error, optax.sgd(0.01), steps=5)
 trained = mj.fit(
-    mj.gradient(maml, optax.adam(1e-3)), tasks, steps=6000, tasks_per_step=25,
+    mj.gradient(maml, optax.adam(1e-3)),
+    tasks,
+    steps=6000,
+    tasks_per_step=25,
     key=jax.random.key(0),
-)  # fmt: skip
+)
 
 # %% [markdown]
 # The rival that learns no adapting: the same network, the same tasks, trained to answer without
@@ -71,9 +74,12 @@ def joint_loss(params, task, key):
 
 
 joint = mj.fit(
-    mj.gradient(maml._replace(loss=joint_loss), optax.adam(1e-3)), tasks, steps=6000,
-    tasks_per_step=25, key=jax.random.key(0),
-)  # fmt: skip
+    mj.gradient(maml._replace(loss=joint_loss), optax.adam(1e-3)),
+    tasks,
+    steps=6000,
+    tasks_per_step=25,
+    key=jax.random.key(0),
+)
 
 # %% [markdown]
 # ## Error by gradient step, on 1000 new sines
@@ -159,9 +165,12 @@ found = {}
 for name, learner in rivals.items():
     one_by_one = 8 if name == "MAML" and jax.default_backend() == "cpu" else 1
     found[name] = mj.fit(
-        mj.gradient(learner, optax.adam(1e-3), microbatches=one_by_one), parts.train, steps=200,
-        tasks_per_step=8, key=jax.random.key(0),
-    ).params  # fmt: skip
+        mj.gradient(learner, optax.adam(1e-3), microbatches=one_by_one),
+        parts.train,
+        steps=200,
+        tasks_per_step=8,
+        key=jax.random.key(0),
+    ).params
 
 # %% [markdown]
 # Accuracy on 600 episodes of classes that were not trained on, beside the same learners with

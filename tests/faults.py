@@ -29,26 +29,47 @@ from runs import checkpoints, completed, run
 
 TESTS = Path(__file__).parent
 FAULTS = [
-    ("SIGKILL while Orbax writes, before the seal, while old ones go",
-     "never fewer than one good checkpoint; same bits and log", ("before_its_seal",)),
+    (
+        "SIGKILL while Orbax writes, before the seal, while old ones go",
+        "never fewer than one good checkpoint; same bits and log",
+        ("before_its_seal",),
+    ),
     ("SIGKILL at random moments, more seeds", "same bits and log", ("killed_at",)),
     ("SIGTERM, SIGINT", "exit 75 or 130, state saved, same bits", ("signals_stop", "a_signal_to")),
-    ("a flipped byte in each file of a checkpoint", "noticed; the one before it is used",
-     ("flipped_byte",)),
-    ("a file of a checkpoint cut short, missing, or one too many; no seal",
-     "noticed; the one before it is used; same bits", ("other_damage", "newest_checkpoints")),
-    ("disk full, file size limit", "said; last good one kept; with room, same bits",
-     ("full_disk", "grow_no_further")),
+    (
+        "a flipped byte in each file of a checkpoint",
+        "noticed; the one before it is used",
+        ("flipped_byte",),
+    ),
+    (
+        "a file of a checkpoint cut short, missing, or one too many; no seal",
+        "noticed; the one before it is used; same bits",
+        ("other_damage", "newest_checkpoints"),
+    ),
+    (
+        "disk full, file size limit",
+        "said; last good one kept; with room, same bits",
+        ("full_disk", "grow_no_further"),
+    ),
     ("read-only workdir", "refused by name", ("read_only_workdir",)),
-    ("two runs on one workdir, another config", "refused; nothing touched",
-     ("second_process", "another_config", "folder_is_held")),
+    (
+        "two runs on one workdir, another config",
+        "refused; nothing touched",
+        ("second_process", "another_config", "folder_is_held"),
+    ),
     ("clocks that stand, jump, run backwards", "same bits", ("clock",)),
-    ("a process of two killed, either one", "the other stops; both go on to the same bits",
-     ("where_one_is_killed",)),
+    (
+        "a process of two killed, either one",
+        "the other stops; both go on to the same bits",
+        ("where_one_is_killed",),
+    ),
     ("a corrupt shard of host-fed data", "named; once mended, same bits", ("corrupt_shard",)),
-    ("NaN in data, loss, gradient, parameters", "stops at that step, or leaves it out",
-     ("nan_in", "not_finite")),
-]  # fmt: skip
+    (
+        "NaN in data, loss, gradient, parameters",
+        "stops at that step, or leaves it out",
+        ("nan_in", "not_finite"),
+    ),
+]
 """Fault, what must hold, and what the names of its tests hold."""
 
 
@@ -76,10 +97,23 @@ def named_tests(folder: Path) -> Iterator[dict[str, Any]]:
     names = [name for *_, parts in FAULTS for name in parts]
     report = folder / "report.xml"
     subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-n", "auto", "-m", "slow or not slow",
-         "-k", " or ".join(names), f"--junitxml={report}", str(TESTS / "train")],
-        cwd=TESTS.parent, check=False,
-    )  # fmt: skip
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "auto",
+            "-m",
+            "slow or not slow",
+            "-k",
+            " or ".join(names),
+            f"--junitxml={report}",
+            str(TESTS / "train"),
+        ],
+        cwd=TESTS.parent,
+        check=False,
+    )
     cases = list(ElementTree.parse(report).iter("testcase"))
     for fault, must_hold, parts in FAULTS:
         those = [case for case in cases if any(part in case.attrib["name"] for part in parts)]

@@ -23,9 +23,21 @@ from metajax.physics.pde import (
 from metajax.systems.hypino import Config, Inputs, Scored
 
 CONFIG = Config(
-    grid=8, interior=6, boundary=8, width=4, depths=(1,), heads=(1,), window=2, head_hidden=3,
-    target_width=4, target_layers=1, tasks_per_step=2, first_phase=2, steps=4, rounds=(1,),
-)  # fmt: skip
+    grid=8,
+    interior=6,
+    boundary=8,
+    width=4,
+    depths=(1,),
+    heads=(1,),
+    window=2,
+    head_hidden=3,
+    target_width=4,
+    target_layers=1,
+    tasks_per_step=2,
+    first_phase=2,
+    steps=4,
+    rounds=(1,),
+)
 
 
 def quadratics(key) -> Task:
@@ -38,9 +50,13 @@ def quadratics(key) -> Task:
         full = lambda value: jnp.broadcast_to(value, x.shape)  # noqa: E731
         u = w[0] + w[1] * x + w[2] * y + w[3] * x * x + w[4] * x * y + w[5] * y * y
         return Jet(
-            u, w[1] + 2 * w[3] * x + w[4] * y, w[2] + w[4] * x + 2 * w[5] * y,
-            full(2 * w[3]), full(w[4]), full(2 * w[5]),
-        )  # fmt: skip
+            u,
+            w[1] + 2 * w[3] * x + w[4] * y,
+            w[2] + w[4] * x + 2 * w[5] * y,
+            full(2 * w[3]),
+            full(w[4]),
+            full(2 * w[5]),
+        )
 
     def source(points):
         return apply_operator(c, jet(points))
@@ -55,9 +71,14 @@ def quadratics(key) -> Task:
     on_edge = jet(edge)
     flux = normal_derivative(on_edge, normals)
     points = Points(
-        inside, source(inside), Boundary(edge, normals, side.astype(jnp.int32)),
-        jnp.where(upright, 0.0, on_edge.u), ~upright, jnp.where(upright, flux, 0.0), upright,
-    )  # fmt: skip
+        inside,
+        source(inside),
+        Boundary(edge, normals, side.astype(jnp.int32)),
+        jnp.where(upright, 0.0, on_edge.u),
+        ~upright,
+        jnp.where(upright, flux, 0.0),
+        upright,
+    )
     grids = Grids(
         source(nodes(CONFIG.grid)),
         *mark(edge, points.dirichlet, points.dirichlet_mask, CONFIG.grid),
@@ -106,7 +127,10 @@ def quadratic_problem():
     source = lambda x, y: apply_operator(COEFFICIENTS, combine(WEIGHTS, jnp.stack([x, y], -1)))  # noqa: E731
     right = lambda x, y: combine(WEIGHTS, jnp.stack([x, y], -1)).x  # noqa: E731
     pde = PDE(
-        COEFFICIENTS, source=source, domain=Square(),
-        dirichlet={"left": u, "bottom": u, "top": u}, neumann={"right": right},
-    )  # fmt: skip
+        COEFFICIENTS,
+        source=source,
+        domain=Square(),
+        dirichlet={"left": u, "bottom": u, "top": u},
+        neumann={"right": right},
+    )
     return pde, sample(pde, jax.random.key(0), 60, 80)

@@ -14,8 +14,10 @@ def start(workdir, *options):
     return subprocess.Popen(
         [sys.executable, str(SCRIPT), str(workdir), *map(str, options)],
         env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def finish(process):

@@ -97,12 +97,20 @@ def test_a_users_script_is_type_checked_against_it(tmp_path):
         text = textwrap.dedent(head) + "key = jax.random.key(0)\n" + call.format(steps) + "\n"
         script.write_text(text, encoding="utf-8")
         command = [
-            sys.executable, "-m", "mypy", str(script), "--follow-imports", "silent",
-            "--python-executable", str(tmp_path / "venv" / "bin" / "python"),
-            "--cache-dir", str(tmp_path / "cache"),
+            sys.executable,
+            "-m",
+            "mypy",
+            str(script),
+            "--follow-imports",
+            "silent",
+            "--python-executable",
+            str(tmp_path / "venv" / "bin" / "python"),
+            "--cache-dir",
+            str(tmp_path / "cache"),
             # what metajax needs is not in this environment
-            "--disable-error-code", "import-not-found",
-        ]  # fmt: skip
+            "--disable-error-code",
+            "import-not-found",
+        ]
         without = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(command, cwd=tmp_path, env=without, capture_output=True, text=True)
         assert (done.returncode == 0) == right, done.stdout

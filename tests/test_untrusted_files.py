@@ -13,9 +13,13 @@ MODULES = {"pickle", "cloudpickle", "dill", "joblib", "marshal", "shelve"}
 """Modules whose readers run code that is in the file."""
 BUILTINS = {"eval", "exec", "compile", "__import__"}
 READERS = {
-    ("yaml", "load"), ("yaml", "unsafe_load"), ("yaml", "full_load"), ("torch", "load"),
-    ("os", "system"), ("os", "popen"),
-}  # fmt: skip
+    ("yaml", "load"),
+    ("yaml", "unsafe_load"),
+    ("yaml", "full_load"),
+    ("torch", "load"),
+    ("os", "system"),
+    ("os", "popen"),
+}
 METHODS = {"extractall"}
 """Archives that write where their entries say."""
 
@@ -50,11 +54,16 @@ def test_no_source_reads_what_could_run(path):
 @pytest.mark.parametrize(
     "source",
     [
-        "import pickle", "from cloudpickle import loads", "eval('1')", "yaml.load(f)",
-        "np.load(f, allow_pickle=True)", "archive.extractall(folder)", "run(c, shell=True)",
+        "import pickle",
+        "from cloudpickle import loads",
+        "eval('1')",
+        "yaml.load(f)",
+        "np.load(f, allow_pickle=True)",
+        "archive.extractall(folder)",
+        "run(c, shell=True)",
         "def f():\n    return __import__('os')",
     ],
-)  # fmt: skip
+)
 def test_what_could_run_is_seen(source):
     assert list(breaches(source))
 

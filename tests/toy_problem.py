@@ -122,9 +122,16 @@ def make_online(
     """Online hyperparameters by the estimator of that name, and Reptile for the head's start."""
     problem, init, _ = inner_problem()
     return online(
-        hypergradient(name, **options), problem, optax.adam(1e-2), init=init, inner_steps=6,
-        every=every, reptile_rate=0.5, calibrate_every=3, tasks_at_once=tasks_at_once,
-    )  # fmt: skip
+        hypergradient(name, **options),
+        problem,
+        optax.adam(1e-2),
+        init=init,
+        inner_steps=6,
+        every=every,
+        reptile_rate=0.5,
+        calibrate_every=3,
+        tasks_at_once=tasks_at_once,
+    )
 
 
 def make_search() -> Algorithm:

@@ -72,9 +72,12 @@ def one_run(name: str, config: Config) -> dict[str, Any]:
         run = build(config)
         try:
             params = fit(
-                run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
+                run.algorithm,
+                run.tasks,
+                steps=run.steps,
+                tasks_per_step=run.tasks_per_step,
                 key=key,
-            ).params  # fmt: skip
+            ).params
         except NonFiniteError as error:
             return {"score": None, "error": str(error)}
     trained = round(time.process_time() - start, 1)
@@ -82,11 +85,16 @@ def one_run(name: str, config: Config) -> dict[str, Any]:
     steps = None if name in (*CLOSED_FORM, "nearest_mean") else config.eval_steps
     summary = summarise(
         scores(
-            learner, make_loss(config), params, tasks.test,
-            jax.random.fold_in(jax.random.key(TASKS_KEY), config.seed), config.eval_tasks, metric,
+            learner,
+            make_loss(config),
+            params,
+            tasks.test,
+            jax.random.fold_in(jax.random.key(TASKS_KEY), config.seed),
+            config.eval_tasks,
+            metric,
             steps,
         )
-    )  # fmt: skip
+    )
     if not np.isfinite(summary["score"]).all():
         return {
             "score": None,
@@ -139,9 +147,10 @@ def draw(content: dict[str, Any], path: Path) -> None:
     """Draw the score of every learner by gradient step."""
     sinusoid = content["config"]["tasks"] == "sinusoid"
     canvas, axes = make_axes(
-        "gradient steps", "squared error on the query" if sinusoid else "accuracy on the query",
+        "gradient steps",
+        "squared error on the query" if sinusoid else "accuracy on the query",
         "log" if sinusoid else "linear",
-    )  # fmt: skip
+    )
     for i, (name, row) in enumerate(content["learners"].items()):
         style = {"color": f"C{i % 10}", "ls": ("-", "--")[i // 10], "label": name}
         if len(row.get("mean", ())) > 1:
@@ -167,9 +176,11 @@ def main() -> None:
     options = parser.parse_args()
     config = PRESETS[options.preset]
     config = dataclasses.replace(
-        config, shots=options.shots or config.shots, steps=options.steps or config.steps,
+        config,
+        shots=options.shots or config.shots,
+        steps=options.steps or config.steps,
         eval_every=10**9,
-    )  # fmt: skip
+    )
     stem = f"{options.preset}_{config.shots}shot"
     path = options.out / f"{stem}.json"
     seeds = 0 if options.draw else options.seeds

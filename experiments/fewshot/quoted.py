@@ -57,9 +57,13 @@ def omniglot(one: dict[str, Any], five: dict[str, Any]) -> str:
         cpu = "" if name in BASELINES else ", ".join(f"{seconds(row):.0f}" for row in both)
         rows.append([shown, *cells, cpu])
     header = [
-        "learner", "1 shot, 5 steps", "10 steps", "5 shots, 5 steps", "10 steps",
+        "learner",
+        "1 shot, 5 steps",
+        "10 steps",
+        "5 shots, 5 steps",
+        "10 steps",
         "CPU s, 1 and 5 shots",
-    ]  # fmt: skip
+    ]
     return markdown(header, rows)
 
 

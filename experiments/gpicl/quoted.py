@@ -39,21 +39,31 @@ def presets(runs: dict[str, list[Any]]) -> str:
         for place, run in enumerate(found):
             new, seen = run["eval"]["unseen"], run["eval"]["seen"]
             known = preset == "memorise"  # before any example, so that it gains nothing
-            rows.append([
-                FIRST[preset] if place == 0 else preset,
-                str(run["config"]["seed"]),
-                percent(new["accuracy"][0]),
-                percent(new["last"]),
-                gain(new) if known else f"**{gain(new)}**",
-                f"{percent(seen['accuracy'][0])} at the first position, {percent(seen['last'])} "
-                "over the last ten" if known else gain(seen),
-                gain(run["eval"]["baselines"]["nearest_neighbour"]),
-                f"{run['summary']['cpu_seconds']:.0f}",
-            ])  # fmt: skip
+            rows.append(
+                [
+                    FIRST[preset] if place == 0 else preset,
+                    str(run["config"]["seed"]),
+                    percent(new["accuracy"][0]),
+                    percent(new["last"]),
+                    gain(new) if known else f"**{gain(new)}**",
+                    f"{percent(seen['accuracy'][0])} at the first position, "
+                    f"{percent(seen['last'])} over the last ten"
+                    if known
+                    else gain(seen),
+                    gain(run["eval"]["baselines"]["nearest_neighbour"]),
+                    f"{run['summary']['cpu_seconds']:.0f}",
+                ]
+            )
     header = [
-        "preset", "seed", "first position", "last ten", "gain, unseen", "gain, seen",
-        "1-nearest-neighbour gain", "CPU s",
-    ]  # fmt: skip
+        "preset",
+        "seed",
+        "first position",
+        "last ten",
+        "gain, unseen",
+        "gain, seen",
+        "1-nearest-neighbour gain",
+        "CPU s",
+    ]
     return markdown(header, rows)
 
 

@@ -71,8 +71,12 @@ def one_run(start: str, config: Config, rates: list[str]) -> dict[str, Any]:
         params = run.algorithm.params(run.algorithm.init(key, run.tasks(key)))
     else:
         params = fit(
-            run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step, key=key,
-        ).params  # fmt: skip
+            run.algorithm,
+            run.tasks,
+            steps=run.steps,
+            tasks_per_step=run.tasks_per_step,
+            key=key,
+        ).params
     found: dict[str, Any] = {"train_cpu_seconds": round(time.process_time() - began, 1)}
     instances = new_instances(config, config.held_out, config.eval_instances)
     for name in rates:

@@ -124,21 +124,33 @@ def six_types(contents: dict[str, Any]) -> dict[str, str]:
         rows.append(["", f"polynomial of degree {fitted['degree']}", "", *errors, ""])
         sgd, adam = "sgd_0.1", "adam_0.001"
         pairs = [
-            (("maml", sgd), ("joint", sgd)), (("maml", adam), ("joint", adam)),
-            (("maml", sgd), ("random", sgd)), (("meta_sgd", sgd), ("joint", sgd)),
-            (("meta_sgd", sgd), ("maml", sgd)), (("meta_sgd", sgd), ("joint", adam)),
-        ]  # fmt: skip
+            (("maml", sgd), ("joint", sgd)),
+            (("maml", adam), ("joint", adam)),
+            (("maml", sgd), ("random", sgd)),
+            (("meta_sgd", sgd), ("joint", sgd)),
+            (("meta_sgd", sgd), ("maml", sgd)),
+            (("meta_sgd", sgd), ("joint", adam)),
+        ]
         cells = [interval(over(content, *pair), 2) for pair in pairs]
         ratios.append([TYPES[held_out], *cells])
     header = [
-        "held out", "start", "SGD .1, coordinates: 10 steps", "50 steps", "first 2 s, 50 steps",
-        "energy, 50 steps", "Adam 1e-3, coordinates: 50 steps",
-    ]  # fmt: skip
+        "held out",
+        "start",
+        "SGD .1, coordinates: 10 steps",
+        "50 steps",
+        "first 2 s, 50 steps",
+        "energy, 50 steps",
+        "Adam 1e-3, coordinates: 50 steps",
+    ]
     ratio_header = [
-        "held out", "MAML over pre-trained, both SGD .1", "both Adam 1e-3",
-        "MAML over random, both SGD .1", "Meta-SGD over pre-trained with SGD .1",
-        "Meta-SGD over MAML with SGD .1", "Meta-SGD over pre-trained with Adam 1e-3",
-    ]  # fmt: skip
+        "held out",
+        "MAML over pre-trained, both SGD .1",
+        "both Adam 1e-3",
+        "MAML over random, both SGD .1",
+        "Meta-SGD over pre-trained with SGD .1",
+        "Meta-SGD over MAML with SGD .1",
+        "Meta-SGD over pre-trained with Adam 1e-3",
+    ]
     return {"six_types": markdown(header, rows), "six_ratios": markdown(ratio_header, ratios)}
 
 

@@ -125,9 +125,15 @@ def make_estimate(problem: InnerProblem, row: Row, **options: Any) -> Callable[.
 
     def run(hparams, start, train, validation, key):
         found = estimate(
-            estimator, problem, hparams, start, full_batches(train, key, INNER_STEPS), validation,
-            key=key, windows=row.windows,
-        )  # fmt: skip
+            estimator,
+            problem,
+            hparams,
+            start,
+            full_batches(train, key, INNER_STEPS),
+            validation,
+            key=key,
+            windows=row.windows,
+        )
         return found.hypergradient, found.outer_loss
 
     return run
@@ -138,9 +144,14 @@ def make_theta(problem: InnerProblem, gamma: float) -> Callable[..., Any]:
 
     def theta(hparams, start, train, validation, key):
         return estimate_theta(
-            problem, hparams, problem.init(hparams, start), full_batches(train, key, INNER_STEPS),
-            validation, key, gamma=gamma,
-        )  # fmt: skip
+            problem,
+            hparams,
+            problem.init(hparams, start),
+            full_batches(train, key, INNER_STEPS),
+            validation,
+            key,
+            gamma=gamma,
+        )
 
     return theta
 
@@ -299,12 +310,20 @@ def draw_training(measured: dict[str, Any], path: Path) -> None:
         for (name, end), height in zip(ends.items(), heights, strict=True):
             colour, _, label = STYLES[name]
             panel.annotate(
-                label, (points[-1], end), (points[-1] * 1.1, height), color=colour, fontsize=9,
-                va="center", annotation_clip=False,
+                label,
+                (points[-1], end),
+                (points[-1] * 1.1, height),
+                color=colour,
+                fontsize=9,
+                va="center",
+                annotation_clip=False,
                 arrowprops={
-                    "arrowstyle": "-", "color": colour, "linewidth": 0.6, "relpos": (0, 0.5)
+                    "arrowstyle": "-",
+                    "color": colour,
+                    "linewidth": 0.6,
+                    "relpos": (0, 0.5),
                 },
-            )  # fmt: skip
+            )
         panel.axhline(0, color="0.8", linewidth=0.8, zorder=0)
         panel.set(title=kind, xlabel="outer update", xlim=(0, points[-1]))
         panel.spines[["top", "right"]].set_visible(False)
@@ -365,9 +384,12 @@ def main() -> None:
         for name, row in found["cost"].items():
             seen = found["quality"].get(name, {})
             print(
-                f"{name:28}", *map(short, map(seen.get, ("cosine_early", "cosine", "norm_ratio"))),
-                f"{row['cpu_ms']:8.1f}", short(row["ratio_to_inner_loop"]), row["bytes"],
-            )  # fmt: skip
+                f"{name:28}",
+                *map(short, map(seen.get, ("cosine_early", "cosine", "norm_ratio"))),
+                f"{row['cpu_ms']:8.1f}",
+                short(row["ratio_to_inner_loop"]),
+                row["bytes"],
+            )
     for folder in ("results", "figures"):
         (options.out / folder).mkdir(parents=True, exist_ok=True)
     write_json(path, result)

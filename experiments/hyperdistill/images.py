@@ -51,9 +51,12 @@ def one_run(config: Config) -> dict[str, Any]:
     start = time.process_time()
     try:
         result = fit(
-            run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
+            run.algorithm,
+            run.tasks,
+            steps=run.steps,
+            tasks_per_step=run.tasks_per_step,
             key=jax.random.key(config.seed),
-        )  # fmt: skip
+        )
     except NonFiniteError as error:
         return {"accuracy": None, "error": str(error)}
     trained = time.process_time() - start
@@ -100,9 +103,11 @@ def main() -> None:
     parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--steps", type=int, help="meta-steps, in place of the preset's")
     parser.add_argument(
-        "--search-ratio", type=int, required=True,
+        "--search-ratio",
+        type=int,
+        required=True,
         help="meta-steps of random search in the CPU time of one of distilled",
-    )  # fmt: skip
+    )
     parser.add_argument("--only", nargs="*", help="methods to run, by name")
     parser.add_argument("--out", type=Path, default=Path("experiments/hyperdistill/results"))
     options = parser.parse_args()

@@ -10,7 +10,8 @@ from quoting import Quoted, bare, markdown, results, within
 
 PAPER = {
     "distilled: 100 queries, theta estimated, momentum constant": (
-        "**HyperDistill, gamma .9, theta estimated each meta-step** (1)", ".327"
+        "**HyperDistill, gamma .9, theta estimated each meta-step** (1)",
+        ".327",
     ),
     "distilled: 100 queries, theta 1": ("**HyperDistill, gamma .9, theta = 1**", ".327"),
     "one_step: 100 queries": ("one-step", ".670"),
@@ -19,7 +20,7 @@ PAPER = {
     "drmad: 100 queries": ("DrMAD (whole horizon, one update a meta-step)", "1.086"),
     "distilled: fresh queries, theta 1": ("HyperDistill, gamma .9, theta = 1", ""),
     "first_order: fresh queries": ("first-order", ""),
-}  # fmt: skip
+}
 """Rows of the sinusoid's table, by their names in its results, with the published figures."""
 PAIRED = {
     "as the preset: 10 queries, the same at all 30 updates of a task": "as the preset",
@@ -35,8 +36,10 @@ PAIRED = {
 ALONE = {
     "the same, falling to 0 linearly": ["distilled: stated: outer rate 3e-3, to 0"],
     "100 queries: gamma 0, .9, .99, .999, theta = 1": [
-        "distilled: 100 queries, gamma 0", "distilled: outer loss on 100 queries",
-        "distilled: 100 queries, gamma .99", "distilled: 100 queries, gamma .999",
+        "distilled: 100 queries, gamma 0",
+        "distilled: outer loss on 100 queries",
+        "distilled: 100 queries, gamma .99",
+        "distilled: 100 queries, gamma .999",
     ],
     "100 queries: theta estimated, momentum constant, gamma .9, .99": [
         "distilled: 100 queries, theta estimated, momentum constant",
@@ -46,12 +49,13 @@ ALONE = {
         "distilled: 100 queries, theta estimated, gamma .99"
     ],
     "100 queries: Neumann through the momentum, or with it constant": [
-        "neumann: 100 queries", "neumann: 100 queries, momentum constant",
+        "neumann: 100 queries",
+        "neumann: 100 queries, momentum constant",
     ],
     "10 queries, theta estimated, momentum constant, gamma .9": [
         "distilled: theta estimated, momentum constant"
     ],
-}  # fmt: skip
+}
 """Choices without first-order."""
 ROWS = {
     "inner loop alone": "inner loop alone",
@@ -137,9 +141,13 @@ def estimators(summary: dict[str, Any], kind: str) -> str:
         ms = f"{cost['cpu_ms']:.{0 if cost['cpu_ms'] >= 200 else 1}f}"
         rows.append([name, *cosines, ms, times, f"{cost['bytes'] / 1000:.0f}"])
     header = [
-        kind, "cosine, early", "cosine, all 50 updates", "CPU ms",
-        "\N{MULTIPLICATION SIGN} inner loop", "kB",
-    ]  # fmt: skip
+        kind,
+        "cosine, early",
+        "cosine, all 50 updates",
+        "CPU ms",
+        "\N{MULTIPLICATION SIGN} inner loop",
+        "kB",
+    ]
     return markdown(header, rows)
 
 
@@ -316,15 +324,24 @@ def quoted() -> Quoted:
         "weight_decays": estimators(summary, DECAYS),
         "learning_rates": estimators(summary, RATES),
         "anil": images(
-            anil, "first_order",
-            ["ANIL, 5 seeds", "accuracy", "over first-order", "CPU s to train"], of_anil,
+            anil,
+            "first_order",
+            ["ANIL, 5 seeds", "accuracy", "over first-order", "CPU s to train"],
+            of_anil,
         ),
         "weights": images(
-            noisy, "one_step",
-            ["Weights of examples, 40% noise", "seeds", "accuracy", "over one-step",
-             "CPU s to train"], of_noisy,
+            noisy,
+            "one_step",
+            [
+                "Weights of examples, 40% noise",
+                "seeds",
+                "accuracy",
+                "over one-step",
+                "CPU s to train",
+            ],
+            of_noisy,
         ),
-    }  # fmt: skip
+    }
     ten = results("hyperdistill", "results/sinusoid.json")["methods"]
     sentences = of_sinusoid(confirm, found, ten) + of_estimators(summary) + of_images(anil)
     return Quoted(tables, sentences + along_training(measured["along_training"]))

@@ -65,9 +65,14 @@ def run(config: Config, seeds: int) -> tuple[np.ndarray, np.ndarray]:
 
         state, thetas = jax.lax.scan(meta_step, state, jnp.arange(config.steps))
         errors = scores_by_step(
-            bed, algorithm.params(state), new_tasks, derive(key, "new tasks"),
-            config.eval_tasks, config.inner_steps, config.inner_steps,
-        )  # fmt: skip
+            bed,
+            algorithm.params(state),
+            new_tasks,
+            derive(key, "new tasks"),
+            config.eval_tasks,
+            config.inner_steps,
+            config.inner_steps,
+        )
         return jnp.mean(errors[:, -1]), thetas[-1]
 
     keys = jax.vmap(jax.random.key)(jnp.arange(seeds))

@@ -87,8 +87,16 @@ class Choice:
     reptile_rate: float = 1.0
 
 
-NUMBERS = ("gamma", "theta", "theta_max", "outer_lr", "adam_b2", "input_scale", "inner_momentum",
-           "reptile_rate")  # fmt: skip
+NUMBERS = (
+    "gamma",
+    "theta",
+    "theta_max",
+    "outer_lr",
+    "adam_b2",
+    "input_scale",
+    "inner_momentum",
+    "reptile_rate",
+)
 """Traced: choices that differ in these alone share one compiled program."""
 
 INITS = {
@@ -108,10 +116,12 @@ def init(choice: Choice, key) -> OnlineParams:
     for index, (rows, columns) in enumerate(itertools.pairwise(WIDTHS)):
         kernel_key, bias_key = jax.random.split(jax.random.fold_in(key, index))
         bound = rows**-0.5 if biases else 0.0
-        layers.append({
-            "kernel": kernel(kernel_key, (rows, columns), jnp.float32),
-            "bias": jax.random.uniform(bias_key, (columns,), minval=-bound, maxval=bound),
-        })  # fmt: skip
+        layers.append(
+            {
+                "kernel": kernel(kernel_key, (rows, columns), jnp.float32),
+                "bias": jax.random.uniform(bias_key, (columns,), minval=-bound, maxval=bound),
+            }
+        )
     return OnlineParams(layers[:-1], jax.tree.map(lambda leaf: head * leaf, layers[-1]))
 
 
@@ -150,9 +160,16 @@ def make_estimator(choice: Choice, numbers):
 
     def calibrate(problem, hparams, state, batches, outer_batch, key, calibration):
         found = estimate_theta(
-            problem, hparams, state, batches, outer_batch, key,
-            gamma=gamma, fallback=calibration, stored=choice.stored,
-        )  # fmt: skip
+            problem,
+            hparams,
+            state,
+            batches,
+            outer_batch,
+            key,
+            gamma=gamma,
+            fallback=calibration,
+            stored=choice.stored,
+        )
         return jnp.clip(found, -numbers["theta_max"], numbers["theta_max"])
 
     return estimator if choice.scale == "unit" else estimator._replace(calibrate=calibrate)
@@ -178,8 +195,9 @@ def make_tasks(choice: Choice, input_scale, queries: int):
 def errors_on_new(choice: Choice, numbers, params: OnlineParams, key, num: int):
     """Query error of ``num`` new tasks before the first inner step and after each."""
     body, start = params
-    tasks = make_tasks(dataclasses.replace(choice, outer="query"), numbers["input_scale"],
-                       EVAL_QUERIES)  # fmt: skip
+    tasks = make_tasks(
+        dataclasses.replace(choice, outer="query"), numbers["input_scale"], EVAL_QUERIES
+    )
     optimizer = optax.sgd(0.01, numbers["inner_momentum"])
 
     def one(key):
@@ -241,12 +259,14 @@ def population(choice: Choice, numbers, keys, marks: tuple[int, ...], purpose: s
                 choice, numbers, algorithm.params(state), derive(key, purpose), num
             )
             mean = jnp.mean(errors, axis=0)
-            found.append({
-                "error": mean[-1],
-                "median over tasks": jnp.median(errors[:, -1]),
-                "best step": jnp.min(mean),
-                "theta": thetas[-1],
-            })  # fmt: skip
+            found.append(
+                {
+                    "error": mean[-1],
+                    "median over tasks": jnp.median(errors[:, -1]),
+                    "best step": jnp.min(mean),
+                    "theta": thetas[-1],
+                }
+            )
             before = mark
         return found
 
@@ -322,18 +342,27 @@ SCALES = {
     "theta estimated, at most 1": {**ESTIMATED, "theta_max": 1.0},
     "theta estimated, momentum constant": {**ESTIMATED, "momentum_in_phi": False},
     "theta estimated, momentum constant, gamma .99": {
-        **ESTIMATED, "momentum_in_phi": False, "gamma": 0.99,
+        **ESTIMATED,
+        "momentum_in_phi": False,
+        "gamma": 0.99,
     },
     "theta estimated, momentum constant, gamma .999": {
-        **ESTIMATED, "momentum_in_phi": False, "gamma": 0.999,
+        **ESTIMATED,
+        "momentum_in_phi": False,
+        "gamma": 0.999,
     },
     "theta estimated once, momentum constant, gamma .99": {
-        "calibrate_every": 1000, "momentum_in_phi": False, "gamma": 0.99,
+        "calibrate_every": 1000,
+        "momentum_in_phi": False,
+        "gamma": 0.99,
     },
     "theta estimated, real trajectory, momentum constant, gamma .99": {
-        **ESTIMATED, "momentum_in_phi": False, "gamma": 0.99, "stored": True,
+        **ESTIMATED,
+        "momentum_in_phi": False,
+        "gamma": 0.99,
+        "stored": True,
     },
-}  # fmt: skip
+}
 """What is HyperDistill's alone: gamma, and how large its second-order term is."""
 
 

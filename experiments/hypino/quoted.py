@@ -51,11 +51,14 @@ def new_problems(runs: dict[str, Any]) -> str:
     shown = {"tiny": "`tiny`", "cpu": "`cpu`, which comes with the package"}
     rows = [
         [
-            name, power(runs[run]["config"]["learning_rate"], 0),
-            f"{runs[run]['summary']['steps']:,}", error(runs[run]), minutes(runs[run]),
+            name,
+            power(runs[run]["config"]["learning_rate"], 0),
+            f"{runs[run]['summary']['steps']:,}",
+            error(runs[run]),
+            minutes(runs[run]),
         ]
         for run, name in shown.items()
-    ]  # fmt: skip
+    ]
     return markdown(["preset", "learning rate", "meta-steps", "error", "CPU minutes"], rows)
 
 
@@ -64,15 +67,23 @@ def decoders(runs: dict[str, Any]) -> str:
     constant = bare(runs["cpu"]["new_problems"]["constant_relative"], 3)
     rows = [
         [
-            name, f"{PARAMETERS[run]:,}", power(runs[run]["config"]["learning_rate"], 0),
-            error(runs[run]), constant, minutes(runs[run]),
+            name,
+            f"{PARAMETERS[run]:,}",
+            power(runs[run]["config"]["learning_rate"], 0),
+            error(runs[run]),
+            constant,
+            minutes(runs[run]),
         ]
         for run, name in DECODERS.items()
-    ]  # fmt: skip
+    ]
     header = [
-        "decoder, preset `tiny`", "parameters", "learning rate", "error", "best constant",
+        "decoder, preset `tiny`",
+        "parameters",
+        "learning rate",
+        "error",
+        "best constant",
         "CPU minutes",
-    ]  # fmt: skip
+    ]
     return markdown(header, rows)
 
 

@@ -63,16 +63,18 @@ def main() -> None:
         off = (found.u[known.place] - np.asarray(known.reference)) ** 2
         rows[name] = {
             "random_features": {
-                **row, "mse": float(np.mean(off)),
+                **row,
+                "mse": float(np.mean(off)),
                 # as published: a mean over the whole square, with 0 outside the domain
                 "mse_square": float(np.sum(off)) / REFERENCE_SIZE**2,
-                "residual_rms": found.residual_rms, "scale": found.scale,
+                "residual_rms": found.residual_rms,
+                "scale": found.scale,
             },
             "finite_elements": [
                 {"halvings": n, **by_elements(known, MESHES[name], n)}
                 for n in ((0, 1, 2) if name in MESHES else ())
             ],
-        }  # fmt: skip
+        }
         print(name, rows[name], flush=True)
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(options.out, {"features": options.features, "benchmarks": rows} | provenance())

@@ -69,9 +69,12 @@ def reptile_start(model: Model, points: int, meta_steps: int) -> Any:
         return Task(as_examples(*held), as_examples(*held))
 
     algorithm = reptile(
-        as_network(target), equation_loss, optax.adam(1e-3, b1=0.0),
-        optax.sgd(optax.linear_schedule(1.0, 0.0, meta_steps)), steps=10,
-    )  # fmt: skip
+        as_network(target),
+        equation_loss,
+        optax.adam(1e-3, b1=0.0),
+        optax.sgd(optax.linear_schedule(1.0, 0.0, meta_steps)),
+        steps=10,
+    )
     tasks = jax.tree_util.Partial(problem, draw)
     return fit(algorithm, tasks, steps=meta_steps, tasks_per_step=8, key=KEY).params
 
@@ -110,9 +113,14 @@ def main() -> None:
             return error(made.weights)
 
         errors, tuned = tuning_curves(
-            target, starts, problem, adam(options.steps), error,
-            steps=options.steps, every=options.every,
-        )  # fmt: skip
+            target,
+            starts,
+            problem,
+            adam(options.steps),
+            error,
+            steps=options.steps,
+            every=options.every,
+        )
         return errors, jax.vmap(polished)(tuned)
 
     names = ["generated", "reptile", *(f"random_{seed}" for seed in range(options.seeds))]
@@ -133,15 +141,23 @@ def main() -> None:
         )
         curves = dict(zip(names, np.asarray(errors).tolist(), strict=True))
         ends = dict(zip(names, np.asarray(polished).tolist(), strict=True))
-        steps = [int(np.argmax(np.append(curves[n], 0) <= curves["generated"][0])) * options.every
-                 for n in names[2:]]  # fmt: skip
+        steps = [
+            int(np.argmax(np.append(curves[n], 0) <= curves["generated"][0])) * options.every
+            for n in names[2:]
+        ]
         found[name] = {
             "zero": float(np.mean(np.asarray(known.reference) ** 2)),
-            "curves": curves, "polished": ends, "random_steps_to_generated": steps,
+            "curves": curves,
+            "polished": ends,
+            "random_steps_to_generated": steps,
             "cpu_seconds": round(time.process_time() - began, 1),
-        }  # fmt: skip
-        print(name, {n: (f"{c[0]:.1e}", f"{c[-1]:.1e}", f"{ends[n]:.1e}")
-                     for n, c in curves.items()}, steps, flush=True)  # fmt: skip
+        }
+        print(
+            name,
+            {n: (f"{c[0]:.1e}", f"{c[-1]:.1e}", f"{ends[n]:.1e}") for n, c in curves.items()},
+            steps,
+            flush=True,
+        )
     options.out.parent.mkdir(parents=True, exist_ok=True)
     settings = {name: str(value) for name, value in vars(options).items()}
     content = {"settings": settings, "reptile_cpu_seconds": reptile_seconds, "benchmarks": found}

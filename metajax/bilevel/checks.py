@@ -86,9 +86,12 @@ def curved_state(problem: InnerProblem, hparams: PyTree, state: PyTree, batch: P
         for name, numbers in groups.items()
         if _traced(
             lambda part, *rest, numbers=numbers: along(part, numbers, *rest),
-            [paths[number][1] for number in numbers], state, hparams, batch,
+            [paths[number][1] for number in numbers],
+            state,
+            hparams,
+            batch,
         )[1]
-    ]  # fmt: skip
+    ]
 
 
 def check_problem(
@@ -130,9 +133,10 @@ def check_problem(
     for (path, old), leaf in zip(before, jax.tree.leaves(new), strict=True):
         if (old.shape, old.dtype) != (leaf.shape, leaf.dtype):
             raise ConfigError(
-                f"update's state{jax.tree_util.keystr(path)}", f"{leaf.dtype}{list(leaf.shape)}",
+                f"update's state{jax.tree_util.keystr(path)}",
+                f"{leaf.dtype}{list(leaf.shape)}",
                 f"{old.dtype}{list(old.shape)}, as in the state before the step",
-            )  # fmt: skip
+            )
 
     if unused := [name for name in _names(hparams) if name not in {*by_init, *by_update}]:
         log.warning(
@@ -151,5 +155,7 @@ def check_problem(
         log.warning(
             "%s takes the optimizer's state from a straight line, and the inner steps are not "
             "linear in state%s: what it finds may be off by orders of magnitude; compare it with "
-            "unrolled or forward on a short run", name, ", state".join(curved),
-        )  # fmt: skip
+            "unrolled or forward on a short run",
+            name,
+            ", state".join(curved),
+        )

@@ -110,9 +110,10 @@ def distilled(
         sizes = {leaf.shape[:1] for leaf in jax.tree.leaves(batch)}
         if len(sizes) != 1 or () in sizes:
             raise ConfigError(
-                "inner_batches", sorted(sizes),
+                "inner_batches",
+                sorted(sizes),
                 "leaves with one leading axis of examples, which D* is drawn from",
-            )  # fmt: skip
+            )
         dtype = wide_dtype((floats(state), hparams))
         total, decay, scale = (jnp.asarray(x, dtype) for x in (0, gamma, calibration))
         return Distilled(optax.tree.zeros_like(floats(state)), batch, total, decay, scale), state

@@ -34,10 +34,11 @@ def _init(problem, hparams, start, batch, key, calibration):
     """Refuse a learned initialisation: where the steps converge does not depend on it."""
     if used := leaves_used(lambda hparams: problem.init(hparams, start), hparams):
         raise ConfigError(
-            "hparams", ", ".join(used),
+            "hparams",
+            ", ".join(used),
             "hyperparameters that act through the inner steps: these set the initial state, for "
             "which an implicit gradient is zero; use unrolled, forward or drmad",
-        )  # fmt: skip
+        )
     return no_memory(problem, hparams, start, batch, key, calibration)
 
 
@@ -154,10 +155,11 @@ def conjugate_gradient(*, iterations: int = 10, damping: float = 0.0) -> Hypergr
     def init(problem, hparams, start, batch, key, calibration):
         if problem.inner_loss is None or problem.params is None:
             raise ConfigError(
-                "problem.inner_loss", None,
+                "problem.inner_loss",
+                None,
                 "the loss that the inner steps descend, and problem.params; or use neumann, which "
                 "needs the update alone",
-            )  # fmt: skip
+            )
         return _init(problem, hparams, start, batch, key, calibration)
 
     def update(problem, memory, hparams, state, batches, outer_batch, key):

@@ -94,10 +94,11 @@ def online_run(
         check_problem(problem, hparams, start, batches, estimator)
         if used := leaves_used(lambda hparams: problem.init(hparams, start), hparams):
             raise ConfigError(
-                "hparams", ", ".join(used),
+                "hparams",
+                ", ".join(used),
                 "hyperparameters of the steps: these set the initial state, which one run makes "
                 "only once; learn them over many runs, with online",
-            )  # fmt: skip
+            )
         memory, inner = estimator.init(
             problem, hparams, start, task.support, memory_key, estimator.calibration
         )
@@ -109,10 +110,11 @@ def online_run(
     def update(state: RunState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
         if axis_name is not None:
             raise ConfigError(
-                "parallel", "jit or pmap",
+                "parallel",
+                "jit or pmap",
                 "none: the steps of one run follow one another, so no device can run ahead of "
                 "another; tasks of their own, which devices can share out, are for online",
-            )  # fmt: skip
+            )
         steps = num_steps(tasks.support)
 
         def outer_loss(inner, hparams, queries):
@@ -122,8 +124,13 @@ def online_run(
 
         found = estimator.update(
             problem._replace(outer_loss=outer_loss),
-            state.memory, state.hparams, state.inner, tasks.support, tasks.query, key,
-        )  # fmt: skip
+            state.memory,
+            state.hparams,
+            state.inner,
+            tasks.support,
+            tasks.query,
+            key,
+        )
         grads = found.hypergradient
         hparams, opt_state = optimizer_step(
             rule, state.hparams, state.opt_state, grads, value=found.outer_loss

@@ -14,10 +14,11 @@ from metajax.bilevel.types import InnerProblem
 from metajax.core import all_finite, reverse_mode
 
 in_reverse = reverse_mode(
-    "problem.update", "a loop of unknown length",
+    "problem.update",
+    "a loop of unknown length",
     "steps that can be differentiated in reverse: a line search (lbfgs) cannot; take another inner "
     "optimizer, or forward, conjugate_gradient, es or pes",
-)  # fmt: skip
+)
 """Decorates what differentiates inner steps in reverse: a refusal that names them."""
 
 

@@ -109,9 +109,15 @@ def _run(argv: list[str]) -> int:
     # what a seed stands for does not depend on the environment
     jax.config.update("jax_default_prng_impl", IMPLEMENTATION)
     return {
-        "train": _train, "sweep": _sweep, "eval": _eval, "report": _report, "list": _list,
-        "data": _data, "solve": _solve, "profile": _profile,
-    }[command](argv[1:])  # fmt: skip
+        "train": _train,
+        "sweep": _sweep,
+        "eval": _eval,
+        "report": _report,
+        "list": _list,
+        "data": _data,
+        "solve": _solve,
+        "profile": _profile,
+    }[command](argv[1:])
 
 
 def _explain(error: BaseException, argv: list[str]) -> tuple[str, int] | None:
@@ -210,16 +216,26 @@ def _train(argv: list[str]) -> int:
     if run.steps:
         try:
             result = fit(
-                run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
-                key=jax.random.key(config.seed), workdir=workdir, config=identity,
+                run.algorithm,
+                run.tasks,
+                steps=run.steps,
+                tasks_per_step=run.tasks_per_step,
+                key=jax.random.key(config.seed),
+                workdir=workdir,
+                config=identity,
                 may_change=may_change(system),
-                evaluators=run.evaluators, parallel=options.parallel,
+                evaluators=run.evaluators,
+                parallel=options.parallel,
                 model_devices=options.model_devices,
-                on_nonfinite=options.on_nonfinite, on_changed=options.on_changed,
-                log_every=options.log_every, checkpoint_every=options.checkpoint_every,
-                keep_last=options.keep_last, keep_every=options.keep_every,
-                tensorboard=options.tensorboard, progress=options.progress,
-            )  # fmt: skip
+                on_nonfinite=options.on_nonfinite,
+                on_changed=options.on_changed,
+                log_every=options.log_every,
+                checkpoint_every=options.checkpoint_every,
+                keep_last=options.keep_last,
+                keep_every=options.keep_every,
+                tensorboard=options.tensorboard,
+                progress=options.progress,
+            )
         except ProcessLostError as error:
             print(f"metajax: error: {error}", file=sys.stderr)
             leave(error)
@@ -235,9 +251,11 @@ def _train(argv: list[str]) -> int:
         return 0
     write_json(workdir / "eval.json", evaluation)
     summary = run_summary(
-        result, wall_seconds=time.perf_counter() - wall, cpu_seconds=time.process_time() - cpu,
+        result,
+        wall_seconds=time.perf_counter() - wall,
+        cpu_seconds=time.process_time() - cpu,
         command=shlex.join(["metajax", "train", *argv]),
-    )  # fmt: skip
+    )
     write_json(workdir / "summary.json", summary)
     _show(workdir, system, identity["config"], evaluation, summary, result.history)
     return 0
@@ -270,9 +288,10 @@ def _workdir_options(
     parser.add_argument("workdir", type=Path, help="folder that metajax train has written")
     parser.add_argument("--data-dir", type=Path, help="folder of the data sets")
     parser.add_argument(
-        "--compilation-cache", default=DEFAULT_CACHE,
+        "--compilation-cache",
+        default=DEFAULT_CACHE,
         help="folder where compiled programs are kept, or off",
-    )  # fmt: skip
+    )
     options, rest = parser.parse_known_args(argv)
     if rest and name != "eval":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -407,14 +426,19 @@ def _data(argv: list[str]) -> int:
         help="a TFDS image-classification set, a name for your own, or hamiltonian: true motions",
     )
     preparing.add_argument(
-        "--from", dest="source", type=Path,
+        "--from",
+        dest="source",
+        type=Path,
         help="idx files, a .npz with images and labels, or a folder of images per class; without "
         "it, the set is downloaded",
-    )  # fmt: skip
+    )
     preparing.add_argument(
-        "--size", type=int, nargs=2, metavar=("H", "W"),
+        "--size",
+        type=int,
+        nargs=2,
+        metavar=("H", "W"),
         help="resize a folder's images; by default to the first image's size",
-    )  # fmt: skip
+    )
     for sub in (listing, preparing):
         sub.add_argument("--data-dir", type=Path, help="folder of the data sets")
     options = parser.parse_args(argv)

@@ -17,10 +17,11 @@ def profile_command(argv: list[str]) -> int:
     from metajax.train import check_writable
 
     parser = argparse.ArgumentParser(
-        prog="metajax profile", allow_abbrev=False,
+        prog="metajax profile",
+        allow_abbrev=False,
         description="Compile a system's meta-step and time it, part by part, beside this "
         "machine's measured peak. Further options are those of `metajax train SYSTEM`.",
-    )  # fmt: skip
+    )
     parser.add_argument("system", choices=SYSTEMS)
     parser.add_argument("--preset")
     parser.add_argument("--timed", type=int, default=10, help="meta-steps that are timed")
@@ -47,9 +48,12 @@ def profile_command(argv: list[str]) -> int:
     trace = jax.profiler.trace(str(options.trace)) if options.trace else contextlib.nullcontext()
     with trace:
         found = profile(
-            run.algorithm, run.tasks, tasks_per_step=run.tasks_per_step,
-            key=jax.random.key(config.seed), steps=options.timed,
-        )  # fmt: skip
+            run.algorithm,
+            run.tasks,
+            tasks_per_step=run.tasks_per_step,
+            key=jax.random.key(config.seed),
+            steps=options.timed,
+        )
     print(profile_table(found))
     if options.json:
         parts = {name: part._asdict() for name, part in found.parts.items()}

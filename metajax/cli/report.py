@@ -18,6 +18,10 @@ def write_report(
 ) -> Path:
     """Write ``report.html`` and its PNG figures into ``workdir``; returns the page's path."""
     return write_page(
-        workdir, f"{system.name}: {workdir.name}", system.summary, system.table(evaluation),
-        system.figures(evaluation, history), {"Run": summary, "Settings": config},
-    )  # fmt: skip
+        workdir,
+        f"{system.name}: {workdir.name}",
+        system.summary,
+        system.table(evaluation),
+        system.figures(evaluation, history),
+        {"Run": summary, "Settings": config},
+    )

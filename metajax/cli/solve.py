@@ -36,25 +36,29 @@ def solve_command(argv: list[str]) -> int:
     parser.add_argument("--out", type=Path, default=Path("solution"), help="folder to write to")
     parser.add_argument("--features", type=int, default=2000, help="random features")
     parser.add_argument(
-        "--refine", type=int, metavar="N",
+        "--refine",
+        type=int,
+        metavar="N",
         help="the hypernetwork's solution, corrected N times by what is still wrong",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--finetune", type=int, metavar="N", help="train its networks on for N steps of Adam"
     )
     parser.add_argument(
-        "--head", action="store_true",
+        "--head",
+        action="store_true",
         help="solve its output layers by least squares, together with the random features",
-    )  # fmt: skip
+    )
     parser.add_argument(
         "--model", type=Path, help="folder that metajax train hypino has written; else the shipped"
     )
     parser.add_argument("--size", type=int, default=129, help="nodes along a side of the solution")
     parser.add_argument("--seed", type=int, default=0, help="of features and points")
     parser.add_argument(
-        "--compilation-cache", default="~/.cache/metajax/xla",
+        "--compilation-cache",
+        default="~/.cache/metajax/xla",
         help="folder where compiled programs are kept, or off",
-    )  # fmt: skip
+    )
     options = parser.parse_args(argv)
     options.out = free_folder(options.out, "--out")
     for name, least in (("features", 0), ("size", 2), ("refine", 0), ("finetune", 0), ("seed", 0)):
@@ -85,10 +89,16 @@ def solve_command(argv: list[str]) -> int:
         # printed below, each on a line of its own
         warnings.simplefilter("ignore", DoubtfulSolutionWarning)
         found = solve(
-            pde, features=options.features, size=options.size, seed=options.seed, model=model,
-            rounds=options.refine or 0, tuning=options.finetune or 0,
-            head=options.head or not asked, progress=sys.stderr.isatty(),
-        )  # fmt: skip
+            pde,
+            features=options.features,
+            size=options.size,
+            seed=options.seed,
+            model=model,
+            rounds=options.refine or 0,
+            tuning=options.finetune or 0,
+            head=options.head or not asked,
+            progress=sys.stderr.isatty(),
+        )
     errors: dict[str, Any] = {
         name: None if np.isnan(value) else value
         for name, value in found._asdict().items()

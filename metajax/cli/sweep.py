@@ -54,9 +54,13 @@ def sweep_command(argv: list[str]) -> int:
         if least is not None and least < 1:
             raise ConfigError(name, least, "a whole number of 1 or more")
     points = expand(
-        config, request.grid, request.random, samples=request.samples, seeds=request.seeds,
+        config,
+        request.grid,
+        request.random,
+        samples=request.samples,
+        seeds=request.seeds,
         sweep_seed=request.sweep_seed,
-    )  # fmt: skip
+    )
     if len({system.objective(point.config) for point in points}) > 1:
         raise ConfigError("grid", list(points[0].values), "runs that are scored alike")
     check_engine(options)
@@ -71,10 +75,13 @@ def sweep_command(argv: list[str]) -> int:
         from metajax.sweep.stopping import choose_stopping
 
         stopping = choose_stopping(
-            system.objective(points[0].config), max(point.config.steps for point in points),
-            scheduler=options.scheduler or "none", metric=options.metric, mode=options.mode,
+            system.objective(points[0].config),
+            max(point.config.steps for point in points),
+            scheduler=options.scheduler or "none",
+            metric=options.metric,
+            mode=options.mode,
             grace_period=options.grace_period,
-        )  # fmt: skip
+        )
     preset = request.preset or next(iter(system.presets))
     identity = {
         "sweep": config_to_json(system, config),
@@ -91,11 +98,19 @@ def sweep_command(argv: list[str]) -> int:
 
     def command(point: Point, workdir: Path) -> list[str]:
         return [
-            sys.executable, "-m", "metajax.cli.main", "train", system.name, "--preset", preset,
-            *request.rest, "--no-progress",
+            sys.executable,
+            "-m",
+            "metajax.cli.main",
+            "train",
+            system.name,
+            "--preset",
+            preset,
+            *request.rest,
+            "--no-progress",
             *flags({name: getattr(point.config, name) for name in swept}),
-            "--workdir", str(workdir),
-        ]  # fmt: skip
+            "--workdir",
+            str(workdir),
+        ]
 
     with open_workdir(folder, identity):
         print(f"{len(points)} runs in {folder}", file=sys.stderr)
@@ -105,16 +120,27 @@ def sweep_command(argv: list[str]) -> int:
             use_compilation_cache(run_options.compilation_cache)
             keep_freed_memory()
             outcomes = run_together(
-                folder, system, points, command=said, data_dir=run_options.data_dir,
-                at_once=options.at_once, log_every=run_options.log_every,
-                checkpoint_every=run_options.checkpoint_every, progress=run_options.progress,
+                folder,
+                system,
+                points,
+                command=said,
+                data_dir=run_options.data_dir,
+                at_once=options.at_once,
+                log_every=run_options.log_every,
+                checkpoint_every=run_options.checkpoint_every,
+                progress=run_options.progress,
                 on_changed=run_options.on_changed,
-            )  # fmt: skip
+            )
         elif options.engine == "ray":
             outcomes = run_ray(
-                folder, points, command, stopping, workers=options.workers,
-                address=options.address, progress=run_options.progress,
-            )  # fmt: skip
+                folder,
+                points,
+                command,
+                stopping,
+                workers=options.workers,
+                address=options.address,
+                progress=run_options.progress,
+            )
         else:
             outcomes = run_processes(
                 folder, points, command, workers=options.workers, progress=run_options.progress
@@ -197,19 +223,27 @@ def read_request(argv: list[str]) -> tuple[argparse.Namespace, Request]:
         return said.get(option, default) if value is None else value
 
     return options, Request(
-        name, chosen("preset"), grid, random, chosen("samples"), chosen("seeds", 1),
-        chosen("sweep_seed", 0), rest,
-    )  # fmt: skip
+        name,
+        chosen("preset"),
+        grid,
+        random,
+        chosen("samples"),
+        chosen("seeds", 1),
+        chosen("sweep_seed", 0),
+        rest,
+    )
 
 
 def make_parser() -> argparse.ArgumentParser:
     """The sweep's own arguments."""
     parser = argparse.ArgumentParser(
-        prog="metajax sweep", description=DESCRIPTION, allow_abbrev=False,
+        prog="metajax sweep",
+        description=DESCRIPTION,
+        allow_abbrev=False,
         usage="metajax sweep SYSTEM [--preset NAME] [--grid FIELD=A,B ...] "
         "[--random FIELD=RANGE ...] [--samples N] [--seeds N] [--engine process|vmap|ray] "
         "[--workers N] [--workdir DIR] [--FIELD VALUE ...]",
-    )  # fmt: skip
+    )
     add = parser.add_argument
     add(
         "--from",
@@ -218,27 +252,52 @@ def make_parser() -> argparse.ArgumentParser:
         help="a YAML file of these arguments, see docs/sweeps.md",
     )
     add("--preset", help="of the system; its first by default")
-    add("--grid", nargs="+", action="extend", default=[], metavar="FIELD=A,B",
-        help="values of a field, separated by commas; a tuple's elements by spaces")  # fmt: skip
-    add("--random", nargs="+", action="extend", default=[], metavar="FIELD=RANGE",
-        help="log:LOW:HIGH, uniform:LOW:HIGH or choice:A,B,...")  # fmt: skip
+    add(
+        "--grid",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FIELD=A,B",
+        help="values of a field, separated by commas; a tuple's elements by spaces",
+    )
+    add(
+        "--random",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="FIELD=RANGE",
+        help="log:LOW:HIGH, uniform:LOW:HIGH or choice:A,B,...",
+    )
     add("--samples", type=int, help="draws of the random fields")
     add("--seeds", type=int, help="runs of each combination, from --seed on; 1 by default")
     add("--sweep-seed", type=int, help="seed of the draws; 0 by default")
-    add("--engine", choices=ENGINES, default="process",
+    add(
+        "--engine",
+        choices=ENGINES,
+        default="process",
         help="process: each run is a process; vmap: all runs are one compiled program; ray: each "
-        "is a trial of Ray Tune")  # fmt: skip
+        "is a trial of Ray Tune",
+    )
     add("--workers", type=int, default=1, help="runs at a time (process, ray); 1 by default")
     add("--at-once", type=int, help="runs of one compiled program (vmap); all by default")
-    add("--scheduler", metavar="none|asha|median",
+    add(
+        "--scheduler",
+        metavar="none|asha|median",
         help="which runs are stopped early (ray): none, by default; asha: those that are not among "
-        "the best quarter; median: those that are worse than the median")  # fmt: skip
-    add("--metric", help="of metrics.jsonl, which the scheduler compares runs by (ray); by default "
-        "the system's own, as new_tasks/last")  # fmt: skip
-    add("--mode", choices=("min", "max"),
-        help="whether less or more of the metric is better (ray)")  # fmt: skip
-    add("--grace-period", type=int, metavar="STEPS",
-        help="no run is stopped before (ray); a tenth of its steps by default")  # fmt: skip
+        "the best quarter; median: those that are worse than the median",
+    )
+    add(
+        "--metric",
+        help="of metrics.jsonl, which the scheduler compares runs by (ray); by default "
+        "the system's own, as new_tasks/last",
+    )
+    add("--mode", choices=("min", "max"), help="whether less or more of the metric is better (ray)")
+    add(
+        "--grace-period",
+        type=int,
+        metavar="STEPS",
+        help="no run is stopped before (ray); a tenth of its steps by default",
+    )
     add("--address", help="of a Ray cluster, auto or HOST:PORT (ray); this machine by default")
     add(
         "--workdir",

@@ -94,10 +94,11 @@ def as_examples(
             raise ConfigError(name, described(leaf), f"an array {leading}")
         if leaf.shape[:axes] != (shape := named[0][1].shape[:axes]):
             raise ConfigError(
-                name, described(leaf),
+                name,
+                described(leaf),
                 f"an array {leading} with the {' and '.join(names)} of {named[0][0]}, "
                 f"{described(named[0][1])}: {list(shape)}",
-            )  # fmt: skip
+            )
         if 0 in leaf.shape[: axes - may_be_empty]:
             raise ConfigError(name, described(leaf), f"1 example or more, {leading}")
     return value
@@ -149,9 +150,10 @@ def as_task(value: Any, check: Check | None = None, **options: Any) -> Task:
         known, asked = getattr(support, part), getattr(query, part)
         if _features(known, axes) != _features(asked, axes):
             raise ConfigError(
-                f"query.{part}", described(asked),
+                f"query.{part}",
+                described(asked),
                 f"the features of support.{part}, {described(known)}",
-            )  # fmt: skip
+            )
     if check is not None:
         check("support", support)
         check("query", query)
@@ -215,9 +217,10 @@ def checked_learner(
         asked = jax.tree.leaves(queries)[0].shape[:axes] if jax.tree.leaves(queries) else ()
         if isinstance(outputs, jax.Array) and outputs.shape[:axes] != asked:
             raise ConfigError(
-                "inputs", described(queries),
+                "inputs",
+                described(queries),
                 f"{axes} leading axes of examples, which {described(outputs)}, the outputs, share",
-            )  # fmt: skip
+            )
         return outputs
 
     @functools.wraps(learner.loss)
@@ -321,16 +324,18 @@ def _misfit(network: Any, params: Params, inputs: tuple[Any, ...], error: Except
         if leaf.shape != other.shape:
             name = jax.tree_util.keystr(path, simple=True, separator="/")
             return ConfigError(
-                "inputs", described(inputs),
+                "inputs",
+                described(inputs),
                 f"inputs of the features that the parameters were made for: {name} is "
                 f"{list(leaf.shape)}, and would be {list(other.shape)} for these",
-            )  # fmt: skip
+            )
     each = jax.vmap(network.apply, (None, *[0] * len(inputs)))
     try:
         jax.eval_shape(each, params, *inputs)
     except Exception:  # it does not take them one by one either
         return _unreadable(inputs, error)
     return ConfigError(
-        "network", f"one that reads an example, given {described(inputs)}",
+        "network",
+        f"one that reads an example, given {described(inputs)}",
         "one that reads a batch: Network(network.init, jax.vmap(network.apply, (None, 0)))",
-    )  # fmt: skip
+    )

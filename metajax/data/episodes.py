@@ -89,9 +89,10 @@ def episode_tasks(
             raise ConfigError(name, num, "1 or more examples per class")
     if shots + queries > sizes.min():
         raise ConfigError(
-            "shots + queries", shots + queries,
+            "shots + queries",
+            shots + queries,
             f"at most {sizes.min()}, the images of the smallest class",
-        )  # fmt: skip
+        )
     if not 0 <= label_noise <= 1:
         raise ConfigError("label_noise", label_noise, "a fraction between 0 and 1")
     return EpisodeTasks(pool, jnp.float32(label_noise), ways, shots, queries, int(sizes.max()))

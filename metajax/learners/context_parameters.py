@@ -81,7 +81,9 @@ def cavia(
         return loss(outputs(params, context, examples.inputs), examples.targets)
 
     problem = descend(
-        examples_loss, examples_loss, optimizer,
+        examples_loss,
+        examples_loss,
+        optimizer,
         init=lambda params, _: jnp.zeros(context_size, optax.tree.dtype(params, "highest")),
-    )  # fmt: skip
+    )
     return gradient_learner(problem, init, outputs, loss, steps=steps, **options)

@@ -81,9 +81,13 @@ def imaml(
     # the start is no hyperparameter here: where the steps converge does not depend on it
     problem = descend(inner_loss, outer_loss, optimizer)
     learner = gradient_learner(
-        problem, lambda key, task: network.init(key, task.support.inputs), outputs, loss,
-        steps=steps, unroll=unroll,
-    )  # fmt: skip
+        problem,
+        lambda key, task: network.init(key, task.support.inputs),
+        outputs,
+        loss,
+        steps=steps,
+        unroll=unroll,
+    )
 
     @jax.custom_vjp
     def centred_loss(params: Params, task: Task, key: Key[Array, ""]):

@@ -174,9 +174,11 @@ def maml(
         return loss(outputs(params, adapted, examples.inputs), examples.targets)
 
     problem = descend(
-        examples_loss, examples_loss, optimizer_of,
+        examples_loss,
+        examples_loss,
+        optimizer_of,
         init=lambda params, _: choose(network_params(params), inner),
-    )  # fmt: skip
+    )
     return gradient_learner(problem, init, outputs, loss, steps=steps, **options)
 
 

@@ -72,10 +72,11 @@ def embedding(network: Network) -> Network:
         rows = {leaf.shape[:1] for leaf in jax.tree.leaves(inputs)}
         if features.ndim != 2 or rows != {features.shape[:1]}:
             raise ConfigError(
-                "inputs", described(inputs),
+                "inputs",
+                described(inputs),
                 "[n, ...] of which the network makes features [n, features], not "
                 f"{described(features)}",
-            )  # fmt: skip
+            )
         return features
 
     return Network(network.init, apply)

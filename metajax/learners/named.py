@@ -29,10 +29,11 @@ def named_loss(loss: Loss) -> Loss:
             if not is_misfit(error):
                 raise
             raise ConfigError(
-                "targets", described(targets),
+                "targets",
+                described(targets),
                 f"targets that {getattr(loss, '__name__', 'the loss')} takes with the outputs "
                 f"{described(outputs)} of the network",
-            ) from error  # fmt: skip
+            ) from error
         if jnp.shape(value) != ():
             raise ConfigError("loss", described(value), "a scalar, e.g. the mean over examples")
         return value

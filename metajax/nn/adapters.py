@@ -120,9 +120,12 @@ def from_nnx(constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Netw
     from flax import nnx
 
     _check_constructor(
-        constructor, "the class of an NNX module or a function that makes one", *args,
-        rngs=None, **kwargs,
-    )  # fmt: skip
+        constructor,
+        "the class of an NNX module or a function that makes one",
+        *args,
+        rngs=None,
+        **kwargs,
+    )
 
     def build(key: Key[Array, ""]) -> Any:
         return constructor(*args, rngs=nnx.Rngs(key), **kwargs)

@@ -42,9 +42,12 @@ def conv2d(
     above, beside = (((size - 1) // 2, size // 2) for size in (rows, columns))
     if method == "native":
         return jax.lax.conv_general_dilated(
-            images, kernel, (stride, stride), (above, beside),
+            images,
+            kernel,
+            (stride, stride),
+            (above, beside),
             dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        )  # fmt: skip
+        )
     if stride > 1 or rows * columns * depth <= rows * depth + columns * channels:
         padded = jnp.pad(images, [(0, 0), above, beside, (0, 0)])
         shifted = [
@@ -149,9 +152,12 @@ def conv_net(
       ConfigError: a size is below 1, or ``kernel_size`` is even.
     """
     for name, size in (
-        ("num_outputs", num_outputs), ("channels", channels), ("layers", layers),
-        ("kernel_size", kernel_size), ("context_size", context_size),
-    ):  # fmt: skip
+        ("num_outputs", num_outputs),
+        ("channels", channels),
+        ("layers", layers),
+        ("kernel_size", kernel_size),
+        ("context_size", context_size),
+    ):
         if size is not None and size < 1:
             raise ConfigError(name, size, "a whole number of 1 or more")
     if kernel_size % 2 == 0:

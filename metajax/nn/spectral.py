@@ -90,9 +90,12 @@ def fourier_operator(
         that many frequencies.
     """
     for field, size, least in (
-        ("num_outputs", num_outputs, 1), ("channels", channels, 1), ("modes", modes, 1),
-        ("layers", layers, 1), ("padding", padding, 0),
-    ):  # fmt: skip
+        ("num_outputs", num_outputs, 1),
+        ("channels", channels, 1),
+        ("modes", modes, 1),
+        ("layers", layers, 1),
+        ("padding", padding, 0),
+    ):
         if size < least:
             raise ConfigError(field, size, f"a whole number of {least} or more")
 

@@ -147,9 +147,10 @@ def double_pendulum(state: Phase, parameters: DoublePendulum) -> Scalar:
     (q1, q2), (p1, p2) = state.q[0], state.p[0]
     (m1, m2), (l1, l2) = parameters.mass, parameters.length
     numerator = (
-        m2 * (l2 * p1) ** 2 + (m1 + m2) * (l1 * p2) ** 2
+        m2 * (l2 * p1) ** 2
+        + (m1 + m2) * (l1 * p2) ** 2
         - 2 * m2 * l1 * l2 * p1 * p2 * jnp.cos(q1 - q2)
-    )  # fmt: skip
+    )
     kinetic = numerator / (2 * m2 * (l1 * l2) ** 2 * (m1 + m2 * jnp.sin(q1 - q2) ** 2))
     hanging = (m1 + m2) * l1 * (1 - jnp.cos(q1)) + m2 * l2 * (1 - jnp.cos(q2))
     return kinetic + parameters.gravity * hanging

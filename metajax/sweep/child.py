@@ -39,9 +39,13 @@ def start(
     log_path(folder, point).parent.mkdir(exist_ok=True)
     with log_path(folder, point).open("ab") as file:
         return subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=file, stderr=subprocess.STDOUT, cwd=cwd,
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
             env=environment,
-        )  # fmt: skip
+        )
 
 
 def outcome_of(folder: Path, point: Point, code: int) -> Outcome | None:

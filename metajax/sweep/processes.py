@@ -62,11 +62,14 @@ def run_processes(
 
     with (
         tqdm(
-            total=len(points), initial=len(outcomes), unit="run", disable=not progress,
+            total=len(points),
+            initial=len(outcomes),
+            unit="run",
+            disable=not progress,
             dynamic_ncols=True,
         ) as bar,
         signals_noted() as signals,
-    ):  # fmt: skip
+    ):
         handed_on = False
         while running or (waiting and not signals):
             if signals and not handed_on:

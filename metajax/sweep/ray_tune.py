@@ -142,9 +142,12 @@ class RunTrial(tune.Trainable):
             if not in_use(self.workdir):
                 here = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}  # Ray's own
                 self.process = start(
-                    self.jobs.folder, self.point, self.command(), cwd=self.jobs.cwd,
+                    self.jobs.folder,
+                    self.point,
+                    self.command(),
+                    cwd=self.jobs.cwd,
                     environment={**here, **self.jobs.environment},
-                )  # fmt: skip
+                )
         elif (code := self.process.poll()) is not None:
             self.outcome = outcome_of(self.jobs.folder, self.point, code)
             self.process = None
@@ -279,9 +282,11 @@ class Recorder(tune.Callback):
 def make_scheduler(stopping: Stopping) -> Any:
     """Return Tune's scheduler."""
     options: dict[str, Any] = {
-        "time_attr": "step", "metric": stopping.metric, "mode": stopping.mode,
+        "time_attr": "step",
+        "metric": stopping.metric,
+        "mode": stopping.mode,
         "grace_period": stopping.grace_period,
-    }  # fmt: skip
+    }
     if stopping.scheduler == "asha":
         # one more than there are: at its last step a run is not stopped for having come there
         return ASHAScheduler(max_t=stopping.steps + 1, **options)
@@ -311,9 +316,12 @@ def connect(address: str | None, workers: int) -> dict[str, float]:
         if address is None:
             # its store holds the commands and no arrays
             ray.init(
-                "local", num_cpus=workers, include_dashboard=False,
-                object_store_memory=100 * 2**20, **quiet,
-            )  # fmt: skip
+                "local",
+                num_cpus=workers,
+                include_dashboard=False,
+                object_store_memory=100 * 2**20,
+                **quiet,
+            )
         else:
             ray.init(address, **quiet)
     except (ConnectionError, ValueError) as error:
@@ -389,10 +397,13 @@ def run_ray(
     """
     folder = folder.resolve()
     jobs = Jobs(
-        folder, points, [command(point, run_folder(folder, point)) for point in points],
-        stopping.metric, os.getcwd(),
+        folder,
+        points,
+        [command(point, run_folder(folder, point)) for point in points],
+        stopping.metric,
+        os.getcwd(),
         {k: v for k, v in os.environ.items() if k.startswith(("JAX_", "XLA_", "TFDS_", "OMP_"))},
-    )  # fmt: skip
+    )
     resources = connect(address, workers)
     try:
         trainable = tune.with_resources(tune.with_parameters(RunTrial, jobs=jobs), resources)
@@ -407,14 +418,17 @@ def run_ray(
             tune_config=tune.TuneConfig(
                 scheduler=rule,
                 max_concurrent_trials=workers if address else None,
-                trial_dirname_creator=trial_name, trial_name_creator=trial_name,
+                trial_dirname_creator=trial_name,
+                trial_name_creator=trial_name,
             ),
             run_config=tune.RunConfig(
-                name=place.name, storage_path=str(place.parent), verbose=0,
+                name=place.name,
+                storage_path=str(place.parent),
+                verbose=0,
                 callbacks=[Recorder(folder, points, stopping.metric, progress, rule)],
                 checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             ),
-        )  # fmt: skip
+        )
         if begun:
             tuner = tune.Tuner.restore(
                 str(place), trainable, restart_errored=True, param_space=space

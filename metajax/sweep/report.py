@@ -97,10 +97,13 @@ def write_report(folder: Path) -> tuple[str, Path]:
     ]
     swept = {name: value for name, value in identity.items() if name != "sweep"}
     page = write_page(
-        folder, f"{system.name}: a sweep of {len(rows)} runs", system.summary, text,
+        folder,
+        f"{system.name}: a sweep of {len(rows)} runs",
+        system.summary,
+        text,
         [figure for figure in figures if figure is not None],
         {"Sweep": swept, "Settings of all runs": identity["sweep"]["config"]},
-    )  # fmt: skip
+    )
     return text, page
 
 
@@ -203,9 +206,12 @@ def effect(
         axes.plot([at[one.values[place]] for one in scored], scores, "o", alpha=0.4)
         foot = [0.02] * len(without)
         axes.plot(
-            [at[value] for value in without], foot, "x", color="C3",
+            [at[value] for value in without],
+            foot,
+            "x",
+            color="C3",
             transform=axes.get_xaxis_transform(),
-        )  # fmt: skip
+        )
         if not continuous:
             order = sorted(values, key=lambda value: at[value])
             # geometric means where scores span magnitudes: one that diverged would hide the others
@@ -217,9 +223,13 @@ def effect(
             halves = np.array([half_width(group) or 0.0 for group in groups])
             spread = back(means) - back(means - halves), back(means + halves) - back(means)
             axes.errorbar(
-                [at[value] for value in order], back(means), spread, color="C1", marker="s",
+                [at[value] for value in order],
+                back(means),
+                spread,
+                color="C1",
+                marker="s",
                 capsize=3,
-            )  # fmt: skip
+            )
         if named:
             axes.set_xticks(list(at.values()), list(at), rotation=30, ha="right")
         else:

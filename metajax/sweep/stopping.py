@@ -55,9 +55,12 @@ def choose_stopping(
     if not 1 <= grace_period <= max(1, steps):
         raise ConfigError("grace_period", grace_period, f"1 to {steps}, the steps of a run")
     return Stopping(
-        one_of("scheduler", scheduler, SCHEDULERS), metric, mode or modes[metric], grace_period,
+        one_of("scheduler", scheduler, SCHEDULERS),
+        metric,
+        mode or modes[metric],
+        grace_period,
         steps,
-    )  # fmt: skip
+    )
 
 
 def missing_from(rows: Iterable[Mapping[str, Any]], metric: str, done: bool) -> list[str] | None:

@@ -40,17 +40,19 @@ def check_traceable(system: System, points: Sequence[Point]) -> None:
     for field in points[0].values:
         if field not in able:
             raise ConfigError(
-                "engine", "vmap",
+                "engine",
+                "vmap",
                 f"fields that one compiled program can vary ({', '.join(able)}), which {field} is "
                 "not; --engine process runs any",
-            )  # fmt: skip
+            )
         values = {point.values[field] for point in points}
         if field in system.traced and None in values and len(values) > 1:
             raise ConfigError(
-                "engine", "vmap",
+                "engine",
+                "vmap",
                 f"numbers alone for {field}: without it, it is another program; --engine process "
                 "runs any",
-            )  # fmt: skip
+            )
 
 
 def make_population(
@@ -151,11 +153,17 @@ def _run_part(
     keys = [jax.random.key(config.seed) for config in configs]
     try:
         result = fit(
-            algorithm, held, steps=runs[0].steps, tasks_per_step=1, key=keys[0], keep_last=1,
+            algorithm,
+            held,
+            steps=runs[0].steps,
+            tasks_per_step=1,
+            key=keys[0],
+            keep_last=1,
             workdir=folder / "populations" / points[0].name,
             config={"runs": [config_to_json(system, config) for config in configs]},
-            evaluators=_evaluators(runs, keys), **options,
-        )  # fmt: skip
+            evaluators=_evaluators(runs, keys),
+            **options,
+        )
         state, failed_at = result.state, np.asarray(result.state.failed_at)
     except NonFiniteError as error:  # every member has failed, the last of them at this step
         state = error.state
@@ -173,16 +181,25 @@ def _run_part(
         wall, cpu = time.perf_counter(), time.process_time()
         member = jax.tree.map(lambda leaf, i=index: leaf[i], state.members)
         alone = Fit(
-            member, run.algorithm.params(member), result.step, member_rows(result.history, index),
-            result.compile_seconds, result.seconds, 0,
-        )  # fmt: skip
+            member,
+            run.algorithm.params(member),
+            result.step,
+            member_rows(result.history, index),
+            result.compile_seconds,
+            result.seconds,
+            0,
+        )
         workdir = run_folder(folder, point)
         save_finished(
-            workdir, alone, algorithm=run.algorithm, tasks=run.tasks,
-            tasks_per_step=run.tasks_per_step, key=key,
+            workdir,
+            alone,
+            algorithm=run.algorithm,
+            tasks=run.tasks,
+            tasks_per_step=run.tasks_per_step,
+            key=key,
             config=config_to_json(system, point.config),
             on_changed=options.get("on_changed", "raise"),
-        )  # fmt: skip
+        )
         write_json(workdir / "eval.json", evaluate(system, point.config, run, alone.params, False))
         summary = run_summary(
             alone,

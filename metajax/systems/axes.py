@@ -36,6 +36,7 @@ def along_training(history: list[dict[str, Any]], ylabel: str, scale: str = "lin
         [row["step"] for row in measured],
         numbers([row["new_tasks/last"] for row in measured]),
         numbers([row["new_tasks/last_ci95"] for row in measured]),
-        marker="o", capsize=2,
-    )  # fmt: skip
+        marker="o",
+        capsize=2,
+    )
     return canvas

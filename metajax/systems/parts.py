@@ -29,10 +29,18 @@ def image_parts(config: Any, data_dir: Path | None = None, **options: Any) -> Ta
       ConfigError: the config does not fit the base set.
     """
     image_set = load_images(
-        config.base_set, config.split, data_dir,
-        size=(config.image_size, config.image_size), channels=config.image_channels,
-    )  # fmt: skip
+        config.base_set,
+        config.split,
+        data_dir,
+        size=(config.image_size, config.image_size),
+        channels=config.image_channels,
+    )
     return episode_parts(
-        image_set, config.classes, rotations=config.rotations, ways=config.ways,
-        shots=config.shots, queries=config.queries, **options,
-    )  # fmt: skip
+        image_set,
+        config.classes,
+        rotations=config.rotations,
+        ways=config.ways,
+        shots=config.shots,
+        queries=config.queries,
+        **options,
+    )

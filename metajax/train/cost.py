@@ -113,9 +113,14 @@ def profile(
 
     start = LoopState(state, jnp.int32(-1), jnp.int32(0))
     run: Any = make_steps(
-        algorithm, tasks, start, tasks_per_step=tasks_per_step, capacity=steps, layout=layout,
+        algorithm,
+        tasks,
+        start,
+        tasks_per_step=tasks_per_step,
+        capacity=steps,
+        layout=layout,
         on_nonfinite="stop",
-    )  # fmt: skip
+    )
     streams = jax.random.split(key)
     began = time.perf_counter()
     compiled = run.lower(start, tasks, (), streams, jnp.int32(0), jnp.int32(steps)).compile()

@@ -99,8 +99,9 @@ def changes(old: dict[str, Any], new: dict[str, Any]) -> tuple[list[str], list[s
     unsure: list[str] = []
     for group in ("tasks", "first host-fed batch"):
         for path in sorted({*old[group], *new[group]}):
-            _of_leaves(f"{group}{path}", old[group].get(path), new[group].get(path), same,
-                       changed, unsure)  # fmt: skip
+            _of_leaves(
+                f"{group}{path}", old[group].get(path), new[group].get(path), same, changed, unsure
+            )
     for name, program in new["programs"].items():
         before = old["programs"][name]
         if before["full"] == program["full"] and old["format"] == new["format"]:

@@ -70,8 +70,9 @@ def check_identity(
     if step is not None and not known:
         log.warning(
             "the run in %s was begun by a version that did not note what it trained: it resumes "
-            "unchecked", workdir,
-        )  # fmt: skip
+            "unchecked",
+            workdir,
+        )
     if step is None:  # nothing has come of it yet: it is whatever it is called with
         known = []
     changed: list[str] = []
@@ -98,9 +99,10 @@ def check_identity(
     elif unsure:
         log.warning(
             "the run in %s was trained with other libraries or on another kind of device, and not "
-            "all of it can be compared; it resumes:%s", workdir,
+            "all of it can be compared; it resumes:%s",
+            workdir,
             "".join(f"\n  {line}" for line in unsure),
-        )  # fmt: skip
+        )
     return known if new in known else [*known, new]
 
 

@@ -61,10 +61,11 @@ def as_path(value: str | os.PathLike, field: str = "workdir") -> Any:
         path.exists()
     except (ImportError, NotImplementedError) as error:
         raise ConfigError(
-            field, text,
+            field,
+            text,
             f"a local path, or what reaches {scheme}:// installed: pip install {STORES[scheme]} "
             f"({error})",
-        ) from error  # fmt: skip
+        ) from error
     except Exception as error:  # each store's client has errors of its own
         raise WorkdirError(
             f"{field} {text} cannot be reached ({type(error).__name__}: {error}). Check the name "

@@ -128,9 +128,14 @@ def population(
     def update(state: PopulationState, held: Held, key, axis_name: str | None = None):
         held = jax.tree.map(lambda leaf: leaf[0], held)  # the one "task" of the step
         members, failed_at, metrics = jax.vmap(one, (0, 0, 0, None, None, 0, 0))(
-            held.values, held.keys, held.differing, held.shared,
-            state.step, state.members, state.failed_at,
-        )  # fmt: skip
+            held.values,
+            held.keys,
+            held.differing,
+            held.shared,
+            state.step,
+            state.members,
+            state.failed_at,
+        )
         well = failed_at < 0
         loss = jnp.mean(metrics["loss"], where=well)  # not finite where none is left: fit stops
         each = {MEMBER + name: value for name, value in metrics.items()}

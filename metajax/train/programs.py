@@ -23,25 +23,61 @@ from jaxtyping import PyTree
 
 from metajax.train.state import describe_shape
 
-CALLS = frozenset({
-    "jit", "pjit", "closed_call", "core_call", "named_call", "remat", "remat2", "checkpoint",
-    "custom_jvp_call", "custom_vjp_call", "custom_vjp_call_jaxpr",
-})  # fmt: skip
+CALLS = frozenset(
+    {
+        "jit",
+        "pjit",
+        "closed_call",
+        "core_call",
+        "named_call",
+        "remat",
+        "remat2",
+        "checkpoint",
+        "custom_jvp_call",
+        "custom_vjp_call",
+        "custom_vjp_call_jaxpr",
+    }
+)
 """Primitives that do no more than call the function that they hold."""
 
-SAME = frozenset({
-    "copy", "copy_p", "name", "optimization_barrier", "sharding_constraint", "reshard", "mesh_cast",
-    "pvary",
-})  # fmt: skip
+SAME = frozenset(
+    {
+        "copy",
+        "copy_p",
+        "name",
+        "optimization_barrier",
+        "sharding_constraint",
+        "reshard",
+        "mesh_cast",
+        "pvary",
+    }
+)
 """Primitives whose outputs are their operands."""
 
 COMMUTATIVE = frozenset({"add", "add_any", "mul", "and", "or", "xor"})
 
-NO_MATTER = frozenset({
-    "name", "sharding", "out_sharding", "in_shardings", "out_shardings", "layout", "in_layouts",
-    "out_layouts", "ctx_mesh", "linear", "unroll", "_split_transpose", "num_consts",
-    "cond_nconsts", "body_nconsts", "debug_info", "name_and_src_info", "cost_estimate",
-})  # fmt: skip
+NO_MATTER = frozenset(
+    {
+        "name",
+        "sharding",
+        "out_sharding",
+        "in_shardings",
+        "out_shardings",
+        "layout",
+        "in_layouts",
+        "out_layouts",
+        "ctx_mesh",
+        "linear",
+        "unroll",
+        "_split_transpose",
+        "num_consts",
+        "cond_nconsts",
+        "body_nconsts",
+        "debug_info",
+        "name_and_src_info",
+        "cost_estimate",
+    }
+)
 """Parameters of primitives that say how or where, not what, is computed."""
 
 

@@ -54,10 +54,11 @@ def check_names(state: PyTree) -> None:
     same = [path_of(path) for path, _ in leaves if often[saved_name(path)] > 1]
     if same:
         raise ConfigError(
-            "state", ", ".join(same),
+            "state",
+            ", ".join(same),
             "paths that differ when their keys are joined by dots, as a checkpoint names its "
             "arrays; rename one of the keys",
-        )  # fmt: skip
+        )
 
 
 def _is_empty(leaf: Any) -> bool:

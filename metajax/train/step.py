@@ -130,9 +130,10 @@ def make_layout(
         below = tasks_per_step // num * num
         near = [str(n) for n in (below, below + num) if n]
         raise ConfigError(
-            "tasks_per_step", tasks_per_step,
+            "tasks_per_step",
+            tasks_per_step,
             f"a multiple of the {num} {parts}, e.g. {' or '.join(near)}",
-        )  # fmt: skip
+        )
     axes = {TASKS_AXIS: num}
     if model_devices > 1:
         axes[MODEL_AXIS] = model_devices
@@ -153,14 +154,15 @@ def make_layout(
             shardings = functools.partial(split_by, partition, mesh)
             whole = jax.jit(lambda tree: tree, out_shardings=replicated)
         return Layout(
-            parallel, mesh,
+            parallel,
+            mesh,
             distribute=distribute,
             shardings=shardings,
             place=lambda tree: jax.tree.map(put, tree, shardings(tree)),
             collect=lambda tree: one_copy(whole(tree)) if several else whole(tree),
             saved=lambda tree: tree,
             split=lambda tree: put(tree, by_task),
-        )  # fmt: skip
+        )
 
     def one_copy_per_device(leaf):
         if jnp.issubdtype(leaf.dtype, jax.dtypes.prng_key):
@@ -179,13 +181,15 @@ def make_layout(
         return jax.tree.map(lambda leaf: leaf[0], tree)
 
     return Layout(
-        parallel, mesh,
+        parallel,
+        mesh,
         distribute=lambda tree: jax.tree.map(one_copy_per_device, tree),
         shardings=lambda tree: jax.tree.map(lambda _: by_device, tree),
         place=lambda tree: jax.tree.map(one_copy_per_device, tree),
-        collect=first_copy, saved=first_copy,
+        collect=first_copy,
+        saved=first_copy,
         split=lambda tree: jax.tree.map(split_for_pmap, tree),
-    )  # fmt: skip
+    )
 
 
 def split_by(partition: Partition, mesh: Mesh, tree: PyTree) -> PyTree:
@@ -247,17 +251,19 @@ def checked_update(old: PyTree, found: Any) -> tuple[PyTree, Metrics]:
     structure: Any = jax.tree.structure(old)
     if structure != jax.tree.structure(new):
         raise ConfigError(
-            "the algorithm's update", f"a state {jax.tree.structure(new)}",
+            "the algorithm's update",
+            f"a state {jax.tree.structure(new)}",
             f"the structure of the state before it, {structure}",
-        )  # fmt: skip
+        )
     for (path, before), after in zip(
         jax.tree_util.tree_leaves_with_path(old), jax.tree.leaves(new), strict=True
     ):
         if (jnp.shape(after), getattr(after, "dtype", None)) != (before.shape, before.dtype):
             raise ConfigError(
-                f"the algorithm's state{jax.tree_util.keystr(path)}", described(after),
+                f"the algorithm's state{jax.tree_util.keystr(path)}",
+                described(after),
                 f"{described(before)}, as before the update",
-            )  # fmt: skip
+            )
     if "loss" not in metrics:
         raise ConfigError("metrics of the algorithm", sorted(metrics), "a scalar 'loss' too")
     if jnp.shape(metrics["loss"]) != ():
@@ -330,17 +336,24 @@ def make_steps(
 
     if layout.parallel == "pmap":
         return jax.pmap(
-            run, axis_name=TASKS_AXIS, in_axes=(0, 0, 0, None, None, None), donate_argnums=0,
+            run,
+            axis_name=TASKS_AXIS,
+            in_axes=(0, 0, 0, None, None, None),
+            donate_argnums=0,
             devices=list(layout.mesh.devices.flat),
-        )  # fmt: skip
+        )
     if layout.parallel == "jit" and axis_name:
         # by hand, not by the compiler's choice: a device works on its own tasks alone, whatever the
         # algorithm does with them, and what it tells the others is what the algorithm averages
         whole, by_task = PartitionSpec(), PartitionSpec(None, TASKS_AXIS)
         # what the axis `model` splits, and with it the work on it, is the compiler's choice
         run = jax.shard_map(
-            run, mesh=layout.mesh, in_specs=(whole, whole, by_task, whole, whole, whole),
-            out_specs=whole, check_vma=False, axis_names={TASKS_AXIS},
-        )  # fmt: skip
+            run,
+            mesh=layout.mesh,
+            in_specs=(whole, whole, by_task, whole, whole, whole),
+            out_specs=whole,
+            check_vma=False,
+            axis_names={TASKS_AXIS},
+        )
     replicated = NamedSharding(layout.mesh, PartitionSpec())
     return jax.jit(run, donate_argnums=0, out_shardings=(layout.shardings(state), replicated))

@@ -54,9 +54,11 @@ class Row(NamedTuple):
 
 def online_row(name: str, every: int = 1, **options) -> Row:
     return Row(
-        f"online-{name}", lambda learner: toy_problem.make_online(name, every, **options),
-        steps=60, learner=toy_problem.make_inner_learner,
-    )  # fmt: skip
+        f"online-{name}",
+        lambda learner: toy_problem.make_online(name, every, **options),
+        steps=60,
+        learner=toy_problem.make_inner_learner,
+    )
 
 
 def run_row(name: str, **options) -> Row:
@@ -73,11 +75,13 @@ def run_row(name: str, **options) -> Row:
         lambda learner: online_run(
             hypergradient(name, **options), problem, optax.adam(1e-2), init=init
         ),
-        steps=60, ordered=True, descends=False,
+        steps=60,
+        ordered=True,
+        descends=False,
         learner=lambda: MetaLearner(
             reached, lambda params, support, key: params.params, answer, lambda *_: (0.0, {})
         ),
-    )  # fmt: skip
+    )
 
 
 NETWORK = Network(
@@ -103,19 +107,25 @@ def whole(algorithm: Algorithm) -> Algorithm:
 def reptile(_) -> Algorithm:
     return whole(
         learners.reptile(
-            NETWORK, learners.mean_squared_error, optax.adam(0.03, b1=0.0), optax.sgd(0.5),
-            steps=3, keep_inner_state=True,
+            NETWORK,
+            learners.mean_squared_error,
+            optax.adam(0.03, b1=0.0),
+            optax.sgd(0.5),
+            steps=3,
+            keep_inner_state=True,
         )
-    )  # fmt: skip
+    )
 
 
 def multi_step(_) -> Algorithm:
     return whole(
         learners.multi_step_gradient(
-            lambda weights: few_shot(step_weights=weights), optax.adam(1e-2), steps=2,
+            lambda weights: few_shot(step_weights=weights),
+            optax.adam(1e-2),
+            steps=2,
             anneal_steps=200,
         )
-    )  # fmt: skip
+    )
 
 
 ALGORITHMS = [
@@ -275,7 +285,12 @@ def test_the_learner_takes_its_params(row):
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_the_loss_falls(row, seed):
     result = fit(
-        made(row).algorithm, toy_problem.make_tasks(), steps=row.steps, tasks_per_step=16,
-        key=jax.random.key(seed), log_every=row.steps // 10, progress=False,
-    )  # fmt: skip
+        made(row).algorithm,
+        toy_problem.make_tasks(),
+        steps=row.steps,
+        tasks_per_step=16,
+        key=jax.random.key(seed),
+        log_every=row.steps // 10,
+        progress=False,
+    )
     assert result.history[-1]["loss"] < row.share * result.history[0]["loss"]

@@ -32,9 +32,10 @@ def inner_loss(params, hparams, batch):
 def problem():
     rate = lambda hparams: jnp.exp(hparams["log_lr"])  # noqa: E731
     return descend(
-        inner_loss, lambda params, hparams, batch: error(params, batch),
+        inner_loss,
+        lambda params, hparams, batch: error(params, batch),
         lambda hparams: optax.adam(rate(hparams), eps_root=1e-6),
-    )  # fmt: skip
+    )
 
 
 @functools.cache
@@ -89,8 +90,9 @@ def test_a_batch_of_problems_equals_a_loop(estimator):
         one = function(jax.tree.map(lambda leaf, i=i: leaf[i], many), *rest).hypergradient
         jax.tree.map(
             lambda a, b, i=i: np.testing.assert_allclose(a[i], b, rtol=2e-3, atol=2e-5),
-            batched, one,
-        )  # fmt: skip
+            batched,
+            one,
+        )
 
 
 def test_nothing_recompiles_for_a_value(estimator):
@@ -116,8 +118,13 @@ def test_the_memory_keeps_its_shape_from_window_to_window(estimator):
     memory, state = jax.eval_shape(init, hparams, start, first, key, estimator.calibration)
     found = jax.eval_shape(
         functools.partial(estimator.update, problem()),
-        memory, hparams, state, batches, outer, key,
-    )  # fmt: skip
+        memory,
+        hparams,
+        state,
+        batches,
+        outer,
+        key,
+    )
     assert shapes((memory, state)) == shapes((found.memory, found.state))
 
 

@@ -55,9 +55,15 @@ class Row(NamedTuple):
 def gpicl(learner: str, **flags) -> Row:
     def make():
         config = Config(
-            learner=learner, ways=3, examples=6, width=8, layers=1, heads=2, key_size=4,
+            learner=learner,
+            ways=3,
+            examples=6,
+            width=8,
+            layers=1,
+            heads=2,
+            key_size=4,
             inner_lr=0.05,
-        )  # fmt: skip
+        )
         pool = noise_pool(jax.random.key(0), 3, (2, 2))
         tasks = projection_tasks(pool, jax.random.key(1), num_tasks=2**20, length=6, sequences=2)
         return make_learner(config).meta, tasks
@@ -107,13 +113,16 @@ SINES, SGD = sinusoid_tasks(4, 3), optax.sgd(0.1)
 
 LEARNERS = [
     Row(
-        "one-step-maml", lambda: (toy_problem.make_learner(), toy_problem.make_tasks()),
-        0, lambda task: task.query[0].inputs,
+        "one-step-maml",
+        lambda: (toy_problem.make_learner(), toy_problem.make_tasks()),
+        0,
+        lambda task: task.query[0].inputs,
     ),
     Row(
         "inner-optimisation",
         lambda: (toy_problem.make_inner_learner(), toy_problem.make_tasks()),
-        0, lambda task: task.query[0].inputs,
+        0,
+        lambda task: task.query[0].inputs,
     ),
     gpicl("transformer"),
     gpicl("lstm"),
@@ -125,14 +134,20 @@ LEARNERS = [
     few_shot_row(
         "maml-of-the-head-minibatches-rates-per-step",
         classify(
-            learners.anil, loss=learners.cross_entropy, optimizer=optax.sgd(1.0, momentum=0.9),
-            inner="Dense_1", steps=3, rates="per_step", rate=0.1, batches=minibatches(3), unroll=1,
+            learners.anil,
+            loss=learners.cross_entropy,
+            optimizer=optax.sgd(1.0, momentum=0.9),
+            inner="Dense_1",
+            steps=3,
+            rates="per_step",
+            rate=0.1,
+            batches=minibatches(3),
+            unroll=1,
         ),
-        blobs, draws=True,
+        blobs,
+        draws=True,
     ),
-    few_shot_row(
-        "cavia", regress(learners.cavia, SGD, steps=2, context_size=3, unroll=1), SINES
-    ),
+    few_shot_row("cavia", regress(learners.cavia, SGD, steps=2, context_size=3, unroll=1), SINES),
     few_shot_row("imaml", regress(learners.imaml, SGD, steps=3, unroll=1), SINES),
     few_shot_row("prototypical", classify(learners.prototypical, ways=3), blobs),
     few_shot_row("matching", classify(learners.matching, ways=3), blobs),
@@ -143,7 +158,7 @@ LEARNERS = [
         pytest.param(hypino_row(name), marks=pytest.mark.slow)
         for name in ("weights", "unet", "pino")
     ),
-]  # fmt: skip
+]
 
 every_learner = pytest.mark.parametrize("row", LEARNERS, ids=lambda row: row.name)
 
@@ -172,9 +187,15 @@ def made(row: Row) -> Made:
     init = jax.jit(learner.init)
     loss = jax.jit(jax.value_and_grad(learner.loss, has_aux=True))
     return Made(
-        learner, init, jax.jit(learner.adapt), jax.jit(learner.predict), loss,
-        init(KEY, task), tasks, task,
-    )  # fmt: skip
+        learner,
+        init,
+        jax.jit(learner.adapt),
+        jax.jit(learner.predict),
+        loss,
+        init(KEY, task),
+        tasks,
+        task,
+    )
 
 
 def nth(tree, n):

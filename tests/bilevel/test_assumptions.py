@@ -71,8 +71,12 @@ OPTIONS = {"neumann": {"terms": 200}}
 
 def error(one, other, leaf=None):
     """The distance of two estimates, relative to the second."""
-    a, b = (np.concatenate([np.ravel(x) for k, x in sorted(e.hypergradient.items())
-                            if leaf in (None, k)]) for e in (one, other))  # fmt: skip
+    a, b = (
+        np.concatenate(
+            [np.ravel(x) for k, x in sorted(e.hypergradient.items()) if leaf in (None, k)]
+        )
+        for e in (one, other)
+    )
     return np.linalg.norm(a - b) / np.linalg.norm(b)
 
 
@@ -151,9 +155,15 @@ def test_online_algorithms_warn_at_construction_and_report_what_estimators_do(ca
     for name, reported in (("drmad", {"path", "growth"}), ("neumann", {"residual", "distance"})):
         caplog.clear()
         algorithm = online(
-            hypergradient(name), scored, optax.sgd(0.1), init=init, inner_batches=batches,
-            outer_batches=batches, inner_steps=4, every=2,
-        )  # fmt: skip
+            hypergradient(name),
+            scored,
+            optax.sgd(0.1),
+            init=init,
+            inner_batches=batches,
+            outer_batches=batches,
+            inner_steps=4,
+            every=2,
+        )
         state = algorithm.init(jax.random.key(0), task)
         assert ("from a straight line" in caplog.text) == (name == "drmad")
         metrics = jax.eval_shape(algorithm.update, state, tasks, jax.random.key(0))[1]
@@ -162,8 +172,9 @@ def test_online_algorithms_warn_at_construction_and_report_what_estimators_do(ca
         run = online_run(
             hypergradient(name),
             scored._replace(update=lambda s, h, b: problem.update(s, h, b.inputs)),
-            optax.sgd(0.1), init=init,
-        )  # fmt: skip
+            optax.sgd(0.1),
+            init=init,
+        )
         state = run.init(jax.random.key(0), task)
         assert reported <= set(jax.eval_shape(run.update, state, tasks, jax.random.key(0))[1])
 

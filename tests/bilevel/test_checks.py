@@ -119,11 +119,15 @@ def test_unknown_names_and_options_are_refused():
 @pytest.mark.parametrize(
     ("name", "option", "value"),
     [
-        ("neumann", "terms", 0), ("conjugate_gradient", "iterations", 0),
-        ("conjugate_gradient", "damping", -1.0), ("unrolled", "segment", 0),
-        ("es", "sigma", 0.0), ("pes", "pairs", 0), ("distilled", "scale", "other"),
+        ("neumann", "terms", 0),
+        ("conjugate_gradient", "iterations", 0),
+        ("conjugate_gradient", "damping", -1.0),
+        ("unrolled", "segment", 0),
+        ("es", "sigma", 0.0),
+        ("pes", "pairs", 0),
+        ("distilled", "scale", "other"),
     ],
-)  # fmt: skip
+)
 def test_options_out_of_range_are_refused(name, option, value):
     with pytest.raises(ConfigError, match=option):
         hypergradient(name, **{option: value})

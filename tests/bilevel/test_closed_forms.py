@@ -85,9 +85,15 @@ def test_theta_is_that_of_algorithm_4(gamma, stored):
     hparams, start, batches, outer_batch = arguments(12)
     state = problem().init(hparams, start)
     theta = estimate_theta(
-        problem(), hparams, state, batches, outer_batch, jax.random.key(0),
-        gamma=gamma, stored=stored,
-    )  # fmt: skip
+        problem(),
+        hparams,
+        state,
+        batches,
+        outer_batch,
+        jax.random.key(0),
+        gamma=gamma,
+        stored=stored,
+    )
     np.testing.assert_allclose(theta, Closed(12).theta(gamma, stored), rtol=1e-10)
 
 

@@ -21,11 +21,16 @@ def bytes_needed(name, steps, every):
         return jnp.mean(jnp.square(jnp.tanh(batch.inputs @ w) - batch.targets)) + decay
 
     algorithm = online(
-        hypergradient(name), descend(error, error, optax.sgd(0.1)), optax.sgd(0.1),
+        hypergradient(name),
+        descend(error, error, optax.sgd(0.1)),
+        optax.sgd(0.1),
         init=lambda key, task: OnlineParams(jnp.full(FEATURES, -4.0), jnp.zeros(FEATURES)),
-        inner_batches=minibatches(2), outer_batches=minibatches(2), inner_steps=steps,
-        every=every, calibrate_every=None,
-    )  # fmt: skip
+        inner_batches=minibatches(2),
+        outer_batches=minibatches(2),
+        inner_steps=steps,
+        every=every,
+        calibrate_every=None,
+    )
     examples = Examples(jnp.ones((1, 5, FEATURES)), jnp.ones((1, 5)))
     tasks = Task(examples, examples)
     state = algorithm.init(jax.random.key(0), jax.tree.map(lambda x: x[0], tasks))

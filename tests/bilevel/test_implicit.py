@@ -138,7 +138,11 @@ def test_what_is_not_finite_is_refused_with_advice_of_its_own(
     problem = descend(*losses, optax.sgd(1.0))
     with pytest.raises(ConfigError, match=advice) as error:
         evaluate_hypergradient(
-            hypergradient(name, **options), problem, jnp.float32(1), jnp.zeros(2),
-            jnp.zeros((3, 1)), (),
-        )  # fmt: skip
+            hypergradient(name, **options),
+            problem,
+            jnp.float32(1),
+            jnp.zeros(2),
+            jnp.zeros((3, 1)),
+            (),
+        )
     assert "Adam" not in str(error.value)

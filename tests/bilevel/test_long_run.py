@@ -162,9 +162,7 @@ def test_every_estimator_joins(name):
 
 def test_forward_windows_give_the_exact_hypergradient_of_all_steps_so_far():
     """With the hyperparameters held still: nothing is forgotten from window to window."""
-    algorithm = online_run(
-        hypergradient("forward"), make_problem(), optax.sgd(0.0), init=init
-    )  # fmt: skip
+    algorithm = online_run(hypergradient("forward"), make_problem(), optax.sgd(0.0), init=init)
     parts = windows(3)
     state = first = algorithm.init(KEY, jax.tree.map(lambda leaf: leaf[0], parts[0]))
     update = jax.jit(algorithm.update)
@@ -180,9 +178,18 @@ def test_forward_windows_give_the_exact_hypergradient_of_all_steps_so_far():
 
 def fitted(tmp_path=None, evaluators=(), **options):
     return fit(
-        make(), make_batches(), steps=12, tasks_per_step=EVERY, key=KEY, log_every=3,
-        progress=False, workdir=tmp_path, checkpoint_every=4, evaluators=evaluators, **options,
-    )  # fmt: skip
+        make(),
+        make_batches(),
+        steps=12,
+        tasks_per_step=EVERY,
+        key=KEY,
+        log_every=3,
+        progress=False,
+        workdir=tmp_path,
+        checkpoint_every=4,
+        evaluators=evaluators,
+        **options,
+    )
 
 
 class Stop(Exception):
@@ -214,9 +221,13 @@ def test_the_rates_grow_from_a_guess_far_too_small():
     results = {}
     for name in ("distilled", "first_order"):
         results[name] = fit(
-            make(name, make_problem(scale=0.1)), make_batches(), steps=300, tasks_per_step=EVERY,
-            key=KEY, progress=False,
-        )  # fmt: skip
+            make(name, make_problem(scale=0.1)),
+            make_batches(),
+            steps=300,
+            tasks_per_step=EVERY,
+            key=KEY,
+            progress=False,
+        )
     held = results["first_order"]
     assert all(float(value) == -5.0 for value in held.params.hparams.values())
     assert all(float(value) > -4.0 for value in results["distilled"].params.hparams.values())
@@ -243,9 +254,15 @@ def test_a_run_that_diverges_is_reported_and_its_last_finite_state_kept(policy, 
 
     def run():
         return fit(
-            make(name, problem), make_batches(), steps=8, tasks_per_step=EVERY, key=KEY,
-            progress=False, log_every=1, on_nonfinite=policy,
-        )  # fmt: skip
+            make(name, problem),
+            make_batches(),
+            steps=8,
+            tasks_per_step=EVERY,
+            key=KEY,
+            progress=False,
+            log_every=1,
+            on_nonfinite=policy,
+        )
 
     if policy == "stop":
         seen = "loss = nan" if outer_loss is mistakes else "is not finite"
@@ -268,9 +285,11 @@ def test_several_devices_are_refused(parallel):
 
 def test_hyperparameters_that_set_the_initial_state_are_refused():
     problem = descend(
-        error, error, optax.sgd(0.1),
+        error,
+        error,
+        optax.sgd(0.1),
         init=lambda hparams, start: jax.tree.map(lambda p: hparams["first"] * p, start),
-    )  # fmt: skip
+    )
     with pytest.raises(ConfigError, match=r"hparams\['first'\].*with online"):
         make("one_step", problem).init(KEY, make_batches()(KEY))
 

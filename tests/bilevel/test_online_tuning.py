@@ -61,11 +61,16 @@ def by_loop(name, every, state, tasks):
     for _ in range(STEPS // every):
         found = [
             estimator.update(
-                problem, memory, hparams, inner, full_batches(task.support, KEY, every),
-                task.query, KEY,
+                problem,
+                memory,
+                hparams,
+                inner,
+                full_batches(task.support, KEY, every),
+                task.query,
+                KEY,
             )
             for task, (memory, inner) in zip(one, runs, strict=True)
-        ]  # fmt: skip
+        ]
         runs = [(f.memory, f.state) for f in found]
         grads = mean([f.hypergradient for f in found])
         moves, opt_state = optimizer.update(grads, opt_state, hparams)
@@ -133,13 +138,24 @@ def test_inner_optimisations_that_diverge_are_reported_and_leave_nothing(policy,
         return params._replace(hparams=params.hparams | {"log_lr": jnp.float32(40)})
 
     algorithm = online(
-        hypergradient(name), problem, optax.sgd(1e-3), init=diverging, inner_steps=6,
-        every=6, reptile_rate=0.5,
-    )  # fmt: skip
+        hypergradient(name),
+        problem,
+        optax.sgd(1e-3),
+        init=diverging,
+        inner_steps=6,
+        every=6,
+        reptile_rate=0.5,
+    )
     run = functools.partial(
-        fit, algorithm, toy_problem.make_tasks(), steps=3, tasks_per_step=2, key=KEY,
-        on_nonfinite=policy, progress=False,
-    )  # fmt: skip
+        fit,
+        algorithm,
+        toy_problem.make_tasks(),
+        steps=3,
+        tasks_per_step=2,
+        key=KEY,
+        on_nonfinite=policy,
+        progress=False,
+    )
     if policy == "stop":
         with pytest.raises(NonFiniteError, match="step 1 is not finite") as caught:
             run()
@@ -162,9 +178,12 @@ def test_minibatches_come_from_the_examples():
 
 @pytest.mark.parametrize(
     ("field", "change"),
-    [("inner_steps", {"inner_steps": 0}), ("every", {"every": 4}),
-     ("calibrate_every", {"calibrate_every": 0})],
-)  # fmt: skip
+    [
+        ("inner_steps", {"inner_steps": 0}),
+        ("every", {"every": 4}),
+        ("calibrate_every", {"calibrate_every": 0}),
+    ],
+)
 def test_sizes_that_do_not_fit_are_refused(field, change):
     problem, init, _ = toy_problem.inner_problem()
     settings = {"init": init, "inner_steps": 6} | change

@@ -81,9 +81,13 @@ def test_tasks_in_turn_are_tasks_side_by_side():
 
     def after(tasks_at_once):
         algorithm = random_search(
-            problem, init=init, inner_steps=3, trial_steps=2, reptile_rate=0.5,
+            problem,
+            init=init,
+            inner_steps=3,
+            trial_steps=2,
+            reptile_rate=0.5,
             tasks_at_once=tasks_at_once,
-        )  # fmt: skip
+        )
         state = algorithm.init(KEY, jax.tree.map(lambda leaf: leaf[0], tasks))
         return jax.jit(algorithm.update)(state, tasks, KEY)
 
@@ -94,6 +98,7 @@ def test_tasks_in_turn_are_tasks_side_by_side():
 def test_no_steps_are_refused(field):
     with pytest.raises(ConfigError, match=field):
         random_search(
-            problem_of_rates(), init=lambda key, task: None,
+            problem_of_rates(),
+            init=lambda key, task: None,
             **{"inner_steps": 1, "trial_steps": 1, field: 0},
-        )  # fmt: skip
+        )

@@ -19,10 +19,30 @@ from metajax.systems import SYSTEMS, config_from_json, config_to_json, get_syste
 from metajax.train.checkpoint import find_fault
 
 SMALL = [
-    "--width", "16", "--layers", "1", "--heads", "2", "--key-size", "8", "--examples", "13",
-    "--tasks-per-step", "4", "--eval-tasks", "64", "--eval-every", "20", "--other-sets", "random",
-    "--log-every", "5", "--checkpoint-every", "5", "--no-progress",
-]  # fmt: skip
+    "--width",
+    "16",
+    "--layers",
+    "1",
+    "--heads",
+    "2",
+    "--key-size",
+    "8",
+    "--examples",
+    "13",
+    "--tasks-per-step",
+    "4",
+    "--eval-tasks",
+    "64",
+    "--eval-every",
+    "20",
+    "--other-sets",
+    "random",
+    "--log-every",
+    "5",
+    "--checkpoint-every",
+    "5",
+    "--no-progress",
+]
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +57,22 @@ def cache(tmp_path_factory):
 
 def command(workdir, data_dir, cache, *more):
     return [
-        sys.executable, "-m", "metajax.cli.main", "train", "gpicl", *SMALL, "--steps", "40",
-        "--workdir", str(workdir), "--data-dir", str(data_dir), "--compilation-cache", cache, *more,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "metajax.cli.main",
+        "train",
+        "gpicl",
+        *SMALL,
+        "--steps",
+        "40",
+        "--workdir",
+        str(workdir),
+        "--data-dir",
+        str(data_dir),
+        "--compilation-cache",
+        cache,
+        *more,
+    ]
 
 
 # the programs compile in half the time and run slower: here they run for 40 steps
@@ -127,9 +160,22 @@ def test_a_workdir_of_another_config_is_refused_and_untouched(run, data_dir, cap
 
     before = snapshot()
     code = main(
-        ["train", "gpicl", *SMALL, "--steps", "40", "--seed", "1", "--workdir", str(workdir),
-         "--data-dir", str(data_dir), "--compilation-cache", "off"]
-    )  # fmt: skip
+        [
+            "train",
+            "gpicl",
+            *SMALL,
+            "--steps",
+            "40",
+            "--seed",
+            "1",
+            "--workdir",
+            str(workdir),
+            "--data-dir",
+            str(data_dir),
+            "--compilation-cache",
+            "off",
+        ]
+    )
     assert code == 1
     assert "config.seed is 0 there and 1 here" in capsys.readouterr().err
     assert snapshot() == before

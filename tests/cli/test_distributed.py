@@ -19,18 +19,42 @@ def test_two_processes_make_one_run(tmp_path):
         free.bind(("localhost", 0))
         port = free.getsockname()[1]
     command = [
-        sys.executable, "-m", "metajax.cli.main", "train", "fewshot", "--preset", "sinusoid_quick",
-        "--width", "8", "--steps", "20", "--tasks-per-step", "4", "--eval-tasks", "8",
-        "--workdir", str(tmp_path / "run"), "--compilation-cache", "off", "--parallel", "jit",
-        "--coordinator", f"localhost:{port}", "--processes", "2",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "metajax.cli.main",
+        "train",
+        "fewshot",
+        "--preset",
+        "sinusoid_quick",
+        "--width",
+        "8",
+        "--steps",
+        "20",
+        "--tasks-per-step",
+        "4",
+        "--eval-tasks",
+        "8",
+        "--workdir",
+        str(tmp_path / "run"),
+        "--compilation-cache",
+        "off",
+        "--parallel",
+        "jit",
+        "--coordinator",
+        f"localhost:{port}",
+        "--processes",
+        "2",
+    ]
     both = [
         subprocess.Popen(
-            [*command, "--process", str(process)], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-            text=True, env={**os.environ, "JAX_NUM_CPU_DEVICES": "2"},
+            [*command, "--process", str(process)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "JAX_NUM_CPU_DEVICES": "2"},
         )
         for process in range(2)
-    ]  # fmt: skip
+    ]
     (first, second) = [process.communicate(timeout=300) for process in both]
     assert [process.returncode for process in both] == [0, 0], (first, second)
     assert "report:" in first[0] and "report:" not in second[0]

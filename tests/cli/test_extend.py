@@ -10,10 +10,27 @@ from metajax.cli.main import main
 from metajax.systems import get_system
 
 SMALL = [
-    "fewshot", "--learner", "ridge", "--tasks-per-step", "2", "--shots", "3", "--queries", "3",
-    "--width", "8", "--eval-queries", "5", "--eval-every", "4", "--log-every", "3",
-    "--no-progress", "--compilation-cache", "off",
-]  # fmt: skip
+    "fewshot",
+    "--learner",
+    "ridge",
+    "--tasks-per-step",
+    "2",
+    "--shots",
+    "3",
+    "--queries",
+    "3",
+    "--width",
+    "8",
+    "--eval-queries",
+    "5",
+    "--eval-every",
+    "4",
+    "--log-every",
+    "3",
+    "--no-progress",
+    "--compilation-cache",
+    "off",
+]
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

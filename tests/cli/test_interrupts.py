@@ -77,8 +77,11 @@ def test_a_training_that_saved_says_the_command_too(monkeypatch, capsys):
 def test_a_process_ends_at_any_moment_without_a_traceback(signum, seconds, tmp_path):
     with subprocess.Popen(
         [sys.executable, "-m", "metajax.cli.main", "solve", "PS-C", "--out", str(tmp_path / "out")],
-        env=os.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-    ) as process:  # fmt: skip
+        env=os.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
         time.sleep(seconds)
         process.send_signal(signum)
         _, said = process.communicate()

@@ -87,9 +87,12 @@ def test_malformed_settings_are_refused_by_name(name, examples, tmp_path, monkey
     monkeypatch.setattr(metajax.train, "fit", run)
 
     @settings(
-        max_examples=examples, deadline=None, derandomize=True, database=None,
+        max_examples=examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
         suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
+    )
     @given(malformed(name))
     def check(given):
         refuse(name, tmp_path / "run", given)
@@ -114,9 +117,13 @@ def expanded(path):
     _, request = read_request(["fewshot", "--from", str(path)])
     config = get_system(request.system).presets["sinusoid_quick"]
     return expand(
-        config, request.grid, request.random, samples=request.samples, seeds=request.seeds,
+        config,
+        request.grid,
+        request.random,
+        samples=request.samples,
+        seeds=request.seeds,
         sweep_seed=request.sweep_seed,
-    )  # fmt: skip
+    )
 
 
 def test_no_other_error_escapes_from_sweep_files_whichever_value_is_odd(tmp_path):
@@ -180,9 +187,23 @@ def test_numbers_of_a_sweep_file_are_read_as_those_of_the_command_line(tmp_path)
 
 
 JSON = (
-    "null", "true", "[]", "{}", "[[1]]", '{"a": 1}', '""', '"text"', "-1", "1.5", "NaN", "Infinity",
-    "1" + "0" * 400, "[null]", '["x"]', "[-1, -1, -1]",
-)  # fmt: skip
+    "null",
+    "true",
+    "[]",
+    "{}",
+    "[[1]]",
+    '{"a": 1}',
+    '""',
+    '"text"',
+    "-1",
+    "1.5",
+    "NaN",
+    "Infinity",
+    "1" + "0" * 400,
+    "[null]",
+    '["x"]',
+    "[-1, -1, -1]",
+)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)
@@ -205,8 +226,11 @@ def test_no_other_error_escapes_from_a_runs_config(name, tmp_path):
                 assert {field, "depths"} & set(str(error).split()), (field, odd, str(error))
     assert refused > 12 * len(whole["config"])
     for odd in (*JSON, "", "{", "[" * 10**5, '{"a":' * 10**5, "\ufeff{}"):
-        for text in (odd, json.dumps({**whole, "config": "@@@"}).replace('"@@@"', odd),
-                     json.dumps({**whole, "system": "@@@"}).replace('"@@@"', odd)):  # fmt: skip
+        for text in (
+            odd,
+            json.dumps({**whole, "config": "@@@"}).replace('"@@@"', odd),
+            json.dumps({**whole, "system": "@@@"}).replace('"@@@"', odd),
+        ):
             path.write_text(text)
             with contextlib.suppress(MetajaxError):
                 read_run(tmp_path)

@@ -13,10 +13,26 @@ from metajax.systems import get_system
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 SMALL = [
-    "--learner", "ridge", "--width", "8", "--steps", "6", "--tasks-per-step", "2", "--eval-every",
-    "3", "--eval-tasks", "8", "--log-every", "2", "--checkpoint-every", "3", "--no-progress",
-    "--compilation-cache", "off",
-]  # fmt: skip
+    "--learner",
+    "ridge",
+    "--width",
+    "8",
+    "--steps",
+    "6",
+    "--tasks-per-step",
+    "2",
+    "--eval-every",
+    "3",
+    "--eval-tasks",
+    "8",
+    "--log-every",
+    "2",
+    "--checkpoint-every",
+    "3",
+    "--no-progress",
+    "--compilation-cache",
+    "off",
+]
 
 
 @pytest.fixture
@@ -35,9 +51,14 @@ def test_train_eval_and_report(bucket, capsys):
     assert main(argv) == 0
     folder = bucket / "a run"
     assert {path.name for path in folder.iterdir()} >= {
-        "checkpoints", "config.json", "metrics.jsonl", "eval.json", "summary.json", "report.html",
+        "checkpoints",
+        "config.json",
+        "metrics.jsonl",
+        "eval.json",
+        "summary.json",
+        "report.html",
         "training.png",
-    }  # fmt: skip
+    }
     assert "report: gs://bucket/a run/report.html" in capsys.readouterr().out
     said = shlex.split(json.loads((folder / "summary.json").read_text())["command"])
     assert said == ["metajax", *argv]

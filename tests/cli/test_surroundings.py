@@ -142,8 +142,11 @@ def test_without_a_home_folders_are_asked_for(homeless, tmp_path):
 def test_a_platform_that_is_not_here_is_one_message(platform, tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "metajax.cli.main", "train", "hypino", "--workdir", str(tmp_path)],
-        env={**os.environ, "JAX_PLATFORMS": platform}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**os.environ, "JAX_PLATFORMS": platform},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert done.returncode == 2
     (line,) = done.stderr.splitlines()
     assert line.startswith(f"metajax: error: JAX_PLATFORMS = '{platform}': expected")
@@ -227,7 +230,7 @@ def test_a_folder_of_another_kind_is_named(command, folder, words, folders, caps
         (["eval", "ftp://host/run"], "workdir"),
         (["report", "s3://host/run"], "workdir"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_written_or_reached_is_named_at_once(
     argv, field, tmp_path, monkeypatch, capsys
 ):

@@ -19,9 +19,24 @@ from metajax.sweep import check_traceable, expand
 from metajax.systems import SYSTEMS, get_system
 
 SMALL = [
-    "--learner", "ridge", "--width", "8", "--steps", "6", "--tasks-per-step", "2", "--eval-every",
-    "3", "--eval-tasks", "8", "--log-every", "2", "--checkpoint-every", "3", "--no-progress",
-]  # fmt: skip
+    "--learner",
+    "ridge",
+    "--width",
+    "8",
+    "--steps",
+    "6",
+    "--tasks-per-step",
+    "2",
+    "--eval-every",
+    "3",
+    "--eval-tasks",
+    "8",
+    "--log-every",
+    "2",
+    "--checkpoint-every",
+    "3",
+    "--no-progress",
+]
 
 
 def sweep(folder, *more, small=SMALL):
@@ -56,8 +71,11 @@ def swept(tmp_path_factory, quick_compile):
 def test_one_program_leaves_runs_a_table_and_a_report(swept, capsys):
     rows = rows_of(swept)
     assert [(row["learning_rate"], row["seed"]) for row in rows] == [
-        ("0.001", "0"), ("0.001", "1"), ("0.01", "0"), ("0.01", "1"),
-    ]  # fmt: skip
+        ("0.001", "0"),
+        ("0.001", "1"),
+        ("0.01", "0"),
+        ("0.01", "1"),
+    ]
     assert all(row["status"] == "done" and float(row["new_tasks.last"]) > 0 for row in rows)
     summary = json.loads((swept / "runs/0003/summary.json").read_text())
     assert summary["steps"] == 6 and summary["trained_together"] == 4
@@ -70,9 +88,12 @@ def test_one_program_leaves_runs_a_table_and_a_report(swept, capsys):
     (swept / "effect_learning_rate.png").unlink()
     assert main(["report", str(swept)]) == 0
     assert (swept / "effect_learning_rate.png").exists()
-    best = min(("0.001", "0.01"), key=lambda rate: sum(
-        float(row["new_tasks.last"]) for row in rows if row["learning_rate"] == rate
-    ))  # fmt: skip
+    best = min(
+        ("0.001", "0.01"),
+        key=lambda rate: sum(
+            float(row["new_tasks.last"]) for row in rows if row["learning_rate"] == rate
+        ),
+    )
     assert f"mean over 2 seeds: learning_rate={best}" in capsys.readouterr().out
 
 
@@ -172,8 +193,16 @@ def test_every_systems_sweep_expands(system):
 def test_flags_are_those_of_train():
     values = {"inner_lr": 1e-3, "rotations": False, "classes": (5, 2, 3), "clip_norm": None}
     assert flags(values) == [
-        "--inner-lr", "0.001", "--no-rotations", "--classes", "5", "2", "3", "--clip-norm", "None",
-    ]  # fmt: skip
+        "--inner-lr",
+        "0.001",
+        "--no-rotations",
+        "--classes",
+        "5",
+        "2",
+        "3",
+        "--clip-norm",
+        "None",
+    ]
 
 
 @pytest.mark.slow
@@ -182,10 +211,23 @@ def test_processes_killed_in_the_middle_go_on_and_a_run_that_fails_is_noted(tmp_
     folder = tmp_path / "s"
     learner = ["--learner", "maml", *SMALL[2:4], "--steps", "60", *SMALL[6:]]
     command = [
-        sys.executable, "-m", "metajax.cli.main", "sweep", "fewshot", *learner,
-        "--workdir", str(folder), "--compilation-cache", str(tmp_path / "xla"),
-        "--grid", "inner_lr=0.01,1e30", "--seeds", "2", "--workers", "2",
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "metajax.cli.main",
+        "sweep",
+        "fewshot",
+        *learner,
+        "--workdir",
+        str(folder),
+        "--compilation-cache",
+        str(tmp_path / "xla"),
+        "--grid",
+        "inner_lr=0.01,1e30",
+        "--seeds",
+        "2",
+        "--workers",
+        "2",
+    ]
     driver = subprocess.Popen(command, start_new_session=True, stderr=subprocess.DEVNULL)
     while not (folder / "runs/0000/checkpoints/3/metajax.sha256").exists():
         assert driver.poll() is None
@@ -204,8 +246,9 @@ def test_processes_killed_in_the_middle_go_on_and_a_run_that_fails_is_noted(tmp_
     alone = tmp_path / "alone"
     subprocess.run(
         [*command[:3], "train", "fewshot", *learner, "--inner-lr", "0.01", "--workdir", str(alone)],
-        check=True, capture_output=True,
-    )  # fmt: skip
+        check=True,
+        capture_output=True,
+    )
     digests = [
         json.loads((path / "summary.json").read_text())["params_sha256"]
         for path in (alone, folder / "runs/0000")

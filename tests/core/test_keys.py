@@ -46,9 +46,12 @@ def test_derive_is_the_same_in_a_process_of_another_hash_seed():
         "print(jax.random.key_data(derive(jax.random.key(0), 'tasks', 5)).tolist())"
     )
     run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        check=True,
         env={**os.environ, "PYTHONHASHSEED": "7"},
-    )  # fmt: skip
+    )
     assert run.stdout.strip() == str(data(derive(jax.random.key(0), "tasks", 5)).tolist())
 
 

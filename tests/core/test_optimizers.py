@@ -33,8 +33,10 @@ def quadratic(params, centre, key):
 
 LEARNER = MetaLearner(
     lambda key, task: {"w": jnp.ones((3, 2)), "b": jnp.zeros(2)},
-    lambda params, support, key: params, lambda params, adapted, inputs: inputs, quadratic,
-)  # fmt: skip
+    lambda params, support, key: params,
+    lambda params, adapted, inputs: inputs,
+    quadratic,
+)
 
 
 def loss_after(algorithm: Algorithm, steps: int, tasks=TASKS) -> tuple[float, float]:
@@ -55,9 +57,11 @@ def _needs_more(grads, state, params=None, *, hessian):
 
 def _sam() -> optax.GradientTransformation:
     return optax.contrib.sam(
-        optax.sgd(0.05), optax.chain(optax.contrib.normalize(), optax.sgd(0.01)), sync_period=2,
+        optax.sgd(0.05),
+        optax.chain(optax.contrib.normalize(), optax.sgd(0.01)),
+        sync_period=2,
         opaque_mode=True,
-    )  # fmt: skip
+    )
 
 
 MADE = {
@@ -105,9 +109,10 @@ def optimizers() -> dict:
     for module in (optax, optax.contrib):
         for name, make in inspect.getmembers(module, inspect.isfunction):
             needed = [
-                p for p in inspect.signature(make).parameters.values()
+                p
+                for p in inspect.signature(make).parameters.values()
                 if p.default is p.empty and p.kind is not p.VAR_KEYWORD
-            ]  # fmt: skip
+            ]
             rated = "learning_rate" in inspect.signature(make).parameters
             returns = str(inspect.signature(make).return_annotation)
             part = name.startswith("scale_by")  # of an optimizer
@@ -175,9 +180,11 @@ def test_the_loss_that_an_optimizer_calls_is_that_of_its_step_in_the_callers_mod
         other = jax.tree.map(lambda p: p + 1, params)
         along = jax.jvp(jax.grad(obj_fn), (other,), (params,))[1]
         seen.update(
-            value=(value, value_fn(params)), there=value_fn(other), slope=grad_fn(other, 0),
+            value=(value, value_fn(params)),
+            there=value_fn(other),
+            slope=grad_fn(other, 0),
             curved=along,
-        )  # fmt: skip
+        )
         return jax.tree.map(jnp.zeros_like, grads), seen["slope"]
 
     def strict(params, centre, key):

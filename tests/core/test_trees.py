@@ -79,9 +79,12 @@ def test_all_finite_without_any_float_is_true():
 
 def test_cast_floats_leaves_integers_booleans_and_keys():
     tree = {
-        "f": jnp.ones(2), "h": jnp.ones(2, jnp.float16), "n": jnp.arange(2),
-        "b": jnp.array(True), "k": jax.random.key(0),
-    }  # fmt: skip
+        "f": jnp.ones(2),
+        "h": jnp.ones(2, jnp.float16),
+        "n": jnp.arange(2),
+        "b": jnp.array(True),
+        "k": jax.random.key(0),
+    }
     cast = cast_floats(tree, jnp.bfloat16)
     assert cast["f"].dtype == cast["h"].dtype == jnp.bfloat16
     for name in "nbk":

@@ -292,9 +292,13 @@ def test_an_npz_may_have_a_validation_split_and_other_arrays_are_named(tmp_path,
     images = np.arange(36, dtype=np.uint8).reshape(4, 3, 3)
     labels = np.array([0, 1, 0, 1])
     np.savez(
-        tmp_path / "set.npz", images=images, labels=labels,
-        val_images=images[:2], val_labels=labels[:2], weights=np.ones(4),
-    )  # fmt: skip
+        tmp_path / "set.npz",
+        images=images,
+        labels=labels,
+        val_images=images[:2],
+        val_labels=labels[:2],
+        weights=np.ones(4),
+    )
     data.prepare("mine", tmp_path / "set.npz", tmp_path)
     assert len(data.load_images("mine", "validation", tmp_path).labels) == 2
     assert "left out of the set: weights" in caplog.text

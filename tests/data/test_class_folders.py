@@ -77,8 +77,10 @@ def test_a_validation_folder_is_a_split(tmp_path, caplog, name):
     image_file(tmp_path / "unlabeled" / "0.png")
     raw = read_class_folders(tmp_path)
     assert labels_of(raw) == {
-        "train": [(0, "cat")], "validation": [(1, "cat")], "test": [(2, "cat")],
-    }  # fmt: skip
+        "train": [(0, "cat")],
+        "validation": [(1, "cat")],
+        "test": [(2, "cat")],
+    }
     assert "unlabeled" in caplog.text
     data.prepare("cats", tmp_path, tmp_path / "sets")
     assert data.load_images("cats", "validation", tmp_path / "sets").images.flat[0] == 1

@@ -73,10 +73,13 @@ def test_noise_strikes_the_support_alone():
 @pytest.mark.parametrize(
     ("field", "options"),
     [
-        ("ways", {"ways": 5}), ("ways", {"ways": 1}), ("shots", {"shots": 0}),
-        ("shots \\+ queries", {"queries": 4}), ("label_noise", {"label_noise": 1.5}),
+        ("ways", {"ways": 5}),
+        ("ways", {"ways": 1}),
+        ("shots", {"shots": 0}),
+        ("shots \\+ queries", {"queries": 4}),
+        ("label_noise", {"label_noise": 1.5}),
     ],
-)  # fmt: skip
+)
 def test_impossible_episodes_are_refused(field, options):
     with pytest.raises(ConfigError, match=field):
         episode_tasks(device_pool(image_set()), **{"ways": 3, "shots": 2, "queries": 3, **options})

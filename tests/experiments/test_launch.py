@@ -46,9 +46,12 @@ def test_each_recipe_has_its_command():
     by_recipe = {path.name: words[:2] for path, words in ALL}
     train = ["train", "gpicl"]
     assert by_recipe == {
-        "gke_xpk.sh": train, "prepare_host.sh": ["data", "prepare"], "queued_tpu.sh": train,
-        "sky_tpu.yaml": train, "sweep_chips.sh": ["sweep", "gpicl"],
-    }  # fmt: skip
+        "gke_xpk.sh": train,
+        "prepare_host.sh": ["data", "prepare"],
+        "queued_tpu.sh": train,
+        "sky_tpu.yaml": train,
+        "sweep_chips.sh": ["sweep", "gpicl"],
+    }
 
 
 @pytest.mark.parametrize(("path", "words"), ALL, ids=lambda part: getattr(part, "name", "command"))
@@ -102,9 +105,12 @@ def stand_in(folder: Path, name: str, script: str) -> None:
 def bash(folder: Path, *words: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
     path = f"{folder}{os.pathsep}{os.environ['PATH']}"
     return subprocess.run(
-        ["bash", *map(str, words)], capture_output=True, text=True, timeout=60,
+        ["bash", *map(str, words)],
+        capture_output=True,
+        text=True,
+        timeout=60,
         env={**os.environ, **ACCOUNT, "PATH": path, "LOG": str(folder / "log"), **environment},
-    )  # fmt: skip
+    )
 
 
 WRITE_WORDS = """printf '%s\\0' "$@" > "$LOG" """

@@ -69,9 +69,17 @@ def layers(params, x):
 
 @pytest.mark.parametrize(
     ("form", "size"),
-    [("dense", 1), ("dense", 8), ("dense", 64), ("chunked", 8), ("low_rank", 8), ("linear", 8),
-     ("linear", 64), ("base", 8)],
-)  # fmt: skip
+    [
+        ("dense", 1),
+        ("dense", 8),
+        ("dense", 64),
+        ("chunked", 8),
+        ("low_rank", 8),
+        ("linear", 8),
+        ("linear", 64),
+        ("base", 8),
+    ],
+)
 def test_activations_start_at_the_scale_of_the_targets_own_start(form, size):
     """Root mean squares over 32 hypernetworks, against as many starts of the target."""
     hypernet = generator(start, **FORMS[form])
@@ -199,13 +207,20 @@ def test_chunks_share_a_head_and_differ_by_their_embeddings():
 
 @pytest.mark.parametrize(
     ("options", "expected"),
-    [({}, lambda s, z, h: z * h + 2 * h + (h + 1) * s),
-     ({"base": 0.5}, lambda s, z, h: z * h + 2 * h + (h + 2) * s),
-     ({"hidden": ()}, lambda s, z, h: (z + 1) * s),
-     ({"chunk_size": 100, "chunk_embedding": 7}, lambda s, z, h: (
-         z * h + 2 * h + (h + 1) * s if s <= 100
-         else (z + 7) * h + 2 * h + (h + 1) * 100 + 7 * -(-s // 100)))],
-)  # fmt: skip
+    [
+        ({}, lambda s, z, h: z * h + 2 * h + (h + 1) * s),
+        ({"base": 0.5}, lambda s, z, h: z * h + 2 * h + (h + 2) * s),
+        ({"hidden": ()}, lambda s, z, h: (z + 1) * s),
+        (
+            {"chunk_size": 100, "chunk_embedding": 7},
+            lambda s, z, h: (
+                z * h + 2 * h + (h + 1) * s
+                if s <= 100
+                else (z + 7) * h + 2 * h + (h + 1) * 100 + 7 * -(-s // 100)
+            ),
+        ),
+    ],
+)
 def test_parameter_counts_are_as_documented(options, expected):
     params = jax.eval_shape(generator(start, **options).init, jax.random.key(0), jnp.zeros(8))
     sizes = [leaf.size for leaf in jax.tree.leaves(jax.eval_shape(start, jax.random.key(0)))]
@@ -285,7 +300,7 @@ def test_with_a_latent_per_tensor_each_sees_its_own():
         lambda key: modified_mlp().init(key, jnp.zeros((1, 2))),
         lambda key: [jax.random.normal(key, (3,)), (jnp.ones(()),)],
     ],
-)  # fmt: skip
+)
 def test_any_network_can_be_the_target(make):
     hypernet = compiled(make, latents="shared", hidden=(16,))
     z = latents_of(8)
@@ -307,11 +322,17 @@ def test_computes_in_the_dtype_of_the_params():
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"latents": "each"}, "latents"), ({"hidden": (0,)}, "hidden"),
-     ({"hidden": lambda entries: (entries - 3,)}, "hidden"),
-     ({"chunk_size": 0}, "chunk_size"), ({"chunk_embedding": 0}, "chunk_embedding"),
-     ({"rank": 0}, "rank"), ({"rank": 2, "chunk_size": 9}, "rank"), ({"base": 1.5}, "base")],
-)  # fmt: skip
+    [
+        ({"latents": "each"}, "latents"),
+        ({"hidden": (0,)}, "hidden"),
+        ({"hidden": lambda entries: (entries - 3,)}, "hidden"),
+        ({"chunk_size": 0}, "chunk_size"),
+        ({"chunk_embedding": 0}, "chunk_embedding"),
+        ({"rank": 0}, "rank"),
+        ({"rank": 2, "chunk_size": 9}, "rank"),
+        ({"base": 1.5}, "base"),
+    ],
+)
 def test_options_out_of_range_are_refused(options, field):
     with pytest.raises(ConfigError, match=f"^{field} = "):
         generator(start, **options)

@@ -53,8 +53,10 @@ def blobs(key):
     return Task(*(Examples(x, jnp.tile(jnp.arange(WAYS), 2)) for x in inputs))
 
 
-linear = Network(lambda key, inputs: {"w": jnp.asarray(THETA, inputs.dtype)},
-                 lambda params, inputs: inputs * params["w"][None])  # fmt: skip
+linear = Network(
+    lambda key, inputs: {"w": jnp.asarray(THETA, inputs.dtype)},
+    lambda params, inputs: inputs * params["w"][None],
+)
 
 
 def quadratic_loss(outputs, targets):

@@ -102,8 +102,9 @@ def test_anil_leaves_the_body_alone():
     adapted = jax.jit(learner.adapt)(params, task.support, KEY)
     assert set(adapted) == {"layer_1/kernel", "layer_1/bias"}
     whole = {
-        **params, "layer_1": {"kernel": adapted["layer_1/kernel"], "bias": adapted["layer_1/bias"]}
-    }  # fmt: skip
+        **params,
+        "layer_1": {"kernel": adapted["layer_1/kernel"], "bias": adapted["layer_1/bias"]},
+    }
     np.testing.assert_array_equal(
         learner.predict(params, adapted, task.query.inputs), network.apply(whole, task.query.inputs)
     )
@@ -117,8 +118,9 @@ def test_the_inner_parameters_are_chosen_by_path():
     )
     params = chosen.init(KEY, task)
     assert set(jax.eval_shape(chosen.adapt, params, task.support, KEY)) == {
-        "layer_0/bias", "layer_1/bias",
-    }  # fmt: skip
+        "layer_0/bias",
+        "layer_1/bias",
+    }
 
 
 @pytest.mark.parametrize("rates", ["fixed", "per_step"])
@@ -140,8 +142,10 @@ def test_the_multi_step_loss_is_annealed_to_the_last():
         np.testing.assert_array_equal(annealed_weights(done, 4, 10), [0, 0, 0, 1])
     algorithm = multi_step_gradient(
         lambda weights: maml(linear, quadratic_loss, SGD, steps=STEPS, step_weights=weights),
-        optax.sgd(0.0), steps=STEPS, anneal_steps=2,
-    )  # fmt: skip
+        optax.sgd(0.0),
+        steps=STEPS,
+        anneal_steps=2,
+    )
     tasks = jax.tree.map(lambda leaf: leaf[None], quadratic_task())
     state, update = algorithm.init(KEY, quadratic_task()), jax.jit(algorithm.update)
     after = [np.sum(Q * (descended(THETA, k) - V) ** 2) / 2 for k in range(1, STEPS + 1)]
@@ -324,9 +328,12 @@ def test_the_ridge_head_is_the_least_squares_solution(width):
     with enable_x64(True):
         for ways, task in ((WAYS, classification_task()), (None, regression_task())):
             learner = ridge(
-                network, cross_entropy if ways else mean_squared_error, ways=ways,
-                log_strength=np.log(strength), scale=1.5,
-            )  # fmt: skip
+                network,
+                cross_entropy if ways else mean_squared_error,
+                ways=ways,
+                log_strength=np.log(strength),
+                scale=1.5,
+            )
             params = learner.init(KEY, task)
             support, query = (
                 np.pad(embedded(network, params.network, part), ((0, 0), (0, 1)), constant_values=1)
@@ -344,9 +351,13 @@ def test_the_ridge_head_is_the_least_squares_solution(width):
 def test_a_context_enters_as_the_user_says():
     """Here as a scale of a linear map's inputs, from which one step is known."""
     learner = cavia(
-        linear, quadratic_loss, SGD, steps=1, context_size=4,
+        linear,
+        quadratic_loss,
+        SGD,
+        steps=1,
+        context_size=4,
         attach=lambda context, inputs: (inputs * (1 + context)[None],),
-    )  # fmt: skip
+    )
     adapted = learner.adapt(PARAMS, quadratic_task().support, KEY)
     np.testing.assert_allclose(adapted, -LR * Q * (THETA - C) * THETA, rtol=1e-5)
 
@@ -367,9 +378,13 @@ class TestMemory:
             lambda leaf: jnp.tile(leaf, (20, 1)), regression_task(dtype=jnp.float32)
         )
         learner = maml(
-            smooth(), mean_squared_error, optax.sgd(0.01), steps=steps, remat_every=remat_every,
+            smooth(),
+            mean_squared_error,
+            optax.sgd(0.01),
+            steps=steps,
+            remat_every=remat_every,
             unroll=1,
-        )  # fmt: skip
+        )
         params = learner.init(KEY, task)
         grad = jax.grad(lambda p, task: learner.loss(p, task, KEY)[0])
         return jax.jit(grad).lower(params, task).compile().memory_analysis().temp_size_in_bytes

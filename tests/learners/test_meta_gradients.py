@@ -65,8 +65,10 @@ def adam_by_hand(params, task):
             lambda p, m, v, t=step: (
                 p - LR * m / (1 - 0.9**t) / (jnp.sqrt(v / (1 - 0.999**t) + 1e-6) + 1e-8)
             ),
-            params, first, second,
-        )  # fmt: skip
+            params,
+            first,
+            second,
+        )
     return mse(params, task.query)
 
 

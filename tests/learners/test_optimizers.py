@@ -91,9 +91,12 @@ def test_what_needs_the_outer_loss_as_a_function_is_refused_before_a_run(make):
     task = classification_task(dtype=jnp.float32)
     for optimizer, refused in ((optax.lbfgs(), True), (PLATEAU, False)):
         algorithm = make(
-            hypergradient("one_step"), descend(fitted, scored, optax.sgd(0.1)), optimizer,
-            init=init, **options,
-        )  # fmt: skip
+            hypergradient("one_step"),
+            descend(fitted, scored, optax.sgd(0.1)),
+            optimizer,
+            init=init,
+            **options,
+        )
         if refused:
             with pytest.raises(ConfigError, match=r"optimizer = .*value_fn"):
                 algorithm.init(KEY, task)

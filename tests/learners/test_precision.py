@@ -73,7 +73,8 @@ LEARNERS = {
     "maml": (MSE, lambda: learners.maml(smooth(), MSE, SGD, steps=2, unroll=1)),
     "meta_sgd": (MSE, lambda: learners.meta_sgd(smooth(), MSE, SGD, steps=2, unroll=1)),
     "per_step": (
-        MSE, lambda: learners.maml(smooth(), MSE, SGD, steps=2, rates="per_step", unroll=1)
+        MSE,
+        lambda: learners.maml(smooth(), MSE, SGD, steps=2, rates="per_step", unroll=1),
     ),
     "weighted": (MSE, lambda: multi(jnp.array([0.3, 0.7], jnp.float32))),
     "cavia": (MSE, lambda: learners.cavia(smooth(), MSE, SGD, steps=2, context_size=2, unroll=1)),
@@ -81,7 +82,7 @@ LEARNERS = {
     "ridge": (CE, lambda: learners.ridge(smooth(4), CE, ways=WAYS, log_strength=0.1, scale=0.3)),
     "prototypical": (CE, lambda: learners.prototypical(smooth(4), ways=WAYS, distance="cosine")),
     "matching": (CE, lambda: learners.matching(smooth(4), ways=WAYS)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", list(LEARNERS))
@@ -127,11 +128,26 @@ def test_theta_made_outside_of_x64_keeps_its_digits_and_its_fit_its_precision():
 
     problem = problem._replace(outer_loss=lambda s, h, b: outer_loss(s.params, h, ()))
     for algorithm in (
-        online(estimator, problem, SGD, init=init, inner_batches=ones, outer_batches=ones,
-               inner_steps=3, reptile_rate=0.5),
-        random_search(problem, init=init, inner_batches=ones, outer_batches=ones, inner_steps=3,
-                      trial_steps=2, reptile_rate=jnp.float32(0.5)),
-    ):  # fmt: skip
+        online(
+            estimator,
+            problem,
+            SGD,
+            init=init,
+            inner_batches=ones,
+            outer_batches=ones,
+            inner_steps=3,
+            reptile_rate=0.5,
+        ),
+        random_search(
+            problem,
+            init=init,
+            inner_batches=ones,
+            outer_batches=ones,
+            inner_steps=3,
+            trial_steps=2,
+            reptile_rate=jnp.float32(0.5),
+        ),
+    ):
         state = algorithm.init(KEY, regression_task())
         tasks = jax.tree.map(lambda leaf: leaf[None], regression_task())
         assert floats_of(state) == {jnp.dtype(jnp.float64)}

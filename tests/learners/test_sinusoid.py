@@ -23,9 +23,14 @@ def test_ten_steps_from_the_learned_start_fit_a_new_sine():
     learner = maml(mlp([40, 40], 1), mean_squared_error, optax.sgd(0.01), steps=5)
     tasks = sinusoid_tasks(support=10, query=10)
     result = fit(
-        gradient(learner, optax.adam(1e-3)), tasks, steps=META_STEPS, tasks_per_step=25,
-        key=jax.random.key(0), log_every=1000, progress=False,
-    )  # fmt: skip
+        gradient(learner, optax.adam(1e-3)),
+        tasks,
+        steps=META_STEPS,
+        tasks_per_step=25,
+        key=jax.random.key(0),
+        log_every=1000,
+        progress=False,
+    )
 
     @jax.jit
     @jax.vmap

@@ -56,13 +56,17 @@ def blank(learner_of, dead):
     [{"support": [1]}, {"query": [0]}, {"support": [0, 2]}, {"support": [0, 1, 2, 3]}],
     ids=str,
 )
-@pytest.mark.parametrize("learner_of", [
-    lambda network: matching(network, ways=2, scale=10.0),
-    lambda network: matching(network, ways=3),  # a class that the support does not have
-    lambda network: prototypical(network, ways=2, distance="cosine", scale=10.0),
-    lambda network: prototypical(network, ways=3, distance="cosine"),
-    lambda network: prototypical(network, ways=2),
-], ids=["matching", "matching-absent", "cosine", "cosine-absent", "euclidean"])  # fmt: skip
+@pytest.mark.parametrize(
+    "learner_of",
+    [
+        lambda network: matching(network, ways=2, scale=10.0),
+        lambda network: matching(network, ways=3),  # a class that the support does not have
+        lambda network: prototypical(network, ways=2, distance="cosine", scale=10.0),
+        lambda network: prototypical(network, ways=3, distance="cosine"),
+        lambda network: prototypical(network, ways=2),
+    ],
+    ids=["matching", "matching-absent", "cosine", "cosine-absent", "euclidean"],
+)
 def test_a_zero_embedding_leaves_loss_and_gradients_finite(learner_of, dead):
     learner, task = blank(learner_of, dead)
     params = learner.init(KEY, task)

@@ -272,7 +272,7 @@ def test_missing_equinox_says_how_to_install_it(monkeypatch):
         (from_equinox, lambda: _eqx_net(jax.random.key(0)), r"constructor = .*too many"),
         (from_equinox, lambda key: LinenNet(), "constructor = 'a Flax Linen module LinenNet'"),
     ],
-)  # fmt: skip
+)
 def test_what_an_adapter_is_not_made_for_is_named(adapter, given, said):
     with pytest.raises(ConfigError, match=said):
         adapter(given)

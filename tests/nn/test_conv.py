@@ -107,9 +107,13 @@ def test_a_context_scales_and_shifts_and_zeros_change_nothing():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("num_outputs", 0), ("channels", 0), ("layers", 0), ("kernel_size", 4), ("context_size", 0),
+        ("num_outputs", 0),
+        ("channels", 0),
+        ("layers", 0),
+        ("kernel_size", 4),
+        ("context_size", 0),
     ],
-)  # fmt: skip
+)
 def test_bad_sizes_are_refused(field, value):
     with pytest.raises(ConfigError, match=field):
         conv_net(**{"num_outputs": 3, field: value})

@@ -197,10 +197,16 @@ def test_computes_in_the_dtype_of_the_params():
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"width": 0}, "width"), ({"rounds": -1}, "rounds"), ({"layers": 0}, "layers"),
-     ({"num_outputs": 0}, "num_outputs"), ({"readout": "mean"}, "readout"),
-     ({"position_dims": 0}, "position_dims"), ({"position_dims": 5}, "position_dims")],
-)  # fmt: skip
+    [
+        ({"width": 0}, "width"),
+        ({"rounds": -1}, "rounds"),
+        ({"layers": 0}, "layers"),
+        ({"num_outputs": 0}, "num_outputs"),
+        ({"readout": "mean"}, "readout"),
+        ({"position_dims": 0}, "position_dims"),
+        ({"position_dims": 5}, "position_dims"),
+    ],
+)
 def test_sizes_out_of_range_are_refused(options, field):
     with pytest.raises(ConfigError, match=f"^{field} = "):
         graph_net(**options).init(jax.random.key(0), random_graph())

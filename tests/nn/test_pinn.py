@@ -98,10 +98,9 @@ def test_derivatives_agree_with_finite_differences_in_float64(hidden):
             "y": sum(c * stencil[0, i] for i, c in first.items()) / step,
             "xx": sum(c * stencil[i, 0] for i, c in second.items()) / step**2,
             "yy": sum(c * stencil[0, i] for i, c in second.items()) / step**2,
-            "xy": sum(
-                a * b * stencil[i, j] for i, a in first.items() for j, b in first.items()
-            ) / step**2,
-        }  # fmt: skip
+            "xy": sum(a * b * stencil[i, j] for i, a in first.items() for j, b in first.items())
+            / step**2,
+        }
         for name, value in expected.items():
             scale = np.abs(value).max()
             assert scale > 0.1
@@ -146,8 +145,9 @@ def test_gradients_of_a_residual_agree_with_finite_differences_and_nested_deriva
 
         check_grads(jax.jit(loss), (params,), 1, eps=1e-5, rtol=1e-7, atol=1e-7)
         ours, theirs = jax.jit(jax.value_and_grad(loss))(params), jax.value_and_grad(nested)(params)
-        jax.tree.map(functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9),
-                     ours, theirs)  # fmt: skip
+        jax.tree.map(
+            functools.partial(np.testing.assert_allclose, rtol=1e-9, atol=1e-9), ours, theirs
+        )
 
 
 def test_mapped_over_networks_equals_a_loop():
@@ -173,9 +173,13 @@ def test_computes_in_the_dtype_of_the_params():
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"num_outputs": 0}, "num_outputs"), ({"width": 0}, "width"), ({"layers": -1}, "layers"),
-     ({"frequencies": -1}, "frequencies")],
-)  # fmt: skip
+    [
+        ({"num_outputs": 0}, "num_outputs"),
+        ({"width": 0}, "width"),
+        ({"layers": -1}, "layers"),
+        ({"frequencies": -1}, "frequencies"),
+    ],
+)
 def test_sizes_out_of_range_are_refused(options, field):
     with pytest.raises(ConfigError, match=f"^{field} = "):
         modified_mlp(**options)

@@ -35,8 +35,11 @@ def gradient(network, params):
 
 def test_sizes_are_halved_down_to_each_map():
     assert levels([(11, 9), (3, 3), (2, 2)]) == [
-        ((11, 9), 0), ((6, 5), None), ((3, 3), 1), ((2, 2), 2),
-    ]  # fmt: skip
+        ((11, 9), 0),
+        ((6, 5), None),
+        ((3, 3), 1),
+        ((2, 2), 2),
+    ]
     assert levels([(2, 1), (1, 1), (1, 1)]) == [((2, 1), 0), ((1, 1), 1), ((1, 1), 2)]
     for shapes in ([(8, 8), (3, 3)], [(4, 4), (4, 4)], [(4, 4), (8, 8)]):
         with pytest.raises(ConfigError, match=r"^maps = "):
@@ -75,8 +78,15 @@ def test_channels_double_at_each_coarser_size():
     ]
     # behind the resized image the map of that size; at 6 x 5 cells there is none
     assert kernels == [
-        (5, 24), (24, 24), (24 + 4, 12), (12, 12), (12, 6), (6, 6), (6 + 2, 3), (3, 3),
-    ]  # fmt: skip
+        (5, 24),
+        (24, 24),
+        (24 + 4, 12),
+        (12, 12),
+        (12, 6),
+        (6, 6),
+        (6 + 2, 3),
+        (3, 3),
+    ]
     assert params["head"]["kernel"].shape == (1, 1, 3, 1)
 
 

@@ -74,12 +74,14 @@ def plain_attention(params, x, heads, window, shift):
 @pytest.mark.parametrize("shifted", [False, True])
 @pytest.mark.parametrize(
     ("grid", "window", "shift"),
-    [((8, 12), 4, (2, 2)),  # windows divide the grid
-     ((7, 9), 4, (2, 2)),  # padded
-     ((9, 3), 4, (2, 0)),  # one axis shorter than a window
-     ((4, 4), 4, (0, 0)),  # one window
-     ((6, 6), 3, (1, 1))],
-)  # fmt: skip
+    [
+        ((8, 12), 4, (2, 2)),  # windows divide the grid
+        ((7, 9), 4, (2, 2)),  # padded
+        ((9, 3), 4, (2, 0)),  # one axis shorter than a window
+        ((4, 4), 4, (0, 0)),  # one window
+        ((6, 6), 3, (1, 1)),
+    ],
+)
 def test_window_attention_is_masked_attention_over_all_tokens(grid, window, shift, shifted):
     x = random(2, *grid, 6)
     module = WindowAttention(2, window)
@@ -236,9 +238,15 @@ def test_half_precision_is_close_to_single(option):
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"depths": (2, 0)}, "depths"), ({"heads": (2, 0)}, "heads"), ({"window": 0}, "window"),
-     ({"mlp_ratio": 0}, "mlp_ratio"), ({"heads": (2,)}, "heads"), ({"heads": (2, 3)}, "heads")],
-)  # fmt: skip
+    [
+        ({"depths": (2, 0)}, "depths"),
+        ({"heads": (2, 0)}, "heads"),
+        ({"window": 0}, "window"),
+        ({"mlp_ratio": 0}, "mlp_ratio"),
+        ({"heads": (2,)}, "heads"),
+        ({"heads": (2, 3)}, "heads"),
+    ],
+)
 def test_sizes_out_of_range_are_refused(options, field):
     with pytest.raises(ConfigError, match=f"^{field} = "):
         swin(**{**SIZES, **options}).init(jax.random.key(0), jnp.zeros((6, 6, 4)))
@@ -258,10 +266,12 @@ def test_pooling_is_multi_head_attention_of_flax():
             "kernel": p["query"]["kernel"].reshape(8, 2, 4),
             "bias": p["query"]["bias"].reshape(2, 4),
         },
-        **{name: {"kernel": p[name], "bias": np.zeros((2, 4), np.float32)}
-           for name in ("key", "value")},
+        **{
+            name: {"kernel": p[name], "bias": np.zeros((2, 4), np.float32)}
+            for name in ("key", "value")
+        },
         "out": {"kernel": p["out"]["kernel"].reshape(2, 4, 8), "bias": p["out"]["bias"]},
-    }  # fmt: skip
+    }
     theirs = flax.linen.MultiHeadDotProductAttention(2)
     queries = np.broadcast_to(p["queries"], (3, 5, 8))
     expected = jax.jit(theirs.apply)({"params": projections}, queries, normed)
@@ -324,9 +334,14 @@ def test_embedding_is_a_quarter_of_the_grid_and_sees_every_channel(grid, coarse)
 
 @pytest.mark.parametrize(
     ("options", "field"),
-    [({"width": 6}, "width"), ({"width": 40}, "width"), ({"conditions": 0}, "conditions"),
-     ({"frequencies": 0}, "frequencies"), ({"conditions": 3}, "conditions")],
-)  # fmt: skip
+    [
+        ({"width": 6}, "width"),
+        ({"width": 40}, "width"),
+        ({"conditions": 0}, "conditions"),
+        ({"frequencies": 0}, "frequencies"),
+        ({"conditions": 3}, "conditions"),
+    ],
+)
 def test_embeddings_out_of_range_are_refused(options, field):
     with pytest.raises(ConfigError, match=f"^{field} = "):
         grid_embedding(**{"width": 8, **options}).init(jax.random.key(0), jnp.zeros((8, 8, 5)))

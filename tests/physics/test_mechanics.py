@@ -45,9 +45,10 @@ def test_damping_and_force_change_the_momentum_alone():
     state = Phase(jnp.array([[0.3, -0.2]]), jnp.array([[0.5, 0.7]]))
     free = symplectic_gradient(quadratic)(state, 2.0)
     damped = port_hamiltonian(
-        quadratic, lambda state, parameters: jnp.array([[0.1, 0.4]]), lambda parameters, time:
-        jnp.stack([time, parameters * time])[None],
-    )(state, 2.0, jnp.array(3.0))  # fmt: skip
+        quadratic,
+        lambda state, parameters: jnp.array([[0.1, 0.4]]),
+        lambda parameters, time: jnp.stack([time, parameters * time])[None],
+    )(state, 2.0, jnp.array(3.0))
     np.testing.assert_array_equal(damped.q, free.q)
     np.testing.assert_allclose(damped.p - free.p, [[3 - 0.05, 6 - 0.28]], rtol=1e-12)
 

@@ -37,9 +37,11 @@ def arms_energy():
     (m1, m2), (l1, l2), g = (1.2, 0.8), (0.9, 1.1), 1.05
     (a, b), difference = Q[0], Q[0, 0] - Q[0, 1]
     mass = np.array(
-        [[(m1 + m2) * l1**2, m2 * l1 * l2 * np.cos(difference)],
-         [m2 * l1 * l2 * np.cos(difference), m2 * l2**2]]
-    )  # fmt: skip
+        [
+            [(m1 + m2) * l1**2, m2 * l1 * l2 * np.cos(difference)],
+            [m2 * l1 * l2 * np.cos(difference), m2 * l2**2],
+        ]
+    )
     velocity = np.linalg.solve(mass, P[0])
     height = m1 * l1 * (1 - np.cos(a)) + m2 * (l1 * (1 - np.cos(a)) + l2 * (1 - np.cos(b)))
     return velocity @ mass @ velocity / 2 + g * height
@@ -50,36 +52,56 @@ def arms_energy():
     [
         ("mass_spring", Spring(2.0, 3.0, 0.0, 0.0, 0.0), Q, P, 0.36 / 4 + 3 * 0.09 / 2),
         (
-            "pendulum", Pendulum(2.0, 0.5, 3.0, 0.0, 0.0, 0.0), Q, P,
+            "pendulum",
+            Pendulum(2.0, 0.5, 3.0, 0.0, 0.0, 0.0),
+            Q,
+            P,
             0.36 / (2 * 2 * 0.25) + 2 * 3 * 0.5 * (1 - np.cos(0.3)),
         ),
         (
-            "henon_heiles", HenonHeiles(2.0, 3.0, 0.5), Q, P,
+            "henon_heiles",
+            HenonHeiles(2.0, 3.0, 0.5),
+            Q,
+            P,
             0.61 / 4 + 3 * 0.73 / 2 + 0.5 * (0.09 * -0.8 + 0.512 / 3),
         ),
         (
-            "magnetic_mirror", Mirror(2.0, 3.0, 0.5), Q, P,
+            "magnetic_mirror",
+            Mirror(2.0, 3.0, 0.5),
+            Q,
+            P,
             0.61 / 4 + 0.81 / 4 * (1 + 0.5 * (0.32 - 0.01125)) ** 2,
         ),
         (
-            "three_body", Gravitation(np.array([1.0, 2.0, 3.0]), 0.5, 0.0), SQUARE[:3], SQUARE[:3],
+            "three_body",
+            Gravitation(np.array([1.0, 2.0, 3.0]), 0.5, 0.0),
+            SQUARE[:3],
+            SQUARE[:3],
             9 / 4 + 25 / 6 - 0.5 * (2 / 3 + 6 / 4 + 3 / 5),
         ),
         (
-            "two_body", Gravitation(np.array([1.0, 2.0]), 0.5, 4.0), SQUARE[:2], SQUARE[:2],
+            "two_body",
+            Gravitation(np.array([1.0, 2.0]), 0.5, 4.0),
+            SQUARE[:2],
+            SQUARE[:2],
             9 / 4 - 0.5 * 2 / 5,
         ),
         (
             "double_pendulum",
-            DoublePendulum(np.array([1.2, 0.8]), np.array([0.9, 1.1]), 1.05), Q, P, arms_energy(),
+            DoublePendulum(np.array([1.2, 0.8]), np.array([0.9, 1.1]), 1.05),
+            Q,
+            P,
+            arms_energy(),
         ),
         (
             "coupled_springs",
             SpringGraph(*np.tile([1.0, 2.0, 3.0, 4.0], (3, 1))),
-            SQUARE, SQUARE, 9 / 4 + 25 / 6 + 16 / 8 + (1 * 4 + 2 * 4 + 3 * 0 + 4 * 0) / 2,
+            SQUARE,
+            SQUARE,
+            9 / 4 + 25 / 6 + 16 / 8 + (1 * 4 + 2 * 4 + 3 * 0 + 4 * 0) / 2,
         ),
     ],
-)  # fmt: skip
+)
 def test_energies_are_those_written_by_hand(name, parameters, q, p, expected):
     found = jax.jit(get_physics(name).hamiltonian)(Phase(q, p), parameters)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
@@ -183,10 +205,16 @@ def test_an_unknown_name_brings_up_the_nearest():
 
 @pytest.mark.parametrize(
     ("name", "factor", "limit"),
-    [("pendulum", 3.0, "below"), ("henon_heiles", 4.0, "below"), ("magnetic_mirror", 5.0, "below"),
-     ("three_body", 3.0, "below 0"), ("mass_spring", np.nan, "finite"),
-     ("coupled_springs", 9.0, "below"), ("double_pendulum", 9.0, "below")],
-)  # fmt: skip
+    [
+        ("pendulum", 3.0, "below"),
+        ("henon_heiles", 4.0, "below"),
+        ("magnetic_mirror", 5.0, "below"),
+        ("three_body", 3.0, "below 0"),
+        ("mass_spring", np.nan, "finite"),
+        ("coupled_springs", 9.0, "below"),
+        ("double_pendulum", 9.0, "below"),
+    ],
+)
 def test_unbounded_energies_are_refused_with_number_and_limit(name, factor, limit, instance):
     system = get_physics(name)
     parameters, state = instance(name)

@@ -146,10 +146,29 @@ def test_a_tuple_of_fixed_length_takes_that_many_values():
 @pytest.mark.parametrize(
     "text",
     [
-        "", " ", ",", "1,", "yes", "true", "on", "None,", "1e999x", "[1]", "1 2", "1e-3.0",
-        "x" * 5000,        "\0", "9" * 5000, "(" * 5000, "é", "--width", "=", "1;2", "0x10",
+        "",
+        " ",
+        ",",
+        "1,",
+        "yes",
+        "true",
+        "on",
+        "None,",
+        "1e999x",
+        "[1]",
+        "1 2",
+        "1e-3.0",
+        "x" * 5000,
+        "\0",
+        "9" * 5000,
+        "(" * 5000,
+        "é",
+        "--width",
+        "=",
+        "1;2",
+        "0x10",
     ],
-)  # fmt: skip
+)
 def test_odd_values_of_numbers_are_refused_as_settings_are(text):
     for field in ("width", "rate", "clip", "depths", "deep", "kind"):
         for grid, random, samples in (

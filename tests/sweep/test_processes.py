@@ -66,12 +66,19 @@ class Config:
 def run(folder: Path, kinds: list[str], workers: int = 2, steps: int = 6):
     points = [Point(n, {"kind": kind}, Config(n)) for n, kind in enumerate(kinds)]
     return run_processes(
-        folder, points,
+        folder,
+        points,
         lambda point, workdir: [
-            sys.executable, "-c", RUN, str(workdir), point.values["kind"], str(steps),
+            sys.executable,
+            "-c",
+            RUN,
+            str(workdir),
+            point.values["kind"],
+            str(steps),
         ],
-        workers=workers, progress=False,
-    )  # fmt: skip
+        workers=workers,
+        progress=False,
+    )
 
 
 def starts(folder: Path, number: int) -> list[int]:
@@ -97,15 +104,33 @@ def test_runs_that_fail_are_noted_and_the_others_go_on(tmp_path):
     assert [outcomes[n].status for n in range(6)] == ["done", "failed"] * 3
     rows = read_results(tmp_path)
     assert [row["error"] for row in rows] == [
-        "", "it broke", "", "killed by SIGKILL", "", "RuntimeError: no such thing",
-    ]  # fmt: skip
+        "",
+        "it broke",
+        "",
+        "killed by SIGKILL",
+        "",
+        "RuntimeError: no such thing",
+    ]
     assert list(rows[0]) == [
-        "run", "kind", "seed", "status", "seconds", "new.last", "new.all[-1]", "error",
-    ]  # fmt: skip
+        "run",
+        "kind",
+        "seed",
+        "status",
+        "seconds",
+        "new.last",
+        "new.all[-1]",
+        "error",
+    ]
     assert rows[4] == {
-        "run": "0004", "kind": "good", "seed": "4", "status": "done", "seconds": "1.5",
-        "new.last": "6.5", "new.all[-1]": "2", "error": "",
-    }  # fmt: skip
+        "run": "0004",
+        "kind": "good",
+        "seed": "4",
+        "status": "done",
+        "seconds": "1.5",
+        "new.last": "6.5",
+        "new.all[-1]": "2",
+        "error": "",
+    }
     # the same again: those that are done are left alone, the others are tried again
     run(tmp_path, kinds)
     assert [len(starts(tmp_path, n)) for n in range(6)] == [1, 2, 1, 2, 1, 2]

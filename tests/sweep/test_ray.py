@@ -30,9 +30,16 @@ from metajax.train import in_use
 
 LEAST = Objective("new_tasks.last", greatest=False, logged="new_tasks/last")
 SMALL = [
-    "--learner", "ridge", "--width", "8", "--tasks-per-step", "2", "--eval-tasks", "8",
+    "--learner",
+    "ridge",
+    "--width",
+    "8",
+    "--tasks-per-step",
+    "2",
+    "--eval-tasks",
+    "8",
     "--no-progress",
-]  # fmt: skip
+]
 SHORT = ["--steps", "6", "--eval-every", "3", "--log-every", "2", "--checkpoint-every", "3"]
 
 
@@ -256,9 +263,18 @@ def test_signals_end_tune_once_it_listens():
 def sweep(folder, *more):
     """A sweep's command in a process of its own, as a user gives it."""
     return [
-        sys.executable, "-m", "metajax.cli.main", "sweep", "fewshot", *SMALL, *more,
-        "--workdir", str(folder), "--compilation-cache", str(folder.parent / "xla"),
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "metajax.cli.main",
+        "sweep",
+        "fewshot",
+        *SMALL,
+        *more,
+        "--workdir",
+        str(folder),
+        "--compilation-cache",
+        str(folder.parent / "xla"),
+    ]
 
 
 def rows_of(folder):
@@ -273,9 +289,17 @@ def wait_for(path, process):
 
 
 LONG = [
-    "--steps", "60000", "--eval-every", "1000", "--log-every", "1000",
-    "--checkpoint-every", "10000", "--grid", "learning-rate=1e-2,3e-3,1e-7",
-]  # fmt: skip
+    "--steps",
+    "60000",
+    "--eval-every",
+    "1000",
+    "--log-every",
+    "1000",
+    "--checkpoint-every",
+    "10000",
+    "--grid",
+    "learning-rate=1e-2,3e-3,1e-7",
+]
 
 
 @pytest.mark.slow
@@ -302,9 +326,7 @@ def test_a_driver_killed_in_the_middle_goes_on_and_asha_stops_who_is_behind(tmp_
     # it has saved its state, and can be gone on with by hand
     assert "the state is saved" in (folder / "logs/0002.txt").read_text()
     # the engine process starts the very same command
-    subprocess.run(
-        sweep(alone, *LONG[:-1], "learning-rate=1e-2"), check=True, capture_output=True
-    )  # fmt: skip
+    subprocess.run(sweep(alone, *LONG[:-1], "learning-rate=1e-2"), check=True, capture_output=True)
     (theirs,) = rows_of(alone)
     own = {"run", "seconds"}
     assert {k: v for k, v in theirs.items() if k not in own} == {

@@ -19,11 +19,15 @@ def row(run, rate, score, status="done", **more):
 
 
 ROWS = [
-    row("0000", "0.1", "3.0"), row("0001", "0.1", "5.0"),
-    row("0002", "0.2", "1.0"), row("0003", "0.2", None, "failed", error="step 3 is not finite"),
-    row("0004", "0.3", "6.0"), row("0005", "0.3", "6.0"),
-    row("0006", "0.4", "nan"), row("0007", "0.4", "", "waiting"),
-]  # fmt: skip
+    row("0000", "0.1", "3.0"),
+    row("0001", "0.1", "5.0"),
+    row("0002", "0.2", "1.0"),
+    row("0003", "0.2", None, "failed", error="step 3 is not finite"),
+    row("0004", "0.3", "6.0"),
+    row("0005", "0.3", "6.0"),
+    row("0006", "0.4", "nan"),
+    row("0007", "0.4", "", "waiting"),
+]
 
 
 @pytest.mark.parametrize(
@@ -45,9 +49,11 @@ def test_the_interval_is_students():
 
 def test_numbers_are_found_by_their_path_and_of_lists_the_last():
     evaluation = {
-        "score": "accuracy", "new": {"curve": [0.1, 0.4], "n": 3, "best": True, "nan": None},
-        "motion": [[1.0, 2.0]], "empty": [],
-    }  # fmt: skip
+        "score": "accuracy",
+        "new": {"curve": [0.1, 0.4], "n": 3, "best": True, "nan": None},
+        "motion": [[1.0, 2.0]],
+        "empty": [],
+    }
     assert flatten(evaluation) == {"new.curve[-1]": 0.4, "new.n": 3}
 
 
@@ -66,9 +72,11 @@ def folder(tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(identity))
     head = f"run,learner,inner_lr,seed,status,seconds,{METRIC},error"
     lines = [
-        "0000,maml,0.01,0,done,1,0.5,", "0001,maml,0.5,0,done,1,700,",
-        "0002,anil,0.01,0,done,1,0.25,", "0003,anil,0.5,0,failed,,,step 3 is not finite",
-    ]  # fmt: skip
+        "0000,maml,0.01,0,done,1,0.5,",
+        "0001,maml,0.5,0,done,1,700,",
+        "0002,anil,0.01,0,done,1,0.25,",
+        "0003,anil,0.5,0,failed,,,step 3 is not finite",
+    ]
     (tmp_path / "results.csv").write_text("\n".join([head, *lines]) + "\n")
     for number, loss in enumerate((0.6, 800.0, 0.3)):
         run = tmp_path / f"runs/{number:04d}"

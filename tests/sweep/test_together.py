@@ -17,11 +17,29 @@ STEPS = 4
 FEW = {"width": 8, "tasks_per_step": 4, "inner_lr": 0.01}
 CASES = [
     ("fewshot", FEW, {"learning_rate": 3e-3, "inner_lr": 0.03, "clip_norm": 0.5}),
-    ("gpicl",
-     {"width": 16, "layers": 1, "heads": 2, "key_size": 8, "examples": 8, "tasks_per_step": 4,
-      "clip_norm": 10.0, "schedule": "cosine", "warmup_steps": 2},
-     {"learning_rate": 3e-3, "adam_epsilon": 1e-4, "clip_norm": 0.1, "label_scale": 1.0,
-      "num_tasks": 4, "bias_fraction": 0.5, "min_ways": 2}),
+    (
+        "gpicl",
+        {
+            "width": 16,
+            "layers": 1,
+            "heads": 2,
+            "key_size": 8,
+            "examples": 8,
+            "tasks_per_step": 4,
+            "clip_norm": 10.0,
+            "schedule": "cosine",
+            "warmup_steps": 2,
+        },
+        {
+            "learning_rate": 3e-3,
+            "adam_epsilon": 1e-4,
+            "clip_norm": 0.1,
+            "label_scale": 1.0,
+            "num_tasks": 4,
+            "bias_fraction": 0.5,
+            "min_ways": 2,
+        },
+    ),
     ("gpicl", {**FEW, "learner": "maml", "examples": 8}, {"inner_lr": 0.1}),
     ("fewshot", {**FEW, "learner": "imaml", "strength": 0.5}, {"strength": 1.0, "inner_lr": 0.02}),
     ("fewshot", {**FEW, "learner": "reptile"}, {"reptile_rate": 0.3, "inner_lr": 0.02}),
@@ -30,30 +48,85 @@ CASES = [
     ("fewshot", {**FEW, "learner": "maml_plus_plus"}, {"inner_lr": 0.03}),
     ("fewshot", {**FEW, "learner": "cavia"}, {"inner_lr": 0.3}),
     ("fewshot", {**FEW, "learner": "ridge"}, {"learning_rate": 1e-2}),
-    ("fewshot",
-     {"learner": "matching", "tasks": "images", "layers": 2, "channels": 4, "shots": 1,
-      "queries": 2, "rotations": True, "tasks_per_step": 2},
-     {"scale": 3.0}),
-    ("hyperdistill", {"width": 8, "inner_steps": 4, "tasks_per_step": 2},
-     {"outer_lr": 1e-2, "inner_lr": 0.03, "momentum": 0.5, "gamma": 0.5, "reptile_rate": 0.5}),
-    ("hyperdistill",
-     {"width": 8, "inner_steps": 4, "every": 4, "method": "es", "pairs": 2, "tasks_per_step": 2},
-     {"sigma": 0.1}),
-    ("hyperdistill",
-     {"bed": "anil", "rotations": True, "shots": 4, "queries": 4, "batch_size": 8, "inner_steps": 4,
-      "layers": 2, "channels": 4, "tasks_per_step": 2, "outer_decay": True},
-     {"outer_lr": 1e-2, "inner_lr": 0.03, "gamma": 0.5}),
-    ("hamiltonian",
-     {"systems": ("mass_spring", "pendulum"), "width": 8, "trajectories": 4, "points": 20,
-      "shots": 4, "queries": 4, "tasks_per_step": 2},
-     {"learning_rate": 1e-2, "inner_lr": 0.05, "clip_norm": 0.1}),
-    ("hypino",
-     {"grid": 8, "interior": 16, "boundary": 16, "width": 8, "depths": (1,), "heads": (2,),
-      "head_hidden": 8, "target_width": 8, "target_layers": 1, "tasks_per_step": 2,
-      "first_phase": 2, "adam_epsilon": 1e-2},
-     {"learning_rate": 1e-3, "weight_decay": 0.1, "adam_epsilon": 3e-2, "clip_norm": 0.1,
-      "unsupervised": 1.0, "first_phase": 0}),
-]  # fmt: skip
+    (
+        "fewshot",
+        {
+            "learner": "matching",
+            "tasks": "images",
+            "layers": 2,
+            "channels": 4,
+            "shots": 1,
+            "queries": 2,
+            "rotations": True,
+            "tasks_per_step": 2,
+        },
+        {"scale": 3.0},
+    ),
+    (
+        "hyperdistill",
+        {"width": 8, "inner_steps": 4, "tasks_per_step": 2},
+        {"outer_lr": 1e-2, "inner_lr": 0.03, "momentum": 0.5, "gamma": 0.5, "reptile_rate": 0.5},
+    ),
+    (
+        "hyperdistill",
+        {"width": 8, "inner_steps": 4, "every": 4, "method": "es", "pairs": 2, "tasks_per_step": 2},
+        {"sigma": 0.1},
+    ),
+    (
+        "hyperdistill",
+        {
+            "bed": "anil",
+            "rotations": True,
+            "shots": 4,
+            "queries": 4,
+            "batch_size": 8,
+            "inner_steps": 4,
+            "layers": 2,
+            "channels": 4,
+            "tasks_per_step": 2,
+            "outer_decay": True,
+        },
+        {"outer_lr": 1e-2, "inner_lr": 0.03, "gamma": 0.5},
+    ),
+    (
+        "hamiltonian",
+        {
+            "systems": ("mass_spring", "pendulum"),
+            "width": 8,
+            "trajectories": 4,
+            "points": 20,
+            "shots": 4,
+            "queries": 4,
+            "tasks_per_step": 2,
+        },
+        {"learning_rate": 1e-2, "inner_lr": 0.05, "clip_norm": 0.1},
+    ),
+    (
+        "hypino",
+        {
+            "grid": 8,
+            "interior": 16,
+            "boundary": 16,
+            "width": 8,
+            "depths": (1,),
+            "heads": (2,),
+            "head_hidden": 8,
+            "target_width": 8,
+            "target_layers": 1,
+            "tasks_per_step": 2,
+            "first_phase": 2,
+            "adam_epsilon": 1e-2,
+        },
+        {
+            "learning_rate": 1e-3,
+            "weight_decay": 0.1,
+            "adam_epsilon": 3e-2,
+            "clip_norm": 0.1,
+            "unsupervised": 1.0,
+            "first_phase": 0,
+        },
+    ),
+]
 
 
 def name_of(name, given, changed):
@@ -84,9 +157,12 @@ def test_members_of_a_population_are_the_runs_that_they_would_be_alone(name, giv
     for index in (0, 2):
         run, config = runs[index], configs[index]
         alone = fit(
-            run.algorithm, run.tasks, tasks_per_step=run.tasks_per_step,
-            key=jax.random.key(config.seed), **options,
-        ).state  # fmt: skip
+            run.algorithm,
+            run.tasks,
+            tasks_per_step=run.tasks_per_step,
+            key=jax.random.key(config.seed),
+            **options,
+        ).state
         member = member_of(state, index)
         for (path, a), b in zip(
             jax.tree.leaves_with_path(member), jax.tree.leaves(alone), strict=True

@@ -79,9 +79,11 @@ SUPPORTS = {
     "one-hot labels": (x, jax.nn.one_hot(y, WAYS, dtype=int), "support.targets"),
     "too long": (jnp.ones((2, 9, FEATURES)), jnp.zeros((2, 9), int), "max_length"),
     "no room for a query": (
-        jnp.ones((2, LENGTH, FEATURES)), jnp.zeros((2, LENGTH), int), "support",
+        jnp.ones((2, LENGTH, FEATURES)),
+        jnp.zeros((2, LENGTH), int),
+        "support",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", SUPPORTS)

@@ -27,8 +27,9 @@ def collectives(program):
     for line in program.splitlines():
         match = COLLECTIVE.search(line)
         if match:
-            sizes = [math.prod(map(int, filter(None, s.split(",")))) for s in
-                     SHAPE.findall(match[1])]  # fmt: skip
+            sizes = [
+                math.prod(map(int, filter(None, s.split(",")))) for s in SHAPE.findall(match[1])
+            ]
             found.append((match[2], sum(sizes)))
     return found
 
@@ -50,9 +51,14 @@ def test_a_step_exchanges_its_gradient_and_nothing_else_of_size(name, parallel):
     state = jax.jit(lambda tasks: run.algorithm.init(KEY, tasks(KEY)))(run.tasks)
     start = layout.place(LoopState(state, jnp.int32(-1), jnp.int32(0)))
     steps = make_steps(
-        run.algorithm, run.tasks, start, tasks_per_step=run.tasks_per_step, capacity=2,
-        layout=layout, on_nonfinite="stop",
-    )  # fmt: skip
+        run.algorithm,
+        run.tasks,
+        start,
+        tasks_per_step=run.tasks_per_step,
+        capacity=2,
+        layout=layout,
+        on_nonfinite="stop",
+    )
     given = (
         start,
         layout.distribute(run.tasks),

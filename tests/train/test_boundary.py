@@ -52,9 +52,16 @@ TASK = TASKS(KEY)
 
 @pytest.mark.parametrize(
     "tasks",
-    [TASK, [TASK, TASK], TASKS.pool, None, toy_problem.LinearTasks, lambda key: TASK,
-     HostFed([], TASK)],
-)  # fmt: skip
+    [
+        TASK,
+        [TASK, TASK],
+        TASKS.pool,
+        None,
+        toy_problem.LinearTasks,
+        lambda key: TASK,
+        HostFed([], TASK),
+    ],
+)
 def test_what_draws_no_tasks_is_named(tasks):
     with pytest.raises(ConfigError, match=r"tasks = .*a callable pytree"):
         run(tasks=tasks)

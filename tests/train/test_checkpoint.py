@@ -18,16 +18,24 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 KEY = jax.random.key(4)
 STATE = {
-    "w": jnp.arange(12, dtype=jnp.float32).reshape(3, 4), "n": jnp.int32(3),
-    "h": jnp.ones(5, jnp.bfloat16), "key": jax.random.key(9), "empty": {},
-}  # fmt: skip
+    "w": jnp.arange(12, dtype=jnp.float32).reshape(3, 4),
+    "n": jnp.int32(3),
+    "h": jnp.ones(5, jnp.bfloat16),
+    "key": jax.random.key(9),
+    "empty": {},
+}
 
 
 def run(workdir=None, **changes):
     settings = {
-        "steps": 24, "tasks_per_step": 16, "key": KEY, "progress": False, "log_every": 5,
-        "checkpoint_every": 8, **changes,
-    }  # fmt: skip
+        "steps": 24,
+        "tasks_per_step": 16,
+        "key": KEY,
+        "progress": False,
+        "log_every": 5,
+        "checkpoint_every": 8,
+        **changes,
+    }
     return fit(toy_problem.make_algorithm(), toy_problem.make_tasks(), workdir=workdir, **settings)
 
 

@@ -53,8 +53,11 @@ def test_a_full_disk_is_said_and_with_room_the_run_goes_on(disk, tmp_path):
     keep = ("--keep-last", 40)
     code, _, err = run(folder / "run", *keep)
     assert code == 1 and "No space left on device" in err, err
-    kept = [step for step in checkpoints(folder / "run")
-            if find_fault(folder / "run" / "checkpoints" / str(step)) is None]  # fmt: skip
+    kept = [
+        step
+        for step in checkpoints(folder / "run")
+        if find_fault(folder / "run" / "checkpoints" / str(step)) is None
+    ]
     assert kept and f"step {kept[-1]}" in err.splitlines()[-1]
     remount("size=16m")
     code, out, err = run(folder / "run", *keep)
@@ -77,10 +80,17 @@ def test_a_read_only_workdir_is_refused_new_or_old(disk):
 
 def small_fit(workdir=None, tasks=None, **options):
     return fit(
-        toy_problem.make_algorithm(), tasks or toy_problem.make_tasks(), steps=40,
-        tasks_per_step=4, key=KEY, workdir=workdir, log_every=8, checkpoint_every=10,
-        progress=False, **options,
-    )  # fmt: skip
+        toy_problem.make_algorithm(),
+        tasks or toy_problem.make_tasks(),
+        steps=40,
+        tasks_per_step=4,
+        key=KEY,
+        workdir=workdir,
+        log_every=8,
+        checkpoint_every=10,
+        progress=False,
+        **options,
+    )
 
 
 def set_clock(monkeypatch, hours):
@@ -175,8 +185,10 @@ def test_a_file_that_may_grow_no_further_ends_the_run_by_name(tmp_path):
     limited = subprocess.run(
         ["bash", "-c", 'ulimit -f 8; exec "$@"', "bash", *map(str, command)],
         env={**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"},
-        capture_output=True, text=True, timeout=300,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
     assert limited.returncode == 1, limited.stderr
     assert "metrics.jsonl cannot be written" in limited.stderr, limited.stderr
     assert find_fault(workdir / "checkpoints" / str(checkpoints(workdir)[-1])) is None

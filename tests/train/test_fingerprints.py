@@ -208,21 +208,31 @@ def test_functions_within_functions_are_told_apart():
 @pytest.mark.parametrize(
     ("old", "new"),
     [
-        (lambda x: jax.lax.fori_loop(0, 3, lambda i, x: x * 2, x),
-         lambda x: jax.lax.fori_loop(0, 4, lambda i, x: x * 2, x)),
-        (lambda x: jax.lax.while_loop(lambda x: x < 3.0, lambda x: x + 1, x),
-         lambda x: jax.lax.while_loop(lambda x: x < 4.0, lambda x: x + 1, x)),
-        (lambda x: jax.lax.cond(x > 0, jnp.sin, jnp.cos, x),
-         lambda x: jax.lax.cond(x > 0, jnp.cos, jnp.sin, x)),
+        (
+            lambda x: jax.lax.fori_loop(0, 3, lambda i, x: x * 2, x),
+            lambda x: jax.lax.fori_loop(0, 4, lambda i, x: x * 2, x),
+        ),
+        (
+            lambda x: jax.lax.while_loop(lambda x: x < 3.0, lambda x: x + 1, x),
+            lambda x: jax.lax.while_loop(lambda x: x < 4.0, lambda x: x + 1, x),
+        ),
+        (
+            lambda x: jax.lax.cond(x > 0, jnp.sin, jnp.cos, x),
+            lambda x: jax.lax.cond(x > 0, jnp.cos, jnp.sin, x),
+        ),
         (lambda x: x - 2 * x, lambda x: 2 * x - x),
         (lambda x: jax.pure_callback(np.sin, x, x), lambda x: jax.pure_callback(np.cos, x, x)),
-        (lambda x: jnp.dot(x[None], x[None]),
-         lambda x: jnp.dot(x[None], x[None], precision="highest")),
-        (lambda x: jax.lax.custom_linear_solve(lambda y: 2 * y, x, lambda _, b: b / 2),
-         lambda x: jax.lax.custom_linear_solve(lambda y: 3 * y, x, lambda _, b: b / 3)),
+        (
+            lambda x: jnp.dot(x[None], x[None]),
+            lambda x: jnp.dot(x[None], x[None], precision="highest"),
+        ),
+        (
+            lambda x: jax.lax.custom_linear_solve(lambda y: 2 * y, x, lambda _, b: b / 2),
+            lambda x: jax.lax.custom_linear_solve(lambda y: 3 * y, x, lambda _, b: b / 3),
+        ),
     ],
     ids=["fori", "while", "cond", "sides", "callback", "precision", "linear solve"],
-)  # fmt: skip
+)
 def test_programs_that_differ_are_told_apart(old, new):
     x = jnp.float32(0.5)
     assert program_of(old, x)[0].full == program_of(old, x)[0].full
@@ -271,11 +281,14 @@ def test_it_is_the_same_in_another_process():
     found = [
         subprocess.run(
             [sys.executable, "-c", script, str(tests), str(tests.parent)],
-            capture_output=True, text=True, check=True, timeout=120,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
             env={**os.environ, "PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2")
-    ]  # fmt: skip
+    ]
     first, second = map(json.loads, found)
     assert first == second
     assert changes(first, second) == ([], [])

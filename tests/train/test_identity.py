@@ -33,9 +33,14 @@ def toy(rate=0.05, **options):
 def run(workdir, algorithm=None, tasks=None, **changes):
     settings = {"steps": 8, "tasks_per_step": 8, "checkpoint_every": 4, **changes}
     return fit(
-        algorithm or toy(), tasks or toy_problem.make_tasks(), key=KEY, workdir=workdir,
-        progress=False, log_every=4, **settings,
-    )  # fmt: skip
+        algorithm or toy(),
+        tasks or toy_problem.make_tasks(),
+        key=KEY,
+        workdir=workdir,
+        progress=False,
+        log_every=4,
+        **settings,
+    )
 
 
 def stopped(workdir, algorithm=None, at=4, **options):
@@ -99,9 +104,10 @@ def test_what_has_saved_nothing_may_become_another_run(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "options", [{}, {"parallel": "jit"}, {"parallel": "pmap"}, {"devices": jax.devices()[2:3]}],
+    "options",
+    [{}, {"parallel": "jit"}, {"parallel": "pmap"}, {"devices": jax.devices()[2:3]}],
     ids=["none", "jit", "pmap", "device"],
-)  # fmt: skip
+)
 def test_no_layout_changes_the_identity(options, finished):
     assert run(finished[0], **options).compile_seconds == 0
 
@@ -266,9 +272,12 @@ def test_a_population_is_known_by_its_members(tmp_path):
 
     def members(rates):
         return population(
-            lambda values: toy(values["rate"]), {"rate": jnp.array(rates)},
-            jax.random.split(KEY, 2), [tasks, tasks], tasks_per_step=4,
-        )  # fmt: skip
+            lambda values: toy(values["rate"]),
+            {"rate": jnp.array(rates)},
+            jax.random.split(KEY, 2),
+            [tasks, tasks],
+            tasks_per_step=4,
+        )
 
     settings = {"tasks_per_step": 1, "steps": 2}
     run(tmp_path / "run", *members([0.1, 0.2]), **settings)

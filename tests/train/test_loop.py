@@ -34,9 +34,13 @@ STEPS, NUM = 24, 16
 
 def run(algorithm=None, tasks=None, **changes):
     settings = {
-        "steps": STEPS, "tasks_per_step": NUM, "key": KEY, "progress": False, "log_every": 5,
+        "steps": STEPS,
+        "tasks_per_step": NUM,
+        "key": KEY,
+        "progress": False,
+        "log_every": 5,
         **changes,
-    }  # fmt: skip
+    }
     return fit(
         toy_problem.make_algorithm() if algorithm is None else algorithm,
         toy_problem.make_tasks() if tasks is None else tasks,
@@ -174,9 +178,13 @@ def test_a_step_that_is_not_finite_stops_the_run(where, log_every, parallel, tmp
     tasks = toy_problem.make_tasks(KEY, BAD, NUM)
     with pytest.raises(NonFiniteError) as caught:
         run(
-            algorithm, tasks, log_every=log_every, workdir=tmp_path, checkpoint_every=5,
+            algorithm,
+            tasks,
+            log_every=log_every,
+            workdir=tmp_path,
+            checkpoint_every=5,
             parallel=parallel,
-        )  # fmt: skip
+        )
     assert caught.value.step == BAD + 1
     message = str(caught.value)
     assert f"step {BAD + 1} " in message and "checkpoint of step 10 is kept" in message
@@ -188,9 +196,13 @@ def test_a_step_that_is_not_finite_stops_the_run(where, log_every, parallel, tmp
     assert sorted(path.name for path in (tmp_path / "checkpoints").iterdir()) == ["10", "5"]
     with pytest.raises(NonFiniteError) as again:  # from step 10 on: the same step, the same state
         run(
-            algorithm, tasks, log_every=log_every, workdir=tmp_path, checkpoint_every=5,
+            algorithm,
+            tasks,
+            log_every=log_every,
+            workdir=tmp_path,
+            checkpoint_every=5,
             parallel=parallel,
-        )  # fmt: skip
+        )
     assert digest(again.value.state) == digest(caught.value.state)
 
 
@@ -260,9 +272,14 @@ def lower(algorithm, layout, tasks=None):
     init = jax.jit(lambda tasks: algorithm.init(KEY, tasks(KEY)))
     state = layout.place(LoopState(init(tasks), jnp.int32(-1), jnp.int32(0)))
     steps = make_steps(
-        algorithm, tasks, state, tasks_per_step=NUM, capacity=10, layout=layout,
+        algorithm,
+        tasks,
+        state,
+        tasks_per_step=NUM,
+        capacity=10,
+        layout=layout,
         on_nonfinite="stop",
-    )  # fmt: skip
+    )
     arguments = (
         state,
         layout.distribute(tasks),

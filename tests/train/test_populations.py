@@ -22,9 +22,14 @@ def make(values):
 
 def alone(rate, seed, tasks):
     return fit(
-        make({"rate": rate}), tasks, steps=STEPS, tasks_per_step=NUM, key=jax.random.key(seed),
-        log_every=5, progress=False,
-    )  # fmt: skip
+        make({"rate": rate}),
+        tasks,
+        steps=STEPS,
+        tasks_per_step=NUM,
+        key=jax.random.key(seed),
+        log_every=5,
+        progress=False,
+    )
 
 
 def together(tasks, **options):
@@ -36,9 +41,15 @@ def together(tasks, **options):
         tasks_per_step=NUM,
     )
     return fit(
-        algorithm, held, steps=STEPS, tasks_per_step=1, key=jax.random.key(0), log_every=5,
-        progress=False, **options,
-    ), held  # fmt: skip
+        algorithm,
+        held,
+        steps=STEPS,
+        tasks_per_step=1,
+        key=jax.random.key(0),
+        log_every=5,
+        progress=False,
+        **options,
+    ), held
 
 
 def pool(scale):
@@ -106,9 +117,11 @@ def test_a_population_resumes_and_evaluates_all_members(tmp_path):
 
     with pytest.raises(KeyboardInterrupt):
         together(
-            tasks, workdir=tmp_path, checkpoint_every=10,
+            tasks,
+            workdir=tmp_path,
+            checkpoint_every=10,
             evaluators=[norms._replace(function=interrupt)],
-        )  # fmt: skip
+        )
     resumed, _ = together(tasks, workdir=tmp_path, **options)
     assert resumed.history == whole.history
     for a, b in zip(jax.tree.leaves(resumed.state), jax.tree.leaves(whole.state), strict=True):

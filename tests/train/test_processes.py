@@ -20,11 +20,18 @@ def start_both(workdir, options=()):
         port = free.getsockname()[1]
     return [
         start(
-            workdir, *OPTIONS, "--coordinator", f"localhost:{port}", "--process", process,
-            "--devices", 4, *options,
+            workdir,
+            *OPTIONS,
+            "--coordinator",
+            f"localhost:{port}",
+            "--process",
+            process,
+            "--devices",
+            4,
+            *options,
         )
         for process in range(2)
-    ]  # fmt: skip
+    ]
 
 
 def alone(workdir, *options):

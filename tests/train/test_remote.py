@@ -58,10 +58,16 @@ def run(workdir=None, at=None, **changes):
         raise Stop
 
     settings = {
-        "steps": 24, "tasks_per_step": 16, "key": KEY, "progress": False, "log_every": 5,
-        "checkpoint_every": 8, "keep_last": 2,
-        "evaluators": [] if at is None else [Evaluator("stop", at, stop)], **changes,
-    }  # fmt: skip
+        "steps": 24,
+        "tasks_per_step": 16,
+        "key": KEY,
+        "progress": False,
+        "log_every": 5,
+        "checkpoint_every": 8,
+        "keep_last": 2,
+        "evaluators": [] if at is None else [Evaluator("stop", at, stop)],
+        **changes,
+    }
     return fit(toy_problem.make_algorithm(), toy_problem.make_tasks(), workdir=workdir, **settings)
 
 
@@ -159,9 +165,15 @@ def another(folder, **changes):
     """A claim of another machine's process."""
     now = time.time()
     claim = {
-        "host": "elsewhere", "pid": 7, "started": 1, "machine": "other", "since": now - 500,
-        "alive": now, "holds": True, **changes,
-    }  # fmt: skip
+        "host": "elsewhere",
+        "pid": 7,
+        "started": 1,
+        "machine": "other",
+        "since": now - 500,
+        "alive": now,
+        "holds": True,
+        **changes,
+    }
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lease.elsewhere.7.1.json"
     path.write_text(json.dumps(claim))
@@ -281,11 +293,18 @@ def test_two_processes_share_a_store(in_processes, tmp_path):
             port = free.getsockname()[1]
         started = [
             runs.start(
-                workdir, *options, "--coordinator", f"localhost:{port}", "--process", process,
-                "--devices", 4, *more,
+                workdir,
+                *options,
+                "--coordinator",
+                f"localhost:{port}",
+                "--process",
+                process,
+                "--devices",
+                4,
+                *more,
             )
             for process in range(2)
-        ]  # fmt: skip
+        ]
         found = [runs.finish(process) for process in started]
         assert [code for code, _, _ in found] == [0, 0], found
         return {json.loads(out.splitlines()[-1])["digest"] for _, out, _ in found}
@@ -294,8 +313,10 @@ def test_two_processes_share_a_store(in_processes, tmp_path):
     assert both("gs://bucket/run") == {here}
     for folder in (in_processes / "run", tmp_path / "local"):
         assert sorted(int(path.name) for path in (folder / "checkpoints").iterdir()) == [
-            120, 140, 150,
-        ]  # fmt: skip
+            120,
+            140,
+            150,
+        ]
     for step in (140, 150):  # the one before the last is taken, by both
         (in_processes / f"run/checkpoints/{step}/metajax.sha256").unlink()
     assert both("gs://bucket/run") == {here}
@@ -303,9 +324,12 @@ def test_two_processes_share_a_store(in_processes, tmp_path):
 
 def test_what_one_process_of_several_saves_is_an_ordinary_checkpoint(tmp_path):
     state = {
-        "w": jnp.arange(12, dtype=jnp.float32).reshape(3, 4), "n": jnp.int32(3),
-        "h": jnp.ones(5, jnp.bfloat16), "key": jax.random.key(9, impl="rbg"), "empty": {},
-    }  # fmt: skip
+        "w": jnp.arange(12, dtype=jnp.float32).reshape(3, 4),
+        "n": jnp.int32(3),
+        "h": jnp.ones(5, jnp.bfloat16),
+        "key": jax.random.key(9, impl="rbg"),
+        "empty": {},
+    }
     checkpoints = tmp_path / "checkpoints"
     checkpoints.mkdir()
     save_alone(checkpoints, 7, state, {"step": 7})

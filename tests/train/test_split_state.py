@@ -71,8 +71,9 @@ def test_each_device_holds_its_part_between_steps_and_exchanges_no_parameters():
         assert held == (leaf.size / 4 if leaf.size >= 4096 else leaf.size)
     assert placed.params["second"].sharding.spec == PartitionSpec(MODEL_AXIS)
     assert placed.params["first"].sharding.spec == PartitionSpec(None, MODEL_AXIS)
-    for part, whole in zip(jax.tree.leaves(layout.collect(placed)), jax.tree.leaves(state),
-                           strict=True):  # fmt: skip
+    for part, whole in zip(
+        jax.tree.leaves(layout.collect(placed)), jax.tree.leaves(state), strict=True
+    ):
         np.testing.assert_array_equal(part, whole)
 
 
@@ -98,9 +99,7 @@ def test_a_rule_of_ones_own():
 
     agree(wide_fit(parallel="jit", model_devices=4, partition=rule).state, wide_fit().state)
     with pytest.raises(ConfigError, match=r"partition = .*fits .*first of shape \(4,"):
-        wide_fit(
-            parallel="jit", model_devices=8, partition=lambda *_: PartitionSpec(MODEL_AXIS)
-        )  # fmt: skip
+        wide_fit(parallel="jit", model_devices=8, partition=lambda *_: PartitionSpec(MODEL_AXIS))
 
 
 @pytest.mark.parametrize(

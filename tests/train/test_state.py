@@ -59,9 +59,10 @@ def dtypes(tree):
 
 
 @pytest.mark.parametrize(
-    "value", [jnp.asarray(1.5), 1.5, jnp.asarray(3) * 1.0, np.float32(1.5)],
+    "value",
+    [jnp.asarray(1.5), 1.5, jnp.asarray(3) * 1.0, np.float32(1.5)],
     ids=["weak", "python", "computed", "strong"],
-)  # fmt: skip
+)
 def test_a_resumed_run_computes_in_the_dtype_of_one_never_stopped(value, tmp_path):
     """A weakly typed number times bfloat16 is bfloat16; a strong one is what a file returns."""
     seen = []
@@ -118,9 +119,17 @@ def test_paths_that_a_checkpoint_would_confuse_are_rejected(state, names, tmp_pa
 
 
 NAMES = {
-    "a.b": 1.0, "a/b": 2.0, "c": {"": 3.0}, "": 4.0, "..": 5.0, "d": [6.0, {"0": 7.0}],
-    "d/0": 8.0, "e": {0: 9.0}, "f": {(1, 2): 10.0}, "ä ~": 11.0,
-}  # fmt: skip
+    "a.b": 1.0,
+    "a/b": 2.0,
+    "c": {"": 3.0},
+    "": 4.0,
+    "..": 5.0,
+    "d": [6.0, {"0": 7.0}],
+    "d/0": 8.0,
+    "e": {0: 9.0},
+    "f": {(1, 2): 10.0},
+    "ä ~": 11.0,
+}
 
 
 def test_other_odd_names_keep_their_values(tmp_path):
@@ -134,10 +143,14 @@ def test_other_odd_names_keep_their_values(tmp_path):
 
 
 ODD = {
-    "none": jnp.zeros((0, 3)), "no": jnp.zeros((2, 0), jnp.int8), "bf": jnp.zeros(0, jnp.bfloat16),
-    "keys": jax.random.split(KEY, 0), "complex": jnp.ones(2, jnp.complex64),
-    "eight": jnp.ones(3, jnp.float8_e4m3fn), "flag": jnp.array(True),
-}  # fmt: skip
+    "none": jnp.zeros((0, 3)),
+    "no": jnp.zeros((2, 0), jnp.int8),
+    "bf": jnp.zeros(0, jnp.bfloat16),
+    "keys": jax.random.split(KEY, 0),
+    "complex": jnp.ones(2, jnp.complex64),
+    "eight": jnp.ones(3, jnp.float8_e4m3fn),
+    "flag": jnp.array(True),
+}
 
 
 @pytest.mark.parametrize("parallel", ["none", "jit", "pmap"])
@@ -159,9 +172,13 @@ def saved(tmp_path_factory):
 
 
 STATE = {
-    "w": jnp.ones((3, 4)), "n": jnp.int32(3), "key": jax.random.key(9), "none": jnp.zeros((0, 3)),
-    "list": [jnp.ones(2), jnp.ones(1)], "empty": (),
-}  # fmt: skip
+    "w": jnp.ones((3, 4)),
+    "n": jnp.int32(3),
+    "key": jax.random.key(9),
+    "none": jnp.zeros((0, 3)),
+    "list": [jnp.ones(2), jnp.ones(1)],
+    "empty": (),
+}
 
 
 @pytest.mark.parametrize(
@@ -178,7 +195,7 @@ STATE = {
         ({"key": jnp.zeros(3)}, r"key is .* there and float32\[3\] here$"),
         ({"more": jnp.ones(2)}, r"more \(float32\[2\]\) is only here$"),
     ],
-)  # fmt: skip
+)
 def test_what_does_not_fit_is_one_error_that_names_it(change, said, saved, capfd):
     checkpointer = Checkpointer(saved, read_only=True)
     capfd.readouterr()
@@ -197,9 +214,10 @@ def test_many_differences_are_counted(saved):
 
 
 @pytest.mark.parametrize(
-    "change", [{"list": (jnp.ones(2), jnp.ones(1))}, {"empty": {}}, {"empty": None}],
+    "change",
+    [{"list": (jnp.ones(2), jnp.ones(1))}, {"empty": {}}, {"empty": None}],
     ids=["tuple", "dict", "none"],
-)  # fmt: skip
+)
 def test_containers_of_the_same_leaves_fit(change, saved):
     checkpointer = Checkpointer(saved, read_only=True)
     state, _ = checkpointer.restore({**STATE, **change})
@@ -252,9 +270,12 @@ def test_keys_whose_draws_depend_on_the_layout_are_rejected(implementation, tmp_
     assert not np.array_equal(together[1], jax.random.bits(keys[1], (4,)))
     with pytest.raises(ConfigError, match=said):
         population(
-            lambda values: gradient(toy_problem.make_learner(), optax.sgd(0.1)), {"x": jnp.ones(2)},
-            jax.random.split(key, 2), [toy_problem.make_tasks()] * 2, tasks_per_step=4,
-        )  # fmt: skip
+            lambda values: gradient(toy_problem.make_learner(), optax.sgd(0.1)),
+            {"x": jnp.ones(2)},
+            jax.random.split(key, 2),
+            [toy_problem.make_tasks()] * 2,
+            tasks_per_step=4,
+        )
 
 
 def test_the_default_implementation_does_not_decide(tmp_path):

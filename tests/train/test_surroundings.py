@@ -47,9 +47,16 @@ def measured(params, key):
 
 def run(parallel="none", **options):
     return fit(
-        ALGORITHM, TASKS, steps=3, tasks_per_step=8, key=KEY, parallel=parallel,
-        evaluators=(Evaluator("measured", 2, measured),), progress=False, **options,
-    )  # fmt: skip
+        ALGORITHM,
+        TASKS,
+        steps=3,
+        tasks_per_step=8,
+        key=KEY,
+        parallel=parallel,
+        evaluators=(Evaluator("measured", 2, measured),),
+        progress=False,
+        **options,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -109,9 +116,14 @@ def test_tasks_and_results_live_in_the_ambient_mesh(tmp_path, kind):
     with ambient(kind):
         tasks = toy_problem.LinearTasks(TASKS.pool + 0, TASKS.broken_key + 0)
         result = fit(
-            ALGORITHM, tasks, steps=3, tasks_per_step=8, key=KEY,
-            workdir=tmp_path / "run", progress=False,
-        )  # fmt: skip
+            ALGORITHM,
+            tasks,
+            steps=3,
+            tasks_per_step=8,
+            key=KEY,
+            workdir=tmp_path / "run",
+            progress=False,
+        )
         restored, step = restore_params(tmp_path / "run", ALGORITHM, tasks, KEY)
         for params in (result.params, restored):
             used = jax.jit(lambda params: params["w"][1:] * 2)(params)
@@ -130,8 +142,13 @@ def test_a_system_is_trained_and_evaluated(around):
         run = system.build(config, None)
         stack.enter_context(AROUND[around]())
         result = fit(
-            run.algorithm, run.tasks, steps=2, tasks_per_step=2, key=KEY, progress=False,
+            run.algorithm,
+            run.tasks,
+            steps=2,
+            tasks_per_step=2,
+            key=KEY,
+            progress=False,
             evaluators=run.evaluators,
-        )  # fmt: skip
+        )
         found = run.evaluate(result.params, False)
     assert found["new_tasks"]["n"] == 4

@@ -28,9 +28,7 @@ REFERENCE_SIZE = 129
 EDGE = 1e-6
 """How far outside a node may be and still count as one of the boundary."""
 
-HZ_G_HOLES = (
-    (0.5, 0.5, 0.2), (0.4, -0.4, 0.4), (-0.2, -0.7, 0.1), (-0.6, 0.5, 0.3)
-)  # fmt: skip
+HZ_G_HOLES = ((0.5, 0.5, 0.2), (0.4, -0.4, 0.4), (-0.2, -0.7, 0.1), (-0.6, 0.5, 0.3))
 PS_C_HOLES = tuple((x, y, 0.2) for x in (-0.6, 0.6) for y in (-0.6, 0.6))
 Vortices = tuple[tuple[float, float, float, float], ...]
 """Gaussians: strength, centre x and y, and width of ``strength exp(-r^2 / (2 width^2))`` each."""
@@ -138,9 +136,11 @@ def helmholtz_problem() -> PDE:
 
 def holes_problem() -> PDE:
     return PDE(
-        [-2, 0, 0, 1 / 32, 1 / 32], around_holes, less(HZ_G_HOLES),
+        [-2, 0, 0, 1 / 32, 1 / 32],
+        around_holes,
+        less(HZ_G_HOLES),
         dirichlet={"square": 0.2, "disk": 1.0},
-    )  # fmt: skip
+    )
 
 
 def circles_problem() -> PDE:
@@ -159,8 +159,9 @@ def gaussians_problem(vortices: Vortices) -> PDE:
 def wave_problem() -> PDE:
     return PDE(
         [0, 0, 0, -2, 0.5],
-        dirichlet={"left": 0.0, "right": 0.0, "bottom": wave}, neumann={"bottom": 0.0},
-    )  # fmt: skip
+        dirichlet={"left": 0.0, "right": 0.0, "bottom": wave},
+        neumann={"bottom": 0.0},
+    )
 
 
 PROBLEMS: dict[str, tuple[Callable[[], PDE], Callable[[Any, Any], Any] | None]] = {

@@ -132,9 +132,11 @@ def check_function(name: str, function: Callable[[Array, Array], Any]) -> None:
     except Exception as error:  # whatever the caller's code raises
         said = str(error).strip().partition("\n")[0]
         raise ConfigError(
-            name, function, "a function of x and y that JAX can trace: of jax.numpy, jnp.sin for "
+            name,
+            function,
+            "a function of x and y that JAX can trace: of jax.numpy, jnp.sin for "
             f"np.sin, and jnp.where for `if`; it raised {type(error).__name__}: {said}",
-        ) from error  # fmt: skip
+        ) from error
     kinds = jnp.floating, jnp.integer, jnp.bool_
     if (
         not isinstance(found, jax.ShapeDtypeStruct)
@@ -143,9 +145,10 @@ def check_function(name: str, function: Callable[[Array, Array], Any]) -> None:
     ):
         got = f"{found.dtype}{list(found.shape)}" if hasattr(found, "dtype") else repr(found)
         raise ConfigError(
-            name, function, f"a function whose value is a real number a point; of 3 points it is "
-            f"{got}",
-        )  # fmt: skip
+            name,
+            function,
+            f"a function whose value is a real number a point; of 3 points it is {got}",
+        )
 
 
 def as_boundary_field(name: str, value: Any) -> BoundaryField:

@@ -164,8 +164,9 @@ def evaluate(basis: Any, u: Array, points: Float[np.ndarray, "n 2"]) -> Float[np
     _, near = tree.query(points, min(40, mesh.nelements))
     # by the straight triangles, as the curved ones differ by little
     corners = mesh.p[:, mesh.t[:3]].transpose(2, 1, 0)[near]
-    sides = np.stack([corners[..., 1, :] - corners[..., 0, :],
-                      corners[..., 2, :] - corners[..., 0, :]], -1)  # fmt: skip
+    sides = np.stack(
+        [corners[..., 1, :] - corners[..., 0, :], corners[..., 2, :] - corners[..., 0, :]], -1
+    )
     local = np.linalg.solve(sides, (points[:, None] - corners[..., 0, :])[..., None])[..., 0]
     depth = np.minimum(local.min(-1), 1 - local.sum(-1))
     cells = np.take_along_axis(near, depth.argmax(1)[:, None], 1)[:, 0]
@@ -253,8 +254,10 @@ def main() -> None:
             )
             np.savez_compressed(
                 arguments.folder / f"{name}.npz",
-                u=u.astype(np.float32), inside=inside.reshape(u.shape), error=error,
-            )  # fmt: skip
+                u=u.astype(np.float32),
+                inside=inside.reshape(u.shape),
+                error=error,
+            )
 
 
 if __name__ == "__main__":

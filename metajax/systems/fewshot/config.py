@@ -9,9 +9,19 @@ from typing import Literal, get_args
 from metajax.core import ConfigError, check_positive, check_whole
 
 LearnerName = Literal[
-    "maml", "first_order_maml", "anil", "meta_sgd", "maml_plus_plus", "imaml", "cavia", "reptile",
-    "evolution", "ridge", "prototypical", "matching",
-]  # fmt: skip
+    "maml",
+    "first_order_maml",
+    "anil",
+    "meta_sgd",
+    "maml_plus_plus",
+    "imaml",
+    "cavia",
+    "reptile",
+    "evolution",
+    "ridge",
+    "prototypical",
+    "matching",
+]
 
 LEARNERS: tuple[LearnerName, ...] = get_args(LearnerName)
 """All of them."""
@@ -111,10 +121,22 @@ class Config:
 
     def __post_init__(self) -> None:
         sizes = (
-            "shots", "queries", "width", "layers", "image_size", "channels", "inner_steps",
-            "context_size", "anneal_steps", "pairs", "steps", "tasks_per_step", "eval_every",
-            "eval_steps", "eval_queries",
-        )  # fmt: skip
+            "shots",
+            "queries",
+            "width",
+            "layers",
+            "image_size",
+            "channels",
+            "inner_steps",
+            "context_size",
+            "anneal_steps",
+            "pairs",
+            "steps",
+            "tasks_per_step",
+            "eval_every",
+            "eval_steps",
+            "eval_queries",
+        )
         check_whole(self, sizes)
         check_whole(self, ("ways", "eval_tasks"), 2)
         check_positive(
@@ -135,23 +157,41 @@ class Config:
         turns = 4 if self.rotations else 1
         if self.tasks == "images" and self.ways > turns * min(self.classes):
             raise ConfigError(
-                "ways", self.ways,
+                "ways",
+                self.ways,
                 f"at most {turns * min(self.classes)}, the classes of the smallest part of "
                 f"classes = {self.classes}{' in four rotations' if self.rotations else ''}",
-            )  # fmt: skip
+            )
         if not 0 <= self.seed < 2**32:
             raise ConfigError("seed", self.seed, "0 to 2**32 - 1")
 
 
 _IMAGES = Config(
-    tasks="images", shots=1, queries=5, layers=3, rotations=True, steps=1000, tasks_per_step=8,
-    eval_every=200, eval_tasks=600, anneal_steps=300,
-)  # fmt: skip
+    tasks="images",
+    shots=1,
+    queries=5,
+    layers=3,
+    rotations=True,
+    steps=1000,
+    tasks_per_step=8,
+    eval_every=200,
+    eval_tasks=600,
+    anneal_steps=300,
+)
 
 _OMNIGLOT = dataclasses.replace(
-    _IMAGES, base_set="omniglot", image_size=28, classes=(1100, 100, 423), layers=4, channels=64,
-    queries=15, steps=30_000, tasks_per_step=32, eval_every=1000, anneal_steps=10_000,
-)  # fmt: skip
+    _IMAGES,
+    base_set="omniglot",
+    image_size=28,
+    classes=(1100, 100, 423),
+    layers=4,
+    channels=64,
+    queries=15,
+    steps=30_000,
+    tasks_per_step=32,
+    eval_every=1000,
+    anneal_steps=10_000,
+)
 
 PRESETS = {
     "sinusoid": Config(),
@@ -159,22 +199,43 @@ PRESETS = {
     "digits": _IMAGES,
     "fashion": dataclasses.replace(_IMAGES, base_set="fashion_mnist", image_size=14),
     "omniglot_small": dataclasses.replace(
-        _IMAGES, base_set="omniglot_small", split="train", image_size=14, classes=(150, 30, 62),
+        _IMAGES,
+        base_set="omniglot_small",
+        split="train",
+        image_size=14,
+        classes=(150, 30, 62),
         queries=5,
     ),
     "omniglot": _OMNIGLOT,
     "omniglot_5shot": dataclasses.replace(_OMNIGLOT, shots=5),
     "mini_imagenet": dataclasses.replace(
-        _OMNIGLOT, base_set="mini_imagenet", split="train", image_size=84, image_channels=3,
-        classes=(64, 16, 20), rotations=False, channels=32, tasks_per_step=4, steps=60_000,
+        _OMNIGLOT,
+        base_set="mini_imagenet",
+        split="train",
+        image_size=84,
+        image_channels=3,
+        classes=(64, 16, 20),
+        rotations=False,
+        channels=32,
+        tasks_per_step=4,
+        steps=60_000,
         inner_lr=0.01,
     ),
     "mini_imagenet_5shot": dataclasses.replace(
-        _OMNIGLOT, base_set="mini_imagenet", split="train", image_size=84, image_channels=3,
-        classes=(64, 16, 20), rotations=False, channels=32, tasks_per_step=4, steps=60_000,
-        inner_lr=0.01, shots=5,
+        _OMNIGLOT,
+        base_set="mini_imagenet",
+        split="train",
+        image_size=84,
+        image_channels=3,
+        classes=(64, 16, 20),
+        rotations=False,
+        channels=32,
+        tasks_per_step=4,
+        steps=60_000,
+        inner_lr=0.01,
+        shots=5,
     ),
-}  # fmt: skip
+}
 """sinusoid: the standard bed, 10 shots. digits, fashion: five ways, one shot, minutes on a core.
 omniglot_small: the two small sets of Omniglot, where they were prepared from files. omniglot and
 mini_imagenet: the full sets, for a GPU. Each with --learner for the others."""

@@ -95,20 +95,29 @@ def make_algorithm(config: Config) -> Algorithm:
     if config.learner == "reptile":
         rate = optax.linear_schedule(config.reptile_rate, 0.0, config.steps)
         return reptile(
-            make_network(config), make_loss(config), optax.sgd(config.rate), optax.sgd(rate),
+            make_network(config),
+            make_loss(config),
+            optax.sgd(config.rate),
+            optax.sgd(rate),
             steps=config.inner_steps,
-        )  # fmt: skip
+        )
     if config.learner == "evolution":
         return evolution(
-            make_learner(config), adam, sigma=config.sigma, pairs=config.pairs,
+            make_learner(config),
+            adam,
+            sigma=config.sigma,
+            pairs=config.pairs,
             tasks_at_once=1 if in_turn else None,
-        )  # fmt: skip
+        )
     microbatches = None if in_turn and config.learner not in CLOSED_FORM else 1
     if config.learner == "maml_plus_plus":
         return multi_step_gradient(
-            lambda weights: make_learner(config, weights), adam, steps=config.inner_steps,
-            anneal_steps=config.anneal_steps, microbatches=microbatches,
-        )  # fmt: skip
+            lambda weights: make_learner(config, weights),
+            adam,
+            steps=config.inner_steps,
+            anneal_steps=config.anneal_steps,
+            microbatches=microbatches,
+        )
     return gradient(make_learner(config), adam, microbatches=microbatches)
 
 

@@ -55,9 +55,13 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
             if len(part["score"]) > 1:
                 steps = range(len(part["score"]))
                 axes.errorbar(
-                    steps, numbers(part["score"]), numbers(part["ci95"]), ls=styles[kind],
-                    elinewidth=0.8, label=title,
-                )  # fmt: skip
+                    steps,
+                    numbers(part["score"]),
+                    numbers(part["ci95"]),
+                    ls=styles[kind],
+                    elinewidth=0.8,
+                    label=title,
+                )
             else:
                 axes.axhline(numbers(part["score"])[0], ls=styles[kind], color="grey", label=title)
         axes.legend(frameon=False)

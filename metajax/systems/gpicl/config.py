@@ -95,9 +95,18 @@ class Config:
 
     def __post_init__(self) -> None:
         positive = (
-            "image_size", "width", "layers", "heads", "key_size", "mlp_ratio", "steps",
-            "tasks_per_step", "sequences_per_task", "microbatches", "eval_every",
-        )  # fmt: skip
+            "image_size",
+            "width",
+            "layers",
+            "heads",
+            "key_size",
+            "mlp_ratio",
+            "steps",
+            "tasks_per_step",
+            "sequences_per_task",
+            "microbatches",
+            "eval_every",
+        )
         check_whole(self, positive)
         check_whole(self, ("ways", "examples", "eval_tasks"), 2)
         check_positive(
@@ -126,9 +135,10 @@ class Config:
             )
         if self.tasks_per_step % self.microbatches:
             raise ConfigError(
-                "microbatches", self.microbatches,
+                "microbatches",
+                self.microbatches,
                 f"a divisor of tasks_per_step = {self.tasks_per_step}",
-            )  # fmt: skip
+            )
         if not 0 <= self.seed < 2**32:
             raise ConfigError("seed", self.seed, "0 to 2**32 - 1")
 
@@ -136,16 +146,34 @@ class Config:
 _DIGITS = Config()
 
 _CPU = Config(
-    base_set="fashion_mnist", image_size=4, ways=10, min_ways=2, examples=32,
-    steps=12_000, tasks_per_step=64, eval_every=1000,
+    base_set="fashion_mnist",
+    image_size=4,
+    ways=10,
+    min_ways=2,
+    examples=32,
+    steps=12_000,
+    tasks_per_step=64,
+    eval_every=1000,
     other_sets=("digits", "random"),
-)  # fmt: skip
+)
 
 _PAPER = Config(
-    base_set="fashion_mnist", image_size=14, ways=10, examples=100, num_tasks=2**24,
-    label_scale=1.0, width=256, layers=4, heads=8, key_size=32, steps=50_000, tasks_per_step=16,
-    sequences_per_task=32, eval_every=1000, other_sets=("mnist", "kmnist", "digits", "random"),
-)  # fmt: skip
+    base_set="fashion_mnist",
+    image_size=14,
+    ways=10,
+    examples=100,
+    num_tasks=2**24,
+    label_scale=1.0,
+    width=256,
+    layers=4,
+    heads=8,
+    key_size=32,
+    steps=50_000,
+    tasks_per_step=16,
+    sequences_per_task=32,
+    eval_every=1000,
+    other_sets=("mnist", "kmnist", "digits", "random"),
+)
 
 PRESETS = {
     "digits": _DIGITS,

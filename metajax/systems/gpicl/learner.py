@@ -65,9 +65,10 @@ def check_sequences(field: str, examples: Examples, num_classes: int | None = No
     is_array = isinstance(inputs, jax.Array)
     if not is_array or inputs.ndim != 3 or not jnp.issubdtype(inputs.dtype, jnp.floating):
         raise ConfigError(
-            f"{field}.inputs", described(inputs),
+            f"{field}.inputs",
+            described(inputs),
             "floating-point features [sequences, examples, features], of images all their pixels",
-        )  # fmt: skip
+        )
     if num_classes is not None:
         check_labels(f"{field}.targets", examples.targets, num_classes, axes=2)
 
@@ -157,9 +158,10 @@ def in_context(
         state = network.prefill(params, tokens_of(support))
         if isinstance(state, KVCache) and length >= (slots := state.keys[0].shape[-2]):
             raise ConfigError(
-                "support", f"{length} examples a sequence",
+                "support",
+                f"{length} examples a sequence",
                 f"fewer than the network's max_length = {slots}: a query takes a place too",
-            )  # fmt: skip
+            )
         return Read(state, last)
 
     def predict(params: Params, adapted: Read, inputs: Float[Array, "sequences query features"]):

@@ -23,9 +23,14 @@ def make_learner(config: Config) -> SequenceLearner:
     name, ways = config.learner, config.ways
     if name == "transformer":
         network = causal_transformer(
-            num_outputs=ways, width=config.width, layers=config.layers, heads=config.heads,
-            key_size=config.key_size, mlp_ratio=config.mlp_ratio, max_length=config.examples,
-        )  # fmt: skip
+            num_outputs=ways,
+            width=config.width,
+            layers=config.layers,
+            heads=config.heads,
+            key_size=config.key_size,
+            mlp_ratio=config.mlp_ratio,
+            max_length=config.examples,
+        )
         return in_context(network, ways, label_scale=config.label_scale)
     if name == "lstm":
         network = lstm(num_outputs=ways, width=config.width)

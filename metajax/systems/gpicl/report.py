@@ -165,9 +165,13 @@ def draw_phases(evaluations: list[dict[str, Any]]):
 
     def points(axes, kind: str, values: list[float], errors: list[float], marker: str) -> None:
         bars = axes.errorbar(
-            sizes, 100 * numbers(values), 100 * numbers(errors),
-            fmt=marker, capsize=2, label=_TITLES[kind],
-        )  # fmt: skip
+            sizes,
+            100 * numbers(values),
+            100 * numbers(errors),
+            fmt=marker,
+            capsize=2,
+            label=_TITLES[kind],
+        )
         means = [100 * numbers(values)[sizes == n].mean() for n in np.unique(sizes)]
         axes.plot(np.unique(sizes), means, color=bars[0].get_color(), alpha=0.5)
 

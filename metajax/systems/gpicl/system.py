@@ -185,11 +185,15 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
                 "ways", config.ways, f"{train_pool.num_classes}, all classes, where host_fed is on"
             )
         batches = host_batches(
-            config.base_set, config.train_split, tasks_per_step=config.tasks_per_step,
+            config.base_set,
+            config.train_split,
+            tasks_per_step=config.tasks_per_step,
             examples_per_task=(config.sequences_per_task, config.examples),
-            size=(config.image_size, config.image_size), channels=config.channels,
-            seed=config.seed, data_dir=data_dir,
-        )  # fmt: skip
+            size=(config.image_size, config.image_size),
+            channels=config.channels,
+            seed=config.seed,
+            data_dir=data_dir,
+        )
         tasks = HostFed(batches, HostFedTasks(train_tasks))
 
     kinds = {
@@ -215,9 +219,12 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
             if name != config.learner
         }
         bar = tqdm(
-            total=len(kinds) + len(baselines) + len(config.other_sets), unit="set",
-            desc="evaluating", disable=not progress, dynamic_ncols=True,
-        )  # fmt: skip
+            total=len(kinds) + len(baselines) + len(config.other_sets),
+            unit="set",
+            desc="evaluating",
+            disable=not progress,
+            dynamic_ncols=True,
+        )
 
         def score(learner, params, tasks) -> dict[str, Any]:
             scored = accuracy_by_position(learner, params, tasks, key, num)

@@ -181,9 +181,16 @@ def projection_tasks(
             "num_tasks", num_tasks, f"1 or more, with ids from {first_task} below 2**32"
         )
     return ProjectionTasks(
-        pool, key, jnp.uint32(first_task), jnp.uint32(num_tasks), jnp.float32(bias),
-        jnp.uint32(min_ways), sequences=sequences, length=length, ways=ways,
-    )  # fmt: skip
+        pool,
+        key,
+        jnp.uint32(first_task),
+        jnp.uint32(num_tasks),
+        jnp.float32(bias),
+        jnp.uint32(min_ways),
+        sequences=sequences,
+        length=length,
+        ways=ways,
+    )
 
 
 UNSEEN_TASKS = 2**31

@@ -9,10 +9,19 @@ from typing import Literal, get_args
 from metajax.core import ConfigError, check_positive, check_whole
 
 SystemName = Literal[
-    "mass_spring", "pendulum", "henon_heiles", "magnetic_mirror", "two_body", "three_body",
-    "double_pendulum", "coupled_springs", "damped_spring", "damped_pendulum", "driven_spring",
+    "mass_spring",
+    "pendulum",
+    "henon_heiles",
+    "magnetic_mirror",
+    "two_body",
+    "three_body",
+    "double_pendulum",
+    "coupled_springs",
+    "damped_spring",
+    "damped_pendulum",
+    "driven_spring",
     "driven_pendulum",
-]  # fmt: skip
+]
 
 SIX: tuple[SystemName, ...] = get_args(SystemName)[:6]
 """The systems of the paper."""
@@ -90,9 +99,17 @@ class Config:
 
     def __post_init__(self) -> None:
         sizes = (
-            "width", "layers", "shots", "queries", "trajectories", "inner_steps", "steps",
-            "tasks_per_step", "eval_every", "eval_steps",
-        )  # fmt: skip
+            "width",
+            "layers",
+            "shots",
+            "queries",
+            "trajectories",
+            "inner_steps",
+            "steps",
+            "tasks_per_step",
+            "eval_every",
+            "eval_steps",
+        )
         check_whole(self, sizes)
         check_whole(self, ("rounds",), 0)
         check_whole(self, ("eval_instances",), 2)
@@ -110,9 +127,10 @@ class Config:
             raise ConfigError("systems", self.systems, "each name once")
         if self.tasks_per_step % len(self.train_systems):
             raise ConfigError(
-                "tasks_per_step", self.tasks_per_step,
+                "tasks_per_step",
+                self.tasks_per_step,
                 f"a multiple of {len(self.train_systems)}, the number of types to train on",
-            )  # fmt: skip
+            )
         if not 0 <= self.seed < 2**32:
             raise ConfigError("seed", self.seed, "0 to 2**32 - 1")
 

@@ -131,9 +131,16 @@ def adapt_and_roll(
 def _as_evaluated(config: Config) -> Config:
     """Set all to one value that does not change how new systems are adapted to and followed."""
     same: dict[str, Any] = {
-        "seed": 0, "steps": 1, "learning_rate": 1.0, "clip_norm": None, "inner_steps": 1,
-        "trajectories": 1, "prepared": False, "eval_every": 1, "eval_lr": 1.0,
-    }  # fmt: skip
+        "seed": 0,
+        "steps": 1,
+        "learning_rate": 1.0,
+        "clip_norm": None,
+        "inner_steps": 1,
+        "trajectories": 1,
+        "prepared": False,
+        "eval_every": 1,
+        "eval_lr": 1.0,
+    }
     if config.learner in ("maml", "first_order_maml", "joint"):
         same |= {"learner": "maml", "inner_lr": 1.0, "reduction": "mean"}
     return dataclasses.replace(config, **same)
@@ -198,9 +205,12 @@ def fit_and_roll(
         coefficients = fit_polynomial(states, rates, degree)
         start = jax.tree.map(lambda leaf: leaf[0], true)
         rolled = trajectory(
-            symplectic_gradient(hamiltonian), start, coefficients,
-            jnp.asarray(instances.times, jnp.float64), method="implicit_midpoint",
-        ).states  # fmt: skip
+            symplectic_gradient(hamiltonian),
+            start,
+            coefficients,
+            jnp.asarray(instances.times, jnp.float64),
+            method="implicit_midpoint",
+        ).states
         return *relative_errors(system.hamiltonian, parameters, rolled, true), rolled
 
     with enable_x64(True):

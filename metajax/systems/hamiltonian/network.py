@@ -103,6 +103,9 @@ def make_derivative(config: Config) -> Derivative:
 def _inner(config: Config) -> Network:
     direct = config.structure == "direct"
     return graph_net(
-        config.width, config.rounds, layers=config.layers,
-        num_outputs=4 if direct else 1, readout="nodes" if direct else "sum",
-    )  # fmt: skip
+        config.width,
+        config.rounds,
+        layers=config.layers,
+        num_outputs=4 if direct else 1,
+        readout="nodes" if direct else "sum",
+    )

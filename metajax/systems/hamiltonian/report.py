@@ -105,10 +105,11 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         Figure("energy", "Error of energy along roll-outs.", lambda: along_time("energy")),
         Figure("likeness", "How far adapting changes what the head sees.", likeness),
         Figure(
-            "training", "Loss on tasks of the trained types, 95% intervals.",
+            "training",
+            "Loss on tasks of the trained types, 95% intervals.",
             lambda: along_training(history, "loss after adapting", "log"),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def evaluation_particles(evaluation: dict[str, Any], i: int) -> int:

@@ -169,9 +169,10 @@ def read_prepared(
     times = found["times"][0]
     if config.points != times.size or abs(config.duration - times[-1]) > 1e-3:
         raise ConfigError(
-            "points", (config.points, config.duration),
+            "points",
+            (config.points, config.duration),
             f"points = {times.size} and duration = {times[-1]:g}, as prepared, or no prepared",
-        )  # fmt: skip
+        )
     q, p, q_rate, p_rate = (cast("Any", found[key]) for key in STORED)
     return Trajectories(None, Phase(q, p), Phase(q_rate, p_rate), times)
 
@@ -264,5 +265,5 @@ def make_tasks(
         MotionTasks(state, rate, times, config.shots, config.queries)
         for _, alike in sorted(by_particles.items())
         for state, rate in [jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *alike)]
-    )  # fmt: skip
+    )
     return MixedTasks(parts, tuple(part.state.q.shape[0] for part in parts))

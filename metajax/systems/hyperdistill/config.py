@@ -11,9 +11,17 @@ from metajax.core import ConfigError, check_positive, check_whole
 BedName = Literal["sinusoid", "anil", "warpgrad", "weights"]
 
 Method = Literal[
-    "distilled", "one_step", "first_order", "drmad", "neumann", "unrolled", "forward", "es", "pes",
+    "distilled",
+    "one_step",
+    "first_order",
+    "drmad",
+    "neumann",
+    "unrolled",
+    "forward",
+    "es",
+    "pes",
     "random_search",
-]  # fmt: skip
+]
 
 
 @dataclass(frozen=True)
@@ -105,10 +113,24 @@ class Config:
 
     def __post_init__(self) -> None:
         sizes = (
-            "terms", "pairs", "trial_steps", "every", "inner_steps", "steps", "tasks_per_step",
-            "shots", "queries", "width", "layers", "image_size", "batch_size", "channels",
-            "eval_every", "eval_queries", "calibrate_every",
-        )  # fmt: skip
+            "terms",
+            "pairs",
+            "trial_steps",
+            "every",
+            "inner_steps",
+            "steps",
+            "tasks_per_step",
+            "shots",
+            "queries",
+            "width",
+            "layers",
+            "image_size",
+            "batch_size",
+            "channels",
+            "eval_every",
+            "eval_queries",
+            "calibrate_every",
+        )
         check_whole(self, sizes)
         check_whole(self, ("eval_tasks", "ways"), 2)
         check_positive(self, ("inner_lr", "outer_lr", "sigma"))
@@ -131,10 +153,11 @@ class Config:
             turns = 4 if self.rotations else 1
             if self.ways > turns * min(self.classes):
                 raise ConfigError(
-                    "ways", self.ways,
+                    "ways",
+                    self.ways,
                     f"at most {turns * min(self.classes)}, the classes of the smallest part of "
                     f"classes = {self.classes}{' in four rotations' if self.rotations else ''}",
-                )  # fmt: skip
+                )
         if self.inner_steps % self.every:
             raise ConfigError("every", self.every, f"a divisor of inner_steps = {self.inner_steps}")
         if self.steps % self.trial_steps and self.method == "random_search":
@@ -144,25 +167,62 @@ class Config:
 
 
 _DIGITS = Config(
-    bed="anil", base_set="digits", image_size=8, rotations=True, ways=8, shots=40, queries=40,
-    inner_steps=50, every=2, outer_decay=True, layers=3, channels=16, calibrate_every=10, steps=30,
-    tasks_per_step=4, eval_every=10, eval_tasks=60,
-)  # fmt: skip
+    bed="anil",
+    base_set="digits",
+    image_size=8,
+    rotations=True,
+    ways=8,
+    shots=40,
+    queries=40,
+    inner_steps=50,
+    every=2,
+    outer_decay=True,
+    layers=3,
+    channels=16,
+    calibrate_every=10,
+    steps=30,
+    tasks_per_step=4,
+    eval_every=10,
+    eval_tasks=60,
+)
 
 _FASHION = dataclasses.replace(
     _DIGITS, base_set="fashion_mnist", image_size=14, shots=100, queries=100, layers=4
-)  # fmt: skip
+)
 
 _NOISY: dict[str, Any] = {
-    "bed": "weights", "label_noise": 0.4, "inner_lr": 0.1, "width": 200, "calibrate_every": None,
-}  # fmt: skip
+    "bed": "weights",
+    "label_noise": 0.4,
+    "inner_lr": 0.1,
+    "width": 200,
+    "calibrate_every": None,
+}
 
 _CIFAR100 = Config(
-    bed="anil", base_set="cifar100", image_size=32, image_channels=3, classes=(50, 20, 30),
-    ways=10, shots=250, queries=250, batch_size=100, channels=32, layers=4, crop=4, flip=True,
-    gamma=0.99, calibrate_every=50, inner_steps=100, outer_optimizer="sgd", outer_lr=1e-3,
-    outer_decay=True, steps=1000, tasks_per_step=4, eval_every=100, eval_tasks=500,
-)  # fmt: skip
+    bed="anil",
+    base_set="cifar100",
+    image_size=32,
+    image_channels=3,
+    classes=(50, 20, 30),
+    ways=10,
+    shots=250,
+    queries=250,
+    batch_size=100,
+    channels=32,
+    layers=4,
+    crop=4,
+    flip=True,
+    gamma=0.99,
+    calibrate_every=50,
+    inner_steps=100,
+    outer_optimizer="sgd",
+    outer_lr=1e-3,
+    outer_decay=True,
+    steps=1000,
+    tasks_per_step=4,
+    eval_every=100,
+    eval_tasks=500,
+)
 
 _TINY_IMAGENET = dataclasses.replace(
     _CIFAR100, base_set="tiny_imagenet", split="train", image_size=64, classes=(100, 40, 60)

@@ -52,13 +52,18 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
     def curve():
         canvas, axes = make_axes("inner steps", f"{what} on the query", scale)
         for title, kind, style in (
-            ("after training", "new_tasks", "-"), ("as first drawn", "new", "--"),
-        ):  # fmt: skip
+            ("after training", "new_tasks", "-"),
+            ("as first drawn", "new", "--"),
+        ):
             part = evaluation[kind]
             axes.errorbar(
-                part["steps"], numbers(part["score"]), numbers(part["ci95"]), ls=style,
-                elinewidth=0.8, label=title,
-            )  # fmt: skip
+                part["steps"],
+                numbers(part["score"]),
+                numbers(part["ci95"]),
+                ls=style,
+                elinewidth=0.8,
+                label=title,
+            )
         axes.legend(frameon=False)
         return canvas
 

@@ -100,10 +100,22 @@ class Config:
     def __post_init__(self) -> None:
         one_of("decoder", self.decoder, get_args(DecoderName))
         least = {
-            "grid": 8, "interior": 1, "boundary": 1, "width": 4, "window": 1, "mlp_ratio": 1,
-            "head_hidden": 1, "target_width": 1, "target_layers": 0, "first_phase": 0,
-            "finetune_steps": 0, "steps": 1, "tasks_per_step": 1, "eval_every": 1, "eval_tasks": 2,
-        }  # fmt: skip
+            "grid": 8,
+            "interior": 1,
+            "boundary": 1,
+            "width": 4,
+            "window": 1,
+            "mlp_ratio": 1,
+            "head_hidden": 1,
+            "target_width": 1,
+            "target_layers": 0,
+            "first_phase": 0,
+            "finetune_steps": 0,
+            "steps": 1,
+            "tasks_per_step": 1,
+            "eval_every": 1,
+            "eval_tasks": 2,
+        }
         for name, lowest in least.items():
             check_whole(self, (name,), lowest)
         for name in ("homogeneous", "unsupervised"):
@@ -138,10 +150,22 @@ PRESETS = {
         Config(), homogeneous=0.5, first_phase=2000, steps=8000, eval_every=1000
     ),
     "paper": Config(
-        grid=224, interior=2048, boundary=2048, width=128, depths=(2, 2, 10, 2),
-        heads=(4, 8, 8, 16), window=7, head_hidden=256, first_phase=10_000, steps=30_000,
-        tasks_per_step=128, learning_rate=1e-4, remat=True, bfloat16=True, eval_every=1000,
+        grid=224,
+        interior=2048,
+        boundary=2048,
+        width=128,
+        depths=(2, 2, 10, 2),
+        heads=(4, 8, 8, 16),
+        window=7,
+        head_hidden=256,
+        first_phase=10_000,
+        steps=30_000,
+        tasks_per_step=128,
+        learning_rate=1e-4,
+        remat=True,
+        bfloat16=True,
+        eval_every=1000,
     ),
-}  # fmt: skip
+}
 """tiny: a quarter of an hour on a core. cpu: under an hour; half of its problems are 0 on the edge.
 paper: the published sizes, for a GPU."""

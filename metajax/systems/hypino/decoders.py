@@ -62,9 +62,13 @@ def _image(config: Config) -> Network:
     else:
         modes = min(MODES, (config.grid + 1) // 2)
         network = fourier_operator(
-            channels=channels, modes=modes, layers=LAYERS, padding=config.grid // 8,
-            remat=config.remat, dtype=dtype,
-        )  # fmt: skip
+            channels=channels,
+            modes=modes,
+            layers=LAYERS,
+            padding=config.grid // 8,
+            remat=config.remat,
+            dtype=dtype,
+        )
 
     def init(keys: Key[Array, " keys"], *inputs: Array) -> Params:
         return {"decoder": network.init(keys[0], *inputs)}

@@ -326,9 +326,9 @@ def tune(config: Config, starts: Params, problem: Any, reference: Array, scored:
         return jnp.mean(off**2, where=scored.reshape(-1))
 
     rule = adam(steps, TUNING_RATE)
-    return tuning_curves(
-        target, starts, problem, rule, error, steps=steps, every=records(config)
-    )[0]  # fmt: skip
+    return tuning_curves(target, starts, problem, rule, error, steps=steps, every=records(config))[
+        0
+    ]
 
 
 def random_of(num: int) -> Features:

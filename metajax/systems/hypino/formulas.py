@@ -87,8 +87,27 @@ FUNCTIONS: dict[str, Operation] = {
     **{
         name: Operation(getattr(math, name), getattr(jnp, name))
         for name in (
-            "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh",
-            "atanh", "exp", "expm1", "log", "log1p", "log2", "log10", "sqrt", "cbrt", "floor",
+            "sin",
+            "cos",
+            "tan",
+            "asin",
+            "acos",
+            "atan",
+            "sinh",
+            "cosh",
+            "tanh",
+            "asinh",
+            "acosh",
+            "atanh",
+            "exp",
+            "expm1",
+            "log",
+            "log1p",
+            "log2",
+            "log10",
+            "sqrt",
+            "cbrt",
+            "floor",
             "ceil",
         )
     },
@@ -100,11 +119,15 @@ FUNCTIONS: dict[str, Operation] = {
     "min": Operation(min, repeated(jnp.minimum), 2, 9),
     "max": Operation(max, repeated(jnp.maximum), 2, 9),
     "where": Operation(choose, jnp.where, 3, 3),
-}  # fmt: skip
+}
 COMPARISONS = {
-    "<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge,
-    "==": operator.eq, "!=": operator.ne,
-}  # fmt: skip
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+    "==": operator.eq,
+    "!=": operator.ne,
+}
 BINARY: dict[str, tuple[int, Operation]] = {
     "or": (1, Operation(operator.or_, jnp.logical_or, 2, 2, bool, bool)),
     "and": (2, Operation(operator.and_, jnp.logical_and, 2, 2, bool, bool)),

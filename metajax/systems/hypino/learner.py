@@ -101,9 +101,10 @@ def check_inputs(field: str, inputs: Any, size: int) -> Inputs:
     inputs = as_arrays(field, inputs._replace(coefficients=as_arrays(field, inputs.coefficients)))
     if inputs.coefficients.shape != (5,):
         raise ConfigError(
-            f"{field}.coefficients", described(inputs.coefficients),
+            f"{field}.coefficients",
+            described(inputs.coefficients),
             "5 numbers, of u, u_x, u_y, u_xx and u_yy",
-        )  # fmt: skip
+        )
     for name, grid in inputs.grids._asdict().items():
         if grid.shape != (size, size):
             raise ConfigError(

@@ -63,9 +63,13 @@ def make_network(config: Config) -> Network:
     dtype = jnp.bfloat16 if config.bfloat16 else None
     embedding = grid_embedding(config.width, dtype=dtype)
     encoder = swin(
-        depths=config.depths, heads=config.heads, window=config.window,
-        mlp_ratio=config.mlp_ratio, remat=config.remat, dtype=dtype,
-    )  # fmt: skip
+        depths=config.depths,
+        heads=config.heads,
+        window=config.window,
+        mlp_ratio=config.mlp_ratio,
+        remat=config.remat,
+        dtype=dtype,
+    )
     decoder = make_decoder(config, make_target(config))
 
     def images(grids: Grids) -> Float[Array, "size size 5"]:

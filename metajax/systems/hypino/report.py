@@ -101,28 +101,42 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         return canvas
 
     made = [
-        Figure("solutions", "Solutions of the benchmarks, colours as of the reference.",
-               lambda: solution_maps(found)),
-        Figure("errors", "Size of the error, where it is not below 1e-6.",
-               lambda: logarithmic_maps(found, error, 1e-6, 1.0)),
-        Figure("residuals", "Size of what the equation is missed by, where it is not below 1e-4.",
-               lambda: logarithmic_maps(found, residual, 1e-4, 1e2)),
+        Figure(
+            "solutions",
+            "Solutions of the benchmarks, colours as of the reference.",
+            lambda: solution_maps(found),
+        ),
+        Figure(
+            "errors",
+            "Size of the error, where it is not below 1e-6.",
+            lambda: logarithmic_maps(found, error, 1e-6, 1.0),
+        ),
+        Figure(
+            "residuals",
+            "Size of what the equation is missed by, where it is not below 1e-4.",
+            lambda: logarithmic_maps(found, residual, 1e-4, 1e2),
+        ),
         Figure("by_way", "Errors on the benchmarks by way of solving.", by_way),
-        Figure("by_round", "Errors by rounds of refinement; crosses are the published ones.",
-               by_round),
-    ]  # fmt: skip
+        Figure(
+            "by_round", "Errors by rounds of refinement; crosses are the published ones.", by_round
+        ),
+    ]
     if any(found[name]["tuning"] for name in names):
-        made.append(Figure(
-            "tuning", "Errors while the generated and a random network are fine-tuned.",
-            lambda: tuning_curves(found),
-        ))  # fmt: skip
+        made.append(
+            Figure(
+                "tuning",
+                "Errors while the generated and a random network are fine-tuned.",
+                lambda: tuning_curves(found),
+            )
+        )
     return [
         *made,
         Figure(
-            "training", "Median relative L2 error on new problems.",
+            "training",
+            "Median relative L2 error on new problems.",
             lambda: along_training(history, "relative L2 error", "linear"),
         ),
-    ]  # fmt: skip
+    ]
 
 
 def drawn(case: dict[str, Any], way: str) -> np.ndarray:

@@ -54,9 +54,13 @@ class ProblemTasks:
 
     def __call__(self, key: Key[Array, ""]) -> Task:
         found = draw_sample(
-            key, interior=self.interior, boundary=self.boundary, size=self.grid,
-            supervised=self.supervised, homogeneous=self.homogeneous,
-        )  # fmt: skip
+            key,
+            interior=self.interior,
+            boundary=self.boundary,
+            size=self.grid,
+            supervised=self.supervised,
+            homogeneous=self.homogeneous,
+        )
         scored = Scored(found.points, found.solution, found.supervised, found.valid)
         return Task(Inputs(found.coefficients, found.grids), scored)
 
@@ -78,6 +82,9 @@ class ProblemKeys:
 def make_tasks(config: Config, supervised: float = 1.0) -> ProblemTasks:
     """The config's random problems."""
     return ProblemTasks(
-        jnp.float32(supervised), jnp.float32(config.homogeneous), config.grid, config.interior,
+        jnp.float32(supervised),
+        jnp.float32(config.homogeneous),
+        config.grid,
+        config.interior,
         config.boundary,
-    )  # fmt: skip
+    )

@@ -129,8 +129,12 @@ def test_ps_g_is_the_published_problem():
     """Its source is four positive Gaussians, and -lap u = f > 0 makes u positive."""
     problem = benchmark("PS-G")
     np.testing.assert_array_equal(problem.pde.coefficients, [0, 0, 0, 1, 1])
-    published = [(99.98, -0.911, -0.952, 0.198), (99.80, 0.825, -0.380, 0.145),
-                 (99.50, 0.197, -0.585, 0.093), (99.25, 0.197, 0.419, 0.079)]  # fmt: skip
+    published = [
+        (99.98, -0.911, -0.952, 0.198),
+        (99.80, 0.825, -0.380, 0.145),
+        (99.50, 0.197, -0.585, 0.093),
+        (99.25, 0.197, 0.419, 0.079),
+    ]
     x, y = np.asarray(sample_interior(problem.pde.domain, jax.random.key(0), 500)).T
     f = sum(s * np.exp(-((x - a) ** 2 + (y - b) ** 2) / (2 * w**2)) for s, a, b, w in published)
     np.testing.assert_allclose(problem.pde.source(jnp.stack([x, y], 1)), -f, atol=1e-10)
@@ -209,9 +213,17 @@ def test_screened_poisson_around_circles_equals_sines_and_bessel_functions():
 
 @pytest.mark.parametrize(
     ("name", "floor"),
-    [("HT", 0.217), ("HZ", 0.246), ("PS-G", 1.184), ("PS-5G", 1.212), ("WV", 0.3125),
-     ("PS-C", 0.2857), ("HZ-G", 0.278), ("PS-L", 0.00677)],
-)  # fmt: skip
+    [
+        ("HT", 0.217),
+        ("HZ", 0.246),
+        ("PS-G", 1.184),
+        ("PS-5G", 1.212),
+        ("WV", 0.3125),
+        ("PS-C", 0.2857),
+        ("HZ-G", 0.278),
+        ("PS-L", 0.00677),
+    ],
+)
 def test_the_zero_predictors_error_in_the_domain(name, floor):
     reference = benchmark(name).reference
     zero = jnp.zeros_like(reference)

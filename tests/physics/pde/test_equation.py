@@ -30,10 +30,12 @@ LAPLACE = [0, 0, 0, 1, 1]
 def test_data_of_each_piece_is_what_its_most_precise_name_says():
     domain = Square() - Disk((0, 0), 0.5) - Rectangle((0.6, 0.6), (0.8, 0.8))
     pde = PDE(
-        LAPLACE, lambda x, y: x + 2 * y, domain,
+        LAPLACE,
+        lambda x, y: x + 2 * y,
+        domain,
         dirichlet={"square": 1.0, "left": 2.0, "square.top": lambda x, y: x, "disk": 3.0},
         neumann={"disk": 4.0, "rectangle.left": 5.0},
-    )  # fmt: skip
+    )
     points = jax.jit(sample, static_argnums=(2, 3))(pde, jax.random.key(0), 50, 3000)
     x, y = np.asarray(points.interior).T
     np.testing.assert_allclose(points.source, x + 2 * y, rtol=1e-6)
@@ -42,9 +44,14 @@ def test_data_of_each_piece_is_what_its_most_precise_name_says():
     names = [".".join(filter(None, domain.pieces[i])) for i in piece]
     expected = {"square.left": 2, "square.right": 1, "square.bottom": 1, "disk": 3}
     for name, value, on, flux, on_flux, x_here in zip(
-        names, points.dirichlet, points.dirichlet_mask, points.neumann, points.neumann_mask, x,
+        names,
+        points.dirichlet,
+        points.dirichlet_mask,
+        points.neumann,
+        points.neumann_mask,
+        x,
         strict=True,
-    ):  # fmt: skip
+    ):
         wanted = x_here if name == "square.top" else expected.get(name)
         assert on == (wanted is not None)
         np.testing.assert_allclose(value, wanted if on else 0.0, rtol=1e-6)
@@ -71,9 +78,12 @@ def test_a_grid_is_bilinear_and_has_rows_along_y():
 def test_images_mark_the_boundary_within_a_cell_and_nothing_else(size):
     domain = Square() - Disk((0.1, 0.2), 0.4) - Polygon([[-0.8, -0.8], [-0.2, -0.7], [-0.5, -0.3]])
     pde = PDE(
-        LAPLACE, lambda x, y: x * y, domain,
-        dirichlet={"square": 0.5, "disk": lambda x, y: x}, neumann={"polygon": lambda x, y: y},
-    )  # fmt: skip
+        LAPLACE,
+        lambda x, y: x * y,
+        domain,
+        dirichlet={"square": 0.5, "disk": lambda x, y: x},
+        neumann={"polygon": lambda x, y: y},
+    )
 
     def images(pde, key):
         return rasterise(pde, sample(pde, key, 1, 2048), size)
@@ -82,11 +92,14 @@ def test_images_mark_the_boundary_within_a_cell_and_nothing_else(size):
     place, cell = np.asarray(nodes(size)), 2 / (size - 1)
     np.testing.assert_allclose(grids.source, place[..., 0] * place[..., 1], atol=1e-6)
     square = np.abs(np.asarray(Square().distance(place)))
-    disk, polygon = (np.abs(np.asarray(one.distance(place))) for one in (
-        Disk((0.1, 0.2), 0.4), Polygon([[-0.8, -0.8], [-0.2, -0.7], [-0.5, -0.3]])
-    ))  # fmt: skip
-    for mask, apart in ((grids.dirichlet_mask, np.minimum(square, disk)),
-                        (grids.neumann_mask, polygon)):  # fmt: skip
+    disk, polygon = (
+        np.abs(np.asarray(one.distance(place)))
+        for one in (Disk((0.1, 0.2), 0.4), Polygon([[-0.8, -0.8], [-0.2, -0.7], [-0.5, -0.3]]))
+    )
+    for mask, apart in (
+        (grids.dirichlet_mask, np.minimum(square, disk)),
+        (grids.neumann_mask, polygon),
+    ):
         assert set(np.unique(mask)) == {0.0, 1.0}
         assert apart[mask == 1].max() < np.sqrt(2) * cell
         # a curve that passes within .45 of a node enters one of its four cells by .05 or more
@@ -97,8 +110,10 @@ def test_images_mark_the_boundary_within_a_cell_and_nothing_else(size):
     np.testing.assert_array_equal(grids.dirichlet[near_edge], 0.5)
     on = grids.neumann_mask == 1
     np.testing.assert_allclose(grids.neumann[on], place[on][:, 1], atol=2 * cell)
-    for value, mask in ((grids.dirichlet, grids.dirichlet_mask),
-                        (grids.neumann, grids.neumann_mask)):  # fmt: skip
+    for value, mask in (
+        (grids.dirichlet, grids.dirichlet_mask),
+        (grids.neumann, grids.neumann_mask),
+    ):
         assert np.all(value[mask == 0] == 0)
     # the marked ring closes, and what it closes in is the disk up to a cell
     parts, _ = ndimage.label(grids.dirichlet_mask == 0)
@@ -138,8 +153,9 @@ def test_a_problem_is_a_pytree_that_can_be_batched():
         alone = images(problem(*values[number]), keys[number])
         jax.tree.map(
             lambda many, one: np.testing.assert_allclose(many[number], one, atol=1e-6),  # noqa: B023
-            batch, alone,
-        )  # fmt: skip
+            batch,
+            alone,
+        )
 
 
 def test_derivatives_of_any_function_and_the_operator():
@@ -148,9 +164,13 @@ def test_derivatives_of_any_function_and_the_operator():
     jet = jax.jit(lambda points: differentiate(function, points))(points.T)
     s, c = np.sin(2 * x), np.cos(2 * x)
     expected = (
-        s * y**3 + x * y, 2 * c * y**3 + y, 3 * s * y**2 + x, -4 * s * y**3, 6 * c * y**2 + 1,
+        s * y**3 + x * y,
+        2 * c * y**3 + y,
+        3 * s * y**2 + x,
+        -4 * s * y**3,
+        6 * c * y**2 + 1,
         6 * s * y,
-    )  # fmt: skip
+    )
     for found, wanted in zip(jet, expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=2e-5, atol=1e-6)
     operator = apply_operator(jnp.array([1.0, 2.0, 3.0, 4.0, 5.0]), jet)
@@ -248,9 +268,10 @@ def test_data_that_no_piece_takes_are_refused(more):
 @pytest.mark.filterwarnings("error")
 def test_both_kinds_may_stand_on_a_piece_by_the_same_name():
     pde = PDE(
-        [0, 0, 0, -1, 1], dirichlet={"left": 0.0, "right": 0.0, "bottom": 1.0},
+        [0, 0, 0, -1, 1],
+        dirichlet={"left": 0.0, "right": 0.0, "bottom": 1.0},
         neumann={"square.bottom": 2.0},
-    )  # fmt: skip
+    )
     (neumann,) = pde.neumann
     assert [
         piece.edge for piece, on in zip(pde.domain.pieces, neumann.pieces, strict=True) if on

@@ -60,9 +60,18 @@ def shapes():
 
 
 NAMES = (
-    "square", "disk", "triangle", "clockwise", "arrow", "holes", "union", "lens", "corner",
-    "chosen", "unchosen",
-)  # fmt: skip
+    "square",
+    "disk",
+    "triangle",
+    "clockwise",
+    "arrow",
+    "holes",
+    "union",
+    "lens",
+    "corner",
+    "chosen",
+    "unchosen",
+)
 
 
 @pytest.mark.parametrize("name", ["triangle", "clockwise", "arrow"])
@@ -120,7 +129,7 @@ def test_boundary_points_lie_on_the_boundary_with_unit_normals_out_of_the_domain
         ("corner", 8.0),
         ("unchosen", 8.0),
     ],
-)  # fmt: skip
+)
 def test_boundary_points_are_evenly_spread_over_its_visible_length(name, length):
     shape = shapes()[name]
     points = np.asarray(sample_boundary(shape, jax.random.key(1), 1000, oversample=4).points)
@@ -164,8 +173,9 @@ def test_a_batch_of_shapes_equals_a_loop():
         alone = one(radii[number], keys[number])
         jax.tree.map(
             lambda a, b: np.testing.assert_allclose(a[number], b, atol=1e-14),  # noqa: B023
-            batch, alone,
-        )  # fmt: skip
+            batch,
+            alone,
+        )
 
 
 def test_a_domain_without_inside_gives_nan():
@@ -216,7 +226,10 @@ def test_a_polygon_of_many_edges_compiles_and_is_nearly_the_disk_around_it():
     sagitta = 0.5 * (1 - np.cos(np.pi / 300))
     np.testing.assert_allclose(found, Disk((0, 0), 0.5).distance(points), atol=sagitta + 1e-6)
     few = Polygon([[-0.5, -0.5], [0.6, -0.2], [0.1, 0.7]])
-    split = np.concatenate([np.linspace(a, b, 9)[:-1] for a, b in zip(
-        few.vertices, np.roll(few.vertices, -1, 0), strict=True
-    )])  # fmt: skip
+    split = np.concatenate(
+        [
+            np.linspace(a, b, 9)[:-1]
+            for a, b in zip(few.vertices, np.roll(few.vertices, -1, 0), strict=True)
+        ]
+    )
     np.testing.assert_allclose(Polygon(split).distance(points), few.distance(points), atol=1e-6)

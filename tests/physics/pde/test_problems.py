@@ -76,8 +76,10 @@ def test_single_precision_is_close_to_double_where_the_limits_hold():
     points = np.asarray(nodes(33)).reshape(-1, 2)
     single = jax.jit(jax.vmap(expand, (0, None)))(drawn, points)
     with enable_x64(True):
-        wide = jax.tree.map(lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else
-                            leaf, (drawn, points))  # fmt: skip
+        wide = jax.tree.map(
+            lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf,
+            (drawn, points),
+        )
         double = jax.jit(jax.vmap(expand, (0, None)))(*wide)
     double = [np.asarray(leaf) for leaf in double]
     fits = (np.abs(double[0]).max(1) <= 10) & (np.abs(double[1:]).max((0, 2)) <= 1e4)

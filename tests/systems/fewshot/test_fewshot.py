@@ -27,9 +27,20 @@ from metajax.train import fit
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 SINUSOID = Config(
-    shots=3, queries=3, width=6, inner_steps=2, steps=2, tasks_per_step=2, pairs=2, anneal_steps=2,
-    eval_every=1, eval_tasks=4, eval_steps=3, eval_queries=4, context_size=2,
-)  # fmt: skip
+    shots=3,
+    queries=3,
+    width=6,
+    inner_steps=2,
+    steps=2,
+    tasks_per_step=2,
+    pairs=2,
+    anneal_steps=2,
+    eval_every=1,
+    eval_tasks=4,
+    eval_steps=3,
+    eval_queries=4,
+    context_size=2,
+)
 IMAGES = dataclasses.replace(
     SINUSOID, tasks="images", shots=2, layers=1, image_size=4, ways=2, channels=2
 )
@@ -54,9 +65,14 @@ def test_a_run_trains_evaluates_and_reports(learner, tasks, data_dir):
     config = dataclasses.replace(IMAGES if tasks == "images" else SINUSOID, learner=learner)
     run = build(config, data_dir)
     result = fit(
-        run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
-        key=jax.random.key(0), evaluators=run.evaluators, progress=False,
-    )  # fmt: skip
+        run.algorithm,
+        run.tasks,
+        steps=run.steps,
+        tasks_per_step=run.tasks_per_step,
+        key=jax.random.key(0),
+        evaluators=run.evaluators,
+        progress=False,
+    )
     evaluation = json.loads(json.dumps(run.evaluate(result.params, False)))
     points = 1 if learner in CLOSED_FORM else 4
     assert len(evaluation["new_tasks"]["score"]) == points
@@ -84,10 +100,17 @@ def test_the_score_after_the_inner_steps_is_the_learners_loss():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("shots", 0), ("ways", 1), ("inner_lr", 0.0), ("strength", -1.0), ("reptile_rate", 1.5),
-        ("classes", (5, 0, 3)), ("image_channels", 2), ("eval_tasks", 1), ("seed", -1),
+        ("shots", 0),
+        ("ways", 1),
+        ("inner_lr", 0.0),
+        ("strength", -1.0),
+        ("reptile_rate", 1.5),
+        ("classes", (5, 0, 3)),
+        ("image_channels", 2),
+        ("eval_tasks", 1),
+        ("seed", -1),
     ],
-)  # fmt: skip
+)
 def test_impossible_settings_are_refused(field, value):
     with pytest.raises(ConfigError, match=field):
         Config(**{field: value})

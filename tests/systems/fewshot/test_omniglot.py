@@ -59,9 +59,13 @@ def test_prototypes_of_characters_never_seen_beat_the_nearest_image(data_dir):
     """One example of each of five: 81% against 55% after 100 meta-steps of seed 0."""
     run = build(CONFIG, data_dir)
     params = fit(
-        run.algorithm, run.tasks, steps=100, tasks_per_step=run.tasks_per_step,
-        key=jax.random.key(0), progress=False,
-    ).params  # fmt: skip
+        run.algorithm,
+        run.tasks,
+        steps=100,
+        tasks_per_step=run.tasks_per_step,
+        key=jax.random.key(0),
+        progress=False,
+    ).params
     found = run.evaluate(params, False)
     assert found["new_tasks"]["last"] > found["nearest_mean"]["last"] + 0.15
     assert found["new_tasks"]["last_ci95"] < 0.02 and found["new_tasks"]["n"] == 600

@@ -17,9 +17,17 @@ from metajax.systems.gpicl.tasks import DRAW_BITS
 from metajax.train import fit
 
 TINY = Config(
-    width=16, layers=1, heads=2, key_size=8, examples=6, steps=4, tasks_per_step=8,
-    eval_tasks=64, eval_every=4, other_sets=(),
-)  # fmt: skip
+    width=16,
+    layers=1,
+    heads=2,
+    key_size=8,
+    examples=6,
+    steps=4,
+    tasks_per_step=8,
+    eval_tasks=64,
+    eval_every=4,
+    other_sets=(),
+)
 
 
 @pytest.fixture(scope="module")
@@ -31,9 +39,15 @@ def train(config, data_dir, **options):
     run = build(config, data_dir)
     key = jax.random.key(config.seed)
     result = fit(
-        run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step, key=key,
-        evaluators=run.evaluators, progress=False, **options,
-    )  # fmt: skip
+        run.algorithm,
+        run.tasks,
+        steps=run.steps,
+        tasks_per_step=run.tasks_per_step,
+        key=key,
+        evaluators=run.evaluators,
+        progress=False,
+        **options,
+    )
     return run, result
 
 

@@ -37,10 +37,20 @@ from metajax.train import fit
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 TINY = Config(
-    systems=("mass_spring", "pendulum"), width=6, rounds=0, shots=6, queries=5, trajectories=3,
-    points=12, duration=2.0, steps=2, tasks_per_step=2, eval_every=1, eval_instances=3,
+    systems=("mass_spring", "pendulum"),
+    width=6,
+    rounds=0,
+    shots=6,
+    queries=5,
+    trajectories=3,
+    points=12,
+    duration=2.0,
+    steps=2,
+    tasks_per_step=2,
+    eval_every=1,
+    eval_instances=3,
     eval_steps=3,
-)  # fmt: skip
+)
 BODIES = dataclasses.replace(TINY, systems=("mass_spring", "two_body"), rounds=1)
 KEY = jax.random.key(0)
 
@@ -235,10 +245,13 @@ def test_a_seed_a_rate_or_how_it_was_trained_compiles_nothing_anew(task, monkeyp
     by_rate = {
         rate: adapt_and_roll(
             dataclasses.replace(short, seed=seed, learner=learner, steps=9, eval_lr=rate),
-            params, instances, (0, 2), 6,
+            params,
+            instances,
+            (0, 2),
+            6,
         )
         for seed, learner, rate in [(0, "maml", 0.1), (1, "joint", 0.2), (2, "maml", 1e-9)]
-    }  # fmt: skip
+    }
     assert len(traced) == 1
     losses = {rate: np.asarray(found.loss) for rate, found in by_rate.items()}
     assert (losses[0.2][:, 1] < losses[0.1][:, 1]).all()
@@ -277,9 +290,14 @@ def test_cka_does_not_see_rotations_and_scales():
 def test_a_run_trains_evaluates_and_reports(config):
     run = build(config)
     result = fit(
-        run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
-        key=KEY, evaluators=run.evaluators, progress=False,
-    )  # fmt: skip
+        run.algorithm,
+        run.tasks,
+        steps=run.steps,
+        tasks_per_step=run.tasks_per_step,
+        key=KEY,
+        evaluators=run.evaluators,
+        progress=False,
+    )
     evaluation = json.loads(json.dumps(run.evaluate(result.params, False)))
     assert evaluation["adapted"]["steps"] == [0, 3]
     assert evaluation["adapted"]["coordinates"]["n"] == config.eval_instances
@@ -294,11 +312,19 @@ def test_a_run_trains_evaluates_and_reports(config):
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("shots", 0), ("points", 60), ("eval_lr", 0.0), ("noise", -1.0), ("rounds", -1),
-        ("systems", ("pendulum",)), ("systems", ("pendulum", "two_body", "two_body")),
-        ("tasks_per_step", 7), ("clip_norm", 0.0), ("eval_instances", 1), ("seed", -1),
+        ("shots", 0),
+        ("points", 60),
+        ("eval_lr", 0.0),
+        ("noise", -1.0),
+        ("rounds", -1),
+        ("systems", ("pendulum",)),
+        ("systems", ("pendulum", "two_body", "two_body")),
+        ("tasks_per_step", 7),
+        ("clip_norm", 0.0),
+        ("eval_instances", 1),
+        ("seed", -1),
     ],
-)  # fmt: skip
+)
 def test_impossible_settings_are_refused(field, value):
     with pytest.raises(ConfigError, match=field):
         Config(**{field: value})

@@ -26,12 +26,30 @@ from metajax.train import fit
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 TINY = Config(
-    inner_steps=4, steps=2, tasks_per_step=2, width=8, layers=2, eval_tasks=6, eval_queries=5,
-    terms=2, pairs=2, shots=5, queries=5, eval_every=1, trial_steps=1,
-)  # fmt: skip
+    inner_steps=4,
+    steps=2,
+    tasks_per_step=2,
+    width=8,
+    layers=2,
+    eval_tasks=6,
+    eval_queries=5,
+    terms=2,
+    pairs=2,
+    shots=5,
+    queries=5,
+    eval_every=1,
+    trial_steps=1,
+)
 IMAGES = dataclasses.replace(
-    TINY, bed="anil", every=2, image_size=4, ways=2, batch_size=4, channels=2, eval_tasks=2,
-)  # fmt: skip
+    TINY,
+    bed="anil",
+    every=2,
+    image_size=4,
+    ways=2,
+    batch_size=4,
+    channels=2,
+    eval_tasks=2,
+)
 
 
 @pytest.fixture(scope="module")
@@ -61,9 +79,14 @@ SLOW_BEDS = [  # half a minute each to compile
 def test_a_run_trains_evaluates_and_reports(config, data_dir):
     run = build(config, data_dir)
     result = fit(
-        run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
-        key=jax.random.key(0), evaluators=run.evaluators, progress=False,
-    )  # fmt: skip
+        run.algorithm,
+        run.tasks,
+        steps=run.steps,
+        tasks_per_step=run.tasks_per_step,
+        key=jax.random.key(0),
+        evaluators=run.evaluators,
+        progress=False,
+    )
     evaluation = json.loads(json.dumps(run.evaluate(result.params, False)))
     new = evaluation["new_tasks"]
     assert new["steps"] == [0, 1, 2, 3, 4] and len(new["score"]) == 5
@@ -159,11 +182,21 @@ def test_the_weights_are_uniform_below_the_root_of_the_fan_in():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("gamma", 1.0), ("momentum", -0.1), ("every", 7), ("inner_lr", 0.0), ("steps", 0),
-        ("calibrate_every", 0), ("reptile_rate", 1.5), ("eval_tasks", 1), ("seed", -1),
-        ("image_channels", 2), ("crop", -1), ("classes", (5, 0, 3)), ("label_noise", 2.0),
+        ("gamma", 1.0),
+        ("momentum", -0.1),
+        ("every", 7),
+        ("inner_lr", 0.0),
+        ("steps", 0),
+        ("calibrate_every", 0),
+        ("reptile_rate", 1.5),
+        ("eval_tasks", 1),
+        ("seed", -1),
+        ("image_channels", 2),
+        ("crop", -1),
+        ("classes", (5, 0, 3)),
+        ("label_noise", 2.0),
     ],
-)  # fmt: skip
+)
 def test_impossible_settings_are_refused(field, value):
     with pytest.raises(ConfigError, match=field):
         Config(**{field: value})

@@ -15,10 +15,17 @@ from metajax.systems.hypino import formulas
 from metajax.systems.hypino.formulas import DEEPEST, FUNCTIONS, read_formula
 
 OF_NUMPY = {
-    "asin": np.arcsin, "acos": np.arccos, "atan": np.arctan, "asinh": np.arcsinh,
-    "acosh": np.arccosh, "atanh": np.arctanh, "atan2": np.arctan2, "erf": scipy.special.erf,
-    "min": np.minimum, "max": np.maximum,
-}  # fmt: skip
+    "asin": np.arcsin,
+    "acos": np.arccos,
+    "atan": np.arctan,
+    "asinh": np.arcsinh,
+    "acosh": np.arccosh,
+    "atanh": np.arctanh,
+    "atan2": np.arctan2,
+    "erf": scipy.special.erf,
+    "min": np.minimum,
+    "max": np.maximum,
+}
 
 
 def at(text, x=0.3, y=-0.7):

@@ -58,8 +58,10 @@ def test_the_losses_are_zero_for_the_solution_alone():
         # an offset of .1 is seen by u and its data, and by the equation through its first term
         found = of(WEIGHTS + np.eye(6)[0] * 0.1)
         expected = dict.fromkeys(PARTS, 0.0) | {
-            "residual": 0.05**2 / 2, "solution": 0.005, "dirichlet": 0.005,
-        }  # fmt: skip
+            "residual": 0.05**2 / 2,
+            "solution": 0.005,
+            "dirichlet": 0.005,
+        }
         for name, value in expected.items():
             assert float(getattr(found, name)) == pytest.approx(value, abs=1e-12), name
         unknown = scored._replace(supervised=jnp.array(False))
@@ -156,9 +158,14 @@ def test_problems_are_drawn_whatever_random_bits_are_configured():
 def test_a_run_trains_evaluates_and_reports():
     run = build(TINY)
     result = fit(
-        run.algorithm, run.tasks, steps=run.steps, tasks_per_step=run.tasks_per_step,
-        key=KEY, evaluators=run.evaluators, progress=False,
-    )  # fmt: skip
+        run.algorithm,
+        run.tasks,
+        steps=run.steps,
+        tasks_per_step=run.tasks_per_step,
+        key=KEY,
+        evaluators=run.evaluators,
+        progress=False,
+    )
     evaluation = json.loads(json.dumps(run.evaluate(result.params, False)))
     found = evaluation["benchmarks"]["HZ"]
     ways = found["ways"]
@@ -178,10 +185,17 @@ def test_a_run_trains_evaluates_and_reports():
 @pytest.mark.parametrize(
     ("field", "value"),
     [
-        ("grid", 4), ("heads", (3,)), ("depths", (1, 1)), ("width", 36), ("unsupervised", 1.5),
-        ("weights_first", (1.0,) * 5), ("learning_rate", 0.0), ("rounds", ()), ("seed", -1),
+        ("grid", 4),
+        ("heads", (3,)),
+        ("depths", (1, 1)),
+        ("width", 36),
+        ("unsupervised", 1.5),
+        ("weights_first", (1.0,) * 5),
+        ("learning_rate", 0.0),
+        ("rounds", ()),
+        ("seed", -1),
     ],
-)  # fmt: skip
+)
 def test_impossible_settings_are_refused(field, value):
     with pytest.raises(ConfigError, match=field):
         dataclasses.replace(TINY, **{field: value})

@@ -98,9 +98,17 @@ def test_the_heat_equation_from_a_file(tmp_path, capsys):
     """The closed form, from the command line; the folder is not written to twice."""
     path, out = written(tmp_path, HEAT), tmp_path / "out"
     arguments = [
-        "solve", str(path), "--out", str(out), "--features", "250", "--size", "33",
-        "--compilation-cache", "off",
-    ]  # fmt: skip
+        "solve",
+        str(path),
+        "--out",
+        str(out),
+        "--features",
+        "250",
+        "--size",
+        "33",
+        "--compilation-cache",
+        "off",
+    ]
     assert main(arguments) == 0
     assert "residual" in capsys.readouterr().out
     with np.load(out / "solution.npz") as found:
