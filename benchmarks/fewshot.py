@@ -121,7 +121,10 @@ class Work:
 
     def first(self, steps: int, dtype: Any) -> Work:
         """The first ``steps`` batches of tasks, their floats in ``dtype``."""
-        cut = lambda x: x[:steps] if x.dtype == np.int32 else x[:steps].astype(dtype)  # noqa: E731
+
+        def cut(x):
+            return x[:steps] if x.dtype == np.int32 else x[:steps].astype(dtype)
+
         return dataclasses.replace(self, tasks=jax.tree.map(cut, self.tasks))
 
 
@@ -389,9 +392,10 @@ def with_autograd(torch: Any, work: Work, module: Any, loss_of: Any) -> Any:
 
     def task_loss(inputs, targets, query_inputs, query_targets):
         weights = params
-        call = lambda x: torch.func.functional_call(  # noqa: E731
-            module, dict(zip(names, weights, strict=True)), (x,)
-        )
+
+        def call(x):
+            return torch.func.functional_call(module, dict(zip(names, weights, strict=True)), (x,))
+
         for _ in range(work.inner_steps):
             grads = torch.autograd.grad(
                 loss_of(call(inputs), targets), weights, create_graph=not work.first_order

@@ -21,7 +21,7 @@ CHILD = """
 import json, sys, time
 times = [time.process_time()]
 import jax
-from metajax.cli.main import use_compilation_cache
+from metajax.cli.cache import use_compilation_cache
 from metajax.systems import get_system
 from metajax.train import fit, keep_freed_memory
 keep_freed_memory()

@@ -145,7 +145,10 @@ def torch_meta_steps(torch: Any, config: Config, params: Params, batches: Task) 
         losses = []
         for step in range(steps):
             optimizer.zero_grad(set_to_none=True)
-            cut = lambda tree, step=step: tuple(x[step] for x in tree)  # noqa: E731
+
+            def cut(tree, step=step):
+                return tuple(x[step] for x in tree)
+
             found = torch.cat([of_tasks(weights, cut(s), cut(q)) for s, q in groups])
             loss = found.mean()
             loss.backward()
@@ -246,7 +249,9 @@ def main() -> int:
     )
 
     def as_dtype(tree: Any, dtype: Any) -> Any:
-        cast = lambda x: np.asarray(x, dtype) if np.asarray(x).dtype.kind == "f" else np.asarray(x)  # noqa: E731
+        def cast(x):
+            return np.asarray(x, dtype) if np.asarray(x).dtype.kind == "f" else np.asarray(x)
+
         return jax.tree.map(cast, tree)
 
     def steps(dtype: Any, num: int) -> tuple[dict[str, Run], float]:

@@ -106,7 +106,9 @@ def learning_rates() -> tuple[InnerProblem, OnlineParams]:
         return mean_square(network.apply(params, batch[0]), batch[1])
 
     def optimizer(hparams):
-        scale = lambda g, log_rate: -jnp.exp(log_rate) * g  # noqa: E731
+        def scale(g, log_rate):
+            return -jnp.exp(log_rate) * g
+
         scaled = optax.stateless(lambda updates, _: jax.tree.map(scale, updates, hparams))
         return optax.chain(optax.trace(0.9), scaled)
 
@@ -439,7 +441,10 @@ def agreement(gradhpo: Any, task: Task, gamma: float) -> float:
     ours = make_ours(3, gamma, full_batches, None, CHECK_RATE)(task)
     theirs = make_theirs(gradhpo, 3, gamma, all_examples, False, CHECK_RATE)(task)
     first = demo_params().hparams
-    largest = lambda a, b: optax.tree.norm(optax.tree.sub(a, b), ord="inf")  # noqa: E731
+
+    def largest(a, b):
+        return optax.tree.norm(optax.tree.sub(a, b), ord="inf")
+
     move = largest(theirs.hparams, first)
     print(f"gamma {gamma}: hyperparameters move by up to {move:.3g}", flush=True)
     return float(largest(ours.hparams, theirs.hparams) / move)
@@ -456,7 +461,10 @@ def against_gradhpo(
         raise SystemExit("gradhpo and metajax disagree: not timed")
 
     batches = minibatches(DEMO_BATCH)
-    side = lambda *args: make_theirs(gradhpo, episodes, DEMO_GAMMA, *args)  # noqa: E731
+
+    def side(*args):
+        return make_theirs(gradhpo, episodes, DEMO_GAMMA, *args)
+
     runs = {
         "metajax, theta 1": make_ours(episodes, DEMO_GAMMA, batches, None, OUTER_RATE),
         "metajax, theta every 10": make_ours(

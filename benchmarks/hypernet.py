@@ -77,7 +77,10 @@ Run = Callable[[], Any]
 def make_hypernet() -> Network:
     """Compose the blocks: ``(coefficients, grids) -> params of the target``, batched."""
     target = modified_mlp()
-    start = lambda key: target.init(key, jnp.zeros((1, 2)))  # noqa: E731
+
+    def start(key):
+        return target.init(key, jnp.zeros((1, 2)))
+
     tensors = len(jax.tree.leaves(jax.eval_shape(start, jax.random.key(0))))
     condition = mlp((), WIDTH)
     embed = grid_embedding(WIDTH)
@@ -132,14 +135,18 @@ def torch_hypernet(torch: Any, params: Params, approximate: str) -> Any:
         layer.bias.data = torch.from_numpy(weights["bias"].copy())
         return layer
 
-    gelu = lambda: nn.GELU(approximate=approximate)  # noqa: E731
+    def gelu():
+        return nn.GELU(approximate=approximate)
 
     class Embedding(nn.Module):
         def __init__(self, weights: Params):
             super().__init__()
-            stem = lambda name, last: nn.Sequential(  # noqa: E731
-                conv(weights[name]["Conv_0"]), gelu(), conv(weights[name]["Conv_1"]), last
-            )
+
+            def stem(name, last):
+                return nn.Sequential(
+                    conv(weights[name]["Conv_0"]), gelu(), conv(weights[name]["Conv_1"]), last
+                )
+
             self.gate, self.mask = stem("gate", nn.Tanh()), stem("mask", gelu())
             self.value, self.source = stem("value", gelu()), stem("source", gelu())
             kernel = weights["out"]["kernel"]
@@ -155,7 +162,10 @@ def torch_hypernet(torch: Any, params: Params, approximate: str) -> Any:
 
         def forward(self, grids: Any) -> Any:
             masks, values, sources = grids.split([2, 2, 1], -1)
-            first = lambda x: x.movedim(-1, 1)  # noqa: E731
+
+            def first(x):
+                return x.movedim(-1, 1)
+
             masks = first(masks)
             boundary = self.mask(masks) + self.gate(masks) * self.value(first(fourier(values)))
             x = torch.cat([boundary, self.source(first(fourier(sources)))], 1) + self.positions
@@ -295,7 +305,10 @@ def torch_hypernet(torch: Any, params: Params, approximate: str) -> Any:
 def encoder(torch: Any, rounds: int) -> dict[str, Any]:
     """Compare forward passes, and losses with their gradients."""
     draw = np.random.default_rng(0)
-    normal = lambda *shape: draw.standard_normal(shape).astype(np.float32)  # noqa: E731
+
+    def normal(*shape):
+        return draw.standard_normal(shape).astype(np.float32)
+
     inputs = (normal(BATCH, COEFFICIENTS), normal(BATCH, GRID, GRID, 5))
     network = make_hypernet()
     params = jax.jit(network.init)(jax.random.key(0), *inputs)
@@ -377,7 +390,10 @@ def encoder(torch: Any, rounds: int) -> dict[str, Any]:
 
 def nested(apply: Any, params: Params, points: Any) -> tuple[Any, ...]:
     """`jax.grad` of the sum over points, and again."""
-    u = lambda x: apply(params, x)[:, 0]  # noqa: E731
+
+    def u(x):
+        return apply(params, x)[:, 0]
+
     slope = jax.grad(lambda x: jnp.sum(u(x)))
     second = [jax.grad(lambda x, i=i: jnp.sum(slope(x)[:, i]))(points)[:, i] for i in (0, 1)]
     first = slope(points)
@@ -386,7 +402,10 @@ def nested(apply: Any, params: Params, points: Any) -> tuple[Any, ...]:
 
 def hessian(apply: Any, params: Params, points: Any) -> tuple[Any, ...]:
     """`jax.hessian` of each point."""
-    u = lambda x: apply(params, x)[0]  # noqa: E731
+
+    def u(x):
+        return apply(params, x)[0]
+
     values, first, second = jax.vmap(lambda x: (u(x), jax.grad(u)(x), jax.hessian(u)(x)))(points)
     return values, first[:, 0], first[:, 1], second[:, 0, 0], second[:, 1, 1]
 
@@ -395,8 +414,12 @@ def along(rule: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
     """Take first and second derivatives along x and y by ``rule(function, points, tangents)``."""
 
     def derivatives(apply: Any, params: Params, points: Any) -> tuple[Any, ...]:
-        u = lambda x: apply(params, x)[:, 0]  # noqa: E731
-        one = lambda e: rule(u, points, jnp.broadcast_to(e, points.shape))  # noqa: E731
+        def u(x):
+            return apply(params, x)[:, 0]
+
+        def one(e):
+            return rule(u, points, jnp.broadcast_to(e, points.shape))
+
         values, first, second = jax.vmap(one, out_axes=(None, 0, 0))(jnp.eye(2))
         return values, *first, *second
 
@@ -405,7 +428,10 @@ def along(rule: Callable[..., Any]) -> Callable[..., tuple[Any, ...]]:
 
 def jvp_of_jvp(function: Any, points: Any, tangents: Any) -> tuple[Any, Any, Any]:
     """Forward mode twice."""
-    slope = lambda x: jax.jvp(function, (x,), (tangents,))  # noqa: E731
+
+    def slope(x):
+        return jax.jvp(function, (x,), (tangents,))
+
     (values, first), (_, second) = jax.jvp(slope, (points,), (tangents,))
     return values, first, second
 

@@ -53,9 +53,10 @@ def samples(rounds: int) -> dict[str, Any]:
     sides: dict[str, Callable[[], Any]] = {}
     # the probability is traced, so both kinds are the same program
     batched = jax.vmap(lambda key, known: draw_sample(key, supervised=known), (0, None))
-    in_turn = lambda keys, known: jax.lax.map(  # noqa: E731
-        lambda key: draw_sample(key, supervised=known), keys
-    )
+
+    def in_turn(keys, known):
+        return jax.lax.map(lambda key: draw_sample(key, supervised=known), keys)
+
     for way, function in (("vmap", batched), ("map", in_turn)):
         program, seconds = compiled(way, function, keys, jnp.float32(1.0))
         result[f"{way}, compile"] = seconds
@@ -98,7 +99,10 @@ def value(expression: Any, x: Any, y: Any, unroll: bool) -> Any:
 
 def by_hessian(expression: Any, points: Any) -> tuple[Any, ...]:
     """Value, gradient and second derivatives by nested gradients."""
-    function = lambda point: value(expression, *point, unroll=False)  # noqa: E731
+
+    def function(point):
+        return value(expression, *point, unroll=False)
+
     u, slope = jax.vmap(jax.value_and_grad(function))(points)
     second = jax.vmap(jax.hessian(function))(points)
     return u, *slope.T, second[:, 0, 0], second[:, 0, 1], second[:, 1, 1]
@@ -110,7 +114,9 @@ def by_jet(expression: Any, points: Any) -> tuple[Any, ...]:
     one, zero = jnp.ones_like(x), jnp.zeros_like(x)
 
     def along(p: Any, q: Any) -> tuple[Any, Any, Any]:
-        function = lambda x, y: value(expression, x, y, unroll=True)  # noqa: E731
+        def function(x, y):
+            return value(expression, x, y, unroll=True)
+
         u, (first, second) = jet(function, (x, y), ((p, zero), (q, zero)))
         return u, first, second
 
@@ -127,9 +133,10 @@ def derivatives(rounds: int) -> dict[str, Any]:
     keys = jax.random.split(jax.random.key(1), EXPRESSIONS)
     expressions = jax.jit(jax.vmap(draw_expression))(keys)
     points = jax.random.uniform(jax.random.key(2), (POINTS, 2), minval=-1.0)
-    forward = lambda one, points: differentiate(  # noqa: E731
-        lambda x, y: value(one, x, y, unroll=False), points
-    )
+
+    def forward(one, points):
+        return differentiate(lambda x, y: value(one, x, y, unroll=False), points)
+
     ways = {
         "jets carried forward": expand,
         "forward on forward": forward,

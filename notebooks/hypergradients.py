@@ -142,7 +142,10 @@ def hypergradient_of(estimator, rate, key):
 def over_seeds(estimator):
     """Hypergradients at a rate far too small and at a good one, ``[2, seeds, layers]``."""
     keys = jax.random.split(jax.random.key(0), seeds)
-    one = lambda rate, key: hypergradient_of(estimator, rate, key)  # noqa: E731
+
+    def one(rate, key):
+        return hypergradient_of(estimator, rate, key)
+
     both = jax.jit(jax.vmap(jax.vmap(one, (None, 0)), (0, None)))
     return np.asarray(both(jnp.array([1e-4, 1e-2]), keys))
 

@@ -47,7 +47,10 @@ def quadratics(key) -> Task:
 
     def jet(points) -> Jet:
         x, y = points[..., 0], points[..., 1]
-        full = lambda value: jnp.broadcast_to(value, x.shape)  # noqa: E731
+
+        def full(value):
+            return jnp.broadcast_to(value, x.shape)
+
         u = w[0] + w[1] * x + w[2] * y + w[3] * x * x + w[4] * x * y + w[5] * y * y
         return Jet(
             u,
@@ -95,7 +98,10 @@ def monomials(points):
     """1, x, y, x^2, xy, y^2 and their derivatives."""
     x, y = points[:, 0], points[:, 1]
     one, zero = jnp.ones_like(x), jnp.zeros_like(x)
-    stack = lambda *columns: jnp.stack(columns, -1)  # noqa: E731
+
+    def stack(*columns):
+        return jnp.stack(columns, -1)
+
     return Jet(
         u=stack(one, x, y, x * x, x * y, y * y),
         x=stack(zero, one, zero, 2 * x, y, zero),
@@ -123,9 +129,16 @@ QUADRATIC = PINN(
 
 def quadratic_problem():
     """A problem that a quadratic solves, with Neumann data on one edge, and points of it."""
-    u = lambda x, y: combine(WEIGHTS, jnp.stack([x, y], -1)).u  # noqa: E731
-    source = lambda x, y: apply_operator(COEFFICIENTS, combine(WEIGHTS, jnp.stack([x, y], -1)))  # noqa: E731
-    right = lambda x, y: combine(WEIGHTS, jnp.stack([x, y], -1)).x  # noqa: E731
+
+    def u(x, y):
+        return combine(WEIGHTS, jnp.stack([x, y], -1)).u
+
+    def source(x, y):
+        return apply_operator(COEFFICIENTS, combine(WEIGHTS, jnp.stack([x, y], -1)))
+
+    def right(x, y):
+        return combine(WEIGHTS, jnp.stack([x, y], -1)).x
+
     pde = PDE(
         COEFFICIENTS,
         source=source,

@@ -73,7 +73,10 @@ def quoted() -> Quoted:
         results("fewshot", f"results/{name}.json")["learners"]
         for name in ("sinusoid_10shot", "omniglot_small_1shot", "omniglot_small_5shot")
     )
-    last = lambda name, seed: sines[name]["runs"][str(seed)]["score"][-1]  # noqa: E731
+
+    def last(name, seed):
+        return sines[name]["runs"][str(seed)]["score"][-1]
+
     ended = [run["score"][-1] for run in sines["imaml"]["runs"].values() if run["score"]]
     stopped = next(run["error"] for run in sines["imaml"]["runs"].values() if not run["score"])
     maml, first = sines["maml"], sines["first_order_maml"]

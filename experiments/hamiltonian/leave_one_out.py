@@ -117,7 +117,10 @@ def ratio(content: dict[str, Any], start: str, optimizer: str, what: str) -> lis
     both = content["starts"]["maml"].keys() & content["starts"].get(start, {}).keys()
     if start == "maml" or len(both) < 2:
         return None
-    last = lambda name, seed: content["starts"][name][seed][optimizer][what]["mean"][-1]  # noqa: E731
+
+    def last(name, seed):
+        return content["starts"][name][seed][optimizer][what]["mean"][-1]
+
     return geometric_mean([last("maml", seed) / last(start, seed) for seed in sorted(both)])
 
 

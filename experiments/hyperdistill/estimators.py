@@ -91,7 +91,9 @@ def learning_rates() -> tuple[InnerProblem, float]:
     """Momentum .9; the problem and every log learning rate's first value."""
 
     def optimizer(log_rates):
-        scale = lambda g, log_rate: -jnp.exp(log_rate) * g  # noqa: E731
+        def scale(g, log_rate):
+            return -jnp.exp(log_rate) * g
+
         scaled = optax.stateless(lambda updates, _: jax.tree.map(scale, updates, log_rates))
         return optax.chain(optax.trace(0.9), scaled)
 
@@ -107,7 +109,10 @@ def examples(seed: int) -> tuple[Any, Any]:
     inputs, targets = inputs / inputs.std(0), (targets - targets.mean()) / targets.std()
     order = np.random.default_rng(seed).permutation(len(inputs))
     whole = jnp.asarray(inputs[order], jnp.float32), jnp.asarray(targets[order, None], jnp.float32)
-    cut = lambda part: tuple(x[part] for x in whole)  # noqa: E731
+
+    def cut(part):
+        return tuple(x[part] for x in whole)
+
     return cut(slice(None, TRAIN_EXAMPLES)), cut(slice(TRAIN_EXAMPLES, None))
 
 
@@ -164,7 +169,10 @@ def quality(kind: str, seeds: int, updates: int, stride: int) -> dict[str, Any]:
     thetas estimated at the same hyperparameters.
     """
     problem, first = PROBLEMS[kind]()
-    flat = lambda tree: jax.flatten_util.ravel_pytree(tree)[0]  # noqa: E731
+
+    def flat(tree):
+        return jax.flatten_util.ravel_pytree(tree)[0]
+
     functions = {name: jax.jit(make_estimate(problem, row)) for name, row in ROWS.items()}
     thetas = {name: jax.jit(make_theta(problem, gamma)) for name, gamma in GAMMAS.items()}
     exact, optimizer = functions["unrolled"], optax.adam(OUTER_RATE)
@@ -238,7 +246,10 @@ def cost(kind: str, rounds: int) -> dict[str, Any]:
     def inner_loop(hparams, start, train, validation, key):
         state = problem.init(hparams, start)
         batches = full_batches(train, key, INNER_STEPS)
-        step = lambda state, batch: (problem.update(state, hparams, batch), None)  # noqa: E731
+
+        def step(state, batch):
+            return (problem.update(state, hparams, batch), None)
+
         state, _ = jax.lax.scan(step, state, batches)
         return problem.outer_loss(state, hparams, validation)
 
@@ -334,7 +345,10 @@ def draw_training(measured: dict[str, Any], path: Path) -> None:
 
 def as_json(tree: Any) -> Any:
     """Arrays as lists rounded to 6 digits, what is not finite as None."""
-    number = lambda x: float(f"{x:.6g}") if np.isfinite(x) else None  # noqa: E731
+
+    def number(x):
+        return float(f"{x:.6g}") if np.isfinite(x) else None
+
     return jax.tree.map(
         lambda x: [[number(y) for y in row] for row in x] if isinstance(x, np.ndarray) else x, tree
     )

@@ -31,7 +31,10 @@ def variants(config: Config, search_ratio: int) -> dict[str, Config]:
     HyperDistill's.
     """
     steps, horizon = config.steps, config.inner_steps
-    change = lambda **settings: dataclasses.replace(config, **settings)  # noqa: E731
+
+    def change(**settings):
+        return dataclasses.replace(config, **settings)
+
     search = steps * search_ratio // config.trial_steps * config.trial_steps
     return {
         "as first drawn, Reptile alone": change(method="random_search", trial_steps=steps),

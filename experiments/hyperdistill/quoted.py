@@ -163,7 +163,10 @@ def images(methods: dict[str, Any], base: str, header: list[str], names: dict[st
     rows = []
     for key, name in names.items():
         row = methods[key]
-        spread = lambda half: "" if half is None else f" ±{100 * half:.1f}"  # noqa: E731
+
+        def spread(half):
+            return "" if half is None else f" ±{100 * half:.1f}"
+
         accuracy = f"{100 * row['mean']:.1f}{spread(row['ci95'])}"
         more = ""
         if f"over_{base}" in row:
@@ -199,7 +202,10 @@ def of_sinusoid(confirm: dict[str, Any], screen: dict[str, Any], ten: dict[str, 
         ]["theta"]
         for gamma, more in ((".9", ""), (".99", ", gamma .99"))
     }
-    shown = lambda name: within(triple(ten[name]), 3)  # noqa: E731
+
+    def shown(name):
+        return within(triple(ten[name]), 3)
+
     through = [
         ten[f"distilled, gamma {gamma}"]["median"] for gamma in ("0", ".5", ".9", ".99", ".999")
     ] + [ten["distilled, gamma .9, theta every 5"]["median"]]

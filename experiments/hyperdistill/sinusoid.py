@@ -95,7 +95,10 @@ def statistics(errors: np.ndarray) -> dict[str, Any]:
         "mean": np.mean(errors),
         "mean_ci95": 1.96 * np.std(errors, ddof=1) / np.sqrt(len(errors)),
     }
-    number = lambda x: float(x) if np.isfinite(x) else None  # noqa: E731
+
+    def number(x):
+        return float(x) if np.isfinite(x) else None
+
     return {
         **{name: number(value) for name, value in found.items()},
         "above_10": int(np.sum(ranked > 10.0)),

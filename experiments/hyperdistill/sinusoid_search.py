@@ -228,7 +228,10 @@ def population(choice: Choice, numbers, keys, marks: tuple[int, ...], purpose: s
     rate = numbers["outer_lr"]
     if choice.decay:
         total = choice.steps * INNER_STEPS // choice.every
-        rate = lambda count: numbers["outer_lr"] * (1 - count / total)  # noqa: E731
+
+        def rate(count):
+            return numbers["outer_lr"] * (1 - count / total)
+
     algorithm = online(
         make_estimator(choice, numbers),
         problem,

@@ -194,7 +194,10 @@ def number(count: int) -> str:
 def of_benchmarks(runs: dict[str, Any]) -> list[str]:
     """The sentences under the table of benchmarks."""
     found = runs["cpu"]["benchmarks"]
-    mse = lambda name, way: found[name][way]["mse"]  # noqa: E731
+
+    def mse(name, way):
+        return found[name][way]["mse"]
+
     best = PAPER["HyPINO 10, published"]
 
     def ahead(way: str, bar: Callable[[str], float]) -> list[str]:

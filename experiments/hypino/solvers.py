@@ -45,7 +45,10 @@ def by_elements(known: Any, mesh: Callable[[Any, int], Any], halvings: int) -> d
     """One finite-element solve with its error at the benchmark's nodes."""
     with float64_on_cpu():
         points = np.asarray(known.points, float)
-        run = lambda: finite_elements.solve(known.pde, mesh(known.pde.domain, halvings), points)  # noqa: E731
+
+        def run():
+            return finite_elements.solve(known.pde, mesh(known.pde.domain, halvings), points)
+
         u, row = timed(run)
     return {**row, "mse": float(np.mean((u - np.asarray(known.reference)) ** 2))}
 

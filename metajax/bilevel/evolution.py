@@ -97,7 +97,10 @@ def pes(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
 
     def init(problem, hparams, start, batch, key, calibration):
         state = problem.init(hparams, start)
-        first = lambda hparams: problem.init(hparams, start)  # noqa: E731
+
+        def first(hparams):
+            return problem.init(hparams, start)
+
         # a learned initialisation is one more step that meets a perturbation
         noise = _noise(key, hparams, sigma if leaves_used(first, hparams) else 0.0, pairs)
         states = jax.vmap(lambda e: jax.vmap(first)(_both(hparams, e)))(noise)

@@ -71,7 +71,9 @@ def forward() -> Hypergradient:
         directions, _ = basis(hparams)
 
         def along(direction):
-            state_floats = lambda hparams: floats(problem.init(hparams, start))  # noqa: E731
+            def state_floats(hparams):
+                return floats(problem.init(hparams, start))
+
             return jax.jvp(state_floats, (hparams,), (direction,))[1]
 
         return jax.vmap(along)(directions), problem.init(hparams, start)

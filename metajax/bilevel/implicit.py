@@ -172,7 +172,9 @@ def conjugate_gradient(*, iterations: int = 10, damping: float = 0.0) -> Hypergr
             return jax.grad(problem.inner_loss)(params, hparams, batch)
 
         def product(vector):
-            along = lambda params: inner_gradient(params, hparams)  # noqa: E731
+            def along(params):
+                return inner_gradient(params, hparams)
+
             hessian = jax.jvp(along, (params,), (vector,))[1]
             return jax.tree.map(lambda h, v: h + damping * v, hessian, vector)
 

@@ -141,7 +141,10 @@ def estimate(
         (memory, state), _ = jax.lax.scan(window, (memory, state), before)
     found = estimator.update(problem, memory, hparams, state, at(parts, -1), outer_batch, keys[-1])
     if found.start is not None and windows == 1:
-        initial = lambda hparams: floats(problem.init(hparams, start))  # noqa: E731
+
+        def initial(hparams):
+            return floats(problem.init(hparams, start))
+
         if leaves_used(initial, hparams):
             _, pull = jax.vjp(initial, hparams)
             found = found._replace(

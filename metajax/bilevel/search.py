@@ -113,7 +113,10 @@ def random_search(
         shown = better | (state.done < trial_steps)
         task = jax.tree.map(lambda leaf: leaf[0], tasks)
         fresh = init(jax.random.fold_in(key, 1), task)
-        choose = lambda which, a, b: jax.tree.map(lambda x, y: jnp.where(which, x, y), a, b)  # noqa: E731
+
+        def choose(which, a, b):
+            return jax.tree.map(lambda x, y: jnp.where(which, x, y), a, b)
+
         new = SearchState(
             best=choose(shown, trial, state.best),
             best_score=jnp.where(better, score, state.best_score),

@@ -76,7 +76,10 @@ def at(batches: PyTree, index: int) -> PyTree:
 
 def advance(problem: InnerProblem, hparams: PyTree, state: PyTree, batches: PyTree) -> PyTree:
     """Run one inner step per batch and return the last state."""
-    step = lambda state, batch: (problem.update(state, hparams, batch), None)  # noqa: E731
+
+    def step(state, batch):
+        return (problem.update(state, hparams, batch), None)
+
     return jax.lax.scan(step, state, batches)[0]
 
 
@@ -91,7 +94,10 @@ def advance_noting(
 
     The note is its non-float leaves by default.
     """
-    step = lambda state, batch: (problem.update(state, hparams, batch), note(state))  # noqa: E731
+
+    def step(state, batch):
+        return (problem.update(state, hparams, batch), note(state))
+
     return jax.lax.scan(step, state, batches)
 
 

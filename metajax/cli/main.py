@@ -13,12 +13,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from metajax.cli.cache import DEFAULT_CACHE, use_compilation_cache
 from metajax.cli.interrupts import command_of, interruptible, stopped
 from metajax.cli.streams import lenient_streams
 
 log = logging.getLogger("metajax")
-
-DEFAULT_CACHE = "~/.cache/metajax/xla"
 
 USAGE = """\
 metajax: meta-learning in JAX
@@ -135,33 +134,6 @@ def _explain(error: BaseException, argv: list[str]) -> tuple[str, int] | None:
     code = getattr(said, "exit_code", 2 if isinstance(said, ValueError) else 1)  # ConfigError
     again = f" To continue: {command_of(argv)}" if code in (75, 130) else ""
     return f"metajax: error: {said}{again}", code
-
-
-def use_compilation_cache(folder: str) -> None:
-    """Keep compiled programs on disk: the second run of a program starts without compiling.
-
-    Raises:
-      ConfigError: the folder cannot be reached.
-    """
-    import jax
-
-    from metajax.core import ConfigError
-    from metajax.train import as_path, check_writable
-
-    if folder == "off":
-        return
-    try:
-        path = as_path(folder, "compilation_cache")
-        check_writable(path, "compilation_cache")
-    except ConfigError as error:
-        if folder != DEFAULT_CACHE:
-            raise
-        log.info("compiled programs are not kept: %s", error)
-        return
-    jax.config.update("jax_compilation_cache_dir", str(path))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
-    # XLA's own caches write their folder's name into the key: a moved folder would miss
-    jax.config.update("jax_persistent_cache_enable_xla_caches", "none")
 
 
 def _train(argv: list[str]) -> int:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from metajax.cli.cache import DEFAULT_CACHE, use_compilation_cache
 from metajax.core import ConfigError, local_path
 
 WRONG = 3
@@ -56,7 +57,7 @@ def solve_command(argv: list[str]) -> int:
     parser.add_argument("--seed", type=int, default=0, help="of features and points")
     parser.add_argument(
         "--compilation-cache",
-        default="~/.cache/metajax/xla",
+        default=DEFAULT_CACHE,
         help="folder where compiled programs are kept, or off",
     )
     options = parser.parse_args(argv)
@@ -65,8 +66,6 @@ def solve_command(argv: list[str]) -> int:
         value = getattr(options, name)
         if value is not None and not least <= value < 2**31:
             raise ConfigError(f"--{name}", value, f"a whole number of {least} or more, below 2**31")
-
-    from metajax.cli.main import use_compilation_cache
 
     use_compilation_cache(options.compilation_cache)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from metajax.cli.cache import use_compilation_cache
 from metajax.core import ConfigError, one_of
 
 ENGINES = ("process", "vmap", "ray")
@@ -42,7 +43,6 @@ def sweep_command(argv: list[str]) -> int:
     """Run ``metajax sweep ARGV``; returns the exit code, 1 where a run failed."""
     from metajax.cli.arguments import parse_train
     from metajax.cli.folders import sweep_folder
-    from metajax.cli.main import use_compilation_cache
     from metajax.sweep import Point, expand, run_processes, write_report
     from metajax.systems import config_to_json, get_system
     from metajax.train import as_path, is_remote, keep_freed_memory, open_workdir

@@ -73,7 +73,10 @@ def gradient(
         if compute_dtype is not None:
             params, tasks = cast_floats((params, tasks), compute_dtype)
         losses, metrics = jax.vmap(loss_of, in_axes=(None, 0, 0))(params, tasks, keys)
-        mean = lambda leaf: jnp.mean(leaf.astype(wide_dtype(leaf)), axis=0)  # noqa: E731
+
+        def mean(leaf):
+            return jnp.mean(leaf.astype(wide_dtype(leaf)), axis=0)
+
         metrics, loss = jax.tree.map(mean, (metrics, losses))
         return loss, {**metrics, "loss": loss}
 

@@ -57,7 +57,10 @@ def prepare_optimizer(
             raise ValueError("its update changes the structure of its state")
         if _shape(updates) != _shape(grads):
             raise ValueError("its updates have other shapes than the gradient")
-        keep = lambda leaf, old: jnp.asarray(leaf, jnp.asarray(old).dtype)  # noqa: E731
+
+        def keep(leaf, old):
+            return jnp.asarray(leaf, jnp.asarray(old).dtype)
+
         return updates, jax.tree.map(keep, new, state)
 
     def init(params: Params) -> PyTree:

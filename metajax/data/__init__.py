@@ -20,10 +20,10 @@ from metajax.data.images import (
     prepared,
     rotated_classes,
     select_classes,
-    set_path,
     set_splits,
     split_classes,
 )
+from metajax.data.locations import set_path
 from metajax.data.pool import ImagePool, device_pool, noise_pool, normalise
 from metajax.data.sinusoid import SinusoidTasks, sinusoid_tasks
 

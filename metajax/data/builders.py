@@ -17,7 +17,7 @@ import numpy as np
 
 from metajax.core import ConfigError
 from metajax.data.errors import BadDataError, MissingDataError
-from metajax.data.images import data_root, set_path
+from metajax.data.locations import data_root, set_path
 from metajax.data.raw import RawSet
 from metajax.data.sources import FASHION_MNIST_FOLDER, read_digits, read_source
 from metajax.data.without_tensorflow import without_tensorflow

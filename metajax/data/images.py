@@ -5,7 +5,6 @@ Every set is an array_record TFDS set, read by random access and without TensorF
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Sequence
@@ -15,8 +14,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from jaxtyping import Int, Int32, Shaped, UInt8
 
-from metajax.core import ConfigError, local_path
+from metajax.core import ConfigError
+from metajax.data.builders import prepare
 from metajax.data.errors import BadDataError, MissingDataError
+from metajax.data.locations import find_set, names_on_disk
 from metajax.data.pixels import decode_image, resize_images
 
 KNOWN_SETS: dict[str, str] = {
@@ -150,7 +151,7 @@ def load_arrays(
       BadDataError: it is damaged.
       ConfigError: it has fewer rows.
     """
-    builder = _find(name, data_dir)
+    builder = find_set(name, data_dir)
     if builder is None:
         raise MissingDataError(f"the set {name!r} is not in {data_dir or 'TFDS data folder'}")
     source = builder.as_data_source(split="train")
@@ -240,12 +241,10 @@ def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenS
     """Open one split for random access, without reading it; errors as :func:`load_images`."""
     import tensorflow_datasets as tfds
 
-    builder = _find(name, data_dir)
+    builder = find_set(name, data_dir)
     if builder is None and name == "digits":
-        from metajax.data.builders import prepare  # the builders import this module
-
         prepare(name, data_dir=data_dir)
-        builder = _find(name, data_dir)
+        builder = find_set(name, data_dir)
     if builder is None:
         raise MissingDataError(_how_to_get(name, data_dir))
     image_key, label_key, num_classes, encoded_channels = _features(builder)
@@ -272,7 +271,7 @@ def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenS
 
 def prepared(name: str, data_dir: str | Path | None = None) -> bool:
     """Return whether the set is on disk, whole."""
-    return _find(name, data_dir) is not None
+    return find_set(name, data_dir) is not None
 
 
 def is_known(name: str, data_dir: str | Path | None = None) -> bool:
@@ -288,45 +287,20 @@ def is_known(name: str, data_dir: str | Path | None = None) -> bool:
         return False
 
 
-def set_path(name: str, data_dir: str | Path | None = None) -> Path | None:
-    """Return the folder that holds the set's records, or None where it is not on disk."""
-    builder = _find(name, data_dir)
-    return None if builder is None else Path(builder.data_dir)
-
-
 def set_splits(name: str, data_dir: str | Path | None = None) -> dict[str, int]:
     """Return the splits of a set and their numbers of examples; empty where it is not on disk."""
-    builder = _find(name, data_dir)
+    builder = find_set(name, data_dir)
     splits = {} if builder is None else builder.info.splits
     return {split: info.num_examples for split, info in splits.items()}
-
-
-def data_root(data_dir: str | Path | None) -> str | None:
-    """Return ``data_dir`` as TFDS takes it, ``~`` expanded; None stays None.
-
-    Raises:
-      ConfigError: it is not a local path, or there is none and no home folder for TFDS' own.
-    """
-    if data_dir is not None:
-        path = local_path(data_dir, "data_dir")
-        if path.exists() and not path.is_dir():
-            raise ConfigError("data_dir", str(path), "a folder")
-        return str(path)
-    if "TFDS_DATA_DIR" not in os.environ:
-        try:
-            Path.home()
-        except RuntimeError as error:
-            raise ConfigError("data_dir", None, f"a folder, or TFDS_DATA_DIR ({error})") from error
-    return None
 
 
 def list_sets(data_dir: str | Path | None = None) -> list[SetRow]:
     """Return the known sets, and whatever else is on disk, each with its examples per split."""
     names = list(KNOWN_SETS)
-    names += sorted(set(_names_on_disk(data_dir)) - set(names))
+    names += sorted(set(names_on_disk(data_dir)) - set(names))
     rows = []
     for name in names:
-        builder = _find(name, data_dir)
+        builder = find_set(name, data_dir)
         if builder is None:
             rows.append(SetRow(name, False, {}, KNOWN_SETS.get(name, "prepare it again")))
         else:
@@ -336,32 +310,6 @@ def list_sets(data_dir: str | Path | None = None) -> list[SetRow]:
                 )
             )
     return rows
-
-
-def _find(name: str, data_dir: str | Path | None) -> Any:
-    """The set's read-only TFDS builder, from its files alone; None where there are none."""
-    from tensorflow_datasets.core import read_only_builder
-    from tensorflow_datasets.core.registered import DatasetNotFoundError
-
-    if not re.fullmatch(r"\w+(/[\w.-]+)?(:\d+\.\d+\.\d+)?", name):
-        raise ConfigError("name", name, "a set's name, as in mnist or emnist/letters")
-    try:
-        return read_only_builder.builder_from_files(name, data_dir=data_root(data_dir))
-    except DatasetNotFoundError:
-        return None
-
-
-def _names_on_disk(data_dir: str | Path | None) -> list[str]:
-    from tensorflow_datasets.core.utils import file_utils
-
-    names = []
-    for root in map(Path, file_utils.list_data_dirs(data_root(data_dir))):
-        # name/version/ or name/config/version/; a half-written version is called incomplete.*
-        for pattern in ("*/*/dataset_info.json", "*/*/*/dataset_info.json"):
-            for path in root.glob(pattern):
-                if re.fullmatch(r"\d+\.\d+\.\d+", path.parent.name):
-                    names.append(path.parent.parent.relative_to(root).as_posix())
-    return names
 
 
 def _features(builder: Any) -> tuple[str, str, int, int | None]:

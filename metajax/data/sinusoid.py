@@ -35,7 +35,10 @@ class SinusoidTasks:
         """Draw a task: inputs and targets ``[examples, 1]``."""
         num = self.support + self.query
         unit = jax.random.uniform(key, (2 + num,))
-        between = lambda bounds, u: bounds[0] + (bounds[1] - bounds[0]) * u  # noqa: E731
+
+        def between(bounds, u):
+            return bounds[0] + (bounds[1] - bounds[0]) * u
+
         amplitude, phase = between(self.amplitude, unit[0]), between(self.phase, unit[1])
         x = between(self.inputs, unit[2:])[:, None]
         examples = Examples(x, amplitude * jnp.sin(x - phase))
@@ -64,5 +67,8 @@ def sinusoid_tasks(
     for name, bounds in (("amplitude", amplitude), ("phase", phase), ("inputs", inputs)):
         if not bounds[0] <= bounds[1]:
             raise ConfigError(name, bounds, "the lowest value, then the highest")
-    array = lambda bounds: jnp.asarray(bounds, jnp.float32)  # noqa: E731
+
+    def array(bounds):
+        return jnp.asarray(bounds, jnp.float32)
+
     return SinusoidTasks(array(amplitude), array(phase), array(inputs), support, query)

@@ -108,7 +108,10 @@ def gradient_learner(
 
     def run(problem: InnerProblem, params: Params, state: PyTree, parts: PyTree) -> PyTree:
         if remat_every is None:
-            step = lambda state, part: (problem.update(state, params, part), None)  # noqa: E731
+
+            def step(state, part):
+                return (problem.update(state, params, part), None)
+
             return jax.lax.scan(step, state, parts, unroll=unroll)[0]
         return advance_in_segments(problem, params, state, parts, remat_every)
 
@@ -123,9 +126,15 @@ def gradient_learner(
         state = here.init(params, params)
         if note is None:
             return adapted_of(run(here, params, state, parts))
-        of_state = lambda state: note(adapted_of(state))  # noqa: E731
+
+        def of_state(state):
+            return note(adapted_of(state))
+
         state, notes = advance_noting(here, params, state, parts, of_state)
-        stack = lambda before, last: jnp.concatenate([before, last[None]])  # noqa: E731
+
+        def stack(before, last):
+            return jnp.concatenate([before, last[None]])
+
         return adapted_of(state), jax.tree.map(stack, notes, of_state(state))
 
     def every_step(params: Params, task: Task, key: Key[Array, ""], weights: Array):

@@ -163,8 +163,13 @@ def maml(
         chosen = choose(params, inner)
         if not learned:
             return params
-        shape = lambda leaf: leaf.shape if scaled_steps is None else (scaled_steps,)  # noqa: E731
-        start = lambda leaf: jnp.full(shape(leaf), rate, leaf.dtype)  # noqa: E731
+
+        def shape(leaf):
+            return leaf.shape if scaled_steps is None else (scaled_steps,)
+
+        def start(leaf):
+            return jnp.full(shape(leaf), rate, leaf.dtype)
+
         return RatedParams(params, jax.tree.map(start, chosen))
 
     def outputs(params: Any, adapted: PyTree, inputs: Any) -> Any:

@@ -51,7 +51,10 @@ def ridge_solution(
     x, y = features.astype(wide), targets.astype(wide)
     gram = x @ x.T if n < d else x.T @ x
     gram = gram + jnp.asarray(strength, wide) * jnp.eye(min(n, d), dtype=wide)
-    solve = lambda right: jax.scipy.linalg.solve(gram, right, assume_a="pos")  # noqa: E731
+
+    def solve(right):
+        return jax.scipy.linalg.solve(gram, right, assume_a="pos")
+
     solution = x.T @ solve(y) if n < d else solve(x.T @ y)
     return solution.astype(features.dtype)
 

@@ -48,8 +48,12 @@ def pad_graph(graph: Graph, num_nodes: int, num_edges: int) -> Graph:
             raise ConfigError(field, num, f"{rows} or more, as many as the graph has")
         return jnp.pad(x, [(0, num - rows)] + [(0, 0)] * (x.ndim - 1))
 
-    nodes = lambda x: pad(x, graph.nodes.shape[0], "num_nodes", num_nodes)  # noqa: E731
-    edges = lambda x: pad(x, graph.senders.shape[0], "num_edges", num_edges)  # noqa: E731
+    def nodes(x):
+        return pad(x, graph.nodes.shape[0], "num_nodes", num_nodes)
+
+    def edges(x):
+        return pad(x, graph.senders.shape[0], "num_edges", num_edges)
+
     return Graph(
         nodes(graph.nodes),
         edges(graph.senders),

@@ -59,8 +59,11 @@ def image_function(size: int) -> PINN:
         spline = matrix @ image @ matrix.T
         x, y = points.astype(image.dtype).reshape(-1, 2).T
         (column, across), (row, along) = basis(x, size), basis(y, size)
+
         # windows and not single entries: XLA:CPU adds up their gradients in a quarter of the time
-        window = lambda *corner: jax.lax.dynamic_slice(spline, corner, (4, 4))  # noqa: E731
+        def window(*corner):
+            return jax.lax.dynamic_slice(spline, corner, (4, 4))
+
         near = jax.vmap(window)(row, column)
         in_row = [jnp.sum(near * weights[:, None], -1) for weights in across]
 

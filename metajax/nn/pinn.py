@@ -124,7 +124,10 @@ def _jet(function: Callable[[Array], Array], points: Array) -> Jet:
 
     def along(direction: list[float]) -> tuple[Array, Array, Array]:
         tangent = jnp.broadcast_to(jnp.array(direction, points.dtype), points.shape)
-        slope = lambda x: jax.jvp(function, (x,), (tangent,))  # noqa: E731
+
+        def slope(x):
+            return jax.jvp(function, (x,), (tangent,))
+
         (value, first), (_, second) = jax.jvp(slope, (points,), (tangent,))
         return value, first, second
 

@@ -155,7 +155,10 @@ def describe(
         for one in ranked[:SHOWN]
     ]
     widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-    line = lambda words: "  ".join(f"{w:>{n}}" for w, n in zip(words, widths, strict=True))  # noqa: E731
+
+    def line(words):
+        return "  ".join(f"{w:>{n}}" for w, n in zip(words, widths, strict=True))
+
     lines = [line(heads), "-" * len(line(heads)), *map(line, cells)]
     if len(ranked) > SHOWN:
         lines.append(f"and {len(ranked) - SHOWN} more in results.csv")

@@ -146,10 +146,17 @@ def make_layout(
         by_task = NamedSharding(mesh, PartitionSpec(None, TASKS_AXIS))
         several = jax.process_count() > 1
         put = put_everywhere if several else jax.device_put
-        distribute = lambda tree: put(tree, replicated)  # noqa: E731
+
+        def distribute(tree):
+            return put(tree, replicated)
+
         if model_devices == 1:
-            shardings = lambda tree: jax.tree.map(lambda _: replicated, tree)  # noqa: E731
-            whole = lambda tree: tree  # noqa: E731
+
+            def shardings(tree):
+                return jax.tree.map(lambda _: replicated, tree)
+
+            def whole(tree):
+                return tree
         else:
             shardings = functools.partial(split_by, partition, mesh)
             whole = jax.jit(lambda tree: tree, out_shardings=replicated)
@@ -318,7 +325,9 @@ def make_steps(
         ), (metrics, finite)
 
     def run(state: LoopState, tasks, raw, streams, first_step, num_steps):
-        at = lambda i: jax.tree.map(lambda leaf: leaf[i], raw)  # noqa: E731
+        def at(i):
+            return jax.tree.map(lambda leaf: leaf[i], raw)
+
         shapes = jax.eval_shape(one_step, state, tasks, at(0), streams, first_step)[1]
         rows = jax.tree.map(lambda m: jnp.zeros((capacity, *m.shape), m.dtype), shapes)
 

@@ -30,7 +30,9 @@ def inner_loss(params, hparams, batch):
 
 
 def problem():
-    rate = lambda hparams: jnp.exp(hparams["log_lr"])  # noqa: E731
+    def rate(hparams):
+        return jnp.exp(hparams["log_lr"])
+
     return descend(
         inner_loss,
         lambda params, hparams, batch: error(params, batch),

@@ -102,7 +102,9 @@ def hypino_row(decoder: str) -> Row:
             noise = optax.tree.random_like(key, params, jax.random.normal)
             return jax.tree.map(lambda p, n: p + jnp.float32(0.03) * n, params, noise)
 
-        predict = lambda params, adapted, x: learner.predict(params, adapted, x).u  # noqa: E731
+        def predict(params, adapted, x):
+            return learner.predict(params, adapted, x).u
+
         tasks = jax.tree_util.Partial(pdes.quadratics)
         return learner._replace(init=init, predict=predict), tasks
 

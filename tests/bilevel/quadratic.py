@@ -96,7 +96,10 @@ class Closed:
 
     def theta(self, gamma, stored=False):
         """Algorithm 4, on the straight line from the first to the last state or the real ones."""
-        line = lambda t: self.w[0] + (self.w[-1] - self.w[0]) * t / self.steps  # noqa: E731
+
+        def line(t):
+            return self.w[0] + (self.w[-1] - self.w[0]) * t / self.steps
+
         alpha, second = self.alpha, {"decay": np.zeros(DIM), "shift": np.zeros(DIM)}
         xs, ys, star = [], [], None
         for s in range(1, self.steps + 1):

@@ -79,7 +79,10 @@ def test_a_bounded_loss_does_not_hide_a_state_that_is_not_finite():
 
 def test_a_derivative_that_is_not_finite_where_the_states_are_is_told_from_them():
     """Adam's root of a second moment of zero; ``eps_root`` is the way out."""
-    silent = lambda params, hparams, batch: 0.0 * inner_loss(params, hparams, batch)  # noqa: E731
+
+    def silent(params, hparams, batch):
+        return 0.0 * inner_loss(params, hparams, batch)
+
     with pytest.raises(ConfigError, match=r"not finite: the hypergradient'.*eps_root"):
         evaluate(p=descend(silent, outer_loss, optax.adam(0.1)))
     found = evaluate(p=descend(silent, outer_loss, optax.adam(0.1, eps_root=1e-8)))

@@ -28,7 +28,10 @@ def test_iterations_past_convergence_of_small_curvatures(largest):
     matrices, rights = (np.stack(part) for part in zip(*seeds, strict=True))
     matrices *= largest / 100
     expected = np.linalg.solve(matrices, rights[..., None])[..., 0]
-    solve = lambda m, b: solve_positive(lambda x: m @ x, b, 20)  # noqa: E731
+
+    def solve(m, b):
+        return solve_positive(lambda x: m @ x, b, 20)
+
     found = jax.jit(jax.vmap(solve))(jnp.asarray(matrices, "f4"), jnp.asarray(rights, "f4"))
     errors = np.linalg.norm(found - expected, axis=-1) / np.linalg.norm(expected, axis=-1)
     assert np.all(errors < 100 * np.finfo(np.float32).eps)
@@ -40,7 +43,10 @@ def test_iterations_past_convergence_change_nothing(condition, magnitude):
     """In float32, as good as its rounding allows, whatever the units of the right side."""
     matrix, right = system(condition, 3)
     expected = magnitude * np.linalg.solve(matrix, right)
-    product = lambda x: jnp.asarray(matrix, jnp.float32) @ x  # noqa: E731
+
+    def product(x):
+        return jnp.asarray(matrix, jnp.float32) @ x
+
     for iterations in (20, 1000):
         given = jnp.asarray(magnitude * right, jnp.float32)
         found = jax.jit(lambda b, n=iterations: solve_positive(product, b, n))(given)
@@ -59,8 +65,13 @@ def test_a_direction_without_curvature_is_no_division_by_zero():
 def test_the_solution_is_differentiated_by_its_own_equation():
     with enable_x64(True):
         matrix, right = system(10, 3)
-        of = lambda m, b: solve_positive(lambda x: m @ x, b, 10)  # noqa: E731
-        exact = lambda m, b: jnp.linalg.solve(m, b)  # noqa: E731
+
+        def of(m, b):
+            return solve_positive(lambda x: m @ x, b, 10)
+
+        def exact(m, b):
+            return jnp.linalg.solve(m, b)
+
         found, expected = (
             jax.jacrev(f, (0, 1))(jnp.asarray(matrix), jnp.asarray(right)) for f in (of, exact)
         )

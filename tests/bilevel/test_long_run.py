@@ -95,7 +95,10 @@ def test_a_run_is_its_loop(name):
     # one batch for all steps, so that whatever examples are mixed into D* it is that batch
     if name == "distilled":
         support = jax.tree.map(lambda leaf: leaf[0], parts[0].support)
-        repeat = lambda leaf: jnp.broadcast_to(leaf, (EVERY, *leaf.shape))  # noqa: E731
+
+        def repeat(leaf):
+            return jnp.broadcast_to(leaf, (EVERY, *leaf.shape))
+
         parts = [part._replace(support=jax.tree.map(repeat, support)) for part in parts]
     task = jax.tree.map(lambda leaf: leaf[0], parts[0])
     state = first = algorithm.init(KEY, task)

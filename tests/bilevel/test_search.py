@@ -19,7 +19,10 @@ KEY = jax.random.key(0)
 
 def problem_of_rates():
     """Descend (w - x)^2 at a rate that is the hyperparameter; scored by the distance left."""
-    loss = lambda w, rate, batch: jnp.mean(jnp.square(w - batch))  # noqa: E731
+
+    def loss(w, rate, batch):
+        return jnp.mean(jnp.square(w - batch))
+
     return descend(loss, loss, lambda rate: optax.sgd(rate))
 
 

@@ -14,7 +14,8 @@ import pytest
 
 import metajax
 from metajax.cli import main as program
-from metajax.cli.main import DEFAULT_CACHE, main, use_compilation_cache
+from metajax.cli.cache import DEFAULT_CACHE, use_compilation_cache
+from metajax.cli.main import main
 from metajax.core import ConfigError
 from metajax.data import list_sets
 from metajax.train import WorkdirError, check_workdir, open_workdir, provenance

@@ -158,7 +158,9 @@ def test_what_looks_ahead_sees_all_tasks_of_all_devices_and_parts(name):
         split = TASKS.reshape(devices, -1, 3, 2)
 
         def on_device(tasks):
-            step = lambda s, key: algorithm.update(s, tasks, key, axis)  # noqa: E731
+            def step(s, key):
+                return algorithm.update(s, tasks, key, axis)
+
             return jax.lax.scan(step, state, jax.random.split(KEY, 4))[0].params
 
         found = jax.jit(jax.vmap(on_device, axis_name="d"))(split)

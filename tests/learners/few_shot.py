@@ -65,6 +65,8 @@ def quadratic_loss(outputs, targets):
 
 
 def quadratic_task(centre=C, dtype=jnp.float32):
-    row = lambda x: jnp.asarray(x, dtype)[None]  # noqa: E731
+    def row(x):
+        return jnp.asarray(x, dtype)[None]
+
     ones = row(np.ones(4))
     return Task(Examples(ones, row(centre)), Examples(ones, row(V)))

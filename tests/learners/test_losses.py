@@ -71,7 +71,10 @@ def test_outputs_of_nan_have_no_accuracy():
 def test_whole_numbers_that_are_regressed_have_no_accuracy():
     """Counts are no classes; nothing is rejected, and no share of right guesses is reported."""
     counts = jnp.array([[7], [0], [1]])
-    poisson = lambda rates, counts: jnp.mean(jnp.exp(rates) - counts * rates)  # noqa: E731
+
+    def poisson(rates, counts):
+        return jnp.mean(jnp.exp(rates) - counts * rates)
+
     with jax.numpy_dtype_promotion("standard"):
         value, metrics = score(poisson, jnp.zeros((3, 1)), counts)
     assert set(metrics) == {"query_loss"} and value == 1

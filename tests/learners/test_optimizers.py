@@ -87,7 +87,10 @@ def scored(w, hparams, batch):
 @pytest.mark.parametrize("make", [online, online_run])
 def test_what_needs_the_outer_loss_as_a_function_is_refused_before_a_run(make):
     options = {"inner_steps": 2} if make is online else {}
-    init = lambda key, task: OnlineParams(jnp.float32(0), jnp.zeros(2))  # noqa: E731
+
+    def init(key, task):
+        return OnlineParams(jnp.float32(0), jnp.zeros(2))
+
     task = classification_task(dtype=jnp.float32)
     for optimizer, refused in ((optax.lbfgs(), True), (PLATEAU, False)):
         algorithm = make(

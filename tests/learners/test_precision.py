@@ -157,7 +157,9 @@ def test_theta_made_outside_of_x64_keeps_its_digits_and_its_fit_its_precision():
 
 
 def test_a_mean_loss_keeps_its_digits_and_sixteen_bits_are_summed_in_thirty_two():
-    loss = lambda params, task, key: (params * task, {"seen": task})  # noqa: E731
+    def loss(params, task, key):
+        return (params * task, {"seen": task})
+
     learner = MetaLearner(lambda key, task: jnp.ones((), task.dtype), None, None, loss)
     for dtype, wide in ((jnp.float64, jnp.float64), (jnp.bfloat16, jnp.float32)):
         tasks = jnp.asarray([1 / 3, 1.0], dtype)

@@ -30,7 +30,10 @@ def test_unit_rows_of_any_length(size):
 def test_derivatives_of_every_order_at_zero(dtype):
     with enable_x64(True):
         rows = jnp.asarray([[0.0, 0.0], [1.0, 2.0]], dtype)
-        total = lambda rows: jnp.sum(unit(rows) * jnp.asarray([1.0, 3.0], dtype)[None])  # noqa: E731
+
+        def total(rows):
+            return jnp.sum(unit(rows) * jnp.asarray([1.0, 3.0], dtype)[None])
+
         first, second = jax.grad(total)(rows), jax.hessian(total)(rows)
         assert np.all(np.isfinite(first)) and np.all(np.isfinite(second))
         np.testing.assert_array_equal(first[0], 0)
@@ -70,7 +73,9 @@ def blank(learner_of, dead):
 def test_a_zero_embedding_leaves_loss_and_gradients_finite(learner_of, dead):
     learner, task = blank(learner_of, dead)
     params = learner.init(KEY, task)
-    value_of = lambda params: learner.loss(params, task, KEY)[0]  # noqa: E731
+
+    def value_of(params):
+        return learner.loss(params, task, KEY)[0]
 
     @jax.jit
     def derivatives(params):

@@ -22,13 +22,20 @@ KEY = jax.random.key(0)
 def test_patches_are_the_convolution(kernel_size, stride, depth):
     """Values and both derivatives, to 1e-5; whole patches at depth 1, columns at depth 4."""
     draw = np.random.default_rng(0)
-    array = lambda *shape: jnp.asarray(draw.normal(size=shape), jnp.float32)  # noqa: E731
+
+    def array(*shape):
+        return jnp.asarray(draw.normal(size=shape), jnp.float32)
+
     x, kernel = array(3, 7, 6, depth), array(*kernel_size, depth, 5)
     weights = array(3, 7, 6, 5)[:, ::stride, ::stride]
 
     def by(method):
-        run = lambda x, k: conv2d(x, k, method, stride=stride)  # noqa: E731
-        value = lambda x, k: jnp.sum(weights * jnp.sin(run(x, k)))  # noqa: E731
+        def run(x, k):
+            return conv2d(x, k, method, stride=stride)
+
+        def value(x, k):
+            return jnp.sum(weights * jnp.sin(run(x, k)))
+
         return jax.jit(lambda x, k: (run(x, k), jax.grad(value, (0, 1))(x, k)))(x, kernel)
 
     chex.assert_trees_all_close(by("patches"), by("native"), rtol=1e-5, atol=1e-5)

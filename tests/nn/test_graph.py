@@ -23,7 +23,10 @@ def random_graph(seed=0, edges=True):
 def made(net, graph, seed=0):
     """Parameters, none of them zero."""
     params = jax.jit(net.init)(jax.random.key(seed), graph)
-    wave = lambda leaf: 0.1 * np.cos(np.arange(leaf.size)).reshape(leaf.shape)  # noqa: E731
+
+    def wave(leaf):
+        return 0.1 * np.cos(np.arange(leaf.size)).reshape(leaf.shape)
+
     return jax.tree.map(lambda leaf: leaf + wave(leaf).astype(leaf.dtype), params)
 
 
@@ -36,7 +39,10 @@ def test_equals_a_numpy_reference():
     net = graph_net(8, 2)
     params = made(net, graph)
     p = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
-    layer = lambda block, x: mish(x @ block["kernel"] + block["bias"])  # noqa: E731
+
+    def layer(block, x):
+        return mish(x @ block["kernel"] + block["bias"])
+
     state = layer(p["encoder"]["layer_0"], graph.nodes)
     for number in range(2):
         block, received = p[f"round_{number}"], np.zeros((4, 8))
@@ -164,7 +170,10 @@ def test_mapped_over_tasks_with_parameters_of_their_own_equals_a_loop():
     graphs = [pad_graph(random_graph(seed), 5, 7 + seed) for seed in range(2)]
     graphs = [pad_graph(graph, 5, 8) for graph in graphs]
     params = [made(net, graphs[0], seed) for seed in range(2)]
-    stack = lambda trees: jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)  # noqa: E731
+
+    def stack(trees):
+        return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
     mapped = jax.jit(jax.vmap(net.apply))(stack(params), stack(graphs))
     apply = jax.jit(net.apply)
     for i in range(2):

@@ -55,7 +55,10 @@ def test_derivatives_agree_with_finite_differences_and_have_no_jumps_at_nodes():
     with enable_x64(True):
         function = image_function(6)
         image = jnp.asarray(DRAW.standard_normal((6, 6)))
-        at = lambda shift: function.derivatives(image, points + jnp.asarray(shift)[None])[0]  # noqa: E731
+
+        def at(shift):
+            return function.derivatives(image, points + jnp.asarray(shift)[None])[0]
+
         # inside cells, and on inner nodes, to both sides of which a difference reaches
         points = jnp.asarray(np.concatenate([POINTS[:8], [[-0.6, 0.2], [0.6, -0.2]]]))
         step, found = 1e-5, at([0.0, 0.0])

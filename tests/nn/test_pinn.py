@@ -135,7 +135,9 @@ def test_gradients_of_a_residual_agree_with_finite_differences_and_nested_deriva
 
         def nested(params):
             def one(point):
-                u = lambda point: network.apply(params, point)[0]  # noqa: E731
+                def u(point):
+                    return network.apply(params, point)[0]
+
                 slope, curve = jax.grad(u)(point), jax.hessian(u)(point)
                 residual = 0.5 * u(point) - slope[0] + 2 * slope[1]
                 residual += 0.3 * curve[0, 0] - curve[1, 1] + 0.7 * curve[0, 1]

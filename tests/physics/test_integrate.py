@@ -112,7 +112,9 @@ def oscillator(state, parameters):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_a_force_acts_at_the_right_time(method):
-    force = lambda parameters, time: parameters * jnp.cos(2 * time)[None, None]  # noqa: E731
+    def force(parameters, time):
+        return parameters * jnp.cos(2 * time)[None, None]
+
     derivative = port_hamiltonian(oscillator, None, force)
     rest = Phase(jnp.zeros((1, 1)), jnp.zeros((1, 1)))
     times = np.linspace(1.0, 4.0, 31)

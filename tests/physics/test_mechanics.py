@@ -60,7 +60,10 @@ def test_energy_changes_by_damping_and_drive(name, instance):
     @jax.jit
     def power(parameters, state):
         rates = system.derivative(state, parameters, time)
-        energy = lambda state: system.hamiltonian(state, parameters)  # noqa: E731
+
+        def energy(state):
+            return system.hamiltonian(state, parameters)
+
         return jax.jvp(energy, (state,), (rates,))[1], rates.q[0, 0]
 
     parameters, state = instance(name)

@@ -171,7 +171,9 @@ def test_gravitation_does_not_care_for_the_order_of_particles(instance):
 
 
 def test_edges_hold_every_interaction_in_both_directions():
-    pairs = lambda system: set(zip(*map(list, system.edges), strict=True))  # noqa: E731
+    def pairs(system):
+        return set(zip(*map(list, system.edges), strict=True))
+
     assert pairs(get_physics("pendulum")) == set()
     assert pairs(n_body(3)) == {(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)}
     ring = {(0, 1), (1, 2), (2, 3), (0, 3)}

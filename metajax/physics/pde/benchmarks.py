@@ -130,7 +130,9 @@ def heat_problem() -> PDE:
 
 
 def helmholtz_problem() -> PDE:
-    source = lambda x, y: (1 - 17 * PI**2) * helmholtz(x, y)  # noqa: E731
+    def source(x, y):
+        return (1 - 17 * PI**2) * helmholtz(x, y)
+
     return PDE([1, 0, 0, 1, 1], source, dirichlet=0.0)
 
 

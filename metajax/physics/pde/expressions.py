@@ -51,7 +51,10 @@ def draw_expression(key: Key[Array, ""]) -> Expression:
 
 def make_expression(unit: Float[Array, "11 9"]) -> Expression:
     """Make what :func:`draw_expression` draws from uniform numbers."""
-    whole = lambda number, u: jnp.floor(number * u).astype(jnp.int32)  # noqa: E731
+
+    def whole(number, u):
+        return jnp.floor(number * u).astype(jnp.int32)
+
     updates = FEWEST + whole(MOST - FEWEST + 1, unit[MOST, 0])
     join, psi = whole(3, unit[:MOST, 0]).at[0].set(ADD), whole(6, unit[:MOST, 1])
     either_way = 2 * unit[:MOST, 2:] - 1

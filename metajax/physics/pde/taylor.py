@@ -28,8 +28,12 @@ def differentiate(function, points: Float[Array, "n 2"]) -> Jet:
     """
 
     def along(point: Array, direction: Array) -> tuple[Array, Array, Array]:
-        line = lambda t: function(*(point + t * direction))  # noqa: E731
-        slope = lambda t: jax.jvp(line, (t,), (jnp.ones_like(t),))  # noqa: E731
+        def line(t):
+            return function(*(point + t * direction))
+
+        def slope(t):
+            return jax.jvp(line, (t,), (jnp.ones_like(t),))
+
         zero = jnp.zeros((), point.dtype)
         (u, first), (_, second) = jax.jvp(slope, (zero,), (jnp.ones_like(zero),))
         return u, first, second

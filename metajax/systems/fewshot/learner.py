@@ -72,7 +72,10 @@ def make_learner(config: Config, step_weights: jax.Array | None = None) -> MetaL
             size = config.context_size
             if not images:
                 return cavia(network, loss, sgd, steps=steps, context_size=size)
-            beside = lambda context, images: (images, context)  # noqa: E731
+
+            def beside(context, images):
+                return (images, context)
+
             return cavia(network, loss, sgd, steps=steps, context_size=size, attach=beside)
         case "ridge":
             ways = config.ways if images else None

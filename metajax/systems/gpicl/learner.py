@@ -51,7 +51,10 @@ class SequenceLearner(NamedTuple):
 
 def whole_sequence(task: Task) -> Examples:
     """Return support and query as one sequence ``[sequences, length, ...]``."""
-    join = lambda s, q: jnp.concatenate([s, q], axis=1)  # noqa: E731
+
+    def join(s, q):
+        return jnp.concatenate([s, q], axis=1)
+
     return jax.tree.map(join, task.support, task.query)
 
 
@@ -262,7 +265,9 @@ def nearest_neighbour(num_classes: int) -> SequenceLearner:
     def class_logits(
         inputs: Float[Array, "s q f"], support: Examples, visible: Float[Array, "q n"]
     ) -> Float[Array, "s q classes"]:
-        squares = lambda x: jnp.sum(jnp.square(x), axis=-1)  # noqa: E731
+        def squares(x):
+            return jnp.sum(jnp.square(x), axis=-1)
+
         distances = (
             squares(inputs)[:, :, None]
             + squares(support.inputs)[:, None, :]

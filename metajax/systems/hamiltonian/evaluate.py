@@ -58,7 +58,10 @@ def new_instances(config: Config, name: str, num: int) -> Instances:
     """Simulate ``num`` new systems of a type; the same ones for every config of the same motion."""
     key = jax.random.key(EVAL_KEY)
     truth = simulate(get_physics(name), key, num, config)
-    single = lambda tree: jax.tree.map(lambda leaf: leaf.astype(np.float32), tree)  # noqa: E731
+
+    def single(tree):
+        return jax.tree.map(lambda leaf: leaf.astype(np.float32), tree)
+
     rng = np.random.default_rng(EVAL_KEY)
     return Instances(
         parameters=single(truth.parameters),
@@ -79,19 +82,26 @@ def relative_errors(
     relative to the energy at the start.
     """
     difference = jax.tree.map(lambda a, b: a - b, found, true)
-    norm = lambda phase: jnp.sqrt(sum(jnp.sum(leaf**2, (-2, -1)) for leaf in phase))  # noqa: E731
+
+    def norm(phase):
+        return jnp.sqrt(sum(jnp.sum(leaf**2, (-2, -1)) for leaf in phase))
+
     coordinates = norm(difference) / norm(true)
     energies, wanted = (energy(hamiltonian, states, parameters) for states in (found, true))
-    bounded = lambda x: jnp.clip(  # noqa: E731
-        jnp.nan_to_num(x, nan=CEILING, posinf=CEILING), FLOOR, CEILING
-    )
+
+    def bounded(x):
+        return jnp.clip(jnp.nan_to_num(x, nan=CEILING, posinf=CEILING), FLOOR, CEILING)
+
     return bounded(coordinates), bounded(jnp.abs(energies - wanted) / jnp.abs(wanted[0]))
 
 
 def cka(x: Float[Array, "points features"], y: Float[Array, "points features"]) -> Array:
     """Linear centred kernel alignment of two representations (Kornblith et al. 2019, eq. 5)."""
     x, y = x - jnp.mean(x, 0)[None], y - jnp.mean(y, 0)[None]
-    norm = lambda a, b: jnp.sum((a.T @ b) ** 2)  # noqa: E731
+
+    def norm(a, b):
+        return jnp.sum((a.T @ b) ** 2)
+
     return norm(x, y) / jnp.sqrt(norm(x, x) * norm(y, y))
 
 

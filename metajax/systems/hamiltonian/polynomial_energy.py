@@ -76,7 +76,10 @@ def fit_polynomial(
 
     columns = jax.vmap(jax.jacrev(of), (None, 0))(jnp.zeros(terms, states.q.dtype), states)
     design = columns.reshape(-1, terms)
-    flat = lambda leaf: leaf.reshape(leaf.shape[0], -1)  # noqa: E731
+
+    def flat(leaf):
+        return leaf.reshape(leaf.shape[0], -1)
+
     wanted = jnp.concatenate([flat(rates.q), flat(rates.p)], axis=1).reshape(-1)
     penalty = jnp.sqrt(ridge * jnp.mean(jnp.sum(design**2, 0)))
     rows = jnp.concatenate([design, penalty * jnp.eye(terms, dtype=design.dtype)])

@@ -153,7 +153,10 @@ def by_shots(config: Config, params: Any, instances: Instances) -> dict[int, Any
 
 def along_time(coordinates: Any, energy: Any) -> dict[str, Any]:
     """Geometric means over systems, by time."""
-    mean = lambda errors: np.exp(np.log(np.asarray(errors)).mean(0)).tolist()  # noqa: E731
+
+    def mean(errors):
+        return np.exp(np.log(np.asarray(errors)).mean(0)).tolist()
+
     return {"coordinates_by_time": mean(coordinates), "energy_by_time": mean(energy)}
 
 

@@ -193,7 +193,10 @@ def observed(truth: Trajectories, noise: float, key: Key[Array, ""]) -> tuple[Ph
             lambda x: x + noise * np.asarray(jax.random.normal(next(keys), x.shape)), truth.states
         )
         spacing = truth.times[1] - truth.times[0]
-        fit = lambda x, order: savgol_filter(x, 7, 3, deriv=order, delta=spacing, axis=1)  # noqa: E731
+
+        def fit(x, order):
+            return savgol_filter(x, 7, 3, deriv=order, delta=spacing, axis=1)
+
         rates = jax.tree.map(lambda x: fit(x, 1), states)
         states = jax.tree.map(lambda x: fit(x, 0), states)
     return jax.tree.map(lambda x: x.astype(np.float32), (states, rates))

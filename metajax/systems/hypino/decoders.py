@@ -27,7 +27,10 @@ def _weights(config: Config, target: PINN) -> Network:
     """Each stage is pooled by one learned query for every tensor of the target, and what a
     tensor's queries found at all stages makes that tensor by a head of its own."""
     dtype = jnp.bfloat16 if config.bfloat16 else None
-    weights = lambda key: target.init(key, jnp.zeros((1, 2)))  # noqa: E731
+
+    def weights(key):
+        return target.init(key, jnp.zeros((1, 2)))
+
     tensors = len(jax.tree.leaves(jax.eval_shape(weights, jax.random.key(0))))
     pools = [attention_pool(tensors, heads=heads, dtype=dtype) for heads in config.heads]
     heads = generator(weights, latents="per_tensor", hidden=(config.head_hidden,))

@@ -64,7 +64,10 @@ def load_model(path: Path) -> Model:
     # AttributeError: other msgpack than a model's; RecursionError: its config is nested without end
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError("model", str(path), f"a file of save_model ({error})") from error
-    described = lambda tree: [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]  # noqa: E731
+
+    def described(tree):
+        return [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
+
     if described(params) != described(like):
         raise ConfigError("model", str(path), f"{count(like)} parameters of its config's shapes")
     return Model(config, params)

@@ -67,7 +67,10 @@ def test_solved_references_satisfy_their_equation_between_the_nodes(name):
     step = 2 / (REFERENCE_SIZE - 1)
     # sixth-order second differences, far from edges so that no kink of the domain is near
     weights = np.array([2, -27, 270, -490, 270, -27, 2]) / (180 * step**2)
-    shifted = lambda i, j: np.roll(u, (-i, -j), (0, 1))  # noqa: E731
+
+    def shifted(i, j):
+        return np.roll(u, (-i, -j), (0, 1))
+
     uxx = sum(w * shifted(0, k - 3) for k, w in enumerate(weights))
     uyy = sum(w * shifted(k - 3, 0) for k, w in enumerate(weights))
     zero = np.zeros_like(u)

@@ -66,7 +66,10 @@ def test_data_of_each_piece_is_what_its_most_precise_name_says():
 
 def test_a_grid_is_bilinear_and_has_rows_along_y():
     place = nodes(5)
-    exact = lambda x, y: 1 + 2 * x - y + 3 * x * y  # noqa: E731
+
+    def exact(x, y):
+        return 1 + 2 * x - y + 3 * x * y
+
     grid = Grid(exact(place[..., 0], place[..., 1]))
     points = jax.random.uniform(jax.random.key(0), (100, 2), minval=-1.0)
     np.testing.assert_allclose(grid(points), exact(*points.T), atol=1e-5)
@@ -159,7 +162,9 @@ def test_a_problem_is_a_pytree_that_can_be_batched():
 
 
 def test_derivatives_of_any_function_and_the_operator():
-    function = lambda x, y: jnp.sin(2 * x) * y**3 + x * y  # noqa: E731
+    def function(x, y):
+        return jnp.sin(2 * x) * y**3 + x * y
+
     x, y = points = jnp.array([[0.3, -0.5], [0.1, 0.9]])
     jet = jax.jit(lambda points: differentiate(function, points))(points.T)
     s, c = np.sin(2 * x), np.cos(2 * x)

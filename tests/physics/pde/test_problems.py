@@ -59,9 +59,14 @@ def test_values_and_derivatives_equal_finite_differences_in_float64():
         if max(np.abs(leaf).max() for leaf in jet) > 1e4:
             continue
         compared += 1
+
         # fourth-order differences
-        first = lambda f: (8 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12 * h)  # noqa: E731
-        second = lambda f: (16 * (f(1) + f(-1)) - f(2) - f(-2) - 30 * f(0)) / (12 * h**2)  # noqa: E731
+        def first(f):
+            return (8 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12 * h)
+
+        def second(f):
+            return (16 * (f(1) + f(-1)) - f(2) - f(-2) - 30 * f(0)) / (12 * h**2)
+
         mixed = first(lambda i: first(lambda j: at(i, j)))  # noqa: B023
         slopes = first(lambda i: at(i, 0)), first(lambda j: at(0, j))  # noqa: B023
         curvatures = second(lambda i: at(i, 0)), mixed, second(lambda j: at(0, j))  # noqa: B023

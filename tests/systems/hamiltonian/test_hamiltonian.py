@@ -111,7 +111,10 @@ def test_prepared_motions_are_read_back(tmp_path, monkeypatch, capsys):
     (part,) = make_tasks(config, names, KEY, 3, tmp_path).parts
     assert part.state.q.shape == (1, 3, 200, 1, 2)
     (truth,) = simulated
-    off = lambda q: np.abs(truth.states.q - q).max((1, 2, 3))  # noqa: E731
+
+    def off(q):
+        return np.abs(truth.states.q - q).max((1, 2, 3))
+
     order = [off(q).argmin() for q in np.asarray(part.state.q[0])]
     assert len(set(order)) == 3
     for found, wanted in zip((part.state, part.rate), (truth.states, truth.rates), strict=True):
@@ -197,9 +200,10 @@ def test_a_polynomial_is_fitted_exactly_where_energy_is_one():
     """Two coupled oscillators with a quartic term, from 30 points, in float64."""
     with enable_x64(True):
         degree, rng = 4, np.random.default_rng(0)
-        energy = lambda s, _: (  # noqa: E731
-            jnp.sum(s.p**2) / 2 + s.q[0, 0] ** 2 * s.q[0, 1] + jnp.sum(s.q**4) / 4
-        )
+
+        def energy(s, _):
+            return jnp.sum(s.p**2) / 2 + s.q[0, 0] ** 2 * s.q[0, 1] + jnp.sum(s.q**4) / 4
+
         states = Phase(*jnp.asarray(rng.normal(size=(2, 30, 1, 2))))
         rates = jax.vmap(symplectic_gradient(energy), (0, None))(states, None)
         found = fit_polynomial(states, rates, degree, ridge=1e-14)

@@ -32,9 +32,12 @@ def problem():
 def test_lbfgs_finds_the_one_quadratic_that_solves_the_problem():
     with enable_x64(True):
         network = as_network(QUADRATIC)
-        tune = lambda weights, given: finetune(  # noqa: E731
-            network, weights, given, optax.lbfgs(), steps=40, every=10, watch=jnp.sum
-        )
+
+        def tune(weights, given):
+            return finetune(
+                network, weights, given, optax.lbfgs(), steps=40, every=10, watch=jnp.sum
+            )
+
         found = jax.jit(tune)(jnp.zeros(6), problem())
         np.testing.assert_allclose(found.weights, WEIGHTS, atol=1e-6)
         assert found.loss.shape == found.watched.shape == (4,)

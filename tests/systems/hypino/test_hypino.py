@@ -89,7 +89,9 @@ def test_refinement_needs_one_round_with_a_perfect_operator():
             rows = apply_operator(COEFFICIENTS, monomials(nodes(12).reshape(-1, 2)))
             return jnp.linalg.lstsq(rows, given.grids.source.reshape(-1))[0]
 
-        exact = lambda given: 0.75 * model(given)  # noqa: E731
+        def exact(given):
+            return 0.75 * model(given)
+
         zero_rounds, four = (
             refine(exact, QUADRATIC, inputs, points, rounds).weights for rounds in (0, 4)
         )

@@ -282,8 +282,13 @@ def test_a_solution_has_values_in_the_closed_domain_alone():
 def test_a_solution_does_not_depend_on_the_units_that_its_problem_is_written_in(equation, data):
     def problem(equation, data):
         coefficients = [0, 0, 0, equation, 2 * equation]
-        source = lambda x, y: equation * data * jnp.sin(3 * x + y)  # noqa: E731
-        edge = lambda x, y: data * jnp.cos(x) * y  # noqa: E731
+
+        def source(x, y):
+            return equation * data * jnp.sin(3 * x + y)
+
+        def edge(x, y):
+            return data * jnp.cos(x) * y
+
         return PDE(coefficients, source, dirichlet=edge)
 
     settings = {"features": 100, "size": 9}

@@ -1,0 +1,109 @@
+"""The house: imports run downwards and in no circles, and nothing private crosses a package."""
+
+from __future__ import annotations
+
+import ast
+import graphlib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "metajax"
+
+BELOW: dict[str, set[str]] = {
+    "core": set(),
+    "nn": {"core"},
+    "data": {"core"},
+    "train": {"core"},
+    "bilevel": {"core", "nn", "data"},
+    "hypernet": {"core", "nn", "data"},
+    "physics": {"core", "nn", "data"},
+    "learners": {"core", "nn", "data", "bilevel", "hypernet", "physics"},
+    "systems": {"core", "nn", "data", "train", "bilevel", "hypernet", "physics", "learners"},
+    "sweep": {"core", "train", "systems"},
+    "cli": {"core", "data", "train", "physics", "systems", "sweep"},
+}
+"""The packages that each package may import, besides itself."""
+
+MARKS = "fmt: skip", "fmt: off", "noqa: E731"
+"""What would have the formatter leave a line alone, or allow a lambda that has a name."""
+
+
+def imports() -> list[tuple[Path, str, list[str]]]:
+    """Every import of the package's own modules: where, from which module, which names."""
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("metajax"):
+                found.append((path, node.module, [alias.name for alias in node.names]))
+            elif isinstance(node, ast.Import):
+                for alias in node.names:
+                    if alias.name.startswith("metajax"):
+                        found.append((path, alias.name, []))
+    return found
+
+
+def module_name(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def modules() -> set[str]:
+    return {module_name(path) for path in PACKAGE.rglob("*.py")}
+
+
+def package_of(module: str) -> str | None:
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 and parts[1] in BELOW else None
+
+
+def test_every_package_has_its_place():
+    folders = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+    assert folders == set(BELOW)
+
+
+def test_imports_run_downwards():
+    wrong = []
+    for path, module, names in imports():
+        here = package_of(module_name(path))
+        there = {package_of(module)} if package_of(module) else {n for n in names if n in BELOW}
+        if here is not None and there - BELOW[here] - {here, None}:
+            wrong.append(f"{module_name(path)} imports {module} {names}")
+    assert not wrong
+
+
+def test_no_two_files_import_each_other():
+    """Not in a longer circle either, nor inside functions."""
+    known = modules()
+    graph: dict[str, set[str]] = {}
+    for path, module, names in imports():
+        # a name may be a module of its own, else it is in the module that is named
+        targets = {f"{module}.{name}" if f"{module}.{name}" in known else module for name in names}
+        # a package's own export list imports its files: files that import it by name are the fault
+        graph.setdefault(module_name(path), set()).update(targets or {module})
+    try:
+        graphlib.TopologicalSorter(graph).prepare()
+    except graphlib.CycleError as error:
+        pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_nothing_private_crosses_packages():
+    wrong = []
+    for path, module, names in imports():
+        parts = [*module.split("."), *names]
+        private = any(part.startswith("_") and not part.startswith("__") for part in parts)
+        if private and package_of(module) != package_of(module_name(path)):
+            wrong.append(f"{module_name(path)}: {module} {names}")
+    assert not wrong
+
+
+def test_the_formatter_decides():
+    wrong = []
+    for path in sorted(ROOT.rglob("*.py")):
+        if ".venv" in path.parts or path == Path(__file__):
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if any(mark in line for mark in MARKS):
+                wrong.append(f"{path.relative_to(ROOT)}:{number}")
+    assert not wrong, f"{len(wrong)} places"
