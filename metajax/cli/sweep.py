@@ -65,7 +65,16 @@ def sweep_command(argv: list[str]) -> int:
         raise ConfigError("grid", list(points[0].values), "runs that are scored alike")
     check_engine(options)
     preset = request.preset or next(iter(system.presets))
-    folder = as_path(options.workdir or Path("runs") / f"sweep-{system.name}-{preset}")
+    identity = {
+        "sweep": config_to_json(system, config),
+        "grid": request.grid,
+        "random": request.random,
+        "samples": request.samples,
+        "seeds": request.seeds,
+        "sweep_seed": request.sweep_seed,
+    }
+    swept_fields = [*request.grid, *request.random]
+    folder = as_path(options.workdir or sweep_folder(system.name, preset, swept_fields, identity))
     if options.engine == "ray" and is_remote(folder):
         raise ConfigError("engine", "ray", f"process or vmap, for the store of {folder}")
     if options.engine == "vmap":
@@ -82,17 +91,6 @@ def sweep_command(argv: list[str]) -> int:
             mode=options.mode,
             grace_period=options.grace_period,
         )
-    preset = request.preset or next(iter(system.presets))
-    identity = {
-        "sweep": config_to_json(system, config),
-        "grid": request.grid,
-        "random": request.random,
-        "samples": request.samples,
-        "seeds": request.seeds,
-        "sweep_seed": request.sweep_seed,
-    }
-    swept_fields = [*request.grid, *request.random]
-    folder = options.workdir or sweep_folder(system.name, preset, swept_fields, identity)
     said = shlex.join(["metajax", "sweep", *argv])
     swept = [*swept_fields, "seed"]
 

@@ -97,7 +97,11 @@ def reptile(
     rule = prepare_optimizer(optimizer, has_function=False)
 
     def init(key: Key[Array, ""], task: Task) -> ReptileState:
-        params = network.init(key, first_task(task).support.inputs)
+        # inputs of several arrays, as a PDE's points, count their examples each in its own way
+        inputs = getattr(getattr(task, "support", None), "inputs", None)
+        several = len(jax.tree.leaves(inputs)) > 1
+        support = task.support if several else first_task(task).support
+        params = network.init(key, support.inputs)
         inner_opt_state = problem.init((), params).opt_state
         return ReptileState(params, rule.init(params), inner_opt_state)
 

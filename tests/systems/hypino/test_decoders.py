@@ -87,7 +87,7 @@ def test_refinement_adds_images():
 @pytest.mark.slow
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_benchmarks_have_the_ways_that_need_no_features(decoder, monkeypatch):
-    monkeypatch.setattr(evaluate, "PROBLEMS", ("HT",))
+    monkeypatch.setattr(evaluate, "PUBLISHED", ("HT",))
     _, _, params, _ = made(decoder)
     found = evaluate.benchmarks(config(decoder), params)["HT"]
     ways = {"zero", "model", "refined_1", "random_equal", "random_twice", "random"}
