@@ -39,6 +39,7 @@ def test_the_example_has_the_error_that_stands_under_it(example):
     assert found["u"].u.shape == true.shape == (2048,)
 
 
+@pytest.mark.slow
 def test_a_source_alone_is_answered_with_nearly_nothing(example):
     """Poisson's equation with u = 0 on the edge, as the README says."""
     _, found = example
