@@ -1,0 +1,313 @@
+"""Whether the systems still compute what they computed: short runs of every preset and method.
+
+    python tests/same_results.py OLD NEW [--only TEXT] [--workers N]
+
+OLD and NEW are commits. Each is checked out, every run below is made with it on this machine, and
+the digests of the parameters and all numbers of ``eval.json`` are compared, bit for bit: a change
+that is to move code alone leaves them equal. Methods and settings are named in full, so a changed
+default does not change a run. Exits with 1 where one differs.
+
+All runs take about a quarter of an hour on one quiet core for each commit; ``--only`` takes those
+with TEXT in their names.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any, NamedTuple
+
+ROOT = Path(__file__).parents[1]
+
+
+class Case(NamedTuple):
+    """One run: ``metajax train SYSTEM --preset PRESET --method METHOD``, with settings."""
+
+    name: str
+    system: str
+    preset: str
+    method: str
+    settings: dict[str, Any]
+
+
+# What an older command line calls the method, by system; hyperdistill has always called it so.
+OLDER_WORD = {
+    "gpicl": "learner",
+    "fewshot": "learner",
+    "hamiltonian": "learner",
+    "hypino": "decoder",
+}
+
+GPICL = {"steps": 60, "eval_every": 60, "eval_tasks": 32, "tasks_per_step": 4, "seed": 0}
+GPICL_SMALL = GPICL | {
+    "base_set": "digits",
+    "image_size": 4,
+    "width": 32,
+    "layers": 1,
+    "heads": 2,
+    "key_size": 16,
+    "ways": 5,
+    "examples": 16,
+    "other_sets": "random",
+}
+SINUSOIDS = {
+    "steps": 60,
+    "eval_every": 60,
+    "eval_tasks": 20,
+    "tasks_per_step": 5,
+    "eval_steps": 3,
+    "seed": 0,
+}
+IMAGES = SINUSOIDS | {
+    "base_set": "digits",
+    "split": "train+test",
+    "image_size": 8,
+    "image_channels": 1,
+    "rotations": True,
+    "classes": (5, 2, 3),
+    "tasks_per_step": 2,
+    "channels": 8,
+    "queries": 5,
+}
+ONLINE = {"steps": 3, "eval_every": 3, "eval_tasks": 4, "tasks_per_step": 2, "seed": 0}
+ONLINE_IMAGES = ONLINE | {
+    "base_set": "digits",
+    "split": "train+test",
+    "image_size": 8,
+    "image_channels": 1,
+    "crop": 1,
+    "rotations": True,
+    "classes": (5, 2, 3),
+    "ways": 8,
+    "shots": 20,
+    "queries": 20,
+    "batch_size": 20,
+    "channels": 8,
+    "inner_steps": 20,
+    "width": 20,
+    "layers": 2,
+}
+MECHANICS = {
+    "steps": 50,
+    "eval_every": 50,
+    "trajectories": 20,
+    "points": 40,
+    "width": 16,
+    "eval_instances": 4,
+    "eval_steps": 5,
+    "shots": 10,
+    "queries": 10,
+    "seed": 0,
+}
+PDES = {
+    "steps": 50,
+    "eval_every": 50,
+    "grid": 16,
+    "interior": 64,
+    "boundary": 64,
+    "width": 16,
+    "depths": (1, 1),
+    "heads": (2, 2),
+    "window": 4,
+    "head_hidden": 16,
+    "tasks_per_step": 2,
+    "eval_tasks": 4,
+    "finetune_steps": 2,
+    "rounds": (2,),
+    "seed": 0,
+}
+
+FEWSHOT = (
+    "maml",
+    "first_order_maml",
+    "anil",
+    "meta_sgd",
+    "maml_plus_plus",
+    "imaml",
+    "cavia",
+    "reptile",
+    "evolution",
+    "ridge",
+)
+ESTIMATORS = (
+    "distilled",
+    "one_step",
+    "first_order",
+    "drmad",
+    "neumann",
+    "unrolled",
+    "forward",
+    "es",
+    "pes",
+    "random_search",
+)
+SEQUENCES = ("lstm", "outer_product_lstm", "mlp", "maml", "sgd", "nearest_neighbour")
+
+
+def cases() -> Iterator[Case]:
+    """Every preset and every method of the five systems, at sizes that a CPU core bears."""
+
+    def case(system, preset, method, settings, mark=""):
+        return Case(f"{system}-{preset}-{method}{mark}", system, preset, method, settings)
+
+    yield case("gpicl", "digits", "transformer", GPICL)
+    for preset in ("cpu", "paper", "memorise"):
+        yield case("gpicl", preset, "transformer", GPICL_SMALL)
+    for method in SEQUENCES:
+        yield case("gpicl", "digits", method, GPICL_SMALL)
+    for method in FEWSHOT:
+        yield case("fewshot", "sinusoid", method, SINUSOIDS)
+    yield case("fewshot", "sinusoid_quick", "maml", SINUSOIDS)
+    for method in (*FEWSHOT, "prototypical", "matching"):
+        yield case("fewshot", "digits", method, IMAGES)
+    for preset in (
+        "fashion",
+        "omniglot_small",
+        "omniglot",
+        "omniglot_5shot",
+        "mini_imagenet",
+        "mini_imagenet_5shot",
+    ):
+        yield case("fewshot", preset, "maml", IMAGES)
+    for method in ESTIMATORS:
+        yield case("hyperdistill", "sinusoid", method, ONLINE)
+    yield case("hyperdistill", "sinusoid_drmad", "drmad", ONLINE)
+    yield case("hyperdistill", "sinusoid_unrolled", "unrolled", ONLINE)
+    for bed in ("anil", "warpgrad", "weights"):
+        for data in ("digits", "fashion", "cifar100"):
+            yield case("hyperdistill", f"{bed}_{data}", "distilled", ONLINE_IMAGES)
+    for bed in ("anil", "warpgrad"):
+        yield case("hyperdistill", f"{bed}_tiny_imagenet", "distilled", ONLINE_IMAGES)
+    for preset in ("cpu", "quick", "one_particle", "paper"):
+        yield case("hamiltonian", preset, "maml", MECHANICS)
+    for method in ("first_order_maml", "anil", "meta_sgd", "joint"):
+        yield case("hamiltonian", "cpu", method, MECHANICS)
+    for structure in ("port", "driven", "direct"):
+        settings = MECHANICS | {"structure": structure}
+        yield case("hamiltonian", "cpu", "maml", settings, f"-{structure}")
+    for preset in ("tiny", "cpu", "paper"):
+        yield case("hypino", preset, "weights", PDES)
+    for method in ("unet", "pino"):
+        yield case("hypino", "tiny", method, PDES)
+
+
+def run_case(case: Case, tree: Path, cache: Path) -> dict[str, Any]:
+    """Make one run by the command line of ``tree``; its digest and its evaluation's numbers."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), "JAX_PLATFORMS": "cpu"}
+    train = [sys.executable, "-m", "metajax.cli.main", "train", case.system]
+    options = ["--preset", case.preset]
+    for field, value in case.settings.items():
+        name = field.replace("_", "-")
+        if isinstance(value, bool):
+            options.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            options += [f"--{name}", *map(str, values)]
+    with tempfile.TemporaryDirectory() as folder:
+        options += [
+            "--workdir",
+            f"{folder}/run",
+            "--compilation-cache",
+            str(cache),
+            "--no-progress",
+        ]
+        for word in ("method", OLDER_WORD.get(case.system)):
+            if word is None:
+                break
+            command = [*train, *options, f"--{word}", case.method]
+            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            if done.returncode != 2:  # else this command line has the other word
+                break
+        if done.returncode:
+            return {"error": done.stderr[-2000:]}
+        summary = json.loads(Path(folder, "run", "summary.json").read_text(encoding="utf-8"))
+        evaluation = json.loads(Path(folder, "run", "eval.json").read_text(encoding="utf-8"))
+    return {
+        "params_sha256": summary["params_sha256"],
+        "loss": (summary["final"] or {}).get("loss"),
+        "evaluation": dict(numbers(evaluation)),
+    }
+
+
+def numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
+    """The numbers of nested JSON values with their paths, but for times and settings."""
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            if "seconds" not in name and name != "settings":
+                yield from numbers(inner, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from numbers(inner, f"{path}[{index}]")
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield path, value
+
+
+def run_cases(tree: Path, only: str, workers: int) -> dict[str, dict[str, Any]]:
+    """Make all runs by ``tree``, by name."""
+    chosen = [case for case in cases() if only in case.name]
+    with tempfile.TemporaryDirectory() as cache, ThreadPoolExecutor(workers) as pool:
+        found = {}
+        results = pool.map(lambda case: run_case(case, tree, Path(cache)), chosen)
+        for case, result in zip(chosen, results, strict=True):
+            found[case.name] = result
+            print(case.name, result.get("params_sha256", result.get("error", ""))[:12], flush=True)
+    return found
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
+    """What differs between a run's results."""
+    if "error" in old or "error" in new:
+        yield f"failed: {old.get('error', '')}{new.get('error', '')}"
+        return
+    if old["params_sha256"] != new["params_sha256"]:
+        yield f"parameters: {old['params_sha256'][:12]} then, {new['params_sha256'][:12]} now"
+    before, after = old["evaluation"], new["evaluation"]
+    if missing := sorted(before.keys() ^ after.keys()):
+        yield f"only in one evaluation: {', '.join(missing[:5])} ({len(missing)} in all)"
+    for path in sorted(before.keys() & after.keys()):
+        if before[path] != after[path]:
+            yield f"{path}: {before[path]!r} then, {after[path]!r} now"
+
+
+def run_commit(commit: str, only: str, workers: int) -> dict[str, dict[str, Any]]:
+    """Check a commit out and make all runs with it, by name."""
+    with tempfile.TemporaryDirectory() as folder:
+        tree = Path(folder, "tree")
+        add = ["git", "worktree", "add", "--detach", str(tree), commit]
+        subprocess.run(add, cwd=ROOT, check=True, capture_output=True)
+        try:
+            return run_cases(tree, only, workers)
+        finally:
+            remove = ["git", "worktree", "remove", "--force", str(tree)]
+            subprocess.run(remove, cwd=ROOT, check=True)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("old", help="a commit")
+    parser.add_argument("new", help="another")
+    parser.add_argument("--only", default="", help="runs with this in their names")
+    parser.add_argument("--workers", type=int, default=1, help="runs side by side")
+    options = parser.parse_args()
+    old, new = (
+        run_commit(commit, options.only, options.workers) for commit in (options.old, options.new)
+    )
+    different = 0
+    for name in old:
+        lines = list(differences(old[name], new[name]))
+        if lines:
+            different += 1
+            print(f"{name}:\n  " + "\n  ".join(lines[:6]))
+    print(f"{len(old)} runs, {different} differ")
+    return int(different > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
