@@ -94,5 +94,5 @@ class HostBatches:
         except Exception as error:  # whatever the reader of a broken file raises
             raise HostDataError(
                 f"the batch of step {step + 1} could not be read ({type(error).__name__}: "
-                f"{error}); {self._kept()} Mend the data, and run the same command again to go on."
+                f"{error}); {self._kept()} Mend the data, and run the same command again to resume."
             ) from error
