@@ -17,7 +17,7 @@ import jax
 from jax.sharding import NamedSharding, PartitionSpec
 from jaxtyping import PyTree
 
-from metajax.train.paths import copy_file, files_below
+from metajax.train.paths import copy_file, copy_folder, files_below
 
 
 class Mirror:
@@ -59,9 +59,7 @@ class Mirror:
 
     def move(self, step: int, target: Any) -> None:
         """Move a checkpoint within the store, and drop it here."""
-        there = self.remote / str(step)
-        for file in list(files_below(there)):
-            copy_file(file, target / str(file).removeprefix(f"{there}/"))
+        copy_folder(self.remote / str(step), target)
         self.delete(step)
         shutil.rmtree(self.local / str(step), ignore_errors=True)
 

@@ -117,6 +117,12 @@ def copy_file(source: Any, target: Any) -> None:
         shutil.copyfileobj(old, new, 1 << 20)
 
 
+def copy_folder(source: Any, target: Any) -> None:
+    """Copy every file of a store's folder to another folder there."""
+    for file in list(files_below(source)):
+        copy_file(file, target / str(file).removeprefix(f"{source}/"))
+
+
 def move_entry(source: Any, target: Any) -> None:
     """Move a file or a folder within this machine, or within a store, which copies it for that."""
     if not is_remote(source):
@@ -126,8 +132,7 @@ def move_entry(source: Any, target: Any) -> None:
         copy_file(source, target)
         source.unlink(missing_ok=True)
         return
-    for file in list(files_below(source)):
-        copy_file(file, target / str(file).removeprefix(f"{source}/"))
+    copy_folder(source, target)
     source.rmtree(missing_ok=True)
 
 
