@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from metajax.cli.cache import DEFAULT_CACHE
 from metajax.cli.folders import run_folder
 from metajax.core import ConfigError, local_path, one_of
 from metajax.systems import System
@@ -57,7 +58,7 @@ class RunOptions:
     """Checkpoints at multiples of this many meta-steps stay for ever."""
     tensorboard: bool = False
     """Also write TensorBoard event files (pip install 'metajax[tensorboard]')."""
-    compilation_cache: str = "~/.cache/metajax/xla"
+    compilation_cache: str = DEFAULT_CACHE
     """Folder where compiled programs are kept for the next run, or `off`."""
     progress: bool = True
     """Show progress bars."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from metajax.core import ConfigError
+from metajax.train.checkpoint import steps_in
 from metajax.train.errors import WorkdirError
 from metajax.train.fingerprints import changes
 from metajax.train.workdir import PREVIOUS, start_over, write_json
@@ -41,8 +42,7 @@ def run_config(
 def newest_step(workdir: Path) -> int | None:
     """The step of a workdir's newest checkpoint, whole or not; None where there is none."""
     folder = workdir / "checkpoints"
-    names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-    return max((int(name) for name in names if name.isdecimal()), default=None)
+    return max(steps_in(folder), default=None) if folder.is_dir() else None
 
 
 def check_identity(
