@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,15 @@ import tyro
 from metajax.cli.cache import DEFAULT_CACHE
 from metajax.cli.folders import run_folder
 from metajax.core import ConfigError, local_path, one_of
-from metajax.systems import System
+from metajax.systems import (
+    System,
+    config_type,
+    configure,
+    options_type,
+    replace,
+    split,
+    summary,
+)
 from metajax.train import as_path
 
 
@@ -72,32 +81,33 @@ def parse_train(
     Returns the config, the options and the workdir.
 
     Raises:
-      ConfigError: an unknown preset, or a config that is refused.
+      ConfigError: an unknown preset or method, an older word, or settings that are rejected.
     """
     names = list(system.presets)
     name = one_of("preset", preset or names[0], names)
-    default = system.presets[name]
-
-    flat = tyro.conf.arg(name="")
-    arguments = dataclasses.make_dataclass(
-        "Arguments",
-        [
-            ("options", Annotated[RunOptions, flat], RunOptions()),
-            ("config", Annotated[system.config, flat], default),
-        ],
-        frozen=True,
-    )
+    chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    chosen.add_argument("--method")
+    method = chosen.parse_known_args(rest)[0].method if system.methods else None
+    default = configure(system, name, method)
+    check_words(system, default, rest)
     description = (
         f"{system.summary}. Presets: {', '.join(names)}; the defaults below are those of "
         f"{name!r} (--preset NAME shows another's)."
     )
+    if system.methods:
+        description += (
+            f" Methods: {', '.join(system.methods)}; the options below are those of "
+            f"{default.method!r} (--method NAME shows another's): "
+            f"{summary(system.methods[default.method])}"
+        )
     parsed: Any = tyro.cli(
-        arguments,
+        dataclasses.make_dataclass("Arguments", _arguments(system, default), frozen=True),
         args=rest,
         prog=f"metajax train {system.name}",
         description=description,
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    config = parsed.config if system.config is not None else _config(system, default, parsed)
     for field, value in (
         ("log_every", parsed.options.log_every),
         ("checkpoint_every", parsed.options.checkpoint_every),
@@ -106,10 +116,71 @@ def parse_train(
         if value < 1:
             raise ConfigError(field, value, "a whole number of 1 or more")
     options = parsed.options
-    by_default = run_folder(system, name, parsed.config, options.on_nonfinite)
+    by_default = run_folder(system, name, config, options.on_nonfinite)
     if options.data_dir is not None:
         options = dataclasses.replace(options, data_dir=local_path(options.data_dir, "data_dir"))
-    return parsed.config, options, as_path(options.workdir or by_default)
+    return config, options, as_path(options.workdir or by_default)
+
+
+FLAT = tyro.conf.arg(name="")
+
+
+def _arguments(system: System, default: Any) -> list[Any]:
+    """The command line's arguments: of the run, and the settings, in groups, as they are now."""
+    of_run = ("options", Annotated[RunOptions, FLAT], RunOptions())
+    if system.config is not None:
+        return [of_run, ("config", Annotated[system.config, FLAT], default)]
+    parts = split(default)
+    options: Any = options_type(system.methods[default.method])
+    return [
+        of_run,
+        ("method", str, default.method),
+        ("settings", Annotated[system.settings, FLAT], parts.settings),
+        ("training", Annotated[system.training, FLAT], parts.training),
+        ("method_options", Annotated[options, FLAT], options(**parts.options)),
+    ]
+
+
+def _config(system: System, default: Any, parsed: Any) -> Any:
+    """The config of parsed settings.
+
+    Raises:
+      ConfigError: a value is out of range, or settings do not fit together.
+    """
+    parts = (parsed.settings, parsed.training, parsed.method_options)
+    return config_type(system, default.method)(
+        **{name: value for part in parts for name, value in vars(part).items()}
+    )
+
+
+def check_words(system: System, config: Any, rest: list[str]) -> None:
+    """Answer older words, and options of other methods, by name.
+
+    Raises:
+      ConfigError: there is one.
+    """
+    if system.config is not None:
+        return
+    known = {field.name for field in dataclasses.fields(config)}
+    for word in rest:
+        if not word.startswith("--"):
+            continue
+        name = word[2:].partition("=")[0].replace("-", "_")
+        name = name.removeprefix("no_") if name not in known else name
+        if name in system.renamed and name not in known:
+            now = system.renamed[name].replace("_", "-")
+            raise ConfigError("option", word.partition("=")[0], f"--{now}, as it is called now")
+        having = [
+            other
+            for other in system.methods
+            if name in options_type(system.methods[other]).__dataclass_fields__
+        ]
+        if having and name not in known:
+            raise ConfigError(
+                "option",
+                word.partition("=")[0],
+                f"one that {config.method} has; it is of --method {', '.join(having)}",
+            )
 
 
 def parse_evaluation(system: System, config: Any, rest: list[str]) -> Any:
@@ -124,11 +195,11 @@ def parse_evaluation(system: System, config: Any, rest: list[str]) -> Any:
         if word.startswith("--"):
             name = word[2:].partition("=")[0].replace("-", "_")
             one_of(f"evaluation field of {system.name}", name, system.evaluation)
-    flat: Any = Annotated[system.config, tyro.conf.arg(name="")]
-    return tyro.cli(
-        flat,
+    changed: Any = tyro.cli(
+        Annotated[type(config), FLAT],
         args=rest,
         default=config,
         prog="metajax eval WORKDIR",
         config=(tyro.conf.OmitArgPrefixes,),
     )
+    return replace(config, **{name: getattr(changed, name) for name in system.evaluation})

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from metajax.systems import System
+from metajax.systems import System, configure
 
 ROOT = Path("runs")
 LONGEST = 80
@@ -21,10 +21,14 @@ def changed_fields(
     system: System, preset: str, config: Any, but: Iterable[str] = ()
 ) -> dict[str, Any]:
     """The fields in which a config differs from its preset, except those of ``but``."""
-    base = system.presets[preset]
+    method = getattr(config, "method", None) if system.methods else None
+    base, usual = configure(system, preset, method), configure(system, preset)
     names = [field.name for field in dataclasses.fields(config) if field.name not in set(but)]
     now, before = ({name: getattr(of, name) for name in names} for of in (config, base))
-    return {name: value for name, value in now.items() if value != before[name]}
+    changed = {name: value for name, value in now.items() if value != before[name]}
+    if method is not None and method != usual.method:
+        changed = {"method": method, **changed}
+    return changed
 
 
 def run_folder(system: System, preset: str, config: Any, on_nonfinite: str) -> Path:

@@ -140,7 +140,7 @@ def _train(argv: list[str]) -> int:
     from metajax.cli.arguments import parse_train
     from metajax.cli.runs import check_extension, may_change
     from metajax.core import ConfigError
-    from metajax.systems import SYSTEMS, config_to_json, evaluate, get_system
+    from metajax.systems import SYSTEMS, build, config_to_json, evaluate, get_system
 
     if not argv or argv[0].startswith("-"):
         print(f"usage: metajax train SYSTEM ...; systems: {', '.join(SYSTEMS)}")
@@ -184,7 +184,7 @@ def _train(argv: list[str]) -> int:
             check_extension(system, config, workdir)
         if options.workdir is None:
             logging.getLogger("metajax").info("the run is in %s", workdir)
-    run = system.build(config, options.data_dir)
+    run = build(config, options.data_dir)
     if run.steps:
         try:
             result = fit(
@@ -287,7 +287,7 @@ def _read_json(path: Path) -> Any:
 def _eval(argv: list[str]) -> int:
     from metajax.cli.arguments import parse_evaluation
     from metajax.cli.runs import read_run
-    from metajax.systems import SYSTEMS, evaluate, get_system
+    from metajax.systems import SYSTEMS, build, evaluate, get_system
     from metajax.train import check_writable
 
     epilog = ""
@@ -303,7 +303,7 @@ def _eval(argv: list[str]) -> int:
 
     from metajax.train import restore_params, write_json
 
-    run = system.build(config, options.data_dir)
+    run = build(config, options.data_dir)
     if run.steps:
         key = jax.random.key(config.seed)
         params, step = restore_params(options.workdir, run.algorithm, run.example_tasks, key)
@@ -349,14 +349,15 @@ def _report(argv: list[str]) -> int:
 def _list(argv: list[str]) -> int:
     import dataclasses
 
-    from metajax.systems import SYSTEMS, get_system
+    from metajax.systems import SYSTEMS, config_type, configure, get_system
 
     argparse.ArgumentParser(prog="metajax list").parse_args(argv)
     for name in SYSTEMS:
         system = get_system(name)
         print(f"{name}: {system.summary}")
-        default = system.config()
-        for preset, config in system.presets.items():
+        for preset in system.presets:
+            config = configure(system, preset)
+            default = config_type(system, getattr(config, "method", None))()
             changed = [
                 f"{field.name}={getattr(config, field.name)}"
                 for field in dataclasses.fields(config)

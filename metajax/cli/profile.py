@@ -13,7 +13,7 @@ from metajax.core import ConfigError, local_path
 def profile_command(argv: list[str]) -> int:
     """Print compile time, time, operations, bytes and memory of a meta-step and its parts."""
     from metajax.cli.arguments import parse_train
-    from metajax.systems import SYSTEMS, get_system
+    from metajax.systems import SYSTEMS, build, get_system
     from metajax.train import check_writable
 
     parser = argparse.ArgumentParser(
@@ -44,7 +44,7 @@ def profile_command(argv: list[str]) -> int:
     from metajax.train import keep_freed_memory, profile, profile_table, provenance, write_json
 
     keep_freed_memory()
-    run = system.build(config, run_options.data_dir)
+    run = build(config, run_options.data_dir)
     trace = jax.profiler.trace(str(options.trace)) if options.trace else contextlib.nullcontext()
     with trace:
         found = profile(

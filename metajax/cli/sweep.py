@@ -190,7 +190,7 @@ def read_request(argv: list[str]) -> tuple[argparse.Namespace, Request]:
     """
     from metajax.cli.arguments import RunOptions
     from metajax.sweep import read_assignments
-    from metajax.systems import get_system
+    from metajax.systems import get_system, setting_types
 
     parser = make_parser()
     named = argv[0] if argv and not argv[0].startswith("-") else None
@@ -201,7 +201,7 @@ def read_request(argv: list[str]) -> tuple[argparse.Namespace, Request]:
         parser.error("name a SYSTEM first, or --from a file that names it")
     if said.get("system", name) != name:
         raise ConfigError("system", name, f"{said['system']!r}, that of the file")
-    config = typing.get_type_hints(get_system(name).config)
+    config = setting_types(get_system(name))
     of_runs = typing.get_type_hints(RunOptions)
     del of_runs["workdir"]  # each run has its own
     rest = fixed_flags(of_runs | config, said.get("set", {})) + rest

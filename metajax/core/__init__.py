@@ -44,6 +44,21 @@ from metajax.core.mixture import MixedTasks, mixed
 from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
 from metajax.core.paths import local_path, split_scheme
 from metajax.core.precision import enable_x64, float64_on_cpu
+from metajax.core.ranges import (
+    TRACED,
+    Count,
+    Decay,
+    Fraction,
+    NonNegative,
+    Number,
+    Positive,
+    Range,
+    Seed,
+    check_value,
+    check_values,
+    is_traced,
+    plain,
+)
 from metajax.core.scores import accuracy, correct, valid_labels
 from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
 from metajax.core.trees import (
@@ -72,10 +87,14 @@ from metajax.core.types import (
 
 __all__ = [
     "IMPLEMENTATION",
+    "TRACED",
     "Algorithm",
     "ConfigError",
+    "Count",
+    "Decay",
     "Evaluator",
     "Examples",
+    "Fraction",
     "GradientState",
     "HostFed",
     "MetaLearner",
@@ -83,7 +102,12 @@ __all__ = [
     "Metrics",
     "MixedTasks",
     "Network",
+    "NonNegative",
+    "Number",
     "Params",
+    "Positive",
+    "Range",
+    "Seed",
     "SequenceNetwork",
     "Task",
     "TaskDistribution",
@@ -102,6 +126,8 @@ __all__ = [
     "check_optimizer",
     "check_positive",
     "check_type",
+    "check_value",
+    "check_values",
     "check_whole",
     "checked_learner",
     "checked_network",
@@ -117,6 +143,7 @@ __all__ = [
     "indices_from",
     "is_jit_disabled",
     "is_misfit",
+    "is_traced",
     "kind",
     "library",
     "local_path",
@@ -126,6 +153,7 @@ __all__ = [
     "normals_from",
     "one_of",
     "optimizer_step",
+    "plain",
     "prepare_optimizer",
     "random_indices",
     "reverse_mode",

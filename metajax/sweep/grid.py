@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
 import types
 import typing
@@ -14,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from metajax.core import ConfigError, one_of
+from metajax.systems import Config, field_types, replace
 
 LARGEST = 10_000
 """Runs of a sweep at most: more are a slip of the pen."""
@@ -83,7 +83,7 @@ def expand(
       ConfigError: a field is unknown or given twice, values are not of its type, a range is empty,
         or a run's config is refused.
     """
-    hints = typing.get_type_hints(type(config))
+    hints = swept_types(config, grid)
     for option, fields in (("grid", grid), ("random", random)):
         for field in fields:
             one_of(f"{option} field", field, hints)
@@ -115,6 +115,17 @@ def expand(
             for seed in range(config.seed, config.seed + seeds):
                 found.setdefault(_checked(config, values, seed), values)
     return [Point(n, values, made) for n, (made, values) in enumerate(found.items())]
+
+
+def swept_types(config: Any, grid: Mapping[str, str]) -> dict[str, Any]:
+    """The settings that runs may differ in, with their types: of all methods of the grid."""
+    if not isinstance(config, Config):
+        return typing.get_type_hints(type(config))
+    named = grid.get("method", config.method).split(",")
+    known = tuple(config.system.methods)
+    kinds = [field_types(config.system, one_of("method", name.strip(), known)) for name in named]
+    shared = {name: hint for name, hint in kinds[0].items() if all(name in of for of in kinds)}
+    return {**shared, "method": Literal[known]}
 
 
 def parse_value(field: str, hint: Any, text: str) -> Any:
@@ -188,7 +199,7 @@ def _draws(field: str, hint: Any, text: str, num: int, seed: int) -> list[Any]:
 
 def _checked(config: Any, values: Mapping[str, Any], seed: int) -> Any:
     try:
-        return dataclasses.replace(config, **values, seed=seed)
+        return replace(config, **values, seed=seed)
     except ConfigError as error:
         where = ", ".join(f"{name}={value}" for name, value in values.items())
         raise ConfigError(

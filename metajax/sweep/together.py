@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,7 +14,16 @@ import numpy as np
 from metajax.core import Algorithm, ConfigError, Evaluator, HostFed, derive
 from metajax.sweep.grid import Point
 from metajax.sweep.results import Outcome, is_done, run_folder, write_results
-from metajax.systems import Run, System, config_to_json, evaluate
+from metajax.systems import (
+    Setup,
+    System,
+    build,
+    config_to_json,
+    evaluate,
+    make_algorithm,
+    replace,
+    traced_fields,
+)
 from metajax.train import (
     MEMBER,
     Fit,
@@ -36,7 +44,8 @@ def check_traceable(system: System, points: Sequence[Point]) -> None:
       ConfigError: a swept field is not among the system's ``traced`` and ``of_tasks``, or is None
         in some of the points and a number in others.
     """
-    able = system.traced + system.of_tasks
+    traced = traced_fields(points[0].config)
+    able = traced + system.of_tasks
     for field in points[0].values:
         if field not in able:
             raise ConfigError(
@@ -46,7 +55,7 @@ def check_traceable(system: System, points: Sequence[Point]) -> None:
                 "not; --engine process runs any",
             )
         values = {point.values[field] for point in points}
-        if field in system.traced and None in values and len(values) > 1:
+        if field in traced and None in values and len(values) > 1:
             raise ConfigError(
                 "engine",
                 "vmap",
@@ -56,7 +65,7 @@ def check_traceable(system: System, points: Sequence[Point]) -> None:
 
 
 def make_population(
-    system: System, configs: Sequence[Any], runs: Sequence[Run], fields: Sequence[str]
+    system: System, configs: Sequence[Any], runs: Sequence[Setup], fields: Sequence[str]
 ) -> tuple[Algorithm, Any]:
     """One algorithm of all runs, and its tasks; see :func:`metajax.train.population`.
 
@@ -68,11 +77,7 @@ def make_population(
     """
 
     def make(values: Mapping[str, Any]) -> Algorithm:
-        config = copy.copy(configs[0])
-        for name, value in values.items():
-            # not dataclasses.replace: a traced value can not be checked, and each has been
-            object.__setattr__(config, name, value)
-        return system.algorithm(config)
+        return make_algorithm(replace(configs[0], **values), runs[0].problem)
 
     columns = {name: [getattr(config, name) for config in configs] for name in fields}
     return population(
@@ -80,7 +85,7 @@ def make_population(
         {
             name: jnp.asarray(np.array(column, _dtype(column)))
             for name, column in columns.items()
-            if name in system.traced
+            if name in traced_fields(configs[0])
         },
         jax.vmap(jax.random.key)(jnp.array([config.seed for config in configs], jnp.uint32)),
         [run.tasks for run in runs],
@@ -145,7 +150,7 @@ def _run_part(
     """Train one population and finish its runs."""
     wall, cpu = time.perf_counter(), time.process_time()
     configs = [point.config for point in points]
-    runs = [system.build(config, data_dir) for config in configs]
+    runs = [build(config, data_dir) for config in configs]
     if isinstance(runs[0].tasks, HostFed) or not runs[0].steps:
         what = "tasks that are sampled on the device" if runs[0].steps else "steps to train for"
         raise ConfigError("engine", "vmap", f"{what}; --engine process runs any")
@@ -211,7 +216,7 @@ def _run_part(
     return outcomes
 
 
-def _evaluators(runs: Sequence[Run], keys: Sequence[Any]) -> list[Evaluator]:
+def _evaluators(runs: Sequence[Setup], keys: Sequence[Any]) -> list[Evaluator]:
     """Each measurement of all members, one after the other, with the keys of their own runs."""
 
     def of_all(number: int) -> Evaluator:

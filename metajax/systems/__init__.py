@@ -1,4 +1,4 @@
-"""Published meta-learning systems, one folder each."""
+"""Families of problems, one folder each, with the published methods for them."""
 
 import importlib
 from typing import Any
@@ -6,26 +6,60 @@ from typing import Any
 from metajax.systems.base import (
     SYSTEMS,
     Figure,
+    Method,
     Objective,
-    Run,
+    Problem,
+    Setup,
     System,
-    config_from_json,
-    config_to_json,
-    evaluate,
     get_system,
 )
+from metajax.systems.configs import (
+    Config,
+    config_from_json,
+    config_to_json,
+    config_type,
+    configure,
+    field_types,
+    replace,
+    setting_types,
+    split,
+    traced_fields,
+)
+from metajax.systems.options import options_type, summary
 from metajax.systems.page import write_page
+from metajax.systems.scores import Evaluation, Interval, Row, interval
+from metajax.systems.setup import build, evaluate, make_algorithm
+from metajax.systems.training import Training
 
 __all__ = [
     "SYSTEMS",
+    "Config",
+    "Evaluation",
     "Figure",
+    "Interval",
+    "Method",
     "Objective",
-    "Run",
+    "Problem",
+    "Row",
+    "Setup",
     "System",
+    "Training",
+    "build",
     "config_from_json",
     "config_to_json",
+    "config_type",
+    "configure",
     "evaluate",
+    "field_types",
     "get_system",
+    "interval",
+    "make_algorithm",
+    "options_type",
+    "replace",
+    "setting_types",
+    "split",
+    "summary",
+    "traced_fields",
     "write_page",
 ]
 

@@ -1,31 +1,69 @@
-"""What every published system offers to the command line."""
+"""What every family of problems offers to the command line, and how a run of it is set up."""
 
 from __future__ import annotations
 
 import dataclasses
 import importlib
-import json
-import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from metajax.core import Algorithm, ConfigError, Evaluator, Params, one_of
+from metajax.core import Algorithm, Evaluator, MetaLearner, Params, one_of
+from metajax.systems.scores import Evaluation
+from metajax.systems.training import Training, tied_to_steps
 
 
-class Run(NamedTuple):
-    """A config made into what :func:`metajax.train.fit` takes.
+class Method(NamedTuple):
+    """A method for a problem, ready to be meta-trained.
 
     Attributes:
-      algorithm: the meta-training step.
+      algorithm: the meta-training step; None for what is not meta-trained.
+      learner: the learner that uses what was trained; None for what is no meta-learner.
+      measure: ``measure(params, tasks, key, num) -> scores[num, points]``, for a family whose tasks
+        are scored otherwise than by the learner's ``adapt`` and ``predict``, or for what is no
+        meta-learner; None: the family scores the learner.
+    """
+
+    algorithm: Algorithm | None
+    learner: MetaLearner | None = None
+    measure: Callable[..., Any] | None = None
+
+
+class Problem(typing.Protocol):
+    """What a family makes of its settings: at least what is trained on.
+
+    A family's own NamedTuple holds these and what its methods and its evaluation need besides.
+
+    Attributes:
+      settings: what it was made from; methods read from here what may be traced.
+      tasks: what is trained on: a task distribution, staged or not, or host-fed batches.
+      example_tasks: a device-sampled distribution of the same shapes.
+    """
+
+    @property
+    def settings(self) -> Any: ...
+    @property
+    def tasks(self) -> Any: ...
+    @property
+    def example_tasks(self) -> Any: ...
+
+
+class Setup(NamedTuple):
+    """A run that is set up: what :func:`metajax.train.fit` takes, and how its result is measured.
+
+    Attributes:
+      algorithm: the meta-training step; of a method that is not meta-trained, one that does nothing.
       tasks: a task distribution, or host-fed batches.
-      tasks_per_step: tasks of one meta-step.
-      steps: meta-steps; 0 for a learner that is not meta-trained.
+      tasks_per_step: draws of ``tasks`` for one meta-step.
+      steps: meta-steps; 0 for a method that is not meta-trained.
       example_tasks: a device-sampled distribution of the same shapes, to learn the shapes from.
       evaluators: what is measured along the way.
       evaluate: ``evaluate(params, progress) -> dict`` of JSON values, the content of
         ``eval.json``.
+      config: what was set up.
+      problem: the family's.
+      method: the entry of the registry, for this problem.
     """
 
     algorithm: Algorithm
@@ -35,6 +73,12 @@ class Run(NamedTuple):
     example_tasks: Any
     evaluators: tuple[Evaluator, ...]
     evaluate: Callable[[Params, bool], dict[str, Any]]
+    config: Any = None
+    problem: Any = None
+    method: Method = Method(None)
+
+
+Run = Setup  # as systems that are not yet on this contract call it
 
 
 class Figure(NamedTuple):
@@ -52,7 +96,7 @@ class Objective(NamedTuple):
     """What a sweep compares runs by.
 
     Attributes:
-      metric: a number of the evaluation, by its path: ``new_tasks.last``; of a list ``[-1]``.
+      metric: a number of the evaluation, by its path: ``rows.new_tasks.mean[-1]``.
       greatest: whether more is better.
       logged: what rows of ``metrics.jsonl`` hold that foretells it and is better in the same sense,
         ``new_tasks/last``, for schedulers that stop runs early; None: they watch the loss.
@@ -63,51 +107,75 @@ class Objective(NamedTuple):
     logged: str | None = None
 
 
-def never(config: Any) -> str:
-    """Say of a system that nothing in it depends on the number of meta-steps."""
-    return ""
+def _no_check(config: Any) -> None:
+    """Of a system in which no setting depends on another."""
 
 
-class System(NamedTuple):
-    """A published system: its settings, how to run it, and how to show what came out.
+def _single(config: Any) -> int:
+    """Of a system whose tasks are drawn one by one."""
+    return 1
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class System:
+    """A family of problems: its settings, its methods, and how what came out is measured and shown.
 
     Attributes:
       name: as on the command line.
       summary: one line.
-      config: a frozen dataclass with ``steps`` and ``seed``, every field documented; its
-        ``__post_init__`` refuses impossible values with :class:`~metajax.core.ConfigError`.
-      presets: named configs, the default first.
-      build: ``build(config, data_dir) -> Run``.
+      settings: a frozen dataclass of what the problem is, every field documented, its range in its
+        annotation (:mod:`metajax.core.ranges`).
+      presets: named settings, the default first: values by field, of the problem, of training and
+        of methods' options; ``method`` names the method where it is not the first.
+      methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
+        name, the default first.
+      problem: ``problem(settings, data_dir) -> Problem``.
+      evaluate: ``evaluate(problem, method, params, config, progress) -> Evaluation``.
+      measure: ``measure(problem, method, config) -> evaluators`` for the way.
+      figures: ``figures(evaluation, history) -> [Figure]``, of the content of ``eval.json``.
       table: ``table(evaluation) -> str``, what a person reads first, as plain text.
-      figures: ``figures(evaluation, history) -> [Figure]``.
-      objective: ``objective(config) -> Objective``.
-      algorithm: ``algorithm(config) -> Algorithm``, that of :attr:`build`.
-      traced: fields that ``algorithm`` takes as traced scalars too, unless they are None: runs that
-        differ in them alone can be one compiled program.
-      of_tasks: fields that change no more than the leaves of a run's tasks, to the same effect.
+      training: the dataclass of training's settings.
       evaluation: fields that concern evaluation and report alone: they can be changed at any time,
         of a finished run too.
+      of_tasks: fields that change no more than the leaves of a run's tasks: runs that differ in
+        them and in traced fields alone can be one compiled program.
+      check: ``check(config)`` raises where settings do not fit together.
+      objective: ``objective(config) -> Objective``; by default the last point of the first row.
       tied_to_steps: ``tied_to_steps(config) -> str``, what in the training depends on ``steps``
         besides its length, as ``schedule=cosine``; empty where nothing does, so that a finished
         run can be given more steps.
+      tasks_per_draw: ``tasks_per_draw(config) -> int``, the tasks of one draw of ``tasks``.
+      renamed: older words of the command line and what they are called now.
+      tiny: the smallest settings that every method still does all of its work with, for tests.
       prepare: ``prepare(data_dir) -> folders``, which writes what the system can be trained from
         besides images, for ``metajax data prepare NAME``; None where there is nothing.
     """
 
     name: str
     summary: str
-    config: type
-    presets: dict[str, Any]
-    build: Callable[[Any, Path | None], Run]
+    presets: Mapping[str, Any]
     table: Callable[[dict[str, Any]], str]
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
-    objective: Callable[[Any], Objective]
-    algorithm: Callable[[Any], Algorithm]
-    traced: tuple[str, ...] = ()
-    of_tasks: tuple[str, ...] = ()
+    settings: Any = None
+    methods: Mapping[str, Callable[..., Method]] = dataclasses.field(default_factory=dict)
+    problem: Callable[[Any, Path | None], Any] | None = None
+    evaluate: Callable[..., Evaluation] | None = None
+    measure: Callable[..., tuple[Evaluator, ...]] | None = None
+    objective: Callable[[Any], Objective] | None = None
+    training: Any = Training
     evaluation: tuple[str, ...] = ()
-    tied_to_steps: Callable[[Any], str] = never
+    of_tasks: tuple[str, ...] = ()
+    check: Callable[[Any], None] = _no_check
+    tied_to_steps: Callable[[Any], str] = tied_to_steps
+    tasks_per_draw: Callable[[Any], int] = _single
+    renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     prepare: Callable[[Path | None], list[Path]] | None = None
+    # of systems that are not yet on this contract: their own config, build and algorithm
+    config: Any = None
+    build: Callable[[Any, Path | None], Setup] | None = None
+    algorithm: Callable[[Any], Algorithm] | None = None
+    traced: tuple[str, ...] = ()
 
 
 SYSTEMS = {
@@ -118,70 +186,6 @@ SYSTEMS = {
     "hypino": "metajax.systems.hypino",
 }
 """Where each system lives; a new one joins by a line here."""
-
-
-def config_to_json(system: System, config: Any) -> dict[str, Any]:
-    """What ``config.json`` holds of a config."""
-    return {"system": system.name, "config": json.loads(json.dumps(dataclasses.asdict(config)))}
-
-
-def config_from_json(system: System, values: dict[str, Any]) -> Any:
-    """The config that ``config.json`` holds.
-
-    Raises:
-      ConfigError: it names a field that this version does not have, or is refused.
-    """
-    known = typing.get_type_hints(system.config)
-    if not isinstance(values, dict):
-        raise ConfigError("config of config.json", values, f"fields of {system.name}")
-    fields = {}
-    for name, value in values.items():
-        hint = known[one_of("field of config.json", name, known)]
-        fields[name] = _from_json(f"{name} of config.json", hint, value)
-    return system.config(**fields)
-
-
-def _from_json(name: str, hint: Any, value: Any) -> Any:
-    """A JSON value as a field of this type holds it.
-
-    Raises:
-      ConfigError: it is not of this type.
-    """
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in parts:
-            return None
-        return _from_json(name, next(part for part in parts if part is not type(None)), value)
-    if origin is typing.Literal:
-        if value not in parts:
-            raise ConfigError(name, value, f"one of {', '.join(map(str, parts))}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(name, value, "a list")
-        kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
-        if len(kinds) != len(value):
-            raise ConfigError(name, value, f"{len(kinds)} values")
-        return tuple(_from_json(name, kind, one) for kind, one in zip(kinds, value, strict=True))
-    accepted = (int, float) if hint is float else (hint,)
-    if not isinstance(value, accepted) or isinstance(value, bool) is not (hint is bool):
-        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        raise ConfigError(name, value, words[hint])
-    try:
-        return hint(value)
-    except OverflowError as error:
-        raise ConfigError(name, value, "a number below 1e308") from error
-
-
-def evaluate(
-    system: System, config: Any, run: Run, params: Params, progress: bool
-) -> dict[str, Any]:
-    """Return the content of ``eval.json``: what ``run.evaluate`` finds, and by which ``settings``.
-
-    These are the system's evaluation fields, which may differ from those in ``config.json``.
-    """
-    found = run.evaluate(params, progress)
-    return found | {"settings": {name: getattr(config, name) for name in system.evaluation}}
 
 
 def get_system(name: str) -> System:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from metajax.core import ConfigError
 from metajax.data import TaskParts, episode_parts, load_images, sinusoid_tasks
 
 
@@ -44,3 +45,19 @@ def image_parts(config: Any, data_dir: Path | None = None, **options: Any) -> Ta
         queries=config.queries,
         **options,
     )
+
+
+def check_classes(config: Any) -> None:
+    """Raise where a task of images has more classes than the smallest part of them.
+
+    Raises:
+      ConfigError: ``ways`` are more than ``classes`` has, with ``rotations`` four times as many.
+    """
+    most = (4 if config.rotations else 1) * min(config.classes)
+    if config.ways > most:
+        raise ConfigError(
+            "ways",
+            config.ways,
+            f"at most {most}, the classes of the smallest part of classes = {config.classes}"
+            f"{' in four rotations' if config.rotations else ''}",
+        )

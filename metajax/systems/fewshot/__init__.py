@@ -1,31 +1,57 @@
 """Few-shot learners on sinusoids and image classes."""
 
-from metajax.systems.fewshot.config import CLASSIFIERS, CLOSED_FORM, LEARNERS, PRESETS, Config
-from metajax.systems.fewshot.evaluate import scores, summarise
-from metajax.systems.fewshot.learner import (
-    make_algorithm,
-    make_learner,
-    make_loss,
-    make_network,
-    nearest_mean,
-)
-from metajax.systems.fewshot.system import SYSTEM, build
-from metajax.systems.fewshot.tasks import make_tasks
+from __future__ import annotations
+
+from typing import Any
+
+from metajax.systems.base import Objective, System
+from metajax.systems.fewshot.evaluate import evaluate, measure, scores
+from metajax.systems.fewshot.methods import METHODS, nearest_mean
+from metajax.systems.fewshot.problem import Problem, make_problem
+from metajax.systems.fewshot.settings import PRESETS, TINY, Settings, check
+from metajax.systems.show import figures, table
+from metajax.systems.training import tied_to_steps
 
 __all__ = [
-    "CLASSIFIERS",
-    "CLOSED_FORM",
-    "LEARNERS",
+    "METHODS",
     "PRESETS",
     "SYSTEM",
-    "Config",
-    "build",
-    "make_algorithm",
-    "make_learner",
-    "make_loss",
-    "make_network",
-    "make_tasks",
+    "Problem",
+    "Settings",
+    "evaluate",
+    "make_problem",
     "nearest_mean",
     "scores",
-    "summarise",
 ]
+
+
+def _objective(config: Any) -> Objective:
+    return Objective(
+        "rows.new_tasks.mean[-1]", greatest=config.tasks == "images", logged="new_tasks/last"
+    )
+
+
+def _tied_to_steps(config: Any) -> str:
+    """Name the method whose outer rate falls to 0 at the last step."""
+    return "method=reptile" if config.method == "reptile" else tied_to_steps(config)
+
+
+SYSTEM = System(
+    name="fewshot",
+    summary="MAML and its kin, metric and closed-form few-shot learners",
+    settings=Settings,
+    presets=PRESETS,
+    methods=METHODS,
+    problem=make_problem,
+    evaluate=evaluate,
+    measure=measure,
+    table=table,
+    figures=figures,
+    objective=_objective,
+    evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_queries"),
+    check=check,
+    tied_to_steps=_tied_to_steps,
+    renamed={"learner": "method"},
+    tiny=TINY,
+)
+"""What the command line and a sweep know of this family."""

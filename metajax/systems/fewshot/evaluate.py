@@ -9,9 +9,18 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.core import MetaLearner, Params, TaskDistribution
+from metajax.core import Evaluator, MetaLearner, Params, TaskDistribution
 from metajax.learners import adaptation_curve
 from metajax.learners.losses import Loss
+from metajax.systems.base import Method
+from metajax.systems.fewshot.methods import nearest_mean
+from metajax.systems.fewshot.problem import Problem
+from metajax.systems.scores import Evaluation, Interval, Row, interval
+
+EVAL_KEY = 1703_03400
+"""Seed of the tasks that are evaluated on: the same for every run."""
+VALID_TASKS = 200
+"""New tasks along the way, at most."""
 
 
 @functools.partial(jax.jit, static_argnames=("learner", "loss", "metric", "num", "steps"))
@@ -43,15 +52,55 @@ def scores(
     return jax.lax.map(one, keys, batch_size=size)
 
 
-def summarise(values: Float[Array, "num points"]) -> dict[str, Any]:
-    """Mean score at each point with its 95% interval over tasks."""
-    array = np.asarray(values, float)
-    num = array.shape[0]
-    ci95 = 1.96 * array.std(axis=0, ddof=1) / np.sqrt(num)
-    return {
-        "score": array.mean(axis=0).tolist(),
-        "ci95": ci95.tolist(),
-        "last": float(array[:, -1].mean()),
-        "last_ci95": float(ci95[-1]),
-        "n": num,
-    }
+def score(problem: Problem, method: Method, params: Params, tasks: Any, num: int) -> Interval:
+    """Return the score of a method on ``num`` tasks, always the same, with intervals over them."""
+    key = jax.random.key(EVAL_KEY)
+    if method.measure is not None:
+        return interval(np.asarray(method.measure(params, tasks, key, num)))
+    learner = method.learner
+    assert learner is not None
+    steps = None if learner.follow is None else problem.settings.eval_steps
+    found = scores(learner, problem.loss, params, tasks, key, num, problem.metric, steps)
+    return interval(np.asarray(found))
+
+
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
+    """Score a trained method on new tasks, compared with its first weights and with baselines."""
+    num, key = problem.settings.eval_tasks, jax.random.key(EVAL_KEY)
+    found = score(problem, method, params, problem.test, num)
+    rows = {"new_tasks": Row("new tasks", found)}
+    if problem.images:
+        trained = score(problem, method, params, problem.tasks, num)
+        rows["training_classes"] = Row("tasks of training classes", trained)
+    if method.learner is not None:
+        first = jax.jit(method.learner.init)(jax.random.key(config.seed), problem.test(key))
+        drawn = score(problem, method, first, problem.test, num)
+        rows["first_drawn"] = Row("new tasks, weights as first drawn", drawn, baseline=True)
+    if problem.images:
+        nearest = Method(None, nearest_mean(problem))
+        nothing = nearest_mean(problem).init(key, problem.test(key))
+        rows["nearest_mean"] = Row(
+            "nearest mean image", score(problem, nearest, nothing, problem.test, num), baseline=True
+        )
+    return Evaluation(
+        metric="accuracy" if problem.images else "squared error",
+        greatest=problem.images,
+        axis="gradient steps",
+        points=list(range(len(found.mean))),
+        rows=rows,
+        setting=problem.setting(),
+    )
+
+
+def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
+    """Return what is measured along the way: the last score on tasks of validation classes."""
+
+    def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
+        num = min(config.eval_tasks, VALID_TASKS)
+        found = score(problem, method, params, problem.valid, num)
+        half = (found.high[-1] - found.low[-1]) / 2
+        return {"last": found.mean[-1], "last_ci95": half}
+
+    return (Evaluator("new_tasks", config.eval_every, function),)

@@ -1,0 +1,261 @@
+"""From presets, methods and single values to the settings of a run, and to JSON and back."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import types
+import typing
+from typing import Any, ClassVar, NamedTuple
+
+from metajax.core import ConfigError, check_values, is_traced, one_of, plain
+from metajax.systems.base import System, get_system
+from metajax.systems.options import options_type
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """What a run is made from: a method's name, and below it all settings by their names.
+
+    Each method of a system has a class of its own, made by :func:`config_type`: its fields are
+    those of the system's ``settings`` and ``training`` and the method's options. Values that are
+    out of range raise.
+    """
+
+    method: str
+    system: ClassVar[System]
+
+    def __post_init__(self) -> None:
+        check_values(_hints(type(self)), vars(self))
+        self.system.check(self)
+
+
+def config_type(system: System, method: str | None = None) -> type:
+    """Return the class of the configs of a system's method; of the default one for None.
+
+    Raises:
+      ConfigError: the system has no such method.
+    """
+    if system.config is not None:
+        return system.config
+    names = list(system.methods)
+    return _config_type(system, one_of("method", method or names[0], names))
+
+
+@functools.cache
+def _config_type(system: System, method: str) -> type:
+    fields: list[Any] = [("method", str, dataclasses.field(default=method))]
+    for part in _parts(system, method):
+        hints = typing.get_type_hints(part, include_extras=True)
+        for each in dataclasses.fields(part):
+            fields.append((each.name, hints[each.name], dataclasses.field(default=each.default)))
+    made = dataclasses.make_dataclass(
+        f"{system.name}_{method}", fields, bases=(Config,), frozen=True
+    )
+    made.system = system  # type: ignore[attr-defined]
+    made.__doc__ = f"Settings of a run of {system.name} by the method {method}."
+    return made
+
+
+def _parts(system: System, method: str) -> tuple[type, type, type]:
+    return system.settings, system.training, options_type(system.methods[method])
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    return {name: hint for name, hint in hints.items() if name != "system"}
+
+
+def field_types(system: System, method: str | None = None) -> dict[str, Any]:
+    """Return the settings that a run of a method has, by name, with their types."""
+    hints = _hints(config_type(system, method))
+    return {name: plain(hint) for name, hint in hints.items()}
+
+
+def setting_types(system: System) -> dict[str, Any]:
+    """Return the settings that runs of a system have, by any of its methods, with their types."""
+    found: dict[str, Any] = {}
+    for method in system.methods or (None,):
+        found = field_types(system, method) | found
+    if system.methods:
+        found["method"] = typing.Literal[tuple(system.methods)]
+    return found
+
+
+def traced_fields(config: Any) -> tuple[str, ...]:
+    """Return the settings of a config that may be traced, so that runs share one program."""
+    if (legacy := system_of(config)) is not None and legacy.config is not None:
+        return legacy.traced
+    return tuple(name for name, hint in _hints(type(config)).items() if is_traced(hint))
+
+
+def configure(
+    system: str | System,
+    preset: str | None = None,
+    method: str | None = None,
+    **values: Any,
+) -> Any:
+    """Return the settings of a run: those of a preset, with some of them changed.
+
+    Args:
+      system: by name, or itself.
+      preset: by name; the system's first by default.
+      method: by name; the preset's, or the system's first, by default.
+      **values: settings by name, of the problem, of training, or the method's options.
+
+    Returns:
+      A :class:`Config` whose attributes are the settings.
+
+    Raises:
+      ConfigError: an unknown name, a value out of range, or settings that do not fit together.
+    """
+    system = get_system(system) if isinstance(system, str) else system
+    chosen = system.presets[one_of("preset", preset or next(iter(system.presets)), system.presets)]
+    if system.config is not None:
+        return dataclasses.replace(chosen, **values)
+    kind = config_type(system, method or chosen.get("method"))
+    known = {field.name for field in dataclasses.fields(kind)}
+    for name in values:
+        _check_name(system, kind, name)
+    usual = {name: value for name, value in chosen.items() if name in known and name != "method"}
+    return kind(**{**usual, **values})
+
+
+def _check_name(system: System, kind: type, name: str) -> None:
+    """Raise where a method has no setting of this name."""
+    known = [field.name for field in dataclasses.fields(kind)]
+    if name in known:
+        return
+    method = kind.__dataclass_fields__["method"].default  # type: ignore[attr-defined]
+    if name in system.renamed:
+        raise ConfigError("setting", name, f"{system.renamed[name]}, as it is called now")
+    having = [other for other in system.methods if name in field_types(system, other)]
+    if having:
+        raise ConfigError(
+            "setting", name, f"one that {method} has; it is an option of {', '.join(having)}"
+        )
+    one_of(f"setting of {system.name}", name, known)
+
+
+def replace(config: Any, **values: Any) -> Any:
+    """Return a config with some settings changed.
+
+    Another ``method`` keeps the settings of the problem and of training, and of the options those
+    that it has too and that differ from their default.
+
+    Raises:
+      ConfigError: an unknown name, a value out of range, or settings that do not fit together.
+    """
+    if not isinstance(config, Config):
+        return dataclasses.replace(config, **values)
+    method = values.get("method", config.method)
+    kind = config_type(config.system, method)
+    for name in values:
+        _check_name(config.system, kind, name)
+    if method == config.method:
+        return dataclasses.replace(config, **values)
+    known = {field.name for field in dataclasses.fields(kind)}
+    kept = {
+        field.name: value
+        for field in dataclasses.fields(config)
+        if field.name in known and (value := getattr(config, field.name)) != field.default
+    }
+    return kind(**{**kept, **values})
+
+
+class Parts(NamedTuple):
+    """A config by what its settings are of.
+
+    Attributes:
+      settings: of the problem.
+      training: of meta-training.
+      options: of the method, by name.
+    """
+
+    settings: Any
+    training: Any
+    options: dict[str, Any]
+
+
+def split(config: Any) -> Parts:
+    """Return the settings of the problem, of training, and the method's options."""
+    settings, training, options = (
+        {field.name: getattr(config, field.name) for field in dataclasses.fields(part)}
+        for part in _parts(config.system, config.method)
+    )
+    return Parts(config.system.settings(**settings), config.system.training(**training), options)
+
+
+def config_to_json(system: System, config: Any) -> dict[str, Any]:
+    """Return what ``config.json`` holds of a config."""
+    return {"system": system.name, "config": json.loads(json.dumps(dataclasses.asdict(config)))}
+
+
+def config_from_json(system: System, values: Any) -> Any:
+    """Return the config that ``config.json`` holds.
+
+    Files of older versions may hold older words (``System.renamed``) and options of other methods.
+
+    Raises:
+      ConfigError: it names a field that this version does not have, or a value out of range.
+    """
+    if not isinstance(values, dict):
+        raise ConfigError("config of config.json", values, f"fields of {system.name}")
+    values = {system.renamed.get(name, name): value for name, value in values.items()}
+    method = values.get("method")
+    if system.methods and method is not None and not isinstance(method, str):
+        raise ConfigError("method of config.json", method, "text")
+    known = field_types(system, method)
+    elsewhere = {
+        name for other in system.methods for name in field_types(system, other)
+    } - known.keys()
+    fields = {}
+    for name, value in values.items():
+        if name in elsewhere:
+            continue
+        hint = known[one_of("field of config.json", name, known)]
+        fields[name] = _from_json(f"{name} of config.json", hint, value)
+    return config_type(system, method)(**fields)
+
+
+def _from_json(name: str, hint: Any, value: Any) -> Any:
+    """A JSON value as a field of this type holds it.
+
+    Raises:
+      ConfigError: it is not of this type.
+    """
+    origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin in (typing.Union, types.UnionType):
+        if value is None and type(None) in parts:
+            return None
+        return _from_json(name, next(part for part in parts if part is not type(None)), value)
+    if origin is typing.Literal:
+        if value not in parts:
+            raise ConfigError(name, value, f"one of {', '.join(map(str, parts))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list | tuple):
+            raise ConfigError(name, value, "a list")
+        kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
+        if len(kinds) != len(value):
+            raise ConfigError(name, value, f"{len(kinds)} values")
+        return tuple(_from_json(name, kind, one) for kind, one in zip(kinds, value, strict=True))
+    accepted = (int, float) if hint is float else (hint,)
+    if not isinstance(value, accepted) or isinstance(value, bool) is not (hint is bool):
+        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+        raise ConfigError(name, value, words[hint])
+    try:
+        return hint(value)
+    except OverflowError as error:
+        raise ConfigError(name, value, "a number below 1e308") from error
+
+
+
+
+def system_of(config: Any) -> Any:
+    """The system of a config, by its class."""
+    if isinstance(config, Config):
+        return config.system
+    return get_system(type(config).__module__.split(".")[2])

@@ -1,0 +1,321 @@
+"""The methods of few-shot learning: an entry for each, in the registry ``METHODS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from metajax import learners
+from metajax.core import (
+    TRACED,
+    ConfigError,
+    Count,
+    MetaLearner,
+    Network,
+    NonNegative,
+    Positive,
+    Range,
+)
+from metajax.systems.base import Method
+from metajax.systems.fewshot.problem import Problem
+from metajax.systems.training import Training
+
+
+def inner_sgd(
+    problem: Problem, inner_lr: float | None, usual: float | None = None
+) -> optax.GradientTransformation:
+    """Return SGD at an inner learning rate; None: ``usual``, or .01 on sinusoids, .1 on images."""
+    if usual is None:
+        usual = 0.1 if problem.images else 0.01
+    return optax.sgd(usual if inner_lr is None else inner_lr)
+
+
+def descended(problem: Problem, training: Training, learner: MetaLearner) -> Method:
+    """Return the method that moves a learner which takes inner steps down its loss."""
+    at_once = 1 if problem.in_turn else None
+    return Method(training.descend(learner, tasks_at_once=at_once), learner)
+
+
+def maml(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 5,
+    inner_lr: Positive | None = None,
+) -> Method:
+    """Learn the start of a few gradient steps (MAML; Finn et al. 2017, arXiv 1703.03400).
+
+    Args:
+      inner_steps: Gradient steps of adapting.
+      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
+    """
+    sgd = inner_sgd(problem, inner_lr)
+    return descended(
+        problem, training, learners.maml(problem.network(), problem.loss, sgd, steps=inner_steps)
+    )
+
+
+def first_order_maml(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 5,
+    inner_lr: Positive | None = None,
+) -> Method:
+    """MAML without second derivatives (Finn et al. 2017, arXiv 1703.03400, section 5.2).
+
+    Args:
+      inner_steps: Gradient steps of adapting.
+      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
+    """
+    sgd = inner_sgd(problem, inner_lr)
+    learner = learners.first_order_maml(problem.network(), problem.loss, sgd, steps=inner_steps)
+    return descended(problem, training, learner)
+
+
+def anil(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 5,
+    inner_lr: Positive | None = None,
+) -> Method:
+    """MAML that adapts the last layer alone (ANIL; Raghu et al. 2020, arXiv 1909.09157).
+
+    Args:
+      inner_steps: Gradient steps of adapting.
+      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
+    """
+    sgd = inner_sgd(problem, inner_lr)
+    network, loss = problem.network(), problem.loss
+    learner = learners.anil(network, loss, sgd, steps=inner_steps, inner=problem.head)
+    return descended(problem, training, learner)
+
+
+def meta_sgd(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 5,
+    inner_lr: Positive | None = None,
+) -> Method:
+    """MAML with a learned rate for every weight (Meta-SGD; Li et al. 2017, arXiv 1707.09835).
+
+    Args:
+      inner_steps: Gradient steps of adapting.
+      inner_lr: What the learned rates are factors of; None: .01 on sinusoids, .1 on images.
+    """
+    sgd = inner_sgd(problem, inner_lr)
+    learner = learners.meta_sgd(problem.network(), problem.loss, sgd, steps=inner_steps)
+    return descended(problem, training, learner)
+
+
+def maml_plus_plus(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 5,
+    inner_lr: Positive | None = None,
+    anneal_steps: Count = 2000,
+) -> Method:
+    """MAML scored after every step, with learned rates (MAML++; Antoniou 2019, arXiv 1810.09502).
+
+    Args:
+      inner_steps: Gradient steps of adapting.
+      inner_lr: What the learned rates are factors of; None: .01 on sinusoids, .1 on images.
+      anneal_steps: Meta-steps until the loss after the last inner step counts alone.
+    """
+    network, loss, sgd = problem.network(), problem.loss, inner_sgd(problem, inner_lr)
+
+    def learner(step_weights: jax.Array | None = None) -> MetaLearner:
+        return learners.maml(
+            network, loss, sgd, steps=inner_steps, rates="per_step", step_weights=step_weights
+        )
+
+    algorithm = learners.multi_step_gradient(
+        learner,
+        training.make_optimizer(),
+        steps=inner_steps,
+        anneal_steps=anneal_steps,
+        tasks_at_once=1 if problem.in_turn else None,
+    )
+    return Method(algorithm, learner())
+
+
+def imaml(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 5,
+    inner_lr: Positive | None = None,
+    strength: Positive = 2.0,
+    damping: NonNegative = 10.0,
+) -> Method:
+    """MAML by implicit differentiation (iMAML; Rajeswaran et al. 2019, arXiv 1909.04630).
+
+    Args:
+      inner_steps: Gradient steps of adapting.
+      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
+      strength: Weight of the pull towards the shared start.
+      damping: Added to the eigenvalues of the inner loss's Hessian, some of which are below 0.
+    """
+    learner = learners.imaml(
+        problem.network(),
+        problem.loss,
+        inner_sgd(problem, inner_lr),
+        steps=inner_steps,
+        strength=strength,
+        damping=damping,
+    )
+    return descended(problem, training, learner)
+
+
+def cavia(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 5,
+    inner_lr: Positive | None = None,
+    context_size: Count = 8,
+) -> Method:
+    """Adapt a context beside the input alone (CAVIA; Zintgraf et al. 2019, arXiv 1810.03642).
+
+    Args:
+      inner_steps: Gradient steps of adapting.
+      inner_lr: Learning rate of adapting; None: 1.
+      context_size: Numbers of the context that is adapted.
+    """
+    sgd = inner_sgd(problem, inner_lr, 1.0)
+    options: dict[str, Any] = {"steps": inner_steps, "context_size": context_size}
+    if problem.images:
+
+        def modulating(context: Any, images: Any) -> Any:
+            return (images, context)
+
+        options["attach"] = modulating
+    network = problem.network(context_size if problem.images else None)
+    return descended(problem, training, learners.cavia(network, problem.loss, sgd, **options))
+
+
+def reptile(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 5,
+    inner_lr: Positive | None = None,
+    reptile_rate: Annotated[float, Range(above=0, high=1), TRACED] = 1.0,
+) -> Method:
+    """Move the start towards adapted weights (Reptile; Nichol et al. 2018, arXiv 1803.02999).
+
+    Args:
+      inner_steps: Gradient steps of adapting.
+      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
+      reptile_rate: Share of the way moved at first, which falls to 0 linearly; takes the place of
+        the learning rate.
+    """
+    network, loss, sgd = problem.network(), problem.loss, inner_sgd(problem, inner_lr)
+    outer = optax.sgd(optax.linear_schedule(reptile_rate, 0.0, training.steps))
+    return Method(
+        learners.reptile(network, loss, sgd, outer, steps=inner_steps),
+        learners.maml(network, loss, sgd, steps=inner_steps),
+    )
+
+
+def evolution(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 5,
+    inner_lr: Positive | None = None,
+    sigma: Positive = 0.03,
+    pairs: Count = 16,
+) -> Method:
+    """Meta-train MAML without derivatives (ES-MAML; Song et al. 2020, arXiv 1910.01215).
+
+    Args:
+      inner_steps: Gradient steps of adapting.
+      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
+      sigma: Deviation of the perturbations.
+      pairs: Antithetic pairs of perturbations per task.
+    """
+    sgd = inner_sgd(problem, inner_lr)
+    learner = learners.maml(problem.network(), problem.loss, sgd, steps=inner_steps)
+    algorithm = learners.evolution(
+        learner,
+        training.make_optimizer(),
+        sigma=sigma,
+        pairs=pairs,
+        tasks_at_once=1 if problem.in_turn else None,
+    )
+    return Method(algorithm, learner)
+
+
+def ridge(problem: Problem, training: Training, *, scale: Positive = 10.0) -> Method:
+    """Solve a linear head by ridge regression (R2-D2; Bertinetto et al. 2019, arXiv 1805.08136).
+
+    Args:
+      scale: Where the factor on the outputs starts (images; it is 1 on sinusoids).
+    """
+    ways = problem.settings.ways if problem.images else None
+    learner = learners.ridge(
+        problem.features(), problem.loss, ways=ways, scale=scale if problem.images else 1.0
+    )
+    return Method(training.descend(learner), learner)
+
+
+def prototypical(problem: Problem, training: Training) -> Method:
+    """Classify by the nearest class mean of features (Snell et al. 2017, arXiv 1703.05175)."""
+    only_classes(problem, "prototypical")
+    learner = learners.prototypical(problem.features(), ways=problem.settings.ways)
+    return Method(training.descend(learner), learner)
+
+
+def matching(problem: Problem, training: Training, *, scale: Positive = 10.0) -> Method:
+    """Classify by attention over the support (Vinyals et al. 2016, arXiv 1606.04080).
+
+    Args:
+      scale: Factor on the cosines.
+    """
+    only_classes(problem, "matching")
+    learner = learners.matching(problem.features(), ways=problem.settings.ways, scale=scale)
+    return Method(training.descend(learner), learner)
+
+
+def only_classes(problem: Problem, method: str) -> None:
+    """Raise where a method that classifies meets other tasks.
+
+    Raises:
+      ConfigError: tasks have no classes.
+    """
+    if not problem.images:
+        raise ConfigError("method", method, "one that regresses, on sinusoids")
+
+
+def nearest_mean(problem: Problem) -> MetaLearner:
+    """Return the baseline of images: the class whose mean image is nearest; with one shot, 1-NN."""
+    pixels = Network(
+        lambda key, images: {"none": jnp.zeros(())},
+        lambda params, images: images.reshape(images.shape[0], -1),
+    )
+    return learners.prototypical(pixels, ways=problem.settings.ways)
+
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "maml": maml,
+    "first_order_maml": first_order_maml,
+    "anil": anil,
+    "meta_sgd": meta_sgd,
+    "maml_plus_plus": maml_plus_plus,
+    "imaml": imaml,
+    "cavia": cavia,
+    "reptile": reptile,
+    "evolution": evolution,
+    "ridge": ridge,
+    "prototypical": prototypical,
+    "matching": matching,
+}
+"""All methods by name, the default first. A new one joins by a line here."""

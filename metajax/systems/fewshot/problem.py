@@ -1,0 +1,101 @@
+"""From settings to the few-shot problem: its tasks, its networks and its loss."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+
+from metajax.core import Network, TaskDistribution
+from metajax.learners import cross_entropy, mean_squared_error
+from metajax.learners.losses import Loss
+from metajax.nn import conv_net, mlp
+from metajax.systems.fewshot.settings import Settings
+from metajax.systems.parts import image_parts, sinusoid_parts
+
+
+class Problem(NamedTuple):
+    """Few-shot tasks, and what every method for them is made of.
+
+    Attributes:
+      settings: what it was made from.
+      tasks: to train on.
+      valid: to measure along the way; of images, of classes that are not trained on.
+      test: to evaluate on; of images, of classes that are neither trained on nor in ``valid``.
+    """
+
+    settings: Settings
+    tasks: TaskDistribution
+    valid: TaskDistribution
+    test: TaskDistribution
+
+    @property
+    def example_tasks(self) -> TaskDistribution:
+        """Tasks of the shapes that training has."""
+        return self.tasks
+
+    @property
+    def images(self) -> bool:
+        """Whether tasks are of images."""
+        return self.settings.tasks == "images"
+
+    @property
+    def loss(self) -> Loss:
+        """The cross-entropy on images, the mean squared error on sinusoids."""
+        return cross_entropy if self.images else mean_squared_error
+
+    @property
+    def metric(self) -> str:
+        """The metric of ``learner.loss`` that tasks are scored by."""
+        return "accuracy" if self.images else "query_loss"
+
+    @property
+    def head(self) -> str:
+        """The name of the network's last layer."""
+        return "head" if self.images else f"Dense_{self.settings.layers}"
+
+    @property
+    def in_turn(self) -> bool:
+        """Whether tasks are worked through one by one: kernels of their own make slow batches."""
+        return self.images and jax.default_backend() == "cpu"
+
+    def network(self, context_size: int | None = None) -> Network:
+        """Return the convolutional network, with logits, or the regressor.
+
+        Args:
+          context_size: numbers that modulate the convolutions beside the images, of images alone.
+        """
+        of = self.settings
+        if self.images:
+            return conv_net(
+                of.ways, channels=of.channels, layers=of.layers, context_size=context_size
+            )
+        return mlp((of.width,) * of.layers, 1)
+
+    def features(self) -> Network:
+        """Return the same network without its last layer."""
+        of = self.settings
+        if self.images:
+            return conv_net(None, channels=of.channels, layers=of.layers, context_size=None)
+        return mlp((of.width,) * (of.layers - 1), of.width)
+
+    def setting(self) -> str:
+        """Return the tasks in a few words."""
+        of = self.settings
+        if self.images:
+            return f"{of.ways}-way {of.shots}-shot {of.base_set}"
+        return f"{of.shots}-shot sinusoids"
+
+
+def make_problem(settings: Settings, data_dir: Path | None = None) -> Problem:
+    """Make the problem of some settings.
+
+    Raises:
+      MissingDataError: the base set of images is not on disk.
+      ConfigError: the settings do not fit the base set.
+    """
+    images: Any = settings.tasks == "images"
+    return Problem(
+        settings, *(image_parts(settings, data_dir) if images else sinusoid_parts(settings))
+    )

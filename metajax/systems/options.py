@@ -1,0 +1,57 @@
+"""A method's options, read from its function: the keyword arguments and what its docstring says."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import inspect
+import textwrap
+import typing
+from collections.abc import Callable
+from typing import Any
+
+
+def options_type(function: Callable[..., Any]) -> type:
+    """Make the frozen dataclass of a method's options.
+
+    Its fields are the function's keyword-only arguments, with their annotated types and defaults;
+    its docstring explains them in the words of the function's ``Args``.
+
+    Args:
+      function: ``method(problem, training, *, option=default, ...) -> Method``.
+    """
+    return _options_type(function)
+
+
+@functools.cache
+def _options_type(function: Callable[..., Any]) -> type:
+    hints = typing.get_type_hints(function, include_extras=True)
+    fields = [
+        (name, hints[name], dataclasses.field(default=parameter.default))
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY
+    ]
+    made = dataclasses.make_dataclass(f"{function.__name__}_options", fields, frozen=True)
+    made.__doc__ = f"Options of {function.__name__}.\n\nArgs:\n" + textwrap.indent(
+        _arguments(function), "  "
+    )
+    return made
+
+
+def summary(function: Callable[..., Any]) -> str:
+    """Return the first paragraph of a method's docstring as one line: what it is, and its source.
+
+    It ends with the source in brackets, as in ``... (Finn et al. 2017, arXiv 1703.03400).``
+    """
+    return " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
+
+
+def _arguments(function: Callable[..., Any]) -> str:
+    """The ``Args`` section of a docstring, without its heading and indentation."""
+    _, found, rest = (inspect.getdoc(function) or "").partition("\nArgs:\n")
+    lines = []
+    for line in rest.splitlines() if found else []:
+        if line and not line.startswith(" "):
+            break  # the next section
+        lines.append(line)
+    return textwrap.dedent("\n".join(lines)).strip()

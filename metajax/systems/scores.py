@@ -1,0 +1,77 @@
+"""What an evaluation returns, and the one place where a mean and its 95% interval are made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+
+class Interval(NamedTuple):
+    """Means with 95% intervals, each a list along the evaluation's axis.
+
+    Attributes:
+      mean: the means.
+      low: the lower ends of their intervals.
+      high: the upper ends.
+      n: how many tasks are behind each.
+    """
+
+    mean: list[float]
+    low: list[float]
+    high: list[float]
+    n: int
+
+
+def interval(values: Float[np.ndarray, "tasks *points"]) -> Interval:
+    """Return the mean over tasks with its normal 95% interval, ``1.96`` standard errors."""
+    array = np.asarray(values, float)
+    mean = np.atleast_1d(array.mean(axis=0))
+    half = np.atleast_1d(1.96 * array.std(axis=0, ddof=1) / np.sqrt(len(array)))
+    return Interval(mean.tolist(), (mean - half).tolist(), (mean + half).tolist(), len(array))
+
+
+class Row(NamedTuple):
+    """One line of an evaluation: a learner, or a baseline, on some tasks.
+
+    Attributes:
+      title: in words, for tables and legends.
+      score: by point of the axis; a single point for what does not move along it.
+      baseline: whether it needs no meta-training.
+    """
+
+    title: str
+    score: Interval
+    baseline: bool = False
+
+
+class Evaluation(NamedTuple):
+    """What is measured of a trained method: the content of ``eval.json``.
+
+    Attributes:
+      metric: what the scores are, as ``accuracy``.
+      greatest: whether more of it is better.
+      axis: what the points of a row lie along, as ``gradient steps``.
+      points: where on the axis they lie.
+      rows: by name; the first is the trained method on new tasks, which runs are compared by.
+      setting: the tasks in a few words.
+      more: what this family measures besides, JSON values by name.
+    """
+
+    metric: str
+    greatest: bool
+    axis: str
+    points: list[float]
+    rows: Mapping[str, Row]
+    setting: str
+    more: Mapping[str, Any] = {}
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as ``eval.json`` holds it."""
+        rows = {
+            name: {"title": row.title, **row.score._asdict(), "baseline": row.baseline}
+            for name, row in self.rows.items()
+        }
+        return {**self._asdict(), "rows": rows, "more": dict(self.more)}

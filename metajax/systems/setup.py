@@ -1,0 +1,97 @@
+"""From the settings of a run to what the shared loop takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from metajax.core import Algorithm, MetaLearner, Params, apart_from_surroundings
+from metajax.systems.base import Method, Setup, System
+from metajax.systems.configs import split, system_of
+
+
+def make_method(config: Any, problem: Any) -> Method:
+    """Return a config's method for a problem, which was made from the same settings.
+
+    What of the config is traced reaches the method through ``problem.settings``.
+    """
+    settings, training, options = split(config)
+    problem = problem._replace(settings=settings)
+    return config.system.methods[config.method](problem, training, **options)
+
+
+def build(config: Any, data_dir: Path | None = None) -> Setup:
+    """Set up a run: read or make what its tasks are of, and make its method.
+
+    Args:
+      config: from :func:`configure`.
+      data_dir: folder of the data sets.
+
+    Raises:
+      MissingDataError: a data set is not on disk.
+      ConfigError: the settings do not fit the data set.
+    """
+    system = system_of(config)
+    if system.build is not None:
+        return system.build(config, data_dir)
+    problem = system.problem(split(config).settings, data_dir)
+    method = make_method(config, problem)
+
+    def evaluate(params: Params, progress: bool = True) -> dict[str, Any]:
+        found = system.evaluate(problem, method, params, config, progress)
+        return {"method": config.method, **found.to_json()}
+
+    trained = method.algorithm is not None
+    return Setup(
+        algorithm=method.algorithm if trained else _untrained(method.learner),
+        tasks=problem.tasks,
+        tasks_per_step=config.tasks_per_step // system.tasks_per_draw(config),
+        steps=config.steps if trained else 0,
+        example_tasks=problem.example_tasks,
+        evaluators=system.measure(problem, method, config) if trained else (),
+        evaluate=apart_from_surroundings(evaluate),
+        config=config,
+        problem=problem,
+        method=method,
+    )
+
+
+def _untrained(learner: MetaLearner | None) -> Algorithm:
+    """The algorithm of what is not meta-trained, whose state is the learner's first parameters."""
+
+    def init(key: Key[Array, ""], task: Any) -> Params:
+        return {} if learner is None else learner.init(key, task)
+
+    def update(state: Params, tasks: Any, key: Key[Array, ""], axis_name: str | None = None) -> Any:
+        return state, {"loss": jnp.zeros(())}
+
+    return Algorithm(init, update, lambda state: state)
+
+
+def make_algorithm(config: Any, problem: Any) -> Algorithm:
+    """Return the algorithm of a config some of whose settings may be traced.
+
+    Args:
+      config: of a method that is meta-trained.
+      problem: made from the same settings, but for the traced ones.
+    """
+    system = system_of(config)
+    if system.algorithm is not None:
+        return system.algorithm(config)
+    algorithm = make_method(config, problem).algorithm
+    assert algorithm is not None
+    return algorithm
+
+
+def evaluate(
+    system: System, config: Any, setup: Setup, params: Params, progress: bool
+) -> dict[str, Any]:
+    """Return the content of ``eval.json``: what ``setup.evaluate`` finds, and by which ``settings``.
+
+    These are the system's evaluation fields, which may differ from those in ``config.json``.
+    """
+    found = setup.evaluate(params, progress)
+    return found | {"settings": {name: getattr(config, name) for name in system.evaluation}}
