@@ -232,8 +232,36 @@ def run_case(case: Case, tree: Path, cache: Path) -> dict[str, Any]:
     return {
         "params_sha256": summary["params_sha256"],
         "loss": (summary["final"] or {}).get("loss"),
-        "evaluation": dict(numbers(evaluation)),
+        "evaluation": dict(numbers(by_row(evaluation))),
     }
+
+
+NEWER_NAMES = {"new": "first_drawn"}
+"""Rows of an evaluation by older names."""
+
+
+def by_row(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return an evaluation of an older commit as one of today: rows of a mean with its interval."""
+    if "rows" in evaluation:
+        return {
+            "rows": {
+                name: {end: row[end] for end in ("mean", "low", "high")}
+                for name, row in evaluation["rows"].items()
+            },
+            **evaluation["more"],
+        }
+    rows, more = {}, {}
+    for name, part in evaluation.items():
+        if isinstance(part, dict) and {"score", "ci95"} <= part.keys():
+            ends = list(zip(part["score"], part["ci95"], strict=True))
+            rows[NEWER_NAMES.get(name, name)] = {
+                "mean": part["score"],
+                "low": [mean - half for mean, half in ends],
+                "high": [mean + half for mean, half in ends],
+            }
+        else:
+            more[name] = part
+    return {"rows": rows, **more}
 
 
 def numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:

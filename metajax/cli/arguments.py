@@ -17,6 +17,7 @@ from metajax.systems import (
     System,
     config_type,
     configure,
+    methods_with,
     options_type,
     replace,
     split,
@@ -162,24 +163,21 @@ def check_words(system: System, config: Any, rest: list[str]) -> None:
     if system.config is not None:
         return
     known = {field.name for field in dataclasses.fields(config)}
-    for word in rest:
-        if not word.startswith("--"):
+    for word, following in zip(rest, [*rest[1:], ""], strict=True):
+        option, _, value = word.partition("=")
+        name = option[2:].replace("-", "_")
+        if not word.startswith("--") or name in known or name.removeprefix("no_") in known:
             continue
-        name = word[2:].partition("=")[0].replace("-", "_")
-        name = name.removeprefix("no_") if name not in known else name
-        if name in system.renamed and name not in known:
+        if name in system.renamed:
             now = system.renamed[name].replace("_", "-")
-            raise ConfigError("option", word.partition("=")[0], f"--{now}, as it is called now")
-        having = [
-            other
-            for other in system.methods
-            if name in options_type(system.methods[other]).__dataclass_fields__
-        ]
-        if having and name not in known:
+            raise ConfigError(option, value or following, f"--{now} instead, its name now")
+        having = methods_with(system, name)
+        if having:
             raise ConfigError(
-                "option",
-                word.partition("=")[0],
-                f"one that {config.method} has; it is of --method {', '.join(having)}",
+                option,
+                value or following,
+                f"options of {config.method} (--help lists them); this one is of "
+                f"--method {' and '.join(having)}",
             )
 
 
@@ -195,8 +193,9 @@ def parse_evaluation(system: System, config: Any, rest: list[str]) -> Any:
         if word.startswith("--"):
             name = word[2:].partition("=")[0].replace("-", "_")
             one_of(f"evaluation field of {system.name}", name, system.evaluation)
+    flat: Any = Annotated[type(config), FLAT]
     changed: Any = tyro.cli(
-        Annotated[type(config), FLAT],
+        flat,
         args=rest,
         default=config,
         prog="metajax eval WORKDIR",

@@ -106,7 +106,8 @@ def plain(hint: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         return typing.Union[tuple(plain(part) for part in parts)]  # noqa: UP007
     if origin is tuple:
-        return tuple[tuple(part if part is Ellipsis else plain(part) for part in parts)]
+        kinds: Any = tuple(part if part is Ellipsis else plain(part) for part in parts)
+        return tuple[kinds]
     return hint
 
 

@@ -53,7 +53,7 @@ class Setup(NamedTuple):
     """A run that is set up: what :func:`metajax.train.fit` takes, and how its result is measured.
 
     Attributes:
-      algorithm: the meta-training step; of a method that is not meta-trained, one that does nothing.
+      algorithm: the meta-training step; it does nothing where the method is not meta-trained.
       tasks: a task distribution, or host-fed batches.
       tasks_per_step: draws of ``tasks`` for one meta-step.
       steps: meta-steps; 0 for a method that is not meta-trained.
@@ -140,7 +140,7 @@ class System:
       of_tasks: fields that change no more than the leaves of a run's tasks: runs that differ in
         them and in traced fields alone can be one compiled program.
       check: ``check(config)`` raises where settings do not fit together.
-      objective: ``objective(config) -> Objective``; by default the last point of the first row.
+      objective: ``objective(config) -> Objective``, what a sweep compares runs by.
       tied_to_steps: ``tied_to_steps(config) -> str``, what in the training depends on ``steps``
         besides its length, as ``schedule=cosine``; empty where nothing does, so that a finished
         run can be given more steps.
@@ -156,12 +156,12 @@ class System:
     presets: Mapping[str, Any]
     table: Callable[[dict[str, Any]], str]
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
+    objective: Callable[[Any], Objective]
     settings: Any = None
     methods: Mapping[str, Callable[..., Method]] = dataclasses.field(default_factory=dict)
     problem: Callable[[Any, Path | None], Any] | None = None
     evaluate: Callable[..., Evaluation] | None = None
     measure: Callable[..., tuple[Evaluator, ...]] | None = None
-    objective: Callable[[Any], Objective] | None = None
     training: Any = Training
     evaluation: tuple[str, ...] = ()
     of_tasks: tuple[str, ...] = ()

@@ -63,7 +63,7 @@ def _parts(system: System, method: str) -> tuple[type, type, type]:
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
+def _hints(kind: Any) -> dict[str, Any]:
     hints = typing.get_type_hints(kind, include_extras=True)
     return {name: hint for name, hint in hints.items() if name != "system"}
 
@@ -72,6 +72,15 @@ def field_types(system: System, method: str | None = None) -> dict[str, Any]:
     """Return the settings that a run of a method has, by name, with their types."""
     hints = _hints(config_type(system, method))
     return {name: plain(hint) for name, hint in hints.items()}
+
+
+def methods_with(system: System, name: str) -> list[str]:
+    """Return the methods that have an option of this name."""
+    return [
+        method
+        for method, function in system.methods.items()
+        if name in options_type(function).__dataclass_fields__  # type: ignore[attr-defined]
+    ]
 
 
 def setting_types(system: System) -> dict[str, Any]:
@@ -130,12 +139,9 @@ def _check_name(system: System, kind: type, name: str) -> None:
         return
     method = kind.__dataclass_fields__["method"].default  # type: ignore[attr-defined]
     if name in system.renamed:
-        raise ConfigError("setting", name, f"{system.renamed[name]}, as it is called now")
-    having = [other for other in system.methods if name in field_types(system, other)]
-    if having:
-        raise ConfigError(
-            "setting", name, f"one that {method} has; it is an option of {', '.join(having)}"
-        )
+        raise ConfigError("setting", name, f"{system.renamed[name]} instead, its name now")
+    if having := methods_with(system, name):
+        raise ConfigError("setting", name, f"one that {method} has; {', '.join(having)} have it")
     one_of(f"setting of {system.name}", name, known)
 
 
@@ -250,8 +256,6 @@ def _from_json(name: str, hint: Any, value: Any) -> Any:
         return hint(value)
     except OverflowError as error:
         raise ConfigError(name, value, "a number below 1e308") from error
-
-
 
 
 def system_of(config: Any) -> Any:

@@ -46,7 +46,7 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
 
     trained = method.algorithm is not None
     return Setup(
-        algorithm=method.algorithm if trained else _untrained(method.learner),
+        algorithm=method.algorithm or _untrained(method.learner),
         tasks=problem.tasks,
         tasks_per_step=config.tasks_per_step // system.tasks_per_draw(config),
         steps=config.steps if trained else 0,
@@ -89,7 +89,7 @@ def make_algorithm(config: Any, problem: Any) -> Algorithm:
 def evaluate(
     system: System, config: Any, setup: Setup, params: Params, progress: bool
 ) -> dict[str, Any]:
-    """Return the content of ``eval.json``: what ``setup.evaluate`` finds, and by which ``settings``.
+    """Return the content of ``eval.json``: what ``setup.evaluate`` finds, and its ``settings``.
 
     These are the system's evaluation fields, which may differ from those in ``config.json``.
     """

@@ -90,9 +90,11 @@ class Training:
           learner: any.
           options: more of :func:`metajax.core.gradient`.
         """
+        if "tasks_at_once" in options:
+            options["microbatches"] = None if options.pop("tasks_at_once") == 1 else 1
         return gradient(learner, self.make_optimizer(), **options)
 
 
 def tied_to_steps(training: Training) -> str:
-    """Say what in the training depends on ``steps`` besides its length; empty where nothing does."""
+    """Say what in the training depends on ``steps`` besides its length; empty: nothing."""
     return "" if training.schedule == "constant" else f"schedule={training.schedule}"

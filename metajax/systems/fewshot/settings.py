@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from metajax.core import ConfigError, Count, Range
+from metajax.core import Count, Range
 from metajax.systems.parts import check_classes
 
 Classes = Annotated[int, Range(2)]

@@ -14,7 +14,7 @@ import numpy as np
 
 from metajax.core import ConfigError, Params, count
 from metajax.physics.pde import Grids
-from metajax.systems.base import config_from_json
+from metajax.systems.configs import config_from_json
 from metajax.systems.hypino.config import Config
 from metajax.systems.hypino.network import Inputs, make_network
 from metajax.systems.hypino.system import SYSTEM
