@@ -136,7 +136,11 @@ def check_value(name: str, hint: Any, value: Any) -> None:
     if is_traced(hint) and isinstance(value, jax.Array):
         return
     if origin is Literal:
-        one_of(name, value, parts)
+        if not all(isinstance(part, str) for part in parts):
+            if value not in parts:
+                raise ConfigError(name, value, f"one of {', '.join(map(str, parts))}")
+        else:
+            one_of(name, value, parts)
     elif origin is tuple:
         kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
         if not isinstance(value, tuple) or len(kinds) != len(value):

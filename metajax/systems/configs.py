@@ -12,6 +12,7 @@ from typing import Any, ClassVar, NamedTuple
 from metajax.core import ConfigError, check_values, is_traced, one_of, plain
 from metajax.systems.base import System, get_system
 from metajax.systems.options import options_type
+from metajax.systems.training import check_schedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +28,9 @@ class Config:
     system: ClassVar[System]
 
     def __post_init__(self) -> None:
-        check_values(_hints(type(self)), vars(self))
+        kind: Any = type(self)
+        check_values(_hints(kind), vars(self))
+        check_schedule(self)
         self.system.check(self)
 
 
@@ -97,7 +100,8 @@ def traced_fields(config: Any) -> tuple[str, ...]:
     """Return the settings of a config that may be traced, so that runs share one program."""
     if (legacy := system_of(config)) is not None and legacy.config is not None:
         return legacy.traced
-    return tuple(name for name, hint in _hints(type(config)).items() if is_traced(hint))
+    kind: Any = type(config)
+    return tuple(name for name, hint in _hints(kind).items() if is_traced(hint))
 
 
 def configure(

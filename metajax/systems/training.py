@@ -9,6 +9,7 @@ import optax
 
 from metajax.core import (
     Algorithm,
+    ConfigError,
     Count,
     MetaLearner,
     NonNegative,
@@ -98,3 +99,15 @@ class Training:
 def tied_to_steps(training: Training) -> str:
     """Say what in the training depends on ``steps`` besides its length; empty: nothing."""
     return "" if training.schedule == "constant" else f"schedule={training.schedule}"
+
+
+def check_schedule(training: Any) -> None:
+    """Raise where the warm-up does not end before training does.
+
+    Raises:
+      ConfigError: ``warmup_steps`` are not fewer than ``steps``.
+    """
+    if training.warmup_steps >= training.steps:
+        raise ConfigError(
+            "warmup_steps", training.warmup_steps, f"0 to {training.steps - 1}, fewer than steps"
+        )
