@@ -114,15 +114,25 @@ plt.xlabel("gradient steps")
 plt.ylabel("squared error on the query")
 plt.legend()
 # %% [markdown]
-# One of them, before and after ten steps:
+# One of them, before and after ten steps. `adapt` takes the steps of training; `follow` takes any
+# number, and returns what a function gives of the adapted weights after each.
 
 # %%
 task = new(jax.random.key(7))
 grid = jnp.linspace(-5, 5, 200)[:, None]
-for name in ("MAML", "trained jointly"):
-    adapted = maml.adapt(starts[name], task.support, jax.random.key(0), num_steps=10)
-    plt.plot(grid, maml.predict(starts[name], adapted, grid), label=f"{name}, 10 steps")
-plt.plot(grid, network.apply(trained.params, grid), "--", label="MAML, 0 steps")
+
+
+def by_step(start):
+    def outputs(adapted):
+        return maml.predict(start, adapted, grid)
+
+    return maml.follow(start, task.support, jax.random.key(0), 10, outputs)[1]
+
+
+lines = {name: by_step(starts[name]) for name in ("MAML", "trained jointly")}
+for name, line in lines.items():
+    plt.plot(grid, line[10], label=f"{name}, 10 steps")
+plt.plot(grid, lines["MAML"][0], "--", label="MAML, 0 steps")
 plt.plot(task.support.inputs, task.support.targets, "ko", label="the support")
 plt.legend()
 # %% [markdown]

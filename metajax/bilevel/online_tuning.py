@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.bilevel.batches import full_batches
 from metajax.bilevel.checks import check_problem
-from metajax.bilevel.steps import advance, at, loss_or_nan
+from metajax.bilevel.steps import advance, advance_following, at, check_num_steps, loss_or_nan
 from metajax.bilevel.types import Hypergradient, InnerProblem
 from metajax.core import (
     Algorithm,
@@ -227,7 +227,8 @@ def inner_learner(
     """Make the learner that runs the inner optimisation with hyperparameters held still.
 
     It is how what :func:`online` has found is used and scored on new tasks; under
-    :func:`metajax.core.gradient` its loss is differentiated through all inner steps.
+    :func:`metajax.core.gradient` its loss is differentiated through all inner steps. What it
+    adapts, and ``follow`` notes, is the inner state.
 
     Args:
       problem: the inner optimisation.
@@ -241,13 +242,25 @@ def inner_learner(
         state = problem.init(params.hparams, params.start)
         return advance(problem, params.hparams, state, inner_batches(support, key, inner_steps))
 
+    def follow(
+        params: OnlineParams,
+        support: Any,
+        key: Key[Array, ""],
+        num_steps: int,
+        note: Callable[[PyTree], PyTree],
+    ) -> tuple[PyTree, PyTree]:
+        check_num_steps(num_steps)
+        state = problem.init(params.hparams, params.start)
+        batches = inner_batches(support, key, num_steps)
+        return advance_following(problem, params.hparams, state, batches, note)
+
     def loss(params: OnlineParams, task: Any, key: Key[Array, ""]):
         return problem.outer_loss(adapt(params, task.support, key), params.hparams, task.query), {}
 
     def answer(params: OnlineParams, state: PyTree, inputs: Any) -> Any:
         return predict(state, params.hparams, inputs)
 
-    return MetaLearner(init, adapt, answer, loss)
+    return MetaLearner(init, adapt, answer, loss, follow)
 
 
 def each_task(tasks_at_once: int | None, function: Callable[..., Any], *args: PyTree) -> Any:

@@ -77,8 +77,12 @@ class SequenceNetwork(NamedTuple):
     decode: Callable[..., Any]
 
 
+Follow = Callable[[Params, Any, Key[Array, ""], int, Callable[[Any], Any]], tuple[Any, Any]]
+"""How a learner that adapts in steps is followed; see :class:`MetaLearner`."""
+
+
 class MetaLearner(NamedTuple):
-    """A system that learns tasks, as four pure functions, each for ONE task.
+    """A system that learns tasks, as pure functions, each for ONE task.
 
     Attributes:
       init: ``init(key, task) -> params``, the meta-parameters.
@@ -87,12 +91,18 @@ class MetaLearner(NamedTuple):
       predict: ``predict(params, adapted, inputs) -> outputs`` for query inputs; ``adapted`` is
         left as it was, so each query is answered from the support alone.
       loss: ``loss(params, task, key) -> (scalar, metrics)``, what meta-training descends.
+      follow: of a learner that adapts in steps, ``follow(params, support, key, num_steps, note) ->
+        (adapted, notes)``: what ``adapt`` would give if it took ``num_steps`` steps, 0 or more, and
+        ``note(adapted)`` after 0 to ``num_steps`` of them, stacked on a leading axis of
+        ``num_steps + 1``. ``note`` is pure and traceable. None of a learner that takes no steps;
+        :func:`metajax.core.follow_of` rejects those.
     """
 
     init: Callable[[Key[Array, ""], Any], Params]
     adapt: Callable[[Params, Any, Key[Array, ""]], Any]
     predict: Callable[[Params, Any, Any], Any]
     loss: Callable[[Params, Any, Key[Array, ""]], tuple[Scalar, Metrics]]
+    follow: Follow | None = None
 
 
 class Algorithm(NamedTuple):
