@@ -161,7 +161,7 @@ for i in range(5):
 # %% [markdown]
 # MAML adapts a classifier by gradient steps. Prototypical Networks average the embeddings of
 # each class and look for the nearest. The learners differ; the tasks, the loop and the
-# evaluation do not. (`microbatches` takes the tasks one after the other: on a CPU that is the
+# evaluation do not. (`tasks_at_once=1` takes the tasks one after the other: on a CPU that is the
 # faster way for convolutions with weights of their own for each task.)
 
 # %%
@@ -173,9 +173,9 @@ rivals = {
 }
 found = {}
 for name, learner in rivals.items():
-    one_by_one = 8 if name == "MAML" and jax.default_backend() == "cpu" else 1
+    tasks_at_once = 1 if name == "MAML" and jax.default_backend() == "cpu" else None
     found[name] = mj.fit(
-        mj.gradient(learner, optax.adam(1e-3), microbatches=one_by_one),
+        mj.gradient(learner, optax.adam(1e-3), tasks_at_once=tasks_at_once),
         parts.train,
         steps=200,
         tasks_per_step=8,

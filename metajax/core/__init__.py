@@ -46,6 +46,7 @@ from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_m
 from metajax.core.paths import local_path, split_scheme
 from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.scores import accuracy, correct, valid_labels
+from metajax.core.step_tasks import check_tasks_at_once, mean_over_parts, over_tasks
 from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
 from metajax.core.trees import (
     all_finite,
@@ -53,6 +54,7 @@ from metajax.core.trees import (
     count,
     digest,
     mean_over_devices,
+    mean_over_tasks,
     norm,
     root,
     wide_dtype,
@@ -104,6 +106,7 @@ __all__ = [
     "check_network",
     "check_optimizer",
     "check_positive",
+    "check_tasks_at_once",
     "check_type",
     "check_whole",
     "checked_learner",
@@ -125,11 +128,14 @@ __all__ = [
     "library",
     "local_path",
     "mean_over_devices",
+    "mean_over_parts",
+    "mean_over_tasks",
     "mixed",
     "norm",
     "normals_from",
     "one_of",
     "optimizer_step",
+    "over_tasks",
     "prepare_optimizer",
     "random_indices",
     "reverse_mode",

@@ -114,9 +114,9 @@ class Algorithm(NamedTuple):
         ``tasks`` carry a leading task axis. ``metrics`` must hold a scalar ``"loss"``; a scalar
         ``"grad_norm"``, where present, is watched for non-finite values too. ``axis_name`` names
         the mapped device axis over which the tasks of a step are split (``pmap``), or is None
-        where ``tasks`` holds all of them; average across it with
-        :func:`metajax.core.mean_over_devices` and draw per-task randomness with
-        :func:`metajax.core.task_keys`, and the result does not depend on the layout.
+        where ``tasks`` holds all of them. :func:`metajax.core.over_tasks` calls a function for each
+        task with a key of its own and averages what it gives over the axis, so that the result
+        does not depend on the layout.
       params: ``params(state) -> params``, what a learner's ``adapt`` and ``predict`` take.
       stages: what ``update`` does first, for :func:`metajax.train.profile`, by name and in order:
         ``stage(state, tasks, key)`` does what the stage before it does and goes on from there.

@@ -479,6 +479,10 @@ NETWORK = smooth()
         ("pairs", lambda: evolution(None, SGD, pairs=0)),
         ("tasks_at_once", lambda: evolution(None, SGD, tasks_at_once=0)),
         (
+            "tasks_at_once",
+            lambda: reptile(NETWORK, mean_squared_error, SGD, SGD, steps=2, tasks_at_once=0),
+        ),
+        (
             "learner",
             lambda: adaptation_curve(
                 prototypical(NETWORK, ways=2), cross_entropy, {}, None, KEY, steps=1

@@ -112,16 +112,16 @@ def make_algorithm(config: Config) -> Algorithm:
             pairs=config.pairs,
             tasks_at_once=1 if in_turn else None,
         )
-    microbatches = None if in_turn and config.learner not in CLOSED_FORM else 1
+    tasks_at_once = 1 if in_turn and config.learner not in CLOSED_FORM else None
     if config.learner == "maml_plus_plus":
         return multi_step_gradient(
             lambda weights: make_learner(config, weights),
             adam,
             steps=config.inner_steps,
             anneal_steps=config.anneal_steps,
-            microbatches=microbatches,
+            tasks_at_once=tasks_at_once,
         )
-    return gradient(make_learner(config), adam, microbatches=microbatches)
+    return gradient(make_learner(config), adam, tasks_at_once=tasks_at_once)
 
 
 def nearest_mean(config: Config) -> MetaLearner:
