@@ -469,12 +469,9 @@ def test_an_algorithm_without_a_loss_is_refused():
         run(inner._replace(update=update))
 
 
-@pytest.mark.parametrize("parallel", ["none", "pmap"])
-def test_tasks_at_once_need_not_divide_the_tasks_of_a_device(parallel):
-    """Of 16 tasks, or 8 a device, five at once, then the rest."""
-    devices = jax.devices()[:2] if parallel == "pmap" else None
-    algorithm = toy_problem.make_algorithm(tasks_at_once=5)
-    close(run(algorithm, parallel=parallel, devices=devices).state, run().state)
+def test_tasks_at_once_need_not_divide_the_tasks():
+    """Of 16 tasks, five at once, then the last."""
+    close(run(toy_problem.make_algorithm(tasks_at_once=5)).state, run().state)
 
 
 def test_tensorboard_gets_the_scalars(tmp_path):
