@@ -45,6 +45,7 @@ from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_m
 from metajax.core.paths import local_path, split_scheme
 from metajax.core.precision import enable_x64, float64_on_cpu
 from metajax.core.scores import accuracy, correct, valid_labels
+from metajax.core.staged import Staged, at_step
 from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
 from metajax.core.trees import (
     all_finite,
@@ -85,6 +86,7 @@ __all__ = [
     "Network",
     "Params",
     "SequenceNetwork",
+    "Staged",
     "Task",
     "TaskDistribution",
     "accuracy",
@@ -93,6 +95,7 @@ __all__ = [
     "as_arrays",
     "as_examples",
     "as_task",
+    "at_step",
     "cast_floats",
     "check_algorithm",
     "check_key",
