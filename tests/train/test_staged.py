@@ -130,7 +130,7 @@ def test_a_resumed_run_ends_in_the_same_bits(tmp_path):
         run(evaluators=[evaluator._replace(function=stop)], **options)
     resumed = run(evaluators=[evaluator], **options)
     assert digest(resumed.state) == digest(whole.state)
-    assert resumed.history == whole.history
+    assert [row for row in resumed.history if "loss" in row] == whole.history
     # the step does count
     assert digest(run(tasks=at_step(growing(), 0)).state) != digest(whole.state)
     params, step = restore_params(tmp_path / "run", toy_problem.make_algorithm(), growing(), KEY)
@@ -183,14 +183,6 @@ class Later:
         return self.draw(key, step + 1)
 
 
-def test_drawing_is_a_part_of_what_a_step_costs():
-    found = profile(toy_problem.make_algorithm(), growing(), tasks_per_step=4, key=KEY, steps=1)
-    alone = profile(
-        toy_problem.make_algorithm(), growing().draw.tasks, tasks_per_step=4, key=KEY, steps=1
-    )
-    assert found.parts["sampling"].gflop > alone.parts["sampling"].gflop > 0
-
-
 def two(key, step):
     return NUMBERS(key, step)
 
@@ -199,7 +191,7 @@ def two(key, step):
     ("tasks", "said"),
     [
         (two, r"'the function two, of two arguments'.*Staged\(draw\)"),
-        (Partial(two), r"two arguments'.*Staged\(draw\)"),
+        (Partial(two), r"'a Partial, of two arguments'.*Staged\(draw\)"),
         (NUMBERS.draw, r"'a Numbers, of two arguments'.*Staged\(draw\)"),
         (Staged(two), "'Staged of the function two'.*a callable pytree, whose arrays"),
         (Staged(None), "'Staged of None'.*a callable pytree"),
@@ -208,7 +200,7 @@ def two(key, step):
         (HostFed([], NUMBERS), r"'HostFed with a Staged'.*assemble\(key, raw\)"),
         (Staged(HostFed([], two)), "'Staged of a HostFed'.*a callable pytree"),
         (Staged, "'the class Staged'.*a callable pytree"),
-        (Partial(lambda: None), r"tasks\(key\)"),
+        (Partial(lambda: None), r"'a Partial': .*tasks\(key\)"),
     ],
 )
 def test_what_does_not_take_a_key_and_a_step_is_named(tasks, said):

@@ -84,10 +84,13 @@ class Phases:
     second: ProblemTasks
     first_phase: Int32[Array, ""]
 
-    def __call__(self, key: Key[Array, ""], step: Int32[Array, ""]) -> Task:
+    def at(self, step: Int32[Array, ""]) -> ProblemTasks:
+        """The problems of the phase that a step belongs to."""
         fresh = step < self.first_phase
-        now = jax.tree.map(lambda a, b: jnp.where(fresh, a, b), self.first, self.second)
-        return now(key)
+        return jax.tree.map(lambda a, b: jnp.where(fresh, a, b), self.first, self.second)
+
+    def __call__(self, key: Key[Array, ""], step: Int32[Array, ""]) -> Task:
+        return self.at(step)(key)
 
 
 def make_tasks(
