@@ -19,7 +19,7 @@ class Run(NamedTuple):
 
     Attributes:
       algorithm: the meta-training step.
-      tasks: a task distribution, or host-fed batches.
+      tasks: a task distribution, staged or of a key alone, or host-fed batches.
       tasks_per_step: tasks of one meta-step.
       steps: meta-steps; 0 for a learner that is not meta-trained.
       example_tasks: a device-sampled distribution of the same shapes, to learn the shapes from.
