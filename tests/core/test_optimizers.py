@@ -147,8 +147,11 @@ LOOK_AHEAD = {
 }
 
 
+@pytest.mark.parametrize(
+    "layouts", [[(2, 2)], pytest.param([(4, 1), (1, 2)], marks=pytest.mark.slow)], ids=str
+)
 @pytest.mark.parametrize("name", list(LOOK_AHEAD))
-def test_what_looks_ahead_sees_all_tasks_of_all_devices_and_parts(name):
+def test_what_looks_ahead_sees_all_tasks_of_all_devices_and_parts(name, layouts):
     """Microbatches, tasks split over devices, and both: the steps of all tasks at once."""
 
     def run(parts, devices):
@@ -169,7 +172,7 @@ def test_what_looks_ahead_sees_all_tasks_of_all_devices_and_parts(name):
         return jax.tree.map(lambda leaf: leaf[0], found)
 
     whole = run(1, 1)
-    for layout in ((4, 1), (1, 2), (2, 2)):
+    for layout in layouts:
         for a, b in zip(jax.tree.leaves(run(*layout)), jax.tree.leaves(whole), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 

@@ -50,7 +50,7 @@ def start(key):
 
 
 def layer(key):
-    """One layer is enough where every head is like the others: it compiles in a third of the time."""
+    """One layer compiles in a third of the time, where every head is like the others."""
     return mlp((), 48).init(key, INPUTS)
 
 

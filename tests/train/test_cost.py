@@ -11,7 +11,7 @@ import pytest
 import toy_problem
 from metajax.cli.main import main
 from metajax.core import ConfigError, HostFed, gradient
-from metajax.train import profile, profile_table
+from metajax.train import cost, profile, profile_table
 from metajax.train.cost import Part, Profile, measured
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -29,7 +29,9 @@ def test_operations_and_bytes_of_a_product_are_its_own():
 
 
 @pytest.mark.parametrize("microbatches", [1, 2])
-def test_a_step_is_its_parts_in_operations(microbatches):
+def test_a_step_is_its_parts_in_operations(microbatches, monkeypatch):
+    monkeypatch.setattr(cost, "PEAK_SIZE", 256)  # the command's test below measures at full size
+    monkeypatch.setattr(cost, "PEAK_BYTES", 1 << 24)
     learner = toy_problem.make_learner()
     algorithm = gradient(learner, optax.adam(1e-2), microbatches=microbatches)
     found = profile(algorithm, toy_problem.make_tasks(), tasks_per_step=4, key=KEY, steps=3)
