@@ -40,7 +40,7 @@ CASES = [
             "min_ways": 2,
         },
     ),
-    ("gpicl", {**FEW, "learner": "maml", "examples": 8}, {"inner_lr": 0.1}),
+    ("gpicl", {**FEW, "method": "maml", "examples": 8}, {"inner_lr": 0.1}),
     ("fewshot", {**FEW, "learner": "imaml", "strength": 0.5}, {"strength": 1.0, "inner_lr": 0.02}),
     ("fewshot", {**FEW, "learner": "reptile"}, {"reptile_rate": 0.3, "inner_lr": 0.02}),
     ("fewshot", {**FEW, "learner": "evolution", "pairs": 2}, {"sigma": 0.1, "inner_lr": 0.02}),

@@ -174,9 +174,11 @@ def test_a_config_of_an_older_run_is_read():
 def test_what_is_not_meta_trained_is_evaluated_alone(data_dir):
     """Nearest neighbours: no step, no parameters, and the other baseline on the same sequences."""
     config = small("nearest_neighbour", other_sets=("random", "mnist"))
-    run, result = train(config, data_dir)
-    assert run.steps == 0 and run.method.algorithm is None and result.params == {}
-    evaluation = run.evaluate(result.params, False)
+    run = build(config, data_dir)
+    key = jax.random.key(0)
+    params = run.algorithm.params(run.algorithm.init(key, run.example_tasks(key)))
+    assert run.steps == 0 and run.method.algorithm is None and params == {}
+    evaluation = run.evaluate(params, False)
     rows = evaluation["rows"]
     assert list(rows) == ["unseen", "seen", "identity", "sgd", "other.random"]
     assert [name for name, row in rows.items() if row["baseline"]] == ["sgd"]
