@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 import jax.numpy as jnp
 
 from metajax.core import Algorithm, ConfigError, Count, MetaLearner, Range
-from metajax.systems import training
+from metajax.systems.training import Training as SharedTraining
 
 Several = Annotated[int, Range(2)]
 """A whole number of 2 or more."""
@@ -53,7 +53,7 @@ class Settings:
 
 
 @dataclass(frozen=True)
-class Training(training.Training):
+class Training(SharedTraining):
     """How a sequence learner is meta-trained."""
 
     tasks_at_once: Count | None = None
