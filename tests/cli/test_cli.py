@@ -207,7 +207,7 @@ def test_another_run_in_its_place_moves_it_aside(run, data_dir, cache, tmp_path)
         (["train", "gpicl", "--learning-rate", "-1"], ["learning_rate = -1.0"]),
         (["train", "gpicl", "--learning-rate", "nan"], ["learning_rate = nan"]),
         (["train", "gpicl", "--tasks-per-step", "0"], ["tasks_per_step = 0"]),
-        (["train", "gpicl", "--tasks-at-once", "5"], ["tasks_at_once = 5", "divisor"]),
+        (["train", "gpicl", "--tasks-at-once", "0"], ["tasks_at_once = 0", "1 or more"]),
         (["train", "gpicl", "--ways", "11"], ["ways = 11", "2 to 10"]),
         (["train", "gpicl", "--log-every", "0"], ["log_every = 0"]),
         (["train", "gpicl", "--base-set", "mnist"], ["metajax data prepare mnist"]),

@@ -57,17 +57,16 @@ class Training(SharedTraining):
     """How a sequence learner is meta-trained."""
 
     tasks_at_once: Count | None = None
-    """Tasks of a meta-step worked through at once, the others after them, to save memory; None:
-    all. Must divide `tasks_per_step`."""
+    """Tasks of a meta-step that a device works through at once, the others after them, to save
+    memory; None: all."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Number format inside the loss; parameters and optimizer state stay float32."""
 
     def descend(self, learner: MetaLearner, **options: Any) -> Algorithm:
         """Return the algorithm that moves a learner down its loss by these settings."""
-        at_once = self.tasks_at_once
         return super().descend(
             learner,
-            microbatches=1 if at_once is None else self.tasks_per_step // at_once,
+            tasks_at_once=self.tasks_at_once,
             compute_dtype=jnp.bfloat16 if self.compute_dtype == "bfloat16" else None,
             **options,
         )
@@ -78,8 +77,7 @@ def check(config: Any) -> None:
 
     Raises:
       ConfigError: ``min_ways`` are more than ``ways``, or there where ``host_fed`` is on;
-        ``tasks_at_once`` does not divide ``tasks_per_step``; the Transformer's ``heads`` do not
-        divide its ``width``.
+        the Transformer's ``heads`` do not divide its ``width``.
     """
     if config.min_ways is not None:
         if config.min_ways > config.ways:
@@ -88,12 +86,6 @@ def check(config: Any) -> None:
             )
         if config.host_fed:
             raise ConfigError("min_ways", config.min_ways, "none where host_fed is on")
-    if config.tasks_at_once is not None and config.tasks_per_step % config.tasks_at_once:
-        raise ConfigError(
-            "tasks_at_once",
-            config.tasks_at_once,
-            f"a divisor of tasks_per_step = {config.tasks_per_step}",
-        )
     if config.method == "transformer" and config.width % config.heads:
         small = [n for n in range(1, math.isqrt(config.width) + 1) if config.width % n == 0]
         divisors = [*small, *(config.width // n for n in small)]

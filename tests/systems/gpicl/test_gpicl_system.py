@@ -66,7 +66,7 @@ def train(config, data_dir, **options):
     "changes",
     [
         {"host_fed": True, "ways": 10},
-        {"compute_dtype": "bfloat16", "tasks_at_once": 4, "sequences_per_task": 2},
+        {"compute_dtype": "bfloat16", "tasks_at_once": 3, "sequences_per_task": 2},
         *(
             pytest.param(changes, marks=pytest.mark.slow)
             for changes in (
@@ -132,7 +132,6 @@ def test_schedules_follow_the_config():
     ("changes", "field"),
     [
         ({"heads": 3}, "heads"),
-        ({"tasks_at_once": 3}, "tasks_at_once"),
         ({"warmup_steps": 4}, "warmup_steps"),
         ({"min_ways": 4}, "min_ways"),
         ({"min_ways": 2, "host_fed": True}, "min_ways"),
