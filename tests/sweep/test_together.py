@@ -14,7 +14,6 @@ from metajax.train import fit
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 STEPS = 4
-FEW = {"width": 8, "tasks_per_step": 4, "inner_lr": 0.01}
 CASES = [
     (
         "hyperdistill",
