@@ -180,11 +180,11 @@ def cases() -> Iterator[Case]:
         yield case("hyperdistill", "sinusoid", method, ONLINE)
     yield case("hyperdistill", "sinusoid_drmad", "drmad", ONLINE)
     yield case("hyperdistill", "sinusoid_unrolled", "unrolled", ONLINE)
-    for bed in ("anil", "warpgrad", "weights"):
+    for testbed in ("anil", "warpgrad", "weights"):
         for data in ("digits", "fashion", "cifar100"):
-            yield case("hyperdistill", f"{bed}_{data}", "distilled", ONLINE_IMAGES)
-    for bed in ("anil", "warpgrad"):
-        yield case("hyperdistill", f"{bed}_tiny_imagenet", "distilled", ONLINE_IMAGES)
+            yield case("hyperdistill", f"{testbed}_{data}", "distilled", ONLINE_IMAGES)
+    for testbed in ("anil", "warpgrad"):
+        yield case("hyperdistill", f"{testbed}_tiny_imagenet", "distilled", ONLINE_IMAGES)
     for preset in ("cpu", "quick", "one_particle", "paper"):
         yield case("hamiltonian", preset, "maml", MECHANICS)
     for method in ("first_order_maml", "anil", "meta_sgd", "joint"):
@@ -250,11 +250,15 @@ def by_row(evaluation: dict[str, Any]) -> dict[str, Any]:
             },
             **evaluation["more"],
         }
-    rows, more = {}, {}
+    rows: dict[str, Any] = {}
+    more: dict[str, Any] = {}
     for name, part in evaluation.items():
         if isinstance(part, dict) and {"score", "ci95"} <= part.keys():
             ends = list(zip(part["score"], part["ci95"], strict=True))
-            rows[NEWER_NAMES.get(name, name)] = {
+            name = NEWER_NAMES.get(name, name)
+            if "last_median" in part:
+                more.setdefault("last_median", {})[name] = part["last_median"]
+            rows[name] = {
                 "mean": part["score"],
                 "low": [mean - half for mean, half in ends],
                 "high": [mean + half for mean, half in ends],
