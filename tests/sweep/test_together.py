@@ -65,7 +65,13 @@ CASES = [
     (
         "hyperdistill",
         {"width": 8, "inner_steps": 4, "tasks_per_step": 2},
-        {"outer_lr": 1e-2, "inner_lr": 0.03, "momentum": 0.5, "gamma": 0.5, "reptile_rate": 0.5},
+        {
+            "learning_rate": 1e-2,
+            "inner_lr": 0.03,
+            "momentum": 0.5,
+            "gamma": 0.5,
+            "reptile_rate": 0.5,
+        },
     ),
     (
         "hyperdistill",
@@ -75,7 +81,7 @@ CASES = [
     (
         "hyperdistill",
         {
-            "bed": "anil",
+            "testbed": "anil",
             "rotations": True,
             "shots": 4,
             "queries": 4,
@@ -84,9 +90,9 @@ CASES = [
             "layers": 2,
             "channels": 4,
             "tasks_per_step": 2,
-            "outer_decay": True,
+            "schedule": "linear",
         },
-        {"outer_lr": 1e-2, "inner_lr": 0.03, "gamma": 0.5},
+        {"learning_rate": 1e-2, "inner_lr": 0.03, "gamma": 0.5},
     ),
     (
         "hamiltonian",
@@ -130,7 +136,7 @@ CASES = [
 
 
 def name_of(name, given, changed):
-    kinds = [str(given[field]) for field in ("learner", "method", "bed") if field in given]
+    kinds = [str(given[field]) for field in ("learner", "method", "testbed") if field in given]
     return "-".join([name, *kinds])
 
 

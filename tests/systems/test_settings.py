@@ -50,8 +50,8 @@ SETTINGS = [
     ("hyperdistill", {}, False),
     ("hyperdistill", {"calibrate_every": 2}, False),
     ("hyperdistill", {"method": "pes"}, False),
-    ("hyperdistill", {"outer_decay": True}, True),
-    ("hyperdistill", {"method": "random_search", "outer_decay": True}, False),
+    ("hyperdistill", {"schedule": "linear"}, True),
+    ("hyperdistill", {"method": "random_search", "schedule": "linear"}, False),
     ("hamiltonian", {}, False),
     pytest.param("hypino", {}, True, marks=pytest.mark.slow),  # a minute of tracing
 ]

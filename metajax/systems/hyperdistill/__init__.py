@@ -59,6 +59,7 @@ SYSTEM = System(
         "outer_optimizer": "optimizer",
         "outer_decay": "schedule",
     },
+    older_values={"outer_decay": {True: "linear", False: "constant"}},
     tiny=TINY,
 )
 """What the command line and a sweep know of this family."""
