@@ -77,6 +77,13 @@ IMAGES = SINUSOIDS | {
     "queries": 5,
 }
 ONLINE = {"steps": 3, "eval_every": 3, "eval_tasks": 4, "tasks_per_step": 2, "seed": 0}
+# a search of a trial a step; steps between updates without which the series' sum diverges; few
+# hyperparameters, each of which forward carries a derivative of the state for
+OF_ESTIMATOR = {
+    "random_search": {"trial_steps": 1},
+    "neumann": {"every": 10},
+    "forward": {"width": 8},
+}
 ONLINE_IMAGES = ONLINE | {
     "base_set": "digits",
     "split": "train+test",
@@ -177,7 +184,7 @@ def cases() -> Iterator[Case]:
     ):
         yield case("fewshot", preset, "maml", IMAGES)
     for method in ESTIMATORS:
-        yield case("hyperdistill", "sinusoid", method, ONLINE)
+        yield case("hyperdistill", "sinusoid", method, ONLINE | OF_ESTIMATOR.get(method, {}))
     yield case("hyperdistill", "sinusoid_drmad", "drmad", ONLINE)
     yield case("hyperdistill", "sinusoid_unrolled", "unrolled", ONLINE)
     for testbed in ("anil", "warpgrad", "weights"):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pdes
-from metajax.core import ConfigError, Examples, MetaLearner, Task, digest
+from metajax.core import ConfigError, Examples, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
 from metajax.systems import build, configure, gpicl, hamiltonian, hypino

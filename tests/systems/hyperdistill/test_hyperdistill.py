@@ -117,7 +117,7 @@ def test_hyperparameters_move_until_the_last_update_of_the_schedule():
     """Two updates in each meta-step: a schedule over two meta-steps ends with the fourth."""
     setup = build(small("first_order", every=2, schedule="linear", steps=2))
     update = jax.jit(setup.algorithm.update)
-    state = setup.algorithm.init(jax.random.key(0), None)
+    state = setup.algorithm.init(jax.random.key(0), setup.tasks(jax.random.key(0)))
     tasks = jax.vmap(setup.tasks)(jax.random.split(jax.random.key(1), 2))
     moved = []
     for step in range(3):
