@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +15,7 @@ from jaxtyping import Array, Key
 from metajax.core.boundary import check_type
 from metajax.core.errors import ConfigError
 from metajax.core.kinds import check_learner, kind
+from metajax.core.staged import Staged
 from metajax.core.types import Examples, MetaLearner, Params, Task, TaskDistribution
 
 
@@ -27,11 +29,13 @@ class MixedTasks:
     the next; every draw has the same mix, which a random choice would only have on average.
 
     Attributes:
-      parts: the distributions.
+      parts: the distributions, of a key alone.
       counts: how many tasks of each make a draw. Static.
 
     Raises:
-      ConfigError: not one count of 1 or more per distribution.
+      ConfigError: not one count of 1 or more per distribution, or one is
+        :class:`~metajax.core.Staged`: stage the mix then, as ``Staged(draw)`` whose ``draw(key,
+        step)`` calls ``MixedTasks`` of what :func:`~metajax.core.at_step` makes of each.
     """
 
     parts: tuple[TaskDistribution, ...]
@@ -40,6 +44,14 @@ class MixedTasks:
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.parts) or min(self.counts, default=0) < 1:
             raise ConfigError("counts", self.counts, f"{len(self.parts)} whole numbers above 0")
+        for index, part in enumerate(self.parts):
+            if isinstance(part, Staged):
+                raise ConfigError(
+                    f"parts[{index}]",
+                    kind(part),
+                    "a distribution of a key alone; Staged goes around the mix: Staged(draw), "
+                    "where draw(key, step) calls MixedTasks of at_step(part, step)",
+                )
 
     def __call__(self, key: Key[Array, ""]) -> Task:
         keys = jax.random.split(key, len(self.parts))
@@ -55,6 +67,8 @@ def mixed(learner: MetaLearner) -> MetaLearner:
 
     ``adapt``, ``predict`` and ``loss`` treat each task as ``learner`` does; the loss and its
     metrics are means over all tasks of a draw. ``init`` sees a task of the first distribution.
+    ``follow``, of a learner that has one, keeps what all tasks have adapted after every step, since
+    its ``note`` is of all tasks together.
 
     Raises:
       ConfigError: ``learner`` is none; from the new one, for what is no draw of such tasks.
@@ -99,4 +113,26 @@ def mixed(learner: MetaLearner) -> MetaLearner:
         ]
         return jax.tree.map(lambda *leaves: jnp.mean(jnp.concatenate(leaves), axis=0), *found)
 
-    return MetaLearner(init, adapt, predict, loss)
+    one_followed = getattr(learner, "follow", None)
+
+    def follow(
+        params: Params,
+        support: tuple[Any, ...],
+        key: Key[Array, ""],
+        num_steps: int,
+        note: Callable[[tuple[Any, ...]], Any],
+    ) -> tuple[tuple[Any, ...], Any]:
+        assert one_followed is not None  # or the new learner has no follow either
+
+        def one(support: Any, key: Key[Array, ""]) -> tuple[Any, Any]:
+            return one_followed(params, support, key, num_steps, lambda adapted: adapted)
+
+        # the steps lead, as in what is returned, then the tasks
+        each = jax.vmap(one, out_axes=(0, 1))
+        support = parts_of("support", support)
+        keys = keys_of(support, key)
+        found = [each(part, k) for part, k in zip(support, keys, strict=True)]
+        adapted, every = (tuple(leaves) for leaves in zip(*found, strict=True))
+        return adapted, jax.lax.map(note, every)
+
+    return MetaLearner(init, adapt, predict, loss, None if one_followed is None else follow)
