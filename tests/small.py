@@ -13,7 +13,6 @@ SMALL: dict[str, dict[str, Any]] = {
         "examples": 6,
         "tasks_per_step": 2,
     },
-    "hyperdistill": {"inner_steps": 4, "tasks_per_step": 2, "width": 8, "layers": 2},
     "hamiltonian": {
         "systems": ("mass_spring", "pendulum"),
         "width": 6,

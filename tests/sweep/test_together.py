@@ -41,38 +41,6 @@ CASES = [
     ),
     ("gpicl", {**FEW, "learner": "maml", "examples": 8}, {"inner_lr": 0.1}),
     (
-        "hyperdistill",
-        {"width": 8, "inner_steps": 4, "tasks_per_step": 2},
-        {
-            "learning_rate": 1e-2,
-            "inner_lr": 0.03,
-            "momentum": 0.5,
-            "gamma": 0.5,
-            "reptile_rate": 0.5,
-        },
-    ),
-    (
-        "hyperdistill",
-        {"width": 8, "inner_steps": 4, "every": 4, "method": "es", "pairs": 2, "tasks_per_step": 2},
-        {"sigma": 0.1},
-    ),
-    (
-        "hyperdistill",
-        {
-            "testbed": "anil",
-            "rotations": True,
-            "shots": 4,
-            "queries": 4,
-            "batch_size": 8,
-            "inner_steps": 4,
-            "layers": 2,
-            "channels": 4,
-            "tasks_per_step": 2,
-            "schedule": "linear",
-        },
-        {"learning_rate": 1e-2, "inner_lr": 0.03, "gamma": 0.5},
-    ),
-    (
         "hamiltonian",
         {
             "systems": ("mass_spring", "pendulum"),
@@ -115,7 +83,7 @@ CASES = [
 
 
 def name_of(name, given, changed):
-    kinds = [str(given[field]) for field in ("learner", "method", "testbed") if field in given]
+    kinds = [str(given[field]) for field in ("learner", "method") if field in given]
     return "-".join([name, *kinds])
 
 

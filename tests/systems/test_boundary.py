@@ -11,9 +11,9 @@ import pdes
 from metajax.core import ConfigError, Examples, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
-from metajax.systems import build, configure, gpicl, hamiltonian, hypino
+from metajax.systems import build, gpicl, hamiltonian, hypino
 from metajax.systems.hamiltonian.tasks import Snapshots
-from small import SMALL
+from small import SMALL, tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -174,8 +174,8 @@ def test_a_hypernetwork_names_what_is_no_problem(decoder):
 
 
 def test_hyperdistill_names_labels_that_are_no_class():
-    values = SMALL["hyperdistill"] | {"testbed": "anil", "ways": 2, "channels": 2, "batch_size": 2}
-    learner = build(configure("hyperdistill", **values)).method.learner
+    config = tiny("hyperdistill", testbed="anil", ways=2, channels=2, batch_size=2)
+    learner = build(config).method.learner
     images = noise_pool(KEY, 4, (8, 8)).images[..., :1].astype(jnp.float32)
     support = Examples(images, jnp.array([0, 1, 2, 3]))
     right = support._replace(targets=support.targets % 2)
