@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.base import Objective, System
-from metajax.systems.hyperdistill.evaluate import evaluate, measure, scores_by_step, table
+from metajax.systems.hyperdistill.evaluate import evaluate as evaluate_method
+from metajax.systems.hyperdistill.evaluate import measure, scores_by_step, table
 from metajax.systems.hyperdistill.methods import METHODS
 from metajax.systems.hyperdistill.problem import Problem, make_problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
@@ -20,7 +21,6 @@ __all__ = [
     "Problem",
     "Settings",
     "Testbed",
-    "evaluate",
     "make_problem",
     "make_testbed",
     "scores_by_step",
@@ -45,7 +45,7 @@ SYSTEM = System(
     presets=PRESETS,
     methods=METHODS,
     problem=make_problem,
-    evaluate=evaluate,
+    evaluate=evaluate_method,
     measure=measure,
     table=table,
     figures=figures,

@@ -108,8 +108,8 @@ def distilled(
       gamma: Decay of older steps' weights.
       calibrate_every: Meta-steps between estimates of theta. None: theta stays 1.
     """
-    scale = "unit" if problem.settings.testbed == "weights" else "distilled"
-    estimator = bilevel.distilled(gamma=gamma, scale=scale)
+    unit = problem.settings.testbed == "weights"
+    estimator = bilevel.distilled(gamma=gamma, scale="unit" if unit else "distilled")
     return online(problem, training, estimator, every, calibrate_every)
 
 
