@@ -5,7 +5,6 @@ from typing import Any
 from metajax.systems import config_type, configure, get_system
 
 SMALL: dict[str, dict[str, Any]] = {
-    "hyperdistill": {"inner_steps": 4, "tasks_per_step": 2, "width": 8, "layers": 2},
     "hamiltonian": {
         "systems": ("mass_spring", "pendulum"),
         "width": 6,

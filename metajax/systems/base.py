@@ -153,6 +153,8 @@ class System:
         settings too, as batches do that the host reads; else ``problem.tasks``.
       tasks_per_draw: ``tasks_per_draw(config) -> int``, the tasks of one draw of ``tasks``.
       renamed: older words of the command line and what they are called now.
+      older_values: of a renamed setting whose values are others now too, what the older ones are,
+        by its older word.
       tiny: the smallest settings that every method still does all of its work with, for tests.
       prepare: ``prepare(data_dir) -> folders``, which writes what the system can be trained from
         besides images, for ``metajax data prepare NAME``; None where there is nothing.
@@ -177,6 +179,7 @@ class System:
     tasks: Callable[[Any, Any], Any] = _tasks
     tasks_per_draw: Callable[[Any], int] = _single
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
     tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     prepare: Callable[[Path | None], list[Path]] | None = None
     # of systems that are not yet on this contract: their own config, build and algorithm

@@ -16,32 +16,6 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 STEPS = 4
 CASES = [
     (
-        "hyperdistill",
-        {"width": 8, "inner_steps": 4, "tasks_per_step": 2},
-        {"outer_lr": 1e-2, "inner_lr": 0.03, "momentum": 0.5, "gamma": 0.5, "reptile_rate": 0.5},
-    ),
-    (
-        "hyperdistill",
-        {"width": 8, "inner_steps": 4, "every": 4, "method": "es", "pairs": 2, "tasks_per_step": 2},
-        {"sigma": 0.1},
-    ),
-    (
-        "hyperdistill",
-        {
-            "bed": "anil",
-            "rotations": True,
-            "shots": 4,
-            "queries": 4,
-            "batch_size": 8,
-            "inner_steps": 4,
-            "layers": 2,
-            "channels": 4,
-            "tasks_per_step": 2,
-            "outer_decay": True,
-        },
-        {"outer_lr": 1e-2, "inner_lr": 0.03, "gamma": 0.5},
-    ),
-    (
         "hamiltonian",
         {
             "systems": ("mass_spring", "pendulum"),
@@ -84,7 +58,7 @@ CASES = [
 
 
 def name_of(name, given, changed):
-    kinds = [str(given[field]) for field in ("learner", "method", "bed") if field in given]
+    kinds = [str(given[field]) for field in ("learner", "method") if field in given]
     return "-".join([name, *kinds])
 
 

@@ -9,12 +9,12 @@ import pytest
 from sequence_learners import NAMES, sequence_learner
 
 import pdes
-from metajax.core import ConfigError, Examples, MetaLearner, Task, digest
+from metajax.core import ConfigError, Examples, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
-from metajax.systems import hamiltonian, hyperdistill, hypino
+from metajax.systems import build, hamiltonian, hypino
 from metajax.systems.hamiltonian.tasks import Snapshots
-from small import SMALL
+from small import SMALL, tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -172,10 +172,8 @@ def test_a_hypernetwork_names_what_is_no_problem(decoder):
 
 
 def test_hyperdistill_names_labels_that_are_no_class():
-    config = hyperdistill.Config(
-        **SMALL["hyperdistill"] | {"bed": "anil", "ways": 2, "channels": 2, "batch_size": 2}
-    )
-    learner: MetaLearner = hyperdistill.make_learner(config)
+    config = tiny("hyperdistill", testbed="anil", ways=2, channels=2, batch_size=2)
+    learner = build(config).method.learner
     images = noise_pool(KEY, 4, (8, 8)).images[..., :1].astype(jnp.float32)
     support = Examples(images, jnp.array([0, 1, 2, 3]))
     right = support._replace(targets=support.targets % 2)
