@@ -91,7 +91,7 @@ CASES = [
     (
         "hamiltonian",
         {
-            "systems": ("mass_spring", "pendulum"),
+            "mechanics": ("mass_spring", "pendulum"),
             "width": 8,
             "trajectories": 4,
             "points": 20,

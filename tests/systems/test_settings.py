@@ -19,7 +19,7 @@ SMALL = {
         "trajectories": 2,
         "points": 100,
         "duration": 1.0,
-        "systems": ("mass_spring", "pendulum"),
+        "mechanics": ("mass_spring", "pendulum"),
     },
     "hypino": {"grid": 8, "interior": 8, "boundary": 8, "width": 8, "target_width": 4},
 }
@@ -29,7 +29,6 @@ OTHER = {
     "eval_tasks": 11,
     "eval_steps": 3,
     "eval_queries": 13,
-    "eval_instances": 5,
     "eval_optimizer": "adam",
     "eval_lr": 0.3,
     "test_split": "train",

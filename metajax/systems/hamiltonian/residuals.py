@@ -1,4 +1,4 @@
-"""From a config to the learner, and to the algorithm that meta-trains it."""
+"""What is wrong about a motion: its residuals, as a loss to adapt by and to meta-train by."""
 
 from __future__ import annotations
 
@@ -8,27 +8,18 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from metajax.core import (
-    Algorithm,
     ConfigError,
     Examples,
     MetaLearner,
+    Network,
     Params,
     Task,
     checked_learner,
     described,
-    gradient,
-    mixed,
 )
-from metajax.learners import anil, first_order_maml, maml, meta_sgd
 from metajax.learners.losses import score
-from metajax.learners.maml_family import put_back
 from metajax.physics import Phase
-from metajax.systems.hamiltonian.config import Config
-from metajax.systems.hamiltonian.network import make_motion
 from metajax.systems.hamiltonian.tasks import Snapshots
-
-ADAPTED_BY_ANIL = ("readout", "head")
-"""The parts of the graph network behind its messages."""
 
 
 def residual_sum(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
@@ -49,7 +40,39 @@ def residual_mean(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
     return residual_sum(outputs, targets) / num
 
 
-def check_states(field: str, examples: Examples) -> None:
+def scored_on_query(learner: MetaLearner) -> MetaLearner:
+    """Return a learner of motion with another loss, the mean of the query's residuals.
+
+    Whatever it adapts by, this is what meta-training descends.
+    """
+
+    def loss(params: Params, task: Task, key: Key[Array, ""]):
+        adapted = learner.adapt(params, task.support, key)
+        outputs = learner.predict(params, adapted, task.query.inputs)
+        return score(residual_mean, outputs, task.query.targets)
+
+    return checked(learner._replace(loss=loss))
+
+
+def scored_on_all(learner: MetaLearner, network: Network) -> MetaLearner:
+    """Return a learner of motion with another loss, of its network before it is adapted.
+
+    It is the mean of the residuals of support and query, all that adapting sees of a task.
+    """
+
+    def loss(params: Params, task: Task, key: Key[Array, ""]):
+        points = jax.tree.map(lambda s, q: jnp.concatenate([s, q]), task.support, task.query)
+        return score(residual_mean, network.apply(params, points.inputs), points.targets)
+
+    return checked(learner._replace(loss=loss))
+
+
+def checked(learner: MetaLearner) -> MetaLearner:
+    """Return a learner of motion that checks what it is called with."""
+    return checked_learner(learner, _check_states, inputs=Snapshots)
+
+
+def _check_states(field: str, examples: Examples) -> None:
     """Raise where positions or momenta are not ``[points, particles, 2]``, both alike.
 
     Raises:
@@ -60,64 +83,3 @@ def check_states(field: str, examples: Examples) -> None:
         raise ConfigError(
             f"{field}.inputs.state", described((q, p)), "q and p, each [points, particles, 2]"
         )
-
-
-def make_learner(
-    config: Config, new_systems_at: float | Float[Array, ""] | None = None
-) -> MetaLearner:
-    """The config's learner, or the one that adapts to new systems as the evaluation asks.
-
-    Whatever the inner reduction, what meta-training descends is the mean over the query.
-
-    Args:
-      config: of the run.
-      new_systems_at: None, or the rate in place of ``eval_lr`` at which to adapt to new systems;
-        may be traced. Meta-SGD takes its own.
-    """
-    network = make_motion(config)
-    rate, steps = config.inner_lr, config.inner_steps
-    loss = residual_sum if config.reduction == "sum" else residual_mean
-    optimizer = optax.sgd(rate)
-    if new_systems_at is not None:
-        steps = config.eval_steps
-        if config.learner != "meta_sgd":
-            loss = residual_mean
-            adam = config.eval_optimizer == "adam"
-            optimizer = (optax.adam if adam else optax.sgd)(new_systems_at)
-    match config.learner:
-        case "anil":
-            inner = anil(network, loss, optimizer, steps=steps, inner=ADAPTED_BY_ANIL, unroll=1)
-        case "meta_sgd":
-            inner = meta_sgd(network, loss, optimizer, steps=steps, unroll=1)
-        case "first_order_maml":
-            inner = first_order_maml(network, loss, optimizer, steps=steps, unroll=1)
-        case _:
-            inner = maml(network, loss, optimizer, steps=steps, unroll=1)
-
-    def query_loss(params: Params, task: Task, key: Key[Array, ""]):
-        adapted = inner.adapt(params, task.support, key)
-        outputs = inner.predict(params, adapted, task.query.inputs)
-        return score(residual_mean, outputs, task.query.targets)
-
-    def joint_loss(params: Params, task: Task, key: Key[Array, ""]):
-        """On all that maml sees of a task."""
-        points = jax.tree.map(lambda s, q: jnp.concatenate([s, q]), task.support, task.query)
-        return score(residual_mean, network.apply(params, points.inputs), points.targets)
-
-    learner = inner._replace(loss=joint_loss if config.learner == "joint" else query_loss)
-    return checked_learner(learner, check_states, inputs=Snapshots)
-
-
-def make_algorithm(config: Config) -> Algorithm:
-    """Adam on the learner's loss, its gradient clipped; on tasks of ``make_tasks``."""
-    optimizer = optax.adam(config.learning_rate)
-    if config.clip_norm is not None:
-        optimizer = optax.chain(optax.clip_by_global_norm(config.clip_norm), optimizer)
-    return gradient(mixed(make_learner(config)), optimizer)
-
-
-def weights(config: Config, params: Params, adapted: Params) -> Params:
-    """The whole network's weights after adapting, whatever of them the learner adapts."""
-    if config.learner == "anil":
-        return put_back(params, adapted, ADAPTED_BY_ANIL)
-    return adapted

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 from typing import Any, NamedTuple
 
@@ -11,20 +10,39 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, Examples, Params, all_finite, derive, enable_x64
+from metajax.core import (
+    ConfigError,
+    Examples,
+    MetaLearner,
+    Network,
+    Params,
+    all_finite,
+    derive,
+    enable_x64,
+)
 from metajax.physics import (
     Hamiltonian,
     Phase,
     energy,
-    get_physics,
+    get_mechanics,
     symplectic_gradient,
     trajectory,
 )
-from metajax.systems.hamiltonian.config import Config
-from metajax.systems.hamiltonian.learner import make_learner, residual_mean, weights
-from metajax.systems.hamiltonian.network import last_layer, make_derivative
+from metajax.systems.base import Method
+from metajax.systems.hamiltonian.methods import Rule
+from metajax.systems.hamiltonian.network import (
+    Architecture,
+    architecture_of,
+    last_layer,
+    make_derivative,
+    make_motion,
+)
 from metajax.systems.hamiltonian.polynomial_energy import fit_polynomial, polynomial
+from metajax.systems.hamiltonian.problem import OPTIMIZERS
+from metajax.systems.hamiltonian.residuals import checked, residual_mean
+from metajax.systems.hamiltonian.settings import Settings
 from metajax.systems.hamiltonian.tasks import Snapshots, observed, simulate
+from metajax.systems.scores import Interval, interval
 
 FLOOR, CEILING = 1e-4, 10.0
 """Relative errors are averaged as logarithms: none counts less than the one or more than the
@@ -54,10 +72,10 @@ class Instances(NamedTuple):
     times: np.ndarray
 
 
-def new_instances(config: Config, name: str, num: int) -> Instances:
-    """Simulate ``num`` new systems of a type; the same ones for every config of the same motion."""
+def new_instances(settings: Settings, name: str, num: int) -> Instances:
+    """Simulate ``num`` new systems of a type; the same ones for all settings of the same motion."""
     key = jax.random.key(EVAL_KEY)
-    truth = simulate(get_physics(name), key, num, config)
+    truth = simulate(get_mechanics(name), key, num, settings)
 
     def single(tree):
         return jax.tree.map(lambda leaf: leaf.astype(np.float32), tree)
@@ -66,8 +84,8 @@ def new_instances(config: Config, name: str, num: int) -> Instances:
     return Instances(
         parameters=single(truth.parameters),
         true=single((truth.states, truth.rates)),
-        seen=observed(truth, config.noise, derive(key, "noise")),
-        order=np.stack([rng.permutation(config.points) for _ in range(num)]),
+        seen=observed(truth, settings.noise, derive(key, "noise")),
+        order=np.stack([rng.permutation(settings.points) for _ in range(num)]),
         times=single(truth.times),
     )
 
@@ -123,71 +141,97 @@ class Adapted(NamedTuple):
     states: Float[Phase, "systems chosen times particles 2"]
 
 
+class _HowAdapted(NamedTuple):
+    """All that the program of adapting depends on besides shapes."""
+
+    held_out: str
+    architecture: Architecture
+    rule: Rule
+    optimizer: str
+    shots: int
+    num_steps: int
+    rolled_after: tuple[int, ...]
+
+
 def adapt_and_roll(
-    config: Config, params: Params, instances: Instances, steps: tuple[int, ...], shots: int
+    settings: Settings,
+    method: Method,
+    params: Params,
+    instances: Instances,
+    steps: tuple[int, ...],
+    shots: int,
 ) -> Adapted:
     """Adapt to ``shots`` points of every instance; follow it in time after each of the ``steps``.
 
     Roll-outs start where the truth does and are integrated by the implicit midpoint rule. Another
-    number of shots up to the config's compiles nothing anew, nor does another ``eval_lr``, seed, or
-    setting of training.
+    number of shots up to that of the settings compiles nothing again, nor does another ``eval_lr``,
+    seed, or setting of training.
+
+    Args:
+      settings: of the problem, or all of a run.
+      method: of the same problem.
+      params: what was trained.
+      instances: of the held-out mechanics.
+      steps: numbers of gradient steps up to ``eval_steps``.
+      shots: points of each instance.
+
+    Raises:
+      ConfigError: ``shots`` below 1 or above those of the settings.
     """
-    if not 1 <= shots <= config.shots:
-        raise ConfigError("shots", shots, f"1 to {config.shots}")
-    rate = np.float32(config.eval_lr)
-    return _adapt_and_roll(_as_evaluated(config), steps, params, instances, shots, rate)
+    if not 1 <= shots <= settings.shots:
+        raise ConfigError("shots", shots, f"1 to {settings.shots}")
+    how = _HowAdapted(
+        settings.held_out,
+        architecture_of(settings),
+        method.parts,
+        settings.eval_optimizer,
+        settings.shots,
+        settings.eval_steps,
+        steps,
+    )
+    return _adapt_and_roll(how, params, instances, shots, np.float32(settings.eval_lr))
 
 
-def _as_evaluated(config: Config) -> Config:
-    """Set all to one value that does not change how new systems are adapted to and followed."""
-    same: dict[str, Any] = {
-        "seed": 0,
-        "steps": 1,
-        "learning_rate": 1.0,
-        "clip_norm": None,
-        "inner_steps": 1,
-        "trajectories": 1,
-        "prepared": False,
-        "eval_every": 1,
-        "eval_lr": 1.0,
-    }
-    if config.learner in ("maml", "first_order_maml", "joint"):
-        same |= {"learner": "maml", "inner_lr": 1.0, "reduction": "mean"}
-    return dataclasses.replace(config, **same)
-
-
-@functools.partial(jax.jit, static_argnums=(0, 1))
+@functools.partial(jax.jit, static_argnums=0)
 def _adapt_and_roll(
-    config: Config, steps: tuple[int, ...], params: Params, instances: Any, shots: Any, rate: Any
+    how: _HowAdapted, params: Params, instances: Any, shots: Any, rate: Any
 ) -> Adapted:
-    system, learner = get_physics(config.held_out), make_learner(config, rate)
-    times = instances.times
-    derivative = make_derivative(config)
+    mechanics, times = get_mechanics(how.held_out), instances.times
+    network, derivative = make_motion(how.architecture), make_derivative(how.architecture)
+    optimizer = OPTIMIZERS[how.optimizer](rate)
+
+    def learner_of(network: Network) -> MetaLearner:
+        return how.rule(network, residual_mean, optimizer, steps=how.num_steps, unroll=1)
+
+    learner = checked(learner_of(network))
+    # its predictions are all weights of the network, however many of them are adapted
+    revealing = learner_of(Network(network.init, _weights))
     all_of_them = jnp.ones(times.size, bool)
 
     def one(item: Any) -> Adapted:
         key, parameters, true, seen, order = item
-        first = order[: config.shots]
-        beside = times[first], jnp.arange(config.shots) < shots
+        first = order[: how.shots]
+        beside = times[first], jnp.arange(how.shots) < shots
         state, rate = jax.tree.map(lambda leaf: leaf[first], seen)
         support = Examples(Snapshots(state, *beside), Snapshots(rate, *beside))
         inputs, targets = (Snapshots(phase, times, all_of_them) for phase in true)
 
         def note(adapted: Any) -> Any:
             outputs = learner.predict(params, adapted, inputs)
-            return residual_mean(outputs, targets), weights(config, params, adapted)
+            return residual_mean(outputs, targets), revealing.predict(params, adapted, inputs)
 
         adapt: Any = learner.adapt
-        _, (loss, every) = adapt(params, support, key, num_steps=config.eval_steps, note=note)
-        layers = jax.lax.map(lambda now: last_layer(config, now, inputs), every)
+        _, (loss, every) = adapt(params, support, key, num_steps=how.num_steps, note=note)
+        layers = jax.lax.map(lambda now: last_layer(how.architecture, now, inputs), every)
         alike = jax.vmap(cka, (None, 0))(layers[0], layers)
 
         def roll(now: Params) -> Phase:
             start = jax.tree.map(lambda leaf: leaf[0], inputs.state)
             return trajectory(derivative, start, now, times, method="implicit_midpoint").states
 
-        rolled = jax.lax.map(roll, jax.tree.map(lambda leaf: leaf[np.array(steps)], every))
-        against = functools.partial(relative_errors, system.hamiltonian, parameters)
+        chosen = jax.tree.map(lambda leaf: leaf[np.array(how.rolled_after)], every)
+        rolled = jax.lax.map(roll, chosen)
+        against = functools.partial(relative_errors, mechanics.hamiltonian, parameters)
         errors = jax.vmap(against, (0, None))(rolled, inputs.state)
         known = all_finite(params)
         coordinates, energies = (jnp.where(known, each, jnp.nan) for each in errors)
@@ -199,6 +243,10 @@ def _adapt_and_roll(
     return jax.lax.map(one, items, batch_size=min(num, 20))
 
 
+def _weights(params: Params, inputs: Any) -> Params:
+    return params
+
+
 def fit_and_roll(
     instances: Instances, name: str, degree: int, shots: int
 ) -> tuple[np.ndarray, np.ndarray, Phase]:
@@ -206,8 +254,8 @@ def fit_and_roll(
 
     Returns the relative errors of coordinates and energy ``[systems, times]``, and the states.
     """
-    system = get_physics(name)
-    hamiltonian = polynomial(system.particles, system.dim, degree)
+    mechanics = get_mechanics(name)
+    hamiltonian = polynomial(mechanics.particles, mechanics.dim, degree)
 
     def one(item: Any) -> Any:
         parameters, (true, _), seen, order = item
@@ -221,7 +269,7 @@ def fit_and_roll(
             jnp.asarray(instances.times, jnp.float64),
             method="implicit_midpoint",
         ).states
-        return *relative_errors(system.hamiltonian, parameters, rolled, true), rolled
+        return *relative_errors(mechanics.hamiltonian, parameters, rolled, true), rolled
 
     with enable_x64(True):
         items = (instances.parameters, instances.true, instances.seen, instances.order)
@@ -256,13 +304,8 @@ def residual_of_fit(
     return jax.lax.map(one, (states, rates))
 
 
-def summarise(errors: Float[Array, "systems ... times"] | np.ndarray) -> dict[str, Any]:
-    """Geometric means over time and systems, with 95% intervals over systems."""
-    logs = np.log(np.asarray(errors, float)).mean(-1)
-    mean, half = logs.mean(0), 1.96 * logs.std(0, ddof=1) / np.sqrt(logs.shape[0])
-    return {
-        "mean": np.exp(mean).tolist(),
-        "low": np.exp(mean - half).tolist(),
-        "high": np.exp(mean + half).tolist(),
-        "n": logs.shape[0],
-    }
+def summarise(errors: Float[Array, "systems *points times"] | np.ndarray) -> Interval:
+    """Return geometric means over time and systems, with 95% intervals over systems."""
+    logs = interval(np.log(np.asarray(errors, float)).mean(-1))
+    mean, low, high = (np.exp(ends).tolist() for ends in (logs.mean, logs.low, logs.high))
+    return Interval(mean, low, high, logs.n)

@@ -1,0 +1,190 @@
+"""What a method is judged by: errors of motion on mechanics that it was not trained on."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+from metajax.core import Evaluator, MixedTasks, Params, enable_x64, mixed
+from metajax.physics import get_mechanics
+from metajax.systems.base import Method
+from metajax.systems.hamiltonian.polynomial_energy import MOST_TERMS, num_terms
+from metajax.systems.hamiltonian.problem import Problem
+from metajax.systems.hamiltonian.roll_out import (
+    SHORT,
+    Instances,
+    adapt_and_roll,
+    fit_and_roll,
+    new_instances,
+    residual_of_fit,
+    summarise,
+)
+from metajax.systems.hamiltonian.settings import Settings
+from metajax.systems.hamiltonian.tasks import MotionTasks
+from metajax.systems.scores import Evaluation, Interval, Row
+
+TITLES = {
+    "adapted": "meta-trained",
+    "first_drawn": "weights as first drawn",
+    "polynomial": "polynomial energy, ridge regression",
+}
+DEGREES = (2, 3, 4, 6)
+"""Degrees of the polynomial energy that are tried on systems of the trained types."""
+SHOTS = (5, 10, 25)
+"""Sizes of smaller supports that are evaluated."""
+ROLLED = (0, 10)
+"""Gradient steps after which motion is followed, besides the last."""
+DRAWS = 40
+"""Draws of tasks, one for every trained type, that the loss is measured on along training."""
+SHOWN = 4
+"""New systems whose motion is kept for the figures."""
+
+
+def errors(coordinates: Any, energy: Any, instances: Instances) -> dict[str, Interval]:
+    """Return geometric means of the errors of roll-outs ``[systems, *steps, times]``.
+
+    Of the coordinates over all time and up to a short horizon, and of the energy.
+    """
+    early = np.asarray(coordinates)[..., instances.times <= SHORT]
+    found = {"coordinates": coordinates, "coordinates_early": early, "energy": energy}
+    return {name: summarise(one) for name, one in found.items()}
+
+
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
+    """Adapt to new systems of the held-out mechanics and follow them, compared with baselines."""
+    of = problem.settings
+    instances = new_instances(of, of.held_out, of.eval_tasks)
+    learner, key = mixed(cast("Any", method.learner)), jax.random.key(config.seed)
+    drawn = jax.jit(lambda tasks, key: learner.init(key, tasks(key)))(problem.tasks, key)
+    optimizer = f"{of.eval_optimizer} at {of.eval_lr:g}"
+    found = {
+        "adapted": _rolled(of, method, params, instances),
+        "first_drawn": _rolled(of, method, drawn, instances),
+        "polynomial": _fitted(of, instances, choose_degree(of, problem.tasks)),
+    }
+    return Evaluation(
+        metric="relative error of coordinates",
+        greatest=False,
+        axis="gradient steps",
+        points=list(_followed(of)),
+        rows={
+            name: Row(TITLES[name], score, baseline=name != "adapted")
+            for name, (score, _) in found.items()
+        },
+        setting=f"{of.held_out} held out, {of.shots} points, {optimizer}",
+        more={
+            "structure": of.structure,
+            "held_out": of.held_out,
+            "optimizer": optimizer,
+            "shots": of.shots,
+            "times": instances.times.tolist(),
+            "true": _shown(instances.true[0]),
+            **{name: more for name, (_, more) in found.items()},
+            "by_shots": _by_shots(of, method, params, instances),
+        },
+    )
+
+
+def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
+    """Return what is measured along the way: the loss on tasks of the trained mechanics."""
+    learner, tasks = mixed(cast("Any", method.learner)), problem.tasks
+
+    def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
+        """The loss after the inner steps of training."""
+
+        def one(key):
+            task_key, adapt_key = jax.random.split(key)
+            return learner.loss(params, tasks(task_key), adapt_key)[1]["query_loss"]
+
+        losses = np.asarray(jax.lax.map(one, jax.random.split(key, DRAWS), batch_size=10))
+        return {"last": losses.mean(), "last_ci95": 1.96 * losses.std(ddof=1) / np.sqrt(DRAWS)}
+
+    return (Evaluator("new_tasks", config.eval_every, function),)
+
+
+def choose_degree(settings: Settings, tasks: MixedTasks) -> int:
+    """Return the degree with the least error on trained mechanics of no more particles."""
+    particles = get_mechanics(settings.held_out).particles
+    possible = [d for d in DEGREES if num_terms(4 * particles, d) <= MOST_TERMS]
+    with enable_x64(True):
+        few = [
+            jax.tree.map(
+                lambda leaf, k=k: np.asarray(leaf[k, :20], np.float64), (part.state, part.rate)
+            )
+            for part in cast("tuple[MotionTasks, ...]", tasks.parts)
+            for k in range(part.state.q.shape[0] if part.state.q.shape[3] <= particles else 0)
+        ]
+        off = {
+            degree: sum(
+                float(np.log(residual_of_fit(*motion, degree, settings.shots)).mean())
+                for motion in few
+            )
+            for degree in possible
+        }
+    return min(possible, key=lambda degree: off[degree])
+
+
+def _followed(of: Settings) -> tuple[int, ...]:
+    """The numbers of gradient steps after which motion is followed."""
+    return (*(num for num in ROLLED if num < of.eval_steps), of.eval_steps)
+
+
+def _rolled(
+    of: Settings, method: Method, params: Params, instances: Instances
+) -> tuple[Interval, dict[str, Any]]:
+    """The score of a start of adapting, and what a report says of it besides, as JSON values."""
+    found = adapt_and_roll(of, method, params, instances, _followed(of), of.shots)
+    score, more = _split(errors(found.coordinates, found.energy, instances))
+    return score, more | {
+        "loss_by_step": np.mean(found.loss, 0).tolist(),
+        "one_minus_cka_by_step": (1 - np.mean(found.cka, 0)).tolist(),
+        **_along_time(found.coordinates[:, -1], found.energy[:, -1]),
+        "motion": _shown(jax.tree.map(lambda leaf: leaf[:, -1], found.states)),
+    }
+
+
+def _fitted(of: Settings, instances: Instances, degree: int) -> tuple[Interval, dict[str, Any]]:
+    """The same of the polynomial, which takes no steps."""
+    coordinates, energy, states = fit_and_roll(instances, of.held_out, degree, of.shots)
+    score, more = _split(errors(coordinates, energy, instances))
+    along = _along_time(coordinates, energy)
+    return score, more | {"degree": degree, **along, "motion": _shown(states)}
+
+
+def _split(found: dict[str, Interval]) -> tuple[Interval, dict[str, Any]]:
+    """The main score, and the others as JSON values."""
+    others = {name: one._asdict() for name, one in found.items() if name != "coordinates"}
+    return found["coordinates"], others
+
+
+def _by_shots(
+    of: Settings, method: Method, params: Params, instances: Instances
+) -> dict[int, dict[str, Any]]:
+    """Errors of coordinates after the last step from fewer points."""
+    found = {}
+    for shots in (*(num for num in SHOTS if num < of.shots), of.shots):
+        fewer = adapt_and_roll(of, method, params, instances, (of.eval_steps,), shots)
+        found[shots] = summarise(fewer.coordinates[:, -1])._asdict()
+    return found
+
+
+def _along_time(coordinates: Any, energy: Any) -> dict[str, Any]:
+    """Geometric means over systems, by time."""
+
+    def mean(errors):
+        return np.exp(np.log(np.asarray(errors)).mean(0)).tolist()
+
+    return {"coordinates_by_time": mean(coordinates), "energy_by_time": mean(energy)}
+
+
+def _shown(states: Any) -> dict[str, Any]:
+    """The motions that figures show: a few systems' ``q`` and ``p``, rounded for JSON."""
+    return {
+        name: np.round(np.asarray(leaf[:SHOWN], float), 5).tolist()
+        for name, leaf in states._asdict().items()
+    }
