@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import optax
 
@@ -35,7 +36,8 @@ head_alone = functools.partial(learners.anil, inner=ADAPTED_BY_ANIL)
 """The rule that adapts no more than what is behind the messages."""
 
 
-class OwnRates(NamedTuple):
+@dataclass(frozen=True)
+class OwnRates:
     """The rule that adapts to new systems at learned rates, whatever it is asked for.
 
     Attributes:

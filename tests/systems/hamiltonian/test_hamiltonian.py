@@ -21,6 +21,7 @@ from metajax.systems.hamiltonian import (
     fit_and_roll,
     fit_polynomial,
     make_motion,
+    make_problem,
     make_tasks,
     new_instances,
     polynomial,
@@ -286,6 +287,16 @@ def test_geometric_means_are_over_time_then_over_systems():
     assert found.mean == pytest.approx([4.0])
     assert found.low == pytest.approx([4.0 / factor]) and found.high == pytest.approx([4 * factor])
     assert found.n == 2
+
+
+def test_a_seed_draws_the_systems_that_are_trained_on_and_not_those_evaluated_on():
+    drawn = [make_problem(TINY, None, seed).tasks.parts[0].state.q for seed in (0, 0, 1)]
+    np.testing.assert_array_equal(drawn[0], drawn[1])
+    assert not np.isclose(drawn[0][:, :, 0], drawn[2][:, :, 0]).all()
+    first, other = (
+        new_instances(replace(TINY, seed=seed), "pendulum", 2).true[0].q for seed in (0, 1)
+    )
+    np.testing.assert_array_equal(first, other)
 
 
 def test_cka_does_not_see_rotations_and_scales():
