@@ -384,7 +384,7 @@ def test_older_words_are_answered_with_todays(old, new, value):
     option = f"--{old.replace('_', '-')}"
     with pytest.raises(ConfigError, match=f"--{new.replace('_', '-')} instead"):
         parse_train(system, "cpu", [option, *words])
-    kept = {"tasks_per_step": 2, "inner_lr": 0.3, old: value}
+    kept = {"tasks_per_step": 5, "inner_lr": 0.3, old: value}
     found = getattr(config_from_json(system, kept), new)
     assert (list(found) if isinstance(value, list) else found) == value
 
