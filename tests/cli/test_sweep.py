@@ -19,7 +19,7 @@ from metajax.sweep import check_traceable, expand
 from metajax.systems import SYSTEMS, get_system
 
 SMALL = [
-    "--learner",
+    "--method",
     "ridge",
     "--width",
     "8",
@@ -76,7 +76,8 @@ def test_one_program_leaves_runs_a_table_and_a_report(swept, capsys):
         ("0.01", "0"),
         ("0.01", "1"),
     ]
-    assert all(row["status"] == "done" and float(row["new_tasks.last"]) > 0 for row in rows)
+    assert all(row["status"] == "done" for row in rows)
+    assert all(float(row["rows.new_tasks.mean[-1]"]) > 0 for row in rows)
     summary = json.loads((swept / "runs/0003/summary.json").read_text())
     assert summary["steps"] == 6 and summary["trained_together"] == 4
     page = (swept / "report.html").read_text()
@@ -91,7 +92,7 @@ def test_one_program_leaves_runs_a_table_and_a_report(swept, capsys):
     best = min(
         ("0.001", "0.01"),
         key=lambda rate: sum(
-            float(row["new_tasks.last"]) for row in rows if row["learning_rate"] == rate
+            float(row["rows.new_tasks.mean[-1]"]) for row in rows if row["learning_rate"] == rate
         ),
     )
     assert f"mean over 2 seeds: learning_rate={best}" in capsys.readouterr().out
@@ -112,13 +113,20 @@ def test_the_same_command_finds_it_done_and_another_is_refused(swept, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--grid", "inner_lrr=1"], ["grid field = 'inner_lrr'", "did you mean 'inner_lr'"]),
-        (["--grid", "inner_lr=0.1,-1"], ["inner_lr = -1.0", "above 0"]),
-        (["--grid", "inner_lr"], ["grid = 'inner_lr'", "FIELD=VALUES"]),
-        (["--grid", "inner-lr=1", "--grid", "inner_lr=2"], ["each field once"]),
+        (
+            ["--grid", "learning_rater=1"],
+            ["grid field = 'learning_rater'", "did you mean 'learning_rate'"],
+        ),
+        (
+            ["--grid", "inner_lr=0.1"],
+            ["grid field = 'inner_lr'", "an option of maml", "not of ridge"],
+        ),
+        (["--grid", "learning_rate=0.1,-1"], ["learning_rate = -1.0", "above 0"]),
+        (["--grid", "learning_rate"], ["grid = 'learning_rate'", "FIELD=VALUES"]),
+        (["--grid", "learning-rate=1", "--grid", "learning_rate=2"], ["each field once"]),
         (["--grid", "width=4,8"], ["grid = 'width'", "not fixed too"]),
-        (["--random", "inner_lr=log:0:1", "--samples", "2"], ["ends above 0"]),
-        (["--random", "inner_lr=log:1:2"], ["samples = None"]),
+        (["--random", "learning_rate=log:0:1", "--samples", "2"], ["ends above 0"]),
+        (["--random", "learning_rate=log:1:2"], ["samples = None"]),
         (["--grid", "layers=1,2", "--engine", "vmap"], ["which layers is not", "process"]),
         (["--grid", "clip_norm=none,1", "--engine", "vmap"], ["numbers alone for clip_norm"]),
         (["--engine", "vmap", "--on-nonfinite", "skip"], ["on_nonfinite = 'skip'", "process"]),
@@ -209,7 +217,7 @@ def test_flags_are_those_of_train():
 def test_processes_killed_in_the_middle_go_on_and_a_run_that_fails_is_noted(tmp_path):
     """The driver and its run are killed; a run whose loss overflows fails, the others end well."""
     folder = tmp_path / "s"
-    learner = ["--learner", "maml", *SMALL[2:4], "--steps", "60", *SMALL[6:]]
+    learner = ["--method", "maml", *SMALL[2:4], "--steps", "60", *SMALL[6:]]
     command = [
         sys.executable,
         "-m",

@@ -201,7 +201,8 @@ def test_draws_keep_the_precision_asked_for():
 
 
 def test_an_unknown_name_brings_up_the_nearest():
-    with pytest.raises(ConfigError, match=r"mechanics = 'henon_hailes'.*did you mean 'henon_heiles'"):
+    expected = r"mechanics = 'henon_hailes'.*did you mean 'henon_heiles'"
+    with pytest.raises(ConfigError, match=expected):
         get_mechanics("henon_hailes")
 
 

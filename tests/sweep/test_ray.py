@@ -25,12 +25,12 @@ from metajax.sweep.ray_tune import (
     signals_ending_tune,
 )
 from metajax.sweep.stopping import choose_stopping, missing_from
-from metajax.systems import SYSTEMS, Objective, get_system
+from metajax.systems import SYSTEMS, Objective, configure, get_system
 from metajax.train import in_use
 
-LEAST = Objective("new_tasks.last", greatest=False, logged="new_tasks/last")
+LEAST = Objective("rows.new_tasks.mean[-1]", greatest=False, logged="new_tasks/last")
 SMALL = [
-    "--learner",
+    "--method",
     "ridge",
     "--width",
     "8",
@@ -56,7 +56,7 @@ def test_what_is_watched_is_the_systems_own_or_the_loss():
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_names_what_foretells_its_objective(name):
     system = get_system(name)
-    assert system.objective(next(iter(system.presets.values()))).logged.endswith("/last")
+    assert system.objective(configure(system)).logged.endswith("/last")
 
 
 @pytest.mark.parametrize(
@@ -322,7 +322,7 @@ def test_a_driver_killed_in_the_middle_goes_on_and_asha_stops_who_is_behind(tmp_
     assert (good["status"], bad["status"]) == ("done", "stopped")
     assert middle["status"] in ("done", "stopped")
     assert 1000 <= int(bad["step"]) < 60000 and good["step"] == ""
-    assert float(bad["new_tasks/last"]) > float(good["new_tasks.last"])
+    assert float(bad["new_tasks/last"]) > float(good["rows.new_tasks.mean[-1]"])
     # it has saved its state, and can be gone on with by hand
     assert "the state is saved" in (folder / "logs/0002.txt").read_text()
     # the engine process starts the very same command

@@ -19,6 +19,7 @@ from metajax.core import (
     all_finite,
     derive,
     enable_x64,
+    follow_of,
 )
 from metajax.physics import (
     Hamiltonian,
@@ -204,6 +205,7 @@ def _adapt_and_roll(
         return how.rule(network, residual_mean, optimizer, steps=how.num_steps, unroll=1)
 
     learner = checked(learner_of(network))
+    follow = follow_of(learner)
     # its predictions are all weights of the network, however many of them are adapted
     revealing = learner_of(Network(network.init, _weights))
     all_of_them = jnp.ones(times.size, bool)
@@ -220,8 +222,7 @@ def _adapt_and_roll(
             outputs = learner.predict(params, adapted, inputs)
             return residual_mean(outputs, targets), revealing.predict(params, adapted, inputs)
 
-        adapt: Any = learner.adapt
-        _, (loss, every) = adapt(params, support, key, num_steps=how.num_steps, note=note)
+        _, (loss, every) = follow(params, support, key, how.num_steps, note)
         layers = jax.lax.map(lambda now: last_layer(how.architecture, now, inputs), every)
         alike = jax.vmap(cka, (None, 0))(layers[0], layers)
 
