@@ -1,4 +1,4 @@
-"""Leave one type of system out: adapt to it from every start, beside a fitted polynomial.
+"""Leave one type of system out: adapt to it from every start, compared with a polynomial.
 
     python experiments/hamiltonian/leave_one_out.py --preset one_particle --held-out pendulum
     python experiments/hamiltonian/leave_one_out.py --seeds 3                    # every type
@@ -11,7 +11,7 @@ time and systems; over seeds the geometric mean with a 95% interval (Student's t
 systems where there is one seed). `maml`, `joint` (pre-trained) and `random` (weights as first
 drawn) are energies; `direct` is MAML of the same network without one; `polynomial` is the energy
 fitted by ridge regression. The others vary how MAML adapts in training. A run that is there already
-is not repeated, so an interrupted command goes on. `--show` only prints what is there.
+is not repeated, so an interrupted command can be given again. `--show` only prints what is there.
 """
 
 from __future__ import annotations

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.base import Objective, System
-from metajax.systems.hamiltonian.evaluate import choose_degree, errors, evaluate, measure
+from metajax.systems.hamiltonian.evaluate import errors, evaluate, measure
 from metajax.systems.hamiltonian.methods import METHODS
 from metajax.systems.hamiltonian.network import (
     Architecture,
@@ -13,7 +13,12 @@ from metajax.systems.hamiltonian.network import (
     make_derivative,
     make_motion,
 )
-from metajax.systems.hamiltonian.polynomial_energy import fit_polynomial, polynomial
+from metajax.systems.hamiltonian.polynomial_energy import (
+    choose_degree,
+    fit_and_roll,
+    fit_polynomial,
+    polynomial,
+)
 from metajax.systems.hamiltonian.problem import Problem, make_problem
 from metajax.systems.hamiltonian.report import figures, table
 from metajax.systems.hamiltonian.residuals import residual_mean, residual_sum
@@ -21,7 +26,6 @@ from metajax.systems.hamiltonian.roll_out import (
     SHORT,
     adapt_and_roll,
     cka,
-    fit_and_roll,
     new_instances,
     relative_errors,
     summarise,

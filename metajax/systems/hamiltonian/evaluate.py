@@ -8,22 +8,18 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from metajax.core import Evaluator, MixedTasks, Params, enable_x64, mixed
-from metajax.physics import get_mechanics
+from metajax.core import Evaluator, Params, mixed
 from metajax.systems.base import Method
-from metajax.systems.hamiltonian.polynomial_energy import MOST_TERMS, num_terms
+from metajax.systems.hamiltonian.polynomial_energy import choose_degree, fit_and_roll
 from metajax.systems.hamiltonian.problem import Problem
 from metajax.systems.hamiltonian.roll_out import (
     SHORT,
     Instances,
     adapt_and_roll,
-    fit_and_roll,
     new_instances,
-    residual_of_fit,
     summarise,
 )
 from metajax.systems.hamiltonian.settings import Settings
-from metajax.systems.hamiltonian.tasks import MotionTasks
 from metajax.systems.scores import Evaluation, Interval, Row
 
 TITLES = {
@@ -31,8 +27,6 @@ TITLES = {
     "first_drawn": "weights as first drawn",
     "polynomial": "polynomial energy, ridge regression",
 }
-DEGREES = (2, 3, 4, 6)
-"""Degrees of the polynomial energy that are tried on systems of the trained types."""
 SHOTS = (5, 10, 25)
 """Sizes of smaller supports that are evaluated."""
 ROLLED = (0, 10)
@@ -105,28 +99,6 @@ def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, .
         return {"last": losses.mean(), "last_ci95": 1.96 * losses.std(ddof=1) / np.sqrt(DRAWS)}
 
     return (Evaluator("new_tasks", config.eval_every, function),)
-
-
-def choose_degree(settings: Settings, tasks: MixedTasks) -> int:
-    """Return the degree with the least error on trained mechanics of no more particles."""
-    particles = get_mechanics(settings.held_out).particles
-    possible = [d for d in DEGREES if num_terms(4 * particles, d) <= MOST_TERMS]
-    with enable_x64(True):
-        few = [
-            jax.tree.map(
-                lambda leaf, k=k: np.asarray(leaf[k, :20], np.float64), (part.state, part.rate)
-            )
-            for part in cast("tuple[MotionTasks, ...]", tasks.parts)
-            for k in range(part.state.q.shape[0] if part.state.q.shape[3] <= particles else 0)
-        ]
-        off = {
-            degree: sum(
-                float(np.log(residual_of_fit(*motion, degree, settings.shots)).mean())
-                for motion in few
-            )
-            for degree in possible
-        }
-    return min(possible, key=lambda degree: off[degree])
 
 
 def _followed(of: Settings) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""What a learner of motion is judged by: roll-outs on systems of a type never trained on."""
+"""Adapting to systems of mechanics never trained on, and following them in time."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ from metajax.core import (
     Params,
     all_finite,
     derive,
-    enable_x64,
     follow_of,
 )
 from metajax.physics import (
@@ -26,7 +25,6 @@ from metajax.physics import (
     Phase,
     energy,
     get_mechanics,
-    symplectic_gradient,
     trajectory,
 )
 from metajax.systems.base import Method
@@ -38,7 +36,6 @@ from metajax.systems.hamiltonian.network import (
     make_derivative,
     make_motion,
 )
-from metajax.systems.hamiltonian.polynomial_energy import fit_polynomial, polynomial
 from metajax.systems.hamiltonian.problem import OPTIMIZERS
 from metajax.systems.hamiltonian.residuals import checked, residual_mean
 from metajax.systems.hamiltonian.settings import Settings
@@ -213,9 +210,9 @@ def _adapt_and_roll(
     def one(item: Any) -> Adapted:
         key, parameters, true, seen, order = item
         first = order[: how.shots]
-        beside = times[first], jnp.arange(how.shots) < shots
+        rest = times[first], jnp.arange(how.shots) < shots
         state, rate = jax.tree.map(lambda leaf: leaf[first], seen)
-        support = Examples(Snapshots(state, *beside), Snapshots(rate, *beside))
+        support = Examples(Snapshots(state, *rest), Snapshots(rate, *rest))
         inputs, targets = (Snapshots(phase, times, all_of_them) for phase in true)
 
         def note(adapted: Any) -> Any:
@@ -246,63 +243,6 @@ def _adapt_and_roll(
 
 def _weights(params: Params, inputs: Any) -> Params:
     return params
-
-
-def fit_and_roll(
-    instances: Instances, name: str, degree: int, shots: int
-) -> tuple[np.ndarray, np.ndarray, Phase]:
-    """Fit the polynomial energy to every instance's support and follow it in time.
-
-    Returns the relative errors of coordinates and energy ``[systems, times]``, and the states.
-    """
-    mechanics = get_mechanics(name)
-    hamiltonian = polynomial(mechanics.particles, mechanics.dim, degree)
-
-    def one(item: Any) -> Any:
-        parameters, (true, _), seen, order = item
-        states, rates = jax.tree.map(lambda leaf: leaf[order[:shots]], seen)
-        coefficients = fit_polynomial(states, rates, degree)
-        start = jax.tree.map(lambda leaf: leaf[0], true)
-        rolled = trajectory(
-            symplectic_gradient(hamiltonian),
-            start,
-            coefficients,
-            jnp.asarray(instances.times, jnp.float64),
-            method="implicit_midpoint",
-        ).states
-        return *relative_errors(mechanics.hamiltonian, parameters, rolled, true), rolled
-
-    with enable_x64(True):
-        items = (instances.parameters, instances.true, instances.seen, instances.order)
-        items = jax.tree.map(
-            lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, items
-        )
-        together = jax.jit(lambda items: jax.lax.map(one, items, batch_size=20))
-        return jax.tree.map(np.asarray, together(items))
-
-
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def residual_of_fit(
-    states: Float[Phase, "systems times particles 2"],
-    rates: Float[Phase, "systems times particles 2"],
-    degree: int,
-    shots: int,
-) -> Float[Array, " systems"]:
-    """How far the polynomial's motion is off, fitted to every few points, relative to the rates.
-
-    In squares over the whole trajectory; what its degree is chosen by.
-    """
-    motion = symplectic_gradient(polynomial(states.q.shape[2], states.q.shape[3], degree))
-    chosen = np.linspace(0, states.q.shape[1] - 1, shots).astype(int)
-
-    def one(item: tuple[Phase, Phase]) -> Array:
-        states, rates = item
-        support = jax.tree.map(lambda leaf: leaf[chosen], item)
-        found = jax.vmap(motion, (0, None))(states, fit_polynomial(support[0], support[1], degree))
-        off = jax.tree.map(lambda f, r: jnp.sum((f - r) ** 2), found, rates)
-        return (off.q + off.p) / sum(jnp.sum(leaf**2) for leaf in rates)
-
-    return jax.lax.map(one, (states, rates))
 
 
 def summarise(errors: Float[Array, "systems *points times"] | np.ndarray) -> Interval:

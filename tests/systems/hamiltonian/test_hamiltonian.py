@@ -312,7 +312,6 @@ def test_cka_does_not_see_rotations_and_scales():
 @pytest.mark.parametrize(
     "config",
     [
-        replace(TINY, eval_tasks=2),
         replace(BODIES, method="anil", held_out="two_body"),
         replace(TINY, method="meta_sgd", structure="port", noise=0.01),
         replace(TINY, method="joint", structure="direct"),
