@@ -5,16 +5,6 @@ from typing import Any
 from metajax.systems import config_type, configure, get_system
 
 SMALL: dict[str, dict[str, Any]] = {
-    "hamiltonian": {
-        "systems": ("mass_spring", "pendulum"),
-        "width": 6,
-        "trajectories": 2,
-        "shots": 6,
-        "queries": 5,
-        "points": 12,
-        "duration": 2.0,
-        "tasks_per_step": 2,
-    },
     "hypino": {
         "grid": 8,
         "interior": 4,

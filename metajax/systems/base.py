@@ -23,11 +23,13 @@ class Method(NamedTuple):
       measure: ``measure(params, tasks, key, num) -> scores[num, points]``, for a family whose tasks
         are scored otherwise than by the learner's ``adapt`` and ``predict``, or for what is no
         meta-learner; None: the family scores the learner.
+      parts: what else the family's evaluation reads of a method, in a form of the family's own.
     """
 
     algorithm: Algorithm | None
     learner: MetaLearner | None = None
     measure: Callable[..., Any] | None = None
+    parts: Any = None
 
 
 class Problem(typing.Protocol):
@@ -134,7 +136,7 @@ class System:
         of methods' options; ``method`` names the method where it is not the first.
       methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
         name, the default first.
-      problem: ``problem(settings, data_dir) -> Problem``.
+      problem: ``problem(settings, data_dir, seed) -> Problem``, with the seed of the run.
       evaluate: ``evaluate(problem, method, params, config, progress) -> Evaluation``.
       measure: ``measure(problem, method, config) -> evaluators`` for the way.
       figures: ``figures(evaluation, history) -> [Figure]``, of the content of ``eval.json``.
@@ -168,7 +170,7 @@ class System:
     objective: Callable[[Any], Objective]
     settings: Any = None
     methods: Mapping[str, Callable[..., Method]] = dataclasses.field(default_factory=dict)
-    problem: Callable[[Any, Path | None], Any] | None = None
+    problem: Callable[[Any, Path | None, int], Any] | None = None
     evaluate: Callable[..., Evaluation] | None = None
     measure: Callable[..., tuple[Evaluator, ...]] | None = None
     training: Any = Training

@@ -37,7 +37,7 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
     system = system_of(config)
     if system.build is not None:
         return system.build(config, data_dir)
-    problem = system.problem(split(config).settings, data_dir)
+    problem = system.problem(split(config).settings, data_dir, config.seed)
     method = make_method(config, problem)
 
     def evaluate(params: Params, progress: bool = True) -> dict[str, Any]:

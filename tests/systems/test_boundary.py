@@ -12,9 +12,10 @@ import pdes
 from metajax.core import ConfigError, Examples, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
-from metajax.systems import build, hamiltonian, hypino
-from metajax.systems.hamiltonian.tasks import Snapshots
-from small import SMALL, tiny
+from metajax.systems import build, configure, get_system, hamiltonian, hypino
+from metajax.systems.hamiltonian import Snapshots
+from metajax.systems.setup import make_method
+from small import tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -114,8 +115,8 @@ def test_lists_and_numpy_arrays_are_taken(readers):
 
 
 def test_a_hamiltonian_learner_names_what_is_no_motion():
-    config = hamiltonian.Config(**SMALL["hamiltonian"], inner_steps=1)
-    learner = hamiltonian.make_learner(config)
+    config = configure("hamiltonian", **get_system("hamiltonian").tiny)
+    learner = make_method(config, hamiltonian.Problem(config, None)).learner
     q = jax.random.normal(KEY, (5, 2, 2))
     part = Snapshots(Phase(q, q), jnp.arange(5.0), jnp.ones(5, bool))
     task = Task(Examples(part, part), Examples(part, part))
