@@ -1,0 +1,399 @@
+"""A comparison of methods as a table, figures and a page, all from its ``compare.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metajax.core import MetajaxError
+from metajax.systems import Figure, get_system, write_page
+from metajax.systems.axes import make_axes
+from metajax.systems.numbers import numbers
+from metajax.systems.show import scale, shown_points
+from metajax.train import WorkdirError, write_json, write_whole
+
+NAME = "compare.json"
+LETTERS = {"seeds": "s", "tasks": "t"}
+
+
+class Line(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+      name: of the method or baseline.
+      score: its ``score`` in ``compare.json``; None where no run has one.
+      method: what ``compare.json`` says of the method; None for a baseline.
+    """
+
+    name: str
+    score: dict[str, Any] | None
+    method: dict[str, Any] | None = None
+
+
+def is_comparison(folder: Path) -> bool:
+    """Whether a comparison has been written into the folder."""
+    return (folder / NAME).exists()
+
+
+def write_comparison(folder: Path, content: dict[str, Any]) -> tuple[str, Path]:
+    """Write ``compare.json`` and what :func:`report_comparison` makes of it; returns the same.
+
+    Args:
+      folder: where to.
+      content: from :func:`metajax.sweep.compared`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / NAME, content)
+    return report_comparison(folder)
+
+
+def report_comparison(folder: Path) -> tuple[str, Path]:
+    """Write ``compare.md``, ``report.html`` and the figures; returns the page's text and path.
+
+    Raises:
+      WorkdirError: ``compare.json`` does not hold what a comparison writes.
+    """
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_bytes())
+        write_whole(folder / "compare.md", markdown(content).encode(errors="backslashreplace"))
+        text = plain_text(content)
+        page = write_page(
+            folder,
+            _title(content),
+            get_system(content["system"]).summary,
+            text,
+            figures(content),
+            _tables(content),
+        )
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        if isinstance(error, MetajaxError | OSError) and path.exists():
+            raise
+        raise WorkdirError(
+            f"{path} cannot be reported ({type(error).__name__}: {error}); metajax compare writes "
+            "it again"
+        ) from error
+    return text, page
+
+
+def lines_of(content: dict[str, Any]) -> Iterator[Line]:
+    """Yield the table's lines: methods, then baselines.
+
+    A baseline that is something else for each method, as weights that are not trained, stands
+    there once, of the first method that has a score.
+    """
+    for name, method in content["methods"].items():
+        yield Line(name, method["score"], method)
+    for baseline in content["baselines"].values():
+        yield Line(baseline["title"], baseline)
+    for name, method in content["methods"].items():
+        if method["score"] is not None:
+            for baseline in method["baselines"].values():
+                yield Line(f"{baseline['title']} ({name})", baseline)
+            return
+
+
+def columns(content: dict[str, Any]) -> list[float]:
+    """Return the points of the axis that the table shows, the last of them where all end."""
+    points = sorted(
+        {point for line in lines_of(content) if line.score for point in line.score["points"]}
+    )
+    return [points[index] for index in shown_points(points)] if points else []
+
+
+def plus_minus(score: dict[str, Any], index: int) -> str:
+    """Return a mean with its interval, to two digits of its half width: ``0.066 ±0.014``.
+
+    Of the mean there are three digits or more.
+    """
+    mean, low, high = (float(numbers(score[end][index])) for end in ("mean", "low", "high"))
+    if not all(map(math.isfinite, (mean, low, high))):
+        return "non-finite"
+    half = max(high - mean, mean - low)
+    if half <= 0:
+        return f"{mean:.4g} ±0"
+    digits = 1 - math.floor(math.log10(half))
+    if mean != 0:
+        digits = max(digits, 2 - math.floor(math.log10(abs(mean))))
+    if digits > 5 or abs(mean) >= 1e6:
+        return _ends(f"{mean:.3e}", f"{half:.1e}", mean, low, high, ".3e")
+    spec = f".{max(digits, 0)}f"
+    return _ends(format(mean, spec), format(half, spec), mean, low, high, spec)
+
+
+def _ends(mean_text: str, half_text: str, mean: float, low: float, high: float, spec: str) -> str:
+    """A mean and half its interval, or both ends where they are not as far from it."""
+    if math.isclose(high - mean, mean - low, rel_tol=0.05):
+        return f"{mean_text} ±{half_text}"
+    return f"{mean_text} [{low:{spec}}, {high:{spec}}]"
+
+
+def cells(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return the table's head and its lines, as text."""
+    shown = columns(content)
+    moves = len(shown) > 1
+    head = [
+        "method",
+        *([f"{point:g}" for point in shown] if moves else [content["metric"] or "score"]),
+    ]
+    head += ["seeds", "parameters", "train CPU s"]
+    several = len(content["seeds"]) > 1
+    rows = []
+    for line in lines_of(content):
+        row = [line.name]
+        for point in shown or [None]:
+            row.append(_cell(line.score, point, shown, several))
+        row += _costs(line.method) if line.method else ["", "", ""]
+        rows.append(row)
+    return head, rows
+
+
+def _cell(score: dict[str, Any] | None, point: Any, shown: list[float], several: bool) -> str:
+    if score is None:
+        return "no score" if point in (None, shown[-1] if shown else None) else ""
+    single = len(score["mean"]) == 1
+    if single and point != shown[-1]:
+        return ""  # what takes no steps stands in the last column, where methods are compared
+    if not single and point not in score["points"]:
+        return ""
+    index = -1 if single else score["points"].index(point)
+    letter = f" {LETTERS[score['interval_over'][index]]}" if several else ""
+    return plus_minus(score, index) + letter
+
+
+def _costs(method: dict[str, Any]) -> list[str]:
+    runs = method["runs"].values()
+    good = sum(run["status"] == "done" for run in runs)
+    seconds, size = method["train_cpu_seconds"], method["parameters"]
+    return [
+        f"{good}" if good == len(runs) else f"{good} of {len(runs)}",
+        "" if size is None else f"{size:,}",
+        "" if seconds is None else f"{seconds:.3g}" if seconds < 100 else f"{seconds:,.0f}",
+    ]
+
+
+def _title(content: dict[str, Any]) -> str:
+    return f"{content['system']}: {', '.join(content['methods'])} compared"
+
+
+def notes(content: dict[str, Any]) -> list[str]:
+    """Return what the table's figures are, in a sentence each, and the runs without a score."""
+    said = []
+    if content["metric"] is not None:
+        better = "more" if content["greatest"] else "less"
+        along = f" after n {content['axis']} (the columns)" if len(columns(content)) > 1 else ""
+        said.append(
+            f"{content['setting']}: {content['metric']}{along}, {better} is better, on the same "
+            f"new tasks for all; seeds {', '.join(map(str, content['seeds']))}."
+        )
+    if len(content["seeds"]) > 1:
+        said.append(
+            "±: a 95% interval, the wider of two: s over seeds (Student's t), t over tasks."
+        )
+    else:
+        said.append("±: a 95% interval over tasks alone: there is one seed.")
+    said.append("train CPU s: of a run, compiling included, the mean over seeds.")
+    if any(line.method is None for line in lines_of(content)):
+        said.append("Lines without a number of seeds are baselines, which are not meta-trained.")
+    scored = [method for method in content["methods"].values() if method["score"]]
+    if len(scored) > 1 and any(method["baselines"] for method in scored):
+        said.append(
+            "A baseline with a method in brackets differs by method: compare.json has those of "
+            "all, and scores.png shows them."
+        )
+    for name, method in content["methods"].items():
+        for seed, run in method["runs"].items():
+            if run["status"] != "done":
+                said.append(
+                    f"Without a score: {name}, seed {seed}: {run['status']}: {run['error']}"
+                )
+    return said
+
+
+def plain_text(content: dict[str, Any]) -> str:
+    """Return the table with its notes, as plain text."""
+    head, rows = cells(content)
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+
+    def line(words: Sequence[str]) -> str:
+        first, *rest = zip(words, widths, strict=True)
+        return "  ".join([f"{first[0]:{first[1]}}", *(f"{word:>{n}}" for word, n in rest)]).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([line(head), rule, *map(line, rows), "", *notes(content)])
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """Return the content of ``compare.md``: the table, with baselines in italics, and its notes."""
+    head, rows = cells(content)
+    for row, line in zip(rows, lines_of(content), strict=True):
+        if line.method is None:
+            row[:] = [f"*{cell}*" if cell else "" for cell in row]
+    table = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    table.insert(1, "|---" * len(head) + "|")
+    own = {
+        name: ", ".join(f"{field}={value}" for field, value in method["settings"].items())
+        for name, method in content["methods"].items()
+    }
+    return "\n".join(
+        [
+            f"# {_title(content)}",
+            "",
+            *table,
+            "",
+            *(f"- {note}" for note in notes(content)),
+            *(
+                f"- {name}: {method['summary']}" + (f" Here {own[name]}." if own[name] else "")
+                for name, method in content["methods"].items()
+            ),
+            f"- Hardware: {_several(content['hardware'])}.",
+            f"- Versions: {_several(content['versions'])}.",
+            "",
+            "```bash",
+            content["command"],
+            "```",
+            "",
+        ]
+    )
+
+
+def _several(values: Sequence[dict[str, Any]]) -> str:
+    return "; or ".join(", ".join(f"{name} {of}" for name, of in one.items()) for one in values)
+
+
+def _tables(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    made = ("command", "hardware", "versions", "seeds")
+    return {
+        "Comparison": {name: content[name] for name in made},
+        "Settings of all runs": content["settings"],
+        **{
+            f"Settings of {name}": method["settings"]
+            for name, method in content["methods"].items()
+            if method["settings"]
+        },
+    }
+
+
+def figures(content: dict[str, Any]) -> list[Figure]:
+    """Return the figures: scores along the axis where there is one, and the last of all."""
+    every = [line for line in lines_of(content) if line.score is not None]
+    if not any(line.method is not None for line in every):
+        return []
+    metric = content["metric"]
+    made = [
+        Figure(
+            "scores",
+            f"{metric.capitalize()} by method"
+            + (f" at the end of its {content['axis']}" if len(columns(content)) > 1 else "")
+            + ", with 95% intervals; dots at its right: each seed; hollow: its own baseline; lines "
+            "across: baselines of all.",
+            lambda: draw_scores(content),
+        )
+    ]
+    if len(columns(content)) > 1:
+        caption = f"{metric.capitalize()} by {content['axis']}, with 95% intervals as bands; "
+        caption += "dotted: baselines, whose intervals the table has."
+        made.insert(0, Figure("curves", caption, lambda: draw_curves(content)))
+    return made
+
+
+def colors(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a color and a line style for each method, the same in all figures."""
+    styles = ("-", "--", "-.")
+    return {
+        name: {"color": f"C{index % 10}", "ls": styles[index // 10 % len(styles)]}
+        for index, name in enumerate(content["methods"])
+    }
+
+
+def draw_curves(content: dict[str, Any]) -> Any:
+    """Draw scores along the axis, methods with bands; a level line is what has a single score."""
+    canvas, axes = make_axes(content["axis"], content["metric"], scale(content))
+    shown, styles, greys = columns(content), colors(content), ("0.2", "0.45", "0.6", "0.75")
+    lines = [line for line in lines_of(content) if line.score is not None]
+    baselines = [line.name for line in lines if line.method is None]
+    floor = _limit(axes, lines, slice(None))
+    for line in lines:
+        mean, low, high = (numbers(line.score[end]) for end in ("mean", "low", "high"))
+        points = numbers(line.score["points"])
+        if len(mean) == 1:
+            points = numbers([shown[0], shown[-1]])
+            mean, low, high = (np.repeat(of, 2) for of in (mean, low, high))
+        if line.method is None:
+            grey = greys[baselines.index(line.name) % len(greys)]
+            axes.plot(points, mean, label=line.name, color=grey, ls=":")
+        else:
+            axes.plot(points, mean, label=line.name, lw=1.5, **styles[line.name])
+            color = styles[line.name]["color"]
+            axes.fill_between(points, np.maximum(low, floor), high, color=color, alpha=0.15, lw=0)
+    _legend_outside(canvas, axes)
+    return canvas
+
+
+def draw_scores(content: dict[str, Any]) -> Any:
+    """Draw the last score of every method with its interval, its seeds, and baselines."""
+    canvas, axes = make_axes("", content["metric"], scale(content))
+    names = list(content["methods"])
+    canvas.set_size_inches(max(4.0, 1.5 + 0.5 * len(names)), 4)
+    floor = _limit(
+        axes, [line for line in lines_of(content) if line.score is not None], slice(-1, None)
+    )
+    for place, (name, method) in enumerate(content["methods"].items()):
+        color = colors(content)[name]["color"]
+        if method["score"] is None:
+            axes.text(
+                place,
+                0.5,
+                "no score",
+                transform=axes.get_xaxis_transform(),
+                rotation=90,
+                ha="center",
+            )
+            continue
+        mean, low, high = (numbers(method["score"][end])[-1] for end in ("mean", "low", "high"))
+        ends = [[mean - max(low, floor)], [high - mean]]
+        axes.errorbar(place, mean, ends, fmt="o", color=color, capsize=4)
+        seeds = [run["last"] for run in method["runs"].values() if run["status"] == "done"]
+        if len(seeds) > 1:
+            axes.plot([place + 0.2] * len(seeds), seeds, ".", color=color, alpha=0.6, ms=5)
+        for baseline in method["baselines"].values():
+            level = numbers(baseline["mean"])[-1]
+            axes.plot(place, level, "o", mfc="none", color=color, alpha=0.8)
+    for index, baseline in enumerate(content["baselines"].values()):
+        level = numbers(baseline["mean"])[-1]
+        axes.axhline(level, color="grey", ls=("--", ":", "-.")[index % 3], label=baseline["title"])
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    if content["baselines"]:
+        _legend_outside(canvas, axes)
+    return canvas
+
+
+def _limit(axes: Any, lines: Sequence[Line], part: slice) -> float:
+    """Keep a logarithmic axis where scores are; return the least that can be drawn.
+
+    Few seeds make intervals whose lower end is below 0.
+    """
+    if axes.get_yscale() != "log":
+        return -math.inf
+    means, highs = (
+        np.concatenate([numbers(line.score[end])[part] for line in lines if line.score])
+        for end in ("mean", "high")
+    )
+    means = means[np.isfinite(means) & (means > 0)]
+    if not len(means):
+        return -math.inf
+    floor, top = means.min() / 3, min(np.nanmax(highs), 3 * means.max())
+    axes.set_ylim(floor, 1.1 * top)
+    return float(floor)
+
+
+def _legend_outside(canvas: Any, axes: Any) -> None:
+    """Put the legend to the right of the axes, where it hides no line."""
+    canvas.set_size_inches(canvas.get_figwidth() + 2.2, canvas.get_figheight())
+    canvas.legend(loc="outside right upper", frameon=False, fontsize=8)
