@@ -381,15 +381,14 @@ def _limit(axes: Any, lines: Sequence[Line], part: slice) -> float:
     """
     if axes.get_yscale() != "log":
         return -math.inf
-    means, highs = (
-        np.concatenate([numbers(line.score[end])[part] for line in lines if line.score])
-        for end in ("mean", "high")
-    )
+    means = np.concatenate([numbers(line.score["mean"])[part] for line in lines if line.score])
     means = means[np.isfinite(means) & (means > 0)]
     if not len(means):
         return -math.inf
-    floor, top = means.min() / 3, min(np.nanmax(highs), 3 * means.max())
-    axes.set_ylim(floor, 1.1 * top)
+    highs = [numbers(line.score["high"])[part] for line in lines if line.score and line.method]
+    top = max(means.max(), min(np.concatenate(highs).max(), 3 * means.max()))
+    floor = means.min() / 3
+    axes.set_ylim(floor, 1.2 * top)
     return float(floor)
 
 
