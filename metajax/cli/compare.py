@@ -230,7 +230,7 @@ def choose(
         try:
             entries[method] = make_entry(system, preset, method, groups, values.get(method, {}))
         except ConfigError as error:
-            if error.field != "method" or named is not None:
+            if error.field != "method" or named is not None or method in values:
                 raise
     if not entries:
         raise ConfigError("methods", methods, f"some that fit the preset {preset}")

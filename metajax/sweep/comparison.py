@@ -188,12 +188,13 @@ def _take_shared(methods: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
     """Move the baselines that are the same whatever the method to one place, and return them."""
     scored = [method for method in methods.values() if method["score"]]
     shared = {}
-    for name in list(scored[0]["baselines"]) if scored else ():
-        every = [method["baselines"].get(name) for method in scored]
-        if None not in every and all(_alike(every[0], one) for one in every):
-            shared[name] = every[0]
-            for method in scored:
-                del method["baselines"][name]
+    for name in dict.fromkeys(name for method in scored for name in method["baselines"]):
+        having = [method["baselines"] for method in scored if name in method["baselines"]]
+        alike = all(_alike(having[0][name], baselines[name]) for baselines in having)
+        if alike and (len(having) > 1 or len(scored) == 1):
+            shared[name] = having[0][name]
+            for baselines in having:
+                del baselines[name]
     return shared
 
 

@@ -85,17 +85,17 @@ def lines_of(content: dict[str, Any]) -> Iterator[Line]:
     """Yield the table's lines: methods, then baselines.
 
     A baseline that is something else for each method, as weights that are not trained, stands
-    there once, of the first method that has a score.
+    there once, of the first method that has it.
     """
     for name, method in content["methods"].items():
         yield Line(name, method["score"], method)
     for baseline in content["baselines"].values():
         yield Line(baseline["title"], baseline)
+    own: dict[str, Line] = {}
     for name, method in content["methods"].items():
-        if method["score"] is not None:
-            for baseline in method["baselines"].values():
-                yield Line(f"{baseline['title']} ({name})", baseline)
-            return
+        for kind, baseline in method["baselines"].items():
+            own.setdefault(kind, Line(f"{baseline['title']} ({name})", baseline))
+    yield from own.values()
 
 
 def columns(content: dict[str, Any]) -> list[float]:
@@ -146,7 +146,7 @@ def cells(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = []
     for line in lines_of(content):
         row = [line.name]
-        for point in shown or [None]:
+        for point in shown or (None,):
             row.append(_cell(line.score, point, shown, several))
         row += _costs(line.method) if line.method else ["", "", ""]
         rows.append(row)
@@ -178,7 +178,9 @@ def _costs(method: dict[str, Any]) -> list[str]:
 
 
 def _title(content: dict[str, Any]) -> str:
-    return f"{content['system']}: {', '.join(content['methods'])} compared"
+    methods = list(content["methods"])
+    named = ", ".join(methods) if len(methods) <= 4 else f"{len(methods)} methods"
+    return f"{content['system']}: {named} compared"
 
 
 def notes(content: dict[str, Any]) -> list[str]:
@@ -190,6 +192,12 @@ def notes(content: dict[str, Any]) -> list[str]:
         said.append(
             f"{content['setting']}: {content['metric']}{along}, {better} is better, on the same "
             f"new tasks for all; seeds {', '.join(map(str, content['seeds']))}."
+        )
+    if len(columns(content)) > 1 and any(
+        line.score and len(line.score["mean"]) == 1 for line in lines_of(content)
+    ):
+        said.append(
+            "What has a single score, as it takes no such steps, stands in the last column."
         )
     if len(content["seeds"]) > 1:
         said.append(
