@@ -37,6 +37,7 @@ from metajax.core.kinds import (
     check_network,
     check_optimizer,
     described,
+    follow_of,
     kind,
     library,
 )
@@ -60,6 +61,7 @@ from metajax.core.ranges import (
     plain,
 )
 from metajax.core.scores import accuracy, correct, valid_labels
+from metajax.core.step_tasks import check_tasks_at_once, mean_over_parts, over_tasks
 from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
 from metajax.core.trees import (
     all_finite,
@@ -67,6 +69,7 @@ from metajax.core.trees import (
     count,
     digest,
     mean_over_devices,
+    mean_over_tasks,
     norm,
     root,
     wide_dtype,
@@ -75,6 +78,7 @@ from metajax.core.types import (
     Algorithm,
     Evaluator,
     Examples,
+    Follow,
     HostFed,
     MetaLearner,
     Metrics,
@@ -94,6 +98,7 @@ __all__ = [
     "Decay",
     "Evaluator",
     "Examples",
+    "Follow",
     "Fraction",
     "GradientState",
     "HostFed",
@@ -125,6 +130,7 @@ __all__ = [
     "check_network",
     "check_optimizer",
     "check_positive",
+    "check_tasks_at_once",
     "check_type",
     "check_value",
     "check_values",
@@ -139,6 +145,7 @@ __all__ = [
     "enable_x64",
     "first_task",
     "float64_on_cpu",
+    "follow_of",
     "gradient",
     "indices_from",
     "is_jit_disabled",
@@ -148,11 +155,14 @@ __all__ = [
     "library",
     "local_path",
     "mean_over_devices",
+    "mean_over_parts",
+    "mean_over_tasks",
     "mixed",
     "norm",
     "normals_from",
     "one_of",
     "optimizer_step",
+    "over_tasks",
     "plain",
     "prepare_optimizer",
     "random_indices",

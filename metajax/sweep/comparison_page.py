@@ -327,8 +327,9 @@ def draw_curves(content: dict[str, Any]) -> Any:
     baselines = [line.name for line in lines if line.method is None]
     floor = _limit(axes, lines, slice(None))
     for line in lines:
-        mean, low, high = (numbers(line.score[end]) for end in ("mean", "low", "high"))
-        points = numbers(line.score["points"])
+        score: Any = line.score
+        mean, low, high = (numbers(score[end]) for end in ("mean", "low", "high"))
+        points = numbers(score["points"])
         if len(mean) == 1:
             points = numbers([shown[0], shown[-1]])
             mean, low, high = (np.repeat(of, 2) for of in (mean, low, high))

@@ -113,14 +113,20 @@ def test_the_same_command_finds_it_done_and_another_is_refused(swept, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--grid", "clip_nrm=1"], ["grid field = 'clip_nrm'", "did you mean 'clip_norm'"]),
-        (["--grid", "inner_lr=0.1"], ["grid field = 'inner_lr'", "scale"]),  # ridge takes no steps
-        (["--grid", "scale=0.1,-1"], ["scale = -1.0", "above 0"]),
-        (["--grid", "scale"], ["grid = 'scale'", "FIELD=VALUES"]),
-        (["--grid", "clip-norm=1", "--grid", "clip_norm=2"], ["each field once"]),
+        (
+            ["--grid", "learning_rater=1"],
+            ["grid field = 'learning_rater'", "did you mean 'learning_rate'"],
+        ),
+        (
+            ["--grid", "inner_lr=0.1"],
+            ["grid field = 'inner_lr'", "an option of maml", "not of ridge"],
+        ),
+        (["--grid", "learning_rate=0.1,-1"], ["learning_rate = -1.0", "above 0"]),
+        (["--grid", "learning_rate"], ["grid = 'learning_rate'", "FIELD=VALUES"]),
+        (["--grid", "learning-rate=1", "--grid", "learning_rate=2"], ["each field once"]),
         (["--grid", "width=4,8"], ["grid = 'width'", "not fixed too"]),
-        (["--random", "scale=log:0:1", "--samples", "2"], ["ends above 0"]),
-        (["--random", "scale=log:1:2"], ["samples = None"]),
+        (["--random", "learning_rate=log:0:1", "--samples", "2"], ["ends above 0"]),
+        (["--random", "learning_rate=log:1:2"], ["samples = None"]),
         (["--grid", "layers=1,2", "--engine", "vmap"], ["which layers is not", "process"]),
         (["--grid", "clip_norm=none,1", "--engine", "vmap"], ["numbers alone for clip_norm"]),
         (["--engine", "vmap", "--on-nonfinite", "skip"], ["on_nonfinite = 'skip'", "process"]),

@@ -62,7 +62,7 @@ def folder(tmp_path):
     """A sweep's folder, its runs already over."""
     system = get_system("fewshot")
     identity = {
-        "sweep": config_to_json(system, configure("fewshot")),
+        "sweep": config_to_json(system, configure(system)),
         "grid": {"method": "maml,anil"},
         "random": {"inner_lr": "log:1e-3:1"},
         "samples": 2,

@@ -8,7 +8,7 @@ import pytest
 
 from metajax.core import digest
 from metajax.sweep import make_population
-from metajax.systems import SYSTEMS, get_system
+from metajax.systems import SYSTEMS, build, get_system
 from metajax.train import fit
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -16,7 +16,6 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 STEPS = 4
 FEW = {"width": 8, "tasks_per_step": 4, "inner_lr": 0.01}
 CASES = [
-    ("fewshot", FEW, {"learning_rate": 3e-3, "inner_lr": 0.03, "clip_norm": 0.5}),
     (
         "gpicl",
         {
@@ -41,27 +40,6 @@ CASES = [
         },
     ),
     ("gpicl", {**FEW, "learner": "maml", "examples": 8}, {"inner_lr": 0.1}),
-    ("fewshot", {**FEW, "learner": "imaml", "strength": 0.5}, {"strength": 1.0, "inner_lr": 0.02}),
-    ("fewshot", {**FEW, "learner": "reptile"}, {"reptile_rate": 0.3, "inner_lr": 0.02}),
-    ("fewshot", {**FEW, "learner": "evolution", "pairs": 2}, {"sigma": 0.1, "inner_lr": 0.02}),
-    ("fewshot", {**FEW, "learner": "meta_sgd"}, {"inner_lr": 0.03}),
-    ("fewshot", {**FEW, "learner": "maml_plus_plus"}, {"inner_lr": 0.03}),
-    ("fewshot", {**FEW, "learner": "cavia"}, {"inner_lr": 0.3}),
-    ("fewshot", {**FEW, "learner": "ridge"}, {"learning_rate": 1e-2}),
-    (
-        "fewshot",
-        {
-            "learner": "matching",
-            "tasks": "images",
-            "layers": 2,
-            "channels": 4,
-            "shots": 1,
-            "queries": 2,
-            "rotations": True,
-            "tasks_per_step": 2,
-        },
-        {"scale": 3.0},
-    ),
     (
         "hyperdistill",
         {"width": 8, "inner_steps": 4, "tasks_per_step": 2},
@@ -146,7 +124,7 @@ def test_members_of_a_population_are_the_runs_that_they_would_be_alone(name, giv
     base = system.config(**given, steps=STEPS)
     other = dataclasses.replace(base, **changed, seed=1)
     configs = [base, dataclasses.replace(base, seed=1), other]
-    runs = [system.build(config) for config in configs]
+    runs = [build(config) for config in configs]
     assert changed.keys() <= set(system.traced + system.of_tasks)
     algorithm, held = make_population(system, configs, runs, tuple(changed))
     options = {"steps": STEPS, "log_every": STEPS, "progress": False}
@@ -182,5 +160,7 @@ def member_of(state, index):
 def test_every_declared_field_is_in_a_case():
     for name in SYSTEMS:
         system = get_system(name)
+        if system.config is None:
+            continue  # tests/battery tries all of them
         tried = {field for case, _, changed in CASES if case == name for field in changed}
         assert tried == set(system.traced + system.of_tasks)

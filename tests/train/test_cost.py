@@ -28,10 +28,10 @@ def test_operations_and_bytes_of_a_product_are_its_own():
     assert part.compile_seconds > 0 < part.seconds
 
 
-@pytest.mark.parametrize("microbatches", [1, 2])
-def test_a_step_is_its_parts_in_operations(microbatches):
+@pytest.mark.parametrize("tasks_at_once", [None, 2])
+def test_a_step_is_its_parts_in_operations(tasks_at_once):
     learner = toy_problem.make_learner()
-    algorithm = gradient(learner, optax.adam(1e-2), microbatches=microbatches)
+    algorithm = gradient(learner, optax.adam(1e-2), tasks_at_once=tasks_at_once)
     found = profile(algorithm, toy_problem.make_tasks(), tasks_per_step=4, key=KEY, steps=3)
     assert list(found.parts) == ["sampling", "forward", "backward", "update", "step"]
     flops = [found.parts[name].gflop for name in ("forward", "backward", "update")]
