@@ -61,6 +61,7 @@ from metajax.core.ranges import (
     plain,
 )
 from metajax.core.scores import accuracy, correct, valid_labels
+from metajax.core.staged import Staged, at_step
 from metajax.core.step_tasks import check_tasks_at_once, mean_over_parts, over_tasks
 from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
 from metajax.core.trees import (
@@ -114,6 +115,7 @@ __all__ = [
     "Range",
     "Seed",
     "SequenceNetwork",
+    "Staged",
     "Task",
     "TaskDistribution",
     "accuracy",
@@ -122,6 +124,7 @@ __all__ = [
     "as_arrays",
     "as_examples",
     "as_task",
+    "at_step",
     "cast_floats",
     "check_algorithm",
     "check_key",

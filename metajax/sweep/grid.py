@@ -137,13 +137,12 @@ def check_field(option: str, field: str, config: Any, known: Iterable[str]) -> N
       ConfigError: no run has it, or only those of other methods.
     """
     known = tuple(known)
-    if field not in known and isinstance(config, Config):
-        if having := methods_with(config.system, field):
-            raise ConfigError(
-                option,
-                field,
-                f"a setting; it is an option of {', '.join(having)}, and not of {config.method}",
-            )
+    having = methods_with(config.system, field) if isinstance(config, Config) else ()
+    if field not in known and having:
+        named = ", ".join(having)
+        raise ConfigError(
+            option, field, f"a setting; it is an option of {named}, and not of {config.method}"
+        )
     one_of(option, field, known)
 
 

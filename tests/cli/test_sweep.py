@@ -115,11 +115,11 @@ def test_the_same_command_finds_it_done_and_another_is_refused(swept, capsys):
     [
         (
             ["--grid", "learning_rater=1"],
-            ["grid field = 'learning_rater'", "did you mean 'learning_rate'"],
+            ["learning_rater'", "did you mean 'learning_rate'"],
         ),
         (
             ["--grid", "inner_lr=0.1"],
-            ["grid field = 'inner_lr'", "an option of maml", "not of ridge"],
+            ["inner_lr'", "an option of maml", "not of ridge"],
         ),
         (["--grid", "learning_rate=0.1,-1"], ["learning_rate = -1.0", "above 0"]),
         (["--grid", "learning_rate"], ["grid = 'learning_rate'", "FIELD=VALUES"]),
