@@ -237,3 +237,15 @@ def test_every_method_is_listed_with_its_paper(capsys):
     assert all(re.search(r"\d{4}, arXiv \d{4}\.\d{5}", row) for row in rows)
     assert main(["methods", "fewshoot"]) == 2
     assert "did you mean 'fewshot'" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_processes_add_to_what_one_program_has_trained(done):
+    before = times(done / "runs")
+    methods = ("--methods", "maml", "ridge", "--seeds", 3, "--inner-steps", 1)
+    assert compare(done, *methods, "--engine", "process", "--workers", 2) == 0
+    after = times(done / "runs")
+    assert {name: after[name] for name in before} == before
+    assert all(one["score"]["n"]["seeds"] == 3 for one in found(done)["methods"].values())
+    summary = json.loads((done / "runs/ridge-2/summary.json").read_text())
+    assert summary["command"].startswith("metajax train fewshot --preset sinusoid --method ridge")
