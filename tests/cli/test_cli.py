@@ -1,6 +1,8 @@
 """The command line: a real run from end to end, and every refusal before anything compiles."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -80,14 +82,23 @@ QUICK = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, data_dir, cache):
+def run(tmp_path_factory, data_dir, quick_compile):
     """One finished run; its folder and what it printed."""
+    workdir = tmp_path_factory.mktemp("run") / "w"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(command(workdir, data_dir, "off")[3:]) == 0
+    return workdir, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def run_of_a_process(tmp_path_factory, data_dir, cache):
+    """The folder of the same run, finished by a process of its own."""
     workdir = tmp_path_factory.mktemp("run") / "w"
     done = subprocess.run(
         command(workdir, data_dir, cache), env=QUICK, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return workdir, done.stdout
+    return workdir
 
 
 def test_a_run_leaves_everything_that_the_readme_names(run):
@@ -110,10 +121,10 @@ def test_a_run_leaves_everything_that_the_readme_names(run):
         assert words in printed
 
 
-def test_eval_and_report_write_the_same_again(run, data_dir, cache, quick_compile):
+def test_eval_and_report_write_the_same_again(run, data_dir):
     workdir, _ = run
     before = (workdir / "eval.json").read_text()
-    options = ["--data-dir", str(data_dir), "--compilation-cache", cache]
+    options = ["--data-dir", str(data_dir), "--compilation-cache", "off"]
     assert main(["eval", str(workdir), *options]) == 0
     assert (workdir / "eval.json").read_text() == before
     (workdir / "accuracy.png").unlink()
@@ -123,9 +134,9 @@ def test_eval_and_report_write_the_same_again(run, data_dir, cache, quick_compil
 
 @pytest.mark.slow
 def test_sigterm_saves_exits_75_and_the_same_command_ends_with_the_same_bits(
-    run, tmp_path, data_dir, cache
+    run_of_a_process, tmp_path, data_dir, cache
 ):
-    finished, _ = run
+    finished = run_of_a_process
     workdir = tmp_path / "w"
     process = subprocess.Popen(
         command(workdir, data_dir, cache), env=QUICK, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -182,15 +193,15 @@ def test_a_workdir_of_another_config_is_refused_and_untouched(run, data_dir, cap
 
 
 @pytest.mark.slow
-def test_another_run_in_its_place_moves_it_aside(run, data_dir, cache, tmp_path):
-    workdir = tmp_path / "w"
-    shutil.copytree(run[0], workdir)
+def test_another_run_in_its_place_moves_it_aside(run_of_a_process, data_dir, cache, tmp_path):
+    old, workdir = run_of_a_process, tmp_path / "w"
+    shutil.copytree(old, workdir)
     again = command(workdir, data_dir, cache, "--seed", "1", "--on-changed", "restart")
     done = subprocess.run(again, env=QUICK, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads((workdir / "config.json").read_text())["config"]["seed"] == 1
     for name in ("config.json", "eval.json", "metrics.jsonl", "summary.json"):
-        assert (workdir / "previous/0" / name).read_bytes() == (run[0] / name).read_bytes()
+        assert (workdir / "previous/0" / name).read_bytes() == (old / name).read_bytes()
     assert find_fault(workdir / "previous/0/checkpoints/40") is None
 
 

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.stats
 
 from metajax.core import Evaluator, apart_from_surroundings
 from metajax.systems.base import Objective, Run, System
@@ -58,7 +57,9 @@ def median(errors: Errors) -> tuple[float, float, float]:
     """The median relative error with its bootstrap 95% interval, NaN where one error is."""
     if not np.isfinite(errors.relative).all():
         return (np.nan,) * 3
-    found = scipy.stats.bootstrap(
+    from scipy.stats import bootstrap  # half a second that no other command needs
+
+    found = bootstrap(
         (errors.relative,), np.median, method="percentile", n_resamples=2000, rng=0
     ).confidence_interval
     return float(np.median(errors.relative)), float(found.low), float(found.high)
