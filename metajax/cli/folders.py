@@ -52,6 +52,17 @@ def sweep_folder(name: str, preset: str, swept: Iterable[str], identity: Mapping
     return ROOT / "-".join([f"sweep-{name}-{preset}", *swept, _digest(identity)])
 
 
+def comparison_folder(name: str, preset: str, identity: Mapping[str, Any]) -> Path:
+    """Return ``runs/compare-SYSTEM-PRESET-DIGEST``, one folder for each set of shared settings."""
+    return ROOT / f"compare-{name}-{preset}-{_digest(identity)}"
+
+
+def compared_run(method: str, changed: Mapping[str, Any], seed: int) -> str:
+    """Return the name of a comparison's run: the method, its own settings, and the seed."""
+    own = f",{_said(changed)}" if changed else ""
+    return f"{method}{own}-{seed}"
+
+
 def _said(changed: Mapping[str, Any]) -> str:
     """Settings as part of a file's name."""
     words = [

@@ -26,16 +26,18 @@ class Point(NamedTuple):
       number: its place in the sweep, from 0.
       values: the swept fields.
       config: the whole config, seed included.
+      label: its folder's name, where that is not its number.
     """
 
     number: int
     values: dict[str, Any]
     config: Any
+    label: str = ""
 
     @property
     def name(self) -> str:
         """Its folder's name."""
-        return f"{self.number:04d}"
+        return self.label or f"{self.number:04d}"
 
 
 def read_assignments(option: str, texts: Iterable[str]) -> dict[str, str]:

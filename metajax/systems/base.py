@@ -135,7 +135,8 @@ class System:
       presets: named settings, the default first: values by field, of the problem, of training and
         of methods' options; ``method`` names the method where it is not the first.
       methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
-        name, the default first.
+        name, the default first. One that does not fit a problem raises a ``ConfigError`` that
+        names ``method``.
       problem: ``problem(settings, data_dir, seed) -> Problem``, with the seed of the run.
       evaluate: ``evaluate(problem, method, params, config, progress) -> Evaluation``.
       measure: ``measure(problem, method, config) -> evaluators`` for the way.

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from metajax.core import Algorithm, MetaLearner, Params, apart_from_surroundings
+from metajax.core import Algorithm, ConfigError, MetaLearner, Params, apart_from_surroundings
 from metajax.systems.base import Method, Setup, System
 from metajax.systems.configs import split, system_of
 
@@ -21,6 +22,32 @@ def make_method(config: Any, problem: Any) -> Method:
     settings, training, options = split(config)
     problem = problem._replace(settings=settings)
     return config.system.methods[config.method](problem, training, **options)
+
+
+def check_fits(configs: Sequence[Any], data_dir: Path | None = None) -> dict[str, ConfigError]:
+    """Make the problem that some methods' configs share and each method for it; train nothing.
+
+    Args:
+      configs: of one system, with the same settings of the problem.
+      data_dir: folder of the data sets.
+
+    Returns:
+      By method, why it does not fit: it raised a ``ConfigError`` that names ``method``.
+
+    Raises:
+      MissingDataError: a data set is not on disk.
+      ConfigError: the settings do not fit the data set, or an option its method.
+    """
+    problem = configs[0].system.problem(split(configs[0]).settings, data_dir)
+    found = {}
+    for config in configs:
+        try:
+            make_method(config, problem)
+        except ConfigError as error:
+            if error.field != "method":
+                raise
+            found[config.method] = error
+    return found
 
 
 def build(config: Any, data_dir: Path | None = None) -> Setup:
