@@ -87,7 +87,8 @@ def quadratics(key) -> Task:
         *mark(edge, points.dirichlet, points.dirichlet_mask, CONFIG.grid),
         *mark(edge, points.neumann, points.neumann_mask, CONFIG.grid),
     )
-    scored = Scored(points, jet(inside), jnp.array(True), jnp.array(True))
+    weights = jnp.array(CONFIG.weights_second)
+    scored = Scored(points, jet(inside), jnp.array(True), jnp.array(True), weights)
     return Task(Inputs(c, grids), scored)
 
 

@@ -236,8 +236,10 @@ def _train(argv: list[str]) -> int:
 def _initial_params(run: Any, config: Any):
     import jax
 
+    from metajax.core import at_step
+
     key = jax.random.key(config.seed)
-    return run.algorithm.params(run.algorithm.init(key, run.example_tasks(key)))
+    return run.algorithm.params(run.algorithm.init(key, at_step(run.example_tasks)(key)))
 
 
 def _show(workdir, system, config, evaluation, summary, history) -> None:

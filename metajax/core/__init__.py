@@ -60,6 +60,7 @@ from metajax.core.ranges import (
     plain,
 )
 from metajax.core.scores import accuracy, correct, valid_labels
+from metajax.core.staged import Staged, at_step
 from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
 from metajax.core.trees import (
     all_finite,
@@ -109,6 +110,7 @@ __all__ = [
     "Range",
     "Seed",
     "SequenceNetwork",
+    "Staged",
     "Task",
     "TaskDistribution",
     "accuracy",
@@ -117,6 +119,7 @@ __all__ = [
     "as_arrays",
     "as_examples",
     "as_task",
+    "at_step",
     "cast_floats",
     "check_algorithm",
     "check_key",

@@ -10,6 +10,7 @@ import numpy as np
 import optax
 
 from metajax.core.errors import ConfigError
+from metajax.core.staged import Staged
 from metajax.core.types import (
     Algorithm,
     Evaluator,
@@ -21,7 +22,17 @@ from metajax.core.types import (
     Task,
 )
 
-_NOUNS = (Algorithm, Evaluator, Examples, HostFed, MetaLearner, Network, SequenceNetwork, Task)
+_NOUNS = (
+    Algorithm,
+    Evaluator,
+    Examples,
+    HostFed,
+    MetaLearner,
+    Network,
+    SequenceNetwork,
+    Staged,
+    Task,
+)
 _FOREIGN = {
     "flax.linen": "a Flax Linen module",
     "flax.nnx": "a Flax NNX module",

@@ -14,6 +14,7 @@ from jaxtyping import Array, Key
 from metajax.core.boundary import check_type
 from metajax.core.errors import ConfigError
 from metajax.core.kinds import check_learner, kind
+from metajax.core.staged import Staged
 from metajax.core.types import Examples, MetaLearner, Params, Task, TaskDistribution
 
 
@@ -27,11 +28,13 @@ class MixedTasks:
     the next; every draw has the same mix, which a random choice would only have on average.
 
     Attributes:
-      parts: the distributions.
+      parts: the distributions, of a key alone.
       counts: how many tasks of each make a draw. Static.
 
     Raises:
-      ConfigError: not one count of 1 or more per distribution.
+      ConfigError: not one count of 1 or more per distribution, or one is
+        :class:`~metajax.core.Staged`: stage the mix then, as ``Staged(draw)`` whose ``draw(key,
+        step)`` calls ``MixedTasks`` of what :func:`~metajax.core.at_step` makes of each.
     """
 
     parts: tuple[TaskDistribution, ...]
@@ -40,6 +43,14 @@ class MixedTasks:
     def __post_init__(self) -> None:
         if len(self.counts) != len(self.parts) or min(self.counts, default=0) < 1:
             raise ConfigError("counts", self.counts, f"{len(self.parts)} whole numbers above 0")
+        for index, part in enumerate(self.parts):
+            if isinstance(part, Staged):
+                raise ConfigError(
+                    f"parts[{index}]",
+                    kind(part),
+                    "a distribution of a key alone; Staged goes around the mix: Staged(draw), "
+                    "where draw(key, step) calls MixedTasks of at_step(part, step)",
+                )
 
     def __call__(self, key: Key[Array, ""]) -> Task:
         keys = jax.random.split(key, len(self.parts))

@@ -40,7 +40,8 @@ class TaskDistribution(Protocol):
     """Any pytree that maps a key to a task: ``tasks(key) -> Task``.
 
     The call is pure and traceable, so ``jax.vmap`` over keys makes a batch and sampling runs on
-    the device inside the compiled step. Arrays that it draws from are its leaves.
+    the device inside the compiled step. Arrays that it draws from are its leaves. A distribution
+    that depends on how far training is takes the step too: :class:`metajax.core.Staged`.
     """
 
     def __call__(self, key: Key[Array, ""], /) -> Any: ...

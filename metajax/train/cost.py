@@ -16,9 +16,11 @@ from metajax.core import (
     ConfigError,
     HostFed,
     apart_from_surroundings,
+    at_step,
     is_jit_disabled,
     task_keys,
 )
+from metajax.train.arguments import check_tasks
 from metajax.train.step import LoopState, make_layout, make_steps
 
 PEAK_SIZE, PEAK_BYTES = 2048, 1 << 28
@@ -94,7 +96,8 @@ def profile(
       steps: how many are timed, 1 or more.
 
     Raises:
-      ConfigError: ``tasks`` are fed by the host, ``steps`` below 1, or ``jax.disable_jit``.
+      ConfigError: ``tasks`` draw nothing or are fed by the host, ``steps`` below 1, or
+        ``jax.disable_jit``.
     """
     if isinstance(tasks, HostFed):
         raise ConfigError("tasks", "HostFed", "a distribution that is sampled on the device")
@@ -102,10 +105,15 @@ def profile(
         raise ConfigError("steps", steps, "a whole number of 1 or more")
     if is_jit_disabled():
         raise ConfigError("jax_disable_jit", True, "False: what is measured are compiled programs")
+    check_tasks(tasks)
     layout = make_layout("none", tasks_per_step)
     keys = task_keys(key, tasks_per_step)
-    state = jax.jit(lambda tasks: algorithm.init(key, tasks(key)))(tasks)
-    sampling, batch = measured(lambda tasks, keys: jax.vmap(tasks)(keys), (tasks, keys), steps)
+    state = jax.jit(lambda tasks: algorithm.init(key, at_step(tasks)(key)))(tasks)
+
+    def sample(tasks, keys, step):
+        return jax.vmap(at_step(tasks, step))(keys)
+
+    sampling, batch = measured(sample, (tasks, keys, jnp.int32(0)), steps)
     stages = {
         name: measured(function, (state, batch, key), steps)[0]
         for name, function in {**algorithm.stages, "update": algorithm.update}.items()

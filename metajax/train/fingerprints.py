@@ -18,7 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from metajax.core import Algorithm
+from metajax.core import Algorithm, at_step
 from metajax.train.metrics import plain
 from metajax.train.programs import digest_of, program_of
 from metajax.train.state import describe_shape, path_of, strong
@@ -52,8 +52,8 @@ def fingerprint(
       key: of the run.
     """
 
-    def sample(tasks, key, raw):
-        return tasks(key, *raw)
+    def sample(tasks, key, raw, step):
+        return at_step(tasks, step)(key, *raw)
 
     def first(key, task):
         return strong(algorithm.init(key, task))
@@ -66,7 +66,7 @@ def fingerprint(
         shape = (tasks_per_step, *leaf.shape)
         return jax.ShapeDtypeStruct(shape, leaf.dtype, weak_type=leaf.weak_type)
 
-    of_task, task = program_of(sample, tasks, key, raw)
+    of_task, task = program_of(sample, tasks, key, raw, jnp.int32(0))
     of_state, state = program_of(first, key, task)
     of_update, _ = program_of(update, state, jax.tree.map(add_axis, task), key)
     programs = {"the first state": of_state, "a task": of_task, "an update": of_update}

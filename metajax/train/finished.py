@@ -11,7 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from metajax.core import Algorithm, Params, apart_from_surroundings
+from metajax.core import Algorithm, Params, apart_from_surroundings, at_step
+from metajax.train.arguments import check_tasks
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.fingerprints import fingerprint
 from metajax.train.identity import OnChanged, check_identity, note_identity, run_config
@@ -58,10 +59,16 @@ def restore_params(
       key: any key; it only serves to learn the shapes of the state.
 
     Raises:
+      ConfigError: ``tasks`` draw nothing.
       CheckpointError: there is no checkpoint, or it does not fit ``algorithm``.
     """
+    check_tasks(tasks)
     checkpointer = Checkpointer(as_path(workdir) / "checkpoints", read_only=True)
-    state = jax.eval_shape(lambda tasks: strong(algorithm.init(key, tasks(key))), strong(tasks))
+
+    def first(tasks):
+        return strong(algorithm.init(key, at_step(tasks)(key)))
+
+    state = jax.eval_shape(first, strong(tasks))
     number: Any = jax.ShapeDtypeStruct((), jnp.int32)
     with contextlib.closing(checkpointer):
         restored, meta = checkpointer.restore(LoopState(state, number, number))

@@ -23,6 +23,7 @@ from metajax.core import (
     Evaluator,
     HostFed,
     apart_from_surroundings,
+    at_step,
     check_algorithm,
     derive,
     is_jit_disabled,
@@ -98,7 +99,8 @@ def fit(
     Args:
       algorithm: ``init``, ``update`` and ``params``, e.g. from :func:`metajax.core.gradient`.
       tasks: a task distribution, a callable pytree sampled on the device inside the compiled
-        step, or :class:`~metajax.core.HostFed` batches.
+        step, :class:`~metajax.core.Staged` where it depends on the step, or
+        :class:`~metajax.core.HostFed` batches.
       steps: meta-steps of the whole run, a resumed one included. A finished run given more of
         them is extended, and ends as a run of that many from the start does, bit for bit, log and
         all; an algorithm made from the number of steps, such as a schedule that ends with the
@@ -355,7 +357,7 @@ class _Run:
         tasks, raw = self.sampled
 
         def first_state(key, tasks, raw):
-            task = tasks(derive(key, "tasks"), *raw)
+            task = at_step(tasks)(derive(key, "tasks"), *raw)
             state = self.algorithm.init(derive(key, "init"), task)
             return LoopState(strong(state), jnp.int32(-1), jnp.int32(0))
 

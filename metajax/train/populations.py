@@ -12,7 +12,16 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Int32, Key, PyTree, Shaped
 
-from metajax.core import Algorithm, ConfigError, HostFed, check_key, derive, task_keys
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    HostFed,
+    at_step,
+    check_key,
+    derive,
+    task_keys,
+)
+from metajax.train.arguments import check_tasks
 from metajax.train.step import is_finite
 
 MEMBER = "runs/"
@@ -78,14 +87,16 @@ def population(
     under ``runs/NAME``, ``[k]``.
 
     Raises:
-      ConfigError: no member, tasks that are host-fed or of different structures, or keys that
-        :func:`metajax.core.check_key` rejects.
+      ConfigError: no member, tasks that draw nothing, are host-fed or of different structures, or
+        keys that :func:`metajax.core.check_key` rejects.
     """
     check_key("keys", keys)
     if not tasks:
         raise ConfigError("tasks", tasks, "one member or more")
     if any(isinstance(one, HostFed) for one in tasks):
         raise ConfigError("tasks", "host-fed", "tasks that are sampled on the device")
+    for one in tasks:
+        check_tasks(one)
     structures = {jax.tree.structure(one) for one in tasks}
     shapes = {tuple(map(jnp.shape, jax.tree.leaves(one))) for one in tasks}
     if len(structures) > 1 or len(shapes) > 1:
@@ -105,12 +116,12 @@ def population(
         return jax.tree.unflatten(structure, [next(sources[apart]) for apart in differs])
 
     def first(values, key, differing, shared):
-        task = tasks_of(differing, shared)(derive(key, "tasks"))
+        task = at_step(tasks_of(differing, shared))(derive(key, "tasks"))
         return make(values).init(derive(key, "init"), task)
 
     def one(values, key, differing, shared, step, state, failed_at):
         algorithm = make(values)
-        draw = jax.vmap(tasks_of(differing, shared))
+        draw = jax.vmap(at_step(tasks_of(differing, shared), step))
         batch = draw(task_keys(derive(key, "tasks", step), tasks_per_step))
         new, metrics = algorithm.update(state, batch, derive(key, "update", step))
         finite = is_finite(algorithm, new, metrics)

@@ -19,6 +19,7 @@ from metajax.core import (
     HostFed,
     Metrics,
     all_finite,
+    at_step,
     described,
     kind,
     one_of,
@@ -291,23 +292,25 @@ def make_steps(
     """Compile-ready ``run(state, tasks, raw, streams, first_step, num_steps) -> (state, rows)``.
 
     The ``state`` given here tells its shapes. ``streams`` are two keys, from which a step's tasks
-    and its update draw by ``fold_in(stream, step)``. ``num_steps`` (at most ``capacity``) and
-    ``first_step`` are traced: one program serves every dispatch, so where the dispatches are cut
-    changes no bit of the result. ``state`` is donated. ``rows`` is a pair, the metrics and whether
-    the step was finite (its loss and ``grad_norm``, or the parameters after it where that is not
-    reported), with a leading axis of ``capacity``, ``num_steps`` of it filled.
+    and its update draw by ``fold_in(stream, step)``; staged tasks are given the step too.
+    ``num_steps`` (at most ``capacity``) and ``first_step`` are traced: one program serves every
+    dispatch, so where the dispatches are cut changes no bit of the result. ``state`` is donated.
+    ``rows`` is a pair, the metrics and whether the step was finite (its loss and ``grad_norm``, or
+    the parameters after it where that is not reported), with a leading axis of ``capacity``,
+    ``num_steps`` of it filled.
     """
     axis_name = TASKS_AXIS if layout.num_parts > 1 else None
     held = tasks_per_step // layout.num_parts
     host_fed = isinstance(tasks, HostFed)
 
-    def batch_of(tasks, raw, key):
+    def batch_of(tasks, raw, key, step):
         keys = task_keys(key, held, axis_name)
-        return jax.vmap(tasks)(keys, raw) if host_fed else jax.vmap(tasks)(keys)
+        draw = jax.vmap(at_step(tasks, step))
+        return draw(keys, raw) if host_fed else draw(keys)
 
     @functools.partial(jax.jit, inline=True)  # traced once, for its shapes and in the loop
     def one_step(state: LoopState, tasks, raw, streams, step):
-        batch = batch_of(tasks, raw, jax.random.fold_in(streams[0], step))
+        batch = batch_of(tasks, raw, jax.random.fold_in(streams[0], step), step)
         new, metrics = checked_update(
             state.algorithm,
             algorithm.update(

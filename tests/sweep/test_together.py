@@ -122,6 +122,7 @@ CASES = [
             "weight_decay": 0.1,
             "adam_epsilon": 3e-2,
             "clip_norm": 0.1,
+            "homogeneous": 0.5,
             "unsupervised": 1.0,
             "first_phase": 0,
         },

@@ -10,7 +10,7 @@ import pytest
 
 import toy_problem
 from metajax.cli.main import main
-from metajax.core import ConfigError, HostFed, gradient
+from metajax.core import ConfigError, HostFed, Staged, gradient
 from metajax.train import profile, profile_table
 from metajax.train.cost import Part, Profile, measured
 
@@ -28,11 +28,22 @@ def test_operations_and_bytes_of_a_product_are_its_own():
     assert part.compile_seconds > 0 < part.seconds
 
 
-@pytest.mark.parametrize("microbatches", [1, 2])
-def test_a_step_is_its_parts_in_operations(microbatches):
+def at_any_step(tasks, key, step):
+    return tasks(key)
+
+
+TASKS = toy_problem.make_tasks()
+
+
+@pytest.mark.parametrize(
+    ("microbatches", "tasks"),
+    [(1, TASKS), (2, Staged(jax.tree_util.Partial(at_any_step, TASKS)))],
+    ids=["1", "2, staged"],
+)
+def test_a_step_is_its_parts_in_operations(microbatches, tasks):
     learner = toy_problem.make_learner()
     algorithm = gradient(learner, optax.adam(1e-2), microbatches=microbatches)
-    found = profile(algorithm, toy_problem.make_tasks(), tasks_per_step=4, key=KEY, steps=3)
+    found = profile(algorithm, tasks, tasks_per_step=4, key=KEY, steps=3)
     assert list(found.parts) == ["sampling", "forward", "backward", "update", "step"]
     flops = [found.parts[name].gflop for name in ("forward", "backward", "update")]
     assert 0 < flops[0] < flops[1] < flops[2]

@@ -21,7 +21,6 @@ from metajax.systems.hypino.finetuning import (
 )
 from metajax.systems.hypino.learner import (
     PARTS,
-    CurriculumState,
     Losses,
     losses,
     make_algorithm,
@@ -39,7 +38,7 @@ from metajax.systems.hypino.problem_file import read_problem
 from metajax.systems.hypino.refinement import Ensemble, refine
 from metajax.systems.hypino.solving import Solved, solve
 from metajax.systems.hypino.system import SYSTEM, build
-from metajax.systems.hypino.tasks import ProblemKeys, ProblemTasks, Scored, make_tasks
+from metajax.systems.hypino.tasks import Phases, ProblemTasks, Scored, make_phases, make_tasks
 from metajax.systems.hypino.verdict import DoubtfulSolutionWarning
 
 __all__ = [
@@ -48,7 +47,6 @@ __all__ = [
     "SYSTEM",
     "Case",
     "Config",
-    "CurriculumState",
     "DoubtfulSolutionWarning",
     "Ensemble",
     "Errors",
@@ -56,7 +54,7 @@ __all__ = [
     "Inputs",
     "Losses",
     "Model",
-    "ProblemKeys",
+    "Phases",
     "ProblemTasks",
     "Scored",
     "Solved",
@@ -75,6 +73,7 @@ __all__ = [
     "make_case",
     "make_learner",
     "make_network",
+    "make_phases",
     "make_target",
     "make_tasks",
     "new_problems",

@@ -1,22 +1,17 @@
-"""The losses of a generated solution, the learner, and its training in two phases."""
+"""The losses of a generated solution, the learner, and its training."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Bool, Float, Int32, Key
+from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import (
-    IMPLEMENTATION,
     Algorithm,
     ConfigError,
-    GradientState,
     MetaLearner,
     Params,
     Task,
@@ -30,7 +25,7 @@ from metajax.nn import Jet
 from metajax.physics.pde import Grids, Points, apply_operator, normal_derivative
 from metajax.systems.hypino.config import Config
 from metajax.systems.hypino.network import Inputs, make_network, make_target, solution
-from metajax.systems.hypino.tasks import ProblemTasks, Scored, make_tasks
+from metajax.systems.hypino.tasks import Scored
 
 PARTS = ("residual", "solution", "gradient", "second", "dirichlet", "neumann")
 """The six losses, in the order of the config's weights."""
@@ -137,20 +132,14 @@ def check_problem(task: Any, size: int) -> Task:
     return Task(check_inputs("task.support", task.support, size), task.query)
 
 
-def make_learner(config: Config, weights: Float[Array, "6"] | None = None) -> MetaLearner:
+def make_learner(config: Config) -> MetaLearner:
     """The learner whose adapting is one pass of the hypernetwork.
 
     ``adapt`` takes :class:`~metajax.systems.hypino.network.Inputs`, ``predict`` points ``[n, 2]``
-    and returns u and its derivatives there, the jet of ``[n]``. A problem that is not valid has a
-    loss of 0.
-
-    Args:
-      config: the settings.
-      weights: of the six losses; those of the second phase by default.
+    and returns u and its derivatives there, the jet of ``[n]``. The loss is the sum of the six, by
+    the weights that the task is scored with; a problem that is not valid has a loss of 0.
     """
     network, target = checked_network(make_network(config)), make_target(config)
-    if weights is None:
-        weights = jnp.asarray(config.weights_second, jnp.float32)
 
     def init(key: Key[Array, ""], task: Task) -> Params:
         return network.init(key, check_problem(task, config.grid).support)
@@ -170,27 +159,15 @@ def make_learner(config: Config, weights: Float[Array, "6"] | None = None) -> Me
         parts = losses(task.support.coefficients, inside, edge, task.query)
         # where and not times: a problem out of bounds may be infinite
         parts = jax.tree.map(lambda part: jnp.where(task.query.valid, part, 0.0), parts)
-        total = jnp.sum(weights * jnp.stack(parts))
+        total = jnp.sum(task.query.weights * jnp.stack(parts))
         metrics = {**parts._asdict(), "valid": task.query.valid.astype(jnp.float32)}
         return total, metrics
 
     return MetaLearner(init, adapt, predict, loss)
 
 
-class CurriculumState(NamedTuple):
-    """How far training is, and what :func:`metajax.core.gradient` keeps."""
-
-    done: Int32[Array, ""]
-    inner: GradientState
-
-
 def make_algorithm(config: Config) -> Algorithm:
-    """AdamW on the losses, in two phases, drawing each problem inside the step.
-
-    Of :class:`~metajax.systems.hypino.tasks.ProblemKeys`. What the phases differ in, the weights
-    of the losses and the share of problems without a known solution, is traced: nothing compiles
-    anew between them.
-    """
+    """AdamW on the losses, each problem's weighted as it says."""
     optimizer = optax.chain(
         optax.clip_by_global_norm(config.clip_norm),
         optax.adamw(
@@ -199,41 +176,4 @@ def make_algorithm(config: Config) -> Algorithm:
             eps=config.adam_epsilon,
         ),
     )
-    first, second = (
-        jnp.asarray(weights, jnp.float32)
-        for weights in (config.weights_first, config.weights_second)
-    )
-
-    def problems(done: Int32[Array, ""]) -> ProblemTasks:
-        fresh = done < config.first_phase
-        supervised = jnp.where(fresh, 1.0, 1.0 - config.unsupervised).astype(jnp.float32)
-        return dataclasses.replace(make_tasks(config), supervised=supervised)
-
-    def drawn(done: Int32[Array, ""], task: Task) -> Task:
-        return problems(done)(jax.random.wrap_key_data(task.support, impl=IMPLEMENTATION))
-
-    batched = jax.vmap(drawn, (None, 0))
-
-    def phase(done: Int32[Array, ""]) -> Algorithm:
-        weights = jnp.where(done < config.first_phase, first, second)
-        return gradient(make_learner(config, weights), optimizer)
-
-    def init(key: Key[Array, ""], task: Task) -> CurriculumState:
-        done = jnp.int32(0)
-        return CurriculumState(done, phase(done).init(key, drawn(done, task)))
-
-    def update(
-        state: CurriculumState, tasks: Task, key: Key[Array, ""], axis_name: str | None = None
-    ) -> tuple[CurriculumState, dict[str, Any]]:
-        batch = batched(state.done, tasks)
-        inner, metrics = phase(state.done).update(state.inner, batch, key, axis_name)
-        return CurriculumState(state.done + 1, inner), metrics
-
-    def stage(name: str, state: CurriculumState, tasks: Task, key: Key[Array, ""]) -> Any:
-        return phase(state.done).stages[name](state.inner, batched(state.done, tasks), key)
-
-    stages: dict[str, Callable[..., Any]] = {
-        "drawing": lambda state, tasks, key: batched(state.done, tasks),
-        **{name: functools.partial(stage, name) for name in ("forward", "backward")},
-    }
-    return Algorithm(init, update, lambda state: state.inner.params, stages)
+    return gradient(make_learner(config), optimizer)

@@ -15,7 +15,7 @@ from metajax.systems.hypino.config import PRESETS, Config
 from metajax.systems.hypino.evaluate import Errors, benchmarks, new_problems
 from metajax.systems.hypino.learner import make_algorithm
 from metajax.systems.hypino.report import figures, table
-from metajax.systems.hypino.tasks import ProblemKeys
+from metajax.systems.hypino.tasks import make_phases, make_tasks
 
 
 def build(config: Config, data_dir: Path | None = None) -> Run:
@@ -45,10 +45,10 @@ def build(config: Config, data_dir: Path | None = None) -> Run:
 
     return Run(
         algorithm=make_algorithm(config),
-        tasks=ProblemKeys(),
+        tasks=make_phases(config),
         tasks_per_step=config.tasks_per_step,
         steps=config.steps,
-        example_tasks=ProblemKeys(),
+        example_tasks=make_tasks(config),
         evaluators=(Evaluator("new_tasks", config.eval_every, measure),),
         evaluate=apart_from_surroundings(evaluate),
     )
@@ -81,14 +81,8 @@ SYSTEM = System(
         "new_problems.median_relative", greatest=False, logged="new_tasks/last"
     ),
     algorithm=make_algorithm,
-    traced=(
-        "learning_rate",
-        "weight_decay",
-        "adam_epsilon",
-        "clip_norm",
-        "unsupervised",
-        "first_phase",
-    ),
+    traced=("learning_rate", "weight_decay", "adam_epsilon", "clip_norm"),
+    of_tasks=("homogeneous", "unsupervised", "first_phase"),
     evaluation=("eval_every", "eval_tasks", "finetune_steps", "rounds"),
     tied_to_steps=tied_to_steps,
 )

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.tree_util import register_dataclass
-from jaxtyping import Array, Bool, Float, Key, UInt32
+from jaxtyping import Array, Bool, Float, Int32, Key
 
-from metajax.core import Task
+from metajax.core import Staged, Task
 from metajax.nn import Jet
 from metajax.physics.pde import Points, draw_sample
-from metajax.systems.hypino.config import Config
+from metajax.systems.hypino.config import Config, Weights
 from metajax.systems.hypino.network import Inputs
 
 
@@ -25,12 +25,14 @@ class Scored(NamedTuple):
       solution: the true solution at the interior ones; 0 unless ``supervised``.
       supervised: whether it is known.
       valid: whether the problem is within the limits of what is learned from.
+      weights: of the six losses; see :data:`~metajax.systems.hypino.learner.PARTS`.
     """
 
     points: Points
     solution: Jet
     supervised: Bool[Array, ""]
     valid: Bool[Array, ""]
+    weights: Float[Array, "6"]
 
 
 @register_dataclass
@@ -41,6 +43,7 @@ class ProblemTasks:
     Attributes:
       supervised: probability of a known solution; traced.
       homogeneous: probability of a solution that is 0 on the edge; traced.
+      weights: of the six losses; traced.
       grid: nodes along a side of the images. Static, as what follows.
       interior: points inside.
       boundary: points of the boundary.
@@ -48,6 +51,7 @@ class ProblemTasks:
 
     supervised: Float[Array, ""]
     homogeneous: Float[Array, ""]
+    weights: Float[Array, "6"]
     grid: int = field(metadata={"static": True})
     interior: int = field(metadata={"static": True})
     boundary: int = field(metadata={"static": True})
@@ -61,30 +65,56 @@ class ProblemTasks:
             supervised=self.supervised,
             homogeneous=self.homogeneous,
         )
-        scored = Scored(found.points, found.solution, found.supervised, found.valid)
+        scored = Scored(found.points, found.solution, found.supervised, found.valid, self.weights)
         return Task(Inputs(found.coefficients, found.grids), scored)
 
 
 @register_dataclass
 @dataclass(frozen=True)
-class ProblemKeys:
-    """Tasks that are still to be drawn: what they are of depends on how far training is.
+class Phases:
+    """Problems of two phases; what the phases differ in is traced, so one program draws both.
 
-    A task's ``support`` is the data of a key and its ``query`` is None; the algorithm of
-    :mod:`metajax.systems.hypino.learner` draws the problem from it inside the same step.
+    Attributes:
+      first: problems of the first phase.
+      second: problems of the second; its static sizes are those of the first.
+      first_phase: meta-steps of the first phase; traced.
     """
 
-    def __call__(self, key: Key[Array, ""]) -> Task:
-        data: UInt32[Array, " words"] = jax.random.key_data(key)
-        return Task(data, None)
+    first: ProblemTasks
+    second: ProblemTasks
+    first_phase: Int32[Array, ""]
+
+    def at(self, step: Int32[Array, ""]) -> ProblemTasks:
+        """The problems of the phase that a step belongs to."""
+        fresh = step < self.first_phase
+        return jax.tree.map(lambda a, b: jnp.where(fresh, a, b), self.first, self.second)
+
+    def __call__(self, key: Key[Array, ""], step: Int32[Array, ""]) -> Task:
+        return self.at(step)(key)
 
 
-def make_tasks(config: Config, supervised: float = 1.0) -> ProblemTasks:
-    """The config's random problems."""
+def make_tasks(
+    config: Config, supervised: float = 1.0, weights: Weights | None = None
+) -> ProblemTasks:
+    """The config's random problems.
+
+    Args:
+      config: the settings.
+      supervised: probability of a known solution.
+      weights: of the six losses; those of the second phase by default.
+    """
     return ProblemTasks(
         jnp.float32(supervised),
         jnp.float32(config.homogeneous),
+        jnp.asarray(config.weights_second if weights is None else weights, jnp.float32),
         config.grid,
         config.interior,
         config.boundary,
     )
+
+
+def make_phases(config: Config) -> Staged:
+    """The problems that the config trains on: all with a known solution in the first phase."""
+    first = make_tasks(config, 1.0, config.weights_first)
+    second = make_tasks(config, 1.0 - config.unsupervised)
+    return Staged(Phases(first, second, jnp.int32(config.first_phase)))

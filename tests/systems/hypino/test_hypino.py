@@ -21,20 +21,31 @@ from metajax.systems import get_system
 from metajax.systems.hypino import (
     PARTS,
     Inputs,
-    ProblemKeys,
     Scored,
     build,
     by_least_squares,
     losses,
     make_algorithm,
     make_case,
+    make_learner,
+    make_phases,
+    make_tasks,
     random_features,
     refine,
     score,
     solve_head,
 )
 from metajax.train import fit
-from pdes import COEFFICIENTS, CONFIG, QUADRATIC, WEIGHTS, combine, monomials, quadratic_problem
+from pdes import (
+    COEFFICIENTS,
+    CONFIG,
+    QUADRATIC,
+    WEIGHTS,
+    combine,
+    monomials,
+    quadratic_problem,
+    quadratics,
+)
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -48,7 +59,7 @@ def test_the_losses_are_zero_for_the_solution_alone():
     with enable_x64(True):
         _, points = quadratic_problem()
         true = combine(WEIGHTS, points.interior)
-        scored = Scored(points, true, jnp.array(True), jnp.array(True))
+        scored = Scored(points, true, jnp.array(True), jnp.array(True), jnp.ones(6))
 
         def of(weights):
             inside, edge = (combine(weights, p) for p in (points.interior, points.boundary.points))
@@ -131,28 +142,49 @@ def test_random_features_solve_the_heat_equation():
     assert zero["mse"] == pytest.approx(0.217, abs=2e-3)
 
 
-@pytest.mark.slow
-def test_phases_switch_at_their_step_without_compiling_anew():
-    """The loss is the parts weighted by the phase; only the second has unknown solutions."""
-    config = dataclasses.replace(TINY, unsupervised=1.0)
-    algorithm, tasks = make_algorithm(config), ProblemKeys()
-    batch = jax.vmap(tasks)(jax.random.split(KEY, 2))
-    state = jax.jit(algorithm.init)(KEY, tasks(KEY))
-    update = jax.jit(algorithm.update)
+def test_phases_switch_at_their_step():
+    """Only the second has problems without a known solution, and its own weights."""
+    phases = make_phases(dataclasses.replace(TINY, unsupervised=0.25, homogeneous=0.5)).draw
+    at = jax.jit(lambda phases, step: phases.at(step))
     for step in range(4):
-        state, metrics = update(state, batch, KEY)
-        weights = config.weights_first if step < 2 else config.weights_second
+        found, first = at(phases, step), step < TINY.first_phase
+        assert (found.supervised, found.homogeneous) == (1.0 if first else 0.75, 0.5)
+        weights = TINY.weights_first if first else TINY.weights_second
+        np.testing.assert_array_equal(found.weights, np.float32(weights))
+    assert at._cache_size() == 1
+
+
+@pytest.mark.slow
+def test_a_step_draws_problems_of_its_phase():
+    tasks = make_phases(dataclasses.replace(TINY, unsupervised=1.0))
+    draw = jax.jit(lambda tasks, key, step: tasks(key, step).query)
+    for step in range(4):
+        found, first = draw(tasks, KEY, step), step < TINY.first_phase
+        assert bool(found.supervised) == first
+        weights = TINY.weights_first if first else TINY.weights_second
+        np.testing.assert_array_equal(found.weights, np.float32(weights))
+    assert draw._cache_size() == 1
+
+
+@pytest.mark.slow
+def test_the_loss_is_its_parts_by_the_weights_of_the_problem():
+    learner, task = make_learner(CONFIG), quadratics(KEY)
+    params = jax.jit(learner.init)(KEY, task)
+    loss = jax.jit(learner.loss)
+    for weights in (CONFIG.weights_first, CONFIG.weights_second):
+        scored = task.query._replace(weights=jnp.array(weights))
+        total, metrics = loss(params, task._replace(query=scored), KEY)
         parts = [float(metrics[name]) for name in PARTS]
-        assert float(metrics["loss"]) == pytest.approx(np.dot(weights, parts), rel=1e-4)
-        assert (parts[1] > 0) == (step < 2)
-    assert update._cache_size() == 1
+        assert min(parts) > 0
+        assert float(total) == pytest.approx(np.dot(weights, parts), rel=1e-5)
 
 
 def test_problems_are_drawn_whatever_random_bits_are_configured():
-    """A key of the run's own implementation comes back from its words."""
-    algorithm, tasks = make_algorithm(TINY), ProblemKeys()
+    key = jax.random.key_data(KEY)
+    algorithm, tasks = make_algorithm(TINY), make_tasks(TINY)
     with jax.default_prng_impl("rbg"):
-        state = jax.eval_shape(algorithm.init, KEY, tasks(KEY))
+        key = jax.random.wrap_key_data(key, impl="threefry2x32")
+        state = jax.eval_shape(algorithm.init, key, jax.eval_shape(tasks, key))
     assert jax.tree.leaves(state)
 
 
