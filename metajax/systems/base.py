@@ -23,11 +23,13 @@ class Method(NamedTuple):
       measure: ``measure(params, tasks, key, num) -> scores[num, points]``, for a family whose tasks
         are scored otherwise than by the learner's ``adapt`` and ``predict``, or for what is no
         meta-learner; None: the family scores the learner.
+      parts: what else the family's evaluation reads of a method, in a form of the family's own.
     """
 
     algorithm: Algorithm | None
     learner: MetaLearner | None = None
     measure: Callable[..., Any] | None = None
+    parts: Any = None
 
 
 class Problem(typing.Protocol):

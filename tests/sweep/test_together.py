@@ -1,14 +1,12 @@
 """Runs of the systems as one program: what each declares traceable is, to rounding."""
 
-import dataclasses
-
 import jax
 import numpy as np
 import pytest
 
 from metajax.core import digest
 from metajax.sweep import make_population
-from metajax.systems import SYSTEMS, get_system
+from metajax.systems import SYSTEMS, build, configure, get_system, replace, traced_fields
 from metajax.train import fit
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -119,6 +117,7 @@ CASES = [
         },
         {
             "learning_rate": 1e-3,
+            "final_rate": 0.5,
             "weight_decay": 0.1,
             "adam_epsilon": 3e-2,
             "clip_norm": 0.1,
@@ -144,11 +143,11 @@ def name_of(name, given, changed):
 )
 def test_members_of_a_population_are_the_runs_that_they_would_be_alone(name, given, changed):
     system = get_system(name)
-    base = system.config(**given, steps=STEPS)
-    other = dataclasses.replace(base, **changed, seed=1)
-    configs = [base, dataclasses.replace(base, seed=1), other]
-    runs = [system.build(config) for config in configs]
-    assert changed.keys() <= set(system.traced + system.of_tasks)
+    base = configure(system, **given, steps=STEPS)
+    other = replace(base, **changed, seed=1)
+    configs = [base, replace(base, seed=1), other]
+    runs = [build(config) for config in configs]
+    assert changed.keys() <= set(traced_fields(base) + system.of_tasks)
     algorithm, held = make_population(system, configs, runs, tuple(changed))
     options = {"steps": STEPS, "log_every": STEPS, "progress": False}
     state = fit(algorithm, held, tasks_per_step=1, key=jax.random.key(9), **options).state

@@ -1,7 +1,5 @@
 """What the systems' learners say of arrays that they were not made for, by name."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -11,7 +9,7 @@ import pdes
 from metajax.core import ConfigError, Examples, MetaLearner, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
-from metajax.systems import gpicl, hamiltonian, hyperdistill, hypino
+from metajax.systems import build, gpicl, hamiltonian, hyperdistill, replace
 from metajax.systems.hamiltonian.tasks import Snapshots
 from small import SMALL
 
@@ -140,10 +138,9 @@ def test_a_hamiltonian_learner_names_what_is_no_motion():
     )
 
 
-@pytest.mark.parametrize("decoder", ["weights", "pino", "unet"])
-def test_a_hypernetwork_names_what_is_no_problem(decoder):
-    config = dataclasses.replace(pdes.CONFIG, decoder=decoder)
-    learner = hypino.make_learner(config)
+@pytest.mark.parametrize("method", ["weights", "pino", "unet"])
+def test_a_hypernetwork_names_what_is_no_problem(method):
+    learner = build(replace(pdes.CONFIG, method=method)).method.learner
     task = pdes.quadratics(KEY)
     params = jax.eval_shape(learner.init, KEY, task)
     inputs = task.support

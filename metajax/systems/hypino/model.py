@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import flax.serialization
 import jax
-import numpy as np
 
-from metajax.core import ConfigError, Params, count
-from metajax.physics.pde import Grids
-from metajax.systems.configs import config_from_json
-from metajax.systems.hypino.config import Config
-from metajax.systems.hypino.network import Inputs, make_network
+from metajax.core import ConfigError, MetaLearner, Params, count
+from metajax.systems.base import Method
+from metajax.systems.configs import Config, config_from_json
+from metajax.systems.hypino.settings import TRAINING
 from metajax.systems.hypino.system import SYSTEM
+from metajax.systems.hypino.tasks import make_tasks
+from metajax.systems.setup import build
 
 SHIPPED = "cpu.msgpack"
 """File of the trained hypernetwork in this package."""
@@ -33,6 +34,23 @@ class Model(NamedTuple):
 
     config: Config
     params: Params
+
+    @property
+    def method(self) -> Method:
+        """The method of the config: the same for equal ones, so that nothing compiles twice."""
+        return _method(self.config)
+
+    @property
+    def learner(self) -> MetaLearner:
+        """The learner whose parameters these are."""
+        learner = self.method.learner
+        assert learner is not None
+        return learner
+
+
+@functools.cache
+def _method(config: Config) -> Method:
+    return build(config).method
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -58,7 +76,8 @@ def load_model(path: Path) -> Model:
     """
     try:
         state = flax.serialization.msgpack_restore(path.read_bytes())
-        config = config_from_json(SYSTEM, json.loads(state["config"]))
+        # older files do not say how the rate moves: all were trained as published
+        config = config_from_json(SYSTEM, TRAINING | json.loads(state["config"]))
         like = shapes_of(config)
         params = flax.serialization.from_state_dict(like, state["params"])
     # AttributeError: other msgpack than a model's; RecursionError: its config is nested without end
@@ -75,10 +94,9 @@ def load_model(path: Path) -> Model:
 
 def shapes_of(config: Config) -> Params:
     """The parameters of a config's hypernetwork without their values."""
-    number: Any = jax.ShapeDtypeStruct
-    image = number((config.grid, config.grid), np.float32)
-    inputs = Inputs(number((5,), np.float32), Grids(*[image] * 5))
-    return jax.eval_shape(make_network(config).init, jax.random.key(0), inputs)
+    learner, key = _method(config).learner, jax.random.key(0)
+    assert learner is not None
+    return jax.eval_shape(lambda key: learner.init(key, make_tasks(config)(key)), key)
 
 
 def shipped() -> Model:

@@ -27,7 +27,7 @@ class DoubtfulSolutionWarning(UserWarning):
     """Something speaks against a solution."""
 
 
-class Errors(NamedTuple):
+class PointErrors(NamedTuple):
     """A solution at points that were not fitted.
 
     Attributes:
@@ -65,7 +65,7 @@ def mostly(values: ArrayLike) -> float:
 
 def judge(
     findings: Sequence[Finding],
-    errors: Errors,
+    errors: PointErrors,
     points: Points,
     pieces: Sequence[Piece],
     sensitivity: np.ndarray,
