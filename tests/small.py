@@ -30,16 +30,4 @@ SMALL: dict[str, dict[str, Any]] = {
         "duration": 2.0,
         "tasks_per_step": 2,
     },
-    "hypino": {
-        "grid": 8,
-        "interior": 4,
-        "boundary": 4,
-        "width": 4,
-        "depths": (1,),
-        "heads": (1,),
-        "head_hidden": 2,
-        "target_width": 4,
-        "target_layers": 1,
-        "tasks_per_step": 2,
-    },
 }

@@ -49,6 +49,9 @@ settings; 75 stopped by SIGTERM, and a training has saved its state: the message
 continue; 130 the same after Ctrl-C.
 """
 
+OWN = ("train", "sweep", "profile", "eval", "report", "list", "data")
+"""The commands of this package; those of others are in :mod:`metajax.commands`."""
+
 
 def main(argv: list[str] | None = None) -> int:
     """Run one command; returns its exit code. Errors a person can act on print as one message.
@@ -101,7 +104,14 @@ def _run(argv: list[str]) -> int:
         return 0
     from metajax.core import IMPLEMENTATION, one_of
 
-    own = {
+    command = one_of("command", argv[0], (*OWN, *COMMANDS))
+    import jax
+
+    # what a seed stands for does not depend on the environment
+    jax.config.update("jax_default_prng_impl", IMPLEMENTATION)
+    if command in COMMANDS:
+        return _contributed(command, argv[1:])
+    return {
         "train": _train,
         "sweep": _sweep,
         "profile": _profile,
@@ -109,13 +119,7 @@ def _run(argv: list[str]) -> int:
         "report": _report,
         "list": _list,
         "data": _data,
-    }
-    command = one_of("command", argv[0], [*own, *COMMANDS])
-    import jax
-
-    # what a seed stands for does not depend on the environment
-    jax.config.update("jax_default_prng_impl", IMPLEMENTATION)
-    return own[command](argv[1:]) if command in own else _contributed(command, argv[1:])
+    }[command](argv[1:])
 
 
 def _usage() -> str:
@@ -414,7 +418,8 @@ def _data(argv: list[str]) -> int:
     preparing = commands.add_parser("prepare", help="bring a set onto this machine")
     preparing.add_argument(
         "name",
-        help="a TFDS image-classification set, a name for your own, or hamiltonian: true motions",
+        help="a TFDS image-classification set, a name for your own, or a system that simulates "
+        "what it is trained on",
     )
     preparing.add_argument(
         "--from",

@@ -183,4 +183,6 @@ def test_every_declared_field_is_in_a_case():
     for name in SYSTEMS:
         system = get_system(name)
         tried = {field for case, _, changed in CASES if case == name for field in changed}
-        assert tried == set(system.traced + system.of_tasks)
+        configs = [configure(system, method=method) for method in system.methods or (None,)]
+        declared = {field for config in configs for field in traced_fields(config)}
+        assert tried == declared | set(system.of_tasks)

@@ -13,11 +13,10 @@ import flax.serialization
 import jax
 
 from metajax.core import ConfigError, MetaLearner, Params, count
-from metajax.systems.base import Method
+from metajax.systems.base import Method, Setup
 from metajax.systems.configs import Config, config_from_json
 from metajax.systems.hypino.settings import TRAINING
 from metajax.systems.hypino.system import SYSTEM
-from metajax.systems.hypino.tasks import make_tasks
 from metajax.systems.setup import build
 
 SHIPPED = "cpu.msgpack"
@@ -38,7 +37,7 @@ class Model(NamedTuple):
     @property
     def method(self) -> Method:
         """The method of the config: the same for equal ones, so that nothing compiles twice."""
-        return _method(self.config)
+        return _setup(self.config).method
 
     @property
     def learner(self) -> MetaLearner:
@@ -48,9 +47,9 @@ class Model(NamedTuple):
         return learner
 
 
-@functools.cache
-def _method(config: Config) -> Method:
-    return build(config).method
+@functools.lru_cache(maxsize=16)
+def _setup(config: Config) -> Setup:
+    return build(config)
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -94,9 +93,10 @@ def load_model(path: Path) -> Model:
 
 def shapes_of(config: Config) -> Params:
     """The parameters of a config's hypernetwork without their values."""
-    learner, key = _method(config).learner, jax.random.key(0)
+    setup, key = _setup(config), jax.random.key(0)
+    learner = setup.method.learner
     assert learner is not None
-    return jax.eval_shape(lambda key: learner.init(key, make_tasks(config)(key)), key)
+    return jax.eval_shape(lambda key: learner.init(key, setup.example_tasks(key)), key)
 
 
 def shipped() -> Model:

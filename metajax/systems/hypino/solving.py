@@ -49,8 +49,8 @@ from metajax.systems.hypino.verdict import (
     PointErrors,
     Verdict,
     judge,
-    mostly,
     rms,
+    rms_without_worst,
 )
 
 SCALES = (1.0, 2.0, 4.0, 8.0)
@@ -210,7 +210,7 @@ def solve(
                         made.append(scaled_features(feature_key, features, tried_scale))
                     features_used = with_constant(ConcatenatedFeatures(tuple(made)))
                     tried = attempt(units.coefficients, fitted, checked, features_used)
-                    left = total(tried.errors, checked)
+                    left = weighted_error(tried.errors, checked)
                     if best is None or left < best:
                         best, scale, used = left, tried_scale, features_used
                         fitted_head, errors = tried
@@ -393,8 +393,8 @@ def warn_of_nothing(points: Points, errors: PointErrors) -> None:
         )
 
 
-def total(errors: PointErrors, points: Points) -> float:
+def weighted_error(errors: PointErrors, points: Points) -> float:
     """What a scale is judged by: as the solve weighs equation and boundary."""
     data = (errors.edge, points.dirichlet_mask), (errors.flux, points.neumann_mask)
     off = [np.nan_to_num(rms(value, mask)) for value, mask in data]
-    return mostly(errors.residual) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)
+    return rms_without_worst(errors.residual) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)
