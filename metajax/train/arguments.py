@@ -59,6 +59,7 @@ def check_tasks(tasks: Any) -> None:
       ConfigError: they cannot, or take other arguments than a key; those of
         :class:`~metajax.core.Staged` a key and a step, of host-fed ones a key and the raw material.
     """
+    call: tuple[str, ...]
     drawing, call, given = tasks, ("tasks", "key"), ""
     if isinstance(tasks, Staged):
         drawing, call, given = tasks.draw, ("draw", "key", "step"), "Staged of "

@@ -95,8 +95,8 @@ def population(
         raise ConfigError("tasks", tasks, "one member or more")
     if any(isinstance(one, HostFed) for one in tasks):
         raise ConfigError("tasks", "host-fed", "tasks that are sampled on the device")
-    for one in tasks:
-        check_tasks(one)
+    for member in tasks:
+        check_tasks(member)
     structures = {jax.tree.structure(one) for one in tasks}
     shapes = {tuple(map(jnp.shape, jax.tree.leaves(one))) for one in tasks}
     if len(structures) > 1 or len(shapes) > 1:
