@@ -7,7 +7,7 @@ import functools
 import json
 from importlib.resources import as_file, files
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import flax.serialization
 import jax
@@ -27,11 +27,11 @@ class Model(NamedTuple):
     """A trained hypernetwork.
 
     Attributes:
-      config: what it was trained with.
+      config: what it was trained with, of :func:`metajax.systems.configure`.
       params: its parameters.
     """
 
-    config: Config
+    config: Any
     params: Params
 
     @property

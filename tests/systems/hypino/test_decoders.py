@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pdes
+from metajax.cli.main import main
 from metajax.core import ConfigError
 from metajax.physics.pde import nodes
 from metajax.systems import build, configure, replace
@@ -101,6 +102,11 @@ def test_benchmarks_have_the_ways_that_need_no_features(method, monkeypatch):
 def test_a_method_that_does_not_exist_is_rejected():
     with pytest.raises(ConfigError, match=r"method = 'u-net'.*did you mean 'unet'"):
         setup("u-net")
+
+
+def test_the_older_word_of_the_command_line_is_answered_with_todays(capsys):
+    assert main(["train", "hypino", "--decoder", "unet"]) == 2
+    assert "--decoder = 'unet': expected --method instead" in capsys.readouterr().err
 
 
 def test_sizes_of_generated_networks_are_no_settings_of_images():

@@ -6,6 +6,7 @@ import pytest
 
 from metajax.physics.pde import PUBLISHED, benchmark
 from metajax.systems.hypino import PreparedBenchmark, grid_errors
+from metajax.systems.hypino.evaluate import median
 from metajax.systems.hypino.report import PAPER, table
 
 
@@ -24,6 +25,16 @@ def test_the_mean_over_the_square_counts_the_masked_part_as_right():
     assert 0.75 < mask.mean() < 0.76
     exact = grid_errors(jnp.asarray(square), case)
     assert exact["mse"] == exact["mse_square"] == 0
+
+
+def test_the_median_has_an_interval_unless_an_error_is_unknown():
+    errors = np.random.default_rng(0).exponential(size=101).astype(np.float32)
+    found = median(errors)
+    (middle,), (low,), (high,) = found[:3]
+    assert middle == np.median(errors) and found.n == 101
+    assert np.sort(errors)[35] < low < middle < high < np.sort(errors)[65]
+    errors[7] = np.inf
+    assert np.isnan(median(errors)[:3]).all() and median(errors).n == 101
 
 
 def test_published_figures_stand_under_their_own_benchmarks():

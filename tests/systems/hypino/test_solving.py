@@ -146,6 +146,9 @@ def test_a_model_solves_as_its_networks_say_and_every_help_makes_it_better(tmp_p
     direct = TARGET.apply(weights, nodes(9).reshape(-1, 2))[:, 0]
     np.testing.assert_allclose(alone.u.reshape(-1), direct, atol=1e-5)
     assert np.isnan(alone.scale)
+    compiled = solving.generate_weights._cache_size()
+    solve(pde, model=untrained(), head=False, size=9)
+    assert solving.generate_weights._cache_size() == compiled  # a model of an equal config
     tuned = solve(pde, model=model, head=False, size=9, tuning=60)
     headed = solve(pde, model=model, size=9, features=0, rounds=2)
     assert wrong(tuned) < 0.9 * wrong(alone)
