@@ -11,12 +11,16 @@ from typing import Any, NamedTuple
 
 import flax.serialization
 import jax
+import numpy as np
 
-from metajax.core import ConfigError, MetaLearner, Params, count
+from metajax.core import ConfigError, MetaLearner, Params, Task, count
+from metajax.physics.pde import Grids
 from metajax.systems.base import Method, Setup
-from metajax.systems.configs import Config, config_from_json
+from metajax.systems.configs import config_from_json
+from metajax.systems.hypino.network import Inputs
 from metajax.systems.hypino.settings import TRAINING
 from metajax.systems.hypino.system import SYSTEM
+from metajax.systems.hypino.tasks import Scored
 from metajax.systems.setup import build
 
 SHIPPED = "cpu.msgpack"
@@ -48,7 +52,7 @@ class Model(NamedTuple):
 
 
 @functools.lru_cache(maxsize=16)
-def _setup(config: Config) -> Setup:
+def _setup(config: Any) -> Setup:
     return build(config)
 
 
@@ -91,12 +95,15 @@ def load_model(path: Path) -> Model:
     return Model(config, params)
 
 
-def shapes_of(config: Config) -> Params:
+@functools.lru_cache(maxsize=16)
+def shapes_of(config: Any) -> Params:
     """The parameters of a config's hypernetwork without their values."""
-    setup, key = _setup(config), jax.random.key(0)
-    learner = setup.method.learner
+    learner = _setup(config).method.learner
     assert learner is not None
-    return jax.eval_shape(lambda key: learner.init(key, setup.example_tasks(key)), key)
+    number: Any = jax.ShapeDtypeStruct
+    inputs = Inputs(number((5,), np.float32), Grids(*[number((config.grid,) * 2, np.float32)] * 5))
+    nothing: Any = None  # parameters do not depend on what a solution is scored by
+    return jax.eval_shape(learner.init, jax.random.key(0), Task(inputs, Scored(*[nothing] * 5)))
 
 
 def shipped() -> Model:
