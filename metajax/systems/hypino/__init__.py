@@ -7,7 +7,7 @@ from metajax.systems.hypino.benchmarking import (
     grid_errors,
     prepare_benchmark,
 )
-from metajax.systems.hypino.evaluate import SolutionErrors, evaluate, new_problems
+from metajax.systems.hypino.evaluate import SolutionErrors, new_problems
 from metajax.systems.hypino.finetuning import (
     Tuned,
     adam,
@@ -63,7 +63,6 @@ __all__ = [
     "benchmarks",
     "by_least_squares",
     "equation_loss",
-    "evaluate",
     "finetune",
     "grid_errors",
     "load_model",
