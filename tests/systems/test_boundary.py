@@ -1,7 +1,5 @@
 """What the systems' learners say of arrays that they were not made for, by name."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +10,7 @@ import pdes
 from metajax.core import ConfigError, Examples, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
-from metajax.systems import build, configure, get_system, hamiltonian, hypino
+from metajax.systems import build, configure, get_system, hamiltonian, replace
 from metajax.systems.hamiltonian import Snapshots
 from metajax.systems.setup import make_method
 from small import tiny
@@ -139,10 +137,9 @@ def test_a_hamiltonian_learner_names_what_is_no_motion():
     )
 
 
-@pytest.mark.parametrize("decoder", ["weights", "pino", "unet"])
-def test_a_hypernetwork_names_what_is_no_problem(decoder):
-    config = dataclasses.replace(pdes.CONFIG, decoder=decoder)
-    learner = hypino.make_learner(config)
+@pytest.mark.parametrize("method", ["weights", "pino", "unet"])
+def test_a_hypernetwork_names_what_is_no_problem(method):
+    learner = build(replace(pdes.CONFIG, method=method)).method.learner
     task = pdes.quadratics(KEY)
     params = jax.eval_shape(learner.init, KEY, task)
     inputs = task.support
