@@ -46,8 +46,7 @@ from metajax.core import GradientState, Network, Params, Task, enable_x64, gradi
 from metajax.data import sinusoid_tasks
 from metajax.learners import cross_entropy, maml, mean_squared_error
 from metajax.nn import conv_net, mlp
-from metajax.systems import configure, split
-from metajax.systems.fewshot import make_problem
+from metajax.systems import configure
 
 OUTER_RATE = 1e-3
 CHECKED_STEPS = 5
@@ -175,7 +174,7 @@ def images(steps: int) -> Work:
 
     config = configure("fewshot", "digits", image_size=28, shots=1, queries=15)
     keys = jax.random.split(jax.random.key(1), (steps, 8))
-    tasks = jax.jit(jax.vmap(jax.vmap(make_problem(split(config).settings).tasks)))(keys)
+    tasks = jax.jit(jax.vmap(jax.vmap(build(config).tasks)))(keys)
     # a little noise: of equal pixels PyTorch's pooling takes the first's derivative, ours the mean
     draw = np.random.default_rng(1)
     tasks = jax.tree.map(

@@ -21,13 +21,12 @@ def changed_fields(
     system: System, preset: str, config: Any, but: Iterable[str] = ()
 ) -> dict[str, Any]:
     """The fields in which a config differs from its preset, except those of ``but``."""
-    method = getattr(config, "method", None) if system.methods else None
-    base, usual = configure(system, preset, method), configure(system, preset)
+    base, usual = configure(system, preset, config.method), configure(system, preset)
     names = [field.name for field in dataclasses.fields(config) if field.name not in set(but)]
     now, before = ({name: getattr(of, name) for name in names} for of in (config, base))
     changed = {name: value for name, value in now.items() if value != before[name]}
-    if method is not None and method != usual.method:
-        changed = {"method": method, **changed}
+    if config.method != usual.method:
+        changed = {"method": config.method, **changed}
     return changed
 
 

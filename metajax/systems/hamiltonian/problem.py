@@ -12,6 +12,7 @@ from metajax.core import MixedTasks, Network, derive
 from metajax.systems.hamiltonian.network import architecture_of, make_motion
 from metajax.systems.hamiltonian.settings import Settings, trained
 from metajax.systems.hamiltonian.tasks import make_tasks
+from metajax.systems.training import Training
 
 OPTIMIZERS = {"sgd": optax.sgd, "adam": optax.adam}
 
@@ -41,20 +42,20 @@ class Problem(NamedTuple):
         return make_motion(architecture_of(self.settings))
 
 
-def make_problem(settings: Settings, data_dir: Path | None = None, seed: int = 0) -> Problem:
+def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
     """Simulate the motions that are trained on, or read prepared ones.
 
     Args:
       settings: of the problem.
+      training: whose seed draws the systems.
       data_dir: folder of prepared motions.
-      seed: of the systems that are drawn.
 
     Raises:
       MetajaxError: a trajectory could not be integrated to the accuracy of a ground truth.
       MissingDataError: prepared motions are not on disk.
       ConfigError: prepared motions are others than the settings ask for.
     """
-    key = derive(jax.random.key(seed), "systems")
+    key = derive(jax.random.key(training.seed), "systems")
     return Problem(
         settings, make_tasks(settings, trained(settings), key, settings.trajectories, data_dir)
     )

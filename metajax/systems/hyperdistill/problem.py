@@ -10,6 +10,7 @@ import jax
 from metajax.core import TaskDistribution
 from metajax.systems.hyperdistill.settings import Settings
 from metajax.systems.parts import image_parts, sinusoid_parts
+from metajax.systems.training import Training
 
 
 class Problem(NamedTuple):
@@ -53,7 +54,7 @@ class Problem(NamedTuple):
         return f"{of.shots}-shot sinusoids"
 
 
-def make_problem(settings: Settings, data_dir: Path | None = None) -> Problem:
+def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
     """Make the problem of some settings.
 
     Raises:

@@ -12,7 +12,7 @@ from metajax.cli.arguments import parse_train
 from metajax.core import ConfigError, enable_x64
 from metajax.data import MissingDataError
 from metajax.physics import Phase, get_mechanics, symplectic_gradient
-from metajax.systems import build, config_from_json, configure, get_system, replace
+from metajax.systems import Training, build, config_from_json, configure, get_system, replace
 from metajax.systems.hamiltonian import (
     Problem,
     adapt_and_roll,
@@ -290,7 +290,7 @@ def test_geometric_means_are_over_time_then_over_systems():
 
 
 def test_a_seed_draws_the_systems_that_are_trained_on_and_not_those_evaluated_on():
-    drawn = [make_problem(TINY, None, seed).tasks.parts[0].state.q for seed in (0, 0, 1)]
+    drawn = [make_problem(TINY, Training(seed=seed)).tasks.parts[0].state.q for seed in (0, 0, 1)]
     np.testing.assert_array_equal(drawn[0], drawn[1])
     assert not np.isclose(drawn[0][:, :, 0], drawn[2][:, :, 0]).all()
     first, other = (

@@ -13,6 +13,7 @@ from non_finite import check_non_finite
 
 from metajax.core import ConfigError
 from metajax.systems import (
+    Training,
     build,
     config_from_json,
     config_to_json,
@@ -134,7 +135,10 @@ def test_the_error_after_the_last_step_is_the_learners_loss():
 def test_a_step_moves_what_a_task_fits_and_outputs_depend_on_both_parts(testbed, data_dir):
     """anil: the last block and the head; warpgrad: all blocks; weights: all of the network."""
     settings = split(small(**IMAGES | {"testbed": testbed})).settings
-    parts, task = make_testbed(settings), make_problem(settings, data_dir).tasks(jax.random.key(0))
+    parts, task = (
+        make_testbed(settings),
+        make_problem(settings, Training(), data_dir).tasks(jax.random.key(0)),
+    )
     params = parts.init(jax.random.key(1), task)
     fitted = {"anil": {"conv_1", "head"}}.get(testbed, {"conv_0", "conv_1", "head"})
     assert set(params.start) == fitted
@@ -159,7 +163,10 @@ def test_a_step_moves_what_a_task_fits_and_outputs_depend_on_both_parts(testbed,
 def test_the_weighed_loss_is_the_mean_of_losses_times_their_weights(data_dir):
     """Against the definition by hand; the weight counts as a constant of the inner step."""
     settings = split(small(**IMAGES | {"testbed": "weights"})).settings
-    parts, task = make_testbed(settings), make_problem(settings, data_dir).tasks(jax.random.key(0))
+    parts, task = (
+        make_testbed(settings),
+        make_problem(settings, Training(), data_dir).tasks(jax.random.key(0)),
+    )
     hparams, w = parts.init(jax.random.key(1), task)
     batch = jax.tree.map(lambda leaf: leaf[:4], task.support)
     state = parts.inner.init(hparams, w)
@@ -182,7 +189,7 @@ def test_the_weighed_loss_is_the_mean_of_losses_times_their_weights(data_dir):
 
 def test_test_classes_are_never_trained_on(data_dir):
     """The parts' images are all different: digits holds no image twice."""
-    problem = make_problem(split(small(**IMAGES)).settings, data_dir)
+    problem = make_problem(split(small(**IMAGES)).settings, Training(), data_dir)
     parts: list[Any] = [problem.tasks, problem.valid, problem.test]
     pools = [np.asarray(part.pool.images).reshape(-1, 16) for part in parts]
     assert [part.pool.num_classes for part in parts] == [5, 2, 3]
