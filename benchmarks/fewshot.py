@@ -46,7 +46,7 @@ from metajax.core import GradientState, Network, Params, Task, enable_x64, gradi
 from metajax.data import sinusoid_tasks
 from metajax.learners import cross_entropy, maml, mean_squared_error
 from metajax.nn import conv_net, mlp
-from metajax.systems import configure
+from metajax.systems import build, configure
 
 OUTER_RATE = 1e-3
 CHECKED_STEPS = 5
