@@ -47,6 +47,7 @@ _LAZY = {"fit": "metajax.train", "Fit": "metajax.train", **dict.fromkeys(_CORE, 
 _SUBPACKAGES = (
     "bilevel",
     "cli",
+    "commands",
     "core",
     "data",
     "hypernet",

@@ -75,7 +75,7 @@ plt.show()
 # derivatives. Both are pure functions, so a batch of problems is `vmap`.
 
 # %%
-learner = hypino.make_learner(model.config)
+learner = model.learner
 adapt = jax.jit(learner.adapt)
 weights = jax.block_until_ready(adapt(model.params, inputs, jax.random.key(0)))
 began = time.perf_counter()

@@ -20,9 +20,11 @@ from metajax.physics.pde import (
     normal_derivative,
     sample,
 )
-from metajax.systems.hypino import Config, Inputs, Scored
+from metajax.systems import build, configure
+from metajax.systems.hypino import Inputs, Scored
 
-CONFIG = Config(
+CONFIG = configure(
+    "hypino",
     grid=8,
     interior=6,
     boundary=8,
@@ -38,6 +40,8 @@ CONFIG = Config(
     steps=4,
     rounds=(1,),
 )
+METHOD = build(CONFIG).method
+TARGET = METHOD.parts.function
 
 
 def quadratics(key) -> Task:

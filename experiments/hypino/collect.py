@@ -17,16 +17,26 @@ import time
 from pathlib import Path
 from typing import Any
 
-from metajax.cli.solve import trained
-from metajax.systems.hypino import build, save_model, shipped
+from metajax.systems import build
+from metajax.systems.hypino import save_model, shipped
+from metajax.systems.hypino.command import trained
 from metajax.train import provenance, read_rows, write_json
 
 
 def without_maps(evaluation: dict[str, Any]) -> dict[str, Any]:
     """Errors on new problems, and on every benchmark by way and where fine-tuning ends."""
-    found = evaluation["benchmarks"]
+    rows, more = evaluation["rows"], evaluation["more"]
+    new, found = rows["new_problems"], more["benchmarks"]
     return {
-        "new_problems": evaluation["new_problems"],
+        "new_problems": {
+            "n": new["n"],
+            "median_relative": new["mean"][-1],
+            "low": new["low"][-1],
+            "high": new["high"][-1],
+            "constant_relative": rows["best_constant"]["mean"][-1],
+            "mse": more["mse"],
+            "zero_mse": more["zero_mse"],
+        },
         "benchmarks": {name: case["ways"] for name, case in found.items()},
         "tuned": {
             name: {start: case["tuning"][start][-1] for start in ("generated", "random")}
@@ -55,7 +65,7 @@ def of_shipped() -> dict[str, Any]:
     """What the shipped hypernetwork is worth now, and with which versions that was measured."""
     model = shipped()
     began = time.process_time()
-    evaluation = build(model.config).evaluate(model.params)
+    evaluation = build(model.config).evaluate(model.params, True)
     seconds = round(time.process_time() - began, 1)
     return {**without_maps(evaluation), "evaluation": {"cpu_seconds": seconds, **provenance()}}
 

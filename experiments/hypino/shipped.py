@@ -14,6 +14,7 @@ without a hole.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,7 +38,6 @@ from metajax.physics.pde import (
 from metajax.systems.hypino import (
     Inputs,
     Model,
-    make_learner,
     make_tasks,
     new_problems,
     random_features,
@@ -45,7 +45,7 @@ from metajax.systems.hypino import (
     solve_head,
     with_constant,
 )
-from metajax.systems.hypino.evaluate import EVAL_KEY, RANDOM_SCALE
+from metajax.systems.hypino.benchmarking import EVAL_KEY, RANDOM_SCALE
 from metajax.train import provenance, write_json
 
 KEY = jax.random.key(0)
@@ -100,7 +100,7 @@ def relative(off: Any, true: Any) -> float:
 
 def one_pass(model: Model, pde: PDE, solution: Formula) -> dict[str, float]:
     """Relative errors of one pass and of the best constant at 2048 points inside."""
-    learner = make_learner(model.config)
+    learner = model.learner
     points = sample(pde, KEY)
     coefficients = jnp.asarray(pde.coefficients, jnp.float32)
     inputs = Inputs(coefficients, rasterise(pde, points, model.config.grid))
@@ -185,8 +185,15 @@ def main() -> None:
         for name, solution in WITH_DATA.items()
         for domain, shape in domains.items()
     }
+    tasks = make_tasks(model.config)
     manufactured, zero = (
-        new_problems(model.config, model.params, options.problems, share) for share in (0.0, 1.0)
+        new_problems(
+            model.learner,
+            model.params,
+            dataclasses.replace(tasks, homogeneous=jnp.float32(share)),
+            options.problems,
+        )
+        for share in (0.0, 1.0)
     )
     found = {
         "new_problems": {

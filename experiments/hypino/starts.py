@@ -43,8 +43,6 @@ from metajax.systems.hypino import (
     equation_loss,
     finetune,
     load_model,
-    make_network,
-    make_target,
     make_tasks,
     shipped,
     tuning_curves,
@@ -56,7 +54,7 @@ KEY = jax.random.key(2509)
 
 def reptile_start(model: Model, points: int, meta_steps: int) -> Any:
     """A start learned from random problems, half of them without a known solution."""
-    target = make_target(model.config)
+    target = model.method.parts.function
     draw = make_tasks(model.config, supervised=0.5)
 
     def problem(draw: Any, key: Any) -> Task:
@@ -92,8 +90,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("experiments/hypino/results/starts.json"))
     options = parser.parse_args()
     model = load_model(options.model) if options.model else shipped()
-    target, network = make_target(model.config), make_network(model.config)
-    generate = jax.jit(network.apply)
+    target = model.method.parts.function
+    generate = jax.jit(lambda params, inputs: model.learner.adapt(params, inputs, KEY))
     grid = nodes(REFERENCE_SIZE).reshape(-1, 2)
     began = time.process_time()
     learned = reptile_start(model, options.points, options.meta_steps)

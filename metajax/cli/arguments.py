@@ -163,19 +163,21 @@ def check_words(system: System, config: Any, rest: list[str]) -> None:
     if system.config is not None:
         return
     known = {field.name for field in dataclasses.fields(config)}
-    for word, following in zip(rest, [*rest[1:], ""], strict=False):
+    for word, following in zip(rest, [*rest, ""][1:], strict=True):
         option, _, value = word.partition("=")
         name = option[2:].replace("-", "_")
-        if not word.startswith("--") or name in known or name.removeprefix("no_") in known:
+        name = name if name in known else name.removeprefix("no_")
+        if not word.startswith("--") or name in known:
             continue
+        given = value or ("" if following.startswith("--") else following)
         if name in system.renamed:
             now = system.renamed[name].replace("_", "-")
-            raise ConfigError(option, value or following, f"--{now} instead, its name now")
+            raise ConfigError(option, given, f"--{now} instead, its name now")
         having = methods_with(system, name)
         if having:
             raise ConfigError(
                 option,
-                value or following,
+                given,
                 f"options of {config.method} (--help lists them); this one is of "
                 f"--method {' and '.join(having)}",
             )

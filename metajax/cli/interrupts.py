@@ -9,6 +9,8 @@ import threading
 import types
 from collections.abc import Iterator, Sequence
 
+from metajax.commands import COMMANDS
+
 KEPT = {
     "train": "what the workdir holds is kept: the last checkpoint, if one was saved",
     "sweep": "what the sweep's folder holds is kept: runs that are done, checkpoints of the others",
@@ -16,11 +18,11 @@ KEPT = {
     "others",
     "eval": "the run is unharmed, its eval.json as it was",
     "report": "the run is unharmed, its report may be the old one",
-    "solve": "nothing was written, or not all of it",
     "profile": "nothing was kept",
     "data": "sets that are complete are kept; the one under way is not",
     "list": "nothing was kept",
     "methods": "nothing was kept",
+    **{name: command.kept for name, command in COMMANDS.items()},
 }
 """What is left of each command that was cut short."""
 

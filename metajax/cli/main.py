@@ -1,9 +1,10 @@
-"""``metajax``: train, sweep, compare, eval, report, list, methods, data."""
+"""``metajax``: its own commands, and those that packages contribute."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib
 import json
 import logging
 import os
@@ -16,6 +17,7 @@ from typing import Any
 from metajax.cli.cache import DEFAULT_CACHE, use_compilation_cache
 from metajax.cli.interrupts import command_of, interruptible, stopped
 from metajax.cli.streams import lenient_streams
+from metajax.commands import COMMANDS
 
 log = logging.getLogger("metajax")
 
@@ -41,30 +43,19 @@ metajax: meta-learning in JAX
       the systems and their presets
   metajax methods [SYSTEM]
       the methods of each system, in a line each, and the paper that each is from
-  metajax solve PROBLEM [--out DIR]
-      solve a linear PDE, from a YAML file or a benchmark by name
+{contributed}
   metajax data list
       the sets of images, and which are on this machine
   metajax data prepare NAME [--from PATH]
       bring a set onto this machine, by download or from files
 
-`metajax train SYSTEM --help` explains every field. Exit codes: 0 done; 1 failed; 2 refused
-settings; 3 a solution of `solve` that cannot be right; 75 stopped by SIGTERM, and a training has
-saved its state: the message says how to continue; 130 the same after Ctrl-C.
+`metajax train SYSTEM --help` explains every field. Exit codes: 0 done; 1 failed; 2 rejected
+settings; 75 stopped by SIGTERM, and a training has saved its state: the message says how to
+continue; 130 the same after Ctrl-C.
 """
 
-COMMANDS = (
-    "train",
-    "sweep",
-    "compare",
-    "profile",
-    "eval",
-    "report",
-    "list",
-    "methods",
-    "solve",
-    "data",
-)
+OWN = ("train", "sweep", "compare", "profile", "eval", "report", "list", "methods", "data")
+"""The commands of this package; those of others are in :mod:`metajax.commands`."""
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -109,7 +100,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(argv: list[str]) -> int:
     """Run one command; returns its exit code."""
     if not argv or argv[0] in ("-h", "--help", "help"):
-        print(USAGE, end="")
+        print(_usage(), end="")
         return 0
     if argv[0] == "--version":
         from metajax import __version__
@@ -118,23 +109,33 @@ def _run(argv: list[str]) -> int:
         return 0
     from metajax.core import IMPLEMENTATION, one_of
 
-    command = one_of("command", argv[0], COMMANDS)
+    command = one_of("command", argv[0], (*OWN, *COMMANDS))
     import jax
 
     # what a seed stands for does not depend on the environment
     jax.config.update("jax_default_prng_impl", IMPLEMENTATION)
+    if command in COMMANDS:
+        return _contributed(command, argv[1:])
     return {
         "train": _train,
         "sweep": _sweep,
         "compare": _compare,
+        "profile": _profile,
         "eval": _eval,
         "report": _report,
         "list": _list,
         "methods": _methods,
         "data": _data,
-        "solve": _solve,
-        "profile": _profile,
     }[command](argv[1:])
+
+
+def _usage() -> str:
+    """What ``metajax --help`` prints."""
+    lines = []
+    for name, command in COMMANDS.items():
+        arguments, *what = command.usage
+        lines += [f"  metajax {name} {arguments}", *(f"      {line}" for line in what)]
+    return USAGE.format(contributed="\n".join(lines))
 
 
 def _explain(error: BaseException, argv: list[str]) -> tuple[str, int] | None:
@@ -308,8 +309,7 @@ def _read_json(path: Path) -> Any:
 
 def _eval(argv: list[str]) -> int:
     from metajax.cli.arguments import parse_evaluation
-    from metajax.cli.runs import read_run
-    from metajax.systems import SYSTEMS, build, evaluate, get_system
+    from metajax.systems import SYSTEMS, build, evaluate, get_system, read_run
     from metajax.train import check_writable
 
     epilog = ""
@@ -339,9 +339,9 @@ def _eval(argv: list[str]) -> int:
 
 
 def _report(argv: list[str]) -> int:
-    from metajax.cli.runs import read_run
     from metajax.core import MetajaxError
     from metajax.sweep import is_comparison, is_sweep, report_comparison, write_report
+    from metajax.systems import read_run
     from metajax.train import WorkdirError, check_writable, read_rows
 
     workdir = _workdir_options("report", argv)[0].workdir
@@ -408,10 +408,19 @@ def _methods(argv: list[str]) -> int:
     return methods_command(argv)
 
 
-def _solve(argv: list[str]) -> int:
-    from metajax.cli.solve import solve_command
-
-    return solve_command(argv)
+def _contributed(name: str, argv: list[str]) -> int:
+    """Run a command that a package contributes."""
+    command: Any = importlib.import_module(COMMANDS[name].module)
+    parser = argparse.ArgumentParser(prog=f"metajax {name}")
+    command.add_arguments(parser)
+    parser.add_argument(
+        "--compilation-cache",
+        default=DEFAULT_CACHE,
+        help="folder where compiled programs are kept, or off",
+    )
+    options = parser.parse_args(argv)
+    use_compilation_cache(options.compilation_cache)
+    return command.run(options)
 
 
 def _profile(argv: list[str]) -> int:
@@ -431,7 +440,8 @@ def _data(argv: list[str]) -> int:
     preparing = commands.add_parser("prepare", help="bring a set onto this machine")
     preparing.add_argument(
         "name",
-        help="a TFDS image-classification set, a name for your own, or hamiltonian: true motions",
+        help="a TFDS image-classification set, a name for your own, or a system that simulates "
+        "what it is trained on",
     )
     preparing.add_argument(
         "--from",

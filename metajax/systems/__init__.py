@@ -28,6 +28,7 @@ from metajax.systems.configs import (
 )
 from metajax.systems.options import options_type, summary
 from metajax.systems.page import write_page
+from metajax.systems.runs import read_run
 from metajax.systems.scores import Evaluation, Interval, Row, interval
 from metajax.systems.setup import build, check_fits, evaluate, make_algorithm
 from metajax.systems.training import Training
@@ -58,6 +59,7 @@ __all__ = [
     "make_algorithm",
     "methods_with",
     "options_type",
+    "read_run",
     "replace",
     "setting_types",
     "split",

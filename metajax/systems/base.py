@@ -23,11 +23,13 @@ class Method(NamedTuple):
       measure: ``measure(params, tasks, key, num) -> scores[num, points]``, for a family whose tasks
         are scored otherwise than by the learner's ``adapt`` and ``predict``, or for what is no
         meta-learner; None: the family scores the learner.
+      parts: what else the family's evaluation reads of a method, in a form of the family's own.
     """
 
     algorithm: Algorithm | None
     learner: MetaLearner | None = None
     measure: Callable[..., Any] | None = None
+    parts: Any = None
 
 
 class Problem(typing.Protocol):
@@ -111,6 +113,11 @@ def _no_check(config: Any) -> None:
     """Of a system in which no setting depends on another."""
 
 
+def _tasks(problem: Any, config: Any) -> Any:
+    """What is trained on where the problem's settings alone decide it."""
+    return problem.tasks
+
+
 def _single(config: Any) -> int:
     """Of a system whose tasks are drawn one by one."""
     return 1
@@ -130,7 +137,7 @@ class System:
       methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
         name, the default first. One that does not fit a problem raises a ``ConfigError`` that
         names ``method``.
-      problem: ``problem(settings, data_dir) -> Problem``.
+      problem: ``problem(settings, data_dir, seed) -> Problem``, with the seed of the run.
       evaluate: ``evaluate(problem, method, params, config, progress) -> Evaluation``.
       measure: ``measure(problem, method, config) -> evaluators`` for the way.
       figures: ``figures(evaluation, history) -> [Figure]``, of the content of ``eval.json``.
@@ -145,8 +152,12 @@ class System:
       tied_to_steps: ``tied_to_steps(config) -> str``, what in the training depends on ``steps``
         besides its length, as ``schedule=cosine``; empty where nothing does, so that a finished
         run can be given more steps.
+      tasks: ``tasks(problem, config)``, what is trained on where that depends on the training's
+        settings too, as batches do that the host reads; else ``problem.tasks``.
       tasks_per_draw: ``tasks_per_draw(config) -> int``, the tasks of one draw of ``tasks``.
       renamed: older words of the command line and what they are called now.
+      older_values: of a renamed setting whose values are others now too, what the older ones are,
+        by its older word.
       tiny: the smallest settings that every method still does all of its work with, for tests.
       prepare: ``prepare(data_dir) -> folders``, which writes what the system can be trained from
         besides images, for ``metajax data prepare NAME``; None where there is nothing.
@@ -160,7 +171,7 @@ class System:
     objective: Callable[[Any], Objective]
     settings: Any = None
     methods: Mapping[str, Callable[..., Method]] = dataclasses.field(default_factory=dict)
-    problem: Callable[[Any, Path | None], Any] | None = None
+    problem: Callable[[Any, Path | None, int], Any] | None = None
     evaluate: Callable[..., Evaluation] | None = None
     measure: Callable[..., tuple[Evaluator, ...]] | None = None
     training: Any = Training
@@ -168,8 +179,10 @@ class System:
     of_tasks: tuple[str, ...] = ()
     check: Callable[[Any], None] = _no_check
     tied_to_steps: Callable[[Any], str] = tied_to_steps
+    tasks: Callable[[Any, Any], Any] = _tasks
     tasks_per_draw: Callable[[Any], int] = _single
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
+    older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
     tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     prepare: Callable[[Path | None], list[Path]] | None = None
     # of systems that are not yet on this contract: their own config, build and algorithm

@@ -9,7 +9,7 @@ import types
 import typing
 from typing import Any, ClassVar, NamedTuple
 
-from metajax.core import ConfigError, check_values, is_traced, one_of, plain
+from metajax.core import ConfigError, check_value, check_values, is_traced, one_of, plain
 from metajax.systems.base import System, get_system
 from metajax.systems.options import options_type
 from metajax.systems.training import check_schedule
@@ -213,6 +213,10 @@ def config_from_json(system: System, values: Any) -> Any:
     """
     if not isinstance(values, dict):
         raise ConfigError("config of config.json", values, f"fields of {system.name}")
+    for name, today in system.older_values.items():
+        if name in values:
+            check_value(f"{name} of config.json", typing.Literal[tuple(today)], values[name])
+            values = values | {name: today[values[name]]}
     values = {system.renamed.get(name, name): value for name, value in values.items()}
     method = values.get("method")
     if system.methods and method is not None and not isinstance(method, str):

@@ -64,7 +64,7 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
     system = system_of(config)
     if system.build is not None:
         return system.build(config, data_dir)
-    problem = system.problem(split(config).settings, data_dir)
+    problem = system.problem(split(config).settings, data_dir, config.seed)
     method = make_method(config, problem)
 
     def evaluate(params: Params, progress: bool = True) -> dict[str, Any]:
@@ -74,7 +74,7 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
     trained = method.algorithm is not None
     return Setup(
         algorithm=method.algorithm or _untrained(method.learner),
-        tasks=problem.tasks,
+        tasks=system.tasks(problem, config),
         tasks_per_step=config.tasks_per_step // system.tasks_per_draw(config),
         steps=config.steps if trained else 0,
         example_tasks=problem.example_tasks,

@@ -3,7 +3,6 @@
 A new learner is a new row of ``LEARNERS``.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from sequence_learners import sequence_learner
 
 import pdes
 import toy_problem
@@ -22,8 +22,8 @@ from metajax.bilevel import minibatches
 from metajax.core import MetaLearner, all_finite, digest
 from metajax.data import noise_pool, sinusoid_tasks
 from metajax.nn import mlp
-from metajax.systems import hypino
-from metajax.systems.gpicl import Config, make_learner, projection_tasks
+from metajax.systems import build, replace
+from metajax.systems.gpicl import projection_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -56,19 +56,9 @@ class Row(NamedTuple):
 
 def gpicl(learner: str, **flags) -> Row:
     def make():
-        config = Config(
-            learner=learner,
-            ways=3,
-            examples=6,
-            width=8,
-            layers=1,
-            heads=2,
-            key_size=4,
-            inner_lr=0.05,
-        )
         pool = noise_pool(jax.random.key(0), 3, (2, 2))
         tasks = projection_tasks(pool, jax.random.key(1), num_tasks=2**20, length=6, sequences=2)
-        return make_learner(config).meta, tasks
+        return sequence_learner(learner, ways=3, examples=6, inner_lr=0.05).meta, tasks
 
     return Row(f"gpicl-{learner}", make, 1, lambda task: task.query.inputs, **flags)
 
@@ -89,7 +79,7 @@ def regress(make_learner, *args, **options) -> Callable[[], MetaLearner]:
     return lambda: make_learner(network, learners.mean_squared_error, *args, **options)
 
 
-def hypino_row(decoder: str) -> Row:
+def hypino_row(method: str) -> Row:
     """Its predictions are values and derivatives, of which the battery reads the values.
 
     What makes the target's biases starts at zero, and hides the layers before it from the loss:
@@ -97,7 +87,7 @@ def hypino_row(decoder: str) -> Row:
     """
 
     def make():
-        learner = hypino.make_learner(dataclasses.replace(pdes.CONFIG, decoder=decoder))
+        learner = build(replace(pdes.CONFIG, method=method)).method.learner
 
         def init(key, task):
             params = learner.init(key, task)
@@ -110,7 +100,7 @@ def hypino_row(decoder: str) -> Row:
         tasks = jax.tree_util.Partial(pdes.quadratics)
         return learner._replace(init=init, predict=predict), tasks
 
-    return Row(f"hypino-{decoder}", make, 0, lambda task: task.query.points.interior)
+    return Row(f"hypino-{method}", make, 0, lambda task: task.query.points.interior)
 
 
 SINES, SGD = sinusoid_tasks(4, 3), optax.sgd(0.1)

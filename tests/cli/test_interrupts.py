@@ -10,7 +10,8 @@ import time
 import pytest
 
 from metajax.cli import main as program
-from metajax.cli.main import COMMANDS, main
+from metajax.cli.main import OWN, main
+from metajax.commands import COMMANDS
 from metajax.core import MetajaxError
 from metajax.train import Interrupted
 
@@ -26,9 +27,10 @@ def heard():
 
 
 @pytest.mark.parametrize("signum", CODES)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*OWN, *COMMANDS])
 def test_a_signal_ends_any_command_in_one_line(command, signum, monkeypatch, capsys):
-    monkeypatch.setattr(program, f"_{command}", lambda argv: signal.raise_signal(signum))
+    function = f"_{command}" if command in OWN else "_contributed"
+    monkeypatch.setattr(program, function, lambda *given: signal.raise_signal(signum))
     before = {number: signal.getsignal(number) for number in CODES}
     assert main([command, "a b"]) == CODES[signum]
     (line,) = capsys.readouterr().err.splitlines()

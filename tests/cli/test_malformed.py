@@ -13,11 +13,17 @@ from odd import ODD, mutants
 
 import metajax.train
 from metajax.cli.main import main
-from metajax.cli.runs import read_run
 from metajax.cli.sweep import read_request
 from metajax.core import ConfigError, MetajaxError
 from metajax.sweep import expand
-from metajax.systems import SYSTEMS, config_to_json, configure, field_types, get_system
+from metajax.systems import (
+    SYSTEMS,
+    config_to_json,
+    configure,
+    field_types,
+    get_system,
+    read_run,
+)
 
 WORDS = st.text(string.ascii_letters + "_.:/@ éß漢\t'\"{}[]()", max_size=12)
 NOT_WHOLE = st.one_of(

@@ -1,25 +1,25 @@
 """What the systems' learners say of arrays that they were not made for, by name."""
 
-import dataclasses
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sequence_learners import NAMES, sequence_learner
 
 import pdes
-from metajax.core import ConfigError, Examples, MetaLearner, Task, digest
+from metajax.core import ConfigError, Examples, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
-from metajax.systems import gpicl, hamiltonian, hyperdistill, hypino
-from metajax.systems.hamiltonian.tasks import Snapshots
-from small import SMALL
+from metajax.systems import build, configure, get_system, hamiltonian, replace
+from metajax.systems.hamiltonian import Snapshots
+from metajax.systems.setup import make_method
+from small import tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 KEY = jax.random.key(0)
 WAYS, LENGTH, FEATURES = 3, 6, 4
-SEQUENCES = ["transformer", "lstm", "outer_product_lstm", "nearest_neighbour", "sgd", "maml"]
+SEQUENCES = [name for name in NAMES if name != "mlp"]
 
 
 def sequences(examples):
@@ -32,13 +32,10 @@ SUPPORT, QUERY = sequences(4), sequences(2)
 
 @pytest.fixture(scope="module")
 def readers():
-    """GPICL's learners and their parameters, by name."""
+    """Sequence learners and their parameters, by name."""
     made = {}
-    for name in [*SEQUENCES, "mlp"]:
-        config = gpicl.Config(
-            learner=name, ways=WAYS, examples=LENGTH, width=8, layers=1, heads=2, key_size=4
-        )
-        learner = gpicl.make_learner(config)
+    for name in NAMES:
+        learner = sequence_learner(name, ways=WAYS, examples=LENGTH)
         made[name] = learner, jax.jit(learner.meta.init)(KEY, Task(SUPPORT, QUERY))
     return made
 
@@ -52,7 +49,7 @@ def test_labels_that_are_no_class_are_named(readers, name, labels):
         learner.meta.adapt(params, support, KEY)
 
 
-@pytest.mark.parametrize("name", [*SEQUENCES, "mlp"])
+@pytest.mark.parametrize("name", NAMES)
 def test_labels_that_are_scored_are_checked_too(readers, name):
     learner, params = readers[name]
     query = QUERY._replace(targets=QUERY.targets + 5)
@@ -95,7 +92,7 @@ def test_a_support_that_does_not_fit_is_named(readers, case):
     assert raised.value.field == field
 
 
-@pytest.mark.parametrize("name", [*SEQUENCES, "mlp"])
+@pytest.mark.parametrize("name", NAMES)
 def test_queries_that_do_not_fit_are_named(readers, name):
     learner, params = readers[name]
     adapted = jax.jit(learner.meta.adapt)(params, SUPPORT, KEY)
@@ -116,8 +113,8 @@ def test_lists_and_numpy_arrays_are_taken(readers):
 
 
 def test_a_hamiltonian_learner_names_what_is_no_motion():
-    config = hamiltonian.Config(**SMALL["hamiltonian"], inner_steps=1)
-    learner = hamiltonian.make_learner(config)
+    config = configure("hamiltonian", **get_system("hamiltonian").tiny)
+    learner = make_method(config, hamiltonian.Problem(config, None)).learner
     q = jax.random.normal(KEY, (5, 2, 2))
     part = Snapshots(Phase(q, q), jnp.arange(5.0), jnp.ones(5, bool))
     task = Task(Examples(part, part), Examples(part, part))
@@ -140,10 +137,9 @@ def test_a_hamiltonian_learner_names_what_is_no_motion():
     )
 
 
-@pytest.mark.parametrize("decoder", ["weights", "pino", "unet"])
-def test_a_hypernetwork_names_what_is_no_problem(decoder):
-    config = dataclasses.replace(pdes.CONFIG, decoder=decoder)
-    learner = hypino.make_learner(config)
+@pytest.mark.parametrize("method", ["weights", "pino", "unet"])
+def test_a_hypernetwork_names_what_is_no_problem(method):
+    learner = build(replace(pdes.CONFIG, method=method)).method.learner
     task = pdes.quadratics(KEY)
     params = jax.eval_shape(learner.init, KEY, task)
     inputs = task.support
@@ -174,10 +170,8 @@ def test_a_hypernetwork_names_what_is_no_problem(decoder):
 
 
 def test_hyperdistill_names_labels_that_are_no_class():
-    config = hyperdistill.Config(
-        **SMALL["hyperdistill"] | {"bed": "anil", "ways": 2, "channels": 2, "batch_size": 2}
-    )
-    learner: MetaLearner = hyperdistill.make_learner(config)
+    config = tiny("hyperdistill", testbed="anil", ways=2, channels=2, batch_size=2)
+    learner = build(config).method.learner
     images = noise_pool(KEY, 4, (8, 8)).images[..., :1].astype(jnp.float32)
     support = Examples(images, jnp.array([0, 1, 2, 3]))
     right = support._replace(targets=support.targets % 2)

@@ -28,7 +28,7 @@ from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function,
 from metajax.physics.pde.findings import Finding, review
 from metajax.physics.pde.geometry import (
     Boundary,
-    Choice,
+    ChosenShape,
     Combination,
     Disk,
     Empty,
@@ -40,7 +40,13 @@ from metajax.physics.pde.geometry import (
     sample_boundary,
     sample_interior,
 )
-from metajax.physics.pde.problems import Problem, Sample, Solution, draw_problem, draw_sample
+from metajax.physics.pde.problems import (
+    ManufacturedSolution,
+    Problem,
+    Sample,
+    draw_problem,
+    draw_sample,
+)
 from metajax.physics.pde.sampling import sample_points, values_at, values_on
 from metajax.physics.pde.taylor import apply_operator, differentiate, normal_derivative
 
@@ -52,7 +58,7 @@ __all__ = [
     "Benchmark",
     "Boundary",
     "BoundaryField",
-    "Choice",
+    "ChosenShape",
     "Combination",
     "Condition",
     "Constant",
@@ -64,6 +70,7 @@ __all__ = [
     "Function",
     "Grid",
     "Grids",
+    "ManufacturedSolution",
     "Piece",
     "Points",
     "Polygon",
@@ -71,7 +78,6 @@ __all__ = [
     "Rectangle",
     "Sample",
     "Shape",
-    "Solution",
     "Square",
     "apply_operator",
     "benchmark",

@@ -301,7 +301,7 @@ class Polygon(Shape):
 
 @pytree
 class Empty(Shape):
-    """Nothing, as one of the shapes of a :class:`Choice`."""
+    """Nothing, as one of the shapes of a :class:`ChosenShape`."""
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
         return jnp.full(points.shape[:-1], jnp.inf, points.dtype)
@@ -321,7 +321,7 @@ class Empty(Shape):
 
 
 @pytree
-class Choice(Shape):
+class ChosenShape(Shape):
     """One of several shapes, by an index that may be traced.
 
     Attributes:

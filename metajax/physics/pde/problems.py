@@ -18,7 +18,7 @@ from metajax.physics.pde.expressions import NUMBERS, Expression, expand, make_ex
 from metajax.physics.pde.fields import BoundaryField, Field
 from metajax.physics.pde.geometry import (
     Boundary,
-    Choice,
+    ChosenShape,
     Disk,
     Empty,
     Polygon,
@@ -41,7 +41,7 @@ LIMIT_U, LIMIT_DERIVATIVE, LIMIT_FLUX, LEAST_SPREAD = 10.0, 1e4, 100.0, 0.1
 
 
 @pytree
-class Solution(Field):
+class ManufacturedSolution(Field):
     """A manufactured solution, as data.
 
     Attributes:
@@ -75,7 +75,7 @@ class Source(Field):
       constant: the source if not.
     """
 
-    solution: Solution
+    solution: ManufacturedSolution
     coefficients: Float[Array, "5"]
     supervised: Bool[Array, ""]
     constant: Float[Array, ""]
@@ -100,7 +100,7 @@ class BoundaryValue(BoundaryField):
       offset: its constant, by piece.
     """
 
-    solution: Solution
+    solution: ManufacturedSolution
     supervised: Bool[Array, ""]
     slope: Float[Array, "2"]
     offset: Float[Array, " pieces"]
@@ -119,7 +119,7 @@ class BoundaryFlux(BoundaryField):
       supervised: whether u solves the problem.
     """
 
-    solution: Solution
+    solution: ManufacturedSolution
     supervised: Bool[Array, ""]
 
     def on(self, boundary: Boundary) -> Float[Array, " n"]:
@@ -141,7 +141,7 @@ class Problem(NamedTuple):
     """
 
     pde: PDE
-    solution: Solution
+    solution: ManufacturedSolution
     supervised: Bool[Array, ""]
     valid: Bool[Array, ""]
 
@@ -252,7 +252,7 @@ def draw_problem(
     inside = 2 * jnp.mod(order * jnp.array([[0.7548776662, 0.5698402910]]), 1.0) - 1
 
     def fits(expression: Expression, inside: Array, edge: Boundary) -> Bool[Array, ""]:
-        jet = Solution(expression, walls).jet(jnp.concatenate([inside, edge.points]))
+        jet = ManufacturedSolution(expression, walls).jet(jnp.concatenate([inside, edge.points]))
         halves = slice(len(inside)), slice(len(inside), None)
         within, around = (Jet(*(leaf[part] for leaf in jet)) for part in halves)
         through = ~with_flux | jnp.all(
@@ -276,7 +276,7 @@ def draw_problem(
         (jnp.zeros((), jnp.int32), nothing, jnp.zeros((), bool)),
     )
 
-    solution = Solution(expression, walls)
+    solution = ManufacturedSolution(expression, walls)
     constant, *profile = make_profile(unit[3], domain, coefficients)
     slope, offset = (jnp.where(zero_edge, 0.0, part) for part in profile)
     pde = PDE(
@@ -337,7 +337,7 @@ def make_domain(
             Polygon(centre[None] + far[:, None] * ray, name),
         )
         present = holes & (hole < jnp.floor((HOLES + 1) * number))
-        domain = domain - Choice(jnp.where(present, kind, 0), options)
+        domain = domain - ChosenShape(jnp.where(present, kind, 0), options)
     return domain
 
 

@@ -88,8 +88,8 @@ class Problem(NamedTuple):
         return f"{of.shots}-shot sinusoids"
 
 
-def make_problem(settings: Settings, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings.
+def make_problem(settings: Settings, data_dir: Path | None = None, seed: int = 0) -> Problem:
+    """Make the problem of some settings, the same one for every seed.
 
     Raises:
       MissingDataError: the base set of images is not on disk.

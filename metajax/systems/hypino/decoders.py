@@ -8,32 +8,30 @@ from jaxtyping import Array, Float, Key
 
 from metajax.core import Network, Params
 from metajax.hypernet import generator
-from metajax.nn import PINN, attention_pool, fourier_operator, unet_decoder
-from metajax.systems.hypino.config import Config
-
-MODES, LAYERS = 12, 4
-"""Frequencies and layers of the Fourier neural operator, as in arXiv 2010.08895, section 5."""
+from metajax.nn import PINN, attention_pool
+from metajax.systems.hypino.settings import Settings
 
 
-def make_decoder(config: Config, target: PINN) -> Network:
+def weights_decoder(settings: Settings, target: PINN, hidden: int) -> Network:
     """Make ``(params, images[h, w, 5], *maps[h_i, w_i, c_i]) -> parameters of the target``.
 
-    ``init`` takes keys, one for each of the encoder's maps and one more.
+    Each stage is pooled by one learned query for every tensor of the target, and what a tensor's
+    queries found at all stages makes that tensor by a head of its own. ``init`` takes keys, one
+    for each of the encoder's maps and one more.
+
+    Args:
+      settings: of the encoder, for its heads and its dtype.
+      target: what the parameters are of.
+      hidden: units of the network that makes one tensor.
     """
-    return _image(config) if config.decoder != "weights" else _weights(config, target)
+    dtype = jnp.bfloat16 if settings.bfloat16 else None
 
-
-def _weights(config: Config, target: PINN) -> Network:
-    """Each stage is pooled by one learned query for every tensor of the target, and what a
-    tensor's queries found at all stages makes that tensor by a head of its own."""
-    dtype = jnp.bfloat16 if config.bfloat16 else None
-
-    def weights(key):
+    def weights(key: Key[Array, ""]) -> Params:
         return target.init(key, jnp.zeros((1, 2)))
 
     tensors = len(jax.tree.leaves(jax.eval_shape(weights, jax.random.key(0))))
-    pools = [attention_pool(tensors, heads=heads, dtype=dtype) for heads in config.heads]
-    heads = generator(weights, latents="per_tensor", hidden=(config.head_hidden,))
+    pools = [attention_pool(tensors, heads=heads, dtype=dtype) for heads in settings.heads]
+    heads = generator(weights, latents="per_tensor", hidden=(hidden,))
 
     def pooled(params: Params, maps: tuple[Array, ...]) -> Float[Array, "tensors size"]:
         found = [
@@ -56,22 +54,12 @@ def _weights(config: Config, target: PINN) -> Network:
     return Network(init, apply)
 
 
-def _image(config: Config) -> Network:
-    """The solution at the nodes, from the problem's images and the encoder's maps alike."""
-    dtype = jnp.bfloat16 if config.bfloat16 else None
-    channels = config.width // 2
-    if config.decoder == "unet":
-        network = unet_decoder(channels=channels, remat=config.remat, dtype=dtype)
-    else:
-        modes = min(MODES, (config.grid + 1) // 2)
-        network = fourier_operator(
-            channels=channels,
-            modes=modes,
-            layers=LAYERS,
-            padding=config.grid // 8,
-            remat=config.remat,
-            dtype=dtype,
-        )
+def image_decoder(network: Network) -> Network:
+    """Make ``(params, images[h, w, 5], *maps[h_i, w_i, c_i]) -> the solution at the nodes``.
+
+    Args:
+      network: of the same inputs, with one channel.
+    """
 
     def init(keys: Key[Array, " keys"], *inputs: Array) -> Params:
         return {"decoder": network.init(keys[0], *inputs)}

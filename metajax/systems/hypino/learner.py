@@ -1,4 +1,4 @@
-"""The losses of a generated solution, the learner, and its training."""
+"""The losses of a generated solution, and the learner that minimizes them."""
 
 from __future__ import annotations
 
@@ -10,25 +10,23 @@ import optax
 from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import (
-    Algorithm,
     ConfigError,
     MetaLearner,
+    Network,
     Params,
     Task,
     as_arrays,
     check_type,
     checked_network,
     described,
-    gradient,
 )
-from metajax.nn import Jet
+from metajax.nn import PINN, Jet
 from metajax.physics.pde import Grids, Points, apply_operator, normal_derivative
-from metajax.systems.hypino.config import Config
-from metajax.systems.hypino.network import Inputs, make_network, make_target, solution
+from metajax.systems.hypino.network import Inputs, solution
 from metajax.systems.hypino.tasks import Scored
 
 PARTS = ("residual", "solution", "gradient", "second", "dirichlet", "neumann")
-"""The six losses, in the order of the config's weights."""
+"""The six losses, in the order of the settings' weights."""
 
 
 class Losses(NamedTuple):
@@ -103,7 +101,7 @@ def check_inputs(field: str, inputs: Any, size: int) -> Inputs:
     for name, grid in inputs.grids._asdict().items():
         if grid.shape != (size, size):
             raise ConfigError(
-                f"{field}.grids.{name}", described(grid), f"[{size}, {size}], the config's grid"
+                f"{field}.grids.{name}", described(grid), f"[{size}, {size}], the settings' grid"
             )
     return inputs
 
@@ -132,26 +130,31 @@ def check_problem(task: Any, size: int) -> Task:
     return Task(check_inputs("task.support", task.support, size), task.query)
 
 
-def make_learner(config: Config) -> MetaLearner:
-    """The learner whose adapting is one pass of the hypernetwork.
+def make_learner(network: Network, target: PINN, size: int) -> MetaLearner:
+    """Return the learner whose adapting is one pass of a network over a problem.
 
     ``adapt`` takes :class:`~metajax.systems.hypino.network.Inputs`, ``predict`` points ``[n, 2]``
     and returns u and its derivatives there, the jet of ``[n]``. The loss is the sum of the six, by
     the weights that the task is scored with; a problem that is not valid has a loss of 0.
+
+    Args:
+      network: from :class:`~metajax.systems.hypino.network.Inputs` to parameters of the target.
+      target: what is the solution.
+      size: nodes along a side of the images that the network reads.
     """
-    network, target = checked_network(make_network(config)), make_target(config)
+    network = checked_network(network)
 
     def init(key: Key[Array, ""], task: Task) -> Params:
-        return network.init(key, check_problem(task, config.grid).support)
+        return network.init(key, check_problem(task, size).support)
 
     def adapt(params: Params, support: Inputs, key: Key[Array, ""]) -> Params:
-        return network.apply(params, check_inputs("support", support, config.grid))
+        return network.apply(params, check_inputs("support", support, size))
 
     def predict(params: Params, adapted: Params, points: Float[Array, "n 2"]) -> Jet:
         return solution(target, adapted, check_points("points", points))
 
     def loss(params: Params, task: Task, key: Key[Array, ""]):
-        task = check_problem(task, config.grid)
+        task = check_problem(task, size)
         adapted = adapt(params, task.support, key)
         points = task.query.points
         inside = predict(params, adapted, points.interior)
@@ -164,16 +167,3 @@ def make_learner(config: Config) -> MetaLearner:
         return total, metrics
 
     return MetaLearner(init, adapt, predict, loss)
-
-
-def make_algorithm(config: Config) -> Algorithm:
-    """AdamW on the losses, each problem's weighted as it says."""
-    optimizer = optax.chain(
-        optax.clip_by_global_norm(config.clip_norm),
-        optax.adamw(
-            optax.cosine_decay_schedule(config.learning_rate, config.steps, alpha=0.01),
-            weight_decay=config.weight_decay,
-            eps=config.adam_epsilon,
-        ),
-    )
-    return gradient(make_learner(config), optimizer)

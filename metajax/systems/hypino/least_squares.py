@@ -59,7 +59,7 @@ def random_features(
 
 @register_dataclass
 @dataclass(frozen=True)
-class Together:
+class ConcatenatedFeatures:
     """Features of several kinds side by side.
 
     Attributes:
@@ -81,7 +81,7 @@ def constant(points: Float[Array, "n 2"]) -> Jet:
 
 def with_constant(features: Features) -> Features:
     """The features and a constant."""
-    return Together((features, Partial(constant)))
+    return ConcatenatedFeatures((features, Partial(constant)))
 
 
 def filled(found: Jet) -> Jet:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -12,12 +13,15 @@ import flax.serialization
 import jax
 import numpy as np
 
-from metajax.core import ConfigError, Params, count
+from metajax.core import ConfigError, MetaLearner, Params, Task, count
 from metajax.physics.pde import Grids
+from metajax.systems.base import Method, Setup
 from metajax.systems.configs import config_from_json
-from metajax.systems.hypino.config import Config
-from metajax.systems.hypino.network import Inputs, make_network
+from metajax.systems.hypino.network import Inputs
+from metajax.systems.hypino.settings import TRAINING
 from metajax.systems.hypino.system import SYSTEM
+from metajax.systems.hypino.tasks import Scored
+from metajax.systems.setup import build
 
 SHIPPED = "cpu.msgpack"
 """File of the trained hypernetwork in this package."""
@@ -27,12 +31,29 @@ class Model(NamedTuple):
     """A trained hypernetwork.
 
     Attributes:
-      config: what it was trained with.
+      config: what it was trained with, of :func:`metajax.systems.configure`.
       params: its parameters.
     """
 
-    config: Config
+    config: Any
     params: Params
+
+    @property
+    def method(self) -> Method:
+        """The method of the config: the same for equal ones, so that nothing compiles twice."""
+        return _setup(self.config).method
+
+    @property
+    def learner(self) -> MetaLearner:
+        """The learner whose parameters these are."""
+        learner = self.method.learner
+        assert learner is not None
+        return learner
+
+
+@functools.lru_cache(maxsize=16)
+def _setup(config: Any) -> Setup:
+    return build(config)
 
 
 def save_model(path: Path, model: Model) -> None:
@@ -58,7 +79,8 @@ def load_model(path: Path) -> Model:
     """
     try:
         state = flax.serialization.msgpack_restore(path.read_bytes())
-        config = config_from_json(SYSTEM, json.loads(state["config"]))
+        # older files do not say how the rate moves: all were trained as published
+        config = config_from_json(SYSTEM, TRAINING | json.loads(state["config"]))
         like = shapes_of(config)
         params = flax.serialization.from_state_dict(like, state["params"])
     # AttributeError: other msgpack than a model's; RecursionError: its config is nested without end
@@ -73,12 +95,15 @@ def load_model(path: Path) -> Model:
     return Model(config, params)
 
 
-def shapes_of(config: Config) -> Params:
+@functools.lru_cache(maxsize=16)
+def shapes_of(config: Any) -> Params:
     """The parameters of a config's hypernetwork without their values."""
+    learner = _setup(config).method.learner
+    assert learner is not None
     number: Any = jax.ShapeDtypeStruct
-    image = number((config.grid, config.grid), np.float32)
-    inputs = Inputs(number((5,), np.float32), Grids(*[image] * 5))
-    return jax.eval_shape(make_network(config).init, jax.random.key(0), inputs)
+    inputs = Inputs(number((5,), np.float32), Grids(*[number((config.grid,) * 2, np.float32)] * 5))
+    nothing: Any = None  # parameters do not depend on what a solution is scored by
+    return jax.eval_shape(learner.init, jax.random.key(0), Task(inputs, Scored(*[nothing] * 5)))
 
 
 def shipped() -> Model:

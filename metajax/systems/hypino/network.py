@@ -14,13 +14,10 @@ from metajax.nn import (
     Jet,
     fourier_features,
     grid_embedding,
-    image_function,
-    modified_mlp,
     swin,
 )
 from metajax.physics.pde import Grids
-from metajax.systems.hypino.config import Config
-from metajax.systems.hypino.decoders import make_decoder
+from metajax.systems.hypino.settings import Settings
 
 FREQUENCIES, SCALE = 5, 0.1
 """Of the Fourier features of coefficients, as of the grids'."""
@@ -38,11 +35,17 @@ class Inputs(NamedTuple):
     grids: Grids
 
 
-def make_target(config: Config) -> PINN:
-    """Make what the decoder's output is the parameters of: a network, or a spline of an image."""
-    if config.decoder != "weights":
-        return image_function(config.grid)
-    return modified_mlp(width=config.target_width, layers=config.target_layers)
+class Target(NamedTuple):
+    """What a method's solutions are: its learner adapts to the parameters of it.
+
+    Attributes:
+      function: of points, with derivatives.
+      width: units of its last hidden layer, in which it is linear; None for an image, which has
+        none.
+    """
+
+    function: PINN
+    width: int | None = None
 
 
 def solution(target: PINN, weights: Params, points: Float[Array, "n 2"]) -> Jet:
@@ -52,25 +55,27 @@ def solution(target: PINN, weights: Params, points: Float[Array, "n 2"]) -> Jet:
     return u
 
 
-def make_network(config: Config) -> Network:
+def make_network(settings: Settings, decoder: Network) -> Network:
     """Make ``(params, inputs) -> parameters of the target``, of one problem.
 
     As in arXiv 2509.05117, section 3: the images are embedded, a Swin Transformer reads them with
-    FiLM by the coefficients behind every stage, each stage is pooled by one learned query for
-    every tensor of the target, and what a tensor's queries found at all stages makes that tensor
-    by a head of its own. Other decoders make an image of the solution of the stages.
+    FiLM by the coefficients behind every stage, and a decoder makes the target's parameters of the
+    images and the stages.
+
+    Args:
+      settings: sizes of the encoder.
+      decoder: as :mod:`metajax.systems.hypino.decoders` makes them.
     """
-    dtype = jnp.bfloat16 if config.bfloat16 else None
-    embedding = grid_embedding(config.width, dtype=dtype)
+    dtype = jnp.bfloat16 if settings.bfloat16 else None
+    embedding = grid_embedding(settings.width, dtype=dtype)
     encoder = swin(
-        depths=config.depths,
-        heads=config.heads,
-        window=config.window,
-        mlp_ratio=config.mlp_ratio,
-        remat=config.remat,
+        depths=settings.depths,
+        heads=settings.heads,
+        window=settings.window,
+        mlp_ratio=settings.mlp_ratio,
+        remat=settings.remat,
         dtype=dtype,
     )
-    decoder = make_decoder(config, make_target(config))
 
     def images(grids: Grids) -> Float[Array, "size size 5"]:
         """Masks, values, and the logarithm of the source with its sign."""
@@ -82,7 +87,7 @@ def make_network(config: Config) -> Network:
         return fourier_features(inputs.coefficients[:, None], FREQUENCIES, SCALE).reshape(-1)
 
     def init(key: Key[Array, ""], inputs: Inputs) -> Params:
-        keys = jax.random.split(key, 3 + len(config.depths))
+        keys = jax.random.split(key, 3 + len(settings.depths))
         x, conditions = images(inputs.grids), condition(inputs)
         params: Params = {"embedding": embedding.init(keys[0], x)}
         tokens = embedding.apply(params["embedding"], x)

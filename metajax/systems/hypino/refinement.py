@@ -37,8 +37,8 @@ class Ensemble(NamedTuple):
         )
 
 
-class Wrong(NamedTuple):
-    """A problem whose solution is what a solution lacks: its data are residuals.
+class Residuals(NamedTuple):
+    """What a solution leaves of a problem: the data of the problem that its correction solves.
 
     Attributes:
       source: on the nodes of the images.
@@ -81,24 +81,24 @@ def refine(
     grid = nodes(size).reshape(-1, 2)
     where, coefficients = points.boundary.points, inputs.coefficients
 
-    def problem(wrong: Wrong) -> Inputs:
+    def problem(left: Residuals) -> Inputs:
         grids = Grids(
-            wrong.source,
-            *mark(where, wrong.dirichlet, points.dirichlet_mask, size),
-            *mark(where, wrong.neumann, points.neumann_mask, size),
+            left.source,
+            *mark(where, left.dirichlet, points.dirichlet_mask, size),
+            *mark(where, left.neumann, points.neumann_mask, size),
         )
         return Inputs(coefficients, grids)
 
-    def step(wrong: Wrong, _: None) -> tuple[Wrong, Params]:
-        weights = model(problem(wrong))
+    def step(left: Residuals, _: None) -> tuple[Residuals, Params]:
+        weights = model(problem(left))
         found, edge = (solution(target, weights, at) for at in (grid, where))
         flux = normal_derivative(edge, points.boundary.normals)
-        less = Wrong(
-            wrong.source - apply_operator(coefficients, found).reshape(size, size),
-            jnp.where(points.dirichlet_mask, wrong.dirichlet - edge.u, 0.0),
-            jnp.where(points.neumann_mask, wrong.neumann - flux, 0.0),
+        less = Residuals(
+            left.source - apply_operator(coefficients, found).reshape(size, size),
+            jnp.where(points.dirichlet_mask, left.dirichlet - edge.u, 0.0),
+            jnp.where(points.neumann_mask, left.neumann - flux, 0.0),
         )
         return less, weights
 
-    start = Wrong(inputs.grids.source, points.dirichlet, points.neumann)
+    start = Residuals(inputs.grids.source, points.dirichlet, points.neumann)
     return Ensemble(jax.lax.scan(step, start, length=rounds + 1)[1])

@@ -48,17 +48,17 @@ def title(way: str) -> str:
 
 def table(evaluation: dict[str, Any]) -> str:
     """Errors on new problems, and mean squared errors on the benchmarks by every way."""
-    new = evaluation["new_problems"]
-    median, low, high, constant = (
-        said(new[name], ".3f") for name in ("median_relative", "low", "high", "constant_relative")
-    )
+    rows, more = evaluation["rows"], evaluation["more"]
+    new = rows["new_problems"]
+    median, low, high = (said(new[name][-1], ".3f") for name in ("mean", "low", "high"))
+    constant = said(rows["best_constant"]["mean"][-1], ".3f")
     lines = [
         f"{new['n']} new random problems: median relative L2 error {median} [{low}, {high}] "
-        f"(best constant {constant}), mean squared error {said(new['mse'], '.3g')} "
-        f"(zero {said(new['zero_mse'], '.3g')})",
+        f"(best constant {constant}), mean squared error {said(more['mse'], '.3g')} "
+        f"(zero {said(more['zero_mse'], '.3g')})",
         "",
     ]
-    found = evaluation["benchmarks"]
+    found = more["benchmarks"]
     names = list(found)
     lines.append(f"{'mean squared error':36}" + "".join(f"{name:>10}" for name in names))
     lines.append("-" * len(lines[-1]))
@@ -72,7 +72,7 @@ def table(evaluation: dict[str, Any]) -> str:
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Maps of solutions, errors and residuals of the benchmarks; errors by way, round and step."""
-    found = evaluation["benchmarks"]
+    found = evaluation["more"]["benchmarks"]
     names = list(found)
 
     def error(name: str, way: str) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
 
@@ -11,12 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Key
 from tqdm.auto import tqdm
 
-from metajax.core import ConfigError, Params, cast_floats, float64_on_cpu
-from metajax.nn import Jet
+from metajax.core import ConfigError, MetaLearner, Params, cast_floats, float64_on_cpu
+from metajax.nn import PINN, Jet
 from metajax.physics.pde import (
     PDE,
     Finding,
@@ -30,14 +28,13 @@ from metajax.physics.pde import (
     sample_points,
     values_at,
 )
-from metajax.systems.hypino.config import Config
-from metajax.systems.hypino.evaluate import GeneratedFeatures
+from metajax.systems.hypino.features import HiddenFeatures, SummedNetworks
 from metajax.systems.hypino.finetuning import adam, as_examples, as_network, finetune
 from metajax.systems.hypino.least_squares import (
+    ConcatenatedFeatures,
     Features,
     Head,
     RandomFeatures,
-    Together,
     filled,
     fit_head,
     random_features,
@@ -45,15 +42,15 @@ from metajax.systems.hypino.least_squares import (
     with_constant,
 )
 from metajax.systems.hypino.model import Model
-from metajax.systems.hypino.network import Inputs, make_network, make_target
-from metajax.systems.hypino.refinement import Ensemble, refine
+from metajax.systems.hypino.network import Inputs
+from metajax.systems.hypino.refinement import refine
 from metajax.systems.hypino.verdict import (
     DoubtfulSolutionWarning,
-    Errors,
+    PointErrors,
     Verdict,
     judge,
-    mostly,
     rms,
+    rms_without_worst,
 )
 
 SCALES = (1.0, 2.0, 4.0, 8.0)
@@ -137,23 +134,6 @@ def in_own_units(coefficients: Float[Array, "5"], points: Points) -> Scaled:
     return Scaled(coefficients / equation, equation, data)
 
 
-@register_dataclass
-@dataclass(frozen=True)
-class Sum:
-    """The sum of features: what several networks give together, as a single feature.
-
-    Attributes:
-      networks: whose outputs are added.
-    """
-
-    networks: GeneratedFeatures
-
-    def __call__(self, points: Float[Array, "n 2"]) -> Jet:
-        target = make_target(self.networks.config)
-        u = Ensemble(self.networks.weights).derivatives(target, points)
-        return jax.tree.map(lambda leaf: leaf[:, None], u)
-
-
 def solve(
     pde: PDE,
     *,
@@ -228,16 +208,20 @@ def solve(
                     made = [] if networks is None else [networks]
                     if scales:
                         made.append(scaled_features(feature_key, features, tried_scale))
-                    features_used = with_constant(Together(tuple(made)))
+                    features_used = with_constant(ConcatenatedFeatures(tuple(made)))
                     tried = attempt(units.coefficients, fitted, checked, features_used)
-                    left = total(tried.errors, checked)
+                    left = weighted_error(tried.errors, checked)
                     if best is None or left < best:
                         best, scale, used = left, tried_scale, features_used
                         fitted_head, errors = tried
                 weights = fitted_head.weights
                 sensitive = np.asarray(sensitivity_at(fitted_head, used, checked.interior[:PROBED]))
             else:
-                scale, used, weights = np.nan, Sum(networks), jnp.full(1, 1 / units.data)
+                scale, used, weights = (
+                    np.nan,
+                    SummedNetworks(networks.weights, networks.target),
+                    jnp.full(1, 1 / units.data),
+                )
                 errors = errors_at(units.coefficients, checked, used, weights)
                 warn_of_nothing(checked, errors)
                 sensitive = np.zeros(0)
@@ -274,7 +258,7 @@ class Attempt(NamedTuple):
     """The best combination of features, and what it leaves at points that were not fitted."""
 
     head: Head
-    errors: Errors
+    errors: PointErrors
 
 
 @jax.jit
@@ -289,7 +273,7 @@ def attempt(
 @jax.jit
 def errors_at(
     coefficients: Float[Array, "5"], points: Points, used: Features, weights: Array
-) -> Errors:
+) -> PointErrors:
     """What a combination of features leaves of equation and data at points."""
     inside, edge = (
         jax.tree.map(lambda leaf: leaf @ weights, filled(used(at)))
@@ -297,7 +281,7 @@ def errors_at(
     )
     of_terms = Jet(*(jnp.abs(leaf) for leaf in inside))
     flux = normal_derivative(edge, points.boundary.normals)
-    return Errors(
+    return PointErrors(
         apply_operator(coefficients, inside) - points.source,
         apply_operator(jnp.abs(coefficients), of_terms) + jnp.abs(points.source),
         inside.u,
@@ -351,9 +335,9 @@ def without_source(where: Array, source: np.ndarray, inside: np.ndarray) -> Find
     )
 
 
-def generate(model: Model, pde: PDE, key: Array, rounds: int, tuning: int) -> GeneratedFeatures:
+def generate(model: Model, pde: PDE, key: Array, rounds: int, tuning: int) -> HiddenFeatures:
     """The networks that a hypernetwork makes of a problem, in float32 on the default device."""
-    config = model.config
+    size, method = model.config.grid, model.method
     terms = np.asarray(pde.coefficients)
     if np.abs(terms).max() > TRAINED_UP_TO or np.count_nonzero(terms) > TRAINED_TERMS:
         warnings.warn(
@@ -364,25 +348,29 @@ def generate(model: Model, pde: PDE, key: Array, rounds: int, tuning: int) -> Ge
         )
     single = cast_floats(jax.tree.map(np.asarray, pde), np.float32)
     points = sample_points(single, key, *POINTS)
-    source = values_at(single.source, nodes(config.grid).reshape(-1, 2))
-    inputs = single.coefficients, source.reshape(config.grid, config.grid), points
-    return GeneratedFeatures(run(model.params, *inputs, config, rounds, tuning), config)
+    source = values_at(single.source, nodes(size).reshape(-1, 2)).reshape(size, size)
+    inputs = single.coefficients, source, points
+    target = method.parts.function
+    weights = generate_weights(model.params, *inputs, method.learner, target, rounds, tuning)
+    return HiddenFeatures(weights, target)
 
 
-@partial(jax.jit, static_argnames=("config", "rounds", "tuning"))
-def run(
+@partial(jax.jit, static_argnames=("learner", "target", "rounds", "tuning"))
+def generate_weights(
     params: Params,
     coefficients: Float[Array, "5"],
     source: Float[Array, "size size"],
     points: Points,
-    config: Config,
+    learner: MetaLearner,
+    target: PINN,
     rounds: int,
     tuning: int,
 ) -> Params:
     """A hypernetwork's pass, its corrections and the tuning of its networks."""
-    network, target = make_network(config), make_target(config)
-    inputs = Inputs(coefficients, images(source, points))
-    weights = refine(lambda x: network.apply(params, x), target, inputs, points, rounds).weights
+    inputs, key = Inputs(coefficients, images(source, points)), jax.random.key(0)
+    weights = refine(
+        lambda x: learner.adapt(params, x, key), target, inputs, points, rounds
+    ).weights
     if tuning:
         together = as_network(target, many=True)
         problem = as_examples(coefficients, points)
@@ -392,7 +380,7 @@ def run(
     return weights
 
 
-def warn_of_nothing(points: Points, errors: Errors) -> None:
+def warn_of_nothing(points: Points, errors: PointErrors) -> None:
     """Warn where u = 0 keeps all boundary data, and the equation as well as a solution does."""
     residual, source = rms(np.asarray(errors.residual)), rms(np.asarray(points.source))
     data = np.any(points.dirichlet) or np.any(points.neumann)
@@ -405,8 +393,8 @@ def warn_of_nothing(points: Points, errors: Errors) -> None:
         )
 
 
-def total(errors: Errors, points: Points) -> float:
+def weighted_error(errors: PointErrors, points: Points) -> float:
     """What a scale is judged by: as the solve weighs equation and boundary."""
     data = (errors.edge, points.dirichlet_mask), (errors.flux, points.neumann_mask)
     off = [np.nan_to_num(rms(value, mask)) for value, mask in data]
-    return mostly(errors.residual) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)
+    return rms_without_worst(errors.residual) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)

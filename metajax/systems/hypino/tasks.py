@@ -13,8 +13,8 @@ from jaxtyping import Array, Bool, Float, Int32, Key
 from metajax.core import Staged, Task
 from metajax.nn import Jet
 from metajax.physics.pde import Points, draw_sample
-from metajax.systems.hypino.config import Config, Weights
 from metajax.systems.hypino.network import Inputs
+from metajax.systems.hypino.settings import Settings, Weights
 
 
 class Scored(NamedTuple):
@@ -94,27 +94,27 @@ class Phases:
 
 
 def make_tasks(
-    config: Config, supervised: float = 1.0, weights: Weights | None = None
+    settings: Settings, supervised: float = 1.0, weights: Weights | None = None
 ) -> ProblemTasks:
-    """The config's random problems.
+    """Return the random problems of some settings.
 
     Args:
-      config: the settings.
+      settings: the family's, or a config of it.
       supervised: probability of a known solution.
       weights: of the six losses; those of the second phase by default.
     """
     return ProblemTasks(
         jnp.float32(supervised),
-        jnp.float32(config.homogeneous),
-        jnp.asarray(config.weights_second if weights is None else weights, jnp.float32),
-        config.grid,
-        config.interior,
-        config.boundary,
+        jnp.float32(settings.homogeneous),
+        jnp.asarray(settings.weights_second if weights is None else weights, jnp.float32),
+        settings.grid,
+        settings.interior,
+        settings.boundary,
     )
 
 
-def make_phases(config: Config) -> Staged:
-    """The problems that the config trains on: all with a known solution in the first phase."""
-    first = make_tasks(config, 1.0, config.weights_first)
-    second = make_tasks(config, 1.0 - config.unsupervised)
-    return Staged(Phases(first, second, jnp.int32(config.first_phase)))
+def make_phases(settings: Settings) -> Staged:
+    """Return the problems that are trained on: all with a known solution in the first phase."""
+    first = make_tasks(settings, 1.0, settings.weights_first)
+    second = make_tasks(settings, 1.0 - settings.unsupervised)
+    return Staged(Phases(first, second, jnp.int32(settings.first_phase)))

@@ -27,7 +27,7 @@ class DoubtfulSolutionWarning(UserWarning):
     """Something speaks against a solution."""
 
 
-class Errors(NamedTuple):
+class PointErrors(NamedTuple):
     """A solution at points that were not fitted.
 
     Attributes:
@@ -53,7 +53,7 @@ def rms(values: ArrayLike, mask: ArrayLike | None = None) -> float:
     return float(np.sqrt(np.mean(taken**2))) if taken.size else np.nan
 
 
-def mostly(values: ArrayLike) -> float:
+def rms_without_worst(values: ArrayLike) -> float:
     """Root mean square of all values but the hundredth that is largest.
 
     The residual at the one point that is nearest to a corner may be many times that everywhere
@@ -65,7 +65,7 @@ def mostly(values: ArrayLike) -> float:
 
 def judge(
     findings: Sequence[Finding],
-    errors: Errors,
+    errors: PointErrors,
     points: Points,
     pieces: Sequence[Piece],
     sensitivity: np.ndarray,
@@ -87,7 +87,7 @@ def judge(
     texts = [finding.text for finding in findings]
     if not finite:
         return "wrong", (*texts, "u is not finite everywhere in the domain")
-    left, terms = mostly(errors.residual), mostly(errors.terms)
+    left, terms = rms_without_worst(errors.residual), mostly(errors.terms)
     if left > ACCURATE * terms:
         texts.append(
             f"the equation does not hold: its residual is {left / terms:.1%} of its terms, in the "

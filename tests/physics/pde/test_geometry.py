@@ -8,7 +8,7 @@ from matplotlib.path import Path
 
 from metajax.core import ConfigError
 from metajax.physics.pde import (
-    Choice,
+    ChosenShape,
     Disk,
     Empty,
     Polygon,
@@ -59,8 +59,9 @@ def shapes():
         "union": Disk((-0.3, 0), 0.4) | Disk((0.3, 0), 0.4),
         "lens": Disk((-0.3, 0), 0.6) & Disk((0.3, 0), 0.6),
         "corner": Square() - Rectangle((0, 0), (1, 1)),
-        "chosen": Square() - Choice(1, (Empty(), Disk((0.1, 0), 0.5), Rectangle((0, 0), (1, 1)))),
-        "unchosen": Square() - Choice(0, (Empty(), Disk((0.1, 0), 0.5))),
+        "chosen": Square()
+        - ChosenShape(1, (Empty(), Disk((0.1, 0), 0.5), Rectangle((0, 0), (1, 1)))),
+        "unchosen": Square() - ChosenShape(0, (Empty(), Disk((0.1, 0), 0.5))),
     }
 
 

@@ -14,9 +14,8 @@ from metajax.systems.hypino import (
     as_network,
     equation_loss,
     finetune,
-    make_target,
 )
-from pdes import COEFFICIENTS, CONFIG, QUADRATIC, WEIGHTS, quadratic_problem
+from pdes import COEFFICIENTS, QUADRATIC, TARGET, WEIGHTS, quadratic_problem
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -69,7 +68,7 @@ def test_several_networks_are_tuned_as_their_sum():
 @pytest.mark.slow
 def test_reptile_learns_a_start_from_problems():
     """Two problems with the same solution: the start moves towards it, and their losses fall."""
-    network = as_network(make_target(CONFIG))
+    network = as_network(TARGET)
     algorithm = reptile(network, equation_loss, optax.adam(1e-2), optax.sgd(1.0), steps=10)
     _, points = quadratic_problem()
     example = as_examples(jnp.asarray(COEFFICIENTS, jnp.float32), points)

@@ -162,7 +162,7 @@ def test_numbers_of_the_command_are_checked_before_the_problem_is_read(option, c
 
 def test_the_command_keeps_compiled_programs_where_it_is_told(tmp_path, monkeypatch):
     told = []
-    monkeypatch.setattr("metajax.cli.solve.use_compilation_cache", told.append)
+    monkeypatch.setattr("metajax.cli.main.use_compilation_cache", told.append)
     options = ["--out", str(tmp_path / "out"), "--compilation-cache", "here"]
     assert main(["solve", str(tmp_path / "nowhere.yaml"), *options]) == 2
     assert told == ["here"]

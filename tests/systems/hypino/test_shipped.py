@@ -11,7 +11,7 @@ import pytest
 from metajax.physics.pde import PDE, Boundary, Points
 from metajax.systems import hypino
 from metajax.systems.hypino.solving import warn_of_nothing
-from metajax.systems.hypino.verdict import Errors
+from metajax.systems.hypino.verdict import PointErrors
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -51,7 +51,7 @@ def test_a_source_alone_is_answered_with_nearly_nothing(example):
     pde = PDE([0, 0, 0, 1, 1], lambda x, y: -2 * (2 - x**2 - y**2), dirichlet=0.0)
     points = found["sample"](pde, jax.random.key(0))
     inputs = hypino.Inputs(pde.coefficients, found["rasterise"](pde, points, model.config.grid))
-    learner = hypino.make_learner(model.config)
+    learner = model.learner
     weights = learner.adapt(model.params, inputs, jax.random.key(0))
     u = learner.predict(model.params, weights, points.interior).u
     exact = true(*points.interior.T)
@@ -67,7 +67,7 @@ def test_what_is_warned_of_is_a_residual_of_the_whole_source():
     def warned(residual, source, dirichlet=none, neumann=none):
         source = jnp.full(3, source)
         points = Points(jnp.zeros((3, 2)), source, edge, dirichlet, one, neumann, one)
-        errors = Errors(jnp.full(3, residual), *[jnp.full(3, 0.1)] * 5)
+        errors = PointErrors(jnp.full(3, residual), *[jnp.full(3, 0.1)] * 5)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             warn_of_nothing(points, errors)

@@ -13,14 +13,12 @@ from metajax.physics.pde import PDE, Disk, Rectangle, Square, benchmark, nodes
 from metajax.systems.hypino import (
     DoubtfulSolutionWarning,
     Model,
-    make_network,
-    make_target,
     read_problem,
     solve,
     solving,
 )
 from metajax.systems.hypino.solving import generate
-from pdes import CONFIG, quadratics
+from pdes import CONFIG, METHOD, TARGET, quadratics
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -132,7 +130,7 @@ def test_sizes_are_checked(tmp_path):
 
 def untrained():
     key = jax.random.key(0)
-    return Model(CONFIG, jax.jit(make_network(CONFIG).init)(key, quadratics(key).support))
+    return Model(CONFIG, jax.jit(METHOD.learner.init)(key, quadratics(key)))
 
 
 def wrong(found):
@@ -145,9 +143,12 @@ def test_a_model_solves_as_its_networks_say_and_every_help_makes_it_better(tmp_p
     alone = solve(pde, model=model, head=False, size=9)
     key = jax.random.split(jax.random.key(0), 3)[1]
     weights = jax.tree.map(lambda leaf: leaf[0], generate(model, pde, key, 0, 0).weights)
-    direct = make_target(CONFIG).apply(weights, nodes(9).reshape(-1, 2))[:, 0]
+    direct = TARGET.apply(weights, nodes(9).reshape(-1, 2))[:, 0]
     np.testing.assert_allclose(alone.u.reshape(-1), direct, atol=1e-5)
     assert np.isnan(alone.scale)
+    compiled = solving.generate_weights._cache_size()
+    solve(pde, model=untrained(), head=False, size=9)
+    assert solving.generate_weights._cache_size() == compiled  # a model of an equal config
     tuned = solve(pde, model=model, head=False, size=9, tuning=60)
     headed = solve(pde, model=model, size=9, features=0, rounds=2)
     assert wrong(tuned) < 0.9 * wrong(alone)

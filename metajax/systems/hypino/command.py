@@ -9,27 +9,31 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import jax
 import numpy as np
 
-from metajax.cli.cache import DEFAULT_CACHE, use_compilation_cache
 from metajax.core import ConfigError, local_path
+from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, Benchmark, benchmark
+from metajax.systems.hypino.model import Model, shipped
+from metajax.systems.hypino.problem_file import read_problem
+from metajax.systems.hypino.solving import Solved, solve
+from metajax.systems.hypino.verdict import DoubtfulSolutionWarning
+from metajax.systems.runs import read_run
+from metajax.systems.setup import build
+from metajax.train import as_path, check_writable, restore_params, write_json
 
-WRONG = 3
+CANNOT_BE_RIGHT = 3
 """Exit code where a solution was found that cannot be right."""
 
 
-def solve_command(argv: list[str]) -> int:
-    """Solve a problem, print its errors and write solution.npz, solution.png and errors.json.
-
-    Returns 0, also where the solution may be wrong, and 3 where it cannot be right.
-    """
-    parser = argparse.ArgumentParser(
-        prog="metajax solve",
-        description="Solve a linear PDE on the square from -1 to 1, and report how well the "
-        "solution holds at points that were not fitted. By default by least squares over random "
-        "features; --refine, --finetune and --head use the trained hypernetwork that comes with "
-        "the package, or that of a run. What speaks against the solution is said; the exit code "
-        "is 3 where it cannot be right.",
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``metajax solve`` takes."""
+    parser.description = (
+        "Solve a linear PDE on the square from -1 to 1, and report how well the solution holds at "
+        "points that were not fitted. By default by least squares over random features; --refine, "
+        "--finetune and --head use the trained hypernetwork that comes with the package, or that "
+        "of a run. What speaks against the solution is said; the exit code is 3 where it cannot be "
+        "right."
     )
     parser.add_argument(
         "problem", help="a YAML file, or a benchmark: HT HZ HZ-G PS-C PS-L PS-G WV PS-5G"
@@ -55,24 +59,30 @@ def solve_command(argv: list[str]) -> int:
     )
     parser.add_argument("--size", type=int, default=129, help="nodes along a side of the solution")
     parser.add_argument("--seed", type=int, default=0, help="of features and points")
-    parser.add_argument(
-        "--compilation-cache",
-        default=DEFAULT_CACHE,
-        help="folder where compiled programs are kept, or off",
-    )
-    options = parser.parse_args(argv)
+
+
+def check(options: argparse.Namespace) -> None:
+    """Check the options before anything is computed.
+
+    Raises:
+      ConfigError: a number is out of range, or the folder is not free.
+    """
     options.out = free_folder(options.out, "--out")
     for name, least in (("features", 0), ("size", 2), ("refine", 0), ("finetune", 0), ("seed", 0)):
         value = getattr(options, name)
         if value is not None and not least <= value < 2**31:
             raise ConfigError(f"--{name}", value, f"a whole number of {least} or more, below 2**31")
 
-    use_compilation_cache(options.compilation_cache)
 
-    from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, benchmark
-    from metajax.systems.hypino import DoubtfulSolutionWarning, read_problem, shipped, solve
-    from metajax.train import write_json
+def run(options: argparse.Namespace) -> int:
+    """Solve a problem, print its errors and write solution.npz, solution.png and errors.json.
 
+    Returns 0, also where the solution may be wrong, and 3 where it cannot be right.
+
+    Raises:
+      ConfigError: the problem, a setting or the run of ``--model`` is not in order.
+    """
+    check(options)
     known = benchmark(options.problem) if options.problem in PROBLEMS else None
     if known is not None and options.size != REFERENCE_SIZE:
         raise ConfigError("--size", options.size, f"{REFERENCE_SIZE}, the references' grid")
@@ -128,7 +138,7 @@ def solve_command(argv: list[str]) -> int:
         print(f"metajax: {kind}: {text}", file=sys.stderr)
     if found.verdict == "wrong":
         print("metajax: error: the solution cannot be right", file=sys.stderr)
-        return WRONG
+        return CANNOT_BE_RIGHT
     return 0
 
 
@@ -138,8 +148,6 @@ def free_folder(path: Path, field: str) -> Path:
     Raises:
       ConfigError: it is a file, holds something, or cannot be written.
     """
-    from metajax.train import check_writable
-
     path = local_path(path, field)
     check_writable(path, field)
     if path.exists() and any(path.iterdir()):
@@ -147,29 +155,29 @@ def free_folder(path: Path, field: str) -> Path:
     return path
 
 
-def trained(workdir: Path) -> Any:
-    """The hypernetwork of a run's newest checkpoint."""
-    import jax
+def trained(workdir: Path) -> Model:
+    """Return the hypernetwork of a run's newest checkpoint.
 
-    from metajax.cli.runs import read_run
-    from metajax.systems.hypino import Model, build
-    from metajax.train import as_path, restore_params
-
+    Raises:
+      WorkdirError: the folder is not a run, or holds no checkpoint.
+      ConfigError: it is one of another system.
+    """
     workdir = as_path(workdir, "--model")
     system, config, _ = read_run(workdir)
     if system.name != "hypino":
         raise ConfigError("--model", str(workdir), f"a run of hypino; it is one of {system.name}")
-    run = build(config)
-    params, _ = restore_params(workdir, run.algorithm, run.example_tasks, jax.random.key(0))
+    setup = build(config)
+    key = jax.random.key(0)
+    params, _ = restore_params(workdir, setup.algorithm, setup.example_tasks, key)
     return Model(config, params)
 
 
-def against(known: Any, u: np.ndarray) -> float:
+def against(known: Benchmark, u: np.ndarray) -> float:
     """Mean squared error at the benchmark's nodes."""
     return float(np.nanmean((u[known.place] - np.asarray(known.reference)) ** 2))
 
 
-def draw(found: Any, path: Path) -> None:
+def draw(found: Solved, path: Path) -> None:
     """Draw the solution, and the size of the residual, side by side."""
     from matplotlib.figure import Figure
 

@@ -1,0 +1,73 @@
+"""The methods of learning to solve PDEs: an entry for each, in the registry ``METHODS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import jax.numpy as jnp
+
+from metajax.core import Count, Network, Number
+from metajax.nn import fourier_operator, image_function, modified_mlp, unet_decoder
+from metajax.systems.base import Method
+from metajax.systems.hypino.decoders import image_decoder, weights_decoder
+from metajax.systems.hypino.learner import make_learner
+from metajax.systems.hypino.network import Target, make_network
+from metajax.systems.hypino.problem import Problem
+from metajax.systems.training import Training
+
+MODES, LAYERS = 12, 4
+"""Frequencies and layers of the Fourier neural operator, as in arXiv 2010.08895, section 5."""
+
+
+def weights(
+    problem: Problem,
+    training: Training,
+    *,
+    head_hidden: Count = 64,
+    target_width: Count = 32,
+    target_layers: Number = 3,
+) -> Method:
+    """Make the weights of a network that is the solution (HyPINO; Bischof 2025, arXiv 2509.05117).
+
+    Args:
+      head_hidden: Hidden units of the network that makes one tensor of the target.
+      target_width: Units of the target network's layers.
+      target_layers: Its layers with skips.
+    """
+    target = modified_mlp(width=target_width, layers=target_layers)
+    decoder = weights_decoder(problem.settings, target, head_hidden)
+    return solving(problem, training, decoder, Target(target, target_width))
+
+
+def unet(problem: Problem, training: Training) -> Method:
+    """Make an image of the solution by a U-Net's decoder (Ronneberger 2015, arXiv 1505.04597)."""
+    of = problem.settings
+    network = unet_decoder(
+        channels=of.width // 2, remat=of.remat, dtype=jnp.bfloat16 if of.bfloat16 else None
+    )
+    return solving(problem, training, image_decoder(network), Target(image_function(of.grid)))
+
+
+def pino(problem: Problem, training: Training) -> Method:
+    """Make an image by a Fourier neural operator (PINO; Li et al. 2021, arXiv 2111.03794)."""
+    of = problem.settings
+    network = fourier_operator(
+        channels=of.width // 2,
+        modes=min(MODES, (of.grid + 1) // 2),
+        layers=LAYERS,
+        padding=of.grid // 8,
+        remat=of.remat,
+        dtype=jnp.bfloat16 if of.bfloat16 else None,
+    )
+    return solving(problem, training, image_decoder(network), Target(image_function(of.grid)))
+
+
+def solving(problem: Problem, training: Training, decoder: Network, target: Target) -> Method:
+    """Return the method that reads problems by the encoder and makes solutions by a decoder."""
+    network = make_network(problem.settings, decoder)
+    learner = make_learner(network, target.function, problem.settings.grid)
+    return Method(training.descend(learner), learner, parts=target)
+
+
+METHODS: dict[str, Callable[..., Method]] = {"weights": weights, "unet": unet, "pino": pino}
+"""All methods by name, the default first. A new one joins by a line here."""
