@@ -157,8 +157,8 @@ def notes(content: dict[str, Any]) -> list[str]:
     scored = [method for method in content["methods"].values() if method["score"]]
     if len(scored) > 1 and any(method["baselines"] for method in scored):
         said.append(
-            "A baseline with a method in brackets differs by method: compare.json has those of "
-            "all, and scores.png shows them."
+            "A baseline with a method in brackets is that of this method: compare.json has those "
+            "of all, and scores.png shows them."
         )
     for name, method in content["methods"].items():
         for seed, run in method["runs"].items():
