@@ -71,7 +71,7 @@ def make_batches(size: Size, steps: int, seed: int) -> tuple[np.ndarray, np.ndar
 class Ours:
     """The metajax side: `run()` takes as many steps as there are batches, in one dispatch."""
 
-    def __init__(self, size: Size, batches: Any, seed: int, microbatches: int):
+    def __init__(self, size: Size, batches: Any, seed: int, tasks_at_once: int | None):
         network = causal_transformer(
             num_outputs=size.classes,
             width=size.width,
@@ -88,7 +88,7 @@ class Ours:
             return jnp.mean(losses), {}
 
         learner = MetaLearner(lambda key, task: network.init(key, task[0]), None, None, loss)
-        algorithm = gradient(learner, optax.adam(LEARNING_RATE), microbatches=microbatches)
+        algorithm = gradient(learner, optax.adam(LEARNING_RATE), tasks_at_once=tasks_at_once)
 
         def steps(state, batches):
             def step(state, batch):
@@ -188,7 +188,7 @@ def main() -> int:
     parser.add_argument("--size", choices=SIZES, default="base")
     parser.add_argument("--pairs", type=int, default=20)
     parser.add_argument("--steps", type=int, default=5, help="steps per timing and per dispatch")
-    parser.add_argument("--microbatches", type=int, default=1, help="ours: parts of a step")
+    parser.add_argument("--tasks-at-once", type=int, help="ours: of a step; all by default")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, help="where to write the JSON")
     args = parser.parse_args()
@@ -201,7 +201,7 @@ def main() -> int:
 
     size = SIZES[args.size]
     batches = make_batches(size, args.steps, args.seed)
-    ours = Ours(size, batches, args.seed, args.microbatches)
+    ours = Ours(size, batches, args.seed, args.tasks_at_once)
     sides = {
         "metajax": ours.run,
         "torch": make_theirs(torch, size, batches, ours.params, "tanh"),
@@ -227,7 +227,7 @@ def main() -> int:
         "seed": args.seed,
         "pairs": args.pairs,
         "steps_per_timing": args.steps,
-        "microbatches": args.microbatches,
+        "tasks_at_once": args.tasks_at_once,
         "threads": threads,
         "max_loss_difference": difference,
         "compile_cpu_seconds": ours.compile_seconds,

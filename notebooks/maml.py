@@ -114,15 +114,25 @@ plt.xlabel("gradient steps")
 plt.ylabel("squared error on the query")
 plt.legend()
 # %% [markdown]
-# One of them, before and after ten steps:
+# One of them, before and after ten steps. `adapt` takes the steps of training; `follow` takes any
+# number, and returns what a function gives of the adapted weights after each.
 
 # %%
 task = new(jax.random.key(7))
 grid = jnp.linspace(-5, 5, 200)[:, None]
-for name in ("MAML", "trained jointly"):
-    adapted = maml.adapt(starts[name], task.support, jax.random.key(0), num_steps=10)
-    plt.plot(grid, maml.predict(starts[name], adapted, grid), label=f"{name}, 10 steps")
-plt.plot(grid, network.apply(trained.params, grid), "--", label="MAML, 0 steps")
+
+
+def by_step(start):
+    def outputs(adapted):
+        return maml.predict(start, adapted, grid)
+
+    return maml.follow(start, task.support, jax.random.key(0), 10, outputs)[1]
+
+
+lines = {name: by_step(starts[name]) for name in ("MAML", "trained jointly")}
+for name, line in lines.items():
+    plt.plot(grid, line[10], label=f"{name}, 10 steps")
+plt.plot(grid, lines["MAML"][0], "--", label="MAML, 0 steps")
 plt.plot(task.support.inputs, task.support.targets, "ko", label="the support")
 plt.legend()
 # %% [markdown]
@@ -151,7 +161,7 @@ for i in range(5):
 # %% [markdown]
 # MAML adapts a classifier by gradient steps. Prototypical Networks average the embeddings of
 # each class and look for the nearest. The learners differ; the tasks, the loop and the
-# evaluation do not. (`microbatches` takes the tasks one after the other: on a CPU that is the
+# evaluation do not. (`tasks_at_once=1` takes the tasks one after the other: on a CPU that is the
 # faster way for convolutions with weights of their own for each task.)
 
 # %%
@@ -163,9 +173,9 @@ rivals = {
 }
 found = {}
 for name, learner in rivals.items():
-    one_by_one = 8 if name == "MAML" and jax.default_backend() == "cpu" else 1
+    tasks_at_once = 1 if name == "MAML" and jax.default_backend() == "cpu" else None
     found[name] = mj.fit(
-        mj.gradient(learner, optax.adam(1e-3), microbatches=one_by_one),
+        mj.gradient(learner, optax.adam(1e-3), tasks_at_once=tasks_at_once),
         parts.train,
         steps=200,
         tasks_per_step=8,

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from metajax.systems import config_type, configure, get_system
+
 SMALL: dict[str, dict[str, Any]] = {
     "gpicl": {
         "width": 16,
@@ -12,14 +14,6 @@ SMALL: dict[str, dict[str, Any]] = {
         "tasks_per_step": 2,
     },
     "hyperdistill": {"inner_steps": 4, "tasks_per_step": 2, "width": 8, "layers": 2},
-    "fewshot": {
-        "tasks": "images",
-        "shots": 1,
-        "layers": 2,
-        "channels": 4,
-        "tasks_per_step": 2,
-        "rotations": True,
-    },
     "hamiltonian": {
         "systems": ("mass_spring", "pendulum"),
         "width": 6,
@@ -31,3 +25,13 @@ SMALL: dict[str, dict[str, Any]] = {
         "tasks_per_step": 2,
     },
 }
+
+
+def tiny(name: str, method: str | None = None, **values: Any) -> Any:
+    """Return the tiny config of a system's method, with some settings changed."""
+    system = get_system(name)
+    if system.config is not None:
+        return system.config(**SMALL[name] | values)
+    known = config_type(system, method).__dataclass_fields__
+    small = {field: value for field, value in system.tiny.items() if field in known}
+    return configure(system, None, method, **{**small, **values})

@@ -13,18 +13,20 @@ from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.bilevel.batches import full_batches
 from metajax.bilevel.checks import check_problem
-from metajax.bilevel.steps import advance, at, loss_or_nan
+from metajax.bilevel.steps import advance, advance_following, at, check_num_steps, loss_or_nan
 from metajax.bilevel.types import Hypergradient, InnerProblem
 from metajax.core import (
     Algorithm,
     ConfigError,
     MetaLearner,
     Params,
+    check_tasks_at_once,
     mean_over_devices,
+    mean_over_tasks,
     norm,
     optimizer_step,
+    over_tasks,
     prepare_optimizer,
-    task_keys,
 )
 
 Batches = Callable[[PyTree, Key[Array, ""], int], PyTree]
@@ -117,13 +119,11 @@ def online(
         raise ConfigError("every", every, f"a divisor of inner_steps = {inner_steps}")
     if calibrate_every is not None and calibrate_every < 1:
         raise ConfigError("calibrate_every", calibrate_every, "1 or more, or None")
-    if tasks_at_once is not None and tasks_at_once < 1:
-        raise ConfigError("tasks_at_once", tasks_at_once, "1 or more, or None")
+    check_tasks_at_once(tasks_at_once)
     moves_start = isinstance(reptile_rate, jax.Array) or reptile_rate != 0
     if moves_start and problem.params is None:
         raise ConfigError("problem.params", None, "params(state) where reptile_rate is not 0")
     windows = inner_steps // every
-    each = functools.partial(each_task, tasks_at_once)
 
     rule = prepare_optimizer(optimizer, has_function=False)
 
@@ -143,7 +143,7 @@ def online(
             jnp.int32(0),
         )
 
-    def calibrated(state: OnlineState, tasks: Any, keys: Any, axis_name: str | None) -> PyTree:
+    def calibrated(state: OnlineState, over: Callable, axis_name: str | None) -> PyTree:
         """The calibration for this meta-step: found anew where its turn has come."""
         calibrate = estimator.calibrate
         if calibrate is None or calibrate_every is None:
@@ -155,40 +155,42 @@ def online(
             batches = inner_batches(task.support, batch_key, inner_steps)
             first_state = problem.init(hparams, start)
             outer = at(outer_batches(task.query, outer_key, 1), 0)
-            return calibrate(problem, hparams, first_state, batches, outer, key, state.calibration)
+            known = state.calibration
+            return (), calibrate(problem, hparams, first_state, batches, outer, key, known)
 
         def anew():
-            return mean_over_tasks(each(of_task, tasks, keys))
+            return mean_over_tasks(over(of_task, stage=0)[1])
 
         due = state.done % calibrate_every == 0
         value = jax.lax.cond(due, anew, lambda: state.calibration)
         return mean_over_devices(value, axis_name)
 
     def update(state: OnlineState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
-        num_tasks = jax.tree.leaves(tasks)[0].shape[0]
-        keys = task_keys(key, num_tasks, axis_name)
-        calibration = calibrated(state, tasks, stage(keys, 0), axis_name)
+        over = functools.partial(
+            over_tasks, tasks=tasks, key=key, axis_name=axis_name, tasks_at_once=tasks_at_once
+        )
+        calibration = calibrated(state, over, axis_name)
         hparams, start = state.params
 
         def begin(task, key):
             batch = at(inner_batches(task.support, key, 1), 0)
-            return estimator.init(problem, hparams, start, batch, key, calibration)
+            return (), estimator.init(problem, hparams, start, batch, key, calibration)
 
-        memories, states = each(begin, tasks, stage(keys, 1))
+        _, (memories, states) = over(begin, stage=1)
 
         def window(carry, index):
             hparams, opt_state, memories, states = carry
 
-            def of_task(task, memory, inner, key):
+            def of_task(task, key, memory, inner):
                 batch_key, outer_key, key = jax.random.split(jax.random.fold_in(key, index), 3)
                 batches = inner_batches(task.support, batch_key, every)
                 outer = at(outer_batches(task.query, outer_key, 1), 0)
                 found = estimator.update(problem, memory, hparams, inner, batches, outer, key)
                 means = (found.hypergradient, found.outer_loss, found.info)
-                return means, found.memory, found.state
+                return means, (found.memory, found.state)
 
-            means, memories, states = each(of_task, tasks, memories, states, stage(keys, 2))
-            grads, loss, info = mean_over_devices(mean_over_tasks(means), axis_name)
+            means, (memories, states) = over(of_task, stage=2, carried=(memories, states))
+            grads, loss, info = means
             hparams, opt_state = optimizer_step(rule, hparams, opt_state, grads, value=loss)
             return (hparams, opt_state, memories, states), (loss, norm(grads), info)
 
@@ -227,7 +229,8 @@ def inner_learner(
     """Make the learner that runs the inner optimisation with hyperparameters held still.
 
     It is how what :func:`online` has found is used and scored on new tasks; under
-    :func:`metajax.core.gradient` its loss is differentiated through all inner steps.
+    :func:`metajax.core.gradient` its loss is differentiated through all inner steps. What it
+    adapts, and ``follow`` notes, is the inner state.
 
     Args:
       problem: the inner optimisation.
@@ -241,27 +244,22 @@ def inner_learner(
         state = problem.init(params.hparams, params.start)
         return advance(problem, params.hparams, state, inner_batches(support, key, inner_steps))
 
+    def follow(
+        params: OnlineParams,
+        support: Any,
+        key: Key[Array, ""],
+        num_steps: int,
+        note: Callable[[PyTree], PyTree],
+    ) -> tuple[PyTree, PyTree]:
+        check_num_steps(num_steps)
+        state = problem.init(params.hparams, params.start)
+        batches = inner_batches(support, key, num_steps)
+        return advance_following(problem, params.hparams, state, batches, note)
+
     def loss(params: OnlineParams, task: Any, key: Key[Array, ""]):
         return problem.outer_loss(adapt(params, task.support, key), params.hparams, task.query), {}
 
     def answer(params: OnlineParams, state: PyTree, inputs: Any) -> Any:
         return predict(state, params.hparams, inputs)
 
-    return MetaLearner(init, adapt, answer, loss)
-
-
-def each_task(tasks_at_once: int | None, function: Callable[..., Any], *args: PyTree) -> Any:
-    """Call ``function`` for every task, the leading axis of ``args``; None: all side by side."""
-    if tasks_at_once is None:
-        return jax.vmap(function)(*args)
-    return jax.lax.map(lambda one: function(*one), args, batch_size=tasks_at_once)
-
-
-def stage(keys: Key[Array, " tasks"], stage: int) -> Key[Array, " tasks"]:
-    """The tasks' keys for one stage of a meta-step."""
-    return jax.vmap(lambda key: jax.random.fold_in(key, stage))(keys)
-
-
-def mean_over_tasks(tree: PyTree) -> PyTree:
-    """The mean over the tasks held here, every leaf's leading axis."""
-    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), tree)
+    return MetaLearner(init, adapt, answer, loss, follow)

@@ -10,16 +10,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
 from metajax.bilevel.batches import full_batches
-from metajax.bilevel.online_tuning import (
-    Batches,
-    OnlineParams,
-    each_task,
-    mean_over_tasks,
-    stage,
-)
+from metajax.bilevel.online_tuning import Batches, OnlineParams
 from metajax.bilevel.steps import advance, at
 from metajax.bilevel.types import InnerProblem
-from metajax.core import Algorithm, ConfigError, mean_over_devices, task_keys, wide_dtype
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    check_tasks_at_once,
+    over_tasks,
+    wide_dtype,
+)
 
 WORST = float(jnp.finfo(jnp.float32).max)
 
@@ -73,6 +73,7 @@ def random_search(
             raise ConfigError(name, size, "1 or more")
     if problem.params is None:
         raise ConfigError("problem.params", None, "params(state)")
+    check_tasks_at_once(tasks_at_once)
     params_of = problem.params
 
     def first(key: Key[Array, ""], task: Any) -> SearchState:
@@ -81,7 +82,6 @@ def random_search(
         return SearchState(trial, worst, trial, none, jnp.int32(0))
 
     def update(state: SearchState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
-        keys = task_keys(key, jax.tree.leaves(tasks)[0].shape[0], axis_name)
         hparams, start = state.trial
 
         def of_task(task, key):
@@ -89,10 +89,11 @@ def random_search(
             batches = inner_batches(task.support, inner_key, inner_steps)
             last = advance(problem, hparams, problem.init(hparams, start), batches)
             outer = at(outer_batches(task.query, outer_key, 1), 0)
-            return problem.outer_loss(last, hparams, outer), params_of(last)
+            return (problem.outer_loss(last, hparams, outer), params_of(last)), ()
 
-        losses, ends = each_task(tasks_at_once, of_task, tasks, stage(keys, 0))
-        loss, end = mean_over_devices(mean_over_tasks((losses, ends)), axis_name)
+        (loss, end), _ = over_tasks(
+            of_task, tasks, key, axis_name, stage=0, tasks_at_once=tasks_at_once
+        )
         loss = loss.astype(state.score.dtype)
         good = jnp.isfinite(loss)
 

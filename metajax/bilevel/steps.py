@@ -8,10 +8,11 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, PyTree
 
 from metajax.bilevel.types import InnerProblem
-from metajax.core import all_finite, reverse_mode
+from metajax.core import ConfigError, all_finite, reverse_mode
 
 in_reverse = reverse_mode(
     "problem.update",
@@ -99,6 +100,32 @@ def advance_noting(
         return (problem.update(state, hparams, batch), note(state))
 
     return jax.lax.scan(step, state, batches)
+
+
+def advance_following(
+    problem: InnerProblem,
+    hparams: PyTree,
+    state: PyTree,
+    batches: PyTree,
+    note: Callable[[PyTree], PyTree],
+) -> tuple[PyTree, PyTree]:
+    """As :func:`advance_noting`, with the note of the last state behind the others."""
+    last, notes = advance_noting(problem, hparams, state, batches, note)
+
+    def append(before: Array, after: Array) -> Array:
+        return jnp.concatenate([before, after[None]])
+
+    return last, jax.tree.map(append, notes, note(last))
+
+
+def check_num_steps(num_steps: Any) -> None:
+    """Raise where a learner cannot be followed for so many steps.
+
+    Raises:
+      ConfigError: ``num_steps`` is no whole number of 0 or more.
+    """
+    if not isinstance(num_steps, int | np.integer) or num_steps < 0:
+        raise ConfigError("num_steps", num_steps, "a whole number of 0 or more")
 
 
 def on_line(first: PyTree, last: PyTree, share: Array, counters: list[Array]) -> PyTree:

@@ -37,6 +37,7 @@ from metajax.core.kinds import (
     check_network,
     check_optimizer,
     described,
+    follow_of,
     kind,
     library,
 )
@@ -61,6 +62,7 @@ from metajax.core.ranges import (
 )
 from metajax.core.scores import accuracy, correct, valid_labels
 from metajax.core.staged import Staged, at_step
+from metajax.core.step_tasks import check_tasks_at_once, mean_over_parts, over_tasks
 from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
 from metajax.core.trees import (
     all_finite,
@@ -68,6 +70,7 @@ from metajax.core.trees import (
     count,
     digest,
     mean_over_devices,
+    mean_over_tasks,
     norm,
     root,
     wide_dtype,
@@ -76,6 +79,7 @@ from metajax.core.types import (
     Algorithm,
     Evaluator,
     Examples,
+    Follow,
     HostFed,
     MetaLearner,
     Metrics,
@@ -95,6 +99,7 @@ __all__ = [
     "Decay",
     "Evaluator",
     "Examples",
+    "Follow",
     "Fraction",
     "GradientState",
     "HostFed",
@@ -128,6 +133,7 @@ __all__ = [
     "check_network",
     "check_optimizer",
     "check_positive",
+    "check_tasks_at_once",
     "check_type",
     "check_value",
     "check_values",
@@ -142,6 +148,7 @@ __all__ = [
     "enable_x64",
     "first_task",
     "float64_on_cpu",
+    "follow_of",
     "gradient",
     "indices_from",
     "is_jit_disabled",
@@ -151,11 +158,14 @@ __all__ = [
     "library",
     "local_path",
     "mean_over_devices",
+    "mean_over_parts",
+    "mean_over_tasks",
     "mixed",
     "norm",
     "normals_from",
     "one_of",
     "optimizer_step",
+    "over_tasks",
     "plain",
     "prepare_optimizer",
     "random_indices",

@@ -199,12 +199,21 @@ def checked_learner(
     def init(key: Any, task: Any) -> Params:
         return learner.init(key, first_task(task, check, **options))
 
-    @functools.wraps(learner.adapt)
-    def adapt(params: Params, support: Any, *args: Any, **kwargs: Any) -> Any:
+    def checked_support(support: Any) -> Examples:
         support = as_examples("support", support, **options)
         if check is not None:
             check("support", support)
-        return learner.adapt(params, support, *args, **kwargs)
+        return support
+
+    @functools.wraps(learner.adapt)
+    def adapt(params: Params, support: Any, key: Any) -> Any:
+        return learner.adapt(params, checked_support(support), key)
+
+    steps = learner.follow
+
+    def follow(params: Params, support: Any, key: Any, num_steps: int, note: Any) -> Any:
+        assert steps is not None  # or the new learner has no follow either
+        return steps(params, checked_support(support), key, num_steps, note)
 
     @functools.wraps(learner.predict)
     def predict(params: Params, adapted: Any, queries: Any) -> Any:
@@ -227,7 +236,7 @@ def checked_learner(
     def loss(params: Params, task: Any, key: Any) -> Any:
         return learner.loss(params, as_task(task, check, **options), key)
 
-    return MetaLearner(init, adapt, predict, loss)
+    return MetaLearner(init, adapt, predict, loss, None if steps is None else follow)
 
 
 def scalar_loss(learner: MetaLearner) -> Callable[..., tuple[Any, dict[str, Any]]]:

@@ -11,11 +11,10 @@ import optax
 from jaxtyping import Array, Float, PyTree
 
 from metajax.core.boundary import scalar_loss
-from metajax.core.errors import ConfigError
-from metajax.core.keys import task_keys
 from metajax.core.kinds import check_learner, check_optimizer
 from metajax.core.optimizers import optimizer_step, prepare_optimizer, reverse_mode
-from metajax.core.trees import cast_floats, mean_over_devices, norm, wide_dtype
+from metajax.core.step_tasks import check_tasks_at_once, mean_over_parts
+from metajax.core.trees import cast_floats, norm, wide_dtype
 from metajax.core.types import Algorithm, MetaLearner, Params
 
 MODES = "dtype_promotion", "rank_promotion"
@@ -36,7 +35,7 @@ def gradient(
     learner: MetaLearner,
     optimizer: optax.GradientTransformation,
     *,
-    microbatches: int | None = 1,
+    tasks_at_once: int | None = None,
     compute_dtype: Any = None,
 ) -> Algorithm:
     """Make an algorithm that moves ``params`` down the gradient of the mean loss over tasks.
@@ -47,9 +46,9 @@ def gradient(
         ``polyak_sgd``) or evaluates it elsewhere (``lbfgs`` with its line search, ``sam``,
         ``sophia``): on the step's tasks, with the same keys, averaged over devices. Its state is
         part of the algorithm's state.
-      microbatches: the tasks of a step are worked through in this many equal parts, one after
-        the other, and their gradients averaged: activations of one part only are alive at a
-        time. Must divide the number of tasks on a device. None: every task by itself.
+      tasks_at_once: a device works through its tasks in parts of so many, one after the other,
+        and their gradients are averaged: activations of one part only are alive at a time. None
+        for all at once.
       compute_dtype: e.g. ``jnp.bfloat16``: params and float leaves of the tasks are cast to it
         inside the loss, while params, gradients and optimizer state stay float32.
 
@@ -58,14 +57,12 @@ def gradient(
 
     Raises:
       ConfigError: there is no learner or no optimizer, or the learner's loss is not a scalar with
-        metrics; ``microbatches`` is below 1 or does not divide the tasks on a device; or, when
-        the first state is made, ``optimizer`` needs what there is not, such as the gradient of
-        every task (``dpsgd``).
+        metrics; ``tasks_at_once`` is below 1; or, when the first state is made, ``optimizer``
+        needs what there is not, such as the gradient of every task (``dpsgd``).
     """
     check_learner(learner)
     check_optimizer(optimizer)
-    if microbatches is not None and microbatches < 1:
-        raise ConfigError("microbatches", microbatches, "a whole number of 1 or more")
+    check_tasks_at_once(tasks_at_once)
 
     loss_of = scalar_loss(learner)
 
@@ -88,25 +85,8 @@ def gradient(
         return GradientState(params, rule.init(params))
 
     def over_parts(function, params: Params, tasks, key, axis_name: str | None = None):
-        """Average ``function(params, tasks, keys)`` over the parts of the tasks held here."""
-        num_tasks = jax.tree.leaves(tasks)[0].shape[0]
-        parts = num_tasks if microbatches is None else microbatches
-        if num_tasks % parts:
-            raise ConfigError(
-                "microbatches", parts, f"a divisor of the {num_tasks} tasks on a device"
-            )
-        keys = task_keys(key, num_tasks, axis_name)
-        if parts == 1:
-            return function(params, tasks, keys)
-        split = jax.tree.map(lambda x: x.reshape(parts, -1, *x.shape[1:]), (tasks, keys))
-
-        def add_part(total, part):
-            return jax.tree.map(jnp.add, total, function(params, *part)), None
-
-        like = jax.eval_shape(function, params, *jax.tree.map(lambda x: x[0], split))
-        zeros = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), like)
-        total, _ = jax.lax.scan(add_part, zeros, split)
-        return jax.tree.map(lambda x: x / parts, total)
+        at_params = functools.partial(function, params)
+        return mean_over_parts(at_params, tasks, key, axis_name, tasks_at_once=tasks_at_once)
 
     forward, backward = (functools.partial(over_parts, f) for f in (mean_loss, grad_of_mean))
 
@@ -120,7 +100,7 @@ def gradient(
                 jax.numpy_rank_promotion(modes["rank_promotion"]),
                 reverse_mode("learner", "a loop of unknown length in its loss", DIFFERENTIABLE),
             ):
-                return mean_over_devices(function(params, tasks, key, axis_name), axis_name)
+                return function(params, tasks, key, axis_name)
 
         @jax.custom_jvp
         def loss_of(params: Params) -> Float[Array, ""]:

@@ -19,7 +19,7 @@ def check_key(name: str, key: Key[Array, "..."]) -> None:
     """Reject keys whose draws depend on what else is drawn beside them.
 
     Under ``vmap`` those of ``rbg`` and ``unsafe_rbg`` give a batch bits that are not those of its
-    members: how the tasks of a step are split over devices or microbatches would change them.
+    members: how many of a step's tasks a device works on at once would change them.
 
     Args:
       name: of the argument.
@@ -34,7 +34,7 @@ def check_key(name: str, key: Key[Array, "..."]) -> None:
             name,
             f"a key of {implementation}",
             f"jax.random.key(seed, impl={IMPLEMENTATION!r}): what {implementation} draws for a "
-            "task depends on which other tasks share its device and microbatch",
+            "task depends on which other tasks are worked on with it",
         )
 
 

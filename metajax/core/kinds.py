@@ -15,6 +15,7 @@ from metajax.core.types import (
     Algorithm,
     Evaluator,
     Examples,
+    Follow,
     HostFed,
     MetaLearner,
     Network,
@@ -105,6 +106,19 @@ def check_learner(value: Any, field: str = "learner") -> None:
     raise ConfigError(
         field, kind(value), "a MetaLearner" + (f": its .meta, {field}.meta" if inside else "")
     )
+
+
+def follow_of(learner: Any, field: str = "learner") -> Follow:
+    """Return the ``follow`` of a learner that adapts in steps.
+
+    Raises:
+      ConfigError: it is no meta-learner, or has no ``follow``.
+    """
+    check_learner(learner, field)
+    follow = getattr(learner, "follow", None)
+    if follow is None:
+        raise ConfigError(field, f"{kind(learner)} without follow", "one that adapts in steps")
+    return follow
 
 
 def check_algorithm(value: Any, field: str = "algorithm") -> None:

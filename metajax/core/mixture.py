@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -66,6 +67,8 @@ def mixed(learner: MetaLearner) -> MetaLearner:
 
     ``adapt``, ``predict`` and ``loss`` treat each task as ``learner`` does; the loss and its
     metrics are means over all tasks of a draw. ``init`` sees a task of the first distribution.
+    ``follow``, of a learner that has one, keeps what all tasks have adapted after every step, since
+    its ``note`` is of all tasks together.
 
     Raises:
       ConfigError: ``learner`` is none; from the new one, for what is no draw of such tasks.
@@ -110,4 +113,26 @@ def mixed(learner: MetaLearner) -> MetaLearner:
         ]
         return jax.tree.map(lambda *leaves: jnp.mean(jnp.concatenate(leaves), axis=0), *found)
 
-    return MetaLearner(init, adapt, predict, loss)
+    one_followed = getattr(learner, "follow", None)
+
+    def follow(
+        params: Params,
+        support: tuple[Any, ...],
+        key: Key[Array, ""],
+        num_steps: int,
+        note: Callable[[tuple[Any, ...]], Any],
+    ) -> tuple[tuple[Any, ...], Any]:
+        assert one_followed is not None  # or the new learner has no follow either
+
+        def one(support: Any, key: Key[Array, ""]) -> tuple[Any, Any]:
+            return one_followed(params, support, key, num_steps, lambda adapted: adapted)
+
+        # the steps lead, as in what is returned, then the tasks
+        each = jax.vmap(one, out_axes=(0, 1))
+        support = parts_of("support", support)
+        keys = keys_of(support, key)
+        found = [each(part, k) for part, k in zip(support, keys, strict=True)]
+        adapted, every = (tuple(leaves) for leaves in zip(*found, strict=True))
+        return adapted, jax.lax.map(note, every)
+
+    return MetaLearner(init, adapt, predict, loss, None if one_followed is None else follow)

@@ -34,7 +34,7 @@ class Range(NamedTuple):
     def holds(self, value: float) -> bool:
         """Return whether a number is in the range; NaN never is."""
         return (
-            math.isfinite(value)
+            (isinstance(value, int) or math.isfinite(value))
             and (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
             and (self.above is None or value > self.above)

@@ -17,6 +17,11 @@ def mean_over_devices(tree: PyTree, axis_name: str | None) -> PyTree:
     return tree if axis_name is None else jax.lax.pmean(tree, axis_name)
 
 
+def mean_over_tasks(tree: PyTree) -> PyTree:
+    """Average every leaf over its leading axis, the tasks held here."""
+    return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), tree)
+
+
 def cast_floats(tree: PyTree, dtype: Any) -> PyTree:
     """Cast every floating-point leaf to ``dtype`` and leave integers, booleans and keys alone."""
 

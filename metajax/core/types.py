@@ -78,8 +78,12 @@ class SequenceNetwork(NamedTuple):
     decode: Callable[..., Any]
 
 
+Follow = Callable[[Params, Any, Key[Array, ""], int, Callable[[Any], Any]], tuple[Any, Any]]
+"""How a learner that adapts in steps is followed; see :class:`MetaLearner`."""
+
+
 class MetaLearner(NamedTuple):
-    """A system that learns tasks, as four pure functions, each for ONE task.
+    """A system that learns tasks, as pure functions, each for ONE task.
 
     Attributes:
       init: ``init(key, task) -> params``, the meta-parameters.
@@ -88,12 +92,18 @@ class MetaLearner(NamedTuple):
       predict: ``predict(params, adapted, inputs) -> outputs`` for query inputs; ``adapted`` is
         left as it was, so each query is answered from the support alone.
       loss: ``loss(params, task, key) -> (scalar, metrics)``, what meta-training descends.
+      follow: of a learner that adapts in steps, ``follow(params, support, key, num_steps, note) ->
+        (adapted, notes)``: what ``adapt`` would give if it took ``num_steps`` steps, 0 or more, and
+        ``note(adapted)`` after 0 to ``num_steps`` of them, stacked on a leading axis of
+        ``num_steps + 1``. ``note`` is pure and traceable. None of a learner that takes no steps;
+        :func:`metajax.core.follow_of` rejects those.
     """
 
     init: Callable[[Key[Array, ""], Any], Params]
     adapt: Callable[[Params, Any, Key[Array, ""]], Any]
     predict: Callable[[Params, Any, Any], Any]
     loss: Callable[[Params, Any, Key[Array, ""]], tuple[Scalar, Metrics]]
+    follow: Follow | None = None
 
 
 class Algorithm(NamedTuple):
@@ -105,9 +115,9 @@ class Algorithm(NamedTuple):
         ``tasks`` carry a leading task axis. ``metrics`` must hold a scalar ``"loss"``; a scalar
         ``"grad_norm"``, where present, is watched for non-finite values too. ``axis_name`` names
         the mapped device axis over which the tasks of a step are split (``pmap``), or is None
-        where ``tasks`` holds all of them; average across it with
-        :func:`metajax.core.mean_over_devices` and draw per-task randomness with
-        :func:`metajax.core.task_keys`, and the result does not depend on the layout.
+        where ``tasks`` holds all of them. :func:`metajax.core.over_tasks` calls a function for each
+        task with a key of its own and averages what it gives over the axis, so that the result
+        does not depend on the layout.
       params: ``params(state) -> params``, what a learner's ``adapt`` and ``predict`` take.
       stages: what ``update`` does first, for :func:`metajax.train.profile`, by name and in order:
         ``stage(state, tasks, key)`` does what the stage before it does and goes on from there.

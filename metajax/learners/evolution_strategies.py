@@ -10,20 +10,18 @@ import optax
 from jaxtyping import Array, Float, Key
 
 from metajax.bilevel import InnerProblem, es
-from metajax.bilevel.online_tuning import each_task, mean_over_tasks
 from metajax.core import (
     Algorithm,
-    ConfigError,
     GradientState,
     MetaLearner,
     check_learner,
     check_optimizer,
-    mean_over_devices,
+    check_tasks_at_once,
     norm,
     optimizer_step,
+    over_tasks,
     prepare_optimizer,
     scalar_loss,
-    task_keys,
 )
 
 
@@ -56,8 +54,7 @@ def evolution(
     Raises:
       ConfigError: ``sigma``, ``pairs`` or ``tasks_at_once`` out of range.
     """
-    if tasks_at_once is not None and tasks_at_once < 1:
-        raise ConfigError("tasks_at_once", tasks_at_once, "1 or more, or None")
+    check_tasks_at_once(tasks_at_once)
     estimator = es(sigma=sigma, pairs=pairs)
     rule = prepare_optimizer(optimizer, has_function=False)
     check_learner(learner)
@@ -80,11 +77,9 @@ def evolution(
             found = estimator.update(
                 problem, (), state.params, (), jnp.zeros(1), (task, loss_key), noise_key
             )
-            return found.hypergradient, found.outer_loss
+            return (found.hypergradient, found.outer_loss), ()
 
-        keys = task_keys(key, jax.tree.leaves(tasks)[0].shape[0], axis_name)
-        found = mean_over_tasks(each_task(tasks_at_once, of_task, tasks, keys))
-        grads, loss = mean_over_devices(found, axis_name)
+        (grads, loss), _ = over_tasks(of_task, tasks, key, axis_name, tasks_at_once=tasks_at_once)
         params, opt_state = optimizer_step(rule, state.params, state.opt_state, grads, value=loss)
         return GradientState(params, opt_state), {"loss": loss, "grad_norm": norm(grads)}
 

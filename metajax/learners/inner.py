@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -13,7 +12,7 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from metajax.bilevel import InnerProblem
 from metajax.bilevel.online_tuning import Batches
-from metajax.bilevel.steps import advance_in_segments, advance_noting
+from metajax.bilevel.steps import advance_following, advance_in_segments, check_num_steps
 from metajax.core import (
     ConfigError,
     Examples,
@@ -22,8 +21,8 @@ from metajax.core import (
     Params,
     Task,
     as_task,
-    check_learner,
     checked_learner,
+    follow_of,
     wide_dtype,
 )
 from metajax.learners.losses import Loss, score
@@ -71,10 +70,8 @@ def gradient_learner(
     """Make the learner that runs an inner problem whose hyperparameters are the meta-parameters.
 
     :func:`maml`, :func:`meta_sgd`, :func:`cavia` and :func:`imaml` are made of it; call it for a
-    learner of your own. Its ``adapt(params, support, key, num_steps=steps, note=None)`` returns
-    what the inner steps move, ``problem.params(state)``, and takes another number of steps. With
-    a ``note`` it returns ``(adapted, notes)``: ``note(adapted)`` after 0 to ``num_steps`` steps,
-    stacked.
+    learner of your own. Its ``adapt`` returns what the inner steps move, ``problem.params(state)``,
+    after ``steps`` of them, and its ``follow`` after any number, with notes on the way.
 
     Args:
       problem: from :func:`metajax.bilevel.descend`; a batch is :class:`~metajax.core.Examples`, and
@@ -115,27 +112,26 @@ def gradient_learner(
             return jax.lax.scan(step, state, parts, unroll=unroll)[0]
         return advance_in_segments(problem, params, state, parts, remat_every)
 
-    def adapt(
+    def adapt(params: Params, support: Examples, key: Key[Array, ""]) -> PyTree:
+        here, parts = on_support(problem, support, key, steps, batches)
+        return adapted_of(run(here, params, here.init(params, params), parts))
+
+    def follow(
         params: Params,
         support: Examples,
         key: Key[Array, ""],
-        num_steps: int = steps,
-        note: Callable[[PyTree], PyTree] | None = None,
-    ) -> Any:
+        num_steps: int,
+        note: Callable[[PyTree], PyTree],
+    ) -> tuple[PyTree, PyTree]:
+        check_num_steps(num_steps)
         here, parts = on_support(problem, support, key, num_steps, batches)
-        state = here.init(params, params)
-        if note is None:
-            return adapted_of(run(here, params, state, parts))
 
         def of_state(state):
             return note(adapted_of(state))
 
-        state, notes = advance_noting(here, params, state, parts, of_state)
-
-        def stack(before, last):
-            return jnp.concatenate([before, last[None]])
-
-        return adapted_of(state), jax.tree.map(stack, notes, of_state(state))
+        state = here.init(params, params)
+        state, notes = advance_following(here, params, state, parts, of_state)
+        return adapted_of(state), notes
 
     def every_step(params: Params, task: Task, key: Key[Array, ""], weights: Array):
         """The weighted sum of the query losses after each step, and what is adapted at the end."""
@@ -163,7 +159,7 @@ def gradient_learner(
         value, metrics = score(loss, found, task.query.targets)
         return (value if total is None else total), metrics
 
-    return checked_learner(MetaLearner(init, adapt, outputs, query_loss))
+    return checked_learner(MetaLearner(init, adapt, outputs, query_loss, follow))
 
 
 def adaptation_curve(
@@ -175,7 +171,7 @@ def adaptation_curve(
     over tasks with ``jax.vmap``.
 
     Args:
-      learner: one that adapts by gradient steps; see :func:`gradient_learner`.
+      learner: one with a ``follow``, such as those of :func:`gradient_learner`.
       loss: ``loss(outputs, targets) -> scalar``.
       params: meta-parameters.
       task: whose support is adapted to.
@@ -183,17 +179,14 @@ def adaptation_curve(
       steps: how far to follow the adaptation.
 
     Raises:
-      ConfigError: ``steps`` below 1, a learner that takes no steps, or a task that is none.
+      ConfigError: ``steps`` below 1, a learner without ``follow``, or a task that is none.
     """
     check_steps(steps)
-    check_learner(learner)
-    adapt: Any = learner.adapt
-    if "note" not in inspect.signature(adapt).parameters:
-        raise ConfigError("learner", adapt, "one that adapts by gradient steps")
+    follow = follow_of(learner)
     task = as_task(task)
 
     def note(adapted: PyTree) -> Metrics:
         outputs = learner.predict(params, adapted, task.query.inputs)
         return score(loss, outputs, task.query.targets)[1]
 
-    return adapt(params, task.support, key, num_steps=steps, note=note)[1]
+    return follow(params, task.support, key, steps, note)[1]

@@ -6,13 +6,12 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Key, PyTree
 
 from metajax.bilevel import InnerState, descend
 from metajax.bilevel.online_tuning import Batches
-from metajax.bilevel.steps import advance, is_float
+from metajax.bilevel.steps import advance, at, floats, others, with_leaves
 from metajax.core import (
     Algorithm,
     Examples,
@@ -20,13 +19,13 @@ from metajax.core import (
     Params,
     Task,
     check_optimizer,
+    check_tasks_at_once,
     checked_network,
     first_task,
-    mean_over_devices,
     norm,
     optimizer_step,
+    over_tasks,
     prepare_optimizer,
-    task_keys,
 )
 from metajax.learners.inner import check_steps, on_support
 from metajax.learners.losses import Loss, score
@@ -57,6 +56,7 @@ def reptile(
     batches: Batches | None = None,
     examples: Callable[[Task], Examples] = lambda task: task.support,
     keep_inner_state: bool = False,
+    tasks_at_once: int | None = None,
 ) -> Algorithm:
     """Meta-train by ``theta - mean_i phi_i`` in place of a gradient, in batches of tasks.
 
@@ -77,15 +77,17 @@ def reptile(
       examples: ``examples(task)``, what is learned from: the support by default.
       keep_inner_state: the inner optimiser goes on from its last state, averaged over the tasks,
         as in the authors' code, where Adam's moments are kept; otherwise it starts anew.
+      tasks_at_once: tasks worked on side by side, the others wait their turn; None for all.
 
     Metrics: ``loss``, of the query after the inner steps (where ``examples`` leave it out, of
     unseen examples), ``accuracy`` with integer targets, and ``grad_norm``, the size of the
     difference.
 
     Raises:
-      ConfigError: ``steps`` below 1.
+      ConfigError: ``steps`` or ``tasks_at_once`` below 1.
     """
     check_steps(steps)
+    check_tasks_at_once(tasks_at_once)
     network, loss = checked_network(network), named_loss(loss)
     check_optimizer(inner_optimizer, "inner_optimizer")
     check_optimizer(optimizer)
@@ -106,15 +108,20 @@ def reptile(
         return ReptileState(params, rule.init(params), inner_opt_state)
 
     def update(state: ReptileState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None):
+        start = InnerState(state.params, state.inner_opt_state)
+
         def of_task(task: Task, key: Key[Array, ""]):
             here, parts = on_support(problem, examples(task), key, steps, batches)
-            last = advance(here, (), InnerState(state.params, state.inner_opt_state), parts)
+            last = advance(here, (), start, parts)
             query_outputs = network.apply(last.params, task.query.inputs)
-            return last, score(loss, query_outputs, task.query.targets)[1]
+            metrics = score(loss, query_outputs, task.query.targets)[1]
+            return (floats(last), metrics), others(last)
 
-        keys = task_keys(key, jax.tree.leaves(tasks)[0].shape[0], axis_name)
-        ends, metrics = jax.vmap(of_task)(tasks, keys)
-        ends, metrics = jax.tree.map(lambda leaf: _mean(leaf, axis_name), (ends, metrics))
+        (means, metrics), counters = over_tasks(
+            of_task, tasks, key, axis_name, tasks_at_once=tasks_at_once
+        )
+        # counters are the same in every task
+        ends = with_leaves(start, means, at(counters, 0))
         difference = optax.tree.sub(state.params, ends.params)
         params, opt_state = optimizer_step(
             rule, state.params, state.opt_state, difference, value=metrics["query_loss"]
@@ -125,8 +132,3 @@ def reptile(
         return ReptileState(params, opt_state, inner_opt_state), metrics
 
     return Algorithm(init, update, lambda state: state.params)
-
-
-def _mean(leaf: Array, axis_name: str | None) -> Array:
-    """The mean over all tasks; counters are the same in each."""
-    return mean_over_devices(jnp.mean(leaf, axis=0), axis_name) if is_float(leaf) else leaf[0]

@@ -131,14 +131,14 @@ def multi_step(_) -> Algorithm:
 ALGORITHMS = [
     Row("gradient-adam", lambda learner: gradient(learner, optax.adam(1e-2))),
     Row(
-        "gradient-microbatches-schedule-clip",
+        "gradient-tasks-in-turn-schedule-clip",
         lambda learner: gradient(
             learner,
             optax.chain(
                 optax.clip_by_global_norm(1.0),
                 optax.adamw(optax.warmup_cosine_decay_schedule(0.0, 2e-2, 20, 300)),
             ),
-            microbatches=2,
+            tasks_at_once=4,
         ),
     ),
     online_row("one_step"),

@@ -39,6 +39,7 @@ class Row(NamedTuple):
       adapts: whether predictions depend on the support.
       trained: whether the loss depends on the meta-parameters, and so they are trained.
       likelihood: whether the loss is one worth reading, not only the accuracy beside it.
+      steps: that ``adapt`` takes, of a learner that can be followed.
     """
 
     name: str
@@ -49,6 +50,7 @@ class Row(NamedTuple):
     adapts: bool = True
     trained: bool = True
     likelihood: bool = True
+    steps: int | None = None
 
 
 def gpicl(learner: str, **flags) -> Row:
@@ -124,6 +126,7 @@ LEARNERS = [
         lambda: (toy_problem.make_inner_learner(), toy_problem.make_tasks()),
         0,
         lambda task: task.query[0].inputs,
+        steps=6,
     ),
     gpicl("transformer"),
     gpicl("lstm"),
@@ -147,9 +150,12 @@ LEARNERS = [
         ),
         blobs,
         draws=True,
+        steps=3,
     ),
-    few_shot_row("cavia", regress(learners.cavia, SGD, steps=2, context_size=3, unroll=1), SINES),
-    few_shot_row("imaml", regress(learners.imaml, SGD, steps=3, unroll=1), SINES),
+    few_shot_row(
+        "cavia", regress(learners.cavia, SGD, steps=2, context_size=3, unroll=1), SINES, steps=2
+    ),
+    few_shot_row("imaml", regress(learners.imaml, SGD, steps=3, unroll=1), SINES, steps=3),
     few_shot_row("prototypical", classify(learners.prototypical, ways=3), blobs),
     few_shot_row("matching", classify(learners.matching, ways=3), blobs),
     few_shot_row(
@@ -256,6 +262,20 @@ def test_keys_are_drawn_from_or_ignored(row):
     adapted = [m.adapt(m.params, m.task.support, key) for key in (KEY, OTHER_KEY)]
     losses = [m.loss(m.params, m.task, key)[0] for key in (KEY, OTHER_KEY)]
     assert same(*adapted) == same(*losses) == (not row.draws)
+
+
+@every_learner
+def test_followed_through_its_steps_it_ends_where_adapt_does(row):
+    m = made(row)
+    assert (m.learner.follow is not None) == (row.steps is not None)
+    if row.steps is None:
+        return
+    follow = functools.partial(m.learner.follow, num_steps=row.steps, note=lambda adapted: adapted)
+    adapted, notes = jax.jit(follow)(m.params, m.task.support, KEY)
+    close(adapted, m.adapt(m.params, m.task.support, KEY))
+    assert all(len(leaf) == row.steps + 1 for leaf in jax.tree.leaves(notes))
+    close(nth(notes, -1), adapted)
+    assert not same(nth(notes, 0), nth(notes, -1))
 
 
 @every_learner

@@ -97,7 +97,7 @@ def test_tasks_in_turn_are_tasks_side_by_side():
     chex.assert_trees_all_close(after(None), after(1), rtol=1e-5, atol=1e-6)
 
 
-@pytest.mark.parametrize("field", ["inner_steps", "trial_steps"])
+@pytest.mark.parametrize("field", ["inner_steps", "trial_steps", "tasks_at_once"])
 def test_no_steps_are_refused(field):
     with pytest.raises(ConfigError, match=field):
         random_search(

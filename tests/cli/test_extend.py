@@ -11,7 +11,7 @@ from metajax.systems import get_system
 
 SMALL = [
     "fewshot",
-    "--learner",
+    "--method",
     "ridge",
     "--tasks-per-step",
     "2",
@@ -76,11 +76,11 @@ def test_fewer_steps_and_what_depends_on_them_are_rejected_by_name(whole, tmp_pa
     assert "config.width is 8 there and 16 here" in capsys.readouterr().err
     assert everything(whole) == before
     folder = tmp_path / "reptile"
-    assert train(folder, "--learner", "reptile", "--steps", 2) == 0
+    assert train(folder, "--method", "reptile", "--steps", 2) == 0
     before = everything(folder)
-    assert train(folder, "--learner", "reptile", "--steps", 4) == 2
+    assert train(folder, "--method", "reptile", "--steps", 4) == 2
     error = capsys.readouterr().err
-    assert "steps = 4" in error and "learner=reptile depends on steps" in error
+    assert "steps = 4" in error and "method=reptile depends on steps" in error
     assert everything(folder) == before
 
 
@@ -90,7 +90,7 @@ def test_eval_takes_every_evaluation_field_and_says_in_eval_json_what_it_took(wh
     options = [word for n, v in fields.items() for word in (f"--{n.replace('_', '-')}", str(v))]
     assert main(["eval", str(whole), *options, "--compilation-cache", "off"]) == 0
     evaluation = read(whole / "eval.json")
-    assert evaluation["settings"] == fields and evaluation["new_tasks"]["n"] == 9
+    assert evaluation["settings"] == fields and evaluation["rows"]["new_tasks"]["n"] == 9
     assert (whole / "config.json").read_bytes() == config
     assert (whole / "metrics.jsonl").read_bytes() == log
     assert main(["report", str(whole)]) == 0
@@ -112,7 +112,7 @@ def test_eval_refuses_other_fields_with_the_list_of_those_that_it_takes(more, wh
 
 def test_train_of_a_finished_run_takes_other_evaluation_fields(whole):
     assert train(whole, "--steps", 10, "--eval-tasks", 8) == 0
-    assert read(whole / "eval.json")["new_tasks"]["n"] == 8
+    assert read(whole / "eval.json")["rows"]["new_tasks"]["n"] == 8
     assert read(whole / "config.json")["config"]["eval_tasks"] == 8
     assert train(whole, "--steps", 10) == 0
     assert read(whole / "config.json")["config"]["eval_tasks"] == 6

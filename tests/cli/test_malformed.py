@@ -16,7 +16,14 @@ from metajax.cli.main import main
 from metajax.cli.sweep import read_request
 from metajax.core import ConfigError, MetajaxError
 from metajax.sweep import expand
-from metajax.systems import SYSTEMS, config_to_json, get_system, read_run
+from metajax.systems import (
+    SYSTEMS,
+    config_to_json,
+    configure,
+    field_types,
+    get_system,
+    read_run,
+)
 
 WORDS = st.text(string.ascii_letters + "_.:/@ éß漢\t'\"{}[]()", max_size=12)
 NOT_WHOLE = st.one_of(
@@ -35,13 +42,12 @@ NOT_POSITIVE = st.one_of(
 
 def malformed(name):
     """Strategy of ``(field, value)`` that no config of a system can hold."""
-    config = get_system(name).config
     choices = [
         st.tuples(
             st.text(string.ascii_lowercase, min_size=3, max_size=9).map(lambda s: f"no_{s}"), WORDS
         )
     ]
-    for field, hint in typing.get_type_hints(config).items():
+    for field, hint in field_types(get_system(name)).items():
         members = typing.get_args(hint) or (hint,)
         if typing.get_origin(hint) is tuple:
             choices.append(st.tuples(st.just(field), WORDS.map(lambda word: f"x{word}")))
@@ -114,7 +120,7 @@ samples: 3
 def expanded(path):
     """The runs of a sweep's file."""
     _, request = read_request(["fewshot", "--from", str(path)])
-    config = get_system(request.system).presets["sinusoid_quick"]
+    config = configure(request.system, "sinusoid_quick")
     return expand(
         config,
         request.grid,
@@ -152,8 +158,8 @@ def test_no_other_error_escapes_from_sweep_files_whichever_value_is_odd(tmp_path
         ("grid: {ways: true}", "grid.ways = True"),
         ("grid: {rotations: [yes, no]}", "rotations = 'yes': expected one of false, true"),
         ("grid: {ways: null}", "grid.ways = None: expected a value"),
-        ("grid: {learner: [maml, [anil, [imaml]]]}", "grid.learner"),
-        ("grid: {learner: ['maml,anil']}", "grid.learner = 'maml,anil'"),
+        ("grid: {method: [maml, [anil, [imaml]]]}", "grid.method"),
+        ("grid: {method: ['maml,anil']}", "grid.method = 'maml,anil'"),
         ("set: {steps: yes}", "set.steps = 'yes': expected a whole number"),
         ("set: {rotations: on}", "set.rotations = 'on'"),
         ("set: {steps: 1e3}", "set.steps = '1e3': expected a whole number"),
@@ -208,10 +214,10 @@ JSON = (
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_no_other_error_escapes_from_a_runs_config(name, tmp_path):
     system = get_system(name)
-    whole = config_to_json(system, system.config())
+    whole = config_to_json(system, configure(system))
     path = tmp_path / "config.json"
     path.write_text(json.dumps(whole))
-    assert read_run(tmp_path)[1] == system.config()
+    assert read_run(tmp_path)[1] == configure(system)
     refused = 0
     for field in whole["config"]:
         for odd in JSON:
@@ -241,7 +247,7 @@ def test_no_other_error_escapes_from_a_runs_config(name, tmp_path):
 )
 def test_a_report_of_odd_results_is_refused_with_the_way_out(content, tmp_path, capsys):
     system = get_system("fewshot")
-    (tmp_path / "config.json").write_text(json.dumps(config_to_json(system, system.config())))
+    (tmp_path / "config.json").write_text(json.dumps(config_to_json(system, configure(system))))
     (tmp_path / "eval.json").write_text(content)
     assert main(["report", str(tmp_path)]) == 1
     said = capsys.readouterr().err
@@ -250,7 +256,7 @@ def test_a_report_of_odd_results_is_refused_with_the_way_out(content, tmp_path, 
 
 def test_a_sweeps_config_of_odd_values_is_refused(tmp_path, capsys):
     system = get_system("fewshot")
-    whole = {"sweep": config_to_json(system, system.config()), "grid": {}, "random": {}}
+    whole = {"sweep": config_to_json(system, configure(system)), "grid": {}, "random": {}}
     for name in whole:
         for odd in ("null", "3", "[1]", '{"a": [1]}', '"text"'):
             text = json.dumps({**whole, name: "@@@"}).replace('"@@@"', odd)

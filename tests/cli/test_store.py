@@ -13,7 +13,7 @@ from metajax.systems import get_system
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 SMALL = [
-    "--learner",
+    "--method",
     "ridge",
     "--width",
     "8",

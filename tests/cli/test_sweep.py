@@ -19,7 +19,7 @@ from metajax.sweep import check_traceable, expand
 from metajax.systems import SYSTEMS, get_system
 
 SMALL = [
-    "--learner",
+    "--method",
     "ridge",
     "--width",
     "8",
@@ -76,7 +76,8 @@ def test_one_program_leaves_runs_a_table_and_a_report(swept, capsys):
         ("0.01", "0"),
         ("0.01", "1"),
     ]
-    assert all(row["status"] == "done" and float(row["new_tasks.last"]) > 0 for row in rows)
+    assert all(row["status"] == "done" for row in rows)
+    assert all(float(row["rows.new_tasks.mean[-1]"]) > 0 for row in rows)
     summary = json.loads((swept / "runs/0003/summary.json").read_text())
     assert summary["steps"] == 6 and summary["trained_together"] == 4
     page = (swept / "report.html").read_text()
@@ -91,7 +92,7 @@ def test_one_program_leaves_runs_a_table_and_a_report(swept, capsys):
     best = min(
         ("0.001", "0.01"),
         key=lambda rate: sum(
-            float(row["new_tasks.last"]) for row in rows if row["learning_rate"] == rate
+            float(row["rows.new_tasks.mean[-1]"]) for row in rows if row["learning_rate"] == rate
         ),
     )
     assert f"mean over 2 seeds: learning_rate={best}" in capsys.readouterr().out
@@ -209,7 +210,7 @@ def test_flags_are_those_of_train():
 def test_processes_killed_in_the_middle_go_on_and_a_run_that_fails_is_noted(tmp_path):
     """The driver and its run are killed; a run whose loss overflows fails, the others end well."""
     folder = tmp_path / "s"
-    learner = ["--learner", "maml", *SMALL[2:4], "--steps", "60", *SMALL[6:]]
+    learner = ["--method", "maml", *SMALL[2:4], "--steps", "60", *SMALL[6:]]
     command = [
         sys.executable,
         "-m",

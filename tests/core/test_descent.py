@@ -84,10 +84,11 @@ def test_equals_a_hand_unrolled_second_order_gradient_and_not_the_first_order_on
     assert distance > 0.01 * optax.tree.norm(grads)
 
 
-@pytest.mark.parametrize("microbatches", [2, 4, 8])
-def test_microbatches_change_nothing_but_rounding(microbatches):
+@pytest.mark.parametrize("tasks_at_once", [1, 2, 3, 8, 9])
+def test_tasks_at_once_change_nothing_but_rounding(tasks_at_once):
+    """One that does not divide the 8 tasks, and one above them, included."""
     whole, whole_metrics, _, _ = gradient_of(toy_problem.make_learner())
-    parts, metrics, _, _ = gradient_of(toy_problem.make_learner(), microbatches=microbatches)
+    parts, metrics, _, _ = gradient_of(toy_problem.make_learner(), tasks_at_once=tasks_at_once)
     for name in whole:
         np.testing.assert_allclose(parts[name], whole[name], rtol=1e-4, atol=1e-5)
     assert metrics.keys() == whole_metrics.keys() == {"loss", "before", "grad_norm"}
@@ -105,17 +106,17 @@ def noisy_learner():
     )
 
 
-@pytest.mark.parametrize("microbatches", [1, 4])
-def test_each_task_has_a_key_of_its_own_the_same_in_any_part(microbatches):
-    taken, metrics, _, _ = gradient_of(noisy_learner(), microbatches=microbatches)
+@pytest.mark.parametrize("tasks_at_once", [None, 2, 3])
+def test_each_task_has_a_key_of_its_own_the_same_in_any_part(tasks_at_once):
+    taken, metrics, _, _ = gradient_of(noisy_learner(), tasks_at_once=tasks_at_once)
     draws = jax.vmap(jax.random.normal)(task_keys(KEY, 8))
     np.testing.assert_allclose(metrics["loss"], draws.mean(), rtol=1e-5)
     np.testing.assert_allclose(taken["scale"], draws.mean(), rtol=1e-4)
 
 
-@pytest.mark.parametrize("microbatches", [1, 2])
-def test_split_over_an_axis_equals_unsplit(microbatches):
-    algorithm = gradient(toy_problem.make_learner(), optax.adam(1e-2), microbatches=microbatches)
+@pytest.mark.parametrize("tasks_at_once", [None, 1])
+def test_split_over_an_axis_equals_unsplit(tasks_at_once):
+    algorithm = gradient(toy_problem.make_learner(), optax.adam(1e-2), tasks_at_once=tasks_at_once)
     state = algorithm.init(KEY, ONE)
     expected, expected_metrics = jax.jit(algorithm.update)(state, TASKS, KEY)
     split = jax.tree.map(lambda x: x.reshape(4, 2, *x.shape[1:]), TASKS)
@@ -139,7 +140,7 @@ def test_bfloat16_compute_keeps_a_float32_state_and_a_close_gradient():
 
     full, _, _, _ = gradient_of(learner)
     half, metrics, old, new = gradient_of(
-        learner._replace(loss=loss), compute_dtype=jnp.bfloat16, microbatches=2
+        learner._replace(loss=loss), compute_dtype=jnp.bfloat16, tasks_at_once=4
     )
     assert {dtype for pair in seen for dtype in pair} == {jnp.dtype(jnp.bfloat16)}
     assert jax.tree.map(lambda x: x.dtype, new) == jax.tree.map(lambda x: x.dtype, old)
@@ -156,24 +157,14 @@ def test_integer_metrics_and_any_optax_schedule_pass_the_strict_modes():
 
     schedule = optax.warmup_cosine_decay_schedule(0.0, 1e-2, 3, 10)
     optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adamw(schedule))
-    algorithm = gradient(learner._replace(loss=loss), optimizer, microbatches=2)
+    algorithm = gradient(learner._replace(loss=loss), optimizer, tasks_at_once=4)
     state = algorithm.init(KEY, ONE)
     state, metrics = jax.jit(algorithm.update)(state, TASKS, KEY)
     np.testing.assert_allclose(metrics["hits"], [0, 1, 2])
     assert all_finite(state)
 
 
-@pytest.mark.parametrize("microbatches", [0, -1])
-def test_microbatches_below_one_are_refused_at_once(microbatches):
-    with pytest.raises(ConfigError, match="microbatches"):
-        gradient(toy_problem.make_learner(), optax.sgd(1.0), microbatches=microbatches)
-
-
-def test_microbatches_that_do_not_divide_the_tasks_are_refused_before_any_loss():
-    def loss(params, task, key):
-        raise AssertionError("computed")
-
-    learner = toy_problem.make_learner()._replace(loss=loss)
-    algorithm = gradient(learner, optax.sgd(1.0), microbatches=3)
-    with pytest.raises(ConfigError, match=r"microbatches = 3: expected a divisor of the 8 tasks"):
-        algorithm.update(algorithm.init(KEY, ONE), TASKS, KEY)
+@pytest.mark.parametrize("tasks_at_once", [0, -1, 2.5])
+def test_no_tasks_at_once_are_rejected_at_once(tasks_at_once):
+    with pytest.raises(ConfigError, match=f"tasks_at_once = {tasks_at_once}: expected a whole"):
+        gradient(toy_problem.make_learner(), optax.sgd(1.0), tasks_at_once=tasks_at_once)

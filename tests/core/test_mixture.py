@@ -52,6 +52,27 @@ def test_a_mix_is_its_tasks_one_by_one():
         np.testing.assert_allclose(found[part][row], wanted, rtol=1e-5, atol=1e-6)
 
 
+def test_a_mix_is_followed_as_its_tasks_are():
+    """The note is of all tasks together: here the sum of what they adapt."""
+
+    def total(adapted):
+        return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(adapted))
+
+    learner, task = mixed(LEARNER), TASKS(KEY)
+    params = jax.jit(learner.init)(KEY, task)
+    follow = jax.jit(learner.follow, static_argnums=(3, 4))
+    adapted, notes = follow(params, task.support, KEY, 2, total)
+    for found, wanted in zip(
+        *map(jax.tree.leaves, (adapted, jax.jit(learner.adapt)(params, task.support, KEY))),
+        strict=True,
+    ):
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    assert notes.shape == (3,)
+    assert float(notes[2]) == pytest.approx(float(total(adapted)), rel=1e-5)
+    assert float(notes[0]) == pytest.approx(3 * float(total(params)), rel=1e-5)
+    assert mixed(LEARNER._replace(follow=None)).follow is None
+
+
 def test_its_tasks_differ_and_an_update_learns_from_all():
     task = TASKS(KEY)
     assert len(np.unique(np.asarray(task.support[0].inputs[:, 0, 0]))) == 2
@@ -83,6 +104,7 @@ def test_what_is_no_mix_is_named():
         (learner.loss, (params, list(task), KEY), "task = 'a list'"),
         (learner.loss, (params, Task(task.support, task.query[:1]), KEY), r"task\.query = "),
         (learner.adapt, (params, one.support, KEY), "support = 'an Examples'"),
+        (learner.follow, (params, one.support, KEY, 1, id), "support = 'an Examples'"),
         (learner.predict, (params, task.support, one.query.inputs), "inputs = "),
     ):
         with pytest.raises(ConfigError, match=said):

@@ -149,10 +149,10 @@ LOOK_AHEAD = {
 
 @pytest.mark.parametrize("name", list(LOOK_AHEAD))
 def test_what_looks_ahead_sees_all_tasks_of_all_devices_and_parts(name):
-    """Microbatches, tasks split over devices, and both: the steps of all tasks at once."""
+    """Tasks in turn, tasks split over devices, and both: the steps of all tasks at once."""
 
-    def run(parts, devices):
-        algorithm = gradient(LEARNER, LOOK_AHEAD[name](), microbatches=parts)
+    def run(tasks_at_once, devices):
+        algorithm = gradient(LEARNER, LOOK_AHEAD[name](), tasks_at_once=tasks_at_once)
         state = algorithm.init(KEY, TASKS[0])
         axis = None if devices == 1 else "d"
         split = TASKS.reshape(devices, -1, 3, 2)
@@ -168,8 +168,8 @@ def test_what_looks_ahead_sees_all_tasks_of_all_devices_and_parts(name):
             np.testing.assert_array_equal(leaf, leaf[:1] + jnp.zeros_like(leaf))
         return jax.tree.map(lambda leaf: leaf[0], found)
 
-    whole = run(1, 1)
-    for layout in ((4, 1), (1, 2), (2, 2)):
+    whole = run(None, 1)
+    for layout in ((1, 1), (3, 1), (None, 2), (1, 2)):
         for a, b in zip(jax.tree.leaves(run(*layout)), jax.tree.leaves(whole), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 
@@ -194,7 +194,7 @@ def test_the_loss_that_an_optimizer_calls_is_that_of_its_step_in_the_callers_mod
         return quadratic(params, centre, key)
 
     optimizer = optax.GradientTransformationExtraArgs(lambda params: params, look)
-    algorithm = gradient(LEARNER._replace(loss=strict), optimizer, microbatches=2)
+    algorithm = gradient(LEARNER._replace(loss=strict), optimizer, tasks_at_once=2)
     state = algorithm.init(KEY, TASKS[0])
     algorithm.update(state, TASKS, KEY)
 

@@ -22,7 +22,15 @@ from few_shot import (
     smooth,
 )
 from metajax.bilevel import minibatches, neumann
-from metajax.core import ConfigError, MetaLearner, all_finite, enable_x64, gradient
+from metajax.core import (
+    ConfigError,
+    MetaLearner,
+    all_finite,
+    checked_learner,
+    enable_x64,
+    follow_of,
+    gradient,
+)
 from metajax.learners import (
     adaptation_curve,
     anil,
@@ -133,6 +141,48 @@ def test_the_curve_goes_on_beyond_the_steps_of_training(rates):
     expected = [np.sum(Q * (descended(THETA, k) - V) ** 2) / 2 for k in range(STEPS + 4)]
     np.testing.assert_allclose(curve["query_loss"], expected, rtol=1e-5)
     np.testing.assert_allclose(learner.loss(params, task, KEY)[0], expected[STEPS], rtol=1e-5)
+
+
+@pytest.mark.parametrize("options", [{}, {"remat_every": 2}], ids=str)
+def test_followed_notes_are_of_adapting_in_so_many_steps(options):
+    task, longer = quadratic_task(), STEPS + 2
+    learner = maml(linear, quadratic_loss, SGD, steps=STEPS, **options)
+    adapted, notes = learner.follow(PARAMS, task.support, KEY, longer, lambda a: a["w"])
+    for steps in range(1, longer + 1):
+        shorter = maml(linear, quadratic_loss, SGD, steps=steps, **options)
+        wanted = shorter.adapt(PARAMS, task.support, KEY)["w"]
+        np.testing.assert_allclose(notes[steps], wanted, rtol=1e-6)
+    np.testing.assert_allclose(notes, [descended(THETA, k) for k in range(longer + 1)], rtol=1e-5)
+    np.testing.assert_array_equal(adapted["w"], notes[-1])
+    none, start = learner.follow(PARAMS, task.support, KEY, 0, lambda a: a["w"])
+    np.testing.assert_array_equal(start, none["w"][None])
+
+
+def test_adapt_takes_its_own_steps_alone():
+    learner = maml(linear, quadratic_loss, SGD, steps=STEPS)
+    for extra in ({"num_steps": 2}, {"note": lambda adapted: adapted}):
+        with pytest.raises(TypeError):
+            learner.adapt(PARAMS, quadratic_task().support, KEY, **extra)
+
+
+@pytest.mark.parametrize(
+    "make", [maml, imaml, first_order_maml, meta_sgd], ids=lambda m: m.__name__
+)
+def test_only_a_learner_that_takes_steps_is_followed(make):
+    learner = make(linear, quadratic_loss, SGD, steps=STEPS)
+    assert follow_of(learner) is learner.follow
+    assert follow_of(checked_learner(learner)) is not None
+    task = quadratic_task()
+    for num_steps in (-1, 1.5):
+        with pytest.raises(ConfigError, match="num_steps"):
+            learner.follow(PARAMS, task.support, KEY, num_steps, lambda adapted: adapted)
+    bare = checked_learner(learner._replace(follow=None))
+    for ask in (
+        lambda: follow_of(bare),
+        lambda: adaptation_curve(bare, quadratic_loss, PARAMS, task, KEY, steps=1),
+    ):
+        with pytest.raises(ConfigError, match=r"learner = .* without follow.*adapts in steps"):
+            ask()
 
 
 def test_the_multi_step_loss_is_annealed_to_the_last():
@@ -428,6 +478,10 @@ NETWORK = smooth()
         ("sigma", lambda: evolution(None, SGD, sigma=0.0)),
         ("pairs", lambda: evolution(None, SGD, pairs=0)),
         ("tasks_at_once", lambda: evolution(None, SGD, tasks_at_once=0)),
+        (
+            "tasks_at_once",
+            lambda: reptile(NETWORK, mean_squared_error, SGD, SGD, steps=2, tasks_at_once=0),
+        ),
         (
             "learner",
             lambda: adaptation_curve(

@@ -28,9 +28,9 @@ from metajax.sweep.stopping import choose_stopping, missing_from
 from metajax.systems import SYSTEMS, Objective, get_system
 from metajax.train import in_use
 
-LEAST = Objective("new_tasks.last", greatest=False, logged="new_tasks/last")
+LEAST = Objective("rows.new_tasks.mean[-1]", greatest=False, logged="new_tasks/last")
 SMALL = [
-    "--learner",
+    "--method",
     "ridge",
     "--width",
     "8",
@@ -322,7 +322,7 @@ def test_a_driver_killed_in_the_middle_goes_on_and_asha_stops_who_is_behind(tmp_
     assert (good["status"], bad["status"]) == ("done", "stopped")
     assert middle["status"] in ("done", "stopped")
     assert 1000 <= int(bad["step"]) < 60000 and good["step"] == ""
-    assert float(bad["new_tasks/last"]) > float(good["new_tasks.last"])
+    assert float(bad["new_tasks/last"]) > float(good["rows.new_tasks.mean[-1]"])
     # it has saved its state, and can be gone on with by hand
     assert "the state is saved" in (folder / "logs/0002.txt").read_text()
     # the engine process starts the very same command

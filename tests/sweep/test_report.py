@@ -7,10 +7,10 @@ import pytest
 
 from metajax.sweep import flatten, is_sweep, write_report
 from metajax.sweep.report import Configuration, half_width, learning_curves, rank
-from metajax.systems import Objective, config_to_json, get_system
+from metajax.systems import Objective, config_to_json, configure, get_system
 from metajax.train import WorkdirError
 
-METRIC = "new_tasks.last"
+METRIC = "rows.new_tasks.mean[-1]"
 
 
 def row(run, rate, score, status="done", **more):
@@ -62,15 +62,15 @@ def folder(tmp_path):
     """A sweep's folder, its runs already over."""
     system = get_system("fewshot")
     identity = {
-        "sweep": config_to_json(system, system.config()),
-        "grid": {"learner": "maml,anil"},
+        "sweep": config_to_json(system, configure(system)),
+        "grid": {"method": "maml,anil"},
         "random": {"inner_lr": "log:1e-3:1"},
         "samples": 2,
         "seeds": 1,
         "sweep_seed": 0,
     }
     (tmp_path / "config.json").write_text(json.dumps(identity))
-    head = f"run,learner,inner_lr,seed,status,seconds,{METRIC},error"
+    head = f"run,method,inner_lr,seed,status,seconds,{METRIC},error"
     lines = [
         "0000,maml,0.01,0,done,1,0.5,",
         "0001,maml,0.5,0,done,1,700,",
@@ -89,11 +89,11 @@ def folder(tmp_path):
 def test_the_page_names_the_best_and_draws_every_field(folder):
     assert is_sweep(folder)
     text, page = write_report(folder)
-    assert "learner=anil, inner_lr=0.01: 0.25" in text and "3 done, 1 failed" in text
+    assert "method=anil, inner_lr=0.01: 0.25" in text and "3 done, 1 failed" in text
     assert "run 0003: step 3 is not finite" in text
     html = page.read_text()
     assert html.count("data:image/png;base64,") == 3
-    for name in ("effect_learner", "effect_inner_lr", "curves"):
+    for name in ("effect_method", "effect_inner_lr", "curves"):
         assert (folder / f"{name}.png").read_bytes().startswith(b"\x89PNG")
 
 

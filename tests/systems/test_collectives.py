@@ -7,10 +7,10 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from metajax.systems import get_system
+from metajax.systems import SYSTEMS, build
 from metajax.train import make_layout
 from metajax.train.step import LoopState, make_steps
-from small import SMALL
+from small import tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)
@@ -40,13 +40,12 @@ def collectives(program):
         ("fewshot", "pmap"),
         *(
             pytest.param(name, "jit", marks=() if name == "fewshot" else pytest.mark.slow)
-            for name in SMALL
+            for name in SYSTEMS
         ),
     ],
 )
 def test_a_step_exchanges_its_gradient_and_nothing_else_of_size(name, parallel):
-    system = get_system(name)
-    run = system.build(system.config(**SMALL[name] | {"tasks_per_step": 8}), None)
+    run = build(tiny(name, tasks_per_step=8))
     layout = make_layout(parallel, run.tasks_per_step)
     state = jax.jit(lambda tasks: run.algorithm.init(KEY, tasks(KEY)))(run.tasks)
     start = layout.place(LoopState(state, jnp.int32(-1), jnp.int32(0)))

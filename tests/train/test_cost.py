@@ -36,13 +36,13 @@ TASKS = toy_problem.make_tasks()
 
 
 @pytest.mark.parametrize(
-    ("microbatches", "tasks"),
-    [(1, TASKS), (2, Staged(jax.tree_util.Partial(at_any_step, TASKS)))],
-    ids=["1", "2, staged"],
+    ("tasks_at_once", "tasks"),
+    [(None, TASKS), (2, Staged(jax.tree_util.Partial(at_any_step, TASKS)))],
+    ids=["all", "2, staged"],
 )
-def test_a_step_is_its_parts_in_operations(microbatches, tasks):
+def test_a_step_is_its_parts_in_operations(tasks_at_once, tasks):
     learner = toy_problem.make_learner()
-    algorithm = gradient(learner, optax.adam(1e-2), microbatches=microbatches)
+    algorithm = gradient(learner, optax.adam(1e-2), tasks_at_once=tasks_at_once)
     found = profile(algorithm, tasks, tasks_per_step=4, key=KEY, steps=3)
     assert list(found.parts) == ["sampling", "forward", "backward", "update", "step"]
     flops = [found.parts[name].gflop for name in ("forward", "backward", "update")]

@@ -20,7 +20,6 @@ from metajax.core import (
     all_finite,
     derive,
     digest,
-    gradient,
     task_keys,
 )
 from metajax.train import NonFiniteError, fit, make_layout
@@ -105,20 +104,20 @@ def test_another_key_gives_another_run_and_the_same_key_the_same():
     assert digest(run(key=jax.random.key(5)).state) != digest(run().state)
 
 
-@pytest.mark.parametrize("microbatches", [1, 2])
+@pytest.mark.parametrize("tasks_at_once", [None, 1])
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
-def test_layouts_agree(parallel, microbatches):
+def test_layouts_agree(parallel, tasks_at_once):
     single = run()
-    algorithm = toy_problem.make_algorithm(microbatches=microbatches)
+    algorithm = toy_problem.make_algorithm(tasks_at_once=tasks_at_once)
     split = run(algorithm, parallel=parallel)
     close(split.state, single.state)
     for a, b in zip(split.history, single.history, strict=True):
         assert a == pytest.approx(b, rel=1e-5)
 
 
-def test_microbatches_of_a_layout_stay_on_their_devices():
-    """The tasks of a part are spread over the devices: nothing but sums crosses between them."""
-    algorithm = toy_problem.make_algorithm(microbatches=2)
+def test_tasks_in_turn_of_a_layout_stay_on_their_devices():
+    """Each works through its own tasks, here two: nothing but sums crosses between them."""
+    algorithm = toy_problem.make_algorithm(tasks_at_once=1)
     compiled, _ = lower(algorithm, make_layout("jit", NUM))
     program = compiled.compile().as_text()
     assert "all-reduce" in program
@@ -470,9 +469,12 @@ def test_an_algorithm_without_a_loss_is_refused():
         run(inner._replace(update=update))
 
 
-def test_microbatches_are_checked_before_any_step():
-    with pytest.raises(ConfigError, match="divisor of the 16 tasks"):
-        run(gradient(toy_problem.make_learner(), optax.sgd(0.1), microbatches=5))
+@pytest.mark.parametrize("parallel", ["none", "pmap"])
+def test_tasks_at_once_need_not_divide_the_tasks_of_a_device(parallel):
+    """Of 16 tasks, or 8 a device, five at once, then the rest."""
+    devices = jax.devices()[:2] if parallel == "pmap" else None
+    algorithm = toy_problem.make_algorithm(tasks_at_once=5)
+    close(run(algorithm, parallel=parallel, devices=devices).state, run().state)
 
 
 def test_tensorboard_gets_the_scalars(tmp_path):

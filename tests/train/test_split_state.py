@@ -7,9 +7,9 @@ import pytest
 from jax.sharding import PartitionSpec
 
 from metajax.core import ConfigError, Evaluator, MetaLearner, gradient
-from metajax.systems import get_system
+from metajax.systems import SYSTEMS, build
 from metajax.train import MODEL_AXIS, TASKS_AXIS, fit, largest_axis, make_layout
-from small import SMALL
+from small import tiny
 from toy_problem import make_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -137,7 +137,7 @@ def test_refusals(options, message):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(SMALL))
+@pytest.mark.parametrize("name", list(SYSTEMS))
 def test_every_system_trains_with_a_split_state(name):
     """All arrays whose size allows it are split, however small."""
 
@@ -145,8 +145,7 @@ def test_every_system_trains_with_a_split_state(name):
         axes = [axis for axis, size in enumerate(leaf.shape) if size % num == 0]
         return PartitionSpec(*[None] * axes[-1], MODEL_AXIS) if axes else PartitionSpec()
 
-    system = get_system(name)
-    run = system.build(system.config(**SMALL[name] | {"tasks_per_step": 4}), None)
+    run = build(tiny(name, tasks_per_step=4))
     options = {"steps": 1, "tasks_per_step": 4, "key": jax.random.key(0), "progress": False}
     alone = fit(run.algorithm, run.tasks, **options)
     split = fit(

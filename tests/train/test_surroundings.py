@@ -12,9 +12,9 @@ from jax.sharding import AxisType
 
 import toy_problem
 from metajax.core import Evaluator, digest, enable_x64, gradient
-from metajax.systems.base import get_system
+from metajax.systems import build
 from metajax.train import fit, restore_params
-from small import SMALL
+from small import tiny
 
 KEY = jax.random.key(0)
 TASKS = toy_problem.make_tasks()
@@ -134,12 +134,9 @@ def test_tasks_and_results_live_in_the_ambient_mesh(tmp_path, kind):
 
 @pytest.mark.parametrize("around", ["explicit mesh", "transfer guard"])
 def test_a_system_is_trained_and_evaluated(around):
-    system = get_system("fewshot")
-    config = system.config(
-        **SMALL["fewshot"] | {"tasks": "sinusoid", "steps": 2, "eval_tasks": 4, "rotations": False}
-    )
+    config = tiny("fewshot", tasks="sinusoid", steps=2, eval_tasks=4)
     with contextlib.ExitStack() as stack:
-        run = system.build(config, None)
+        run = build(config)
         stack.enter_context(AROUND[around]())
         result = fit(
             run.algorithm,
@@ -151,4 +148,4 @@ def test_a_system_is_trained_and_evaluated(around):
             evaluators=run.evaluators,
         )
         found = run.evaluate(result.params, False)
-    assert found["new_tasks"]["n"] == 4
+    assert found["rows"]["new_tasks"]["n"] == 4

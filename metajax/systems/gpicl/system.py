@@ -83,7 +83,7 @@ def make_algorithm(config: Config, learner: SequenceLearner) -> Algorithm:
     return gradient(
         learner.meta,
         make_optimizer(config),
-        microbatches=config.microbatches,
+        tasks_at_once=config.tasks_per_step // config.microbatches,
         compute_dtype=jnp.bfloat16 if config.compute_dtype == "bfloat16" else None,
     )
 

@@ -11,7 +11,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, Examples, Params, all_finite, derive, enable_x64
+from metajax.core import (
+    ConfigError,
+    Examples,
+    Params,
+    all_finite,
+    derive,
+    enable_x64,
+    follow_of,
+)
 from metajax.physics import (
     Hamiltonian,
     Phase,
@@ -161,6 +169,7 @@ def _adapt_and_roll(
     config: Config, steps: tuple[int, ...], params: Params, instances: Any, shots: Any, rate: Any
 ) -> Adapted:
     system, learner = get_physics(config.held_out), make_learner(config, rate)
+    follow = follow_of(learner)
     times = instances.times
     derivative = make_derivative(config)
     all_of_them = jnp.ones(times.size, bool)
@@ -177,8 +186,7 @@ def _adapt_and_roll(
             outputs = learner.predict(params, adapted, inputs)
             return residual_mean(outputs, targets), weights(config, params, adapted)
 
-        adapt: Any = learner.adapt
-        _, (loss, every) = adapt(params, support, key, num_steps=config.eval_steps, note=note)
+        _, (loss, every) = follow(params, support, key, config.eval_steps, note)
         layers = jax.lax.map(lambda now: last_layer(config, now, inputs), every)
         alike = jax.vmap(cka, (None, 0))(layers[0], layers)
 

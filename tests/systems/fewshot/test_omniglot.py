@@ -1,6 +1,5 @@
 """Few-shot learning of real characters, where the files of Omniglot's small sets are at hand."""
 
-import dataclasses
 import zipfile
 from pathlib import Path
 
@@ -9,11 +8,11 @@ import numpy as np
 import pytest
 
 from metajax.data import load_images, prepare
-from metajax.systems.fewshot import PRESETS, build, make_tasks
+from metajax.systems import build, configure
 from metajax.train import fit
 
 FILES = Path(__file__).parents[4] / "shared" / "data" / "omniglot-small"
-CONFIG = dataclasses.replace(PRESETS["omniglot_small"], learner="prototypical", eval_every=10**9)
+CONFIG = configure("fewshot", "omniglot_small", method="prototypical", eval_every=10**9)
 
 pytestmark = pytest.mark.skipif(
     not FILES.is_dir(), reason="omniglot-small: the zip files of Omniglot's small sets are not here"
@@ -43,15 +42,15 @@ def test_each_character_is_a_class_of_twenty_drawings(data_dir):
 
 def test_characters_of_training_and_test_are_apart(data_dir):
     """And an episode's support and query hold no image twice."""
-    tasks = make_tasks(CONFIG, data_dir)
+    problem = build(CONFIG, data_dir).problem
     pixels = {}
-    for name in ("train", "test"):
-        task = jax.vmap(getattr(tasks, name))(jax.random.split(jax.random.key(0), 40))
+    for name in ("tasks", "test"):
+        task = jax.vmap(getattr(problem, name))(jax.random.split(jax.random.key(0), 40))
         images = np.concatenate([task.support.inputs, task.query.inputs], 1)
         rows = np.asarray(images).reshape(40, images.shape[1], -1)
         assert all(len(np.unique(episode, axis=0)) == len(episode) for episode in rows)
         pixels[name] = {row.tobytes() for episode in rows for row in episode}
-    assert not pixels["train"] & pixels["test"]
+    assert not pixels["tasks"] & pixels["test"]
 
 
 @pytest.mark.slow
@@ -66,6 +65,7 @@ def test_prototypes_of_characters_never_seen_beat_the_nearest_image(data_dir):
         key=jax.random.key(0),
         progress=False,
     ).params
-    found = run.evaluate(params, False)
-    assert found["new_tasks"]["last"] > found["nearest_mean"]["last"] + 0.15
-    assert found["new_tasks"]["last_ci95"] < 0.02 and found["new_tasks"]["n"] == 600
+    rows = run.evaluate(params, False)["rows"]
+    new, nearest = rows["new_tasks"], rows["nearest_mean"]
+    assert new["mean"][-1] > nearest["mean"][-1] + 0.15
+    assert new["high"][-1] - new["low"][-1] < 0.04 and new["n"] == 600
