@@ -87,7 +87,7 @@ def judge(
     texts = [finding.text for finding in findings]
     if not finite:
         return "wrong", (*texts, "u is not finite everywhere in the domain")
-    left, terms = rms_without_worst(errors.residual), mostly(errors.terms)
+    left, terms = rms_without_worst(errors.residual), rms_without_worst(errors.terms)
     if left > ACCURATE * terms:
         texts.append(
             f"the equation does not hold: its residual is {left / terms:.1%} of its terms, in the "
