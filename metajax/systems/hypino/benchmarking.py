@@ -165,7 +165,7 @@ def benchmarks(
       params: its parameters.
       progress: is told each benchmark's name.
     """
-    found = {}
+    found: dict[str, Any] = {}
     for name in problem.settings.benchmarks:
         if progress is not None:
             progress(name)
