@@ -163,7 +163,7 @@ def check_words(system: System, config: Any, rest: list[str]) -> None:
     if system.config is not None:
         return
     known = {field.name for field in dataclasses.fields(config)}
-    for word, following in zip(rest, [*rest[1:], ""], strict=True):
+    for word, following in zip(rest, [*rest[1:], ""], strict=False):
         option, _, value = word.partition("=")
         name = option[2:].replace("-", "_")
         if not word.startswith("--") or name in known or name.removeprefix("no_") in known:

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from metajax.core import ConfigError, one_of
-from metajax.systems import Config, field_types, replace
+from metajax.systems import Config, field_types, methods_with, replace
 
 LARGEST = 10_000
 """Runs of a sweep at most: more are a slip of the pen."""
@@ -86,7 +86,7 @@ def expand(
     hints = swept_types(config, grid)
     for option, fields in (("grid", grid), ("random", random)):
         for field in fields:
-            one_of(f"{option} field", field, hints)
+            check_field(f"{option} field", field, config, hints)
             if field == "seed":
                 raise ConfigError(option, "seed", "other fields: seeds are what --seeds is for")
             if option == "random" and field in grid:
@@ -126,6 +126,22 @@ def swept_types(config: Any, grid: Mapping[str, str]) -> dict[str, Any]:
     kinds = [field_types(config.system, one_of("method", name.strip(), known)) for name in named]
     shared = {name: hint for name, hint in kinds[0].items() if all(name in of for of in kinds)}
     return {**shared, "method": Literal[known]}
+
+
+def check_field(option: str, field: str, config: Any, known: Iterable[str]) -> None:
+    """Raise where runs cannot differ in a field, or be given it.
+
+    Raises:
+      ConfigError: no run has it, or only those of other methods.
+    """
+    known = tuple(known)
+    having = methods_with(config.system, field) if isinstance(config, Config) else ()
+    if field not in known and having:
+        named = ", ".join(having)
+        raise ConfigError(
+            option, field, f"a setting; it is an option of {named}, and not of {config.method}"
+        )
+    one_of(option, field, known)
 
 
 def parse_value(field: str, hint: Any, text: str) -> Any:

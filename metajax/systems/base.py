@@ -56,7 +56,7 @@ class Setup(NamedTuple):
 
     Attributes:
       algorithm: the meta-training step; it does nothing where the method is not meta-trained.
-      tasks: a task distribution, staged or not, or host-fed batches.
+      tasks: a task distribution, staged or of a key alone, or host-fed batches.
       tasks_per_step: draws of ``tasks`` for one meta-step.
       steps: meta-steps; 0 for a method that is not meta-trained.
       example_tasks: a device-sampled distribution of the same shapes, to learn the shapes from.

@@ -113,13 +113,20 @@ def test_the_same_command_finds_it_done_and_another_is_refused(swept, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--grid", "inner_lrr=1"], ["grid field = 'inner_lrr'", "did you mean 'inner_lr'"]),
-        (["--grid", "inner_lr=0.1,-1"], ["inner_lr = -1.0", "above 0"]),
-        (["--grid", "inner_lr"], ["grid = 'inner_lr'", "FIELD=VALUES"]),
-        (["--grid", "inner-lr=1", "--grid", "inner_lr=2"], ["each field once"]),
+        (
+            ["--grid", "learning_rater=1"],
+            ["learning_rater'", "did you mean 'learning_rate'"],
+        ),
+        (
+            ["--grid", "inner_lr=0.1"],
+            ["inner_lr'", "an option of maml", "not of ridge"],
+        ),
+        (["--grid", "learning_rate=0.1,-1"], ["learning_rate = -1.0", "above 0"]),
+        (["--grid", "learning_rate"], ["grid = 'learning_rate'", "FIELD=VALUES"]),
+        (["--grid", "learning-rate=1", "--grid", "learning_rate=2"], ["each field once"]),
         (["--grid", "width=4,8"], ["grid = 'width'", "not fixed too"]),
-        (["--random", "inner_lr=log:0:1", "--samples", "2"], ["ends above 0"]),
-        (["--random", "inner_lr=log:1:2"], ["samples = None"]),
+        (["--random", "learning_rate=log:0:1", "--samples", "2"], ["ends above 0"]),
+        (["--random", "learning_rate=log:1:2"], ["samples = None"]),
         (["--grid", "layers=1,2", "--engine", "vmap"], ["which layers is not", "process"]),
         (["--grid", "clip_norm=none,1", "--engine", "vmap"], ["numbers alone for clip_norm"]),
         (["--engine", "vmap", "--on-nonfinite", "skip"], ["on_nonfinite = 'skip'", "process"]),
