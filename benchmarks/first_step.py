@@ -22,14 +22,13 @@ import json, sys, time
 times = [time.process_time()]
 import jax
 from metajax.cli.cache import use_compilation_cache
-from metajax.systems import get_system
+from metajax.systems import build, configure
 from metajax.train import fit, keep_freed_memory
 keep_freed_memory()
 use_compilation_cache(sys.argv[2])
 jax.devices()
 times.append(time.process_time())
-system = get_system("gpicl")
-run = system.build(system.presets[sys.argv[1]], None)
+run = build(configure("gpicl", sys.argv[1]))
 times.append(time.process_time())
 fit(run.algorithm, run.tasks, steps=1, tasks_per_step=run.tasks_per_step, key=jax.random.key(0),
     workdir=sys.argv[3], progress=False)

@@ -17,13 +17,17 @@ from pathlib import Path
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from common import write_result
 
-from metajax.core import Evaluator, derive, task_keys
+from metajax.core import Evaluator, derive, gradient, task_keys
 from metajax.data import noise_pool
-from metajax.systems.gpicl import Config, make_learner, projection_tasks
-from metajax.systems.gpicl.system import make_algorithm
+from metajax.learners import in_context
+from metajax.nn import causal_transformer
+from metajax.systems.gpicl import projection_tasks
 from metajax.train import fit, keep_freed_memory, provenance
+
+TASKS_PER_STEP = 16
 
 
 def main() -> None:
@@ -33,19 +37,20 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     keep_freed_memory()  # as the command line does
-    config = Config(
-        ways=10, examples=128, width=128, layers=4, heads=8, key_size=16, tasks_per_step=16
+    network = causal_transformer(
+        num_outputs=10, width=128, layers=4, heads=8, key_size=16, max_length=128
     )
+    learner = in_context(network, 10, label_scale=4.0)
     pool = noise_pool(jax.random.key(0), 10, (7, 7))
     tasks = projection_tasks(pool, jax.random.key(1), num_tasks=2**20, length=128)
-    algorithm = make_algorithm(config, make_learner(config))
+    algorithm = gradient(learner.meta, optax.adam(1e-3))
     key = jax.random.key(2)
     read = time.process_time
 
     @jax.jit
     def scan(state, tasks, key):
         def body(state, step):
-            keys = task_keys(derive(key, "tasks", step), config.tasks_per_step)
+            keys = task_keys(derive(key, "tasks", step), TASKS_PER_STEP)
             state, metrics = algorithm.update(
                 state, jax.vmap(tasks)(keys), derive(key, "update", step)
             )
@@ -68,7 +73,7 @@ def main() -> None:
             algorithm,
             tasks,
             steps=2 * options.steps,
-            tasks_per_step=config.tasks_per_step,
+            tasks_per_step=TASKS_PER_STEP,
             key=key,
             evaluators=[clock],
             progress=True,

@@ -30,9 +30,11 @@ def pytest_configure(config):
 
     jaxlib = tuple(int(part) for part in version("jaxlib").split(".")[:2])
     if config.option.markexpr == "not slow" and jaxlib < (0, 11):
-        # compiles in 60% of the time; the slow tests run what users run. Later XLA has no such
-        # flag, and an unknown one ends the process without a word.
+        # compiles in half the time; the slow tests run what users run. Later XLA may have no such
+        # flags, and an unknown one ends the process without a word.
         os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+        # the parts of a program would be compiled side by side, but every core has its worker
+        os.environ["XLA_FLAGS"] += " --xla_cpu_parallel_codegen_split_count=1"
 
     import jax
 

@@ -46,17 +46,14 @@ OLDER_WORD = {
 }
 
 GPICL = {"steps": 60, "eval_every": 60, "eval_tasks": 32, "tasks_per_step": 4, "seed": 0}
-GPICL_SMALL = GPICL | {
+GPICL_TASKS = GPICL | {
     "base_set": "digits",
     "image_size": 4,
-    "width": 32,
-    "layers": 1,
-    "heads": 2,
-    "key_size": 16,
     "ways": 5,
     "examples": 16,
     "other_sets": "random",
 }
+GPICL_SMALL = GPICL_TASKS | {"width": 32, "layers": 1, "heads": 2, "key_size": 16}
 SINUSOIDS = {
     "steps": 60,
     "eval_every": 60,
@@ -147,7 +144,7 @@ ESTIMATORS = (
     "pes",
     "random_search",
 )
-SEQUENCES = ("lstm", "outer_product_lstm", "mlp", "maml", "sgd", "nearest_neighbour")
+SEQUENCES = ("lstm", "outer_product_lstm", "mlp", "maml", "sgd")
 
 
 def cases() -> Iterator[Case]:
@@ -160,7 +157,8 @@ def cases() -> Iterator[Case]:
     for preset in ("cpu", "paper", "memorise"):
         yield case("gpicl", preset, "transformer", GPICL_SMALL)
     for method in SEQUENCES:
-        yield case("gpicl", "digits", method, GPICL_SMALL)
+        yield case("gpicl", "digits", method, GPICL_TASKS | {"width": 32})
+    yield case("gpicl", "digits", "nearest_neighbour", GPICL_TASKS)
     for method in FEWSHOT:
         yield case("fewshot", "sinusoid", method, SINUSOIDS)
     yield case("fewshot", "sinusoid_quick", "maml", SINUSOIDS)
@@ -239,6 +237,8 @@ NEWER_NAMES = {"new": "first_drawn"}
 """Rows of an evaluation by older names."""
 NEW_INTERVALS = {"best_constant"}
 """Rows whose interval older commits did not measure."""
+FIGURES = ("last", "gain", "gain_ci95")
+"""What gpicl's rows come with besides."""
 
 
 def by_row(evaluation: dict[str, Any]) -> dict[str, Any]:
@@ -256,22 +256,41 @@ def by_row(evaluation: dict[str, Any]) -> dict[str, Any]:
         }
     rows: dict[str, Any] = {}
     more: dict[str, Any] = {}
-    for name, part in evaluation.items():
+    for name, part in older_parts(evaluation):
         if name == "new_problems":  # of hypino
             ends = {"mean": "median_relative", "low": "low", "high": "high"}
             rows[name] = {end: [part[older]] for end, older in ends.items()}
             rows["best_constant"] = {"mean": [part["constant_relative"]]}
             more |= {"mse": part["mse"], "zero_mse": part["zero_mse"]}
-        elif isinstance(part, dict) and {"score", "ci95"} <= part.keys():
-            ends = list(zip(part["score"], part["ci95"], strict=True))
+            continue
+        mean = part.get("score", part.get("accuracy")) if isinstance(part, dict) else None
+        if mean is not None and "ci95" in part:
+            pairs = list(zip(mean, part["ci95"], strict=True))
             rows[NEWER_NAMES.get(name, name)] = {
-                "mean": part["score"],
-                "low": [mean - half for mean, half in ends],
-                "high": [mean + half for mean, half in ends],
+                "mean": mean,
+                "low": [mean - half for mean, half in pairs],
+                "high": [mean + half for mean, half in pairs],
             }
+            more[name] = {figure: part[figure] for figure in FIGURES if figure in part}
         else:
             more[name] = part
     return {"rows": rows, **more}
+
+
+def older_parts(evaluation: dict[str, Any]) -> Iterator[tuple[str, Any]]:
+    """The parts of an older evaluation by today's names; gpicl's baselines lay one level deeper."""
+    for name, part in evaluation.items():
+        if name == "baselines":
+            yield from part.items()
+        elif name == "other_sets":
+            for other, found in part.items():
+                for inner, score in older_parts(found or {}):
+                    if isinstance(score, dict):
+                        yield f"other.{other}.{inner}", score
+                if found:
+                    yield f"other.{other}", found
+        else:
+            yield name, part
 
 
 def numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:

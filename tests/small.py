@@ -5,14 +5,6 @@ from typing import Any
 from metajax.systems import config_type, configure, get_system
 
 SMALL: dict[str, dict[str, Any]] = {
-    "gpicl": {
-        "width": 16,
-        "layers": 1,
-        "heads": 2,
-        "key_size": 8,
-        "examples": 6,
-        "tasks_per_step": 2,
-    },
     "hyperdistill": {"inner_steps": 4, "tasks_per_step": 2, "width": 8, "layers": 2},
     "hamiltonian": {
         "systems": ("mass_spring", "pendulum"),

@@ -9,6 +9,7 @@ import argparse
 import json
 from pathlib import Path
 
+from metajax.systems.gpicl import in_rows
 from metajax.train import write_json
 
 
@@ -27,7 +28,7 @@ def main() -> None:
     options.out.parent.mkdir(parents=True, exist_ok=True)
     write_json(options.out, results)
     for result in results:
-        score = result["eval"]["unseen"]
+        score = in_rows(result["eval"])["more"]["unseen"]
         print(
             f"{result['summary']['command']}: unseen gain {100 * score['gain']:.1f} "
             f"±{100 * score['gain_ci95']:.1f}, last {100 * score['last']:.1f}"

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from quoting import Quoted, bare, markdown, results
 
+from metajax.systems.gpicl import in_rows
+
 FIRST = {
     "digits": "digits (3 ways, 24 examples, 2^20 tasks, 4,000 steps)",
     "cpu": "cpu (10 ways, 32 examples, 2^20 tasks, 12,000 steps)",
@@ -37,20 +39,20 @@ def presets(runs: dict[str, list[Any]]) -> str:
     rows = []
     for preset, found in runs.items():
         for place, run in enumerate(found):
-            new, seen = run["eval"]["unseen"], run["eval"]["seen"]
+            scores, more = (run["eval"][part] for part in ("rows", "more"))
             known = preset == "memorise"  # before any example, so that it gains nothing
             rows.append(
                 [
                     FIRST[preset] if place == 0 else preset,
                     str(run["config"]["seed"]),
-                    percent(new["accuracy"][0]),
-                    percent(new["last"]),
-                    gain(new) if known else f"**{gain(new)}**",
-                    f"{percent(seen['accuracy'][0])} at the first position, "
-                    f"{percent(seen['last'])} over the last ten"
+                    percent(scores["unseen"]["mean"][0]),
+                    percent(more["unseen"]["last"]),
+                    gain(more["unseen"]) if known else f"**{gain(more['unseen'])}**",
+                    f"{percent(scores['seen']['mean'][0])} at the first position, "
+                    f"{percent(more['seen']['last'])} over the last ten"
                     if known
-                    else gain(seen),
-                    gain(run["eval"]["baselines"]["nearest_neighbour"]),
+                    else gain(more["seen"]),
+                    gain(more["nearest_neighbour"]),
                     f"{run['summary']['cpu_seconds']:.0f}",
                 ]
             )
@@ -69,16 +71,16 @@ def presets(runs: dict[str, list[Any]]) -> str:
 
 def learners(runs: list[Any]) -> str:
     """The learners of preset digits, seed 0."""
-    found = {run["eval"]["learner"]: run for run in runs}
+    found = {run["eval"]["method"]: run for run in runs}
     rows = []
     for name, shown in LEARNERS.items():
         if name == "sgd":
-            rows.append([shown, gain(runs[0]["eval"]["baselines"]["sgd"]), "", "", "", ""])
+            rows.append([shown, gain(runs[0]["eval"]["more"]["sgd"]), "", "", "", ""])
             continue
-        evaluation = found[name]["eval"]
-        new = evaluation["unseen"]
+        more = found[name]["eval"]["more"]
+        new = more["unseen"]
         bold = "**" if name == "transformer" else ""
-        numbers = [f"{evaluation[size]:,}" for size in ("parameters", "state_size")]
+        numbers = [f"{more[size]:,}" for size in ("parameters", "state_size")]
         cpu = f"{found[name]['summary']['cpu_seconds']:.0f}"
         rows.append([shown, f"{bold}{gain(new)}{bold}", percent(new["last"]), *numbers, cpu])
     return markdown(["learner", "gain, unseen", "last ten", "parameters", "state", "CPU s"], rows)
@@ -87,7 +89,7 @@ def learners(runs: list[Any]) -> str:
 def of_sets(runs: list[Any]) -> list[str]:
     """The sentence on sets that the runs were not trained on."""
     gains = {
-        name: sorted(100 * run["eval"]["other_sets"][name]["gain"] for run in runs)
+        name: sorted(100 * run["eval"]["more"][f"other.{name}"]["gain"] for run in runs)
         for name in ("digits", "random")
     }
     digits, random = ((f"{found[0]:+.1f}", f"{found[-1]:+.1f}") for found in gains.values())
@@ -99,14 +101,14 @@ def of_sets(runs: list[Any]) -> list[str]:
 
 def of_phases(runs: list[Any]) -> list[str]:
     """The sentences on the three phases."""
-    few = [run for run in runs if run["num_tasks"] <= 2**6]
-    middle = [run for run in runs if run["num_tasks"] == 2**9]
-    many = [run for run in runs if run["num_tasks"] >= 2**12]
-    known = [100 * run["seen"]["accuracy"][0] for run in few]
-    in_part = float(np.mean([100 * run["seen"]["accuracy"][0] for run in middle]))
-    seen = [f"{100 * run['seen']['gain']:+.1f}" for run in middle]
-    new = [f"{100 * run['unseen']['gain']:+.1f}" for run in middle]
-    gains = [100 * run["unseen"]["gain"] for run in many]
+    few = [run for run in runs if run["more"]["num_tasks"] <= 2**6]
+    middle = [run for run in runs if run["more"]["num_tasks"] == 2**9]
+    many = [run for run in runs if run["more"]["num_tasks"] >= 2**12]
+    known = [100 * run["rows"]["seen"]["mean"][0] for run in few]
+    in_part = float(np.mean([100 * run["rows"]["seen"]["mean"][0] for run in middle]))
+    seen = [f"{100 * run['more']['seen']['gain']:+.1f}" for run in middle]
+    new = [f"{100 * run['more']['unseen']['gain']:+.1f}" for run in middle]
+    gains = [100 * run["more"]["unseen"]["gain"] for run in many]
     return [
         f"(seen {min(known):.0f} to {max(known):.0f}% at the first position",
         f"known by heart in part ({in_part:.0f}%)",
@@ -131,16 +133,23 @@ def at_7x7(runs: list[Any]) -> str:
     return markdown(["7x7, 10 ways, 64 sequences a step", "gain on unseen tasks"], rows)
 
 
+def evaluated(name: str) -> list[Any]:
+    """Runs of a file of the results, their evaluations in today's layout."""
+    runs = results("gpicl", f"results/{name}.json")
+    return [run | {"eval": in_rows(run["eval"])} for run in runs]
+
+
 def quoted() -> Quoted:
     """Every table and sentence."""
-    runs = {name: results("gpicl", f"results/{name}.json") for name in FIRST}
-    others = results("gpicl", "results/digits_learners.json")
+    runs = {name: evaluated(name) for name in FIRST}
+    others = evaluated("digits_learners")
     every = [runs["digits"][0], *others]
+    phases = [in_rows(run) for run in results("gpicl", "results/sweep_tasks.json")]
     return Quoted(
         {
             "presets": presets(runs),
             "learners": learners(every),
             "at_7x7": at_7x7(results("gpicl", "results/bias_at_7x7.json")),
         },
-        of_sets(runs["cpu"]) + of_phases(results("gpicl", "results/sweep_tasks.json")),
+        of_sets(runs["cpu"]) + of_phases(phases),
     )

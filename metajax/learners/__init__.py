@@ -19,6 +19,14 @@ from metajax.learners.maml_family import (
 from metajax.learners.metric import Memory, matching, prototypical
 from metajax.learners.reptile_family import ReptileState, reptile
 from metajax.learners.ridge_head import RidgeParams, ridge, ridge_solution
+from metajax.learners.sequences import (
+    SequenceLearner,
+    context_free,
+    in_context,
+    nearest_neighbour,
+    online_sgd,
+    whole_sequence,
+)
 
 __all__ = [
     "Choice",
@@ -27,23 +35,29 @@ __all__ = [
     "RatedParams",
     "ReptileState",
     "RidgeParams",
+    "SequenceLearner",
     "adaptation_curve",
     "anil",
     "annealed_weights",
     "cavia",
     "concatenated",
+    "context_free",
     "cross_entropy",
     "evolution",
     "first_order_maml",
     "gradient_learner",
     "imaml",
+    "in_context",
     "maml",
     "matching",
     "mean_squared_error",
     "meta_sgd",
     "multi_step_gradient",
+    "nearest_neighbour",
+    "online_sgd",
     "prototypical",
     "reptile",
     "ridge",
     "ridge_solution",
+    "whole_sequence",
 ]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Literal, NamedTuple
 
-import diffrax
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
@@ -103,6 +102,10 @@ def _dopri8(
     tolerance: float | None,
     max_steps: int,
 ) -> tuple[Phase, Bool[Array, ""]]:
+    # a third of what importing the physics took; its constants are arrays, not a trace's tracers
+    with jax.ensure_compile_time_eval():
+        import diffrax
+
     if tolerance is None:
         tolerance = 1e-11 if state.q.dtype == jnp.float64 else 1e-6
     control = diffrax.PIDController(rtol=tolerance, atol=tolerance)

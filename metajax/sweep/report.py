@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import scipy.stats
 
 from metajax.core import MetajaxError
 from metajax.sweep.results import read_results
@@ -55,7 +54,9 @@ def half_width(scores: Sequence[float]) -> float | None:
     """Half of the mean's 95% interval by Student's t; None for a single number."""
     if len(scores) < 2:
         return None
-    return float(scipy.stats.t.ppf(0.975, len(scores) - 1) * scipy.stats.sem(scores))
+    from scipy.stats import sem, t  # half a second that no other command needs
+
+    return float(t.ppf(0.975, len(scores) - 1) * sem(scores))
 
 
 def is_sweep(folder: Path) -> bool:

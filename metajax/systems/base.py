@@ -113,6 +113,11 @@ def _no_check(config: Any) -> None:
     """Of a system in which no setting depends on another."""
 
 
+def _tasks(problem: Any, config: Any) -> Any:
+    """What is trained on where the problem's settings alone decide it."""
+    return problem.tasks
+
+
 def _single(config: Any) -> int:
     """Of a system whose tasks are drawn one by one."""
     return 1
@@ -146,6 +151,8 @@ class System:
       tied_to_steps: ``tied_to_steps(config) -> str``, what in the training depends on ``steps``
         besides its length, as ``schedule=cosine``; empty where nothing does, so that a finished
         run can be given more steps.
+      tasks: ``tasks(problem, config)``, what is trained on where that depends on the training's
+        settings too, as batches do that the host reads; else ``problem.tasks``.
       tasks_per_draw: ``tasks_per_draw(config) -> int``, the tasks of one draw of ``tasks``.
       renamed: older words of the command line and what they are called now.
       tiny: the smallest settings that every method still does all of its work with, for tests.
@@ -169,6 +176,7 @@ class System:
     of_tasks: tuple[str, ...] = ()
     check: Callable[[Any], None] = _no_check
     tied_to_steps: Callable[[Any], str] = tied_to_steps
+    tasks: Callable[[Any, Any], Any] = _tasks
     tasks_per_draw: Callable[[Any], int] = _single
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)

@@ -47,7 +47,7 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
     trained = method.algorithm is not None
     return Setup(
         algorithm=method.algorithm or _untrained(method.learner),
-        tasks=problem.tasks,
+        tasks=system.tasks(problem, config),
         tasks_per_step=config.tasks_per_step // system.tasks_per_draw(config),
         steps=config.steps if trained else 0,
         example_tasks=problem.example_tasks,

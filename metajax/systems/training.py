@@ -91,8 +91,6 @@ class Training:
           learner: any.
           options: more of :func:`metajax.core.gradient`.
         """
-        if "tasks_at_once" in options:
-            options["microbatches"] = None if options.pop("tasks_at_once") == 1 else 1
         return gradient(learner, self.make_optimizer(), **options)
 
 

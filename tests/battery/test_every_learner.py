@@ -12,6 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from sequence_learners import sequence_learner
 
 import pdes
 import toy_problem
@@ -22,7 +23,7 @@ from metajax.core import MetaLearner, all_finite, digest
 from metajax.data import noise_pool, sinusoid_tasks
 from metajax.nn import mlp
 from metajax.systems import build, replace
-from metajax.systems.gpicl import Config, make_learner, projection_tasks
+from metajax.systems.gpicl import projection_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -55,19 +56,9 @@ class Row(NamedTuple):
 
 def gpicl(learner: str, **flags) -> Row:
     def make():
-        config = Config(
-            learner=learner,
-            ways=3,
-            examples=6,
-            width=8,
-            layers=1,
-            heads=2,
-            key_size=4,
-            inner_lr=0.05,
-        )
         pool = noise_pool(jax.random.key(0), 3, (2, 2))
         tasks = projection_tasks(pool, jax.random.key(1), num_tasks=2**20, length=6, sequences=2)
-        return make_learner(config).meta, tasks
+        return sequence_learner(learner, ways=3, examples=6, inner_lr=0.05).meta, tasks
 
     return Row(f"gpicl-{learner}", make, 1, lambda task: task.query.inputs, **flags)
 

@@ -51,7 +51,8 @@ def test_the_hypergradient_is_that_of_finite_differences(optimizer, estimator):
         batches = (inputs, jnp.sin(inputs[..., :1] * inputs[..., 1:]))
         outer = (inputs[0] + 0.3, jnp.cos(inputs[0, :, :1]))
         start = jax.tree.map(
-            lambda p: p.astype(jnp.float64), NETWORK.init(next(keys), inputs[0].astype(jnp.float32))
+            lambda p: p.astype(jnp.float64),
+            jax.jit(NETWORK.init)(next(keys), inputs[0].astype(jnp.float32)),
         )
         rate = -4.0 if optimizer == "adam" else -2.5
         hparams = {
@@ -75,9 +76,14 @@ def test_the_hypergradient_is_that_of_finite_differences(optimizer, estimator):
         differences = [
             (loss(flat + step * e) - loss(flat - step * e)) / (2 * step) for e in np.eye(flat.size)
         ]
-        found = evaluate_hypergradient(
-            hypergradient(estimator), problem, hparams, start, batches, outer
-        )
+
+        @jax.jit
+        def estimated(hparams):
+            return evaluate_hypergradient(
+                hypergradient(estimator), problem, hparams, start, batches, outer
+            )
+
+        found = estimated(hparams)
         found = jax.flatten_util.ravel_pytree(found)[0]
         np.testing.assert_allclose(found, differences, rtol=1e-5, atol=1e-8)
         assert np.all(np.abs(found) > 1e-7)  # every hyperparameter matters here

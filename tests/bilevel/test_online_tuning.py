@@ -39,6 +39,7 @@ def by_loop(name, every, state, tasks):
     """One meta-step of full batches, task by task and window by window; returns its params."""
     problem, _, _ = toy_problem.inner_problem()
     estimator = hypergradient(name, **OPTIONS.get(name, {}))
+    update = jax.jit(functools.partial(estimator.update, problem))
     optimizer = optax.adam(1e-2)
     hparams, start = state.params
     opt_state = state.opt_state
@@ -60,8 +61,7 @@ def by_loop(name, every, state, tasks):
     ]
     for _ in range(STEPS // every):
         found = [
-            estimator.update(
-                problem,
+            update(
                 memory,
                 hparams,
                 inner,

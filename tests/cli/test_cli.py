@@ -1,6 +1,8 @@
 """The command line: a real run from end to end, and every refusal before anything compiles."""
 
+import contextlib
 import dataclasses
+import io
 import json
 import os
 import shutil
@@ -15,7 +17,7 @@ import pytest
 from metajax.cli.arguments import parse_train
 from metajax.cli.main import main
 from metajax.core import IMPLEMENTATION, ConfigError
-from metajax.systems import SYSTEMS, config_from_json, config_to_json, get_system
+from metajax.systems import SYSTEMS, config_from_json, config_to_json, configure, get_system
 from metajax.train.checkpoint import find_fault
 
 SMALL = [
@@ -80,23 +82,34 @@ QUICK = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, data_dir, cache):
+def run(tmp_path_factory, data_dir, quick_compile):
     """One finished run; its folder and what it printed."""
+    workdir = tmp_path_factory.mktemp("run") / "w"
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        assert main(command(workdir, data_dir, "off")[3:]) == 0
+    return workdir, printed.getvalue()
+
+
+@pytest.fixture(scope="module")
+def run_of_a_process(tmp_path_factory, data_dir, cache):
+    """The folder of the same run, finished by a process of its own."""
     workdir = tmp_path_factory.mktemp("run") / "w"
     done = subprocess.run(
         command(workdir, data_dir, cache), env=QUICK, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return workdir, done.stdout
+    return workdir
 
 
 def test_a_run_leaves_everything_that_the_readme_names(run):
     workdir, printed = run
     evaluation = json.loads((workdir / "eval.json").read_text())
     for kind in ("seen", "unseen", "identity"):
-        assert len(evaluation[kind]["accuracy"]) == len(evaluation[kind]["ci95"]) == 13
-        assert all(0 <= a <= 1 for a in evaluation[kind]["accuracy"])
-    assert set(evaluation["baselines"]) == {"sgd", "nearest_neighbour"}
+        row = evaluation["rows"][kind]
+        assert len(row["mean"]) == len(row["low"]) == len(row["high"]) == 13
+        assert all(0 <= a <= 1 for a in row["mean"])
+    baselines = {name for name, row in evaluation["rows"].items() if row["baseline"]}
+    assert baselines == {"sgd", "nearest_neighbour", "other.random.nearest_neighbour"}
     summary = json.loads((workdir / "summary.json").read_text())
     assert len(summary["params_sha256"]) == 64 and summary["steps"] == 40
     rows = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
@@ -110,10 +123,10 @@ def test_a_run_leaves_everything_that_the_readme_names(run):
         assert words in printed
 
 
-def test_eval_and_report_write_the_same_again(run, data_dir, cache, quick_compile):
+def test_eval_and_report_write_the_same_again(run, data_dir):
     workdir, _ = run
     before = (workdir / "eval.json").read_text()
-    options = ["--data-dir", str(data_dir), "--compilation-cache", cache]
+    options = ["--data-dir", str(data_dir), "--compilation-cache", "off"]
     assert main(["eval", str(workdir), *options]) == 0
     assert (workdir / "eval.json").read_text() == before
     (workdir / "accuracy.png").unlink()
@@ -123,9 +136,9 @@ def test_eval_and_report_write_the_same_again(run, data_dir, cache, quick_compil
 
 @pytest.mark.slow
 def test_sigterm_saves_exits_75_and_the_same_command_ends_with_the_same_bits(
-    run, tmp_path, data_dir, cache
+    run_of_a_process, tmp_path, data_dir, cache
 ):
-    finished, _ = run
+    finished = run_of_a_process
     workdir = tmp_path / "w"
     process = subprocess.Popen(
         command(workdir, data_dir, cache), env=QUICK, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -182,15 +195,15 @@ def test_a_workdir_of_another_config_is_refused_and_untouched(run, data_dir, cap
 
 
 @pytest.mark.slow
-def test_another_run_in_its_place_moves_it_aside(run, data_dir, cache, tmp_path):
-    workdir = tmp_path / "w"
-    shutil.copytree(run[0], workdir)
+def test_another_run_in_its_place_moves_it_aside(run_of_a_process, data_dir, cache, tmp_path):
+    old, workdir = run_of_a_process, tmp_path / "w"
+    shutil.copytree(old, workdir)
     again = command(workdir, data_dir, cache, "--seed", "1", "--on-changed", "restart")
     done = subprocess.run(again, env=QUICK, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert json.loads((workdir / "config.json").read_text())["config"]["seed"] == 1
     for name in ("config.json", "eval.json", "metrics.jsonl", "summary.json"):
-        assert (workdir / "previous/0" / name).read_bytes() == (run[0] / name).read_bytes()
+        assert (workdir / "previous/0" / name).read_bytes() == (old / name).read_bytes()
     assert find_fault(workdir / "previous/0/checkpoints/40") is None
 
 
@@ -205,7 +218,7 @@ def test_another_run_in_its_place_moves_it_aside(run, data_dir, cache, tmp_path)
         (["train", "gpicl", "--learning-rate", "-1"], ["learning_rate = -1.0"]),
         (["train", "gpicl", "--learning-rate", "nan"], ["learning_rate = nan"]),
         (["train", "gpicl", "--tasks-per-step", "0"], ["tasks_per_step = 0"]),
-        (["train", "gpicl", "--microbatches", "5"], ["microbatches = 5", "divisor"]),
+        (["train", "gpicl", "--tasks-at-once", "0"], ["tasks_at_once = 0", "1 or more"]),
         (["train", "gpicl", "--ways", "11"], ["ways = 11", "2 to 10"]),
         (["train", "gpicl", "--log-every", "0"], ["log_every = 0"]),
         (["train", "gpicl", "--base-set", "mnist"], ["metajax data prepare mnist"]),
@@ -247,7 +260,7 @@ def test_help_explains_every_field(capsys):
         main(["train", "gpicl", "--help"])
     assert exit.value.code == 0
     text = " ".join(capsys.readouterr().out.split())
-    for field in dataclasses.fields(get_system("gpicl").config):
+    for field in dataclasses.fields(configure("gpicl")):
         assert "--" + field.name.replace("_", "-") in text
     assert "units" in text and "(required)" not in text
 
@@ -255,7 +268,8 @@ def test_help_explains_every_field(capsys):
 @pytest.mark.parametrize("name", list(SYSTEMS))
 def test_every_preset_survives_config_json(name):
     system = get_system(name)
-    for config in system.presets.values():
+    for preset in system.presets:
+        config = configure(name, preset)
         saved = json.loads(json.dumps(config_to_json(system, config)))
         assert config_from_json(system, saved["config"]) == config
 

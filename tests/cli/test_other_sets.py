@@ -43,7 +43,7 @@ def options(data_dir):
 @pytest.fixture(scope="module")
 def run(tmp_path_factory, options):
     workdir = tmp_path_factory.mktemp("run") / "w"
-    small = "--learner mlp --width 8 --examples 6 --steps 2 --tasks-per-step 2 --eval-tasks 16"
+    small = "--method mlp --width 8 --examples 6 --steps 2 --tasks-per-step 2 --eval-tasks 16"
     code = main(
         ["train", "gpicl", *small.split(), "--no-progress", "--workdir", str(workdir), *options]
     )
@@ -57,12 +57,13 @@ def test_eval_scores_a_run_on_the_sets_that_are_named(run, options, capsys):
     printed = capsys.readouterr().out
     evaluation = json.loads((run / "eval.json").read_text())
     assert evaluation["settings"]["other_sets"] == sets
-    found = evaluation["other_sets"]
-    assert list(found) == sets
+    rows, more = evaluation["rows"], evaluation["more"]
+    scored = [name for name in rows if name.startswith("other.") and not rows[name]["baseline"]]
+    assert scored == ["other.birds", "other.fish"]
     # what it was not trained on, all of it where it has no test split
-    assert found["birds"]["split"] == "train" and found["fish"]["split"] == "test"
-    assert all(len(found[name]["accuracy"]) == 6 for name in ("birds", "fish"))
-    assert found["pair"] is None and found["mnist"] is None
+    assert more["other.birds"]["split"] == "train" and more["other.fish"]["split"] == "test"
+    assert all(len(rows[name]["mean"]) == 6 for name in scored)
+    assert list(more["left_out"]) == ["pair", "mnist"]
     assert "unseen tasks over birds (train)" in printed and "unseen tasks over fish " in printed
     assert "Not evaluated on mnist: not on disk." in printed
     assert "Not evaluated on pair: ways = 3: expected at most 2" in printed

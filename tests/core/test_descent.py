@@ -12,7 +12,7 @@ from metajax.core import ConfigError, MetaLearner, all_finite, gradient, task_ke
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 KEY = jax.random.key(0)
-TASKS = jax.vmap(toy_problem.make_tasks())(jax.random.split(jax.random.key(1), 8))
+TASKS = jax.jit(jax.vmap(toy_problem.make_tasks()))(jax.random.split(jax.random.key(1), 8))
 ONE = jax.tree.map(lambda x: x[0], TASKS)
 LR = 0.5
 

@@ -32,22 +32,26 @@ TASKS = MixedTasks((lines(3), lines(5)), (2, 1))
 
 def test_a_mix_is_its_tasks_one_by_one():
     """Loss, metrics and adaptation, against a loop over single tasks."""
+    single_loss, single_adapt, single_predict = map(
+        jax.jit, (LEARNER.loss, LEARNER.adapt, LEARNER.predict)
+    )
     learner, task = mixed(LEARNER), TASKS(KEY)
     assert task.support[0].inputs.shape == (2, 3, 1) and task.query[1].inputs.shape == (1, 5, 1)
-    params = learner.init(KEY, task)
+    params = jax.jit(learner.init)(KEY, task)
     keys = jax.random.split(KEY, 3)
     single = [(0, 0), (0, 1), (1, 0)]
     losses, outputs = [], []
     for key, (part, row) in zip(keys, single, strict=True):
         one = jax.tree.map(lambda x, r=row: x[r], Task(task.support[part], task.query[part]))
-        losses.append(LEARNER.loss(params, one, key)[0])
-        adapted = LEARNER.adapt(params, one.support, key)
-        outputs.append(LEARNER.predict(params, adapted, one.query.inputs))
+        losses.append(single_loss(params, one, key)[0])
+        adapted = single_adapt(params, one.support, key)
+        outputs.append(single_predict(params, adapted, one.query.inputs))
     loss, metrics = jax.jit(learner.loss)(params, task, KEY)
     assert float(loss) == pytest.approx(np.mean(losses), rel=1e-5)
     assert float(metrics["query_loss"]) == pytest.approx(np.mean(losses), rel=1e-5)
-    adapted = learner.adapt(params, task.support, KEY)
-    found = learner.predict(params, adapted, tuple(part.inputs for part in task.query))
+    adapted = jax.jit(learner.adapt)(params, task.support, KEY)
+    inputs = tuple(part.inputs for part in task.query)
+    found = jax.jit(learner.predict)(params, adapted, inputs)
     for wanted, (part, row) in zip(outputs, single, strict=True):
         np.testing.assert_allclose(found[part][row], wanted, rtol=1e-5, atol=1e-6)
 
@@ -77,10 +81,10 @@ def test_its_tasks_differ_and_an_update_learns_from_all():
     task = TASKS(KEY)
     assert len(np.unique(np.asarray(task.support[0].inputs[:, 0, 0]))) == 2
     algorithm = gradient(mixed(LEARNER), optax.sgd(1.0))
-    state = algorithm.init(KEY, task)
+    state = jax.jit(algorithm.init)(KEY, task)
     stacked = jax.tree.map(lambda x: x[None], task)
     after, metrics = jax.jit(algorithm.update)(state, stacked, KEY)
-    grads = jax.grad(lambda p: mixed(LEARNER).loss(p, task, KEY)[0])(state.params)
+    grads = jax.jit(jax.grad(lambda p: mixed(LEARNER).loss(p, task, KEY)[0]))(state.params)
     for old, new, slope in zip(
         *(jax.tree.leaves(t) for t in (state.params, after.params, grads)), strict=True
     ):

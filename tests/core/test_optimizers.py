@@ -19,6 +19,8 @@ from metajax.core import (
     prepare_optimizer,
 )
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(0)
 CURVATURE = jnp.array([1.0, 3.0, 2.0])[:, None]
 TASKS = jnp.stack([jnp.full((3, 2), centre) for centre in (0.0, 1.0, 2.0, 3.0)])
@@ -147,8 +149,13 @@ LOOK_AHEAD = {
 }
 
 
+@pytest.mark.parametrize(
+    "layouts",
+    [[(1, 2)], pytest.param([(1, 1), (3, 1), (None, 2)], marks=pytest.mark.slow)],
+    ids=str,
+)
 @pytest.mark.parametrize("name", list(LOOK_AHEAD))
-def test_what_looks_ahead_sees_all_tasks_of_all_devices_and_parts(name):
+def test_what_looks_ahead_sees_all_tasks_of_all_devices_and_parts(name, layouts):
     """Tasks in turn, tasks split over devices, and both: the steps of all tasks at once."""
 
     def run(tasks_at_once, devices):
@@ -169,7 +176,7 @@ def test_what_looks_ahead_sees_all_tasks_of_all_devices_and_parts(name):
         return jax.tree.map(lambda leaf: leaf[0], found)
 
     whole = run(None, 1)
-    for layout in ((1, 1), (3, 1), (None, 2), (1, 2)):
+    for layout in layouts:
         for a, b in zip(jax.tree.leaves(run(*layout)), jax.tree.leaves(whole), strict=True):
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-4)
 

@@ -83,8 +83,26 @@ def test_outputs_are_those_of_a_loop_over_positions_in_float64():
     np.testing.assert_allclose(net.apply(params, x), reference(params, x), atol=1e-5)
 
 
-@pytest.mark.parametrize("batch", [(), (3,), (2, 3)])
-@pytest.mark.parametrize("prefix", [0, 4, LENGTH - 1])
+@pytest.mark.parametrize(
+    ("batch", "prefix"),
+    [
+        ((), 0),
+        ((3,), 4),
+        ((2, 3), LENGTH - 1),
+        # every batch and every prefix stands above
+        *[
+            pytest.param(batch, prefix, marks=pytest.mark.slow)
+            for batch, prefix in [
+                ((), 4),
+                ((), LENGTH - 1),
+                ((3,), 0),
+                ((3,), LENGTH - 1),
+                ((2, 3), 0),
+                ((2, 3), 4),
+            ]
+        ],
+    ],
+)
 def test_cached_decoding_equals_the_dense_pass_at_every_position(batch, prefix):
     net, params = make()
     x = tokens_of(*batch, LENGTH)
@@ -152,7 +170,8 @@ def test_gradients_agree_with_finite_differences_in_float64():
             num_outputs=2, width=4, layers=1, heads=2, key_size=3, mlp_ratio=2, max_length=3
         )
         x = jnp.asarray(np.random.default_rng(0).standard_normal((2, 3, 3)))
-        params = jax.tree.map(lambda p: p.astype(jnp.float64), net.init(jax.random.key(0), x))
+        params = jax.jit(net.init)(jax.random.key(0), x)
+        params = jax.tree.map(lambda p: p.astype(jnp.float64), params)
 
         def loss(params, x):
             return jnp.mean(jnp.square(net.apply(params, x)))

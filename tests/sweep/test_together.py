@@ -14,32 +14,7 @@ from metajax.train import fit
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 STEPS = 4
-FEW = {"width": 8, "tasks_per_step": 4, "inner_lr": 0.01}
 CASES = [
-    (
-        "gpicl",
-        {
-            "width": 16,
-            "layers": 1,
-            "heads": 2,
-            "key_size": 8,
-            "examples": 8,
-            "tasks_per_step": 4,
-            "clip_norm": 10.0,
-            "schedule": "cosine",
-            "warmup_steps": 2,
-        },
-        {
-            "learning_rate": 3e-3,
-            "adam_epsilon": 1e-4,
-            "clip_norm": 0.1,
-            "label_scale": 1.0,
-            "num_tasks": 4,
-            "bias_fraction": 0.5,
-            "min_ways": 2,
-        },
-    ),
-    ("gpicl", {**FEW, "learner": "maml", "examples": 8}, {"inner_lr": 0.1}),
     (
         "hyperdistill",
         {"width": 8, "inner_steps": 4, "tasks_per_step": 2},

@@ -4,12 +4,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from sequence_learners import NAMES, sequence_learner
 
 import pdes
 from metajax.core import ConfigError, Examples, MetaLearner, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
-from metajax.systems import build, gpicl, hamiltonian, hyperdistill, replace
+from metajax.systems import build, hamiltonian, hyperdistill, replace
 from metajax.systems.hamiltonian.tasks import Snapshots
 from small import SMALL
 
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 KEY = jax.random.key(0)
 WAYS, LENGTH, FEATURES = 3, 6, 4
-SEQUENCES = ["transformer", "lstm", "outer_product_lstm", "nearest_neighbour", "sgd", "maml"]
+SEQUENCES = [name for name in NAMES if name != "mlp"]
 
 
 def sequences(examples):
@@ -30,13 +31,10 @@ SUPPORT, QUERY = sequences(4), sequences(2)
 
 @pytest.fixture(scope="module")
 def readers():
-    """GPICL's learners and their parameters, by name."""
+    """Sequence learners and their parameters, by name."""
     made = {}
-    for name in [*SEQUENCES, "mlp"]:
-        config = gpicl.Config(
-            learner=name, ways=WAYS, examples=LENGTH, width=8, layers=1, heads=2, key_size=4
-        )
-        learner = gpicl.make_learner(config)
+    for name in NAMES:
+        learner = sequence_learner(name, ways=WAYS, examples=LENGTH)
         made[name] = learner, jax.jit(learner.meta.init)(KEY, Task(SUPPORT, QUERY))
     return made
 
@@ -50,7 +48,7 @@ def test_labels_that_are_no_class_are_named(readers, name, labels):
         learner.meta.adapt(params, support, KEY)
 
 
-@pytest.mark.parametrize("name", [*SEQUENCES, "mlp"])
+@pytest.mark.parametrize("name", NAMES)
 def test_labels_that_are_scored_are_checked_too(readers, name):
     learner, params = readers[name]
     query = QUERY._replace(targets=QUERY.targets + 5)
@@ -93,7 +91,7 @@ def test_a_support_that_does_not_fit_is_named(readers, case):
     assert raised.value.field == field
 
 
-@pytest.mark.parametrize("name", [*SEQUENCES, "mlp"])
+@pytest.mark.parametrize("name", NAMES)
 def test_queries_that_do_not_fit_are_named(readers, name):
     learner, params = readers[name]
     adapted = jax.jit(learner.meta.adapt)(params, SUPPORT, KEY)

@@ -7,9 +7,8 @@ import pytest
 
 import toy_problem
 from metajax.core import Algorithm, ConfigError, Evaluator, HostFed, Task, gradient
-from metajax.learners import maml, mean_squared_error, prototypical
+from metajax.learners import context_free, maml, mean_squared_error, prototypical
 from metajax.nn import mlp
-from metajax.systems.gpicl import Config, make_learner
 from metajax.train import fit
 
 KEY = jax.random.key(0)
@@ -26,7 +25,7 @@ def run(algorithm=ALGORITHM, tasks=TASKS, **options):
     ("given", "said", "advice"),
     [
         (LEARNER, "a MetaLearner", "gradient(learner, optimizer)"),
-        (make_learner(Config(learner="mlp")), "a SequenceLearner", "gradient(learner, optimizer)"),
+        (context_free(mlp([2], 3)), "a SequenceLearner", "gradient(learner, optimizer)"),
         (optax.adam(1e-3), "an optax optimizer", "gradient(learner, optimizer)"),
         (mlp([2], 1), "a Network", "an Algorithm"),
         (Algorithm, "the class Algorithm", "an Algorithm"),
@@ -44,7 +43,7 @@ def test_what_is_no_algorithm_is_named(given, said, advice, tmp_path):
 
 def test_the_learner_inside_a_sequence_learner_is_pointed_at():
     with pytest.raises(ConfigError, match=r"'a SequenceLearner': expected .* learner\.meta"):
-        gradient(make_learner(Config(learner="mlp")), optax.sgd(0.1))
+        gradient(context_free(mlp([2], 3)), optax.sgd(0.1))
 
 
 TASK = TASKS(KEY)

@@ -11,7 +11,7 @@ import pytest
 import toy_problem
 from metajax.cli.main import main
 from metajax.core import ConfigError, HostFed, Staged, gradient
-from metajax.train import profile, profile_table
+from metajax.train import cost, profile, profile_table
 from metajax.train.cost import Part, Profile, measured
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -40,7 +40,9 @@ TASKS = toy_problem.make_tasks()
     [(None, TASKS), (2, Staged(jax.tree_util.Partial(at_any_step, TASKS)))],
     ids=["all", "2, staged"],
 )
-def test_a_step_is_its_parts_in_operations(tasks_at_once, tasks):
+def test_a_step_is_its_parts_in_operations(tasks_at_once, tasks, monkeypatch):
+    monkeypatch.setattr(cost, "PEAK_SIZE", 256)  # the command's test below measures at full size
+    monkeypatch.setattr(cost, "PEAK_BYTES", 1 << 24)
     learner = toy_problem.make_learner()
     algorithm = gradient(learner, optax.adam(1e-2), tasks_at_once=tasks_at_once)
     found = profile(algorithm, tasks, tasks_per_step=4, key=KEY, steps=3)

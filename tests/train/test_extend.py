@@ -48,7 +48,14 @@ def whole(tmp_path_factory):
     return folder, run(folder, 24)
 
 
-@pytest.mark.parametrize("steps", [[12], [1, 7, 20], [10, 16]])
+@pytest.mark.parametrize(
+    "steps",
+    [
+        [7, 10, 16],
+        pytest.param([12], marks=pytest.mark.slow),
+        pytest.param([1, 7, 20], marks=pytest.mark.slow),
+    ],
+)
 def test_extended_runs_equal_one_of_all_steps_bit_for_bit(steps, whole, tmp_path):
     """Cut on and off the periods of the log and of the evaluator."""
     for some in steps:

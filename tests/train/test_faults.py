@@ -8,6 +8,7 @@ import contextlib
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -20,11 +21,19 @@ import pytest
 from array_record.python import array_record_module
 
 import toy_problem
-from metajax.core import Examples, HostFed, Task, digest
-from metajax.train import CheckpointError, HostDataError, NonFiniteError, fit
+from metajax.core import Evaluator, Examples, HostFed, Task, digest
+from metajax.train import (
+    CheckpointError,
+    HostDataError,
+    Interrupted,
+    NonFiniteError,
+    WorkdirError,
+    fit,
+)
 from metajax.train.checkpoint import find_fault
 from runs import SCRIPT, checkpoints, completed, run
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(3)
 
 
@@ -69,13 +78,18 @@ def test_a_full_disk_is_said_and_with_room_the_run_goes_on(disk, tmp_path):
 
 def test_a_read_only_workdir_is_refused_new_or_old(disk):
     folder, remount = disk
-    code, _, _ = run(folder / "run", "--signal-at", 1, "--keep-last", 1)
-    assert code == 75
-    remount("ro")
+
+    def stop(params, key):
+        os.kill(os.getpid(), signal.SIGTERM)
+        return {}
+
+    with pytest.raises(Interrupted):
+        small_fit(folder / "run", evaluators=[Evaluator("stop", 25, stop)], keep_last=1)
+    remount("ro")  # which fails while a file is open to be written
     for workdir in (folder / "run", folder / "new"):
-        code, _, err = run(workdir)
-        assert code == 1 and f"WorkdirError: workdir {workdir} cannot be written" in err, err
-    assert checkpoints(folder / "run")[-1] == 35
+        with pytest.raises(WorkdirError, match=f"^workdir {workdir} cannot be written"):
+            small_fit(workdir)
+    assert checkpoints(folder / "run") == [25]
 
 
 def small_fit(workdir=None, tasks=None, **options):

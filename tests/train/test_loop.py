@@ -73,8 +73,14 @@ def close(a, b, rtol=1e-5):
         np.testing.assert_allclose(x, y, rtol=rtol, atol=rtol * np.max(np.abs(y)))
 
 
-def test_equals_a_bare_loop_and_logs_means_over_windows():
-    result = run()
+@pytest.fixture(scope="module")
+def plain():
+    """A run of the default settings."""
+    return run()
+
+
+def test_equals_a_bare_loop_and_logs_means_over_windows(plain):
+    result = plain
     states, rows = bare_loop(toy_problem.make_algorithm(), toy_problem.make_tasks())
     close(result.state, states[-1])
     assert result.params is result.state.params
@@ -99,19 +105,18 @@ def test_where_dispatches_are_cut_changes_no_bit():
     assert len(digests) == 1
 
 
-def test_another_key_gives_another_run_and_the_same_key_the_same():
-    assert digest(run().state) == digest(run().state)
-    assert digest(run(key=jax.random.key(5)).state) != digest(run().state)
+def test_another_key_gives_another_run_and_the_same_key_the_same(plain):
+    assert digest(run().state) == digest(plain.state)
+    assert digest(run(key=jax.random.key(5)).state) != digest(plain.state)
 
 
 @pytest.mark.parametrize("tasks_at_once", [None, 1])
 @pytest.mark.parametrize("parallel", ["jit", "pmap"])
-def test_layouts_agree(parallel, tasks_at_once):
-    single = run()
+def test_layouts_agree(parallel, tasks_at_once, plain):
     algorithm = toy_problem.make_algorithm(tasks_at_once=tasks_at_once)
     split = run(algorithm, parallel=parallel)
-    close(split.state, single.state)
-    for a, b in zip(split.history, single.history, strict=True):
+    close(split.state, plain.state)
+    for a, b in zip(split.history, plain.history, strict=True):
         assert a == pytest.approx(b, rel=1e-5)
 
 
@@ -169,9 +174,20 @@ def test_evaluators_are_called_at_their_steps_and_the_last_with_one_key(parallel
 BAD = 13
 
 
-@pytest.mark.parametrize("parallel", ["none", "pmap"])
-@pytest.mark.parametrize("where", ["loss", "gradient"])
-@pytest.mark.parametrize("log_every", [1, 100])
+@pytest.mark.parametrize(
+    ("log_every", "where", "parallel"),
+    [
+        (1, "loss", "none"),
+        (100, "gradient", "none"),
+        (1, "gradient", "pmap"),
+        (100, "loss", "pmap"),
+        # every two of these stand together above
+        pytest.param(100, "loss", "none", marks=pytest.mark.slow),
+        pytest.param(1, "gradient", "none", marks=pytest.mark.slow),
+        pytest.param(100, "gradient", "pmap", marks=pytest.mark.slow),
+        pytest.param(1, "loss", "pmap", marks=pytest.mark.slow),
+    ],
+)
 def test_a_step_that_is_not_finite_stops_the_run(where, log_every, parallel, tmp_path):
     algorithm = toy_problem.make_algorithm(where)
     tasks = toy_problem.make_tasks(KEY, BAD, NUM)
@@ -314,13 +330,13 @@ def test_the_state_is_donated_and_the_pool_is_not(parallel):
     assert not any(leaf.is_deleted() for leaf in jax.tree.leaves(tasks))
 
 
-def test_a_function_is_a_distribution_once_it_is_a_pytree():
+def test_a_function_is_a_distribution_once_it_is_a_pytree(plain):
     tasks = toy_problem.make_tasks()
     result = run(tasks=jax.tree_util.Partial(lambda tasks, key: tasks(key), tasks))
-    assert digest(result.state) == digest(run().state)
+    assert digest(result.state) == digest(plain.state)
 
 
-def test_a_state_may_hold_keys_integers_and_what_the_tasks_hold():
+def test_a_state_may_hold_keys_integers_and_what_the_tasks_hold(plain):
     inner = toy_problem.make_algorithm()
 
     def update(state, tasks, key, axis_name=None):
@@ -334,7 +350,7 @@ def test_a_state_may_hold_keys_integers_and_what_the_tasks_hold():
     algorithm = Algorithm(init, update, lambda state: state["inner"].params)
     for parallel in ("none", "pmap"):
         state = run(algorithm, parallel=parallel).state
-        close(state["inner"], run().state)
+        close(state["inner"], plain.state)
         assert state["n"] == STEPS and state["n"].dtype == jnp.int8
         expected = derive(KEY, "init")
         for _ in range(STEPS):
@@ -412,9 +428,10 @@ def test_host_fed_equals_a_bare_loop_over_the_same_batches():
     assert digest(cut_elsewhere.state) == digest(result.state)
 
 
-@pytest.mark.parametrize("parallel", ["jit", "pmap"])
-def test_host_fed_layouts_agree(parallel):
-    close(run(tasks=host_fed(), parallel=parallel).state, run(tasks=host_fed()).state)
+def test_host_fed_layouts_agree():
+    single = run(tasks=host_fed())
+    for parallel in ("jit", "pmap"):
+        close(run(tasks=host_fed(), parallel=parallel).state, single.state)
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ import pytest
 
 PROGRAM = """
 import ctypes, resource, sys, threading
-from metajax.train import keep_freed_memory
 
 if sys.argv[1] == "keep":
+    from metajax.train import keep_freed_memory
+
     assert keep_freed_memory()
 libc = ctypes.CDLL(None)
 libc.malloc.restype = ctypes.c_void_p

@@ -51,9 +51,14 @@ def agree(a, b):
         np.testing.assert_allclose(x, y, rtol=1e-5, atol=1e-5 * scale)
 
 
+@pytest.fixture(scope="module")
+def alone():
+    """The run on one device."""
+    return wide_fit()
+
+
 @pytest.mark.parametrize("model_devices", [2, 4, 8])
-def test_a_split_state_trains_as_a_whole_one(model_devices):
-    alone = wide_fit()
+def test_a_split_state_trains_as_a_whole_one(model_devices, alone):
     seen = []
     watch = Evaluator("e", 3, lambda params, _: seen.append(jax.tree.map(np.shape, params)) or {})
     split = wide_fit(parallel="jit", model_devices=model_devices, evaluators=[watch])
@@ -78,8 +83,7 @@ def test_each_device_holds_its_part_between_steps_and_exchanges_no_parameters():
 
 
 @pytest.mark.parametrize("first", [{}, {"parallel": "jit", "model_devices": 4}])
-def test_a_checkpoint_of_one_layout_goes_on_in_another(first, tmp_path):
-    whole = wide_fit()
+def test_a_checkpoint_of_one_layout_goes_on_in_another(first, tmp_path, alone):
     second = {} if first else {"parallel": "jit", "model_devices": 2}
 
     class Stop(Exception):
@@ -90,14 +94,14 @@ def test_a_checkpoint_of_one_layout_goes_on_in_another(first, tmp_path):
 
     with pytest.raises(Stop):
         wide_fit(tmp_path, checkpoint_every=2, evaluators=[Evaluator("e", 5, stop)], **first)
-    agree(wide_fit(tmp_path, checkpoint_every=2, **second).state, whole.state)
+    agree(wide_fit(tmp_path, checkpoint_every=2, **second).state, alone.state)
 
 
-def test_a_rule_of_ones_own():
+def test_a_rule_of_ones_own(alone):
     def rule(path, leaf, num):
         return PartitionSpec(None, MODEL_AXIS) if path.endswith("second") else PartitionSpec()
 
-    agree(wide_fit(parallel="jit", model_devices=4, partition=rule).state, wide_fit().state)
+    agree(wide_fit(parallel="jit", model_devices=4, partition=rule).state, alone.state)
     with pytest.raises(ConfigError, match=r"partition = .*fits .*first of shape \(4,"):
         wide_fit(parallel="jit", model_devices=8, partition=lambda *_: PartitionSpec(MODEL_AXIS))
 

@@ -16,6 +16,8 @@ from metajax.systems import build
 from metajax.train import fit, restore_params
 from small import tiny
 
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
 KEY = jax.random.key(0)
 TASKS = toy_problem.make_tasks()
 LEARNER = toy_problem.make_learner()
@@ -61,7 +63,7 @@ def run(parallel="none", **options):
 
 @pytest.fixture(scope="module")
 def plain():
-    # operations that other tests have compiled with fewer optimizations would round otherwise
+    # operations that other tests have compiled with more optimizations would round otherwise
     jax.clear_caches()
     return {parallel: run(parallel) for parallel in ("none", "jit", "pmap")}
 

@@ -59,13 +59,8 @@ def score(problem: Problem, method: Method, params: Params, tasks: Any, num: int
         return interval(np.asarray(method.measure(params, tasks, key, num)))
     learner = method.learner
     assert learner is not None
-    import inspect
 
-    steps = (
-        None
-        if "num_steps" not in inspect.signature(learner.adapt).parameters
-        else problem.settings.eval_steps
-    )
+    steps = None if learner.follow is None else problem.settings.eval_steps
     found = scores(learner, problem.loss, params, tasks, key, num, problem.metric, steps)
     return interval(np.asarray(found))
 

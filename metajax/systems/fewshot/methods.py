@@ -141,7 +141,7 @@ def maml_plus_plus(
         training.make_optimizer(),
         steps=inner_steps,
         anneal_steps=anneal_steps,
-        microbatches=None if problem.in_turn else 1,
+        tasks_at_once=1 if problem.in_turn else None,
     )
     return Method(algorithm, learner())
 

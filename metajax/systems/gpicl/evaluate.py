@@ -1,121 +1,174 @@
-"""What GPICL is judged by: accuracy by number of examples seen."""
+"""What a sequence learner is judged by: accuracy on new tasks, by number of examples seen."""
 
 from __future__ import annotations
 
 import dataclasses
-import functools
+import logging
+from collections.abc import Iterator
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
+from tqdm.auto import tqdm
 
-from metajax.core import Examples, Params, correct
-from metajax.systems.gpicl.learner import SequenceLearner, whole_sequence
+from metajax.core import ConfigError, Evaluator, Params, count
+from metajax.data import MissingDataError
+from metajax.systems.base import Method
+from metajax.systems.gpicl.accuracy import state_size, summarise
+from metajax.systems.gpicl.methods import METHODS, NOT_TRAINED
+from metajax.systems.gpicl.problem import TASK_KEY, Problem, other_pool
+from metajax.systems.gpicl.settings import Training
 from metajax.systems.gpicl.tasks import ProjectionTasks
+from metajax.systems.scores import Evaluation, Interval, Row
 
-LAST = 10
-"""Positions averaged into the figure "at the end of the sequence"."""
+log = logging.getLogger("metajax")
+
+BASELINE_WIDTH = 128
+"""Units of the hidden layer of the baseline ``sgd``."""
+TITLES = {
+    "unseen": "unseen tasks",
+    "seen": "tasks of the training range",
+    "identity": "identity task (images, labels as they are)",
+    "nearest_neighbour": "1-nearest-neighbour, same sequences",
+    "sgd": "SGD from scratch, same sequences",
+}
 
 
-@functools.partial(jax.jit, static_argnames="num")
-def sample_sequences(tasks: ProjectionTasks, key: Key[Array, ""], num: int) -> Examples:
-    """Draw ``num`` sequences, each of a task of its own: ``inputs[num, 1, length, features]``."""
-    tasks = dataclasses.replace(tasks, sequences=1)
-    return jax.vmap(lambda key: whole_sequence(tasks(key)))(jax.random.split(key, num))
+def score(
+    method: Method, params: Params, tasks: ProjectionTasks, key: Key[Array, ""], num: int
+) -> dict[str, Any]:
+    """Score a method on ``num`` sequences, each of another task: :func:`accuracy.summarise`."""
+    assert method.measure is not None
+    return summarise(np.asarray(method.measure(params, tasks, key, num)))
 
 
-@functools.partial(jax.jit, static_argnames=("learner", "batch_size"))
-def score_sequences(
-    learner: SequenceLearner,
-    params: Params,
-    sequences: Examples,
-    key: Key[Array, ""],
-    batch_size: int = 64,
-) -> Float[Array, "num length"]:
-    """Return 1 for each of a learner's predictions that is right, by sequence and position.
+def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
+    """Return what is measured along the way: the gain on unseen and on seen tasks."""
 
-    0 where it is wrong, and NaN where the outputs are not finite.
+    def of(name: str, tasks: ProjectionTasks) -> Evaluator:
+        def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
+            found = score(method, params, tasks, key, config.eval_tasks)
+            return {figure: found[figure] for figure in ("gain", "gain_ci95", "last")}
+
+        return Evaluator(name, config.eval_every, function)
+
+    return of("unseen", problem.unseen), of("seen", problem.seen)
+
+
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
+    """Score a trained method, and baselines on the very same sequences of unseen tasks.
+
+    ``more`` holds, by row, the accuracy over the last ten positions (``last``) and its gain over
+    the first, with its interval.
     """
-    num = sequences.targets.shape[0]
+    settings, key = problem.settings, jax.random.key(TASK_KEY + 1)
+    untrained = baselines(problem, config)
+    rows: dict[str, Row] = {}
+    more: dict[str, Any] = {
+        "base_set": settings.base_set,
+        "ways": settings.ways,
+        "num_tasks": settings.num_tasks,
+        "chance": 1 / settings.ways,
+        "parameters": count(params),
+        "left_out": {},
+    }
+    if method.learner is not None:
+        more["state_size"] = state_size(method.learner, params, problem.tasks)
+    bar = tqdm(
+        total=3 + len(untrained) + len(settings.other_sets),
+        unit="set",
+        desc="evaluating",
+        disable=not progress,
+        dynamic_ncols=True,
+    )
 
-    def one(examples_and_key):
-        examples, key = examples_and_key
-        predicted = learner.logits(params, examples, key)
-        return correct(predicted, examples.targets)[0]
+    def add(name: str, title: str, scored: Method, weights: Params, tasks: Any, **known) -> None:
+        found = score(scored, weights, tasks, key, settings.eval_tasks)
+        baseline = scored is not method
+        rows[name] = Row(title, interval(found), baseline=baseline)
+        more[name] = {figure: found[figure] for figure in ("last", "gain", "gain_ci95")} | known
 
-    keys = jax.random.split(key, num)
-    return jax.lax.map(one, (sequences, keys), batch_size=min(num, batch_size))
+    for name in ("unseen", "seen", "identity"):
+        add(name, TITLES[name], method, params, getattr(problem, name))
+        bar.update()
+    for name, baseline in untrained.items():
+        weights = first_drawn(baseline, problem.unseen, key)
+        add(name, TITLES[name], baseline, weights, problem.unseen)
+        bar.update()
+    for name, found in other_tasks(problem):
+        if isinstance(found, str):
+            more["left_out"][name] = found
+        else:
+            tasks, split = found
+            title = f"unseen {over(name, split)}"
+            add(f"other.{name}", title, method, params, tasks, split=split)
+            if (neighbour := untrained.get("nearest_neighbour")) is not None:
+                title = f"1-nearest-neighbour, {over(name, split)}"
+                add(f"other.{name}.nearest_neighbour", title, neighbour, {}, tasks)
+        bar.update()
+    bar.close()
+    return Evaluation(
+        metric="accuracy",
+        greatest=True,
+        axis="examples seen",
+        points=[float(seen) for seen in range(settings.examples)],
+        rows=rows,
+        setting=problem.setting(),
+        more=more,
+    )
 
 
-def correct_by_position(
-    learner: SequenceLearner,
-    params: Params,
-    tasks: ProjectionTasks,
-    key: Key[Array, ""],
-    num: int,
-) -> Float[Array, "num length"]:
-    """Draw ``num`` sequences, each of a task of its own, and score them: :func:`score_sequences`.
+def over(name: str, split: str | None) -> str:
+    """Return what tasks over a set that was not trained on are called; any split but `test` too."""
+    return f"tasks over {name}" + (f" ({split})" if split not in (None, "test") else "")
 
-    Sampling and scoring are two programs: the same learner is scored on sequences from any
-    number of pools without compiling it again.
+
+def interval(found: dict[str, Any]) -> Interval:
+    """Return the accuracy by position of a summary with its interval."""
+    ends = list(zip(found["accuracy"], found["ci95"], strict=True))
+    low, high = [mean - half for mean, half in ends], [mean + half for mean, half in ends]
+    return Interval(found["accuracy"], low, high, found["n"])
+
+
+def baselines(problem: Problem, config: Any) -> dict[str, Method]:
+    """Return the methods that are not meta-trained, other than the config's, by name.
+
+    ``sgd`` descends at the inner learning rate of the config's method, where that has one.
     """
-    return score_sequences(learner, params, sample_sequences(tasks, key, num), key)
-
-
-def half_width(right: Float[np.ndarray, "num *positions"]) -> Float[np.ndarray, "*positions"]:
-    """Return the half-width of the 95% interval of the mean over the first axis.
-
-    The proportion is first moved as if two more successes and two more failures had been seen
-    (Agresti and Coull 1998), so that a perfect score is not claimed to be certain.
-    """
-    num = right.shape[0] + 4
-    proportion = (right.sum(0) + 2) / num
-    return 1.96 * np.sqrt(proportion * (1 - proportion) / num)
-
-
-def summarise(right: Float[np.ndarray, "num length"]) -> dict[str, Any]:
-    """Return accuracy by position, and the gain from the first to the last ten, with intervals.
-
-    ``accuracy[i]`` is the share of right predictions after ``i`` examples; ``ci95`` holds the
-    half-widths of its 95% intervals. ``gain`` is the mean of the last ten positions minus the
-    first, its interval from the spread over sequences (each of another task). A figure behind which
-    one prediction is NaN is NaN.
-    """
-    right = np.asarray(right, float)
-    last = min(LAST, right.shape[1] - 1)
-    gains = right[:, -last:].mean(axis=1) - right[:, 0]
+    options: dict[str, dict[str, Any]] = {name: {} for name in NOT_TRAINED}
+    options["sgd"]["width"] = BASELINE_WIDTH
+    if hasattr(config, "inner_lr"):
+        options["sgd"]["inner_lr"] = config.inner_lr
     return {
-        "accuracy": [round(float(a), 5) for a in right.mean(0)],
-        "ci95": [round(float(h), 5) for h in half_width(right)],
-        "last": round(float(right[:, -last:].mean()), 5),
-        "gain": round(float(gains.mean()), 5),
-        "gain_ci95": round(float(1.96 * gains.std(ddof=1) / np.sqrt(len(gains))), 5),
-        "n": len(gains),
+        name: METHODS[name](problem, Training(), **options[name])
+        for name in NOT_TRAINED
+        if name != config.method
     }
 
 
-def accuracy_by_position(
-    learner: SequenceLearner,
-    params: Params,
-    tasks: ProjectionTasks,
-    key: Key[Array, ""],
-    num: int,
-) -> dict[str, Any]:
-    """Score ``learner`` on ``num`` sequences of ``tasks``; see :func:`summarise`."""
-    return summarise(np.asarray(correct_by_position(learner, params, tasks, key, num)))
+def first_drawn(method: Method, tasks: ProjectionTasks, key: Key[Array, ""]) -> Params:
+    """Return the parameters of a method that is not meta-trained."""
+    learner = method.learner
+    assert learner is not None
+
+    @jax.jit
+    def init(tasks: ProjectionTasks) -> Params:
+        return learner.init(key, tasks(key))
+
+    return init(tasks)
 
 
-def state_size(learner: SequenceLearner, params: Params, tasks: ProjectionTasks) -> int:
-    """Return how many numbers a learner keeps of one sequence after all but its last example.
-
-    For a Transformer that is its key-value cache, the slots of the last example included.
-    """
-    key = jax.random.key(0)
-    single = dataclasses.replace(tasks, sequences=1)
-    adapted = jax.eval_shape(
-        lambda params, tasks: learner.meta.adapt(params, tasks(key).support, key), params, single
-    )
-    floats = [x for x in jax.tree.leaves(adapted) if jnp.issubdtype(x.dtype, jnp.inexact)]
-    return sum(int(np.prod(leaf.shape)) for leaf in floats)
+def other_tasks(problem: Problem) -> Iterator[tuple[str, Any]]:
+    """Yield the names of ``other_sets``, with unseen tasks and the split, or why there are none."""
+    for name in problem.settings.other_sets:
+        try:
+            pool, split = other_pool(problem.settings, name, problem.data_dir)
+        except (MissingDataError, ConfigError) as error:
+            log.warning("%s is left out: %s", name, error)
+            missing = isinstance(error, MissingDataError)
+            yield name, "not on disk" if missing else str(error)
+        else:
+            yield name, (dataclasses.replace(problem.unseen, pool=pool), split)

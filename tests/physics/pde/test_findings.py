@@ -89,9 +89,10 @@ def test_nothing_is_found_in_the_benchmarks(name):
     ],
 )
 def test_what_is_wrong_is_found_by_name(coefficients, settings, words):
-    found = "; ".join(texts(coefficients, **settings))
+    findings = review(PDE(coefficients, **settings))
+    found = "; ".join(finding.text for finding in findings)
     assert all(word in found for word in words), found
-    assert not any(finding.fatal for finding in review(PDE(coefficients, **settings)))
+    assert not any(finding.fatal for finding in findings)
 
 
 WALL = Square() - Rectangle((-0.1, -1), (0.1, 1), "wall")

@@ -29,6 +29,11 @@ AROUND = np.linalg.norm(ARROW - np.roll(ARROW, 1, 0), axis=1).sum()
 PLACES = RNG.uniform(-1.2, 1.2, (500, 2))
 
 
+# compiled: one operation at a time, every shape would compile dozens of small programs
+boundary_of = jax.jit(sample_boundary, static_argnums=2, static_argnames="oversample")
+interior_of = jax.jit(sample_interior, static_argnums=2, static_argnames="oversample")
+
+
 def to_segments(points, vertices):
     """Distance to the nearest of many points laid along the edges."""
     t = np.linspace(0, 1, 2001)[:, None, None]
@@ -105,18 +110,24 @@ def test_distances_of_disks_and_rectangles_and_their_combinations():
 @pytest.mark.parametrize("name", NAMES)
 def test_boundary_points_lie_on_the_boundary_with_unit_normals_out_of_the_domain(name):
     shape = shapes()[name]
-    boundary = jax.jit(lambda shape, key: sample_boundary(shape, key, 400))(
-        shape, jax.random.key(0)
-    )
-    points, normals, piece = boundary
-    np.testing.assert_allclose(shape.distance(points), 0, atol=1e-12)
+
+    @jax.jit
+    def measured(shape, key):
+        points, normals, piece = sample_boundary(shape, key, 400)
+        moves = jnp.array([0, NUDGE, -NUDGE, -0.02])[:, None, None]
+        distances = shape.distance((points[None] + moves * normals[None]).reshape(-1, 2))
+        slopes = shape.normals(points - 1e-6 * normals)
+        return normals, piece, distances.reshape(4, 400), slopes
+
+    normals, piece, distances, slopes = jax.device_get(measured(shape, jax.random.key(0)))
+    on, outside, inside, deep = distances
+    np.testing.assert_allclose(on, 0, atol=1e-12)
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, rtol=1e-12)
-    assert np.all(shape.distance(points + NUDGE * normals) > 0)
-    assert np.all(shape.distance(points - NUDGE * normals) < 0)
+    assert np.all(outside > 0)
+    assert np.all(inside < 0)
     # the distance has no gradient where curves meet
-    smooth = np.asarray(shape.distance(points - 0.02 * normals)) < -0.0199
+    smooth = deep < -0.0199
     assert smooth.mean() > 0.8
-    slopes = shape.normals(points - 1e-6 * normals)
     np.testing.assert_allclose(slopes[smooth], normals[smooth], atol=1e-6)
     assert set(np.asarray(piece)) <= set(range(len(shape.pieces)))
 
@@ -133,7 +144,7 @@ def test_boundary_points_lie_on_the_boundary_with_unit_normals_out_of_the_domain
 )
 def test_boundary_points_are_evenly_spread_over_its_visible_length(name, length):
     shape = shapes()[name]
-    points = np.asarray(sample_boundary(shape, jax.random.key(1), 1000, oversample=4).points)
+    points = np.asarray(boundary_of(shape, jax.random.key(1), 1000, oversample=4).points)
     apart = np.linalg.norm(np.diff(points, axis=0), axis=1)
     # few steps lead from one curve to the next
     assert np.sort(apart)[-12] < 2.5 * length / 1000
@@ -143,7 +154,7 @@ def test_boundary_points_are_evenly_spread_over_its_visible_length(name, length)
 def test_boundary_points_come_from_the_pieces_asked_for():
     shape = Square() - Disk((0, 0), 0.5)
     on = jnp.array([False, True, False, False, True])
-    boundary = sample_boundary(shape, jax.random.key(0), 300, on=on)
+    boundary = boundary_of(shape, jax.random.key(0), 300, on=on)
     share = np.bincount(boundary.piece, minlength=5) / 300
     np.testing.assert_allclose(share, [0, 2 / (2 + np.pi), 0, 0, np.pi / (2 + np.pi)], atol=0.01)
 
@@ -151,7 +162,7 @@ def test_boundary_points_come_from_the_pieces_asked_for():
 @pytest.mark.parametrize("name", ["holes", "lens", "arrow", "corner"])
 def test_interior_points_are_uniform(name):
     shape = shapes()[name]
-    points = sample_interior(shape, jax.random.key(0), 4000, oversample=8)
+    points = interior_of(shape, jax.random.key(0), 4000, oversample=8)
     assert np.all(shape.distance(points) < 0)
     grid = nodes(401).reshape(-1, 2)
     grid = np.asarray(grid)[np.asarray(shape.contains(grid))]
@@ -181,8 +192,8 @@ def test_a_batch_of_shapes_equals_a_loop():
 
 def test_a_domain_without_inside_gives_nan():
     nothing = Disk((0, 0), 0.5) - Square()
-    assert np.isnan(sample_interior(nothing, jax.random.key(0), 5)).all()
-    assert np.isnan(sample_boundary(nothing, jax.random.key(0), 5).points).all()
+    assert np.isnan(interior_of(nothing, jax.random.key(0), 5)).all()
+    assert np.isnan(boundary_of(nothing, jax.random.key(0), 5).points).all()
 
 
 @pytest.mark.parametrize(

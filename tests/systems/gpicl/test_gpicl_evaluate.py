@@ -3,10 +3,11 @@
 import jax
 import numpy as np
 import pytest
+from sequence_learners import sequence_learner
 
 from metajax.data import noise_pool
-from metajax.systems.gpicl import Config, make_learner, nearest_neighbour, projection_tasks
-from metajax.systems.gpicl.evaluate import (
+from metajax.systems.gpicl import nearest_neighbour, projection_tasks
+from metajax.systems.gpicl.accuracy import (
     accuracy_by_position,
     half_width,
     sample_sequences,
@@ -47,8 +48,7 @@ def test_a_figure_behind_which_outputs_are_not_finite_is_not_finite():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_outputs_that_are_not_finite_are_neither_right_nor_wrong(bad):
     """They counted as class 0: of three classes a third was right."""
-    config = Config(ways=3, examples=6, width=8, layers=1, heads=2, key_size=4)
-    learner = make_learner(config)
+    learner = sequence_learner("transformer", ways=3, examples=6)
     pool = noise_pool(jax.random.key(0), num_classes=3, size=(4, 4))
     tasks = projection_tasks(pool, jax.random.key(1), num_tasks=8, length=6)
     sequences = sample_sequences(tasks, jax.random.key(2), 4)
@@ -71,8 +71,7 @@ def test_nearest_neighbour_is_perfect_once_every_noise_image_was_seen():
 def test_state_size_of_a_transformer_is_its_cache():
     pool = noise_pool(jax.random.key(0), num_classes=3, size=(4, 4))
     tasks = projection_tasks(pool, jax.random.key(1), num_tasks=8, length=20)
-    config = Config(ways=3, examples=20, width=16, heads=2, key_size=8, layers=3)
-    learner = make_learner(config)
-    params = jax.eval_shape(lambda key: learner.meta.init(key, tasks(key)), jax.random.key(0))
+    learner = sequence_learner("transformer", ways=3, examples=20, width=16, layers=3).meta
+    params = jax.eval_shape(lambda key: learner.init(key, tasks(key)), jax.random.key(0))
     last_label = 3
     assert state_size(learner, params, tasks) == 3 * 2 * (2 * 8) * 20 + last_label

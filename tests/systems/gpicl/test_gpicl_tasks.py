@@ -9,8 +9,8 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.data import noise_pool
+from metajax.learners import whole_sequence
 from metajax.systems.gpicl import projection_tasks, unseen
-from metajax.systems.gpicl.learner import whole_sequence
 from metajax.systems.gpicl.tasks import DRAW_BITS
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

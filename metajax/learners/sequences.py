@@ -1,4 +1,4 @@
-"""GPICL's learner and its baselines: each reads a sequence and predicts the next label.
+"""Sequence learners: each reads labelled examples and predicts the next label.
 
 All of them share one contract, :class:`SequenceLearner`, so that they are trained by the same
 loss and scored on the very same sequences.
@@ -32,7 +32,7 @@ from metajax.core import (
     checked_network,
     described,
 )
-from metajax.learners import cross_entropy
+from metajax.learners.losses import cross_entropy
 from metajax.nn import KVCache
 
 

@@ -1,29 +1,21 @@
-"""GPICL's learner and its baselines predict the same dense as example by example."""
-
-import dataclasses
+"""Sequence learners predict the same dense as example by example."""
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from sequence_learners import NAMES, sequence_learner
 
 from metajax.core import Examples
 from metajax.data import noise_pool
+from metajax.learners import nearest_neighbour, online_sgd, whole_sequence
 from metajax.nn import mlp
-from metajax.systems.gpicl import (
-    Config,
-    make_learner,
-    nearest_neighbour,
-    online_sgd,
-    projection_tasks,
-)
-from metajax.systems.gpicl.learner import whole_sequence
+from metajax.systems.gpicl import projection_tasks
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-NAMES = ["transformer", "lstm", "outer_product_lstm", "mlp", "maml", "sgd", "nearest_neighbour"]
-CONFIG = Config(ways=4, examples=9, width=16, heads=2, key_size=8, layers=2)
+SIZES = {"ways": 4, "examples": 9, "width": 16, "layers": 2}
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +37,7 @@ def drawn(learner, tasks, key):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_adapting_and_predicting_equals_the_dense_pass(name, tasks):
-    learner = make_learner(dataclasses.replace(CONFIG, learner=name))
+    learner = sequence_learner(name, **SIZES)
     key = jax.random.key(2)
     params, task = drawn(learner, tasks, key)
     examples = whole_sequence(task)
@@ -66,7 +58,7 @@ def test_adapting_and_predicting_equals_the_dense_pass(name, tasks):
 def test_loss_is_the_mean_cross_entropy_and_accuracy_of_its_logits(name, tasks):
     if name == "nearest_neighbour":
         pytest.skip("its logits are distances; only their order means anything")
-    learner = make_learner(dataclasses.replace(CONFIG, learner=name))
+    learner = sequence_learner(name, **SIZES)
     key = jax.random.key(2)
     params, task = drawn(learner, tasks, key)
     loss, metrics = jax.jit(learner.meta.loss)(params, task, key)
@@ -118,7 +110,7 @@ def test_sgd_starts_each_sequence_from_weights_of_its_own():
 def test_first_prediction_sees_no_label(tasks):
     """Changing every label leaves the prediction at the first position the same bits."""
     for name in NAMES:
-        learner = make_learner(dataclasses.replace(CONFIG, learner=name))
+        learner = sequence_learner(name, **SIZES)
         key = jax.random.key(2)
         params = learner.meta.init(key, tasks(key))
         examples = whole_sequence(tasks(key))

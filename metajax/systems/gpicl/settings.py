@@ -1,0 +1,146 @@
+"""What the problem of GPICL is, how it is trained, and the presets that were run."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import jax.numpy as jnp
+
+from metajax.core import Algorithm, ConfigError, Count, MetaLearner, Range
+from metajax.systems.training import Training as SharedTraining
+
+Several = Annotated[int, Range(2)]
+"""A whole number of 2 or more."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """General-purpose in-context learning: read labelled examples, predict the next label."""
+
+    base_set: str = "digits"
+    """Set of images that tasks are made from; see `metajax data list`."""
+    train_split: str = "train"
+    """TFDS split that training draws images from."""
+    test_split: str = "test"
+    """TFDS split that every evaluation draws images from."""
+    image_size: Count = 4
+    """Height and width that images are resized to, pixels."""
+    image_channels: Literal[1, 3] = 1
+    """Colour channels that images are converted to: 1 (grey) or 3 (RGB)."""
+    host_fed: bool = False
+    """Read images on the host with Grain instead of holding the set on the device."""
+    ways: Several = 3
+    """Classes of a task; fewer than the base set has are drawn per task."""
+    min_ways: Several | None = None
+    """Training draws use this many of a task's classes or more, up to `ways`, each number as
+    often: a curriculum that shortens the loss plateau. None: always all of them."""
+    examples: Several = 24
+    """Examples of a sequence, the last one included."""
+    num_tasks: Annotated[int, Range(1, 2**31)] = 2**20
+    """Tasks that training draws from."""
+    bias_fraction: Annotated[float, Range(0, 1)] = 0.0
+    """Fraction of training draws with one fixed label order: a curriculum that shortens the
+    loss plateau (0 to 1)."""
+    sequences_per_task: Count = 1
+    """Sequences of each task of a meta-step."""
+    eval_tasks: Several = 1024
+    """Sequences, each of a task of its own, behind every evaluated figure."""
+    other_sets: tuple[str, ...] = ("random",)
+    """Further base sets to evaluate on after training; `random` is ten noise images. Of a set that
+    does not have `test_split` all is used; one that is not on disk is left out and named."""
+
+
+@dataclass(frozen=True)
+class Training(SharedTraining):
+    """How a sequence learner is meta-trained."""
+
+    tasks_at_once: Count | None = None
+    """Tasks of a meta-step that a device works through at once, the others after them, to save
+    memory; None: all."""
+    compute_dtype: Literal["float32", "bfloat16"] = "float32"
+    """Number format inside the loss; parameters and optimizer state stay float32."""
+
+    def descend(self, learner: MetaLearner, **options: Any) -> Algorithm:
+        """Return the algorithm that moves a learner down its loss by these settings."""
+        return super().descend(
+            learner,
+            tasks_at_once=self.tasks_at_once,
+            compute_dtype=jnp.bfloat16 if self.compute_dtype == "bfloat16" else None,
+            **options,
+        )
+
+
+def check(config: Any) -> None:
+    """Raise where settings do not fit together.
+
+    Raises:
+      ConfigError: ``min_ways`` are more than ``ways``, or there where ``host_fed`` is on;
+        the Transformer's ``heads`` do not divide its ``width``.
+    """
+    if config.min_ways is not None:
+        if config.min_ways > config.ways:
+            raise ConfigError(
+                "min_ways", config.min_ways, f"2 to {config.ways}, the ways of a task"
+            )
+        if config.host_fed:
+            raise ConfigError("min_ways", config.min_ways, "none where host_fed is on")
+    if config.method == "transformer" and config.width % config.heads:
+        small = [n for n in range(1, math.isqrt(config.width) + 1) if config.width % n == 0]
+        divisors = [*small, *(config.width // n for n in small)]
+        near = min(divisors, key=lambda n: abs(n - config.heads))
+        raise ConfigError(
+            "heads", config.heads, f"a divisor of width = {config.width}, e.g. {near}"
+        )
+
+
+_DIGITS: dict[str, Any] = {"steps": 4000, "tasks_per_step": 32, "eval_every": 500}
+
+_CPU: dict[str, Any] = {
+    "base_set": "fashion_mnist",
+    "ways": 10,
+    "min_ways": 2,
+    "examples": 32,
+    "steps": 12_000,
+    "tasks_per_step": 64,
+    "eval_every": 1000,
+    "other_sets": ("digits", "random"),
+}
+
+_PAPER: dict[str, Any] = {
+    "base_set": "fashion_mnist",
+    "image_size": 14,
+    "ways": 10,
+    "examples": 100,
+    "num_tasks": 2**24,
+    "label_scale": 1.0,
+    "width": 256,
+    "layers": 4,
+    "heads": 8,
+    "key_size": 32,
+    "steps": 50_000,
+    "tasks_per_step": 16,
+    "sequences_per_task": 32,
+    "eval_every": 1000,
+    "other_sets": ("mnist", "kmnist", "digits", "random"),
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "digits": _DIGITS,
+    "cpu": _CPU,
+    "paper": _PAPER,
+    "memorise": _CPU | {"num_tasks": 2**6},
+}
+"""digits: minutes on 2 cores; cpu: a quarter of an hour on a core; paper: one GPU;
+memorise: the preset cpu with 2^6 tasks, which are learned by heart."""
+
+TINY: dict[str, Any] = {
+    "width": 16,
+    "layers": 1,
+    "heads": 2,
+    "key_size": 8,
+    "examples": 6,
+    "tasks_per_step": 2,
+    "eval_tasks": 4,
+}

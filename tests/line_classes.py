@@ -1,0 +1,103 @@
+"""What the lines of ``metajax/systems`` are for: ideas, settings, or wiring.
+
+    python tests/line_classes.py [COMMIT ...]
+
+Counts each family's lines at some commits, of the working tree by default. The rule:
+
+- *settings*: ``settings.py`` (older: ``config.py``) and ``training.py`` but for their checks, and
+  in ``methods.py`` the signatures and docstrings, which declare the options;
+- *wiring*: checks of settings (``check*``, ``__post_init__``); bodies and registry of
+  ``methods.py``, and what it replaced (functions ``make_*`` of a config); ``evaluate``,
+  ``measure``, ``summarise``, ``build``, ``table``, ``figures`` and functions within them, wherever
+  they stand; whole: ``__init__.py``, ``system.py``, ``report.py`` and the files that all families
+  share, but for the reading of YAML;
+- *idea*: everything else: tasks, networks, learners, what is measured, solvers.
+
+Blank lines are not counted; docstrings and comments count with what they belong to.
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections import Counter
+from pathlib import PurePosixPath
+
+CLASSES = ("idea", "settings", "wiring")
+WHOLE = {"__init__.py", "system.py", "report.py"}
+ASSEMBLY = {"evaluate", "measure", "summarise", "build", "table", "figures"}
+
+
+def read(commit: str | None) -> dict[PurePosixPath, str]:
+    """The modules of ``metajax/systems`` at a commit, or as they are."""
+    root = "metajax/systems"
+    if commit is None:
+        names = subprocess.check_output(["git", "ls-files", root], text=True).split()
+        return {PurePosixPath(n): open(n, encoding="utf-8").read() for n in names if py(n)}
+    listing = ["git", "ls-tree", "-r", "--name-only", commit, root]
+    names = subprocess.check_output(listing, text=True).split()
+    return {
+        PurePosixPath(n): subprocess.check_output(["git", "show", f"{commit}:{n}"], text=True)
+        for n in names
+        if py(n)
+    }
+
+
+def py(name: str) -> bool:
+    return name.endswith(".py")
+
+
+def classify(path: PurePosixPath, text: str) -> Counter[str]:
+    """The lines of a module by class."""
+    lines = text.splitlines()
+    family = len(path.parts) > 3
+    if path.name in {"settings.py", "config.py", "training.py"}:
+        default = "settings"
+    elif path.name in WHOLE | {"methods.py"} or (not family and path.name != "yaml_files.py"):
+        default = "wiring"
+    else:
+        default = "idea"
+    kinds = [default] * len(lines)
+
+    def paint(node: ast.AST, kind: str, last: int | None = None) -> None:
+        first = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
+        for number in range(first - 1, last or node.end_lineno):
+            kinds[number] = kind
+
+    for node in ast.walk(ast.parse(text)):
+        if not isinstance(node, ast.FunctionDef):
+            continue
+        arguments = [a.arg for a in node.args.args]
+        of_config = node.name.startswith("make_") and arguments[:1] == ["config"]
+        is_check = node.name == "__post_init__" or node.name.startswith("check")
+        if node.name in ASSEMBLY or of_config or (is_check and default == "settings"):
+            paint(node, "wiring")
+        elif path.name == "methods.py":
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            if body:
+                paint(node, "settings", body[0].lineno - 1)
+    return Counter(kind for kind, line in zip(kinds, lines, strict=True) if line.strip())
+
+
+def count(commit: str | None) -> dict[str, Counter[str]]:
+    """The lines of each family, and of what they share, by class."""
+    found: dict[str, Counter[str]] = {}
+    for path, text in read(commit).items():
+        name = path.parts[2] if len(path.parts) > 3 else "shared"
+        found.setdefault(name, Counter()).update(classify(path, text))
+    return found
+
+
+def main() -> None:
+    for commit in sys.argv[1:] or [None]:
+        found = count(commit)
+        total = sum(found.values(), Counter())
+        print(f"{commit or 'working tree'}: {total.total():,} lines")
+        for name, row in [*sorted(found.items()), ("all", total)]:
+            shares = "  ".join(f"{kind} {row[kind]:5}" for kind in CLASSES)
+            print(f"  {name:14} {shares}  wiring {row['wiring'] / row.total():5.1%}")
+
+
+if __name__ == "__main__":
+    main()
