@@ -46,8 +46,7 @@ from metajax.core import GradientState, Network, Params, Task, enable_x64, gradi
 from metajax.data import sinusoid_tasks
 from metajax.learners import cross_entropy, maml, mean_squared_error
 from metajax.nn import conv_net, mlp
-from metajax.systems.fewshot.config import PRESETS
-from metajax.systems.fewshot.tasks import make_tasks
+from metajax.systems import build, configure
 
 OUTER_RATE = 1e-3
 CHECKED_STEPS = 5
@@ -173,9 +172,9 @@ def images(steps: int) -> Work:
         # one pixel is left: flat, its channels lie as they do in ours
         return nn.Sequential(*layers, nn.Flatten(), linear(torch, params["head"]))
 
-    config = dataclasses.replace(PRESETS["digits"], image_size=28, shots=1, queries=15)
+    config = configure("fewshot", "digits", image_size=28, shots=1, queries=15)
     keys = jax.random.split(jax.random.key(1), (steps, 8))
-    tasks = jax.jit(jax.vmap(jax.vmap(make_tasks(config).train)))(keys)
+    tasks = jax.jit(jax.vmap(jax.vmap(build(config).tasks)))(keys)
     # a little noise: of equal pixels PyTorch's pooling takes the first's derivative, ours the mean
     draw = np.random.default_rng(1)
     tasks = jax.tree.map(

@@ -17,7 +17,6 @@ one thread; CPU seconds count, compared round by round. Exits with 2 without PyT
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -30,16 +29,17 @@ from common import import_torch, interleaved, interval, use_one_thread, write_re
 
 from metajax.core import Params, Task, enable_x64
 from metajax.physics import Phase, trajectory
+from metajax.systems import configure, make_algorithm
 from metajax.systems.hamiltonian import (
-    PRESETS,
-    Config,
-    make_algorithm,
+    Problem,
+    architecture_of,
     make_derivative,
     make_tasks,
     new_instances,
+    trained,
 )
 
-CONFIG = dataclasses.replace(PRESETS["cpu"], trajectories=20)
+CONFIG = configure("hamiltonian", "cpu", "maml", trajectories=20)
 STEPS, CHECKED = 10, 3
 SYSTEMS, ITERATIONS = 20, 12
 TOLERANCE = 1e-6
@@ -83,9 +83,9 @@ def to_torch(torch: Any, tree: Any) -> Any:
     return jax.tree.map(lambda x: torch.from_numpy(np.array(x)), tree)
 
 
-def meta_steps(config: Config, params: Params, batches: Task) -> tuple[Run, float]:
+def meta_steps(config: Any, params: Params, batches: Task) -> tuple[Run, float]:
     """Ours, all steps in one dispatch; also CPU seconds to compile."""
-    algorithm = make_algorithm(config)
+    algorithm = make_algorithm(config, Problem(config, None))
     first = jax.tree.map(lambda x: x[0, 0], batches)
     state = algorithm.init(jax.random.key(0), first)
     held = [jax.tree.map(jnp.array, state._replace(params=params))]
@@ -106,7 +106,7 @@ def meta_steps(config: Config, params: Params, batches: Task) -> tuple[Run, floa
     return run, seconds
 
 
-def torch_meta_steps(torch: Any, config: Config, params: Params, batches: Task) -> Run:
+def torch_meta_steps(torch: Any, config: Any, params: Params, batches: Task) -> Run:
     """The same with ``torch.func``."""
     derivative = torch_derivative(torch, config.rounds)
     weights = to_torch(torch, params["graph"])
@@ -160,9 +160,9 @@ def torch_meta_steps(torch: Any, config: Config, params: Params, batches: Task) 
     return run
 
 
-def roll_out(config: Config, weights: Params, start: Phase, times: Any) -> tuple[Run, float]:
+def roll_out(config: Any, weights: Params, start: Phase, times: Any) -> tuple[Run, float]:
     """Ours; also CPU seconds to compile."""
-    derivative = make_derivative(config)
+    derivative = make_derivative(architecture_of(config))
 
     def one(weights: Params, start: Phase, times: Any) -> Phase:
         return trajectory(derivative, start, weights, times, method="implicit_midpoint").states
@@ -173,7 +173,7 @@ def roll_out(config: Config, weights: Params, start: Phase, times: Any) -> tuple
     return lambda: np.asarray(compiled(weights, start, times).q), seconds
 
 
-def torch_roll_out(torch: Any, config: Config, weights: Params, start: Phase, times: Any) -> Run:
+def torch_roll_out(torch: Any, config: Any, weights: Params, start: Phase, times: Any) -> Run:
     """The same with ``torch.func.vmap``."""
     derivative = torch.func.vmap(torch_derivative(torch, config.rounds))
     params = to_torch(torch, weights["graph"])
@@ -233,13 +233,13 @@ def main() -> int:
     result |= {"rounds": options.rounds, "meta_steps_per_timing": STEPS}
 
     config, key = CONFIG, jax.random.key(0)
-    tasks = make_tasks(config, config.train_systems, key, config.trajectories)
-    per_step = config.tasks_per_step // len(config.train_systems)
+    tasks = make_tasks(config, trained(config), key, config.trajectories)
+    per_step = config.tasks_per_step // len(trained(config))
     keys = jax.random.split(key, (STEPS, per_step))
     batches = jax.jit(jax.vmap(jax.vmap(lambda k, tasks: tasks(k), (0, None)), (0, None)))(
         keys, tasks
     )
-    algorithm = make_algorithm(config)
+    algorithm = make_algorithm(config, Problem(config, tasks))
     params = algorithm.params(algorithm.init(key, tasks(key)))
     instances = new_instances(config, config.held_out, SYSTEMS)
     start = jax.tree.map(lambda leaf: jnp.asarray(leaf[:, 0]), instances.true[0])

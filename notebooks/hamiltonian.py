@@ -38,8 +38,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import metajax as mj
-from metajax.physics import energy, get_physics, trajectory
-from metajax.systems import hamiltonian
+from metajax.physics import energy, get_mechanics, trajectory
+from metajax.systems import build, configure, hamiltonian
 
 # %% [markdown]
 # ## Systems and their motion
@@ -48,7 +48,7 @@ from metajax.systems import hamiltonian
 # integrates them: in float64 and of order 8 for a ground truth.
 
 # %%
-pendulum = get_physics("pendulum")
+pendulum = get_mechanics("pendulum")
 with mj.core.enable_x64(True):
     parameters, start = pendulum.draw(jax.random.key(1))
     times = np.linspace(0, 10, 200)
@@ -59,19 +59,21 @@ print("relative drift of energy:", np.abs(energies / energies[0] - 1).max())
 # %% [markdown]
 # ## Meta-training
 #
-# `Config` is what the command line takes, too. One type is held out, the others are trained on;
-# `build` simulates their trajectories and wires learner, tasks and algorithm for `fit`.
+# `configure` takes what the command line takes, too. One type is held out, the others are trained
+# on; `build` simulates their trajectories and makes tasks and the algorithm for `fit`.
 
 # %%
-config = hamiltonian.Config(
-    systems=("mass_spring", "pendulum", "henon_heiles", "magnetic_mirror"),
+config = configure(
+    "hamiltonian",
+    method="maml",
+    mechanics=("mass_spring", "pendulum", "henon_heiles", "magnetic_mirror"),
     held_out="pendulum",
     trajectories=300,
     steps=2000,
     tasks_per_step=9,
-    eval_instances=40,
+    eval_tasks=40,
 )
-run = hamiltonian.build(config)
+run = build(config)
 result = mj.fit(
     run.algorithm,
     run.tasks,
@@ -88,19 +90,19 @@ result = mj.fit(
 # logarithms.
 
 # %%
-instances = hamiltonian.new_instances(config, "pendulum", config.eval_instances)
+instances = hamiltonian.new_instances(config, "pendulum", config.eval_tasks)
 key = jax.random.key(0)
 first_drawn = run.algorithm.params(run.algorithm.init(key, run.tasks(key)))
 steps = (0, 10, 50)
+starts = {"meta-trained": result.params, "as first drawn": first_drawn}
 found = {
-    "meta-trained": hamiltonian.adapt_and_roll(config, result.params, instances, steps, 50),
-    "as first drawn": hamiltonian.adapt_and_roll(config, first_drawn, instances, steps, 50),
+    name: hamiltonian.adapt_and_roll(config, run.method, params, instances, steps, 50)
+    for name, params in starts.items()
 }
-polynomial = hamiltonian.summarise(
-    hamiltonian.fit_and_roll(instances, "pendulum", 6, config.shots)[0]
-)["mean"]
+fitted, _, _ = hamiltonian.fit_and_roll(instances, "pendulum", 6, config.shots)
+polynomial = hamiltonian.summarise(fitted).mean
 print("error of coordinates after", *steps, "steps")
-errors = {name: hamiltonian.summarise(rolled.coordinates)["mean"] for name, rolled in found.items()}
+errors = {name: hamiltonian.summarise(rolled.coordinates).mean for name, rolled in found.items()}
 for name, by_step in errors.items():
     print(f"  {name:15}", np.round(by_step, 4))
 print("  polynomial     ", np.round(polynomial, 4))
@@ -127,12 +129,12 @@ plt.show()
 # %% [markdown]
 # ## Fewer points
 #
-# Another number of points up to the config's compiles nothing anew.
+# Another number of points up to the config's compiles nothing again.
 
 # %%
 for shots in (5, 10, 25, 50):
-    rolled = hamiltonian.adapt_and_roll(config, result.params, instances, steps, shots)
-    print(shots, "points:", round(hamiltonian.summarise(rolled.coordinates)["mean"][-1], 4))
+    rolled = hamiltonian.adapt_and_roll(config, run.method, result.params, instances, steps, shots)
+    print(shots, "points:", round(hamiltonian.summarise(rolled.coordinates).mean[-1], 4))
 
 # %% [markdown]
 # `metajax train hamiltonian` trains on all six types of the paper and writes a report;

@@ -44,6 +44,8 @@ OLDER_WORD = {
     "hamiltonian": "learner",
     "hypino": "decoder",
 }
+# What it calls settings.
+OLDER_SETTINGS = {"hamiltonian": {"eval_tasks": "eval_instances"}}
 
 GPICL = {"steps": 60, "eval_every": 60, "eval_tasks": 32, "tasks_per_step": 4, "seed": 0}
 GPICL_TASKS = GPICL | {
@@ -74,6 +76,13 @@ IMAGES = SINUSOIDS | {
     "queries": 5,
 }
 ONLINE = {"steps": 3, "eval_every": 3, "eval_tasks": 4, "tasks_per_step": 2, "seed": 0}
+# a search of a trial a step; steps between updates without which the series' sum diverges; few
+# hyperparameters, each of which forward carries a derivative of the state for
+OF_ESTIMATOR = {
+    "random_search": {"trial_steps": 1},
+    "neumann": {"every": 10},
+    "forward": {"width": 8},
+}
 ONLINE_IMAGES = ONLINE | {
     "base_set": "digits",
     "split": "train+test",
@@ -97,7 +106,7 @@ MECHANICS = {
     "trajectories": 20,
     "points": 40,
     "width": 16,
-    "eval_instances": 4,
+    "eval_tasks": 4,
     "eval_steps": 5,
     "shots": 10,
     "queries": 10,
@@ -174,14 +183,14 @@ def cases() -> Iterator[Case]:
     ):
         yield case("fewshot", preset, "maml", IMAGES)
     for method in ESTIMATORS:
-        yield case("hyperdistill", "sinusoid", method, ONLINE)
+        yield case("hyperdistill", "sinusoid", method, ONLINE | OF_ESTIMATOR.get(method, {}))
     yield case("hyperdistill", "sinusoid_drmad", "drmad", ONLINE)
     yield case("hyperdistill", "sinusoid_unrolled", "unrolled", ONLINE)
-    for bed in ("anil", "warpgrad", "weights"):
+    for testbed in ("anil", "warpgrad", "weights"):
         for data in ("digits", "fashion", "cifar100"):
-            yield case("hyperdistill", f"{bed}_{data}", "distilled", ONLINE_IMAGES)
-    for bed in ("anil", "warpgrad"):
-        yield case("hyperdistill", f"{bed}_tiny_imagenet", "distilled", ONLINE_IMAGES)
+            yield case("hyperdistill", f"{testbed}_{data}", "distilled", ONLINE_IMAGES)
+    for testbed in ("anil", "warpgrad"):
+        yield case("hyperdistill", f"{testbed}_tiny_imagenet", "distilled", ONLINE_IMAGES)
     for preset in ("cpu", "quick", "one_particle", "paper"):
         yield case("hamiltonian", preset, "maml", MECHANICS)
     for method in ("first_order_maml", "anil", "meta_sgd", "joint"):
@@ -195,30 +204,37 @@ def cases() -> Iterator[Case]:
         yield case("hypino", "tiny", method, PDES)
 
 
+def settings_words(settings: dict[str, Any], renamed: dict[str, str]) -> list[str]:
+    """Return settings as words of a command line that calls some of them by other names."""
+    words = []
+    for field, value in settings.items():
+        name = renamed.get(field, field).replace("_", "-")
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no-{name}")
+        else:
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{name}", *map(str, values)]
+    return words
+
+
 def run_case(case: Case, tree: Path, cache: Path) -> dict[str, Any]:
     """Make one run by the command line of ``tree``; its digest and its evaluation's numbers."""
     environment = {**os.environ, "PYTHONPATH": str(tree), "JAX_PLATFORMS": "cpu"}
     train = [sys.executable, "-m", "metajax.cli.main", "train", case.system]
-    options = ["--preset", case.preset]
-    for field, value in case.settings.items():
-        name = field.replace("_", "-")
-        if isinstance(value, bool):
-            options.append(f"--{name}" if value else f"--no-{name}")
-        else:
-            values = value if isinstance(value, tuple) else (value,)
-            options += [f"--{name}", *map(str, values)]
+    train += ["--preset", case.preset]
     with tempfile.TemporaryDirectory() as folder:
-        options += [
+        train += [
             "--workdir",
             f"{folder}/run",
             "--compilation-cache",
             str(cache),
             "--no-progress",
         ]
-        for word in ("method", OLDER_WORD.get(case.system)):
-            if word is None:
-                break
-            command = [*train, *options, f"--{word}", case.method]
+        words: tuple[tuple[str, dict[str, str]], ...] = (("method", {}),)
+        if case.system in OLDER_WORD:
+            words += ((OLDER_WORD[case.system], OLDER_SETTINGS.get(case.system, {})),)
+        for word, renamed in words:
+            command = [*train, *settings_words(case.settings, renamed), f"--{word}", case.method]
             done = subprocess.run(command, env=environment, capture_output=True, text=True)
             if done.returncode != 2:  # else this command line has the other word
                 break
@@ -235,10 +251,10 @@ def run_case(case: Case, tree: Path, cache: Path) -> dict[str, Any]:
 
 NEWER_NAMES = {"new": "first_drawn"}
 """Rows of an evaluation by older names."""
-NEW_INTERVALS = {"best_constant"}
-"""Rows whose interval older commits did not measure."""
 FIGURES = ("last", "gain", "gain_ci95")
 """What gpicl's rows come with besides."""
+NEW_INTERVALS = {"best_constant"}
+"""Rows whose interval older commits did not measure."""
 
 
 def by_row(evaluation: dict[str, Any]) -> dict[str, Any]:
@@ -252,28 +268,37 @@ def by_row(evaluation: dict[str, Any]) -> dict[str, Any]:
                 }
                 for name, row in evaluation["rows"].items()
             },
-            **evaluation["more"],
+            **intervals(evaluation["more"]),
         }
     rows: dict[str, Any] = {}
     more: dict[str, Any] = {}
     for name, part in older_parts(evaluation):
+        mean = part.get("score", part.get("accuracy")) if isinstance(part, dict) else None
         if name == "new_problems":  # of hypino
             ends = {"mean": "median_relative", "low": "low", "high": "high"}
             rows[name] = {end: [part[older]] for end, older in ends.items()}
             rows["best_constant"] = {"mean": [part["constant_relative"]]}
             more |= {"mse": part["mse"], "zero_mse": part["zero_mse"]}
-            continue
-        mean = part.get("score", part.get("accuracy")) if isinstance(part, dict) else None
-        if mean is not None and "ci95" in part:
-            pairs = list(zip(mean, part["ci95"], strict=True))
-            rows[NEWER_NAMES.get(name, name)] = {
-                "mean": mean,
-                "low": [mean - half for mean, half in pairs],
-                "high": [mean + half for mean, half in pairs],
+        elif isinstance(part, dict) and "coordinates" in part:  # a start of the Hamiltonian family
+            rows[name] = intervals(part["coordinates"])
+            rest = {
+                key: value for key, value in part.items() if key not in ("coordinates", "steps")
             }
-            more[name] = {figure: part[figure] for figure in FIGURES if figure in part}
+            more[name] = intervals(rest)
+        elif mean is not None and "ci95" in part:
+            ends = list(zip(mean, part["ci95"], strict=True))
+            name = NEWER_NAMES.get(name, name)
+            if "last_median" in part:
+                more.setdefault("last_median", {})[name] = part["last_median"]
+            rows[name] = {
+                "mean": mean,
+                "low": [mean - half for mean, half in ends],
+                "high": [mean + half for mean, half in ends],
+            }
+            if "accuracy" in part:
+                more[name] = {figure: part[figure] for figure in FIGURES}
         else:
-            more[name] = part
+            more[name] = intervals(part)
     return {"rows": rows, **more}
 
 
@@ -291,6 +316,16 @@ def older_parts(evaluation: dict[str, Any]) -> Iterator[tuple[str, Any]]:
                     yield f"other.{other}", found
         else:
             yield name, part
+
+
+def intervals(value: Any) -> Any:
+    """Return nested values in which the ends of every interval are lists, as they are today."""
+    if not isinstance(value, dict):
+        return value
+    if {"mean", "low", "high"} <= value.keys():
+        ends = {end: value[end] for end in ("mean", "low", "high")}
+        return {end: at if isinstance(at, list) else [at] for end, at in ends.items()}
+    return {key: intervals(inner) for key, inner in value.items()}
 
 
 def numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:

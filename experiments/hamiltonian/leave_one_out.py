@@ -1,4 +1,4 @@
-"""Leave one type of system out: adapt to it from every start, beside a fitted polynomial.
+"""Leave one type of system out: adapt to it from every start, compared with a polynomial.
 
     python experiments/hamiltonian/leave_one_out.py --preset one_particle --held-out pendulum
     python experiments/hamiltonian/leave_one_out.py --seeds 3                    # every type
@@ -11,7 +11,7 @@ time and systems; over seeds the geometric mean with a 95% interval (Student's t
 systems where there is one seed). `maml`, `joint` (pre-trained) and `random` (weights as first
 drawn) are energies; `direct` is MAML of the same network without one; `polynomial` is the energy
 fitted by ridge regression. The others vary how MAML adapts in training. A run that is there already
-is not repeated, so an interrupted command goes on. `--show` only prints what is there.
+is not repeated, so an interrupted command can be given again. `--show` only prints what is there.
 """
 
 from __future__ import annotations
@@ -27,25 +27,25 @@ import jax
 import numpy as np
 import scipy.stats
 
-from metajax.physics import get_physics
+from metajax.physics import get_mechanics
+from metajax.systems import build, configure, replace
 from metajax.systems.hamiltonian import (
     PRESETS,
-    Config,
     adapt_and_roll,
-    build,
+    choose_degree,
+    errors,
     fit_and_roll,
     new_instances,
 )
-from metajax.systems.hamiltonian.system import choose_degree, errors
 from metajax.train import fit, provenance, write_json
 
 STARTS: dict[str, dict[str, Any]] = {
     "maml": {},
-    "joint": {"learner": "joint"},
+    "joint": {"method": "joint"},
     "random": {},
     "direct": {"structure": "direct"},
-    "anil": {"learner": "anil"},
-    "meta_sgd": {"learner": "meta_sgd"},
+    "anil": {"method": "anil"},
+    "meta_sgd": {"method": "meta_sgd"},
     "rate_1e-3": {"inner_lr": 1e-3},
     "rate_.05": {"inner_lr": 0.05},
     "rate_.1": {"inner_lr": 0.1},
@@ -53,7 +53,7 @@ STARTS: dict[str, dict[str, Any]] = {
     "rate_1": {"inner_lr": 1.0},
     "sum_1e-3": {"inner_lr": 1e-3, "reduction": "sum"},
     "one_step": {"inner_steps": 1, "inner_lr": 0.2},
-    "first_order": {"learner": "first_order_maml"},
+    "first_order": {"method": "first_order_maml"},
 }
 """What each start changes in the preset."""
 BY_DEFAULT = ("maml", "joint", "random", "direct")
@@ -62,9 +62,9 @@ RATES = ("sgd_0.1", "sgd_0.2", "sgd_0.4", "sgd_0.8", "adam_0.001", "adam_0.003")
 STEPS = (0, 10, 50)
 
 
-def one_run(start: str, config: Config, rates: list[str]) -> dict[str, Any]:
+def one_run(start: str, config: Any, rates: list[str]) -> dict[str, Any]:
     """Train, adapt to new systems at each of the rates, and follow them in time."""
-    config = dataclasses.replace(config, **STARTS[start])
+    config = replace(config, **STARTS[start])
     run, key = build(config), jax.random.key(config.seed)
     began = time.process_time()
     if start == "random":
@@ -78,23 +78,40 @@ def one_run(start: str, config: Config, rates: list[str]) -> dict[str, Any]:
             key=key,
         ).params
     found: dict[str, Any] = {"train_cpu_seconds": round(time.process_time() - began, 1)}
-    instances = new_instances(config, config.held_out, config.eval_instances)
+    instances = new_instances(config, config.held_out, config.eval_tasks)
     for name in rates:
         optimizer, rate = name.split("_")
         adapting: dict[str, Any] = {"eval_optimizer": optimizer, "eval_lr": float(rate)}
-        how = dataclasses.replace(config, **adapting)
-        rolled = adapt_and_roll(how, params, instances, STEPS, config.shots)
-        found[name] = errors(rolled.coordinates, rolled.energy, instances)
+        how = replace(config, **adapting)
+        rolled = adapt_and_roll(how, run.method, params, instances, STEPS, config.shots)
+        scores = errors(rolled.coordinates, rolled.energy, instances)
+        found[name] = {what: score._asdict() for what, score in scores.items()}
     return found
 
 
-def polynomial(config: Config) -> dict[str, Any]:
+def polynomial(config: Any) -> dict[str, Any]:
     """The fitted polynomial on the same points; it takes no steps."""
-    config = dataclasses.replace(config, trajectories=20)
+    config = replace(config, trajectories=20)
     degree = choose_degree(config, build(config).tasks)
-    instances = new_instances(config, config.held_out, config.eval_instances)
+    instances = new_instances(config, config.held_out, config.eval_tasks)
     coordinates, energy, _ = fit_and_roll(instances, config.held_out, degree, config.shots)
-    return {"degree": degree, **errors(coordinates, energy, instances)}
+    scores = errors(coordinates, energy, instances)
+    single = {
+        what: {"mean": mean[0], "low": low[0], "high": high[0], "n": n}
+        for what, (mean, low, high, n) in scores.items()
+    }
+    return {"degree": degree, **single}
+
+
+def same_settings(config: Any, kept: dict[str, Any]) -> bool:
+    """Return whether a result's settings are a config's, but for the seed.
+
+    Results of older versions hold fewer settings, and some of them by older names.
+    """
+    given = json.loads(json.dumps(dataclasses.asdict(config)))
+    kept = {config.system.renamed.get(name, name): value for name, value in kept.items()}
+    known = given.keys() & kept.keys() - {"seed"}
+    return all(given[name] == kept[name] for name in known)
 
 
 def geometric_mean(values: list[float]) -> list[float]:
@@ -157,25 +174,23 @@ def main() -> None:
     parser.add_argument("--show", action="store_true", help="run nothing")
     parser.add_argument("--out", type=Path, default=Path("experiments/hamiltonian/results"))
     options = parser.parse_args()
-    preset = PRESETS[options.preset]
-    preset = dataclasses.replace(preset, steps=options.steps or preset.steps, eval_every=10**9)
-    for held_out in options.held_out or preset.systems:
-        config = dataclasses.replace(preset, held_out=get_physics(held_out).name)
+    preset = configure("hamiltonian", options.preset, eval_every=10**9)
+    preset = replace(preset, steps=options.steps or preset.steps)
+    for held_out in options.held_out or preset.mechanics:
+        config = replace(preset, held_out=get_mechanics(held_out).name)
         path = options.out / f"{options.preset}_{held_out}.json"
         for seed in range(0 if options.show else options.seeds):
             for start in options.starts:
                 empty = {"rates": options.rates, "polynomial": None, "starts": {}}
                 content = json.loads(path.read_text()) if path.exists() else empty
-                given = json.loads(json.dumps(dataclasses.asdict(config)))
-                kept = content.get("config", given)
                 same = content["rates"] == options.rates
-                if kept | {"seed": 0} != given | {"seed": 0} or not same:
+                if not same or not same_settings(config, content.get("config", {})):
                     parser.error(f"{path} has other --rates or settings: give another --out")
                 if str(seed) in content["starts"].setdefault(start, {}):
                     continue
                 print(f"{held_out} held out, {start}, seed {seed}", flush=True)
                 content["polynomial"] = content["polynomial"] or polynomial(config)
-                run = one_run(start, dataclasses.replace(config, seed=seed), options.rates)
+                run = one_run(start, replace(config, seed=seed), options.rates)
                 content["starts"][start][str(seed)] = run
                 content |= {"config": dataclasses.asdict(config), **provenance()}
                 options.out.mkdir(parents=True, exist_ok=True)

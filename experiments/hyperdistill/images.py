@@ -1,4 +1,4 @@
-"""HyperDistill's image beds: every method from the same seeds, each over several seeds.
+"""HyperDistill's image test-beds: every method from the same seeds, each over several seeds.
 
     python experiments/hyperdistill/images.py --preset anil_fashion --seeds 5 --search-ratio 5
 
@@ -20,12 +20,16 @@ import jax
 import numpy as np
 import scipy.stats
 
-from metajax.systems.hyperdistill import PRESETS, Config, build
+from metajax.systems import build, configure, replace
+from metajax.systems.hyperdistill import PRESETS
 from metajax.train import NonFiniteError, fit, provenance, write_json
 
+TRIAL_STEPS = 10
+"""Meta-steps that random search tries each draw for."""
 
-def variants(config: Config, search_ratio: int) -> dict[str, Config]:
-    """The methods of a bed. Whole-horizon ones update once an inner optimisation, as in the paper.
+
+def variants(config: Any, search_ratio: int) -> dict[str, Any]:
+    """The methods of a test-bed. Whole-horizon ones update once a task, as in the paper.
 
     ``search_ratio`` is how many meta-steps random search may take in the time of one of
     HyperDistill's.
@@ -33,12 +37,14 @@ def variants(config: Config, search_ratio: int) -> dict[str, Config]:
     steps, horizon = config.steps, config.inner_steps
 
     def change(**settings):
-        return dataclasses.replace(config, **settings)
+        return replace(config, **settings)
 
-    search = steps * search_ratio // config.trial_steps * config.trial_steps
+    search = steps * search_ratio // TRIAL_STEPS * TRIAL_STEPS
     return {
         "as first drawn, Reptile alone": change(method="random_search", trial_steps=steps),
-        "random_search, equal compute": change(method="random_search", steps=search),
+        "random_search, equal compute": change(
+            method="random_search", steps=search, trial_steps=TRIAL_STEPS
+        ),
         "first_order": change(method="first_order"),
         "one_step": change(method="one_step"),
         "drmad": change(method="drmad", every=horizon),
@@ -48,7 +54,7 @@ def variants(config: Config, search_ratio: int) -> dict[str, Config]:
     }
 
 
-def one_run(config: Config) -> dict[str, Any]:
+def one_run(config: Any) -> dict[str, Any]:
     """Meta-train and evaluate once; accuracy None where the training diverged."""
     run = build(config)
     start = time.process_time()
@@ -63,10 +69,10 @@ def one_run(config: Config) -> dict[str, Any]:
     except NonFiniteError as error:
         return {"accuracy": None, "error": str(error)}
     trained = time.process_time() - start
-    evaluation = run.evaluate(result.params, False)
+    rows = run.evaluate(result.params, False)["rows"]
     return {
-        "accuracy": evaluation["new_tasks"]["last"],
-        "untrained": evaluation["new"]["last"],
+        "accuracy": rows["new_tasks"]["mean"][-1],
+        "untrained": rows["first_drawn"]["mean"][-1],
         "train_cpu_seconds": round(trained, 1),
     }
 
@@ -115,8 +121,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("experiments/hyperdistill/results"))
     options = parser.parse_args()
     path = options.out / f"{options.preset}.json"
-    config = PRESETS[options.preset]
-    config = dataclasses.replace(config, steps=options.steps or config.steps, eval_every=10**9)
+    config = configure("hyperdistill", options.preset, eval_every=10**9)
+    config = replace(config, steps=options.steps or config.steps)
     for seed in range(options.first_seed, options.first_seed + options.seeds):
         for name, variant in variants(config, options.search_ratio).items():
             if options.only and name not in options.only:
@@ -127,7 +133,7 @@ def main() -> None:
             if str(seed) in row["runs"]:
                 continue
             print(f"{options.preset}, {name}, seed {seed}", flush=True)
-            row["runs"][str(seed)] = one_run(dataclasses.replace(variant, seed=seed))
+            row["runs"][str(seed)] = one_run(replace(variant, seed=seed))
             print("   ", row["runs"][str(seed)], flush=True)
             summary(methods)
             # runs of several commands stand in one file

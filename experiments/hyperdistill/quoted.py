@@ -159,7 +159,7 @@ def cosine(found: dict[str, Any] | None, key: str) -> str:
 
 
 def images(methods: dict[str, Any], base: str, header: list[str], names: dict[str, str]) -> str:
-    """Accuracies of an image bed, and their differences to one method's."""
+    """Accuracies of an image test-bed, and their differences to one method's."""
     rows = []
     for key, name in names.items():
         row = methods[key]
@@ -295,7 +295,7 @@ def along_training(found: dict[str, Any]) -> list[str]:
 
 
 def of_images(anil: dict[str, Any]) -> list[str]:
-    """The sentences on the image beds."""
+    """The sentences on the image test-beds."""
     gain = -100 * anil["as first drawn, Reptile alone"]["over_first_order"]
     return [f"learning the lower blocks online is worth {gain:.0f} points over drawn ones"]
 

@@ -1,4 +1,4 @@
-"""The sinusoid bed, every method over many seeds at once.
+"""The sinusoid test-bed, every method over many seeds at once.
 
     python experiments/hyperdistill/sinusoid.py --seeds 20 --out experiments/hyperdistill/results
 
@@ -22,11 +22,11 @@ import numpy as np
 import scipy.stats
 
 from metajax.core import derive, task_keys
-from metajax.data import sinusoid_tasks
-from metajax.systems.hyperdistill import Config, make_algorithm, make_bed, scores_by_step
+from metajax.systems import build, configure
+from metajax.systems.hyperdistill import make_testbed, scores_by_step
 from metajax.train import provenance, write_json
 
-TEN = functools.partial(Config, queries=10)
+TEN = functools.partial(configure, "hyperdistill", "sinusoid", queries=10)
 VARIANTS = {
     "first_order": TEN(method="first_order"),
     "one_step": TEN(method="one_step"),
@@ -47,11 +47,10 @@ VARIANTS = {
 """Configs by name; all but what a name says are the preset `sinusoid` with 10 queries."""
 
 
-def run(config: Config, seeds: int) -> tuple[np.ndarray, np.ndarray]:
+def run(config: Any, seeds: int) -> tuple[np.ndarray, np.ndarray]:
     """Train all seeds; return each one's error on new tasks, and its last calibration or NaN."""
-    algorithm, bed = make_algorithm(config), make_bed(config)
-    tasks = sinusoid_tasks(config.shots, config.queries)
-    new_tasks = sinusoid_tasks(config.shots, config.eval_queries)
+    setup = build(config)
+    algorithm, tasks, testbed = setup.algorithm, setup.tasks, make_testbed(setup.problem.settings)
 
     def of_seed(key):
         state = algorithm.init(derive(key, "init"), tasks(derive(key, "tasks")))
@@ -65,9 +64,9 @@ def run(config: Config, seeds: int) -> tuple[np.ndarray, np.ndarray]:
 
         state, thetas = jax.lax.scan(meta_step, state, jnp.arange(config.steps))
         errors = scores_by_step(
-            bed,
+            testbed,
             algorithm.params(state),
-            new_tasks,
+            setup.problem.test,
             derive(key, "new tasks"),
             config.eval_tasks,
             config.inner_steps,

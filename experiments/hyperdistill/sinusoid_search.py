@@ -1,4 +1,4 @@
-"""Which of the choices that the paper leaves unstated gives the sinusoid bed's .327?
+"""Which of the choices that the paper leaves unstated gives the sinusoid test-bed's .327?
 
     python experiments/hyperdistill/sinusoid_search.py screen     # seeds 0-9, one change at a time
     python experiments/hyperdistill/sinusoid_search.py combine    # seeds 0-9, changes together
@@ -67,7 +67,7 @@ class Choice:
     theta_max: float = float("inf")
     every: int = 1
     terms: int = 5
-    outer_lr: float = 1e-3
+    learning_rate: float = 1e-3
     decay: bool = False
     """Whether the outer rate falls to 0 linearly."""
     adam_b2: float = 0.999
@@ -91,7 +91,7 @@ NUMBERS = (
     "gamma",
     "theta",
     "theta_max",
-    "outer_lr",
+    "learning_rate",
     "adam_b2",
     "input_scale",
     "inner_momentum",
@@ -225,12 +225,12 @@ def population(choice: Choice, numbers, keys, marks: tuple[int, ...], purpose: s
     """Train all seeds; score each after so many meta-steps as ``marks`` says."""
     problem = make_problem(choice, numbers)
     tasks = make_tasks(choice, numbers["input_scale"], choice.queries)
-    rate = numbers["outer_lr"]
+    rate = numbers["learning_rate"]
     if choice.decay:
         total = choice.steps * INNER_STEPS // choice.every
 
         def rate(count):
-            return numbers["outer_lr"] * (1 - count / total)
+            return numbers["learning_rate"] * (1 - count / total)
 
     algorithm = online(
         make_estimator(choice, numbers),
@@ -319,10 +319,10 @@ SHARED = {
     "outer rate to 0": {"decay": True},
     "Adam b2 .9": {"adam_b2": 0.9},
     "Reptile .5": {"reptile_rate": 0.5},
-    "stated: outer rate 3e-4": {"outer_lr": 3e-4},
-    "stated: outer rate 3e-3": {"outer_lr": 3e-3},
-    "stated: outer rate 1e-2": {"outer_lr": 1e-2},
-    "stated: outer rate 3e-3, to 0": {"outer_lr": 3e-3, "decay": True},
+    "stated: outer rate 3e-4": {"learning_rate": 3e-4},
+    "stated: outer rate 3e-3": {"learning_rate": 3e-3},
+    "stated: outer rate 1e-2": {"learning_rate": 1e-2},
+    "stated: outer rate 3e-3, to 0": {"learning_rate": 3e-3, "decay": True},
     "stated: one task at a time, 300 times": {"tasks_per_step": 1, "steps": 300},
 }
 """Choices that HyperDistill and first-order can both make; "stated" ones differ from the paper."""

@@ -88,19 +88,15 @@ def parse_train(
     name = one_of("preset", preset or names[0], names)
     chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     chosen.add_argument("--method")
-    method = chosen.parse_known_args(rest)[0].method if system.methods else None
+    method = chosen.parse_known_args(rest)[0].method
     default = configure(system, name, method)
     check_words(system, default, rest)
     description = (
         f"{system.summary}. Presets: {', '.join(names)}; the defaults below are those of "
-        f"{name!r} (--preset NAME shows another's)."
+        f"{name!r} (--preset NAME shows another's). Methods: {', '.join(system.methods)}; the "
+        f"options below are those of {default.method!r} (--method NAME shows another's): "
+        f"{summary(system.methods[default.method])}"
     )
-    if system.methods:
-        description += (
-            f" Methods: {', '.join(system.methods)}; the options below are those of "
-            f"{default.method!r} (--method NAME shows another's): "
-            f"{summary(system.methods[default.method])}"
-        )
     parsed: Any = tyro.cli(
         dataclasses.make_dataclass("Arguments", _arguments(system, default), frozen=True),
         args=rest,
@@ -108,7 +104,7 @@ def parse_train(
         description=description,
         config=(tyro.conf.OmitArgPrefixes,),
     )
-    config = parsed.config if system.config is not None else _config(system, default, parsed)
+    config = _config(system, default, parsed)
     for field, value in (
         ("log_every", parsed.options.log_every),
         ("checkpoint_every", parsed.options.checkpoint_every),
@@ -129,8 +125,6 @@ FLAT = tyro.conf.arg(name="")
 def _arguments(system: System, default: Any) -> list[Any]:
     """The command line's arguments: of the run, and the settings, in groups, as they are now."""
     of_run = ("options", Annotated[RunOptions, FLAT], RunOptions())
-    if system.config is not None:
-        return [of_run, ("config", Annotated[system.config, FLAT], default)]
     parts = split(default)
     options: Any = options_type(system.methods[default.method])
     return [
@@ -160,22 +154,22 @@ def check_words(system: System, config: Any, rest: list[str]) -> None:
     Raises:
       ConfigError: there is one.
     """
-    if system.config is not None:
-        return
     known = {field.name for field in dataclasses.fields(config)}
-    for word, following in zip(rest, [*rest[1:], ""], strict=False):
+    for word, following in zip(rest, [*rest, ""][1:], strict=True):
         option, _, value = word.partition("=")
         name = option[2:].replace("-", "_")
-        if not word.startswith("--") or name in known or name.removeprefix("no_") in known:
+        name = name if name in known else name.removeprefix("no_")
+        if not word.startswith("--") or name in known:
             continue
+        given = value or ("" if following.startswith("--") else following)
         if name in system.renamed:
             now = system.renamed[name].replace("_", "-")
-            raise ConfigError(option, value or following, f"--{now} instead, its name now")
+            raise ConfigError(option, given, f"--{now} instead, its name now")
         having = methods_with(system, name)
         if having:
             raise ConfigError(
                 option,
-                value or following,
+                given,
                 f"options of {config.method} (--help lists them); this one is of "
                 f"--method {' and '.join(having)}",
             )

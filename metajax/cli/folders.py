@@ -21,13 +21,12 @@ def changed_fields(
     system: System, preset: str, config: Any, but: Iterable[str] = ()
 ) -> dict[str, Any]:
     """The fields in which a config differs from its preset, except those of ``but``."""
-    method = getattr(config, "method", None) if system.methods else None
-    base, usual = configure(system, preset, method), configure(system, preset)
+    base, usual = configure(system, preset, config.method), configure(system, preset)
     names = [field.name for field in dataclasses.fields(config) if field.name not in set(but)]
     now, before = ({name: getattr(of, name) for name in names} for of in (config, base))
     changed = {name: value for name, value in now.items() if value != before[name]}
-    if method is not None and method != usual.method:
-        changed = {"method": method, **changed}
+    if config.method != usual.method:
+        changed = {"method": config.method, **changed}
     return changed
 
 
@@ -50,6 +49,17 @@ def run_folder(system: System, preset: str, config: Any, on_nonfinite: str) -> P
 def sweep_folder(name: str, preset: str, swept: Iterable[str], identity: Mapping[str, Any]) -> Path:
     """Return ``runs/sweep-SYSTEM-PRESET-FIELDS-DIGEST``, one folder for each sweep."""
     return ROOT / "-".join([f"sweep-{name}-{preset}", *swept, _digest(identity)])
+
+
+def comparison_folder(name: str, preset: str, identity: Mapping[str, Any]) -> Path:
+    """Return ``runs/compare-SYSTEM-PRESET-DIGEST``, one folder for each set of shared settings."""
+    return ROOT / f"compare-{name}-{preset}-{_digest(identity)}"
+
+
+def compared_run(method: str, changed: Mapping[str, Any], seed: int) -> str:
+    """Return the name of a comparison's run: the method, its own settings, and the seed."""
+    own = f",{_said(changed)}" if changed else ""
+    return f"{method}{own}-{seed}"
 
 
 def _said(changed: Mapping[str, Any]) -> str:

@@ -14,11 +14,14 @@ from metajax.commands import COMMANDS
 KEPT = {
     "train": "what the workdir holds is kept: the last checkpoint, if one was saved",
     "sweep": "what the sweep's folder holds is kept: runs that are done, checkpoints of the others",
+    "compare": "what the comparison's folder holds is kept: runs that are done, checkpoints of the "
+    "others",
     "eval": "the run is unharmed, its eval.json as it was",
     "report": "the run is unharmed, its report may be the old one",
     "profile": "nothing was kept",
     "data": "sets that are complete are kept; the one under way is not",
     "list": "nothing was kept",
+    "methods": "nothing was kept",
     **{name: command.kept for name, command in COMMANDS.items()},
 }
 """What is left of each command that was cut short."""

@@ -29,15 +29,20 @@ metajax: meta-learning in JAX
       more --steps it extends the run
   metajax sweep SYSTEM [--grid FIELD=A,B] [--random FIELD=log:LOW:HIGH --samples N] [--seeds N]
       train many runs over a grid, random draws and seeds, into one table and one report
+  metajax compare SYSTEM --methods A B ... [--seeds N] [--FIELD VALUE ...]
+      train methods of a system from the same seeds, those that are not trained yet, and compare
+      their scores on the same new tasks, with the system's baselines: a table and figures
   metajax profile SYSTEM [--preset NAME] [--FIELD VALUE ...]
       compile a meta-step and time it, part by part, beside this machine's measured peak
   metajax eval WORKDIR [--FIELD VALUE ...]
       evaluate a run's newest checkpoint again, into its eval.json; the system's evaluation fields
       can be changed, as --eval-tasks
   metajax report WORKDIR
-      write the report.html and figures of a run, or of a sweep, again
+      write the report.html and figures of a run, of a sweep, or of a comparison, again
   metajax list
       the systems and their presets
+  metajax methods [SYSTEM]
+      the methods of each system, in a line each, and the paper that each is from
 {contributed}
   metajax data list
       the sets of images, and which are on this machine
@@ -49,7 +54,7 @@ settings; 75 stopped by SIGTERM, and a training has saved its state: the message
 continue; 130 the same after Ctrl-C.
 """
 
-OWN = ("train", "sweep", "profile", "eval", "report", "list", "data")
+OWN = ("train", "sweep", "compare", "profile", "eval", "report", "list", "methods", "data")
 """The commands of this package; those of others are in :mod:`metajax.commands`."""
 
 
@@ -114,10 +119,12 @@ def _run(argv: list[str]) -> int:
     return {
         "train": _train,
         "sweep": _sweep,
+        "compare": _compare,
         "profile": _profile,
         "eval": _eval,
         "report": _report,
         "list": _list,
+        "methods": _methods,
         "data": _data,
     }[command](argv[1:])
 
@@ -229,6 +236,7 @@ def _train(argv: list[str]) -> int:
             if is_first():
                 renew_config(workdir, identity)
             result = Fit(None, _initial_params(run, config), 0, [], 0.0, 0.0, 0)
+    trained_cpu = time.process_time() - cpu
     # by each process, of several: none has to wait for the first, which alone writes it down
     evaluation = evaluate(system, config, run, result.params, options.progress and is_first())
     if not is_first():
@@ -238,6 +246,7 @@ def _train(argv: list[str]) -> int:
         result,
         wall_seconds=time.perf_counter() - wall,
         cpu_seconds=time.process_time() - cpu,
+        train_cpu_seconds=trained_cpu,
         command=shlex.join(["metajax", "train", *argv]),
     )
     write_json(workdir / "summary.json", summary)
@@ -331,15 +340,16 @@ def _eval(argv: list[str]) -> int:
 
 def _report(argv: list[str]) -> int:
     from metajax.core import MetajaxError
-    from metajax.sweep import is_sweep, write_report
+    from metajax.sweep import is_comparison, is_sweep, report_comparison, write_report
     from metajax.systems import read_run
     from metajax.train import WorkdirError, check_writable, read_rows
 
     workdir = _workdir_options("report", argv)[0].workdir
     if workdir.is_dir():
         check_writable(workdir, "workdir")
-    if is_sweep(workdir):
-        text, page = write_report(workdir)
+    if is_comparison(workdir) or is_sweep(workdir):
+        write = report_comparison if is_comparison(workdir) else write_report
+        text, page = write(workdir)
         print(f"\n{text}\n\nreport: {page}")
         return 0
     system, _, saved = read_run(workdir)
@@ -384,6 +394,18 @@ def _sweep(argv: list[str]) -> int:
     from metajax.cli.sweep import sweep_command
 
     return sweep_command(argv)
+
+
+def _compare(argv: list[str]) -> int:
+    from metajax.cli.compare import compare_command
+
+    return compare_command(argv)
+
+
+def _methods(argv: list[str]) -> int:
+    from metajax.cli.methods import methods_command
+
+    return methods_command(argv)
 
 
 def _contributed(name: str, argv: list[str]) -> int:

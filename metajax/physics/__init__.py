@@ -1,8 +1,17 @@
-"""Hamiltonian mechanics: energies, their equations of motion, named systems, integrators."""
+"""Hamiltonian mechanics: energies, their equations of motion, named mechanics, integrators."""
 
 import importlib
 from typing import Any
 
+from metajax.physics.catalog import (
+    MECHANICS,
+    Edges,
+    Mechanics,
+    check_state,
+    coupled_springs,
+    get_mechanics,
+    n_body,
+)
 from metajax.physics.hamiltonians import (
     DoublePendulum,
     Gravitation,
@@ -29,28 +38,19 @@ from metajax.physics.mechanics import (
     port_hamiltonian,
     symplectic_gradient,
 )
-from metajax.physics.systems import (
-    PHYSICS,
-    Edges,
-    PhysicalSystem,
-    check_state,
-    coupled_springs,
-    get_physics,
-    n_body,
-)
 
 __all__ = [
-    "PHYSICS",
+    "MECHANICS",
     "Derivative",
     "DoublePendulum",
     "Edges",
     "Gravitation",
     "Hamiltonian",
     "HenonHeiles",
+    "Mechanics",
     "Mirror",
     "Pendulum",
     "Phase",
-    "PhysicalSystem",
     "Spring",
     "SpringGraph",
     "Trajectory",
@@ -59,7 +59,7 @@ __all__ = [
     "double_pendulum",
     "energy",
     "energy_drift",
-    "get_physics",
+    "get_mechanics",
     "gravitation",
     "henon_heiles",
     "magnetic_mirror",

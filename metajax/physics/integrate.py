@@ -9,8 +9,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
 from metajax.core import ConfigError, all_finite, one_of
+from metajax.physics.catalog import Mechanics
 from metajax.physics.mechanics import Derivative, Phase
-from metajax.physics.systems import PhysicalSystem
 
 Method = Literal["dopri8", "leapfrog", "implicit_midpoint"]
 MIDPOINT_ITERATIONS = 12
@@ -36,7 +36,7 @@ class Trajectory(NamedTuple):
 
 
 def trajectory(
-    system: PhysicalSystem | Derivative,
+    mechanics: Mechanics | Derivative,
     state: Phase,
     parameters: PyTree,
     times: Float[Array, " times"],
@@ -54,7 +54,7 @@ def trajectory(
 
     | method | order | for |
     |---|---|---|
-    | ``dopri8`` | 8, adaptive | ground truth of any system (Diffrax) |
+    | ``dopri8`` | 8, adaptive | ground truth of any mechanics (Diffrax) |
     | ``leapfrog`` | 2, symplectic | separable energies, undamped |
     | ``implicit_midpoint`` | 2, symplectic | any energy, also one that a network has learned |
 
@@ -64,9 +64,9 @@ def trajectory(
     2006, ch. VI, theorems 3.4 and 3.5.
 
     Args:
-      system: a system, or the derivative of the state, e.g. ``symplectic_gradient(hamiltonian)``.
+      mechanics: named ones, or the derivative of a state: ``symplectic_gradient(hamiltonian)``.
       state: initial ``q`` and ``p`` ``[particles, dim]``.
-      parameters: of the system's energy.
+      parameters: of its energy.
       times: ascending, in the units of the parameters.
       method: see the table.
       substeps: steps of equal size between two times, of the symplectic methods.
@@ -74,18 +74,18 @@ def trajectory(
       max_steps: of ``dopri8`` in all; more, and the trajectory has not ``succeeded``.
 
     Raises:
-      ConfigError: an unknown method, ``substeps`` below 1, or ``leapfrog`` for a system that is
-        not separable or is damped.
+      ConfigError: an unknown method, ``substeps`` below 1, or ``leapfrog`` for mechanics that are
+        not separable or are damped.
     """
     one_of("method", method, ("dopri8", "leapfrog", "implicit_midpoint"))
     if substeps < 1:
         raise ConfigError("substeps", substeps, "1 or more")
-    if isinstance(system, PhysicalSystem):
-        if method == "leapfrog" and not (system.separable and system.dissipation is None):
-            raise ConfigError("method", method, f"implicit_midpoint or dopri8 for {system.name}")
-        derivative = system.derivative
+    if isinstance(mechanics, Mechanics):
+        if method == "leapfrog" and not (mechanics.separable and mechanics.dissipation is None):
+            raise ConfigError("method", method, f"implicit_midpoint or dopri8 for {mechanics.name}")
+        derivative = mechanics.derivative
     else:
-        derivative = system
+        derivative = mechanics
     if method == "dopri8":
         states, succeeded = _dopri8(derivative, state, parameters, times, tolerance, max_steps)
     else:

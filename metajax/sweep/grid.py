@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from metajax.core import ConfigError, one_of
-from metajax.systems import Config, field_types, methods_with, replace
+from metajax.systems import field_types, methods_with, replace
 
 LARGEST = 10_000
 """Runs of a sweep at most: more are a slip of the pen."""
@@ -26,16 +26,18 @@ class Point(NamedTuple):
       number: its place in the sweep, from 0.
       values: the swept fields.
       config: the whole config, seed included.
+      label: its folder's name, where that is not its number.
     """
 
     number: int
     values: dict[str, Any]
     config: Any
+    label: str = ""
 
     @property
     def name(self) -> str:
         """Its folder's name."""
-        return f"{self.number:04d}"
+        return self.label or f"{self.number:04d}"
 
 
 def read_assignments(option: str, texts: Iterable[str]) -> dict[str, str]:
@@ -119,8 +121,6 @@ def expand(
 
 def swept_types(config: Any, grid: Mapping[str, str]) -> dict[str, Any]:
     """The settings that runs may differ in, with their types: of all methods of the grid."""
-    if not isinstance(config, Config):
-        return typing.get_type_hints(type(config))
     named = grid.get("method", config.method).split(",")
     known = tuple(config.system.methods)
     kinds = [field_types(config.system, one_of("method", name.strip(), known)) for name in named]
@@ -135,7 +135,7 @@ def check_field(option: str, field: str, config: Any, known: Iterable[str]) -> N
       ConfigError: no run has it, or only those of other methods.
     """
     known = tuple(known)
-    having = methods_with(config.system, field) if isinstance(config, Config) else ()
+    having = methods_with(config.system, field)
     if field not in known and having:
         named = ", ".join(having)
         raise ConfigError(

@@ -46,7 +46,7 @@ def check_traceable(system: System, points: Sequence[Point]) -> None:
     """
     traced = traced_fields(points[0].config)
     able = traced + system.of_tasks
-    for field in points[0].values:
+    for field in varied(points):
         if field not in able:
             raise ConfigError(
                 "engine",
@@ -62,6 +62,13 @@ def check_traceable(system: System, points: Sequence[Point]) -> None:
                 f"numbers alone for {field}: without it, it is another program; --engine process "
                 "runs any",
             )
+
+
+def varied(points: Sequence[Point]) -> tuple[str, ...]:
+    """Return the swept fields that have more than one value."""
+    return tuple(
+        field for field in points[0].values if len({point.values[field] for point in points}) > 1
+    )
 
 
 def make_population(
@@ -154,7 +161,7 @@ def _run_part(
     if isinstance(runs[0].tasks, HostFed) or not runs[0].steps:
         what = "tasks that are sampled on the device" if runs[0].steps else "steps to train for"
         raise ConfigError("engine", "vmap", f"{what}; --engine process runs any")
-    algorithm, held = make_population(system, configs, runs, tuple(points[0].values))
+    algorithm, held = make_population(system, configs, runs, varied(points))
     keys = [jax.random.key(config.seed) for config in configs]
     try:
         result = fit(
@@ -164,7 +171,7 @@ def _run_part(
             tasks_per_step=1,
             key=keys[0],
             keep_last=1,
-            workdir=folder / "populations" / points[0].name,
+            workdir=folder / "populations" / _population_name(points),
             config={"runs": [config_to_json(system, config) for config in configs]},
             evaluators=_evaluators(runs, keys),
             **options,
@@ -210,10 +217,16 @@ def _run_part(
             alone,
             wall_seconds=time.perf_counter() - wall + trained_wall / len(points),
             cpu_seconds=time.process_time() - cpu + trained_cpu / len(points),
+            train_cpu_seconds=trained_cpu / len(points),
             command=command,
         )
         write_json(workdir / "summary.json", {**summary, "trained_together": len(points)})
     return outcomes
+
+
+def _population_name(points: Sequence[Point]) -> str:
+    """The folder of a population, of labelled points one for each set of seeds."""
+    return f"{points[0].name}..{points[-1].config.seed}" if points[0].label else points[0].name
 
 
 def _evaluators(runs: Sequence[Setup], keys: Sequence[Any]) -> list[Evaluator]:

@@ -30,7 +30,7 @@ from metajax.systems.options import options_type, summary
 from metajax.systems.page import write_page
 from metajax.systems.runs import read_run
 from metajax.systems.scores import Evaluation, Interval, Row, interval
-from metajax.systems.setup import build, evaluate, make_algorithm
+from metajax.systems.setup import build, check_fits, evaluate, make_algorithm
 from metajax.systems.training import Training
 
 __all__ = [
@@ -47,6 +47,7 @@ __all__ = [
     "System",
     "Training",
     "build",
+    "check_fits",
     "config_from_json",
     "config_to_json",
     "config_type",

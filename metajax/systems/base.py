@@ -80,9 +80,6 @@ class Setup(NamedTuple):
     method: Method = Method(None)
 
 
-Run = Setup  # as systems that are not yet on this contract call it
-
-
 class Figure(NamedTuple):
     """A figure of a report: file name without suffix, caption, and a drawing function.
 
@@ -113,11 +110,6 @@ def _no_check(config: Any) -> None:
     """Of a system in which no setting depends on another."""
 
 
-def _tasks(problem: Any, config: Any) -> Any:
-    """What is trained on where the problem's settings alone decide it."""
-    return problem.tasks
-
-
 def _single(config: Any) -> int:
     """Of a system whose tasks are drawn one by one."""
     return 1
@@ -135,8 +127,9 @@ class System:
       presets: named settings, the default first: values by field, of the problem, of training and
         of methods' options; ``method`` names the method where it is not the first.
       methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
-        name, the default first.
-      problem: ``problem(settings, data_dir) -> Problem``.
+        name, the default first. One that does not fit a problem raises a ``ConfigError`` that
+        names ``method``.
+      problem: ``problem(settings, training, data_dir) -> Problem``.
       evaluate: ``evaluate(problem, method, params, config, progress) -> Evaluation``.
       measure: ``measure(problem, method, config) -> evaluators`` for the way.
       figures: ``figures(evaluation, history) -> [Figure]``, of the content of ``eval.json``.
@@ -151,10 +144,10 @@ class System:
       tied_to_steps: ``tied_to_steps(config) -> str``, what in the training depends on ``steps``
         besides its length, as ``schedule=cosine``; empty where nothing does, so that a finished
         run can be given more steps.
-      tasks: ``tasks(problem, config)``, what is trained on where that depends on the training's
-        settings too, as batches do that the host reads; else ``problem.tasks``.
       tasks_per_draw: ``tasks_per_draw(config) -> int``, the tasks of one draw of ``tasks``.
       renamed: older words of the command line and what they are called now.
+      older_values: of a renamed setting whose values are others now too, what the older ones are,
+        by its older word.
       tiny: the smallest settings that every method still does all of its work with, for tests.
       prepare: ``prepare(data_dir) -> folders``, which writes what the system can be trained from
         besides images, for ``metajax data prepare NAME``; None where there is nothing.
@@ -162,30 +155,25 @@ class System:
 
     name: str
     summary: str
-    presets: Mapping[str, Any]
+    settings: Any
+    presets: Mapping[str, Mapping[str, Any]]
+    methods: Mapping[str, Callable[..., Method]]
+    problem: Callable[[Any, Any, Path | None], Any]
+    evaluate: Callable[..., Evaluation]
+    measure: Callable[..., tuple[Evaluator, ...]]
     table: Callable[[dict[str, Any]], str]
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
     objective: Callable[[Any], Objective]
-    settings: Any = None
-    methods: Mapping[str, Callable[..., Method]] = dataclasses.field(default_factory=dict)
-    problem: Callable[[Any, Path | None], Any] | None = None
-    evaluate: Callable[..., Evaluation] | None = None
-    measure: Callable[..., tuple[Evaluator, ...]] | None = None
+    tiny: Mapping[str, Any]
     training: Any = Training
     evaluation: tuple[str, ...] = ()
     of_tasks: tuple[str, ...] = ()
     check: Callable[[Any], None] = _no_check
     tied_to_steps: Callable[[Any], str] = tied_to_steps
-    tasks: Callable[[Any, Any], Any] = _tasks
     tasks_per_draw: Callable[[Any], int] = _single
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
-    tiny: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
     prepare: Callable[[Path | None], list[Path]] | None = None
-    # of systems that are not yet on this contract: their own config, build and algorithm
-    config: Any = None
-    build: Callable[[Any, Path | None], Setup] | None = None
-    algorithm: Callable[[Any], Algorithm] | None = None
-    traced: tuple[str, ...] = ()
 
 
 SYSTEMS = {

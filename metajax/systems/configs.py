@@ -9,7 +9,7 @@ import types
 import typing
 from typing import Any, ClassVar, NamedTuple
 
-from metajax.core import ConfigError, check_values, is_traced, one_of, plain
+from metajax.core import ConfigError, check_value, check_values, is_traced, one_of, plain
 from metajax.systems.base import System, get_system
 from metajax.systems.options import options_type
 from metajax.systems.training import check_schedule
@@ -40,8 +40,6 @@ def config_type(system: System, method: str | None = None) -> type:
     Raises:
       ConfigError: the system has no such method.
     """
-    if system.config is not None:
-        return system.config
     names = list(system.methods)
     return _config_type(system, one_of("method", method or names[0], names))
 
@@ -89,17 +87,14 @@ def methods_with(system: System, name: str) -> list[str]:
 def setting_types(system: System) -> dict[str, Any]:
     """Return the settings that runs of a system have, by any of its methods, with their types."""
     found: dict[str, Any] = {}
-    for method in system.methods or (None,):
+    for method in system.methods:
         found = field_types(system, method) | found
-    if system.methods:
-        found["method"] = typing.Literal[tuple(system.methods)]
+    found["method"] = typing.Literal[tuple(system.methods)]
     return found
 
 
 def traced_fields(config: Any) -> tuple[str, ...]:
     """Return the settings of a config that may be traced, so that runs share one program."""
-    if (legacy := system_of(config)) is not None and legacy.config is not None:
-        return legacy.traced
     kind: Any = type(config)
     return tuple(name for name, hint in _hints(kind).items() if is_traced(hint))
 
@@ -126,8 +121,6 @@ def configure(
     """
     system = get_system(system) if isinstance(system, str) else system
     chosen = system.presets[one_of("preset", preset or next(iter(system.presets)), system.presets)]
-    if system.config is not None:
-        return dataclasses.replace(chosen, **values)
     kind = config_type(system, method or chosen.get("method"))
     known = {field.name for field in dataclasses.fields(kind)}
     for name in values:
@@ -158,8 +151,6 @@ def replace(config: Any, **values: Any) -> Any:
     Raises:
       ConfigError: an unknown name, a value out of range, or settings that do not fit together.
     """
-    if not isinstance(config, Config):
-        return dataclasses.replace(config, **values)
     method = values.get("method", config.method)
     kind = config_type(config.system, method)
     for name in values:
@@ -213,9 +204,13 @@ def config_from_json(system: System, values: Any) -> Any:
     """
     if not isinstance(values, dict):
         raise ConfigError("config of config.json", values, f"fields of {system.name}")
+    for name, today in system.older_values.items():
+        if name in values:
+            check_value(f"{name} of config.json", typing.Literal[tuple(today)], values[name])
+            values = values | {name: today[values[name]]}
     values = {system.renamed.get(name, name): value for name, value in values.items()}
     method = values.get("method")
-    if system.methods and method is not None and not isinstance(method, str):
+    if method is not None and not isinstance(method, str):
         raise ConfigError("method of config.json", method, "text")
     known = field_types(system, method)
     elsewhere = {
@@ -260,10 +255,3 @@ def _from_json(name: str, hint: Any, value: Any) -> Any:
         return hint(value)
     except OverflowError as error:
         raise ConfigError(name, value, "a number below 1e308") from error
-
-
-def system_of(config: Any) -> Any:
-    """The system of a config, by its class."""
-    if isinstance(config, Config):
-        return config.system
-    return get_system(type(config).__module__.split(".")[2])

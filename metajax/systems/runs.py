@@ -66,6 +66,11 @@ def _kind_of_config(folder: Any, saved: Any) -> str | None:
         names = sorted(entry.name for entry in runs.iterdir()) if runs.is_dir() else []
         each = f"name one of its runs, as {runs / names[0]}" if names else "it has no run yet"
         return f"{folder} is a sweep: {each}; metajax report {folder} shows all of it"
+    if "compare" in saved:
+        return (
+            f"{folder} is a comparison: name one of its runs, in {folder / 'runs'}; metajax report "
+            f"{folder} shows all of it"
+        )
     if "runs" in saved and "system" not in saved:
         return f"{folder} is the training of many runs of a sweep together, and not one run"
     if "system" not in saved:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from metajax.core import Algorithm, MetaLearner, Params, apart_from_surroundings
+from metajax.core import Algorithm, ConfigError, MetaLearner, Params, apart_from_surroundings
 from metajax.systems.base import Method, Setup, System
-from metajax.systems.configs import split, system_of
+from metajax.systems.configs import split
 
 
 def make_method(config: Any, problem: Any) -> Method:
@@ -21,6 +22,33 @@ def make_method(config: Any, problem: Any) -> Method:
     settings, training, options = split(config)
     problem = problem._replace(settings=settings)
     return config.system.methods[config.method](problem, training, **options)
+
+
+def check_fits(configs: Sequence[Any], data_dir: Path | None = None) -> dict[str, ConfigError]:
+    """Make the problem that some methods' configs share and each method for it; train nothing.
+
+    Args:
+      configs: of one system, with the same settings of the problem.
+      data_dir: folder of the data sets.
+
+    Returns:
+      By method, why it does not fit: it raised a ``ConfigError`` that names ``method``.
+
+    Raises:
+      MissingDataError: a data set is not on disk.
+      ConfigError: the settings do not fit the data set, or an option its method.
+    """
+    settings, training, _ = split(configs[0])
+    problem = configs[0].system.problem(settings, training, data_dir)
+    found = {}
+    for config in configs:
+        try:
+            make_method(config, problem)
+        except ConfigError as error:
+            if error.field != "method":
+                raise
+            found[config.method] = error
+    return found
 
 
 def build(config: Any, data_dir: Path | None = None) -> Setup:
@@ -34,10 +62,9 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
       MissingDataError: a data set is not on disk.
       ConfigError: the settings do not fit the data set.
     """
-    system = system_of(config)
-    if system.build is not None:
-        return system.build(config, data_dir)
-    problem = system.problem(split(config).settings, data_dir)
+    system = config.system
+    settings, training, _ = split(config)
+    problem = system.problem(settings, training, data_dir)
     method = make_method(config, problem)
 
     def evaluate(params: Params, progress: bool = True) -> dict[str, Any]:
@@ -47,7 +74,7 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
     trained = method.algorithm is not None
     return Setup(
         algorithm=method.algorithm or _untrained(method.learner),
-        tasks=system.tasks(problem, config),
+        tasks=problem.tasks,
         tasks_per_step=config.tasks_per_step // system.tasks_per_draw(config),
         steps=config.steps if trained else 0,
         example_tasks=problem.example_tasks,
@@ -78,9 +105,6 @@ def make_algorithm(config: Any, problem: Any) -> Algorithm:
       config: of a method that is meta-trained.
       problem: made from the same settings, but for the traced ones.
     """
-    system = system_of(config)
-    if system.algorithm is not None:
-        return system.algorithm(config)
     algorithm = make_method(config, problem).algorithm
     assert algorithm is not None
     return algorithm

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from metajax.systems.axes import along_training, make_axes
@@ -14,6 +15,15 @@ FEW = 11
 STYLES = ("-", "-.", "--", ":")
 
 
+def shown_points(points: Sequence[float]) -> list[int]:
+    """Return the indices of those points of an axis that a table shows."""
+    return [
+        index
+        for index, point in enumerate(points)
+        if point in POINTS or point == points[-1] or (len(points) <= FEW and points[1] > 1)
+    ]
+
+
 def table(evaluation: dict[str, Any], spec: str = ".3f") -> str:
     """Return the rows of an evaluation, at some points of its axis, as plain text.
 
@@ -22,11 +32,7 @@ def table(evaluation: dict[str, Any], spec: str = ".3f") -> str:
       spec: the format of a score.
     """
     points, metric = evaluation["points"], evaluation["metric"]
-    shown = [
-        index
-        for index, point in enumerate(points)
-        if point in POINTS or point == points[-1] or (len(points) <= FEW and points[1] > 1)
-    ]
+    shown = shown_points(points)
     moves = len(points) > 1
     head = f"{metric} after n {evaluation['axis']}: n =" if moves else metric
     first = f"{head:44}" + "".join(f"{points[index] if moves else '':>9}" for index in shown)

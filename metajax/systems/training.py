@@ -55,8 +55,9 @@ class Training:
 
     def rate(self, updates: int | None = None) -> Any:
         """Return the learning rate, or its schedule over ``updates``, ``steps`` by default."""
-        rate, warm = self.learning_rate, self.warmup_steps
-        fall = (self.steps if updates is None else updates) - warm
+        rate, total = self.learning_rate, self.steps if updates is None else updates
+        warm = self.warmup_steps * total // self.steps
+        fall = total - warm
         if self.schedule == "constant":
             return optax.linear_schedule(0.0, rate, warm) if warm else rate
         if self.schedule == "cosine":

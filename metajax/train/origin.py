@@ -43,16 +43,31 @@ def provenance(command: str | None = None) -> dict[str, Any]:
 
 
 def run_summary(
-    result: Fit, *, wall_seconds: float, cpu_seconds: float, command: str
+    result: Fit,
+    *,
+    wall_seconds: float,
+    cpu_seconds: float,
+    train_cpu_seconds: float,
+    command: str,
 ) -> dict[str, Any]:
-    """What ``summary.json`` says of a run; its seconds are those of the process that ended it."""
+    """What ``summary.json`` says of a run; its seconds are those of the process that ended it.
+
+    Args:
+      result: of the training.
+      wall_seconds: of all that the process did.
+      cpu_seconds: the same, on all cores together.
+      train_cpu_seconds: the part of these before the evaluation.
+      command: what made the run.
+    """
     return {
         "steps": result.step,
         "skipped_steps": result.skipped,
         "final": next((row for row in reversed(result.history) if "loss" in row), None),
         "wall_seconds": round(wall_seconds, 2),
         "cpu_seconds": round(cpu_seconds, 2),
+        "train_cpu_seconds": round(train_cpu_seconds, 2),
         "compile_seconds": round(result.compile_seconds, 2),
+        "parameters": sum(leaf.size for leaf in jax.tree.leaves(result.params)),
         "params_sha256": digest(result.params),
         **provenance(command),
     }

@@ -5,6 +5,7 @@ import pytest
 from metajax import systems
 from metajax.cli.arguments import parse_train
 from metajax.cli.main import main
+from metajax.core import ConfigError
 from metajax.systems import SYSTEMS, get_system
 
 
@@ -16,6 +17,20 @@ def test_ill_typed_values_are_refused_on_the_command_line(name, capsys):
             parse_train(system, None, [f"--{field.replace('_', '-')}={value}"])
         assert stopped.value.code == 2
         assert field.replace("_", "-") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("rest", "value"),
+    [
+        (["--outer-decay"], "''"),
+        (["--no-outer-decay", "--seed", "1"], "''"),
+        (["--outer-decay=True"], "'True'"),
+        (["--outer-decay", "True"], "'True'"),
+    ],
+)
+def test_an_older_switch_is_answered_with_the_word_of_today(rest, value):
+    with pytest.raises(ConfigError, match=f"outer-decay = {value}: .*--schedule instead"):
+        parse_train(get_system("hyperdistill"), None, rest)
 
 
 @pytest.mark.parametrize("name", SYSTEMS)

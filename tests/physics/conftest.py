@@ -1,4 +1,4 @@
-"""Instances of every system in float64, drawn once."""
+"""Instances of all mechanics in float64, drawn once."""
 
 import functools
 from typing import Any, NamedTuple
@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from metajax.core import enable_x64
-from metajax.physics import Phase, get_physics
+from metajax.physics import Phase, get_mechanics
 
 NUM = 64
 
@@ -24,12 +24,12 @@ class Instances(NamedTuple):
 
 @functools.cache
 def _instances(name):
-    system = get_physics(name)
+    mechanics = get_mechanics(name)
 
     def instance(key):
-        parameters, state = system.draw(key)
-        energy = system.hamiltonian(state, parameters)
-        return Instances(parameters, state, energy, system.derivative(state, parameters))
+        parameters, state = mechanics.draw(key)
+        energy = mechanics.hamiltonian(state, parameters)
+        return Instances(parameters, state, energy, mechanics.derivative(state, parameters))
 
     with enable_x64(True):
         keys = jax.random.split(jax.random.key(7), NUM)

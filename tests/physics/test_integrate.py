@@ -9,11 +9,11 @@ import pytest
 
 from metajax.core import ConfigError, enable_x64
 from metajax.physics import (
-    PHYSICS,
+    MECHANICS,
     Phase,
     energy,
     energy_drift,
-    get_physics,
+    get_mechanics,
     port_hamiltonian,
     trajectory,
 )
@@ -34,32 +34,32 @@ def some(instances, num):
     return jax.tree.map(lambda leaf: leaf[:num], instances[:2])
 
 
-def truths(system, instances, times, **options):
+def truths(mechanics, instances, times, **options):
     """Trajectories of instances, their drift in energy, and their energies."""
     parameters, states = instances
 
     def run(parameters, state):
-        path = trajectory(system, state, parameters, times, **options)
-        drift = energy_drift(system.hamiltonian, path.states, parameters)
-        return path, drift, energy(system.hamiltonian, path.states, parameters)
+        path = trajectory(mechanics, state, parameters, times, **options)
+        drift = energy_drift(mechanics.hamiltonian, path.states, parameters)
+        return path, drift, energy(mechanics.hamiltonian, path.states, parameters)
 
     return jax.jit(jax.vmap(run))(parameters, states)
 
 
 def check_truths(name, instances, num, times=TIMES, **options):
     """Bounded, apart, and of the energy they started with."""
-    system = get_physics(name)
+    mechanics = get_mechanics(name)
     parameters, states = some(instances(name), num)
-    path, drift, energies = truths(system, (parameters, states), times, **options)
+    path, drift, energies = truths(mechanics, (parameters, states), times, **options)
     assert np.all(path.succeeded) and path.states.q.shape[:2] == (num, len(times))
     np.testing.assert_array_equal(path.states.q[:, 0], states.q)
-    if system.dissipation is None:
+    if mechanics.dissipation is None:
         assert np.all(drift < 1e-8)
-    if system.energy_limit is not None:
-        assert np.all(energies < jax.jit(jax.vmap(system.energy_limit))(parameters)[:, None])
+    if mechanics.energy_limit is not None:
+        assert np.all(energies < jax.jit(jax.vmap(mechanics.energy_limit))(parameters)[:, None])
     assert np.all(np.abs(path.states.q) < (np.pi if "pendulum" in name else 3.0))
-    if system.edges.senders.size:
-        senders, receivers = system.edges
+    if mechanics.edges.senders.size:
+        senders, receivers = mechanics.edges
         apart = path.states.q[:, :, senders] - path.states.q[:, :, receivers]
         assert np.linalg.norm(apart, axis=-1).min() > 0.25
 
@@ -69,7 +69,7 @@ def test_a_ground_truth_keeps_its_energy(instances):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", PHYSICS)
+@pytest.mark.parametrize("name", MECHANICS)
 def test_every_systems_ground_truths_keep_their_energy_and_bounds(name, instances):
     check_truths(name, instances, 64)
 
@@ -82,9 +82,9 @@ def test_bounds_hold_for_ten_times_as_long(name, instances):
 
 @pytest.mark.slow
 def test_a_damped_spring_follows_its_closed_form(instances):
-    system = get_physics("damped_spring")
+    mechanics = get_mechanics("damped_spring")
     parameters, states = some(instances("damped_spring"), 4)
-    path, _, energies = truths(system, (parameters, states), TIMES)
+    path, _, energies = truths(mechanics, (parameters, states), TIMES)
     assert np.all(np.diff(energies, axis=1) < 0)
     mass, stiffness, damping = (np.asarray(leaf)[:, None] for leaf in parameters[:3])
     decay = damping / (2 * mass)
@@ -96,12 +96,12 @@ def test_a_damped_spring_follows_its_closed_form(instances):
 
 @pytest.mark.slow
 def test_two_bodies_return_after_keplers_period(instance):
-    system = get_physics("two_body")
+    mechanics = get_mechanics("two_body")
     parameters, state = instance("two_body")
     strength = parameters.constant * np.prod(parameters.mass)
-    axis = -strength / (2 * system.hamiltonian(state, parameters))
+    axis = -strength / (2 * mechanics.hamiltonian(state, parameters))
     period = 2 * np.pi * np.sqrt(axis**3 / (parameters.constant * np.sum(parameters.mass)))
-    path = jax.jit(partial(trajectory, system))(state, parameters, jnp.array([0.0, period]))
+    path = jax.jit(partial(trajectory, mechanics))(state, parameters, jnp.array([0.0, period]))
     np.testing.assert_allclose(path.states.q[1], state.q, atol=1e-9)
     np.testing.assert_allclose(path.states.p[1], state.p, atol=1e-9)
 
@@ -132,13 +132,13 @@ def test_a_force_acts_at_the_right_time(method):
     ("name", "method"), [("three_body", "leapfrog"), ("double_pendulum", "implicit_midpoint")]
 )
 def test_energy_is_kept_to_the_second_order(name, method, instances):
-    system = get_physics(name)
+    mechanics = get_mechanics(name)
     parameters, states = some(instances(name), 4)
 
     def drift(parameters, state, num):
         times = jnp.linspace(0.0, 5.0, num + 1)
-        path = trajectory(system, state, parameters, times, method=method)
-        return energy_drift(system.hamiltonian, path.states, parameters), path.succeeded
+        path = trajectory(mechanics, state, parameters, times, method=method)
+        return energy_drift(mechanics.hamiltonian, path.states, parameters), path.succeeded
 
     nums = [4000, 8000] if name == "three_body" else [400, 800]
     run = jax.jit(jax.vmap(drift, (0, 0, None)), static_argnums=2)
@@ -154,7 +154,7 @@ def test_energy_is_kept_to_the_second_order(name, method, instances):
 )
 def test_time_runs_backwards_when_momenta_turn(name, method, instance):
     parameters, state = instance(name)
-    run = jax.jit(partial(trajectory, get_physics(name), method=method))
+    run = jax.jit(partial(trajectory, get_mechanics(name), method=method))
     there = run(state, parameters, TIMES).states
     assert np.abs(there.q[-1] - state.q).max() > 0.05
     back = run(Phase(there.q[-1], -there.p[-1]), parameters, TIMES).states
@@ -164,14 +164,16 @@ def test_time_runs_backwards_when_momenta_turn(name, method, instance):
 
 @pytest.mark.parametrize("method", METHODS)
 def test_gradients_through_a_roll_out_equal_finite_differences(method, instance):
-    system = get_physics("pendulum")
+    mechanics = get_mechanics("pendulum")
     parameters, state = instance("pendulum")
     times = np.linspace(0.0, 2.0, 11)
 
     @jax.jit
     def last(length, start):
         moved = Phase(state.q + start * jnp.array([[1.0, 0.0]]), state.p)
-        path = trajectory(system, moved, parameters._replace(length=length), times, method=method)
+        path = trajectory(
+            mechanics, moved, parameters._replace(length=length), times, method=method
+        )
         return path.states.q[-1, 0, 0]
 
     at, width = (parameters.length, jnp.array(0.1)), 1e-5
@@ -186,7 +188,7 @@ def test_gradients_through_a_roll_out_equal_finite_differences(method, instance)
 @pytest.mark.parametrize("method", METHODS)
 def test_mapped_trajectories_equal_looped_ones(method, instances):
     parameters, states = some(instances("two_body"), 3)
-    run = partial(trajectory, get_physics("two_body"), method=method, substeps=2)
+    run = partial(trajectory, get_mechanics("two_body"), method=method, substeps=2)
     times = TIMES[:20]
     mapped = jax.jit(jax.vmap(run, (0, 0, None)))(states, parameters, times)
     single = jax.jit(run)
@@ -199,26 +201,26 @@ def test_mapped_trajectories_equal_looped_ones(method, instances):
 @pytest.mark.slow
 def test_float32_stays_float32():
     with enable_x64(False):
-        system = get_physics("pendulum")
-        parameters, state = jax.jit(system.draw)(jax.random.key(0))
+        mechanics = get_mechanics("pendulum")
+        parameters, state = jax.jit(mechanics.draw)(jax.random.key(0))
         for method, most in (("dopri8", 1e-4), ("implicit_midpoint", 1e-2)):
-            run = jax.jit(partial(trajectory, system, method=method))
+            run = jax.jit(partial(trajectory, mechanics, method=method))
             path = run(state, parameters, TIMES.astype(np.float32))
             assert path.states.q.dtype == jnp.float32 and path.succeeded
-            drift = jax.jit(partial(energy_drift, system.hamiltonian))(path.states, parameters)
+            drift = jax.jit(partial(energy_drift, mechanics.hamiltonian))(path.states, parameters)
             assert drift < most
 
 
 @pytest.mark.slow
 def test_too_few_steps_are_flagged_and_nothing_is_raised(instance):
     parameters, state = instance("two_body")
-    run = jax.jit(partial(trajectory, get_physics("two_body"), max_steps=30))
+    run = jax.jit(partial(trajectory, get_mechanics("two_body"), max_steps=30))
     assert not run(state, parameters, TIMES).succeeded
 
 
 def test_steps_too_large_and_lost_states_are_flagged(instance):
     parameters, state = instance("two_body")
-    run = partial(trajectory, get_physics("two_body"))
+    run = partial(trajectory, get_mechanics("two_body"))
     run = jax.jit(run, static_argnames=("method", "substeps"))
     # a step beyond which the fixed point is not approached
     coarse = np.array([0.0, 5.0])
@@ -240,4 +242,4 @@ def test_steps_too_large_and_lost_states_are_flagged(instance):
 def test_methods_that_do_not_serve_are_refused(name, options, field, instance):
     parameters, state = instance(name)
     with pytest.raises(ConfigError, match=f"^{field} = "):
-        trajectory(get_physics(name), state, parameters, TIMES, **options)
+        trajectory(get_mechanics(name), state, parameters, TIMES, **options)

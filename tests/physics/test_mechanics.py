@@ -8,30 +8,30 @@ import numpy as np
 import pytest
 
 from metajax.physics import (
-    PHYSICS,
+    MECHANICS,
     Phase,
     energy,
     energy_drift,
-    get_physics,
+    get_mechanics,
     port_hamiltonian,
     symplectic_gradient,
 )
 
 pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
 
-DAMPED = [name for name, system in PHYSICS.items() if system.dissipation is not None]
+DAMPED = [name for name, mechanics in MECHANICS.items() if mechanics.dissipation is not None]
 
 
-@pytest.mark.parametrize("name", [name for name in PHYSICS if name not in DAMPED])
+@pytest.mark.parametrize("name", [name for name in MECHANICS if name not in DAMPED])
 def test_the_symplectic_gradient_equals_finite_differences(name, instances):
-    system = get_physics(name)
+    mechanics = get_mechanics(name)
     parameters, state, _, rates = jax.tree.map(lambda leaf: leaf[0], instances(name))
     size, width = state.q.size, 1e-5
     place = np.concatenate([np.ravel(state.q), np.ravel(state.p)])
     beside = place + width * np.concatenate([np.eye(2 * size), -np.eye(2 * size)])
     beside = beside.reshape(4 * size, 2, *state.q.shape)
     states = Phase(beside[:, 0], beside[:, 1])
-    values = np.asarray(jax.jit(partial(energy, system.hamiltonian))(states, parameters))
+    values = np.asarray(jax.jit(partial(energy, mechanics.hamiltonian))(states, parameters))
     slope = (values[: 2 * size] - values[2 * size :]) / (2 * width)
     np.testing.assert_allclose(np.ravel(rates.q), slope[size:], rtol=1e-7, atol=1e-8)
     np.testing.assert_allclose(np.ravel(rates.p), -slope[:size], rtol=1e-7, atol=1e-8)
@@ -55,21 +55,21 @@ def test_damping_and_force_change_the_momentum_alone():
 
 @pytest.mark.parametrize("name", DAMPED)
 def test_energy_changes_by_damping_and_drive(name, instance):
-    system, time = get_physics(name), 0.7
+    mechanics, time = get_mechanics(name), 0.7
 
     @jax.jit
     def power(parameters, state):
-        rates = system.derivative(state, parameters, time)
+        rates = mechanics.derivative(state, parameters, time)
 
         def energy(state):
-            return system.hamiltonian(state, parameters)
+            return mechanics.hamiltonian(state, parameters)
 
         return jax.jvp(energy, (state,), (rates,))[1], rates.q[0, 0]
 
     parameters, state = instance(name)
     change, velocity = power(parameters, state)
     drive = 0.0
-    if system.force is not None:
+    if mechanics.force is not None:
         drive = parameters.amplitude * np.cos(parameters.frequency * time)
     np.testing.assert_allclose(change, (drive - parameters.damping * velocity) * velocity, 1e-10)
 

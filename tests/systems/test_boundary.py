@@ -7,12 +7,13 @@ import pytest
 from sequence_learners import NAMES, sequence_learner
 
 import pdes
-from metajax.core import ConfigError, Examples, MetaLearner, Task, digest
+from metajax.core import ConfigError, Examples, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
-from metajax.systems import build, hamiltonian, hyperdistill, replace
-from metajax.systems.hamiltonian.tasks import Snapshots
-from small import SMALL
+from metajax.systems import build, configure, get_system, hamiltonian, replace
+from metajax.systems.hamiltonian import Snapshots
+from metajax.systems.setup import make_method
+from small import tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -112,8 +113,8 @@ def test_lists_and_numpy_arrays_are_taken(readers):
 
 
 def test_a_hamiltonian_learner_names_what_is_no_motion():
-    config = hamiltonian.Config(**SMALL["hamiltonian"], inner_steps=1)
-    learner = hamiltonian.make_learner(config)
+    config = configure("hamiltonian", **get_system("hamiltonian").tiny)
+    learner = make_method(config, hamiltonian.Problem(config, None)).learner
     q = jax.random.normal(KEY, (5, 2, 2))
     part = Snapshots(Phase(q, q), jnp.arange(5.0), jnp.ones(5, bool))
     task = Task(Examples(part, part), Examples(part, part))
@@ -169,10 +170,8 @@ def test_a_hypernetwork_names_what_is_no_problem(method):
 
 
 def test_hyperdistill_names_labels_that_are_no_class():
-    config = hyperdistill.Config(
-        **SMALL["hyperdistill"] | {"bed": "anil", "ways": 2, "channels": 2, "batch_size": 2}
-    )
-    learner: MetaLearner = hyperdistill.make_learner(config)
+    config = tiny("hyperdistill", testbed="anil", ways=2, channels=2, batch_size=2)
+    learner = build(config).method.learner
     images = noise_pool(KEY, 4, (8, 8)).images[..., :1].astype(jnp.float32)
     support = Examples(images, jnp.array([0, 1, 2, 3]))
     right = support._replace(targets=support.targets % 2)

@@ -18,7 +18,6 @@ __all__ = [
     "SYSTEM",
     "Problem",
     "Settings",
-    "evaluate",
     "make_problem",
     "nearest_mean",
     "scores",

@@ -13,6 +13,7 @@ from metajax.learners.losses import Loss
 from metajax.nn import conv_net, mlp
 from metajax.systems.fewshot.settings import Settings
 from metajax.systems.parts import image_parts, sinusoid_parts
+from metajax.systems.training import Training
 
 
 class Problem(NamedTuple):
@@ -88,7 +89,7 @@ class Problem(NamedTuple):
         return f"{of.shots}-shot sinusoids"
 
 
-def make_problem(settings: Settings, data_dir: Path | None = None) -> Problem:
+def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
     """Make the problem of some settings.
 
     Raises:

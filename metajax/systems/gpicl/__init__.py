@@ -15,7 +15,7 @@ from metajax.systems.base import Objective, System
 from metajax.systems.gpicl.accuracy import accuracy_by_position
 from metajax.systems.gpicl.evaluate import evaluate, measure
 from metajax.systems.gpicl.methods import METHODS, NOT_TRAINED
-from metajax.systems.gpicl.problem import Problem, make_problem, trained_on
+from metajax.systems.gpicl.problem import Problem, make_problem
 from metajax.systems.gpicl.report import draw_phases, figures, in_rows, table
 from metajax.systems.gpicl.settings import PRESETS, TINY, Settings, Training, check
 from metajax.systems.gpicl.tasks import ProjectionTasks, projection_tasks, unseen
@@ -59,7 +59,6 @@ SYSTEM = System(
     presets=PRESETS,
     methods=METHODS,
     problem=make_problem,
-    tasks=trained_on,
     evaluate=evaluate,
     measure=measure,
     table=table,

@@ -76,7 +76,7 @@ def evaluate(
         "left_out": {},
     }
     if method.learner is not None:
-        more["state_size"] = state_size(method.learner, params, problem.tasks)
+        more["state_size"] = state_size(method.learner, params, problem.example_tasks)
     bar = tqdm(
         total=3 + len(untrained) + len(settings.other_sets),
         unit="set",

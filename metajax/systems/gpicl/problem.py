@@ -6,7 +6,7 @@ import contextlib
 import dataclasses
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -31,6 +31,7 @@ from metajax.systems.gpicl.tasks import (
     unseen,
     without_curriculum,
 )
+from metajax.systems.training import Training
 
 TASK_KEY = 2212_04458
 """Seed of the tasks themselves: task 7 is the same task in every run, whatever its seed."""
@@ -41,23 +42,20 @@ class Problem(NamedTuple):
 
     Attributes:
       settings: what it was made from.
-      tasks: to train on, sampled on the device; where the host feeds the images, over noise of
-        their statistics (:func:`trained_on` has the others).
+      tasks: to train on: :attr:`example_tasks` or, with ``host_fed``, batches that the host reads.
+      example_tasks: the same, sampled on the device; with ``host_fed``, over noise of the images'
+        statistics.
       seen: of the ids that training draws, over test images, without curriculum.
       unseen: of ids that training never draws, over test images.
       data_dir: folder of the data sets, for those that are evaluated on besides.
     """
 
     settings: Settings
-    tasks: ProjectionTasks
+    tasks: ProjectionTasks | HostFed
+    example_tasks: ProjectionTasks
     seen: ProjectionTasks
     unseen: ProjectionTasks
     data_dir: Path | None = None
-
-    @property
-    def example_tasks(self) -> ProjectionTasks:
-        """Tasks of the shapes that training has, sampled on the device."""
-        return self.tasks
 
     @property
     def identity(self) -> ProjectionTasks:
@@ -69,7 +67,7 @@ class Problem(NamedTuple):
         return f"{self.settings.ways} ways of {self.settings.base_set}"
 
 
-def make_problem(settings: Settings, data_dir: Path | None = None) -> Problem:
+def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
     """Make the problem of some settings.
 
     Raises:
@@ -103,26 +101,30 @@ def make_problem(settings: Settings, data_dir: Path | None = None) -> Problem:
         )
     over_test_images = dataclasses.replace(tasks, pool=test_pool)
     return Problem(
-        settings, tasks, without_curriculum(over_test_images), unseen(over_test_images), data_dir
+        settings,
+        host_fed(tasks, settings, training, data_dir) if settings.host_fed else tasks,
+        tasks,
+        without_curriculum(over_test_images),
+        unseen(over_test_images),
+        data_dir,
     )
 
 
-def trained_on(problem: Problem, config: Any) -> ProjectionTasks | HostFed:
-    """Return the problem's tasks or, where ``host_fed`` is on, batches that the host reads."""
-    of = problem.settings
-    if not of.host_fed:
-        return problem.tasks
+def host_fed(
+    tasks: ProjectionTasks, of: Settings, training: Training, data_dir: Path | None
+) -> HostFed:
+    """Return the same tasks over images that the host reads, in batches of a meta-step."""
     batches = host_batches(
         of.base_set,
         of.train_split,
-        tasks_per_step=config.tasks_per_step,
+        tasks_per_step=training.tasks_per_step,
         examples_per_task=(of.sequences_per_task, of.examples),
         size=(of.image_size, of.image_size),
         channels=of.image_channels,
-        seed=config.seed,
-        data_dir=problem.data_dir,
+        seed=training.seed,
+        data_dir=data_dir,
     )
-    return HostFed(batches, HostFedTasks(problem.tasks))
+    return HostFed(batches, HostFedTasks(tasks))
 
 
 @contextlib.contextmanager

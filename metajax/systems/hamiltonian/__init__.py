@@ -1,24 +1,36 @@
-"""Hamiltonian graph networks that adapt to new physics."""
+"""Hamiltonian graph networks that adapt to new mechanics."""
 
-from metajax.systems.hamiltonian.config import PRESETS, SIX, Config
-from metajax.systems.hamiltonian.evaluate import (
+from __future__ import annotations
+
+from typing import Any
+
+from metajax.systems.base import Objective, System
+from metajax.systems.hamiltonian.evaluate import errors, evaluate, measure
+from metajax.systems.hamiltonian.methods import METHODS
+from metajax.systems.hamiltonian.network import (
+    Architecture,
+    architecture_of,
+    make_derivative,
+    make_motion,
+)
+from metajax.systems.hamiltonian.polynomial_energy import (
+    choose_degree,
+    fit_and_roll,
+    fit_polynomial,
+    polynomial,
+)
+from metajax.systems.hamiltonian.problem import Problem, make_problem
+from metajax.systems.hamiltonian.report import figures, table
+from metajax.systems.hamiltonian.residuals import residual_mean, residual_sum
+from metajax.systems.hamiltonian.roll_out import (
     SHORT,
     adapt_and_roll,
     cka,
-    fit_and_roll,
     new_instances,
     relative_errors,
     summarise,
 )
-from metajax.systems.hamiltonian.learner import (
-    make_algorithm,
-    make_learner,
-    residual_mean,
-    residual_sum,
-)
-from metajax.systems.hamiltonian.network import make_derivative, make_motion
-from metajax.systems.hamiltonian.polynomial_energy import fit_polynomial, polynomial
-from metajax.systems.hamiltonian.system import SYSTEM, build
+from metajax.systems.hamiltonian.settings import PRESETS, SIX, TINY, Settings, check, trained
 from metajax.systems.hamiltonian.tasks import (
     MotionTasks,
     Snapshots,
@@ -29,23 +41,27 @@ from metajax.systems.hamiltonian.tasks import (
 )
 
 __all__ = [
+    "METHODS",
     "PRESETS",
     "SHORT",
     "SIX",
     "SYSTEM",
-    "Config",
+    "Architecture",
     "MotionTasks",
+    "Problem",
+    "Settings",
     "Snapshots",
     "Trajectories",
     "adapt_and_roll",
-    "build",
+    "architecture_of",
+    "choose_degree",
     "cka",
+    "errors",
     "fit_and_roll",
     "fit_polynomial",
-    "make_algorithm",
     "make_derivative",
-    "make_learner",
     "make_motion",
+    "make_problem",
     "make_tasks",
     "new_instances",
     "polynomial",
@@ -55,4 +71,36 @@ __all__ = [
     "residual_sum",
     "simulate",
     "summarise",
+    "trained",
 ]
+
+
+def _objective(config: Any) -> Objective:
+    return Objective("rows.adapted.mean[-1]", greatest=False, logged="new_tasks/last")
+
+
+def _tasks_per_draw(config: Any) -> int:
+    """One of each of the mechanics that are trained on."""
+    return len(trained(config))
+
+
+SYSTEM = System(
+    name="hamiltonian",
+    summary="Hamiltonian graph networks that adapt to a type of physical system never trained on",
+    settings=Settings,
+    presets=PRESETS,
+    methods=METHODS,
+    problem=make_problem,
+    evaluate=evaluate,
+    measure=measure,
+    table=table,
+    figures=figures,
+    objective=_objective,
+    evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_optimizer", "eval_lr"),
+    check=check,
+    tasks_per_draw=_tasks_per_draw,
+    renamed={"learner": "method", "systems": "mechanics", "eval_instances": "eval_tasks"},
+    tiny=TINY,
+    prepare=prepare,
+)
+"""What the command line and a sweep know of this family."""

@@ -1,276 +1,162 @@
-"""What a learner of motion is judged by: roll-outs on systems of a type never trained on."""
+"""What a method is judged by: errors of motion on mechanics that it was not trained on."""
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-from typing import Any, NamedTuple
+from typing import Any, cast
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Key
 
-from metajax.core import (
-    ConfigError,
-    Examples,
-    Params,
-    all_finite,
-    derive,
-    enable_x64,
-    follow_of,
+from metajax.core import Evaluator, Params, mixed
+from metajax.systems.base import Method
+from metajax.systems.hamiltonian.polynomial_energy import choose_degree, fit_and_roll
+from metajax.systems.hamiltonian.problem import Problem
+from metajax.systems.hamiltonian.roll_out import (
+    SHORT,
+    Instances,
+    adapt_and_roll,
+    new_instances,
+    summarise,
 )
-from metajax.physics import (
-    Hamiltonian,
-    Phase,
-    energy,
-    get_physics,
-    symplectic_gradient,
-    trajectory,
-)
-from metajax.systems.hamiltonian.config import Config
-from metajax.systems.hamiltonian.learner import make_learner, residual_mean, weights
-from metajax.systems.hamiltonian.network import last_layer, make_derivative
-from metajax.systems.hamiltonian.polynomial_energy import fit_polynomial, polynomial
-from metajax.systems.hamiltonian.tasks import Snapshots, observed, simulate
+from metajax.systems.hamiltonian.settings import Settings
+from metajax.systems.scores import Evaluation, Interval, Row
 
-FLOOR, CEILING = 1e-4, 10.0
-"""Relative errors are averaged as logarithms: none counts less than the one or more than the
-other, which also stands for a roll-out that is not finite. Of parameters that are not finite no
-error is finite."""
-SHORT = 2.0
-"""Seconds of a short horizon, which a chaotic motion can be followed for."""
-EVAL_KEY = 2212_01168
-"""Seed of the systems that are evaluated on: the same for every run."""
+TITLES = {
+    "adapted": "meta-trained",
+    "first_drawn": "weights as first drawn",
+    "polynomial": "polynomial energy, ridge regression",
+}
+SHOTS = (5, 10, 25)
+"""Sizes of smaller supports that are evaluated."""
+ROLLED = (0, 10)
+"""Gradient steps after which motion is followed, besides the last."""
+DRAWS = 40
+"""Draws of tasks, one for every trained type, that the loss is measured on along training."""
+SHOWN = 4
+"""New systems whose motion is kept for the figures."""
 
 
-class Instances(NamedTuple):
-    """New systems of one type, float32 and not padded.
+def errors(coordinates: Any, energy: Any, instances: Instances) -> dict[str, Interval]:
+    """Return geometric means of the errors of roll-outs ``[systems, *steps, times]``.
 
-    Attributes:
-      parameters: of the systems.
-      true: states and rates.
-      seen: the same, with noise where there is any.
-      order: the order in which a trajectory's points enter the support.
-      times: in seconds.
+    Of the coordinates over all time and up to a short horizon, and of the energy.
     """
-
-    parameters: Any
-    true: tuple[Phase, Phase]
-    seen: tuple[Phase, Phase]
-    order: np.ndarray
-    times: np.ndarray
+    early = np.asarray(coordinates)[..., instances.times <= SHORT]
+    found = {"coordinates": coordinates, "coordinates_early": early, "energy": energy}
+    return {name: summarise(one) for name, one in found.items()}
 
 
-def new_instances(config: Config, name: str, num: int) -> Instances:
-    """Simulate ``num`` new systems of a type; the same ones for every config of the same motion."""
-    key = jax.random.key(EVAL_KEY)
-    truth = simulate(get_physics(name), key, num, config)
-
-    def single(tree):
-        return jax.tree.map(lambda leaf: leaf.astype(np.float32), tree)
-
-    rng = np.random.default_rng(EVAL_KEY)
-    return Instances(
-        parameters=single(truth.parameters),
-        true=single((truth.states, truth.rates)),
-        seen=observed(truth, config.noise, derive(key, "noise")),
-        order=np.stack([rng.permutation(config.points) for _ in range(num)]),
-        times=single(truth.times),
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
+    """Adapt to new systems of the held-out mechanics and follow them, compared with baselines."""
+    of = problem.settings
+    instances = new_instances(of, of.held_out, of.eval_tasks)
+    learner, key = mixed(cast("Any", method.learner)), jax.random.key(config.seed)
+    drawn = jax.jit(lambda tasks, key: learner.init(key, tasks(key)))(problem.tasks, key)
+    optimizer = f"{of.eval_optimizer} at {of.eval_lr:g}"
+    found = {
+        "adapted": _rolled(of, method, params, instances),
+        "first_drawn": _rolled(of, method, drawn, instances),
+        "polynomial": _fitted(of, instances, choose_degree(of, problem.tasks)),
+    }
+    return Evaluation(
+        metric="relative error of coordinates",
+        greatest=False,
+        axis="gradient steps",
+        points=list(_followed(of)),
+        rows={
+            name: Row(TITLES[name], score, baseline=name != "adapted")
+            for name, (score, _) in found.items()
+        },
+        setting=f"{of.held_out} held out, {of.shots} points, {optimizer}",
+        more={
+            "structure": of.structure,
+            "held_out": of.held_out,
+            "optimizer": optimizer,
+            "shots": of.shots,
+            "times": instances.times.tolist(),
+            "true": _shown(instances.true[0]),
+            **{name: more for name, (_, more) in found.items()},
+            "by_shots": _by_shots(of, method, params, instances),
+        },
     )
 
 
-def relative_errors(
-    hamiltonian: Hamiltonian, parameters: Any, found: Phase, true: Phase
-) -> tuple[Float[Array, " times"], Float[Array, " times"]]:
-    """Relative errors of a roll-out's coordinates, and of its energy, along time.
+def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
+    """Return what is measured along the way: the loss on tasks of the trained mechanics."""
+    learner, tasks = mixed(cast("Any", method.learner)), problem.tasks
 
-    Coordinates: the norm of the difference of (q, p) over that of the truth, of all particles.
-    Energy: the true energy function along the roll-out, against what it truly is at that time,
-    relative to the energy at the start.
-    """
-    difference = jax.tree.map(lambda a, b: a - b, found, true)
+    def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
+        """The loss after the inner steps of training."""
 
-    def norm(phase):
-        return jnp.sqrt(sum(jnp.sum(leaf**2, (-2, -1)) for leaf in phase))
+        def one(key):
+            task_key, adapt_key = jax.random.split(key)
+            return learner.loss(params, tasks(task_key), adapt_key)[1]["query_loss"]
 
-    coordinates = norm(difference) / norm(true)
-    energies, wanted = (energy(hamiltonian, states, parameters) for states in (found, true))
+        losses = np.asarray(jax.lax.map(one, jax.random.split(key, DRAWS), batch_size=10))
+        return {"last": losses.mean(), "last_ci95": 1.96 * losses.std(ddof=1) / np.sqrt(DRAWS)}
 
-    def bounded(x):
-        return jnp.clip(jnp.nan_to_num(x, nan=CEILING, posinf=CEILING), FLOOR, CEILING)
-
-    return bounded(coordinates), bounded(jnp.abs(energies - wanted) / jnp.abs(wanted[0]))
+    return (Evaluator("new_tasks", config.eval_every, function),)
 
 
-def cka(x: Float[Array, "points features"], y: Float[Array, "points features"]) -> Array:
-    """Linear centred kernel alignment of two representations (Kornblith et al. 2019, eq. 5)."""
-    x, y = x - jnp.mean(x, 0)[None], y - jnp.mean(y, 0)[None]
-
-    def norm(a, b):
-        return jnp.sum((a.T @ b) ** 2)
-
-    return norm(x, y) / jnp.sqrt(norm(x, x) * norm(y, y))
+def _followed(of: Settings) -> tuple[int, ...]:
+    """The numbers of gradient steps after which motion is followed."""
+    return (*(num for num in ROLLED if num < of.eval_steps), of.eval_steps)
 
 
-class Adapted(NamedTuple):
-    """What became of a learner on new systems, float32.
-
-    Attributes:
-      loss: mean log-cosh of the residuals over the whole trajectory, by gradient step.
-      cka: likeness of the last hidden layer to the one before adapting, by gradient step.
-      coordinates: relative errors of the roll-outs after some numbers of steps.
-      energy: the same of their energy.
-      states: the roll-outs.
-    """
-
-    loss: Float[Array, "systems steps_and_1"]
-    cka: Float[Array, "systems steps_and_1"]
-    coordinates: Float[Array, "systems chosen times"]
-    energy: Float[Array, "systems chosen times"]
-    states: Float[Phase, "systems chosen times particles 2"]
-
-
-def adapt_and_roll(
-    config: Config, params: Params, instances: Instances, steps: tuple[int, ...], shots: int
-) -> Adapted:
-    """Adapt to ``shots`` points of every instance; follow it in time after each of the ``steps``.
-
-    Roll-outs start where the truth does and are integrated by the implicit midpoint rule. Another
-    number of shots up to the config's compiles nothing anew, nor does another ``eval_lr``, seed, or
-    setting of training.
-    """
-    if not 1 <= shots <= config.shots:
-        raise ConfigError("shots", shots, f"1 to {config.shots}")
-    rate = np.float32(config.eval_lr)
-    return _adapt_and_roll(_as_evaluated(config), steps, params, instances, shots, rate)
-
-
-def _as_evaluated(config: Config) -> Config:
-    """Set all to one value that does not change how new systems are adapted to and followed."""
-    same: dict[str, Any] = {
-        "seed": 0,
-        "steps": 1,
-        "learning_rate": 1.0,
-        "clip_norm": None,
-        "inner_steps": 1,
-        "trajectories": 1,
-        "prepared": False,
-        "eval_every": 1,
-        "eval_lr": 1.0,
+def _rolled(
+    of: Settings, method: Method, params: Params, instances: Instances
+) -> tuple[Interval, dict[str, Any]]:
+    """The score of a start of adapting, and what a report says of it besides, as JSON values."""
+    found = adapt_and_roll(of, method, params, instances, _followed(of), of.shots)
+    score, more = _split(errors(found.coordinates, found.energy, instances))
+    return score, more | {
+        "loss_by_step": np.mean(found.loss, 0).tolist(),
+        "one_minus_cka_by_step": (1 - np.mean(found.cka, 0)).tolist(),
+        **_along_time(found.coordinates[:, -1], found.energy[:, -1]),
+        "motion": _shown(jax.tree.map(lambda leaf: leaf[:, -1], found.states)),
     }
-    if config.learner in ("maml", "first_order_maml", "joint"):
-        same |= {"learner": "maml", "inner_lr": 1.0, "reduction": "mean"}
-    return dataclasses.replace(config, **same)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 1))
-def _adapt_and_roll(
-    config: Config, steps: tuple[int, ...], params: Params, instances: Any, shots: Any, rate: Any
-) -> Adapted:
-    system, learner = get_physics(config.held_out), make_learner(config, rate)
-    follow = follow_of(learner)
-    times = instances.times
-    derivative = make_derivative(config)
-    all_of_them = jnp.ones(times.size, bool)
-
-    def one(item: Any) -> Adapted:
-        key, parameters, true, seen, order = item
-        first = order[: config.shots]
-        beside = times[first], jnp.arange(config.shots) < shots
-        state, rate = jax.tree.map(lambda leaf: leaf[first], seen)
-        support = Examples(Snapshots(state, *beside), Snapshots(rate, *beside))
-        inputs, targets = (Snapshots(phase, times, all_of_them) for phase in true)
-
-        def note(adapted: Any) -> Any:
-            outputs = learner.predict(params, adapted, inputs)
-            return residual_mean(outputs, targets), weights(config, params, adapted)
-
-        _, (loss, every) = follow(params, support, key, config.eval_steps, note)
-        layers = jax.lax.map(lambda now: last_layer(config, now, inputs), every)
-        alike = jax.vmap(cka, (None, 0))(layers[0], layers)
-
-        def roll(now: Params) -> Phase:
-            start = jax.tree.map(lambda leaf: leaf[0], inputs.state)
-            return trajectory(derivative, start, now, times, method="implicit_midpoint").states
-
-        rolled = jax.lax.map(roll, jax.tree.map(lambda leaf: leaf[np.array(steps)], every))
-        against = functools.partial(relative_errors, system.hamiltonian, parameters)
-        errors = jax.vmap(against, (0, None))(rolled, inputs.state)
-        known = all_finite(params)
-        coordinates, energies = (jnp.where(known, each, jnp.nan) for each in errors)
-        return Adapted(loss, alike, coordinates, energies, rolled)
-
-    num = instances.order.shape[0]
-    keys = jax.random.split(jax.random.key(EVAL_KEY), num)
-    items = (keys, instances.parameters, instances.true, instances.seen, instances.order)
-    return jax.lax.map(one, items, batch_size=min(num, 20))
+def _fitted(of: Settings, instances: Instances, degree: int) -> tuple[Interval, dict[str, Any]]:
+    """The same of the polynomial, which takes no steps."""
+    coordinates, energy, states = fit_and_roll(instances, of.held_out, degree, of.shots)
+    score, more = _split(errors(coordinates, energy, instances))
+    along = _along_time(coordinates, energy)
+    return score, more | {"degree": degree, **along, "motion": _shown(states)}
 
 
-def fit_and_roll(
-    instances: Instances, name: str, degree: int, shots: int
-) -> tuple[np.ndarray, np.ndarray, Phase]:
-    """Fit the polynomial energy to every instance's support and follow it in time.
-
-    Returns the relative errors of coordinates and energy ``[systems, times]``, and the states.
-    """
-    system = get_physics(name)
-    hamiltonian = polynomial(system.particles, system.dim, degree)
-
-    def one(item: Any) -> Any:
-        parameters, (true, _), seen, order = item
-        states, rates = jax.tree.map(lambda leaf: leaf[order[:shots]], seen)
-        coefficients = fit_polynomial(states, rates, degree)
-        start = jax.tree.map(lambda leaf: leaf[0], true)
-        rolled = trajectory(
-            symplectic_gradient(hamiltonian),
-            start,
-            coefficients,
-            jnp.asarray(instances.times, jnp.float64),
-            method="implicit_midpoint",
-        ).states
-        return *relative_errors(system.hamiltonian, parameters, rolled, true), rolled
-
-    with enable_x64(True):
-        items = (instances.parameters, instances.true, instances.seen, instances.order)
-        items = jax.tree.map(
-            lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, items
-        )
-        together = jax.jit(lambda items: jax.lax.map(one, items, batch_size=20))
-        return jax.tree.map(np.asarray, together(items))
+def _split(found: dict[str, Interval]) -> tuple[Interval, dict[str, Any]]:
+    """The main score, and the others as JSON values."""
+    others = {name: one._asdict() for name, one in found.items() if name != "coordinates"}
+    return found["coordinates"], others
 
 
-@functools.partial(jax.jit, static_argnums=(2, 3))
-def residual_of_fit(
-    states: Float[Phase, "systems times particles 2"],
-    rates: Float[Phase, "systems times particles 2"],
-    degree: int,
-    shots: int,
-) -> Float[Array, " systems"]:
-    """How far the polynomial's motion is off, fitted to every few points, relative to the rates.
-
-    In squares over the whole trajectory; what its degree is chosen by.
-    """
-    motion = symplectic_gradient(polynomial(states.q.shape[2], states.q.shape[3], degree))
-    chosen = np.linspace(0, states.q.shape[1] - 1, shots).astype(int)
-
-    def one(item: tuple[Phase, Phase]) -> Array:
-        states, rates = item
-        support = jax.tree.map(lambda leaf: leaf[chosen], item)
-        found = jax.vmap(motion, (0, None))(states, fit_polynomial(support[0], support[1], degree))
-        off = jax.tree.map(lambda f, r: jnp.sum((f - r) ** 2), found, rates)
-        return (off.q + off.p) / sum(jnp.sum(leaf**2) for leaf in rates)
-
-    return jax.lax.map(one, (states, rates))
+def _by_shots(
+    of: Settings, method: Method, params: Params, instances: Instances
+) -> dict[int, dict[str, Any]]:
+    """Errors of coordinates after the last step from fewer points."""
+    found = {}
+    for shots in (*(num for num in SHOTS if num < of.shots), of.shots):
+        fewer = adapt_and_roll(of, method, params, instances, (of.eval_steps,), shots)
+        found[shots] = summarise(fewer.coordinates[:, -1])._asdict()
+    return found
 
 
-def summarise(errors: Float[Array, "systems ... times"] | np.ndarray) -> dict[str, Any]:
-    """Geometric means over time and systems, with 95% intervals over systems."""
-    logs = np.log(np.asarray(errors, float)).mean(-1)
-    mean, half = logs.mean(0), 1.96 * logs.std(0, ddof=1) / np.sqrt(logs.shape[0])
+def _along_time(coordinates: Any, energy: Any) -> dict[str, Any]:
+    """Geometric means over systems, by time."""
+
+    def mean(errors):
+        return np.exp(np.log(np.asarray(errors)).mean(0)).tolist()
+
+    return {"coordinates_by_time": mean(coordinates), "energy_by_time": mean(energy)}
+
+
+def _shown(states: Any) -> dict[str, Any]:
+    """The motions that figures show: a few systems' ``q`` and ``p``, rounded for JSON."""
     return {
-        "mean": np.exp(mean).tolist(),
-        "low": np.exp(mean - half).tolist(),
-        "high": np.exp(mean + half).tolist(),
-        "n": logs.shape[0],
+        name: np.round(np.asarray(leaf[:SHOWN], float), 5).tolist()
+        for name, leaf in states._asdict().items()
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,6 @@ from jaxtyping import Array, Float, Key
 from metajax.core import Network, Params
 from metajax.nn import Graph, graph_net
 from metajax.physics import Derivative, Phase, port_hamiltonian, symplectic_gradient
-from metajax.systems.hamiltonian.config import Config
 from metajax.systems.hamiltonian.tasks import Snapshots
 
 DAMPING = -3.0
@@ -23,29 +22,53 @@ FORCE_SCALE = 4.0
 """Force per unit of its parameters: gradient steps then move it as fast as the energy."""
 
 
+class Architecture(NamedTuple):
+    """What a network of motion is made from: equal ones make one program.
+
+    Attributes:
+      structure: ``hamiltonian``, ``port``, ``driven`` or ``direct``; see
+        :class:`~metajax.systems.hamiltonian.Settings`.
+      width: of the hidden layers.
+      layers: hidden layers of each part.
+      rounds: of messages between particles.
+      duration: of a trajectory, which the waves of a force are fractions of (s).
+    """
+
+    structure: str
+    width: int
+    layers: int
+    rounds: int
+    duration: float
+
+
+def architecture_of(settings: Any) -> Architecture:
+    """Return the network's part of the settings of a problem, or of a run."""
+    return Architecture(*(getattr(settings, name) for name in Architecture._fields))
+
+
 def to_graph(state: Float[Phase, "particles 2"]) -> Graph:
     """Make one system's graph: a node each for its particles, an edge from each to each other."""
     senders, receivers = np.nonzero(~np.eye(state.q.shape[0], dtype=bool))
     return Graph(jnp.concatenate(state, axis=-1), senders, receivers)
 
 
-def make_motion(config: Config) -> Network:
+def make_motion(architecture: Architecture) -> Network:
     """Make the network ``(params, snapshots) -> time derivatives``, a ``Phase`` of float32.
 
     Its derivative of one state, ``motion(state, params)``, comes from :func:`make_derivative`.
     """
-    inner = _inner(config)
+    inner = _inner(architecture)
 
     def init(key: Key[Array, ""], snapshots: Snapshots) -> Params:
         state = jax.tree.map(lambda leaf: leaf[0], snapshots.state)
         params = {"graph": inner.init(key, to_graph(state))}
-        if config.structure in ("port", "driven"):
+        if architecture.structure in ("port", "driven"):
             params["damping"] = jnp.full((), DAMPING)
-        if config.structure == "driven":
+        if architecture.structure == "driven":
             params["force"] = jnp.zeros((2, WAVES, state.q.shape[-1]))
         return params
 
-    derivative = make_derivative(config)
+    derivative = make_derivative(architecture)
 
     def apply(params: Params, snapshots: Snapshots) -> Phase:
         return jax.vmap(derivative, (0, None, 0))(snapshots.state, params, snapshots.time)
@@ -54,13 +77,13 @@ def make_motion(config: Config) -> Network:
 
 
 def last_layer(
-    config: Config, params: Params, snapshots: Snapshots
+    architecture: Architecture, params: Params, snapshots: Snapshots
 ) -> Float[Array, "points width"]:
     """The last hidden layer, summed over particles.
 
     Outputs are linear in the head's kernel: their derivative in it is what the head sees.
     """
-    inner, head = _inner(config), params["graph"]["head"]
+    inner, head = _inner(architecture), params["graph"]["head"]
 
     def one(state: Phase) -> Array:
         def total(kernel: Array) -> Float[Array, ""]:
@@ -72,9 +95,9 @@ def last_layer(
     return jax.vmap(one)(snapshots.state)
 
 
-def make_derivative(config: Config) -> Derivative:
+def make_derivative(architecture: Architecture) -> Derivative:
     """Make the equations of motion ``(state, params, time) -> rates`` of one system's network."""
-    inner = _inner(config)
+    inner = _inner(architecture)
 
     def energy(state: Phase, params: Params) -> Float[Array, ""]:
         return inner.apply(params["graph"], to_graph(state))
@@ -84,14 +107,16 @@ def make_derivative(config: Config) -> Derivative:
 
     def force(params: Params, time: Any) -> Float[Array, "1 2"]:
         turns = jnp.arange(1, WAVES + 1, dtype=jnp.float32) / 2
-        phases = jnp.float32(2 * np.pi / config.duration) * turns * time
+        phases = jnp.float32(2 * np.pi / architecture.duration) * turns * time
         waves = jnp.stack([jnp.cos(phases), jnp.sin(phases)])
         return FORCE_SCALE * jnp.tensordot(waves, params["force"], 2)[None]
 
-    if config.structure == "hamiltonian":
+    if architecture.structure == "hamiltonian":
         return symplectic_gradient(energy)
-    if config.structure in ("port", "driven"):
-        return port_hamiltonian(energy, damping, force if config.structure == "driven" else None)
+    if architecture.structure in ("port", "driven"):
+        return port_hamiltonian(
+            energy, damping, force if architecture.structure == "driven" else None
+        )
 
     def derivative(state: Phase, params: Params, time: Any = 0.0) -> Phase:
         rates = inner.apply(params["graph"], to_graph(state))
@@ -100,12 +125,12 @@ def make_derivative(config: Config) -> Derivative:
     return derivative
 
 
-def _inner(config: Config) -> Network:
-    direct = config.structure == "direct"
+def _inner(architecture: Architecture) -> Network:
+    direct = architecture.structure == "direct"
     return graph_net(
-        config.width,
-        config.rounds,
-        layers=config.layers,
+        architecture.width,
+        architecture.rounds,
+        layers=architecture.layers,
         num_outputs=4 if direct else 1,
         readout="nodes" if direct else "sum",
     )

@@ -1,22 +1,27 @@
-"""The trivial rival: a polynomial energy, fitted by ridge regression to one system's points."""
+"""The trivial baseline: a polynomial energy, fitted by ridge regression to a system's points."""
 
 from __future__ import annotations
 
 import functools
 import itertools
 import math
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError
-from metajax.physics import Hamiltonian, Phase, symplectic_gradient
+from metajax.core import ConfigError, MixedTasks, enable_x64
+from metajax.physics import Hamiltonian, Phase, get_mechanics, symplectic_gradient, trajectory
+from metajax.systems.hamiltonian.roll_out import Instances, relative_errors
+from metajax.systems.hamiltonian.settings import Settings
+from metajax.systems.hamiltonian.tasks import MotionTasks
 
 MOST_TERMS = 500
 """Largest number of monomials, that fitting them takes no longer than adapting a network."""
+DEGREES = (2, 3, 4, 6)
+"""Degrees that are tried on systems of the trained mechanics."""
 
 
 def num_terms(variables: int, degree: int) -> int:
@@ -84,3 +89,82 @@ def fit_polynomial(
     penalty = jnp.sqrt(ridge * jnp.mean(jnp.sum(design**2, 0)))
     rows = jnp.concatenate([design, penalty * jnp.eye(terms, dtype=design.dtype)])
     return jnp.linalg.lstsq(rows, jnp.concatenate([wanted, jnp.zeros(terms, wanted.dtype)]))[0]
+
+
+def choose_degree(settings: Settings, tasks: MixedTasks) -> int:
+    """Return the degree with the least error on trained mechanics of no more particles."""
+    particles = get_mechanics(settings.held_out).particles
+    possible = [d for d in DEGREES if num_terms(4 * particles, d) <= MOST_TERMS]
+    with enable_x64(True):
+        few = [
+            jax.tree.map(
+                lambda leaf, k=k: np.asarray(leaf[k, :20], np.float64), (part.state, part.rate)
+            )
+            for part in cast("tuple[MotionTasks, ...]", tasks.parts)
+            for k in range(part.state.q.shape[0] if part.state.q.shape[3] <= particles else 0)
+        ]
+        off = {
+            degree: sum(
+                float(np.log(residual_of_fit(*motion, degree, settings.shots)).mean())
+                for motion in few
+            )
+            for degree in possible
+        }
+    return min(possible, key=lambda degree: off[degree])
+
+
+def fit_and_roll(
+    instances: Instances, name: str, degree: int, shots: int
+) -> tuple[np.ndarray, np.ndarray, Phase]:
+    """Fit the polynomial energy to every instance's support and follow it in time.
+
+    Returns the relative errors of coordinates and energy ``[systems, times]``, and the states.
+    """
+    mechanics = get_mechanics(name)
+    hamiltonian = polynomial(mechanics.particles, mechanics.dim, degree)
+
+    def one(item: Any) -> Any:
+        parameters, (true, _), seen, order = item
+        states, rates = jax.tree.map(lambda leaf: leaf[order[:shots]], seen)
+        coefficients = fit_polynomial(states, rates, degree)
+        start = jax.tree.map(lambda leaf: leaf[0], true)
+        rolled = trajectory(
+            symplectic_gradient(hamiltonian),
+            start,
+            coefficients,
+            jnp.asarray(instances.times, jnp.float64),
+            method="implicit_midpoint",
+        ).states
+        return *relative_errors(mechanics.hamiltonian, parameters, rolled, true), rolled
+
+    with enable_x64(True):
+        items = (instances.parameters, instances.true, instances.seen, instances.order)
+        items = jax.tree.map(
+            lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, items
+        )
+        together = jax.jit(lambda items: jax.lax.map(one, items, batch_size=20))
+        return jax.tree.map(np.asarray, together(items))
+
+
+@functools.partial(jax.jit, static_argnums=(2, 3))
+def residual_of_fit(
+    states: Float[Phase, "systems times particles 2"],
+    rates: Float[Phase, "systems times particles 2"],
+    degree: int,
+    shots: int,
+) -> Float[Array, " systems"]:
+    """How far the polynomial's motion is off, fitted to every few points, relative to the rates.
+
+    In squares over the whole trajectory; what its degree is chosen by.
+    """
+    motion = symplectic_gradient(polynomial(states.q.shape[2], states.q.shape[3], degree))
+    chosen = np.linspace(0, states.q.shape[1] - 1, shots).astype(int)
+
+    def one(item: tuple[Phase, Phase]) -> Array:
+        states, rates = item
+        support = jax.tree.map(lambda leaf: leaf[chosen], item)
+        found = jax.vmap(motion, (0, None))(states, fit_polynomial(support[0], support[1], degree))
+        off = jax.tree.map(lambda f, r: jnp.sum((f - r) ** 2), found, rates)
+        return (off.q + off.p) / sum(jnp.sum(leaf**2) for leaf in rates)
+
+    return jax.lax.map(one, (states, rates))

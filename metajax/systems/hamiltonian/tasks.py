@@ -25,8 +25,8 @@ from metajax.core import (
     float64_on_cpu,
 )
 from metajax.data import MissingDataError, load_arrays, set_path, write_arrays
-from metajax.physics import Phase, PhysicalSystem, energy_drift, get_physics, trajectory
-from metajax.systems.hamiltonian.config import SIX, Config
+from metajax.physics import Mechanics, Phase, energy_drift, get_mechanics, trajectory
+from metajax.systems.hamiltonian.settings import SIX, Settings
 
 PREPARED_KEY = 2022
 """Seed of the trajectories that :func:`prepare` writes."""
@@ -68,7 +68,9 @@ class Trajectories(NamedTuple):
     times: Float[np.ndarray, " times"]
 
 
-def simulate(system: PhysicalSystem, key: Key[Array, ""], num: int, config: Config) -> Trajectories:
+def simulate(
+    mechanics: Mechanics, key: Key[Array, ""], num: int, settings: Settings
+) -> Trajectories:
     """Draw ``num`` systems of a type and integrate each from a start of its own.
 
     In float64 by an adaptive integrator of order 8, on the CPU: not every accelerator has float64.
@@ -79,33 +81,33 @@ def simulate(system: PhysicalSystem, key: Key[Array, ""], num: int, config: Conf
         than ``DRIFT_LIMIT``.
     """
     with float64_on_cpu():
-        times = np.linspace(0.0, config.duration, config.points)
-        keys = jax.random.split(derive(key, system.name), num)
+        times = np.linspace(0.0, settings.duration, settings.points)
+        keys = jax.random.split(derive(key, mechanics.name), num)
         keys = keys[np.arange(-(-num // BATCH) * BATCH) % num]
         batches = [
-            jax.tree.map(np.asarray, _integrate(system, keys[first : first + BATCH], times))
+            jax.tree.map(np.asarray, _integrate(mechanics, keys[first : first + BATCH], times))
             for first in range(0, len(keys), BATCH)
         ]
     found = jax.tree.map(lambda *leaves: np.concatenate(leaves)[:num], *batches)
     parameters, states, rates, drift, succeeded = found
-    conserved = system.dissipation is None and system.force is None
+    conserved = mechanics.dissipation is None and mechanics.force is None
     if not succeeded.all() or (conserved and not drift.max() < DRIFT_LIMIT):
         raise MetajaxError(
-            f"{system.name}: {(~succeeded).sum()} of {num} trajectories failed, and the largest "
+            f"{mechanics.name}: {(~succeeded).sum()} of {num} trajectories failed, and the largest "
             f"relative drift of energy is {drift.max():.1e} (limit {DRIFT_LIMIT:.0e})"
         )
     return Trajectories(parameters, states, rates, times)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _integrate(system: PhysicalSystem, keys: Key[Array, " systems"], times: Array) -> tuple:
+def _integrate(mechanics: Mechanics, keys: Key[Array, " systems"], times: Array) -> tuple:
     """Parameters, states, rates, drift of energy and success of a system from every key."""
 
     def one(key: Key[Array, ""]) -> tuple:
-        parameters, start = system.draw(key)
-        states, succeeded = trajectory(system, start, parameters, times)
-        rates = jax.vmap(system.derivative, (0, None, 0))(states, parameters, times)
-        drift = energy_drift(system.hamiltonian, states, parameters)
+        parameters, start = mechanics.draw(key)
+        states, succeeded = trajectory(mechanics, start, parameters, times)
+        rates = jax.vmap(mechanics.derivative, (0, None, 0))(states, parameters, times)
+        drift = energy_drift(mechanics.hamiltonian, states, parameters)
         return parameters, states, rates, drift, succeeded
 
     return jax.vmap(one)(keys)
@@ -117,24 +119,24 @@ def prepare(data_dir: Path | None = None, num: int = 10_000) -> list[Path]:
     One array_record TFDS set a type, ``hamiltonian_TYPE``, of float32 states and rates at 200
     points of 10 s; for runs with ``prepared``. Sets that are there already are left.
     """
-    config, key = Config(), jax.random.key(PREPARED_KEY)
+    settings, key = Settings(), jax.random.key(PREPARED_KEY)
     folders = []
     for name in SIX:
         existing = set_path(set_name(name), data_dir)
         if existing is not None:
             print(f"{set_name(name)} is prepared already, in {existing}: left as it is.")
-        folders.append(existing or _prepare(name, num, config, key, data_dir))
+        folders.append(existing or _prepare(name, num, settings, key, data_dir))
     return folders
 
 
-def _prepare(name: str, num: int, config: Config, key: Any, data_dir: Path | None) -> Path:
-    system = get_physics(name)
+def _prepare(name: str, num: int, settings: Settings, key: Any, data_dir: Path | None) -> Path:
+    mechanics = get_mechanics(name)
 
     def rows() -> Iterator[dict[str, np.ndarray]]:
         with tqdm(total=num, desc=name, unit="trajectory") as bar:
             for chunk in range(0, num, 1000):
                 size = min(1000, num - chunk)
-                truth = simulate(system, jax.random.fold_in(key, chunk), size, config)
+                truth = simulate(mechanics, jax.random.fold_in(key, chunk), size, settings)
                 single = [np.asarray(x, np.float32) for x in (*truth.states, *truth.rates)]
                 times = np.asarray(truth.times, np.float32)
                 for row in zip(*single, strict=True):
@@ -151,7 +153,7 @@ def set_name(name: str) -> str:
 
 
 def read_prepared(
-    name: str, num: int, config: Config, data_dir: Path | None = None
+    name: str, num: int, settings: Settings, data_dir: Path | None = None
 ) -> Trajectories:
     """Read trajectories that :func:`prepare` wrote.
 
@@ -167,10 +169,10 @@ def read_prepared(
             "  metajax data prepare hamiltonian\nor leave out --prepared"
         ) from None
     times = found["times"][0]
-    if config.points != times.size or abs(config.duration - times[-1]) > 1e-3:
+    if settings.points != times.size or abs(settings.duration - times[-1]) > 1e-3:
         raise ConfigError(
             "points",
-            (config.points, config.duration),
+            (settings.points, settings.duration),
             f"points = {times.size} and duration = {times[-1]:g}, as prepared, or no prepared",
         )
     q, p, q_rate, p_rate = (cast("Any", found[key]) for key in STORED)
@@ -243,7 +245,7 @@ class MotionTasks:
 
 
 def make_tasks(
-    config: Config,
+    settings: Settings,
     names: tuple[str, ...],
     key: Key[Array, ""],
     num: int,
@@ -256,16 +258,16 @@ def make_tasks(
     """
     by_particles: dict[int, list[Any]] = {}
     for name in tqdm(names, "trajectories", leave=False, unit="type"):
-        system = get_physics(name)
-        if config.prepared:
-            truth = read_prepared(name, num, config, data_dir)
+        mechanics = get_mechanics(name)
+        if settings.prepared:
+            truth = read_prepared(name, num, settings, data_dir)
         else:
-            truth = simulate(system, key, num, config)
-        seen = observed(truth, config.noise, derive(key, f"noise of {name}"))
-        by_particles.setdefault(system.particles, []).append(seen)
-    times = jnp.linspace(0.0, config.duration, config.points)
+            truth = simulate(mechanics, key, num, settings)
+        seen = observed(truth, settings.noise, derive(key, f"noise of {name}"))
+        by_particles.setdefault(mechanics.particles, []).append(seen)
+    times = jnp.linspace(0.0, settings.duration, settings.points)
     parts = tuple(
-        MotionTasks(state, rate, times, config.shots, config.queries)
+        MotionTasks(state, rate, times, settings.shots, settings.queries)
         for _, alike in sorted(by_particles.items())
         for state, rate in [jax.tree.map(lambda *leaves: jnp.asarray(np.stack(leaves)), *alike)]
     )

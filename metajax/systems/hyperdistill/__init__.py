@@ -1,35 +1,65 @@
 """HyperDistill: online hyperparameter meta-learning by distillation (arXiv 2110.02508)."""
 
-from metajax.systems.hyperdistill.config import PRESETS, Config
-from metajax.systems.hyperdistill.evaluate import (
-    scores_by_step,
-    steps_between_scores,
-    summarise,
-)
-from metajax.systems.hyperdistill.learner import (
-    Bed,
-    make_algorithm,
-    make_bed,
-    make_estimator,
-    make_learner,
-    make_problem,
-)
-from metajax.systems.hyperdistill.system import SYSTEM, build
-from metajax.systems.hyperdistill.tasks import make_tasks
+from __future__ import annotations
+
+from typing import Any
+
+from metajax.systems.base import Objective, System
+from metajax.systems.hyperdistill.evaluate import evaluate as evaluate_method
+from metajax.systems.hyperdistill.evaluate import measure, scores_by_step, table
+from metajax.systems.hyperdistill.methods import METHODS
+from metajax.systems.hyperdistill.problem import Problem, make_problem
+from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
+from metajax.systems.hyperdistill.testbed import Testbed, make_testbed
+from metajax.systems.show import figures
+from metajax.systems.training import tied_to_steps
 
 __all__ = [
+    "METHODS",
     "PRESETS",
     "SYSTEM",
-    "Bed",
-    "Config",
-    "build",
-    "make_algorithm",
-    "make_bed",
-    "make_estimator",
-    "make_learner",
+    "Problem",
+    "Settings",
+    "Testbed",
     "make_problem",
-    "make_tasks",
+    "make_testbed",
     "scores_by_step",
-    "steps_between_scores",
-    "summarise",
 ]
+
+
+def _objective(config: Any) -> Objective:
+    return Objective(
+        "rows.new_tasks.mean[-1]", greatest=config.testbed != "sinusoid", logged="new_tasks/last"
+    )
+
+
+def _tied_to_steps(config: Any) -> str:
+    """Name the schedule; random search has no learning rate."""
+    return "" if config.method == "random_search" else tied_to_steps(config)
+
+
+SYSTEM = System(
+    name="hyperdistill",
+    summary="hyperparameters meta-learned online by distilled Jacobian-vector products",
+    settings=Settings,
+    presets=PRESETS,
+    methods=METHODS,
+    problem=make_problem,
+    evaluate=evaluate_method,
+    measure=measure,
+    table=table,
+    figures=figures,
+    objective=_objective,
+    evaluation=("eval_every", "eval_tasks", "eval_queries"),
+    check=check,
+    tied_to_steps=_tied_to_steps,
+    renamed={
+        "bed": "testbed",
+        "outer_lr": "learning_rate",
+        "outer_optimizer": "optimizer",
+        "outer_decay": "schedule",
+    },
+    older_values={"outer_decay": {True: "linear", False: "constant"}},
+    tiny=TINY,
+)
+"""What the command line and a sweep know of this family."""

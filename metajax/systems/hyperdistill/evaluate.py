@@ -1,4 +1,4 @@
-"""What the beds are judged by: the score on new tasks along their inner optimisation."""
+"""What a method is judged by: the score on new tasks along their inner optimisation."""
 
 from __future__ import annotations
 
@@ -12,25 +12,43 @@ from jaxtyping import Array, Float, Key
 
 from metajax.bilevel import OnlineParams
 from metajax.bilevel.steps import advance
-from metajax.core import TaskDistribution
-from metajax.systems.hyperdistill.config import Config
-from metajax.systems.hyperdistill.learner import Bed
+from metajax.core import Evaluator, Params, TaskDistribution
+from metajax.systems.base import Method
+from metajax.systems.hyperdistill.problem import Problem
+from metajax.systems.hyperdistill.settings import Settings
+from metajax.systems.hyperdistill.testbed import Testbed
+from metajax.systems.numbers import said
+from metajax.systems.scores import Evaluation, Row, interval
+from metajax.systems.show import table as rows_table
+
+EVAL_KEY = 2110_02508
+"""Seed of the tasks that are evaluated on: the same for every run."""
+VALID_TASKS = {True: 50, False: 1000}
+"""New tasks along the way, at most, by whether they are of images."""
+PAPER = {
+    ("sinusoid", ""): "squared error .327 (HyperDistill), .567 (first-order)",
+    ("anil", "tiny_imagenet"): "56.37% (HyperDistill), 53.62% (first-order)",
+    ("warpgrad", "tiny_imagenet"): "55.04% (HyperDistill), 53.54% (first-order)",
+    ("warpgrad", "cifar100"): "60.91% (HyperDistill), 58.16% (first-order)",
+    ("weights", "cifar100"): "60.82% (HyperDistill), 58.45% (one-step)",
+}
+"""What the paper reports, by test-bed and base set (arXiv 2110.02508)."""
 
 
-def steps_between_scores(config: Config) -> int:
-    """Inner steps between scores: 1 on sinusoids, a tenth of all or more on image beds."""
-    if config.bed == "sinusoid":
+def steps_between_scores(settings: Settings) -> int:
+    """Return the inner steps between scores: 1 on sinusoids, a tenth of all or more on images."""
+    if not settings.images:
         return 1
     return next(
         n
-        for n in range(1, config.inner_steps + 1)
-        if config.inner_steps % n == 0 and config.inner_steps // n <= 10
+        for n in range(1, settings.inner_steps + 1)
+        if settings.inner_steps % n == 0 and settings.inner_steps // n <= 10
     )
 
 
-@functools.partial(jax.jit, static_argnames=("bed", "num", "inner_steps", "every"))
+@functools.partial(jax.jit, static_argnames=("testbed", "num", "inner_steps", "every"))
 def scores_by_step(
-    bed: Bed,
+    testbed: Testbed,
     params: OnlineParams,
     tasks: TaskDistribution,
     key: Key[Array, ""],
@@ -46,31 +64,78 @@ def scores_by_step(
         task = tasks(task_key)
 
         def stretch(state, index):
-            score = bed.score(state, hparams, task.query)
-            batches = bed.inner_batches(task.support, jax.random.fold_in(batch_key, index), every)
-            return advance(bed.problem, hparams, state, batches), score
+            score = testbed.score(state, hparams, task.query)
+            at = jax.random.fold_in(batch_key, index)
+            batches = testbed.inner_batches(task.support, at, every)
+            return advance(testbed.inner, hparams, state, batches), score
 
         state, scores = jax.lax.scan(
-            stretch, bed.problem.init(hparams, start), jnp.arange(inner_steps // every)
+            stretch, testbed.inner.init(hparams, start), jnp.arange(inner_steps // every)
         )
-        return jnp.append(scores, bed.score(state, hparams, task.query))
+        return jnp.append(scores, testbed.score(state, hparams, task.query))
 
     keys = jax.random.split(key, num)
     size = 1 if every > 1 and jax.default_backend() == "cpu" else min(num, 100)
     return jax.lax.map(one, keys, batch_size=size)
 
 
-def summarise(scores: Float[Array, "num scores"], every: int) -> dict[str, Any]:
-    """Mean score after each stretch with its 95% interval over tasks, and the last median."""
-    values = np.asarray(scores, float)
-    num = values.shape[0]
-    ci95 = 1.96 * values.std(axis=0, ddof=1) / np.sqrt(num)
-    return {
-        "steps": (every * np.arange(values.shape[1])).tolist(),
-        "score": values.mean(axis=0).tolist(),
-        "ci95": ci95.tolist(),
-        "last": float(values[:, -1].mean()),
-        "last_ci95": float(ci95[-1]),
-        "last_median": float(np.median(values[:, -1])),
-        "n": num,
+def _scores(
+    method: Method, params: Params, tasks: Any, num: int
+) -> Float[np.ndarray, "num scores"]:
+    assert method.measure is not None
+    return np.asarray(method.measure(params, tasks, jax.random.key(EVAL_KEY), num), float)
+
+
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
+    """Score a trained method on new tasks, compared with its first weights."""
+    assert method.learner is not None
+    of, task = problem.settings, problem.test(jax.random.key(EVAL_KEY))
+    first = jax.jit(method.learner.init)(jax.random.key(config.seed), task)
+    found = {
+        "new_tasks": _scores(method, params, problem.test, of.eval_tasks),
+        "first_drawn": _scores(method, first, problem.test, of.eval_tasks),
     }
+    return Evaluation(
+        metric="accuracy" if problem.images else "squared error",
+        greatest=problem.images,
+        axis="inner steps",
+        points=list(range(0, of.inner_steps + 1, steps_between_scores(of))),
+        rows={
+            "new_tasks": Row("new tasks", interval(found["new_tasks"])),
+            "first_drawn": Row(
+                "new tasks, weights as first drawn", interval(found["first_drawn"]), baseline=True
+            ),
+        },
+        setting=problem.setting(),
+        more={
+            "testbed": of.testbed,
+            "base_set": of.base_set if problem.images else "",
+            "last_median": {name: float(np.median(last[:, -1])) for name, last in found.items()},
+        },
+    )
+
+
+def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
+    """Return what is measured along the way: the last score on tasks of validation classes."""
+
+    def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
+        num = min(config.eval_tasks, VALID_TASKS[problem.images])
+        last = _scores(method, params, problem.valid, num)[:, -1]
+        found = interval(last)
+        half = (found.high[0] - found.low[0]) / 2
+        return {"last": found.mean[0], "last_ci95": half, "last_median": float(np.median(last))}
+
+    return (Evaluator("new_tasks", config.eval_every, function),)
+
+
+def table(evaluation: dict[str, Any]) -> str:
+    """Return the scores at some inner steps, the median, and what the paper reports."""
+    more = evaluation["more"]
+    median = said(more["last_median"]["new_tasks"], ".3f")
+    lines = [rows_table(evaluation), f"Median over the tasks: {median}."]
+    paper = PAPER.get((more["testbed"], more["base_set"]))
+    if paper is not None:
+        lines.append(f"The paper: {paper}.")
+    return "\n".join(lines)

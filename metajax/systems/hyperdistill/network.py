@@ -1,4 +1,4 @@
-"""The beds' networks, each cut into hyperparameters and what a task fits."""
+"""The test-beds' networks, each cut into hyperparameters and what a task fits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metajax.nn import batch_normalise, conv2d, conv_block, conv_net, conv_param
 
 
 def regressor(width: int, layers: int, key: Key[Array, ""]) -> OnlineParams:
-    """Draw the sinusoid bed's weights and biases uniformly below ``fan_in ** -0.5``.
+    """Draw the regressor's weights and biases uniformly below ``fan_in ** -0.5``.
 
     That is PyTorch's default. With He's initialisation every method's first inner optimisations
     diverge. Hidden layers are the hyperparameters, the head is what a task fits.

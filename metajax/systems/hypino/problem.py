@@ -8,6 +8,7 @@ from typing import NamedTuple
 from metajax.core import Staged
 from metajax.systems.hypino.settings import Settings
 from metajax.systems.hypino.tasks import ProblemTasks, make_phases, make_tasks
+from metajax.systems.training import Training
 
 
 class Problem(NamedTuple):
@@ -24,6 +25,6 @@ class Problem(NamedTuple):
     example_tasks: ProblemTasks
 
 
-def make_problem(settings: Settings, data_dir: Path | None = None, seed: int = 0) -> Problem:
-    """Make the problem of some settings; nothing is read from disk, or depends on the seed."""
+def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
+    """Make the problem of some settings; nothing is read from disk."""
     return Problem(settings, make_phases(settings), make_tasks(settings))

@@ -1,7 +1,8 @@
-"""The test-beds through the shared loop, and what their settings refuse."""
+"""What is particular to HyperDistill's family: its test-beds, its scores, its older words."""
 
-import dataclasses
+import functools
 import json
+from typing import Any
 
 import chex
 import jax
@@ -11,45 +12,32 @@ import pytest
 from non_finite import check_non_finite
 
 from metajax.core import ConfigError
-from metajax.systems import get_system
-from metajax.systems.hyperdistill import (
-    PRESETS,
-    Config,
+from metajax.systems import (
+    Training,
     build,
-    make_bed,
-    make_learner,
-    make_tasks,
-    scores_by_step,
+    config_from_json,
+    config_to_json,
+    configure,
+    get_system,
+    split,
 )
+from metajax.systems.hyperdistill import make_problem, make_testbed
 from metajax.train import fit
+from small import tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-TINY = Config(
-    inner_steps=4,
-    steps=2,
-    tasks_per_step=2,
-    width=8,
-    layers=2,
-    eval_tasks=6,
-    eval_queries=5,
-    terms=2,
-    pairs=2,
-    shots=5,
-    queries=5,
-    eval_every=1,
-    trial_steps=1,
-)
-IMAGES = dataclasses.replace(
-    TINY,
-    bed="anil",
-    every=2,
-    image_size=4,
-    ways=2,
-    batch_size=4,
-    channels=2,
-    eval_tasks=2,
-)
+small = functools.partial(tiny, "hyperdistill", steps=2)
+
+IMAGES = {
+    "testbed": "anil",
+    "every": 2,
+    "image_size": 4,
+    "ways": 2,
+    "batch_size": 4,
+    "channels": 2,
+    "eval_tasks": 2,
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,52 +45,85 @@ def data_dir(tmp_path_factory):
     return tmp_path_factory.mktemp("data")
 
 
-BEDS = [
-    TINY,
-    dataclasses.replace(TINY, method="drmad"),
-    dataclasses.replace(TINY, method="random_search"),
-]
-SLOW_BEDS = [  # half a minute each to compile
+RUNS = [
     IMAGES,
-    dataclasses.replace(IMAGES, bed="warpgrad", crop=1, flip=True, rotations=True),
-    dataclasses.replace(
-        IMAGES, bed="weights", label_noise=0.4, outer_optimizer="sgd", outer_decay=True
-    ),
+    IMAGES | {"testbed": "warpgrad", "crop": 1, "flip": True, "rotations": True},
+    IMAGES | {"testbed": "weights", "label_noise": 0.4, "optimizer": "sgd", "schedule": "linear"},
 ]
 
 
-@pytest.mark.parametrize(
-    "config",
-    [*BEDS, *(pytest.param(config, marks=pytest.mark.slow) for config in SLOW_BEDS)],
-    ids=lambda config: f"{config.bed}-{config.method}",
-)
-def test_a_run_trains_evaluates_and_reports(config, data_dir):
-    run = build(config, data_dir)
+@pytest.mark.slow  # half a minute each to compile
+@pytest.mark.parametrize("values", RUNS, ids=lambda values: values["testbed"])
+def test_every_image_testbed_trains_and_is_scored(values, data_dir):
+    config = small(eval_every=1, **values)
+    setup = build(config, data_dir)
     result = fit(
-        run.algorithm,
-        run.tasks,
-        steps=run.steps,
-        tasks_per_step=run.tasks_per_step,
+        setup.algorithm,
+        setup.tasks,
+        steps=setup.steps,
+        tasks_per_step=setup.tasks_per_step,
         key=jax.random.key(0),
-        evaluators=run.evaluators,
+        evaluators=setup.evaluators,
         progress=False,
     )
-    evaluation = json.loads(json.dumps(run.evaluate(result.params, False)))
-    new = evaluation["new_tasks"]
-    assert new["steps"] == [0, 1, 2, 3, 4] and len(new["score"]) == 5
-    assert new["n"] == config.eval_tasks
+    evaluation = json.loads(json.dumps(setup.evaluate(result.params, False)))
+    assert evaluation["points"] == [0, 1, 2, 3, 4]
+    assert all(0 <= score <= 1 for score in evaluation["rows"]["new_tasks"]["mean"])
     system = get_system("hyperdistill")
-    assert config.method in system.table(evaluation)
-    for figure in system.figures(evaluation, result.history):
-        figure.draw()
-    check_non_finite(system, config, run, result.params, result.history)
+    assert "The paper" not in system.table(evaluation)  # it reports no digits
+    check_non_finite(system, config, setup, result.params, result.history)
+
+
+def test_the_median_is_of_the_last_scores_and_the_baseline_of_the_first_weights():
+    config = small()
+    run = build(config)
+    first = run.method.learner.init(jax.random.key(config.seed), None)
+    evaluation = run.evaluate(first, False)
+    key = jax.random.key(2110_02508)
+    last = np.asarray(run.method.measure(first, run.problem.test, key, config.eval_tasks))[:, -1]
+    for row in evaluation["rows"].values():
+        assert row["mean"][-1] == pytest.approx(np.mean(last), rel=1e-5)
+    assert evaluation["more"]["last_median"]["new_tasks"] == pytest.approx(np.median(last))
+    assert np.median(last) != pytest.approx(np.mean(last), rel=1e-3)
+    assert evaluation["points"] == [0, 1, 2, 3, 4]
+    table = get_system("hyperdistill").table(evaluation)
+    assert f"Median over the tasks: {np.median(last):.3f}." in table
+    assert "The paper: squared error .327 (HyperDistill)" in table
+
+
+def test_the_learning_rate_falls_over_the_updates_of_all_meta_steps():
+    """Two meta-steps of four inner steps with an update after every second: four updates."""
+    training = split(small(None, every=2, schedule="linear", learning_rate=0.1, steps=2)).training
+    rate = training.rate(updates=4)
+    np.testing.assert_allclose([rate(n) for n in range(5)], [0.1, 0.075, 0.05, 0.025, 0.0])
+    warm = split(small(schedule="linear", learning_rate=0.1, steps=4, warmup_steps=2)).training
+    rates = [warm.rate(updates=16)(n) for n in (0, 4, 8, 12, 16)]
+    np.testing.assert_allclose(rates, [0.0, 0.05, 0.1, 0.05, 0.0], atol=1e-8)
+
+
+def test_hyperparameters_move_until_the_last_update_of_the_schedule():
+    """Two updates in each meta-step: a schedule over two meta-steps ends with the fourth."""
+    setup = build(small("first_order", every=2, schedule="linear", steps=2))
+    update = jax.jit(setup.algorithm.update)
+    state = setup.algorithm.init(jax.random.key(0), setup.tasks(jax.random.key(0)))
+    tasks = jax.vmap(setup.tasks)(jax.random.split(jax.random.key(1), 2))
+    moved = []
+    for step in range(3):
+        after, _ = update(state, tasks, jax.random.key(step))
+        pairs = zip(
+            *map(jax.tree.leaves, (state.params.hparams, after.params.hparams)), strict=True
+        )
+        moved.append(any(bool(jnp.any(a != b)) for a, b in pairs))
+        state = after
+    assert moved == [True, True, False]
 
 
 def test_the_error_after_the_last_step_is_the_learners_loss():
     """Fitting task by task with the learner gives what the evaluation gives."""
-    tasks, learner = make_tasks(TINY).train, make_learner(TINY)
+    setup = build(small())
+    tasks, learner = setup.tasks, setup.method.learner
     params = learner.init(jax.random.key(1), None)
-    errors = scores_by_step(make_bed(TINY), params, tasks, jax.random.key(2), 3, 4, 1)
+    errors = setup.method.measure(params, tasks, jax.random.key(2), 3)
     losses = []
     for key in jax.random.split(jax.random.key(2), 3):
         task_key, _ = jax.random.split(key)
@@ -110,24 +131,27 @@ def test_the_error_after_the_last_step_is_the_learners_loss():
     np.testing.assert_allclose(errors[:, -1], losses, rtol=1e-5)
 
 
-@pytest.mark.parametrize("bed", ["anil", "warpgrad", "weights"])
-def test_a_step_moves_what_a_task_fits_and_outputs_depend_on_both_parts(bed, data_dir):
+@pytest.mark.parametrize("testbed", ["anil", "warpgrad", "weights"])
+def test_a_step_moves_what_a_task_fits_and_outputs_depend_on_both_parts(testbed, data_dir):
     """anil: the last block and the head; warpgrad: all blocks; weights: all of the network."""
-    config = dataclasses.replace(IMAGES, bed=bed)
-    parts, task = make_bed(config), make_tasks(config, data_dir).train(jax.random.key(0))
+    settings = split(small(**IMAGES | {"testbed": testbed})).settings
+    parts, task = (
+        make_testbed(settings),
+        make_problem(settings, Training(), data_dir).tasks(jax.random.key(0)),
+    )
     params = parts.init(jax.random.key(1), task)
-    fitted = {"anil": {"conv_1", "head"}}.get(bed, {"conv_0", "conv_1", "head"})
+    fitted = {"anil": {"conv_1", "head"}}.get(testbed, {"conv_0", "conv_1", "head"})
     assert set(params.start) == fitted
 
     def trained(params):
-        state = parts.problem.init(params.hparams, params.start)
+        state = parts.inner.init(params.hparams, params.start)
         batch = jax.tree.map(lambda leaf: leaf[:4], task.support)
-        return parts.problem.update(state, params.hparams, batch)
+        return parts.inner.update(state, params.hparams, batch)
 
     state, slopes = jax.jit(
         lambda params: (
             trained(params),
-            jax.grad(lambda p: parts.problem.outer_loss(trained(p), p.hparams, task.query))(params),
+            jax.grad(lambda p: parts.inner.outer_loss(trained(p), p.hparams, task.query))(params),
         )
     )(params)
     for name, layer in params.start.items():
@@ -138,11 +162,14 @@ def test_a_step_moves_what_a_task_fits_and_outputs_depend_on_both_parts(bed, dat
 
 def test_the_weighed_loss_is_the_mean_of_losses_times_their_weights(data_dir):
     """Against the definition by hand; the weight counts as a constant of the inner step."""
-    config = dataclasses.replace(IMAGES, bed="weights")
-    parts, task = make_bed(config), make_tasks(config, data_dir).train(jax.random.key(0))
+    settings = split(small(**IMAGES | {"testbed": "weights"})).settings
+    parts, task = (
+        make_testbed(settings),
+        make_problem(settings, Training(), data_dir).tasks(jax.random.key(0)),
+    )
     hparams, w = parts.init(jax.random.key(1), task)
     batch = jax.tree.map(lambda leaf: leaf[:4], task.support)
-    state = parts.problem.init(hparams, w)
+    state = parts.inner.init(hparams, w)
 
     @jax.jit
     def losses(w):
@@ -155,23 +182,24 @@ def test_the_weighed_loss_is_the_mean_of_losses_times_their_weights(data_dir):
     raw = (hidden @ hparams["Dense_1"]["kernel"] + hparams["Dense_1"]["bias"][None])[:, 0]
     weights = 0.1 + 0.9 / (1 + jnp.exp(-raw))
     slope = jax.jit(jax.grad(lambda w: jnp.mean(weights * losses(w))))(w)
-    expected = jax.tree.map(lambda p, g: p - config.inner_lr * g, w, slope)
-    new = jax.jit(parts.problem.update)(state, hparams, batch).params
+    expected = jax.tree.map(lambda p, g: p - settings.inner_lr * g, w, slope)
+    new = jax.jit(parts.inner.update)(state, hparams, batch).params
     chex.assert_trees_all_close(new, expected, rtol=1e-4, atol=1e-6)
 
 
 def test_test_classes_are_never_trained_on(data_dir):
     """The parts' images are all different: digits holds no image twice."""
-    tasks = make_tasks(IMAGES, data_dir)
-    pools = [np.asarray(part.pool.images).reshape(-1, 16) for part in tasks]
-    assert [part.pool.num_classes for part in tasks] == [5, 2, 3]
+    problem = make_problem(split(small(**IMAGES)).settings, Training(), data_dir)
+    parts: list[Any] = [problem.tasks, problem.valid, problem.test]
+    pools = [np.asarray(part.pool.images).reshape(-1, 16) for part in parts]
+    assert [part.pool.num_classes for part in parts] == [5, 2, 3]
     seen = {image.tobytes() for image in pools[0]}
     for pool in pools[1:]:
         assert np.mean([image.tobytes() in seen for image in pool]) < 0.01
 
 
 def test_the_weights_are_uniform_below_the_root_of_the_fan_in():
-    params = make_learner(Config()).init(jax.random.key(0), None)
+    params = build(configure("hyperdistill")).method.learner.init(jax.random.key(0), None)
     for layer, fan_in in zip([*params.hparams, params.start], [1, 100, 100, 100], strict=True):
         for leaf in layer.values():
             assert np.abs(leaf).max() <= fan_in**-0.5
@@ -180,33 +208,29 @@ def test_the_weights_are_uniform_below_the_root_of_the_fan_in():
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("method", "changes", "message"),
     [
-        ("gamma", 1.0),
-        ("momentum", -0.1),
-        ("every", 7),
-        ("inner_lr", 0.0),
-        ("steps", 0),
-        ("calibrate_every", 0),
-        ("reptile_rate", 1.5),
-        ("eval_tasks", 1),
-        ("seed", -1),
-        ("image_channels", 2),
-        ("crop", -1),
-        ("classes", (5, 0, 3)),
-        ("label_noise", 2.0),
+        ("one_step", {"every": 7}, "every = 7: .*divisor of inner_steps = 30"),
+        ("random_search", {"trial_steps": 7}, "trial_steps = 7: .*divisor of steps = 30"),
+        (None, {"testbed": "anil", "layers": 1}, "layers = 1: .*2 or more"),
+        (None, {"testbed": "anil", "rotations": True, "ways": 9}, "at most 8.*four rotations"),
     ],
 )
-def test_impossible_settings_are_refused(field, value):
-    with pytest.raises(ConfigError, match=field):
-        Config(**{field: value})
+def test_settings_that_do_not_fit_together_are_rejected_by_name(method, changes, message):
+    with pytest.raises(ConfigError, match=message):
+        configure("hyperdistill", method=method, **changes)
 
 
-def test_more_ways_than_classes_are_refused_by_number():
-    with pytest.raises(ConfigError, match=r"at most 8.*four rotations"):
-        dataclasses.replace(PRESETS["anil_digits"], ways=9)
+def test_ways_are_no_matter_on_sinusoids():
+    assert configure("hyperdistill", ways=9).ways == 9
 
 
-@pytest.mark.parametrize("name", [name for name in PRESETS if PRESETS[name].base_set == "digits"])
-def test_presets_build(name, data_dir):
-    assert build(PRESETS[name], data_dir).steps == PRESETS[name].steps
+def test_a_config_file_of_older_words_is_read_as_the_same_settings():
+    system = get_system("hyperdistill")
+    config = configure(system, "anil_cifar100")
+    values = config_to_json(system, config)["config"]
+    older = {"bed": "testbed", "outer_lr": "learning_rate", "outer_optimizer": "optimizer"}
+    values |= {old: values.pop(now) for old, now in older.items()}
+    values |= {"outer_decay": values.pop("schedule") == "linear", "pairs": 16, "terms": 5}
+    assert config_from_json(system, values) == config
+    assert config_from_json(system, values | {"outer_decay": False}).schedule == "constant"

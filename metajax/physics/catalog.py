@@ -1,4 +1,4 @@
-"""Named physical systems: an energy, how to draw an instance of it, and who acts on whom."""
+"""Named mechanics: an energy, how to draw an instance of it, and who acts on whom."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ NO_EDGES = Edges(np.zeros(0, np.int32), np.zeros(0, np.int32))
 
 
 @dataclass(frozen=True, eq=False)
-class PhysicalSystem:
-    """A type of system; an instance of it is a pair of parameters and an initial state.
+class Mechanics:
+    """A type of physical system; an instance of it is a pair of parameters and an initial state.
 
     Attributes:
-      name: what :func:`get_physics` knows it by.
+      name: what :func:`get_mechanics` knows it by.
       particles: how many there are.
       hamiltonian: ``hamiltonian(state, parameters) -> energy``.
       draw_parameters: ``draw_parameters(key) -> parameters``, traceable.
@@ -52,7 +52,7 @@ class PhysicalSystem:
       dissipation: of :func:`port_hamiltonian`; None where energy is conserved.
       force: of :func:`port_hamiltonian`, or None.
       energy_limit: ``energy_limit(parameters)``, below which motion is bounded; None if always.
-      min_separation: particles that share an edge are refused nearer than this (m).
+      min_separation: the least distance of particles that share an edge (m).
       dim: coordinates of a particle.
     """
 
@@ -94,7 +94,7 @@ def n_body(
     axis: tuple[float, float] = (0.4, 0.45),
     eccentricity: float = 0.1,
     name: str | None = None,
-) -> PhysicalSystem:
+) -> Mechanics:
     """Make bodies that attract each other, on near-circular orbits of pairs, pairs of pairs, ...
 
     Orbits within orbits are far enough apart that no two bodies come near each other; see
@@ -119,7 +119,7 @@ def n_body(
     most = 0.5 if particles == 2 else 0.1
     if not 0 <= eccentricity <= most:
         raise ConfigError("eccentricity", eccentricity, f"0 to {most}: no near collisions")
-    return PhysicalSystem(
+    return Mechanics(
         name or f"n_body_{particles}",
         particles,
         energies.gravitation,
@@ -132,7 +132,7 @@ def n_body(
 
 def coupled_springs(
     particles: int, pairs: Sequence[tuple[int, int]] | None = None, *, name: str | None = None
-) -> PhysicalSystem:
+) -> Mechanics:
     """Make particles in the plane that are coupled by springs, free to move and turn together.
 
     They start near the corners of a regular polygon at which all springs rest, with so little
@@ -158,7 +158,7 @@ def coupled_springs(
     links = coo_array((np.ones(len(first)), (first, second)), shape=(particles, particles))
     if connected_components(links, directed=False)[0] > 1:
         raise ConfigError("pairs", pairs, "pairs that couple all particles, which else drift apart")
-    return PhysicalSystem(
+    return Mechanics(
         name or f"coupled_springs_{particles}",
         particles,
         energies.spring_graph(first, second),
@@ -174,13 +174,11 @@ def _top(parameters: energies.Pendulum) -> Array:
     return 2 * parameters.mass * parameters.gravity * parameters.length
 
 
-PHYSICS = {
-    system.name: system
-    for system in (
-        PhysicalSystem(
-            "mass_spring", 1, energies.mass_spring, draws.draw_spring, draws.start_spring
-        ),
-        PhysicalSystem(
+MECHANICS = {
+    each.name: each
+    for each in (
+        Mechanics("mass_spring", 1, energies.mass_spring, draws.draw_spring, draws.start_spring),
+        Mechanics(
             "pendulum",
             1,
             energies.pendulum,
@@ -188,7 +186,7 @@ PHYSICS = {
             draws.start_pendulum,
             energy_limit=_top,
         ),
-        PhysicalSystem(
+        Mechanics(
             "henon_heiles",
             1,
             energies.henon_heiles,
@@ -196,7 +194,7 @@ PHYSICS = {
             draws.start_henon_heiles,
             energy_limit=lambda p: p.stiffness**3 / (6 * p.coupling**2),
         ),
-        PhysicalSystem(
+        Mechanics(
             "magnetic_mirror",
             1,
             energies.magnetic_mirror,
@@ -207,7 +205,7 @@ PHYSICS = {
         n_body(2, axis=(0.75, 1.25), eccentricity=0.5, name="two_body"),
         n_body(3, name="three_body"),
         n_body(4, name="four_body"),
-        PhysicalSystem(
+        Mechanics(
             "double_pendulum",
             1,
             energies.double_pendulum,
@@ -217,7 +215,7 @@ PHYSICS = {
             energy_limit=draws.double_pendulum_limit,
         ),
         coupled_springs(4, name="coupled_springs"),
-        PhysicalSystem(
+        Mechanics(
             "damped_spring",
             1,
             energies.mass_spring,
@@ -225,7 +223,7 @@ PHYSICS = {
             draws.start_spring,
             dissipation=energies.damping,
         ),
-        PhysicalSystem(
+        Mechanics(
             "damped_pendulum",
             1,
             energies.pendulum,
@@ -234,7 +232,7 @@ PHYSICS = {
             dissipation=energies.damping,
             energy_limit=_top,
         ),
-        PhysicalSystem(
+        Mechanics(
             "driven_spring",
             1,
             energies.mass_spring,
@@ -243,7 +241,7 @@ PHYSICS = {
             dissipation=energies.damping,
             force=energies.drive,
         ),
-        PhysicalSystem(
+        Mechanics(
             "driven_pendulum",
             1,
             energies.pendulum,
@@ -255,11 +253,11 @@ PHYSICS = {
         ),
     )
 }
-"""The systems that :func:`get_physics` returns, by name."""
+"""The mechanics that :func:`get_mechanics` returns, by name."""
 
 
-def get_physics(name: str) -> PhysicalSystem:
-    """Return a system by its name.
+def get_mechanics(name: str) -> Mechanics:
+    """Return mechanics by their name.
 
     | name | particles | conserves energy | separable |
     |---|---|---|---|
@@ -274,37 +272,37 @@ def get_physics(name: str) -> PhysicalSystem:
     | ``driven_spring``, ``driven_pendulum`` (damped too) | 1 | no | yes |
 
     Raises:
-      ConfigError: no such system.
+      ConfigError: there are none of this name.
     """
-    return PHYSICS[one_of("physics", name, PHYSICS)]
+    return MECHANICS[one_of("mechanics", name, MECHANICS)]
 
 
-def check_state(system: PhysicalSystem, state: Phase, parameters: Any) -> None:
+def check_state(mechanics: Mechanics, state: Phase, parameters: Any) -> None:
     """Refuse an initial state from which motion is not bounded. Not for use inside ``jax.jit``.
 
     Raises:
       ConfigError: ``state`` has the wrong shape; ``separation`` of particles with a common edge is
-        below ``system.min_separation``; ``energy`` is not finite, or not below
-        ``system.energy_limit``.
+        below ``mechanics.min_separation``; ``energy`` is not finite, or not below
+        ``mechanics.energy_limit``.
     """
-    shape = (system.particles, system.dim)
+    shape = (mechanics.particles, mechanics.dim)
     if state.q.shape != shape or state.p.shape != shape:
         found = f"q {state.q.shape}, p {state.p.shape}"
-        raise ConfigError("state", found, f"q and p {shape}, as {system.name} has them")
-    senders, receivers = system.edges
+        raise ConfigError("state", found, f"q and p {shape}, as {mechanics.name} has them")
+    senders, receivers = mechanics.edges
     if senders.size:
         apart = np.linalg.norm(np.asarray(state.q[senders] - state.q[receivers]), axis=-1)
         nearest = int(np.argmin(apart))
-        if not apart[nearest] >= system.min_separation:
+        if not apart[nearest] >= mechanics.min_separation:
             expected = (
-                f"at least {system.min_separation} between particles {senders[nearest]} and "
-                f"{receivers[nearest]} of {system.name}"
+                f"at least {mechanics.min_separation} between particles {senders[nearest]} and "
+                f"{receivers[nearest]} of {mechanics.name}"
             )
             raise ConfigError("separation", float(apart[nearest]), expected)
-    value = float(system.hamiltonian(state, parameters))
+    value = float(mechanics.hamiltonian(state, parameters))
     if not np.isfinite(value):
         raise ConfigError("energy", value, "a finite energy")
-    if system.energy_limit is not None:
-        limit = float(system.energy_limit(parameters))
+    if mechanics.energy_limit is not None:
+        limit = float(mechanics.energy_limit(parameters))
         if not value < limit:
-            raise ConfigError("energy", value, f"below {limit:.6g}: {system.name} is unbounded")
+            raise ConfigError("energy", value, f"below {limit:.6g}: {mechanics.name} is unbounded")

@@ -1,4 +1,4 @@
-"""Every system's energy, how its instances are drawn, and what is refused."""
+"""The energies of all mechanics, how its instances are drawn, and what is refused."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ import pytest
 
 from metajax.core import ConfigError, enable_x64
 from metajax.physics import (
-    PHYSICS,
+    MECHANICS,
     DoublePendulum,
     Gravitation,
     HenonHeiles,
@@ -21,7 +21,7 @@ from metajax.physics import (
     SpringGraph,
     check_state,
     coupled_springs,
-    get_physics,
+    get_mechanics,
     n_body,
 )
 from metajax.physics.hamiltonians import drive
@@ -103,14 +103,14 @@ def arms_energy():
     ],
 )
 def test_energies_are_those_written_by_hand(name, parameters, q, p, expected):
-    found = jax.jit(get_physics(name).hamiltonian)(Phase(q, p), parameters)
+    found = jax.jit(get_mechanics(name).hamiltonian)(Phase(q, p), parameters)
     np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_damped_and_driven_systems_have_the_energy_of_the_free_ones():
     for name in ("damped_pendulum", "driven_pendulum"):
-        assert get_physics(name).hamiltonian is get_physics("pendulum").hamiltonian
-    assert get_physics("damped_spring").hamiltonian is get_physics("mass_spring").hamiltonian
+        assert get_mechanics(name).hamiltonian is get_mechanics("pendulum").hamiltonian
+    assert get_mechanics("damped_spring").hamiltonian is get_mechanics("mass_spring").hamiltonian
     push = drive(Pendulum(1.0, 1.0, 1.0, 0.0, 0.5, 2.0), jnp.array(0.4))
     np.testing.assert_allclose(push, [[0.5 * np.cos(0.8), 0.0]])
 
@@ -122,24 +122,24 @@ def test_the_surplus_coordinate_is_zero_and_stays(name, instances):
         assert np.all(part[..., 1] == 0) and np.any(part[..., 0] != 0)
 
 
-@pytest.mark.parametrize("name", PHYSICS)
+@pytest.mark.parametrize("name", MECHANICS)
 def test_draws_are_accepted_varied_and_around_one(name, instances):
-    system = get_physics(name)
+    mechanics = get_mechanics(name)
     parameters, states, energies, _ = instances(name)
     assert np.all(np.isfinite(energies)) and np.ptp(energies) > 0.05
-    if system.energy_limit is not None:
-        assert np.all(energies < jax.jit(jax.vmap(system.energy_limit))(parameters))
+    if mechanics.energy_limit is not None:
+        assert np.all(energies < jax.jit(jax.vmap(mechanics.energy_limit))(parameters))
     for leaf in parameters[:2]:
         assert np.all((leaf >= 0.75) & (leaf <= 1.25)) and np.ptp(leaf) > 0.35
     for i in range(3):
-        check_state(system, *jax.tree.map(lambda leaf, i=i: leaf[i], (states, parameters)))
+        check_state(mechanics, *jax.tree.map(lambda leaf, i=i: leaf[i], (states, parameters)))
 
 
 @pytest.mark.parametrize("name", ["two_body", "three_body", "four_body", "coupled_springs"])
 def test_bodies_start_apart_around_a_centre_of_mass_at_rest(name, instances):
-    system = get_physics(name)
+    mechanics = get_mechanics(name)
     parameters, states, _, _ = instances(name)
-    senders, receivers = system.edges
+    senders, receivers = mechanics.edges
     apart = np.linalg.norm(states.q[:, senders] - states.q[:, receivers], axis=-1)
     assert apart.min() > 0.35
     np.testing.assert_allclose(np.sum(states.p, 1), 0, atol=1e-12)
@@ -161,48 +161,49 @@ def test_two_bodies_have_the_energy_of_their_ellipse(instances):
 
 
 def test_gravitation_does_not_care_for_the_order_of_particles(instance):
-    system = get_physics("four_body")
+    mechanics = get_mechanics("four_body")
     parameters, state = instance("four_body")
     order = np.array([2, 0, 3, 1])
     turned = parameters._replace(mass=parameters.mass[order])
-    energy = jax.jit(system.hamiltonian)
+    energy = jax.jit(mechanics.hamiltonian)
     other = energy(Phase(state.q[order], state.p[order]), turned)
     np.testing.assert_allclose(other, energy(state, parameters), rtol=1e-13)
 
 
 def test_edges_hold_every_interaction_in_both_directions():
-    def pairs(system):
-        return set(zip(*map(list, system.edges), strict=True))
+    def pairs(mechanics):
+        return set(zip(*map(list, mechanics.edges), strict=True))
 
-    assert pairs(get_physics("pendulum")) == set()
+    assert pairs(get_mechanics("pendulum")) == set()
     assert pairs(n_body(3)) == {(0, 1), (1, 0), (0, 2), (2, 0), (1, 2), (2, 1)}
     ring = {(0, 1), (1, 2), (2, 3), (0, 3)}
-    assert pairs(get_physics("coupled_springs")) == ring | {(j, i) for i, j in ring}
+    assert pairs(get_mechanics("coupled_springs")) == ring | {(j, i) for i, j in ring}
     star = coupled_springs(3, [(0, 1), (0, 2)])
     assert len(star.edges.senders) == 4 and star.edges.senders.dtype == np.int32
 
 
 def test_springs_on_a_graph_of_ones_own_start_near_rest():
-    system = coupled_springs(5, [(4, 0), (0, 2), (1, 2), (3, 1), (0, 1)])
-    draws = jax.jit(jax.vmap(system.draw))(jax.random.split(jax.random.key(0), 32))
+    mechanics = coupled_springs(5, [(4, 0), (0, 2), (1, 2), (3, 1), (0, 1)])
+    draws = jax.jit(jax.vmap(mechanics.draw))(jax.random.split(jax.random.key(0), 32))
     parameters, states = jax.device_get(draws)
-    check_state(system, *jax.tree.map(lambda leaf: leaf[0], (states, parameters)))
-    first, second = (end[:5] for end in system.edges)
+    check_state(mechanics, *jax.tree.map(lambda leaf: leaf[0], (states, parameters)))
+    first, second = (end[:5] for end in mechanics.edges)
     lengths = np.linalg.norm(states.q[:, first] - states.q[:, second], axis=-1)
     assert np.all(abs(lengths / parameters.length - 1) < 0.5)
 
 
 def test_draws_keep_the_precision_asked_for():
     with enable_x64(False):
-        drawn = jax.eval_shape(get_physics("three_body").draw, jax.random.key(0))
+        drawn = jax.eval_shape(get_mechanics("three_body").draw, jax.random.key(0))
         assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(drawn))
-    drawn = jax.eval_shape(get_physics("coupled_springs").draw, jax.random.key(0))
+    drawn = jax.eval_shape(get_mechanics("coupled_springs").draw, jax.random.key(0))
     assert all(leaf.dtype == jnp.float64 for leaf in jax.tree.leaves(drawn))
 
 
 def test_an_unknown_name_brings_up_the_nearest():
-    with pytest.raises(ConfigError, match=r"physics = 'henon_hailes'.*did you mean 'henon_heiles'"):
-        get_physics("henon_hailes")
+    expected = r"mechanics = 'henon_hailes'.*did you mean 'henon_heiles'"
+    with pytest.raises(ConfigError, match=expected):
+        get_mechanics("henon_hailes")
 
 
 @pytest.mark.parametrize(
@@ -218,23 +219,23 @@ def test_an_unknown_name_brings_up_the_nearest():
     ],
 )
 def test_unbounded_energies_are_refused_with_number_and_limit(name, factor, limit, instance):
-    system = get_physics(name)
+    mechanics = get_mechanics(name)
     parameters, state = instance(name)
     faster = state._replace(p=(state.p + 0.1) * factor)
     with pytest.raises(ConfigError, match=rf"energy = [\d.nan]+: expected.* {limit}"):
-        check_state(system, faster, parameters)
+        check_state(mechanics, faster, parameters)
 
 
 def test_coincident_particles_and_other_shapes_are_refused(instance):
-    system = get_physics("three_body")
+    mechanics = get_mechanics("three_body")
     parameters, state = instance("three_body")
     for shift in (0.0, 0.03):
         near = state._replace(q=np.stack([*state.q[:2], state.q[0] + shift]))
         message = rf"separation = {0.0 if shift == 0 else '0.042'}.*0\.05 between particles 0 and 2"
         with pytest.raises(ConfigError, match=message):
-            check_state(system, near, parameters)
+            check_state(mechanics, near, parameters)
     with pytest.raises(ConfigError, match=r"state = .*\(2, 2\).*\(3, 2\)"):
-        check_state(system, Phase(state.q[:2], state.p[:2]), parameters)
+        check_state(mechanics, Phase(state.q[:2], state.p[:2]), parameters)
 
 
 @pytest.mark.parametrize(

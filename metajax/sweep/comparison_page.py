@@ -1,0 +1,200 @@
+"""The page of a comparison of methods: table, figures and settings, from its ``compare.json``."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metajax.core import MetajaxError
+from metajax.sweep.comparison_table import Line, columns, lines_of, markdown, plain_text, title
+from metajax.systems import Figure, get_system, write_page
+from metajax.systems.axes import make_axes
+from metajax.systems.numbers import numbers
+from metajax.systems.show import scale
+from metajax.train import WorkdirError, write_json, write_whole
+
+NAME = "compare.json"
+
+
+def is_comparison(folder: Path) -> bool:
+    """Whether a comparison has been written into the folder."""
+    return (folder / NAME).exists()
+
+
+def write_comparison(folder: Path, content: dict[str, Any]) -> tuple[str, Path]:
+    """Write ``compare.json`` and what :func:`report_comparison` makes of it; returns the same.
+
+    Args:
+      folder: where to.
+      content: from :func:`metajax.sweep.compared`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(folder / NAME, content)
+    return report_comparison(folder)
+
+
+def report_comparison(folder: Path) -> tuple[str, Path]:
+    """Write ``compare.md``, ``report.html`` and the figures; returns the page's text and path.
+
+    Raises:
+      WorkdirError: ``compare.json`` does not hold what a comparison writes.
+    """
+    path = folder / NAME
+    try:
+        content = json.loads(path.read_bytes())
+        write_whole(folder / "compare.md", markdown(content).encode(errors="backslashreplace"))
+        text = plain_text(content)
+        page = write_page(
+            folder,
+            title(content),
+            get_system(content["system"]).summary,
+            text,
+            figures(content),
+            _tables(content),
+        )
+    except (ArithmeticError, AttributeError, LookupError, OSError, TypeError, ValueError) as error:
+        if isinstance(error, MetajaxError | OSError) and path.exists():
+            raise
+        raise WorkdirError(
+            f"{path} cannot be reported ({type(error).__name__}: {error}); metajax compare writes "
+            "it again"
+        ) from error
+    return text, page
+
+
+def _tables(content: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    made = ("command", "hardware", "versions", "seeds")
+    return {
+        "Comparison": {name: content[name] for name in made},
+        "Settings of all runs": content["settings"],
+        **{
+            f"Settings of {name}": method["settings"]
+            for name, method in content["methods"].items()
+            if method["settings"]
+        },
+    }
+
+
+def figures(content: dict[str, Any]) -> list[Figure]:
+    """Return the figures: scores along the axis where there is one, and the last of all."""
+    every = [line for line in lines_of(content) if line.score is not None]
+    if not any(line.method is not None for line in every):
+        return []
+    metric = content["metric"]
+    made = [
+        Figure(
+            "scores",
+            f"{metric.capitalize()} by method"
+            + (f" at the end of its {content['axis']}" if len(columns(content)) > 1 else "")
+            + ", with 95% intervals; dots at its right: each seed; hollow: its own baseline; lines "
+            "across: baselines of all.",
+            lambda: draw_scores(content),
+        )
+    ]
+    if len(columns(content)) > 1:
+        caption = f"{metric.capitalize()} by {content['axis']}, with 95% intervals as bands; "
+        caption += "dotted: baselines, whose intervals the table has."
+        made.insert(0, Figure("curves", caption, lambda: draw_curves(content)))
+    return made
+
+
+def colors(content: dict[str, Any]) -> dict[str, Any]:
+    """Return a color and a line style for each method, the same in all figures."""
+    styles = ("-", "--", "-.")
+    return {
+        name: {"color": f"C{index % 10}", "ls": styles[index // 10 % len(styles)]}
+        for index, name in enumerate(content["methods"])
+    }
+
+
+def draw_curves(content: dict[str, Any]) -> Any:
+    """Draw scores along the axis, methods with bands; a level line is what has a single score."""
+    canvas, axes = make_axes(content["axis"], content["metric"], scale(content))
+    shown, styles, greys = columns(content), colors(content), ("0.2", "0.45", "0.6", "0.75")
+    lines = [line for line in lines_of(content) if line.score is not None]
+    baselines = [line.name for line in lines if line.method is None]
+    floor = _limit(axes, lines, slice(None))
+    for line in lines:
+        score: Any = line.score
+        mean, low, high = (numbers(score[end]) for end in ("mean", "low", "high"))
+        points = numbers(score["points"])
+        if len(mean) == 1:
+            points = numbers([shown[0], shown[-1]])
+            mean, low, high = (np.repeat(of, 2) for of in (mean, low, high))
+        if line.method is None:
+            grey = greys[baselines.index(line.name) % len(greys)]
+            axes.plot(points, mean, label=line.name, color=grey, ls=":")
+        else:
+            axes.plot(points, mean, label=line.name, lw=1.5, **styles[line.name])
+            color = styles[line.name]["color"]
+            axes.fill_between(points, np.maximum(low, floor), high, color=color, alpha=0.15, lw=0)
+    _legend_outside(canvas, axes)
+    return canvas
+
+
+def draw_scores(content: dict[str, Any]) -> Any:
+    """Draw the last score of every method with its interval, its seeds, and baselines."""
+    canvas, axes = make_axes("", content["metric"], scale(content))
+    names = list(content["methods"])
+    canvas.set_size_inches(max(4.0, 1.5 + 0.5 * len(names)), 4)
+    floor = _limit(
+        axes, [line for line in lines_of(content) if line.score is not None], slice(-1, None)
+    )
+    for place, (name, method) in enumerate(content["methods"].items()):
+        color = colors(content)[name]["color"]
+        if method["score"] is None:
+            axes.text(
+                place,
+                0.5,
+                "no score",
+                transform=axes.get_xaxis_transform(),
+                rotation=90,
+                ha="center",
+            )
+            continue
+        mean, low, high = (numbers(method["score"][end])[-1] for end in ("mean", "low", "high"))
+        ends = [[mean - max(low, floor)], [high - mean]]
+        axes.errorbar(place, mean, ends, fmt="o", color=color, capsize=4)
+        seeds = [run["last"] for run in method["runs"].values() if run["status"] == "done"]
+        if len(seeds) > 1:
+            axes.plot([place + 0.2] * len(seeds), seeds, ".", color=color, alpha=0.6, ms=5)
+        for baseline in method["baselines"].values():
+            level = numbers(baseline["mean"])[-1]
+            axes.plot(place, level, "o", mfc="none", color=color, alpha=0.8)
+    for index, baseline in enumerate(content["baselines"].values()):
+        level = numbers(baseline["mean"])[-1]
+        axes.axhline(level, color="grey", ls=("--", ":", "-.")[index % 3], label=baseline["title"])
+    axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
+    axes.set_xlim(-0.6, len(names) - 0.4)
+    if content["baselines"]:
+        _legend_outside(canvas, axes)
+    return canvas
+
+
+def _limit(axes: Any, lines: Sequence[Line], part: slice) -> float:
+    """Keep a logarithmic axis where scores are; return the least that can be drawn.
+
+    Few seeds make intervals whose lower end is below 0.
+    """
+    if axes.get_yscale() != "log":
+        return -math.inf
+    means = np.concatenate([numbers(line.score["mean"])[part] for line in lines if line.score])
+    means = means[np.isfinite(means) & (means > 0)]
+    if not len(means):
+        return -math.inf
+    highs = [numbers(line.score["high"])[part] for line in lines if line.score and line.method]
+    top = max(means.max(), min(np.concatenate(highs).max(), 3 * means.max()))
+    floor = means.min() / 3
+    axes.set_ylim(floor, 1.2 * top)
+    return float(floor)
+
+
+def _legend_outside(canvas: Any, axes: Any) -> None:
+    """Put the legend to the right of the axes, where it hides no line."""
+    canvas.set_size_inches(canvas.get_figwidth() + 2.2, canvas.get_figheight())
+    canvas.legend(loc="outside right upper", frameon=False, fontsize=8)

@@ -1,0 +1,220 @@
+"""The table of a comparison of methods, as text and as Markdown, from its ``compare.json``."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from metajax.systems.numbers import numbers
+from metajax.systems.show import shown_points
+
+LETTERS = {"seeds": "s", "tasks": "t"}
+
+
+class Line(NamedTuple):
+    """A line of the table.
+
+    Attributes:
+      name: of the method or baseline.
+      score: its ``score`` in ``compare.json``; None where no run has one.
+      method: what ``compare.json`` says of the method; None for a baseline.
+    """
+
+    name: str
+    score: dict[str, Any] | None
+    method: dict[str, Any] | None = None
+
+
+def lines_of(content: dict[str, Any]) -> Iterator[Line]:
+    """Yield the table's lines: methods, then baselines.
+
+    A baseline that is something else for each method, as weights that are not trained, stands
+    there once, of the first method that has it.
+    """
+    for name, method in content["methods"].items():
+        yield Line(name, method["score"], method)
+    for baseline in content["baselines"].values():
+        yield Line(baseline["title"], baseline)
+    own: dict[str, Line] = {}
+    for name, method in content["methods"].items():
+        for kind, baseline in method["baselines"].items():
+            own.setdefault(kind, Line(f"{baseline['title']} ({name})", baseline))
+    yield from own.values()
+
+
+def columns(content: dict[str, Any]) -> list[float]:
+    """Return the points of the axis that the table shows, the last of them where all end."""
+    points = sorted(
+        {point for line in lines_of(content) if line.score for point in line.score["points"]}
+    )
+    return [points[index] for index in shown_points(points)] if points else []
+
+
+def plus_minus(score: dict[str, Any], index: int) -> str:
+    """Return a mean with its interval, to two digits of its half width: ``0.066 ±0.014``.
+
+    Of the mean there are three digits or more.
+    """
+    mean, low, high = (float(numbers(score[end][index])) for end in ("mean", "low", "high"))
+    if not all(map(math.isfinite, (mean, low, high))):
+        return "non-finite"
+    half = max(high - mean, mean - low)
+    if half <= 0:
+        return f"{mean:.4g} ±0"
+    digits = 1 - math.floor(math.log10(half))
+    if mean != 0:
+        digits = max(digits, 2 - math.floor(math.log10(abs(mean))))
+    if digits > 5 or abs(mean) >= 1e6:
+        return _ends(f"{mean:.3e}", f"{half:.1e}", mean, low, high, ".3e")
+    spec = f".{max(digits, 0)}f"
+    return _ends(format(mean, spec), format(half, spec), mean, low, high, spec)
+
+
+def _ends(mean_text: str, half_text: str, mean: float, low: float, high: float, spec: str) -> str:
+    """A mean and half its interval, or both ends where they are not as far from it."""
+    if math.isclose(high - mean, mean - low, rel_tol=0.05):
+        return f"{mean_text} ±{half_text}"
+    return f"{mean_text} [{low:{spec}}, {high:{spec}}]"
+
+
+def cells(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Return the table's head and its lines, as text."""
+    shown = columns(content)
+    moves = len(shown) > 1
+    head = [
+        "method",
+        *([f"{point:g}" for point in shown] if moves else [content["metric"] or "score"]),
+    ]
+    head += ["seeds", "parameters", "train CPU s"]
+    several = len(content["seeds"]) > 1
+    rows = []
+    for line in lines_of(content):
+        row = [line.name]
+        for point in shown or (None,):
+            row.append(_cell(line.score, point, shown, several))
+        row += _costs(line.method) if line.method else ["", "", ""]
+        rows.append(row)
+    return head, rows
+
+
+def _cell(score: dict[str, Any] | None, point: Any, shown: list[float], several: bool) -> str:
+    if score is None:
+        return "no score" if point in (None, shown[-1] if shown else None) else ""
+    single = len(score["mean"]) == 1
+    if single and point != shown[-1]:
+        return ""  # what takes no steps stands in the last column, where methods are compared
+    if not single and point not in score["points"]:
+        return ""
+    index = -1 if single else score["points"].index(point)
+    letter = f" {LETTERS[score['interval_over'][index]]}" if several else ""
+    return plus_minus(score, index) + letter
+
+
+def _costs(method: dict[str, Any]) -> list[str]:
+    runs = method["runs"].values()
+    good = sum(run["status"] == "done" for run in runs)
+    seconds, size = method["train_cpu_seconds"], method["parameters"]
+    return [
+        f"{good}" if good == len(runs) else f"{good} of {len(runs)}",
+        "" if size is None else f"{size:,}",
+        "" if seconds is None else f"{seconds:.3g}" if seconds < 100 else f"{seconds:,.0f}",
+    ]
+
+
+def title(content: dict[str, Any]) -> str:
+    """Return what is compared, in a few words."""
+    methods = list(content["methods"])
+    named = ", ".join(methods) if len(methods) <= 4 else f"{len(methods)} methods"
+    return f"{content['system']}: {named} compared"
+
+
+def notes(content: dict[str, Any]) -> list[str]:
+    """Return what the table's figures are, in a sentence each, and the runs without a score."""
+    said = []
+    if content["metric"] is not None:
+        better = "more" if content["greatest"] else "less"
+        along = f" after n {content['axis']} (the columns)" if len(columns(content)) > 1 else ""
+        said.append(
+            f"{content['setting']}: {content['metric']}{along}, {better} is better, on the same "
+            f"new tasks for all; seeds {', '.join(map(str, content['seeds']))}."
+        )
+    if len(columns(content)) > 1 and any(
+        line.score and len(line.score["mean"]) == 1 for line in lines_of(content)
+    ):
+        said.append(
+            "What has a single score, as it takes no such steps, stands in the last column."
+        )
+    if len(content["seeds"]) > 1:
+        said.append(
+            "±: a 95% interval, the wider of two: s over seeds (Student's t), t over tasks."
+        )
+    else:
+        said.append("±: a 95% interval over tasks alone: there is one seed.")
+    said.append("train CPU s: of a run, compiling included, the mean over seeds.")
+    if any(line.method is None for line in lines_of(content)):
+        said.append("Lines without a number of seeds are baselines, which are not meta-trained.")
+    scored = [method for method in content["methods"].values() if method["score"]]
+    if len(scored) > 1 and any(method["baselines"] for method in scored):
+        said.append(
+            "A baseline with a method in brackets differs by method: compare.json has those of "
+            "all, and scores.png shows them."
+        )
+    for name, method in content["methods"].items():
+        for seed, run in method["runs"].items():
+            if run["status"] != "done":
+                said.append(
+                    f"Without a score: {name}, seed {seed}: {run['status']}: {run['error']}"
+                )
+    return said
+
+
+def plain_text(content: dict[str, Any]) -> str:
+    """Return the table with its notes, as plain text."""
+    head, rows = cells(content)
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+
+    def line(words: Sequence[str]) -> str:
+        first, *rest = zip(words, widths, strict=True)
+        return "  ".join([f"{first[0]:{first[1]}}", *(f"{word:>{n}}" for word, n in rest)]).rstrip()
+
+    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
+    return "\n".join([line(head), rule, *map(line, rows), "", *notes(content)])
+
+
+def markdown(content: dict[str, Any]) -> str:
+    """Return the content of ``compare.md``: the table, with baselines in italics, and its notes."""
+    head, rows = cells(content)
+    for row, line in zip(rows, lines_of(content), strict=True):
+        if line.method is None:
+            row[:] = [f"*{cell}*" if cell else "" for cell in row]
+    table = [f"| {' | '.join(row)} |" for row in (head, *rows)]
+    table.insert(1, "|---" * len(head) + "|")
+    own = {
+        name: ", ".join(f"{field}={value}" for field, value in method["settings"].items())
+        for name, method in content["methods"].items()
+    }
+    return "\n".join(
+        [
+            f"# {title(content)}",
+            "",
+            *table,
+            "",
+            *(f"- {note}" for note in notes(content)),
+            *(
+                f"- {name}: {method['summary']}" + (f" Here {own[name]}." if own[name] else "")
+                for name, method in content["methods"].items()
+            ),
+            f"- Hardware: {_several(content['hardware'])}.",
+            f"- Versions: {_several(content['versions'])}.",
+            "",
+            "```bash",
+            content["command"],
+            "```",
+            "",
+        ]
+    )
+
+
+def _several(values: Sequence[dict[str, Any]]) -> str:
+    return "; or ".join(", ".join(f"{name} {of}" for name, of in one.items()) for one in values)

@@ -1,0 +1,169 @@
+"""The methods of learning to adapt a motion: an entry for each, in the registry ``METHODS``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import optax
+
+from metajax import learners
+from metajax.core import Count, MetaLearner, Network, Positive, mixed
+from metajax.learners.losses import Loss
+from metajax.systems.base import Method
+from metajax.systems.hamiltonian.problem import Problem
+from metajax.systems.hamiltonian.residuals import (
+    residual_mean,
+    residual_sum,
+    scored_on_all,
+    scored_on_query,
+)
+from metajax.systems.training import Training
+
+Reduction = Literal["sum", "mean"]
+"""Whether a loss adds up the residuals of its points, or averages them."""
+LOSSES: dict[str, Loss] = {"sum": residual_sum, "mean": residual_mean}
+ADAPTED_BY_ANIL = ("readout", "head")
+"""The parts of the graph network behind its messages."""
+
+
+Rule = Callable[..., MetaLearner]
+"""``rule(network, loss, optimizer, **options) -> learner``, one with a ``follow``."""
+
+head_alone = functools.partial(learners.anil, inner=ADAPTED_BY_ANIL)
+"""The rule that adapts no more than what is behind the messages."""
+
+
+@dataclass(frozen=True)
+class OwnRates:
+    """The rule that adapts to new systems at learned rates, whatever it is asked for.
+
+    Attributes:
+      loss: what it adapts by.
+      rate: what the learned rates are factors of.
+    """
+
+    loss: Loss
+    rate: float
+
+    def __call__(self, network: Network, loss: Loss, optimizer: Any, **options: Any) -> MetaLearner:
+        return learners.meta_sgd(network, self.loss, optax.sgd(self.rate), **options)
+
+
+def descended(training: Training, learner: MetaLearner, rule: Rule) -> Method:
+    """Return the method that moves a learner down its loss on the query.
+
+    Args:
+      training: its settings.
+      learner: that adapts as it does in training.
+      rule: by which it adapts to new systems; the evaluation gives it a loss and an optimizer.
+        Evaluations by equal rules are one compiled program.
+    """
+    learner = scored_on_query(learner)
+    return Method(training.descend(mixed(learner)), learner, parts=rule)
+
+
+def maml(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 1,
+    inner_lr: Positive = 0.2,
+    reduction: Reduction = "mean",
+) -> Method:
+    """Learn the start of a few gradient steps (MAML; Finn et al. 2017, arXiv 1703.03400).
+
+    Args:
+      inner_steps: Gradient steps of adapting in training.
+      inner_lr: Learning rate of adapting in training.
+      reduction: Whether the inner loss adds up the residuals of the support, or averages them. The
+        inner rates of the two differ by their number, shots * particles * 4.
+    """
+    network, loss, sgd = problem.network(), LOSSES[reduction], optax.sgd(inner_lr)
+    learner = learners.maml(network, loss, sgd, steps=inner_steps, unroll=1)
+    return descended(training, learner, learners.maml)
+
+
+def first_order_maml(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 1,
+    inner_lr: Positive = 0.2,
+    reduction: Reduction = "mean",
+) -> Method:
+    """MAML without second derivatives (Finn et al. 2017, arXiv 1703.03400, section 5.2).
+
+    Args:
+      inner_steps: Gradient steps of adapting in training.
+      inner_lr: Learning rate of adapting in training.
+      reduction: Whether the inner loss adds up the residuals of the support, or averages them.
+    """
+    network, loss, sgd = problem.network(), LOSSES[reduction], optax.sgd(inner_lr)
+    learner = learners.first_order_maml(network, loss, sgd, steps=inner_steps, unroll=1)
+    return descended(training, learner, learners.maml)
+
+
+def anil(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 1,
+    inner_lr: Positive = 0.2,
+    reduction: Reduction = "mean",
+) -> Method:
+    """MAML that adapts the layers behind the messages (ANIL; Raghu et al. 2020, arXiv 1909.09157).
+
+    Args:
+      inner_steps: Gradient steps of adapting in training.
+      inner_lr: Learning rate of adapting in training.
+      reduction: Whether the inner loss adds up the residuals of the support, or averages them.
+    """
+    network, loss, sgd = problem.network(), LOSSES[reduction], optax.sgd(inner_lr)
+    learner = head_alone(network, loss, sgd, steps=inner_steps, unroll=1)
+    return descended(training, learner, head_alone)
+
+
+def meta_sgd(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 1,
+    inner_lr: Positive = 0.2,
+    reduction: Reduction = "mean",
+) -> Method:
+    """MAML with a learned rate for every weight (Meta-SGD; Li et al. 2017, arXiv 1707.09835).
+
+    Args:
+      inner_steps: Gradient steps of adapting in training.
+      inner_lr: What the learned rates are factors of, in training and on new systems.
+      reduction: Whether the inner loss adds up the residuals of the support, or averages them, in
+        training and on new systems.
+    """
+    network, loss, sgd = problem.network(), LOSSES[reduction], optax.sgd(inner_lr)
+    learner = learners.meta_sgd(network, loss, sgd, steps=inner_steps, unroll=1)
+    return descended(training, learner, OwnRates(loss, inner_lr))
+
+
+def joint(problem: Problem, training: Training) -> Method:
+    """Train on all points without adapting, the pre-trained baseline (arXiv 2212.01168).
+
+    It adapts to new systems as MAML does, by the settings of the evaluation.
+    """
+    of, network = problem.settings, problem.network()
+    optimizer = problem.optimizer(of.eval_lr)
+    learner = learners.maml(network, residual_mean, optimizer, steps=of.eval_steps, unroll=1)
+    learner = scored_on_all(learner, network)
+    return Method(training.descend(mixed(learner)), learner, parts=learners.maml)
+
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "maml": maml,
+    "first_order_maml": first_order_maml,
+    "anil": anil,
+    "meta_sgd": meta_sgd,
+    "joint": joint,
+}
+"""All methods by name, the default first. A new one joins by a line here."""

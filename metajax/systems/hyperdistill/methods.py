@@ -1,0 +1,237 @@
+"""The methods of online hyperparameter learning: an entry for each, in the registry ``METHODS``."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+from metajax import bilevel
+from metajax.bilevel import Hypergradient, inner_learner
+from metajax.core import (
+    Algorithm,
+    Count,
+    Decay,
+    Examples,
+    MetaLearner,
+    Positive,
+    check_labels,
+    checked_learner,
+)
+from metajax.systems.base import Method
+from metajax.systems.hyperdistill.evaluate import scores_by_step, steps_between_scores
+from metajax.systems.hyperdistill.problem import Problem
+from metajax.systems.hyperdistill.settings import Settings
+from metajax.systems.hyperdistill.testbed import Testbed, make_testbed
+from metajax.systems.training import Training
+
+
+def _common(problem: Problem, testbed: Testbed) -> dict[str, Any]:
+    """What every algorithm takes from the problem."""
+    return {
+        "init": testbed.init,
+        "inner_batches": testbed.inner_batches,
+        "outer_batches": testbed.outer_batches,
+        "inner_steps": problem.settings.inner_steps,
+        "reptile_rate": problem.settings.reptile_rate,
+        "tasks_at_once": problem.tasks_at_once,
+    }
+
+
+def _method(settings: Settings, testbed: Testbed, algorithm: Algorithm) -> Method:
+    """An algorithm with the learner that fits a new task by what it finds, and how that scores."""
+    measure = functools.partial(
+        scores_by_step,
+        testbed,
+        inner_steps=settings.inner_steps,
+        every=steps_between_scores(settings),
+    )
+    return Method(algorithm, _learner(settings, testbed), measure)
+
+
+def _learner(settings: Settings, testbed: Testbed) -> MetaLearner:
+    """Fit a new task with the hyperparameters held still."""
+    learner = inner_learner(
+        testbed.inner,
+        testbed.predict,
+        init=testbed.init,
+        inner_batches=testbed.inner_batches,
+        inner_steps=settings.inner_steps,
+    )
+
+    def check(field: str, examples: Examples) -> None:
+        if settings.images:
+            check_labels(f"{field}.targets", examples.targets, settings.ways)
+
+    checked = checked_learner(learner, check)
+    # the regressor is made from no task
+    return checked if settings.images else checked._replace(init=testbed.init)
+
+
+def online(
+    problem: Problem,
+    training: Training,
+    estimator: Hypergradient,
+    every: int,
+    calibrate_every: int | None = None,
+) -> Method:
+    """Return the method that moves the hyperparameters by an estimator, while tasks are fitted."""
+    settings = problem.settings
+    testbed = make_testbed(settings)
+    updates = training.steps * settings.inner_steps // every
+    algorithm = bilevel.online(
+        estimator,
+        testbed.inner,
+        training.make_optimizer(updates),
+        every=every,
+        calibrate_every=calibrate_every,
+        **_common(problem, testbed),
+    )
+    return _method(settings, testbed, algorithm)
+
+
+def distilled(
+    problem: Problem,
+    training: Training,
+    *,
+    every: Count = 1,
+    gamma: Decay = 0.9,
+    calibrate_every: Count | None = None,
+) -> Method:
+    """Distill all past steps' derivatives into one (HyperDistill; Lee 2022, arXiv 2110.02508).
+
+    As in the paper, the second-order term has norm 1 on the test-bed ``weights``, where there is no
+    first-order term with it.
+
+    Args:
+      every: Inner steps between hyperparameter updates; divides `inner_steps`.
+      gamma: Decay of older steps' weights.
+      calibrate_every: Meta-steps between estimates of theta. None: theta stays 1.
+    """
+    unit = problem.settings.testbed == "weights"
+    estimator = bilevel.distilled(gamma=gamma, scale="unit" if unit else "distilled")
+    return online(problem, training, estimator, every, calibrate_every)
+
+
+def one_step(problem: Problem, training: Training, *, every: Count = 1) -> Method:
+    """Differentiate through the last inner step alone (Luketina et al. 2016, arXiv 1511.06727).
+
+    Args:
+      every: Inner steps between hyperparameter updates; divides `inner_steps`.
+    """
+    return online(problem, training, bilevel.one_step(), every)
+
+
+def first_order(problem: Problem, training: Training, *, every: Count = 1) -> Method:
+    """Take the outer loss's direct gradient alone (a baseline of Lee 2022, arXiv 2110.02508).
+
+    Args:
+      every: Inner steps between hyperparameter updates; divides `inner_steps`.
+    """
+    return online(problem, training, bilevel.first_order(), every)
+
+
+def drmad(problem: Problem, training: Training, *, every: Count = 1) -> Method:
+    """Differentiate back along a line of weights (DrMAD; Fu et al. 2016, arXiv 1601.00917).
+
+    Args:
+      every: Inner steps between hyperparameter updates, and how many it sees back; divides
+        `inner_steps`, which gives it the whole horizon.
+    """
+    return online(problem, training, bilevel.drmad(), every)
+
+
+def neumann(problem: Problem, training: Training, *, every: Count = 1, terms: Count = 5) -> Method:
+    """Sum a Neumann series at the last step (Lorraine et al. 2020, arXiv 1911.02590).
+
+    Args:
+      every: Inner steps between hyperparameter updates; divides `inner_steps`.
+      terms: Terms of the series.
+    """
+    return online(problem, training, bilevel.neumann(terms=terms), every)
+
+
+def unrolled(problem: Problem, training: Training, *, every: Count = 1) -> Method:
+    """Differentiate back through the inner steps (Maclaurin et al. 2015, arXiv 1502.03492).
+
+    Args:
+      every: Inner steps between hyperparameter updates, and how many it sees back; divides
+        `inner_steps`, which gives it the whole horizon.
+    """
+    return online(problem, training, bilevel.unrolled(), every)
+
+
+def forward(problem: Problem, training: Training, *, every: Count = 1) -> Method:
+    """Carry all derivatives along the inner steps (Franceschi et al. 2017, arXiv 1703.01785).
+
+    Args:
+      every: Inner steps between hyperparameter updates; divides `inner_steps`.
+    """
+    return online(problem, training, bilevel.forward(), every)
+
+
+def es(
+    problem: Problem,
+    training: Training,
+    *,
+    every: Count = 1,
+    sigma: Positive = 0.01,
+    pairs: Count = 16,
+) -> Method:
+    """Perturb hyperparameters from the state reached (ES; Salimans et al. 2017, arXiv 1703.03864).
+
+    Args:
+      every: Inner steps between hyperparameter updates, and how many it sees; divides
+        `inner_steps`.
+      sigma: Deviation of the perturbations.
+      pairs: Antithetic pairs of perturbed runs.
+    """
+    return online(problem, training, bilevel.es(sigma=sigma, pairs=pairs), every)
+
+
+def pes(
+    problem: Problem,
+    training: Training,
+    *,
+    every: Count = 1,
+    sigma: Positive = 0.01,
+    pairs: Count = 16,
+) -> Method:
+    """Perturb whole runs, window by window (persistent ES; Vicol et al. 2021, arXiv 2112.13835).
+
+    Args:
+      every: Inner steps between hyperparameter updates; divides `inner_steps`.
+      sigma: Deviation of the perturbations.
+      pairs: Antithetic pairs of perturbed runs.
+    """
+    return online(problem, training, bilevel.pes(sigma=sigma, pairs=pairs), every)
+
+
+def random_search(problem: Problem, training: Training, *, trial_steps: Count = 10) -> Method:
+    """Draw hyperparameters and keep the best (random search; Bergstra and Bengio 2012, JMLR 13).
+
+    Takes no gradient of them, so the learning rate and its schedule have no effect.
+
+    Args:
+      trial_steps: Meta-steps that drawn hyperparameters are tried for; divides `steps`.
+    """
+    testbed = make_testbed(problem.settings)
+    algorithm = bilevel.random_search(
+        testbed.inner, trial_steps=trial_steps, **_common(problem, testbed)
+    )
+    return _method(problem.settings, testbed, algorithm)
+
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "distilled": distilled,
+    "one_step": one_step,
+    "first_order": first_order,
+    "drmad": drmad,
+    "neumann": neumann,
+    "unrolled": unrolled,
+    "forward": forward,
+    "es": es,
+    "pes": pes,
+    "random_search": random_search,
+}
+"""All methods by name, the default first. A new one joins by a line here."""
