@@ -15,7 +15,6 @@ from jaxtyping import Array, Bool, Float
 from metajax.core import Examples, MetaLearner, Params, cast_floats, float64_on_cpu
 from metajax.nn import PINN, Jet
 from metajax.physics.pde import (
-    PUBLISHED,
     REFERENCE_SIZE,
     Points,
     apply_operator,
@@ -152,7 +151,7 @@ def benchmarks(
     params: Params,
     progress: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
-    """Every way to solve the seven benchmarks, each with MSE, SMAPE and seconds of CPU.
+    """Every way to solve the benchmarks of the settings, each with MSE, SMAPE and seconds of CPU.
 
     ``zero``; the model alone, ``model``, and refined, ``refined_N``; the closed-form head on the
     features of one network, of all rounds, and of these and as many random ones (``head``,
@@ -161,13 +160,13 @@ def benchmarks(
     no closed-form heads. Seconds of the first benchmark include compiling.
 
     Args:
-      problem: the family's; its settings say the rounds and the steps of fine-tuning.
+      problem: the family's; its settings say which, the rounds, and the steps of fine-tuning.
       method: one of the family's.
       params: its parameters.
       progress: is told each benchmark's name.
     """
-    found = {}
-    for name in PUBLISHED:
+    found: dict[str, Any] = {}
+    for name in problem.settings.benchmarks:
         if progress is not None:
             progress(name)
         known = prepare_benchmark(name, problem.settings.grid)

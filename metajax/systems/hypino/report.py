@@ -53,9 +53,9 @@ def table(evaluation: dict[str, Any]) -> str:
     median, low, high = (said(new[name][-1], ".3f") for name in ("mean", "low", "high"))
     constant = said(rows["best_constant"]["mean"][-1], ".3f")
     lines = [
-        f"{new['n']} new random problems: median relative L2 error {median} [{low}, {high}] "
-        f"(best constant {constant}), mean squared error {said(more['mse'], '.3g')} "
-        f"(zero {said(more['zero_mse'], '.3g')})",
+        f"{evaluation['method']}: on {new['n']} new random problems median relative L2 error "
+        f"{median} [{low}, {high}] (best constant {constant}), mean squared error "
+        f"{said(more['mse'], '.3g')} (zero {said(more['zero_mse'], '.3g')})",
         "",
     ]
     found = more["benchmarks"]

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 
 from metajax.core import ConfigError, Count, Number, Range
 
+BenchmarkName = Literal["HT", "HZ", "HZ-G", "PS-C", "PS-L", "PS-G", "WV"]
+"""The published benchmarks."""
 Share = Annotated[float, Range(0, 1)]
 """A number from 0 to 1."""
 Weight = Annotated[float, Range(0)]
@@ -54,6 +56,8 @@ class Settings:
     """Compute the encoder in bfloat16; heads, target and losses stay float32."""
     eval_tasks: Annotated[int, Range(2)] = 256
     """New problems behind the error that is reported."""
+    benchmarks: tuple[BenchmarkName, ...] = get_args(BenchmarkName)
+    """Benchmarks that a run is evaluated on."""
     finetune_steps: Number = 500
     """Steps of Adam that a generated and a random network are fine-tuned for on each benchmark, 0
     for none."""
@@ -66,10 +70,13 @@ def check(config: Any) -> None:
 
     Raises:
       ConfigError: no stage, depths and heads of different numbers of stages, heads that do not
-        divide their stage's channels, channels that the normalization cannot group, or no rounds.
+        divide their stage's channels, channels that the normalization cannot group, no rounds or
+        no benchmark.
     """
     if not config.rounds:
         raise ConfigError("rounds", config.rounds, "one whole number of 1 or more, or several")
+    if not config.benchmarks:
+        raise ConfigError("benchmarks", config.benchmarks, "one name or more")
     if not config.depths or len(config.depths) != len(config.heads):
         raise ConfigError(
             "depths", config.depths, f"a number for each of {len(config.heads)} stages"
@@ -138,7 +145,10 @@ TINY: dict[str, Any] = {
     "target_width": 4,
     "target_layers": 1,
     "tasks_per_step": 2,
+    # at less, Adam makes steps of the rounding of gradients that are nearly 0
+    "adam_epsilon": 1e-2,
     "eval_tasks": 4,
+    "benchmarks": ("HT",),
     "finetune_steps": 2,
     "rounds": (1,),
 }

@@ -88,9 +88,8 @@ def test_refinement_adds_images():
 
 @pytest.mark.slow
 @by_image
-def test_benchmarks_have_the_ways_that_need_no_features(method, monkeypatch):
-    monkeypatch.setattr(benchmarking, "PUBLISHED", ("HT",))
-    run = setup(method)
+def test_benchmarks_have_the_ways_that_need_no_features(method):
+    run = setup(method, benchmarks=("HT",))
     found = benchmarking.benchmarks(run.problem, run.method, made(method)[2])["HT"]
     ways = {"zero", "model", "refined_1", "random_equal", "random_twice", "random"}
     assert set(found["ways"]) == ways and set(found["maps"]["ways"]) == {"model", "refined_1"}

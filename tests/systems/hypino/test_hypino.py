@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from typing import get_args
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +12,7 @@ from non_finite import check_non_finite
 
 from metajax.core import ConfigError, enable_x64
 from metajax.physics.pde import (
+    PUBLISHED,
     apply_operator,
     benchmark,
     nodes,
@@ -21,6 +23,7 @@ from metajax.systems.hypino import (
     PARTS,
     Inputs,
     Scored,
+    Settings,
     by_least_squares,
     grid_errors,
     losses,
@@ -31,6 +34,7 @@ from metajax.systems.hypino import (
     refine,
     solve_head,
 )
+from metajax.systems.hypino.settings import BenchmarkName
 from metajax.train import fit
 from pdes import (
     COEFFICIENTS,
@@ -46,7 +50,15 @@ from pdes import (
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-TINY = replace(CONFIG, interior=12, boundary=16, eval_every=2, eval_tasks=4, finetune_steps=4)
+TINY = replace(
+    CONFIG,
+    interior=12,
+    boundary=16,
+    eval_every=2,
+    eval_tasks=4,
+    finetune_steps=4,
+    benchmarks=("HT", "HZ"),
+)
 KEY = jax.random.key(0)
 
 
@@ -223,6 +235,14 @@ def test_sizes_that_do_not_fit_together_are_rejected(field, value):
 def test_the_weights_of_the_losses_are_six():
     with pytest.raises(ConfigError, match=r"weights_first = .*6 values"):
         replace(TINY, weights_first=(1.0,) * 5)
+
+
+def test_the_published_benchmarks_are_those_that_runs_are_evaluated_on():
+    assert get_args(BenchmarkName) == PUBLISHED == Settings().benchmarks
+    with pytest.raises(ConfigError, match="benchmarks = 'PS-X'"):
+        replace(TINY, benchmarks=("HT", "PS-X"))
+    with pytest.raises(ConfigError, match="benchmarks"):
+        replace(TINY, benchmarks=())
 
 
 def test_benchmarks_have_their_floor():
