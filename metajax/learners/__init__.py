@@ -25,6 +25,7 @@ from metajax.learners.sequences import (
     in_context,
     nearest_neighbour,
     online_sgd,
+    sequence_learner,
     whole_sequence,
 )
 
@@ -59,5 +60,6 @@ __all__ = [
     "reptile",
     "ridge",
     "ridge_solution",
+    "sequence_learner",
     "whole_sequence",
 ]

@@ -76,16 +76,23 @@ def check_sequences(field: str, examples: Examples, num_classes: int | None = No
         check_labels(f"{field}.targets", examples.targets, num_classes, axes=2)
 
 
-def _learner(
+def sequence_learner(
     init: Callable,
     adapt: Callable,
     predict: Callable,
     logits: Callable,
     num_classes: int | None = None,
 ) -> SequenceLearner:
-    """Add the loss that all share, mean cross-entropy over every position of the sequence.
+    """Make a learner that is trained by the mean cross-entropy at every position of a sequence.
 
     All functions check what they are called with; labels too, where ``num_classes`` is known.
+
+    Args:
+      init: ``init(key, task) -> params``.
+      adapt: ``adapt(params, support, key) -> adapted``, of a prefix of the sequence.
+      predict: ``predict(params, adapted, inputs) -> logits``, for inputs that follow the prefix.
+      logits: ``logits(params, examples, key)``, the same at every position of a whole sequence.
+      num_classes: of the labels; None: as many as the logits have.
     """
     check = functools.partial(check_sequences, num_classes=num_classes)
     options: dict[str, Any] = {"axes": 2, "may_be_empty": True}
@@ -177,7 +184,7 @@ def in_context(
     def logits(params: Params, examples: Examples, key):
         return network.apply(params, tokens_of(examples))
 
-    return _learner(init, adapt, predict, logits, num_classes)
+    return sequence_learner(init, adapt, predict, logits, num_classes)
 
 
 def context_free(network: Network) -> SequenceLearner:
@@ -187,7 +194,7 @@ def context_free(network: Network) -> SequenceLearner:
     def init(key, task: Task) -> Params:
         return network.init(key, task.query.inputs)
 
-    return _learner(
+    return sequence_learner(
         init,
         adapt=lambda params, support, key: (),
         predict=lambda params, adapted, inputs: network.apply(params, inputs),
@@ -251,7 +258,7 @@ def online_sgd(
         weights = starts(params, examples.targets.shape[0], examples.inputs[0, 0], key)
         return jax.vmap(learn)(weights, examples)[1]
 
-    return _learner(init, adapt, predict, logits)
+    return sequence_learner(init, adapt, predict, logits)
 
 
 def nearest_neighbour(num_classes: int) -> SequenceLearner:
@@ -287,7 +294,7 @@ def nearest_neighbour(num_classes: int) -> SequenceLearner:
             examples.inputs, examples, jnp.tril(jnp.ones((length, length), bool), -1)
         )
 
-    return _learner(
+    return sequence_learner(
         init=lambda key, task: {},
         adapt=lambda params, support, key: support,
         predict=predict,
