@@ -4,6 +4,7 @@ from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
+from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml_family import (
     Choice,
@@ -49,6 +50,8 @@ __all__ = [
     "gradient_learner",
     "imaml",
     "in_context",
+    "logistic",
+    "logistic_solution",
     "maml",
     "matching",
     "mean_squared_error",

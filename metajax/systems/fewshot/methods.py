@@ -267,6 +267,21 @@ def ridge(problem: Problem, training: Training, *, scale: Positive = 10.0) -> Me
     return Method(training.descend(learner), learner)
 
 
+def logistic(
+    problem: Problem, training: Training, *, newton_steps: Count = 5, scale: Positive = 1.0
+) -> Method:
+    """Fit a logistic head by Newton's method (LR-D2; Bertinetto et al. 2019, arXiv 1805.08136).
+
+    Args:
+      newton_steps: Steps of Newton's method.
+      scale: Where the factor on the outputs starts.
+    """
+    only_classes(problem, "logistic")
+    ways = problem.settings.ways
+    learner = learners.logistic(problem.features(), ways=ways, steps=newton_steps, scale=scale)
+    return Method(training.descend(learner), learner)
+
+
 def prototypical(problem: Problem, training: Training) -> Method:
     """Classify by the nearest class mean of features (Snell et al. 2017, arXiv 1703.05175)."""
     only_classes(problem, "prototypical")
@@ -315,6 +330,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "reptile": reptile,
     "evolution": evolution,
     "ridge": ridge,
+    "logistic": logistic,
     "prototypical": prototypical,
     "matching": matching,
 }

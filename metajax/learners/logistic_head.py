@@ -1,0 +1,127 @@
+"""A logistic-regression head, fitted by Newton's method on learned features (LR-D2)."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import jax.scipy.linalg
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from metajax.core import (
+    ConfigError,
+    Examples,
+    MetaLearner,
+    Network,
+    Task,
+    check_type,
+    wide_dtype,
+)
+from metajax.learners.losses import Loss, cross_entropy, one_hot
+from metajax.learners.metric import check_ways, embedding, embedding_learner
+from metajax.learners.ridge_head import RidgeParams
+
+LEAST_CURVATURE = 1e-4
+"""Least ``p (1 - p)`` of an example: Newton's method divides by it."""
+
+
+def logistic_solution(
+    features: Float[Array, "n d"],
+    targets: Float[Array, "n k"],
+    strength: Float[Array, ""],
+    steps: int,
+) -> Float[Array, "d k"]:
+    """Return ``k`` logistic regressions after ``steps`` steps of Newton's method from 0.
+
+    Column ``c`` of the result moves towards the ``w`` that minimises ``sum_i log(1 + exp(x_i w)) -
+    targets_ic x_i w + strength |w|^2 / 2``. A step is a weighted ridge regression (iteratively
+    reweighted least squares), which is solved for the examples where they are fewer than the
+    features: ``min(n, d)`` equations.
+
+    Args:
+      features: a row for each example.
+      targets: 0 or 1, a column for each regression.
+      strength: the regulariser's weight, above 0.
+      steps: of Newton's method.
+    """
+    n, d = features.shape
+    wide = np.promote_types(features.dtype, np.float32)  # there are no solvers below float32
+    x, lam = features.astype(wide), jnp.asarray(strength, wide)
+
+    def step(w: Float[Array, " d"], y: Float[Array, " n"]) -> Float[Array, " d"]:
+        at = x @ w
+        p = jax.nn.sigmoid(at)
+        curvature = jnp.maximum(p * (1 - p), LEAST_CURVATURE)
+        working = at + (y - p) / curvature
+        if n < d:
+            gram = x @ x.T + lam * jnp.diag(1 / curvature)
+            return x.T @ jax.scipy.linalg.solve(gram, working, assume_a="pos")
+        weighted = x * curvature[:, None]
+        gram = x.T @ weighted + lam * jnp.eye(d, dtype=wide)
+        return jax.scipy.linalg.solve(gram, weighted.T @ working, assume_a="pos")
+
+    def one(y: Float[Array, " n"]) -> Float[Array, " d"]:
+        start = jnp.zeros(d, wide)
+        return jax.lax.scan(lambda w, _: (step(w, y), None), start, length=steps)[0]
+
+    return jax.vmap(one, 1, 1)(targets.astype(wide)).astype(features.dtype)
+
+
+def logistic(
+    network: Network,
+    *,
+    ways: int,
+    steps: int = 5,
+    log_strength: float = 0.0,
+    scale: float = 1.0,
+    loss: Loss = cross_entropy,
+) -> MetaLearner:
+    """Fit a logistic head to each support by Newton's method, which is differentiated through.
+
+    One regression for each class against the others; a column of ones is added to the features.
+    Outputs are ``scale * features W``; the regulariser's strength and the scale are learned
+    (Bertinetto et al. 2019, arXiv 1805.08136, section 3.2).
+
+    Args:
+      network: the features, ``inputs[n, ...] -> [n, features]``.
+      ways: classes; targets are 0 to ``ways - 1``.
+      steps: of Newton's method.
+      log_strength: where the strength's logarithm starts.
+      scale: where the scale starts.
+      loss: ``loss(logits, targets) -> scalar``, of the query.
+
+    Returns:
+      A learner whose ``adapted`` is ``W``, ``[features + 1, ways]``, and whose meta-parameters are
+      :class:`~metajax.learners.RidgeParams`.
+
+    Raises:
+      ConfigError: fewer than 2 ways or than 1 step.
+    """
+    check_ways(ways)
+    if steps < 1:
+        raise ConfigError("steps", steps, "1 step of Newton's method or more")
+    network = embedding(network)
+
+    def init(key: Key[Array, ""], task: Task) -> RidgeParams:
+        params = network.init(key, task.support.inputs)
+        number = functools.partial(jnp.asarray, dtype=wide_dtype(params))
+        return RidgeParams(params, number(log_strength), number(scale))
+
+    def features_of(params: RidgeParams, inputs: Any) -> Float[Array, "n d"]:
+        check_type("params", params, RidgeParams)
+        features = network.apply(params.network, inputs)
+        return jnp.concatenate([features, jnp.ones_like(features[:, :1])], axis=-1)
+
+    def adapt(params: RidgeParams, support: Examples) -> Float[Array, "d ways"]:
+        features = features_of(params, support.inputs)
+        targets = one_hot(support.targets, ways, features.dtype)
+        return logistic_solution(features, targets, jnp.exp(params.log_strength), steps)
+
+    def predict(params: RidgeParams, head: Float[Array, "d ways"], inputs: Any) -> Any:
+        outputs = features_of(params, inputs) @ head
+        return params.scale.astype(outputs.dtype) * outputs
+
+    return embedding_learner(network, adapt, predict, loss, init, ways=ways)
