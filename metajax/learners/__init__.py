@@ -4,6 +4,7 @@ from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
+from metajax.learners.k_nearest import k_nearest
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml_family import (
@@ -50,6 +51,7 @@ __all__ = [
     "gradient_learner",
     "imaml",
     "in_context",
+    "k_nearest",
     "logistic",
     "logistic_solution",
     "maml",

@@ -145,6 +145,17 @@ def nearest_neighbour(problem: Problem, training: Training) -> Method:
     return scored(learners.nearest_neighbour(problem.settings.ways))
 
 
+def k_nearest(problem: Problem, training: Training, *, neighbors: Count = 5) -> Method:
+    """Let the nearest examples so far vote (k nearest neighbors; Cover and Hart 1967).
+
+    It is not meta-trained.
+
+    Args:
+      neighbors: How many vote; fewer where fewer have been seen.
+    """
+    return scored(learners.k_nearest(problem.settings.ways, neighbors))
+
+
 METHODS: dict[str, Callable[..., Method]] = {
     "transformer": transformer,
     "lstm": lstm,
@@ -153,6 +164,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "maml": maml,
     "sgd": sgd,
     "nearest_neighbour": nearest_neighbour,
+    "k_nearest": k_nearest,
 }
 """All methods by name, the default first. A new one joins by a line here."""
 

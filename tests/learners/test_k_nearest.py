@@ -1,0 +1,55 @@
+"""The vote of the nearest examples: a count by hand, one neighbor, sequences and their prefixes."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax.core import ConfigError, Examples
+from metajax.learners import k_nearest, nearest_neighbour
+
+KEY = jax.random.key(0)
+INPUTS = jax.random.normal(KEY, (2, 12, 3))
+EXAMPLES = Examples(INPUTS, jax.random.randint(jax.random.key(1), (2, 12), 0, 3))
+
+
+def by_hand(neighbors, examples, position):
+    """The class of most of the nearest examples before a position; the nearest decides a tie."""
+    x, y = np.asarray(examples.inputs, np.float64), np.asarray(examples.targets)
+    order = np.argsort(np.sum((x[:position] - x[position]) ** 2, -1))[:neighbors]
+    counts = np.bincount(y[order], minlength=3)
+    best = np.flatnonzero(counts == counts.max())
+    return next(label for label in y[order] if label in best)
+
+
+@pytest.mark.parametrize("neighbors", [1, 3, 5])
+def test_votes_are_those_counted_by_hand(neighbors):
+    learner = k_nearest(3, neighbors)
+    found = jnp.argmax(learner.logits({}, EXAMPLES, KEY), -1)
+    for sequence in range(2):
+        one = jax.tree.map(lambda leaf, i=sequence: leaf[i], EXAMPLES)
+        wanted = [by_hand(neighbors, one, position) for position in range(1, 12)]
+        np.testing.assert_array_equal(found[sequence, 1:], wanted)
+
+
+def test_one_neighbor_is_the_nearest():
+    others = nearest_neighbour(3).logits({}, EXAMPLES, KEY)
+    found = k_nearest(3, 1).logits({}, EXAMPLES, KEY)
+    np.testing.assert_array_equal(jnp.argmax(found, -1)[:, 1:], jnp.argmax(others, -1)[:, 1:])
+
+
+@pytest.mark.parametrize("length", [0, 2, 11])
+def test_a_prefix_and_a_query_are_the_whole_sequence(length):
+    learner = k_nearest(3, 4)
+    prefix, rest = (
+        jax.tree.map(lambda leaf: leaf[:, :length], EXAMPLES),
+        INPUTS[:, length : length + 1],
+    )
+    adapted = learner.meta.adapt({}, prefix, KEY)
+    found = learner.meta.predict({}, adapted, rest)[:, 0]
+    np.testing.assert_allclose(found, learner.logits({}, EXAMPLES, KEY)[:, length], rtol=1e-6)
+
+
+def test_no_neighbor_is_rejected_by_name():
+    with pytest.raises(ConfigError, match="neighbors = 0"):
+        k_nearest(3, 0)
