@@ -1,11 +1,15 @@
 """Whether the systems still compute what they computed: short runs of every preset and method.
 
     python tests/same_results.py OLD NEW [--only TEXT] [--workers N]
+    python tests/same_results.py --agreed check
 
 OLD and NEW are commits. Each is checked out, every run below is made with it on this machine, and
 the digests of the parameters and all numbers of ``eval.json`` are compared, bit for bit: a change
 that is to move code alone leaves them equal. Methods and settings are named in full, so a changed
 default does not change a run. Exits with 1 where one differs.
+
+Bits are those of one machine: what must agree within 2% on any stands in ``agreed_results.json``,
+which ``--agreed check`` compares the working tree with.
 
 All runs take about a quarter of an hour on one quiet core for each commit; ``--only`` takes those
 with TEXT in their names.
@@ -381,16 +385,67 @@ def run_commit(commit: str, only: str, workers: int) -> dict[str, dict[str, Any]
             subprocess.run(remove, cwd=ROOT, check=True)
 
 
+AGREED = ROOT / "tests" / "agreed_results.json"
+"""What the runs give on any machine, within ``CLOSE``."""
+CLOSE = 0.02
+"""Relative difference of a loss or score, of which rounding alone makes less in so few steps."""
+
+
+def in_short(result: dict[str, Any]) -> dict[str, float]:
+    """The last loss of a run, and the last mean of each of its rows."""
+    last = {"loss": result["loss"]} if result["loss"] is not None else {}
+    for path, value in result["evaluation"].items():
+        if path.startswith("rows.") and ".mean[" in path:
+            last[path.partition(".mean[")[0]] = value
+    return last
+
+
+def disagreements(agreed: dict[str, float], found: dict[str, float]) -> Iterator[str]:
+    """What of a run is not close to what was agreed."""
+    for name in sorted(agreed.keys() | found.keys()):
+        if name not in agreed or name not in found:
+            yield f"{name} is only {'found' if name in found else 'agreed'}"
+        elif not abs(found[name] - agreed[name]) <= CLOSE * max(abs(agreed[name]), 0.5):
+            yield f"{name}: {agreed[name]!r} agreed, {found[name]!r} here"
+
+
+def check_agreed(only: str, workers: int, write: bool) -> int:
+    """Run the working tree and compare it with the committed results, or write these."""
+    found = {
+        name: in_short(result)
+        for name, result in run_cases(ROOT, only, workers).items()
+        if "error" not in result
+    }
+    agreed = json.loads(AGREED.read_text(encoding="utf-8")) if AGREED.exists() else {}
+    if write:
+        text = json.dumps({**agreed, **found}, indent=1, sort_keys=True)
+        AGREED.write_text(text + "\n", encoding="utf-8")
+        return 0
+    different = 0
+    for name, here in found.items():
+        if lines := list(disagreements(agreed.get(name, {}), here)):
+            different += 1
+            print(f"{name}:\n  " + "\n  ".join(lines[:6]))
+    print(f"{len(found)} runs, {different} disagree")
+    return int(different > 0)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("old", help="a commit")
-    parser.add_argument("new", help="another")
+    parser.add_argument("commits", nargs="*", help="two of them, compared bit for bit")
+    parser.add_argument(
+        "--agreed",
+        choices=("check", "write"),
+        help="compare the working tree with tests/agreed_results.json, or write that",
+    )
     parser.add_argument("--only", default="", help="runs with this in their names")
     parser.add_argument("--workers", type=int, default=1, help="runs side by side")
     options = parser.parse_args()
-    old, new = (
-        run_commit(commit, options.only, options.workers) for commit in (options.old, options.new)
-    )
+    if options.agreed:
+        return check_agreed(options.only, options.workers, options.agreed == "write")
+    if len(options.commits) != 2:
+        parser.error("name two commits, or --agreed")
+    old, new = (run_commit(commit, options.only, options.workers) for commit in options.commits)
     different = 0
     for name in old:
         lines = list(differences(old[name], new[name]))
