@@ -46,15 +46,17 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 ENTRIES = [(name, method) for name in SYSTEMS for method in get_system(name).methods]
 FIRST = {name: next(iter(get_system(name).methods), None) for name in SYSTEMS}
 LONG = {"hypino"}
-"""Families whose programs take minutes to compile: by default their own tests alone try them."""
-COMPILED = [
-    pytest.param(
-        name,
-        method,
-        marks=() if method == FIRST[name] and name not in LONG else pytest.mark.slow,
-    )
-    for name, method in ENTRIES
-]
+"""Families whose programs take minutes to compile: by default their own tests alone try them, and
+the slow suite tries their first method by all tests, the others by the first."""
+
+
+def entry(name, method):
+    quick = method == FIRST[name] and name not in LONG
+    return pytest.param(name, method, marks=() if quick else pytest.mark.slow)
+
+
+COMPILED = [entry(*each) for each in ENTRIES]
+MORE = [entry(*each) for each in ENTRIES if each[0] not in LONG or each[1] == FIRST[each[0]]]
 FAMILIES = [name for name in SYSTEMS if FIRST[name]]
 
 HUGE = 10**20
@@ -197,7 +199,7 @@ def test_a_method_is_measured_shown_and_resumed(tmp_path, name, method):
     assert again.compile_seconds > 0  # a step was left to do
 
 
-@pytest.mark.parametrize(("name", "method"), COMPILED)
+@pytest.mark.parametrize(("name", "method"), MORE)
 def test_one_device_and_eight_agree(name, method):
     config = tiny(name, method, tasks_per_step=8, steps=1)
     setup = build(config)
@@ -248,7 +250,7 @@ def everything_traced(name, method):
     return config, changed
 
 
-@pytest.mark.parametrize(("name", "method"), COMPILED)
+@pytest.mark.parametrize(("name", "method"), MORE)
 def test_runs_as_one_program_are_what_they_would_be_alone(name, method):
     """All that a method declares traced, and the seed, vary within one program."""
     base, changed = everything_traced(name, method)
@@ -295,7 +297,7 @@ def training(config):
 
 
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
-@pytest.mark.parametrize(("name", "method"), COMPILED)
+@pytest.mark.parametrize(("name", "method"), MORE)
 def test_training_depends_on_steps_where_the_system_says_so(name, method, schedule):
     system = get_system(name)
     config = tiny(name, method, steps=20, schedule=schedule)
@@ -307,7 +309,9 @@ def test_training_depends_on_steps_where_the_system_says_so(name, method, schedu
 OTHER = {"test_split": "train", "other_sets": (), "rounds": (2,), "eval_optimizer": "adam"}
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in FAMILIES]
+)
 def test_settings_of_the_evaluation_leave_training_alone(name):
     system = get_system(name)
     config = tiny(name, None, steps=20)
