@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from metajax.cli.main import main as metajax
+from metajax.cli.sweep import flags
+from metajax.systems import configure
+from metajax.systems.hamiltonian import TINY
+
 FOLDER = Path(__file__).parents[2] / "experiments"
 
 
@@ -82,3 +87,59 @@ def test_a_diverged_run_of_hypino_is_collected(tmp_path, monkeypatch, capsys):
     script("hypino/collect.py").main()
     assert json.loads(out.read_text())["new_problems"]["median_relative"] is None
     assert "median relative error" in capsys.readouterr().out
+
+
+def test_runs_are_kept_with_settings_cost_and_evaluation(tmp_path, monkeypatch):
+    """In the layout of the committed results of gpicl."""
+    for name in ("a", "b"):
+        write_run(tmp_path / name, TODAY)
+    out = tmp_path / "results" / "runs.json"
+    words = ["collect", *(str(tmp_path / name) for name in ("a", "b")), "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", words)
+    script("collect.py").main()
+    committed = json.loads((FOLDER / "gpicl" / "results" / "cpu.json").read_text())
+    run = {"config": {"seed": 0}, "summary": {"steps": 2, "cpu_seconds": 9.0}, "eval": TODAY}
+    assert json.loads(out.read_text()) == [run, run]
+    assert run.keys() == committed[0].keys()
+
+
+@pytest.mark.parametrize(
+    ("folder", "structure", "start"),
+    [
+        ("maml-0", "hamiltonian", "maml"),
+        ("maml,inner_lr=0.001-12", "hamiltonian", "maml,inner_lr=0.001"),
+        ("maml-3", "direct", "direct"),
+        ("0004", "hamiltonian", "maml"),
+    ],
+)
+def test_a_start_is_called_as_its_runs_folder_without_the_seed(folder, structure, start):
+    config = configure("hamiltonian", structure=structure)
+    assert script("hamiltonian/rates.py").start_of(Path("runs") / folder, config) == start
+
+
+@pytest.mark.slow
+def test_a_run_adapted_at_its_own_rate_has_its_evaluations_errors(tmp_path, monkeypatch):
+    """Before adapting at any rate; a second start joins the file, and none is adapted again."""
+    for method in ("maml", "joint"):
+        words = flags({**TINY, "steps": 2, "eval_every": 2, "method": method})
+        workdir = str(tmp_path / f"{method}-0")
+        off = ("--no-progress", "--compilation-cache", "off")
+        assert metajax(["train", "hamiltonian", *words, "--workdir", workdir, *off]) == 0
+    rates, out = script("hamiltonian/rates.py"), tmp_path / "rates.json"
+    for names in (["maml-0"], ["maml-0", "joint-0"]):
+        runs = [str(tmp_path / name) for name in names]
+        options = ["--rates", "sgd_0.1", "--out", str(out)]
+        monkeypatch.setattr(sys, "argv", ["rates", *runs, *options])
+        rates.main()
+        found = json.loads(out.read_text())
+        if names == ["maml-0"]:
+            first = found["starts"]["maml"]
+    assert found["starts"]["maml"] == first
+    for name, row in (("maml", "adapted"), ("joint", "adapted"), ("random", "first_drawn")):
+        workdir = tmp_path / ("joint-0" if name == "joint" else "maml-0")
+        evaluation = json.loads((workdir / "eval.json").read_text())
+        start = found["starts"][name]["0"]["sgd_0.1"]["coordinates"]
+        for end in ("mean", "low", "high"):
+            assert start[end][0] == pytest.approx(evaluation["rows"][row][end][0], rel=1e-6)
+    polynomial = evaluation["rows"]["polynomial"]["mean"][0]
+    assert found["polynomial"]["coordinates"]["mean"] == polynomial

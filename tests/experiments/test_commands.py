@@ -45,7 +45,12 @@ def check_compare(*words):
     system = get_system(options.system)
     preset = options.preset or next(iter(system.presets))
     entries = choose(system, preset, options.methods, group_words(rest), options.set)
-    assert compare.make_points(entries, options.seeds)
+    points = compare.make_points(entries, options.seeds)
+    for method, entry in entries.items():
+        own = [point for point in points if point.values["method"] == method]
+        assert len(own) == options.seeds
+        if options.engine == "vmap":
+            sweep.check_vmap(system, own, entry.options)
 
 
 def check_sweep(*words):
