@@ -144,7 +144,8 @@ def quoted() -> Quoted:
     runs = {name: evaluated(name) for name in FIRST}
     others = evaluated("digits_learners")
     every = [runs["digits"][0], *others]
-    phases = [in_rows(run) for run in results("gpicl", "results/sweep_tasks.json")]
+    swept = results("gpicl", "results/sweep_tasks.json")
+    phases = [in_rows(run.get("eval", run)) for run in swept]
     return Quoted(
         {
             "presets": presets(runs),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from leave_one_out import geometric_mean, over_seeds
+import numpy as np
+import scipy.stats
 from quoting import Quoted, bare, markdown, results, within
 
 STARTS = {
@@ -37,6 +38,21 @@ COLUMNS = (
 """Of the six types: what adapts, what is measured, and after which of the numbers of steps."""
 Start = tuple[str, str]
 """Weights, and what adapts them."""
+
+
+def geometric_mean(values: list[float]) -> list[float]:
+    """Geometric mean and its 95% interval, by Student's t of the logarithms."""
+    logs = np.log(values)
+    half = scipy.stats.t.ppf(0.975, len(logs) - 1) * scipy.stats.sem(logs)
+    return np.exp([logs.mean(), logs.mean() - half, logs.mean() + half]).tolist()
+
+
+def over_seeds(runs: list[dict[str, Any]], rate: str, what: str, step: int) -> list[float]:
+    """Geometric mean over seeds with its 95% interval, which is over systems for a single seed."""
+    rows = [run[rate][what] for run in runs]
+    if len(rows) == 1:
+        return [rows[0][bound][step] for bound in ("mean", "low", "high")]
+    return geometric_mean([row["mean"][step] for row in rows])
 
 
 def last(content: Any, start: Start, what: str, seed: str, step: int = -1) -> float:

@@ -30,8 +30,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import scipy.stats
 from jax.nn.initializers import variance_scaling
-from sinusoid import statistics
 
 from metajax.bilevel import (
     InnerProblem,
@@ -274,6 +274,32 @@ def population(choice: Choice, numbers, keys, marks: tuple[int, ...], purpose: s
         return found
 
     return jax.vmap(of_seed)(keys)
+
+
+def statistics(errors: np.ndarray) -> dict[str, Any]:
+    """Of one method over seeds; a run that diverged counts as the largest error in the median.
+
+    The median's interval is that of order statistics: the ranks between which it lies in 95% of
+    samples of this size, whatever the distribution.
+    """
+    ranked = np.sort(np.where(np.isfinite(errors), errors, np.inf))
+    low = int(scipy.stats.binom.ppf(0.025, len(ranked), 0.5))
+    found = {
+        "median": np.median(ranked),
+        "median_ci95_low": ranked[low - 1],
+        "median_ci95_high": ranked[len(ranked) - low],
+        "mean": np.mean(errors),
+        "mean_ci95": 1.96 * np.std(errors, ddof=1) / np.sqrt(len(errors)),
+    }
+
+    def number(x):
+        return float(x) if np.isfinite(x) else None
+
+    return {
+        **{name: number(value) for name, value in found.items()},
+        "above_10": int(np.sum(ranked > 10.0)),
+        "errors": [number(e) for e in errors],
+    }
 
 
 def run(choice: Choice, seeds: range, marks: tuple[int, ...], purpose: str, num: int):

@@ -6,7 +6,7 @@
 
 With `--model FILE` also write its hypernetwork as a file that `load_model` reads. With `--shipped`
 the hypernetwork that comes with the package is evaluated again, and takes its run's place in a file
-that is there: what is known of its training stays.
+that is there: what is known of its training stays. Runs of older versions are read as well.
 """
 
 from __future__ import annotations
@@ -20,29 +20,41 @@ from typing import Any
 from metajax.systems import build
 from metajax.systems.hypino import save_model, shipped
 from metajax.systems.hypino.command import trained
+from metajax.systems.numbers import said
 from metajax.train import provenance, read_rows, write_json
 
 
 def without_maps(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Errors on new problems, and on every benchmark by way and where fine-tuning ends."""
-    rows, more = evaluation["rows"], evaluation["more"]
-    new, found = rows["new_problems"], more["benchmarks"]
+    """Errors on new problems, and on every benchmark by way and where fine-tuning ends.
+
+    Args:
+      evaluation: content of ``eval.json``, of this version or of one before the rows.
+    """
+    more = evaluation["more"] if "rows" in evaluation else evaluation
+    found = more["benchmarks"]
     return {
-        "new_problems": {
-            "n": new["n"],
-            "median_relative": new["mean"][-1],
-            "low": new["low"][-1],
-            "high": new["high"][-1],
-            "constant_relative": rows["best_constant"]["mean"][-1],
-            "mse": more["mse"],
-            "zero_mse": more["zero_mse"],
-        },
+        "new_problems": of_rows(evaluation) if "rows" in evaluation else more["new_problems"],
         "benchmarks": {name: case["ways"] for name, case in found.items()},
         "tuned": {
             name: {start: case["tuning"][start][-1] for start in ("generated", "random")}
             for name, case in found.items()
-            if case["tuning"]
+            if case.get("tuning")
         },
+    }
+
+
+def of_rows(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Errors on new problems, as the results call them."""
+    rows, more = evaluation["rows"], evaluation["more"]
+    new = rows["new_problems"]
+    return {
+        "n": new["n"],
+        "median_relative": new["mean"][-1],
+        "low": new["low"][-1],
+        "high": new["high"][-1],
+        "constant_relative": rows["best_constant"]["mean"][-1],
+        "mse": more["mse"],
+        "zero_mse": more["zero_mse"],
     }
 
 
@@ -88,7 +100,8 @@ def main() -> None:
     write_json(options.out, result)
     if options.model:
         save_model(options.model, shipped() if options.shipped else trained(options.workdir))
-    print(f"{options.out}: median relative error {result['new_problems']['median_relative']:.3f}")
+    median = said(result["new_problems"]["median_relative"], ".3f")
+    print(f"{options.out}: median relative error {median}")
 
 
 if __name__ == "__main__":
