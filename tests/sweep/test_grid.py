@@ -1,35 +1,60 @@
 """From a sweep's words to its runs: what is drawn, in which order, and what is refused."""
 
-import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pytest
 
-from metajax.core import ConfigError, check_positive
+from metajax.core import ConfigError, Count, Positive
 from metajax.sweep import expand, parse_value, read_assignments
+from metajax.systems import Method, Objective, System, configure, replace
 
 
 @dataclass(frozen=True)
-class Config:
-    width: int = 8
-    rate: float = 0.1
-    clip: float | None = None
+class Settings:
+    width: Count = 8
+    rate: Positive = 0.1
+    clip: Positive | None = None
     kind: Literal["plain", "fancy"] = "plain"
-    depths: tuple[int, ...] = (2, 2)
+    depths: tuple[Count, ...] = (2, 2)
     deep: bool = False
-    seed: int = 3
 
-    def __post_init__(self):
-        check_positive(self, ("rate", "clip"))
-        if self.width > 16 and self.kind == "fancy":
-            raise ConfigError("width", self.width, "at most 16 where it is fancy")
+
+def nothing(*_: Any) -> Any:
+    return Method(None)
+
+
+def check(config: Any) -> None:
+    if config.width > 16 and config.kind == "fancy":
+        raise ConfigError("width", config.width, "at most 16 where it is fancy")
+
+
+def method(problem: Any, training: Any) -> Method:
+    return Method(None)
+
+
+SYSTEM = System(
+    name="toy",
+    summary="a family for this file",
+    settings=Settings,
+    presets={"only": {"seed": 3}},
+    methods={"method": method},
+    problem=nothing,
+    evaluate=nothing,
+    measure=nothing,
+    table=nothing,
+    figures=nothing,
+    objective=lambda config: Objective("none", greatest=True),
+    tiny={},
+    check=check,
+)
+CONFIG = configure(SYSTEM)
 
 
 def test_the_runs_are_the_product_in_order_with_seeds_last():
     points = expand(
-        Config(), {"width": "8,16", "clip": "none,1"}, {"rate": "log:1e-4:1"}, samples=2, seeds=2
+        CONFIG, {"width": "8,16", "clip": "none,1"}, {"rate": "log:1e-4:1"}, samples=2, seeds=2
     )
     assert [point.number for point in points] == list(range(16))
     assert [point.config.seed for point in points] == [3, 4] * 8
@@ -37,15 +62,13 @@ def test_the_runs_are_the_product_in_order_with_seeds_last():
     assert found == [(8, None), (8, 1.0), (16, None), (16, 1.0)]
     first, second = points[0].values["rate"], points[2].values["rate"]
     assert [p.values["rate"] for p in points] == [first, first, second, second] * 4
-    assert all(
-        dataclasses.replace(Config(), **p.values, seed=p.config.seed) == p.config for p in points
-    )
+    assert all(replace(CONFIG, **p.values, seed=p.config.seed) == p.config for p in points)
 
 
 def test_draws_are_decided_by_the_seed_and_do_not_depend_on_other_fields():
     def rates(seed, **more):
         random = {"rate": "log:1e-4:1", **more}
-        points = expand(Config(), {}, random, samples=5, sweep_seed=seed)
+        points = expand(CONFIG, {}, random, samples=5, sweep_seed=seed)
         return [point.values["rate"] for point in points]
 
     assert rates(0) == rates(0, width="uniform:1:9") != rates(1)
@@ -53,7 +76,7 @@ def test_draws_are_decided_by_the_seed_and_do_not_depend_on_other_fields():
 
 def test_draws_are_spread_as_their_range_says():
     random = {"rate": "log:1e-6:1", "width": "uniform:1:16", "kind": "choice:plain,fancy"}
-    points = expand(Config(), {}, random, samples=2000)
+    points = expand(CONFIG, {}, random, samples=2000)
     logs = np.log10([point.values["rate"] for point in points])
     # standard errors: 6 / sqrt(12 * 2000) = .039, 15 / sqrt(12 * 2000) = .097, .5 / sqrt(2000)
     assert logs.mean() == pytest.approx(-3, abs=0.16) and logs.min() >= -6 and logs.max() <= 0
@@ -65,7 +88,7 @@ def test_draws_are_spread_as_their_range_says():
 
 
 def test_draws_that_coincide_are_run_once():
-    points = expand(Config(), {}, {"width": "uniform:1:3"}, samples=50, seeds=2)
+    points = expand(CONFIG, {}, {"width": "uniform:1:3"}, samples=50, seeds=2)
     assert len(points) == 6 and len({point.config for point in points}) == 6
 
 
@@ -82,7 +105,7 @@ def test_draws_that_coincide_are_run_once():
     ],
 )
 def test_values_are_read_by_their_fields_type(field, text, value):
-    (point,) = expand(Config(), {field: text}, {})
+    (point,) = expand(CONFIG, {field: text}, {})
     assert point.values == {field: value}
     assert type(point.values[field]) is type(value)
 
@@ -120,7 +143,7 @@ def test_values_are_read_by_their_fields_type(field, text, value):
 )
 def test_what_can_not_be_run_is_refused_by_name(grid, random, options, words):
     with pytest.raises(ConfigError) as caught:
-        expand(Config(), grid, random, **options)
+        expand(CONFIG, grid, random, **options)
     for word in words:
         assert word in str(caught.value)
 
@@ -178,7 +201,7 @@ def test_odd_values_of_numbers_are_refused_as_settings_are(text):
             ({}, {field: f"choice:{text}"}, 2),
         ):
             try:
-                expand(Config(), grid, random, samples=samples)
+                expand(CONFIG, grid, random, samples=samples)
             except ConfigError as error:
                 assert len(str(error)) < 700
             else:  # what the field's type can hold
@@ -189,4 +212,4 @@ def test_odd_values_of_numbers_are_refused_as_settings_are(text):
 def test_ranges_wider_than_numbers_are_refused(text):
     for field in ("rate", "width"):
         with pytest.raises(ConfigError, match=f"{field} = '{text}'"):
-            expand(Config(), {}, {field: text}, samples=2)
+            expand(CONFIG, {}, {field: text}, samples=2)
