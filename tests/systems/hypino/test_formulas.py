@@ -164,7 +164,9 @@ def test_what_is_no_formula_is_refused_at_once_and_says_where(text, words):
     began = time.process_time()
     with pytest.raises(ConfigError, match=words) as caught:
         read_formula("source", text)
-    assert time.process_time() - began < 2
+    assert (
+        time.process_time() - began < 10
+    )  # and not for ever; a large process collects garbage too
     assert caught.value.field == "source" and len(str(caught.value)) < 900
 
 
