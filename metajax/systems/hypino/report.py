@@ -219,7 +219,7 @@ def panels(ways: list[str], names: list[str]) -> tuple[Any, Any]:
     """A grid of empty maps, a row a way and a column a benchmark."""
     from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(2.2 * len(names), 2.2 * len(ways)), layout="constrained")
+    canvas = Canvas(figsize=(2.2 * len(names), 2.2 * len(ways)), layout="compressed")
     grid = canvas.subplots(len(ways), len(names), squeeze=False)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])
