@@ -112,14 +112,14 @@ def parse_train(
         config=(tyro.conf.OmitArgPrefixes,),
     )
     config = _config(system, default, parsed)
+    options = RunOptions(**vars(parsed.run))
     for field, value in (
-        ("log_every", parsed.run.log_every),
-        ("checkpoint_every", parsed.run.checkpoint_every),
-        ("keep_last", parsed.run.keep_last),
+        ("log_every", options.log_every),
+        ("checkpoint_every", options.checkpoint_every),
+        ("keep_last", options.keep_last),
     ):
         if value < 1:
             raise ConfigError(field, value, "a whole number of 1 or more")
-    options = parsed.run
     by_default = run_folder(system, name, config, options.on_nonfinite)
     if options.data_dir is not None:
         options = dataclasses.replace(options, data_dir=local_path(options.data_dir, "data_dir"))
