@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from metajax.systems.axes import along_training, band, legend_outside, make_axes, marks, style
+from metajax.systems.axes import (
+    along_training,
+    band,
+    is_measured,
+    legend_outside,
+    make_axes,
+    marks,
+    style,
+)
 from metajax.systems.base import Figure
 from metajax.systems.hamiltonian.evaluate import TITLES
 from metajax.systems.hamiltonian.roll_out import SHORT
@@ -101,7 +109,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         return canvas
 
     name = more["held_out"].replace("_", " ")
-    return [
+    made = [
         Figure(
             "portraits", f"Motion of new systems ({name}): the true one, and as learned.", portraits
         ),
@@ -113,12 +121,16 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         Figure("coordinates", "Error of roll-outs along time.", lambda: along_time("coordinates")),
         Figure("energy", "Error of energy along roll-outs.", lambda: along_time("energy")),
         Figure("likeness", "How far adapting changes what the head sees.", likeness),
-        Figure(
-            "training",
-            "Loss on tasks of the trained types, with 95% intervals.",
-            lambda: along_training(history, "loss after adapting", "log"),
-        ),
     ]
+    if is_measured(history):
+        made.append(
+            Figure(
+                "training",
+                "Loss on tasks of the trained types, with 95% intervals.",
+                lambda: along_training(history, "loss after adapting", "log"),
+            )
+        )
+    return made
 
 
 def num_particles(more: dict[str, Any], i: int) -> int:

@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from metajax.physics.pde import PUBLISHED
-from metajax.systems.axes import along_training, legend_outside, make_axes, marks, style
+from metajax.systems.axes import (
+    along_training,
+    is_measured,
+    legend_outside,
+    make_axes,
+    marks,
+    style,
+)
 from metajax.systems.base import Figure
 from metajax.systems.numbers import aligned, cell, numbers, said
 
@@ -138,14 +145,15 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
                 lambda: tuning_curves(found),
             )
         )
-    return [
-        *made,
-        Figure(
-            "training",
-            "Median relative L2 error on new problems.",
-            lambda: along_training(history, "median relative L2 error", "linear"),
-        ),
-    ]
+    if is_measured(history):
+        made.append(
+            Figure(
+                "training",
+                "Median relative L2 error on new problems along meta-training, with 95% intervals.",
+                lambda: along_training(history, "median relative L2 error", "linear"),
+            )
+        )
+    return made
 
 
 def drawn(case: dict[str, Any], way: str) -> np.ndarray:
