@@ -144,7 +144,7 @@ def draw_curves(content: dict[str, Any]) -> Any:
             axes.plot(points, mean, label=line.name, **dashes)
         else:
             axes.plot(points, mean, label=line.name, lw=1.5, **styles[line.name], **marked)
-            band(axes, points, low, high, styles[line.name]["color"], floor)
+            band(axes, points, low, high, styles[line.name]["color"], floor, len(styles))
     keep_fractions(axes, content["metric"])
     legend_outside(canvas, axes)
     return canvas

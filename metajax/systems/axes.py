@@ -85,9 +85,11 @@ def band(
     high: Float[np.ndarray, " n"],
     color: Any,
     floor: float = -math.inf,
+    many: int = 1,
 ) -> None:
-    """Draw intervals as a band, which hides no other's."""
-    axes.fill_between(points, np.maximum(low, floor), high, color=color, alpha=0.13, lw=0)
+    """Draw intervals as a band, which hides no other's; the paler the more (``many``) there are."""
+    alpha = min(0.13, 0.6 / many)
+    axes.fill_between(points, np.maximum(low, floor), high, color=color, alpha=alpha, lw=0)
 
 
 def legend_outside(canvas: Any, axes: Any) -> None:
