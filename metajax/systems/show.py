@@ -87,7 +87,10 @@ def curves(evaluation: dict[str, Any]) -> Any:
 
 def bars(evaluation: dict[str, Any]) -> Any:
     """Draw the rows of an evaluation that has no axis, one above another, with their intervals."""
+    from matplotlib.ticker import MaxNLocator
+
     canvas, axes = make_axes("", "", "linear")
+    axes.xaxis.set_major_locator(MaxNLocator(8))  # scores, not whole steps
     rows = list(evaluation["rows"].values())
     canvas.set_size_inches(7, 1.2 + 0.4 * len(rows))
     for index, row in enumerate(rows):

@@ -80,11 +80,14 @@ def test_no_two_lines_of_a_figure_differ_in_their_color_alone():
 
 
 def test_a_run_that_was_not_meta_trained_has_its_scores_but_no_empty_figure():
-    single = evaluation(interval("new tasks", 0.5), points=(0,), metric="accuracy")
+    narrow = {**interval("new tasks", 0.5), "low": [0.45], "high": [0.55]}
+    single = evaluation(narrow, points=(0,), metric="accuracy")
     made = figures(single, [])
     assert [figure.name for figure in made] == ["scores"]
     drawn = made[0].draw().axes[0]
     assert [label.get_text() for label in drawn.get_yticklabels()] == ["new tasks"]
+    low, high = drawn.get_xlim()
+    assert sum(low <= tick <= high for tick in drawn.get_xticks()) > 3
     trained = [{"step": 5, "new_tasks/last": 0.5, "new_tasks/last_ci95": 0.1}]
     moving = evaluation(interval("new tasks", 1.0, 2.0, 3.0))
     assert [figure.name for figure in figures(moving, trained)] == ["adaptation", "training"]
