@@ -31,8 +31,8 @@ COMMANDS = {
         "metajax.systems.hypino.command",
         (
             "PROBLEM [--out DIR]",
-            "solve a linear PDE, from a YAML file or a benchmark by name; exit code 3: a solution",
-            "was found that cannot be right",
+            "solve a linear PDE, from a YAML file or a benchmark by name; exit code",
+            "3: a solution was found that cannot be right",
         ),
         "nothing was written, or not all of it",
         ("solution.npz", "errors.json"),

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import docstring_parser
 import tyro
 
 from metajax.cli.cache import DEFAULT_CACHE
 from metajax.cli.folders import run_folder
+from metajax.cli.presets import wrapped
 from metajax.core import ConfigError, local_path, one_of
 from metajax.systems import (
     System,
@@ -91,12 +94,16 @@ def parse_train(
     method = chosen.parse_known_args(rest)[0].method
     default = configure(system, name, method)
     check_words(system, default, rest)
-    description = (
-        f"{system.summary}. Presets: {', '.join(names)}; the defaults below are those of "
-        f"{name!r} (--preset NAME shows another's). Methods: {', '.join(system.methods)}; the "
-        f"options below are those of {default.method!r} (--method NAME shows another's): "
-        f"{summary(system.methods[default.method])}"
+    said = (
+        f"{system.summary}.",
+        f"Presets: {', '.join(names)}. The defaults below are those of {name!r}; --preset NAME "
+        "shows another's.",
+        f"Methods: {', '.join(system.methods)}. The options below are those of "
+        f"{default.method!r}; --method NAME shows another's.",
+        f"{default.method}: {summary(system.methods[default.method])}",
     )
+    # tyro joins lines that do not start with a blank, and breaks none
+    description = "\n\n".join(wrapped(text, "  ").lstrip() for text in said)
     parsed: Any = tyro.cli(
         dataclasses.make_dataclass("Arguments", _arguments(system, default), frozen=True),
         args=rest,
@@ -105,35 +112,56 @@ def parse_train(
         config=(tyro.conf.OmitArgPrefixes,),
     )
     config = _config(system, default, parsed)
+    options = RunOptions(**vars(parsed.run))
     for field, value in (
-        ("log_every", parsed.options.log_every),
-        ("checkpoint_every", parsed.options.checkpoint_every),
-        ("keep_last", parsed.options.keep_last),
+        ("log_every", options.log_every),
+        ("checkpoint_every", options.checkpoint_every),
+        ("keep_last", options.keep_last),
     ):
         if value < 1:
             raise ConfigError(field, value, "a whole number of 1 or more")
-    options = parsed.options
     by_default = run_folder(system, name, config, options.on_nonfinite)
     if options.data_dir is not None:
         options = dataclasses.replace(options, data_dir=local_path(options.data_dir, "data_dir"))
     return config, options, as_path(options.workdir or by_default)
 
 
-FLAT = tyro.conf.arg(name="")
-
-
 def _arguments(system: System, default: Any) -> list[Any]:
-    """The command line's arguments: of the run, and the settings, in groups, as they are now."""
-    of_run = ("options", Annotated[RunOptions, FLAT], RunOptions())
+    """The command line's arguments in groups, by the names of their fields, as they are now."""
     parts = split(default)
     options: Any = options_type(system.methods[default.method])
+    named = tyro.conf.arg(help="How to meta-learn; the methods are listed above.")
     return [
-        of_run,
-        ("method", str, default.method),
-        ("settings", Annotated[system.settings, FLAT], parts.settings),
-        ("training", Annotated[system.training, FLAT], parts.training),
-        ("method_options", Annotated[options, FLAT], options(**parts.options)),
+        ("method", Annotated[str, named], default.method),
+        *(
+            (name, type(values), values)
+            for name, values in (
+                ("run", _unbroken(RunOptions())),
+                ("problem", _unbroken(parts.settings)),
+                ("training", _unbroken(parts.training)),
+                (default.method, _unbroken(options(**parts.options))),
+            )
+        ),
     ]
+
+
+def _unbroken(values: Any) -> Any:
+    """Return the same fields, explained by text without line breaks, which tyro would keep."""
+    cls = type(values)
+    docs = {
+        param.arg_name: " ".join((param.description or "").split())
+        for base in reversed(cls.__mro__)
+        if dataclasses.is_dataclass(base)
+        for param in docstring_parser.parse_from_object(base).params
+    }
+    hints = typing.get_type_hints(cls, include_extras=True)
+    fields = [
+        (field.name, hints[field.name], dataclasses.field(metadata={"help": docs[field.name]}))
+        for field in dataclasses.fields(cls)
+    ]
+    made = dataclasses.make_dataclass(cls.__name__, fields, frozen=True)
+    made.__doc__ = (cls.__doc__ or "").partition("\n\n")[0]
+    return made(**{field.name: getattr(values, field.name) for field in dataclasses.fields(cls)})
 
 
 def _config(system: System, default: Any, parsed: Any) -> Any:
@@ -142,7 +170,7 @@ def _config(system: System, default: Any, parsed: Any) -> Any:
     Raises:
       ConfigError: a value is out of range, or settings do not fit together.
     """
-    parts = (parsed.settings, parsed.training, parsed.method_options)
+    parts = (parsed.problem, parsed.training, getattr(parsed, default.method))
     return config_type(system, default.method)(
         **{name: value for part in parts for name, value in vars(part).items()}
     )
@@ -187,9 +215,8 @@ def parse_evaluation(system: System, config: Any, rest: list[str]) -> Any:
         if word.startswith("--"):
             name = word[2:].partition("=")[0].replace("-", "_")
             one_of(f"evaluation field of {system.name}", name, system.evaluation)
-    flat: Any = Annotated[type(config), FLAT]
     changed: Any = tyro.cli(
-        flat,
+        type(config),
         args=rest,
         default=config,
         prog="metajax eval WORKDIR",

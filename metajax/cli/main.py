@@ -24,34 +24,41 @@ log = logging.getLogger("metajax")
 USAGE = """\
 metajax: meta-learning in JAX
 
-  metajax train SYSTEM [--preset NAME] [--workdir DIR] [--seed N] [--steps N] [--FIELD VALUE ...]
-      meta-train, evaluate and report; given again after an interruption, it resumes, and with
-      more --steps it extends the run
-  metajax sweep SYSTEM [--grid FIELD=A,B] [--random FIELD=log:LOW:HIGH --samples N] [--seeds N]
-      train many runs over a grid, random draws and seeds, into one table and one report
+  metajax train SYSTEM [--preset NAME] [--method NAME] [--workdir DIR]
+                       [--seed N] [--steps N] [--FIELD VALUE ...]
+      meta-train, evaluate and report; given again after an interruption, it
+      resumes, and with more --steps it extends the run
+  metajax sweep SYSTEM [--grid FIELD=A,B] [--seeds N]
+                       [--random FIELD=log:LOW:HIGH --samples N]
+      train many runs over a grid, random draws and seeds, into one table and
+      one report
   metajax compare SYSTEM --methods A B ... [--seeds N] [--FIELD VALUE ...]
-      train methods of a system from the same seeds, those that are not trained yet, and compare
-      their scores on the same new tasks, with the system's baselines: a table and figures
+      train methods of a system from the same seeds, those that are not trained
+      yet, and compare their scores on the same new tasks, with the system's
+      baselines: a table and figures
   metajax profile SYSTEM [--preset NAME] [--FIELD VALUE ...]
-      compile a meta-step and time it, part by part, beside this machine's measured peak
+      compile a meta-step and time it, part by part, beside this machine's
+      measured peak
   metajax eval WORKDIR [--FIELD VALUE ...]
-      evaluate a run's newest checkpoint again, into its eval.json; the system's evaluation fields
-      can be changed, as --eval-tasks
+      evaluate a run's newest checkpoint again, into its eval.json; the
+      system's evaluation fields can be changed, as --eval-tasks
   metajax report WORKDIR
-      write the report.html and figures of a run, of a sweep, or of a comparison, again
+      write the report.html and figures of a run, of a sweep, or of a
+      comparison, again
   metajax list
-      the systems and their presets
+      the systems, and what each of their presets changes
   metajax methods [SYSTEM]
-      the methods of each system, in a line each, and the paper that each is from
+      the methods of each system, and the paper that each is from
 {contributed}
   metajax data list
       the sets of images, and which are on this machine
   metajax data prepare NAME [--from PATH]
       bring a set onto this machine, by download or from files
 
-`metajax train SYSTEM --help` explains every field. Exit codes: 0 done; 1 failed; 2 rejected
-settings; 75 stopped by SIGTERM, and a training has saved its state: the message says how to
-continue; 130 the same after Ctrl-C.
+`metajax train SYSTEM --help` explains every field.
+Exit codes: 0 done; 1 failed; 2 rejected settings; 75 stopped by SIGTERM, and a
+training has saved its state: the message says how to continue; 130 the same
+after Ctrl-C.
 """
 
 OWN = ("train", "sweep", "compare", "profile", "eval", "report", "list", "methods", "data")
@@ -370,24 +377,9 @@ def _report(argv: list[str]) -> int:
 
 
 def _list(argv: list[str]) -> int:
-    import dataclasses
+    from metajax.cli.presets import list_command
 
-    from metajax.systems import SYSTEMS, config_type, configure, get_system
-
-    argparse.ArgumentParser(prog="metajax list").parse_args(argv)
-    for name in SYSTEMS:
-        system = get_system(name)
-        print(f"{name}: {system.summary}")
-        for preset in system.presets:
-            config = configure(system, preset)
-            default = config_type(system, getattr(config, "method", None))()
-            changed = [
-                f"{field.name}={getattr(config, field.name)}"
-                for field in dataclasses.fields(config)
-                if getattr(config, field.name) != getattr(default, field.name)
-            ]
-            print(f"  --preset {preset:10} {' '.join(changed) or 'the defaults'}")
-    return 0
+    return list_command(argv)
 
 
 def _sweep(argv: list[str]) -> int:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
 import json
-import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,15 @@ import numpy as np
 from metajax.core import MetajaxError
 from metajax.sweep.comparison_table import Line, columns, lines_of, markdown, plain_text, title
 from metajax.systems import Figure, get_system, write_page
-from metajax.systems.axes import make_axes
+from metajax.systems.axes import (
+    band,
+    keep_fractions,
+    keep_in_sight,
+    legend_outside,
+    make_axes,
+    marks,
+    style,
+)
 from metajax.systems.numbers import numbers
 from metajax.systems.show import scale
 from metajax.train import WorkdirError, write_json, write_whole
@@ -91,31 +99,32 @@ def figures(content: dict[str, Any]) -> list[Figure]:
             "scores",
             f"{metric.capitalize()} by method"
             + (f" at the end of its {content['axis']}" if len(columns(content)) > 1 else "")
-            + ", with 95% intervals; dots at its right: each seed; hollow: its own baseline; lines "
-            "across: baselines of all.",
+            + ", with 95% intervals; small dots at its right: each seed"
+            + (
+                "; hollow: its own baseline"
+                if any(method["baselines"] for method in content["methods"].values())
+                else ""
+            )
+            + ("; lines across: baselines of all." if content["baselines"] else "."),
             lambda: draw_scores(content),
         )
     ]
     if len(columns(content)) > 1:
         caption = f"{metric.capitalize()} by {content['axis']}, with 95% intervals as bands; "
-        caption += "dotted: baselines, whose intervals the table has."
+        caption += "grey: baselines, whose intervals the table has."
         made.insert(0, Figure("curves", caption, lambda: draw_curves(content)))
     return made
 
 
-def colors(content: dict[str, Any]) -> dict[str, Any]:
+def styles_of(content: dict[str, Any]) -> dict[str, Any]:
     """Return a color and a line style for each method, the same in all figures."""
-    styles = ("-", "--", "-.")
-    return {
-        name: {"color": f"C{index % 10}", "ls": styles[index // 10 % len(styles)]}
-        for index, name in enumerate(content["methods"])
-    }
+    return {name: style(index) for index, name in enumerate(content["methods"])}
 
 
 def draw_curves(content: dict[str, Any]) -> Any:
     """Draw scores along the axis, methods with bands; a level line is what has a single score."""
     canvas, axes = make_axes(content["axis"], content["metric"], scale(content))
-    shown, styles, greys = columns(content), colors(content), ("0.2", "0.45", "0.6", "0.75")
+    shown, styles, greys = columns(content), styles_of(content), ("0.2", "0.45", "0.6", "0.75")
     lines = [line for line in lines_of(content) if line.score is not None]
     baselines = [line.name for line in lines if line.method is None]
     floor = _limit(axes, lines, slice(None))
@@ -123,17 +132,21 @@ def draw_curves(content: dict[str, Any]) -> Any:
         score: Any = line.score
         mean, low, high = (numbers(score[end]) for end in ("mean", "low", "high"))
         points = numbers(score["points"])
+        marked: dict[str, Any] = {}
         if len(mean) == 1:
             points = numbers([shown[0], shown[-1]])
             mean, low, high = (np.repeat(of, 2) for of in (mean, low, high))
+        elif line.method is not None:
+            marked = marks(list(content["methods"]).index(line.name), len(points))
         if line.method is None:
-            grey = greys[baselines.index(line.name) % len(greys)]
-            axes.plot(points, mean, label=line.name, color=grey, ls=":")
+            index = baselines.index(line.name)
+            dashes = {"ls": (0, (1, 1 + index % 4)), "color": greys[index % len(greys)]}
+            axes.plot(points, mean, label=line.name, **dashes)
         else:
-            axes.plot(points, mean, label=line.name, lw=1.5, **styles[line.name])
-            color = styles[line.name]["color"]
-            axes.fill_between(points, np.maximum(low, floor), high, color=color, alpha=0.15, lw=0)
-    _legend_outside(canvas, axes)
+            axes.plot(points, mean, label=line.name, lw=1.5, **styles[line.name], **marked)
+            band(axes, points, low, high, styles[line.name]["color"], floor, len(styles))
+    keep_fractions(axes, content["metric"])
+    legend_outside(canvas, axes)
     return canvas
 
 
@@ -145,8 +158,13 @@ def draw_scores(content: dict[str, Any]) -> Any:
     floor = _limit(
         axes, [line for line in lines_of(content) if line.score is not None], slice(-1, None)
     )
+    kinds: dict[str, str] = {}
+    for method in content["methods"].values():
+        kinds.update({kind: of["title"] for kind, of in method["baselines"].items()})
+    markers = itertools.cycle("o^vDP")
+    own = {kind: (next(markers), of) for kind, of in kinds.items()}
     for place, (name, method) in enumerate(content["methods"].items()):
-        color = colors(content)[name]["color"]
+        color = styles_of(content)[name]["color"]
         if method["score"] is None:
             axes.text(
                 place,
@@ -163,38 +181,30 @@ def draw_scores(content: dict[str, Any]) -> Any:
         seeds = [run["last"] for run in method["runs"].values() if run["status"] == "done"]
         if len(seeds) > 1:
             axes.plot([place + 0.2] * len(seeds), seeds, ".", color=color, alpha=0.6, ms=5)
-        for baseline in method["baselines"].values():
+        for kind, baseline in method["baselines"].items():
             level = numbers(baseline["mean"])[-1]
-            axes.plot(place, level, "o", mfc="none", color=color, alpha=0.8)
+            axes.plot(place, level, own[kind][0], mfc="none", color=color, alpha=0.8)
+    axes.plot([], [], "o", color="0.3", label="mean, 95% interval")
+    if len(content["seeds"]) > 1:
+        axes.plot([], [], ".", color="0.3", ms=5, label="each seed")
+    for marker, title_of in own.values():
+        axes.plot([], [], marker, mfc="none", color="0.3", label=title_of)
     for index, baseline in enumerate(content["baselines"].values()):
         level = numbers(baseline["mean"])[-1]
         axes.axhline(level, color="grey", ls=("--", ":", "-.")[index % 3], label=baseline["title"])
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.set_xlim(-0.6, len(names) - 0.4)
-    if content["baselines"]:
-        _legend_outside(canvas, axes)
+    keep_fractions(axes, content["metric"])
+    legend_outside(canvas, axes)
     return canvas
 
 
 def _limit(axes: Any, lines: Sequence[Line], part: slice) -> float:
-    """Keep a logarithmic axis where scores are; return the least that can be drawn.
-
-    Few seeds make intervals whose lower end is below 0.
-    """
-    if axes.get_yscale() != "log":
-        return -math.inf
-    means = np.concatenate([numbers(line.score["mean"])[part] for line in lines if line.score])
-    means = means[np.isfinite(means) & (means > 0)]
-    if not len(means):
-        return -math.inf
-    highs = [numbers(line.score["high"])[part] for line in lines if line.score and line.method]
-    top = max(means.max(), min(np.concatenate(highs).max(), 3 * means.max()))
-    floor = means.min() / 3
-    axes.set_ylim(floor, 1.2 * top)
-    return float(floor)
-
-
-def _legend_outside(canvas: Any, axes: Any) -> None:
-    """Put the legend to the right of the axes, where it hides no line."""
-    canvas.set_size_inches(canvas.get_figwidth() + 2.2, canvas.get_figheight())
-    canvas.legend(loc="outside right upper", frameon=False, fontsize=8)
+    """Keep a logarithmic axis where the scores are; return the least that can be drawn."""
+    scored = [line for line in lines if line.score]
+    means = [numbers(line.score["mean"])[part] for line in scored if line.score]
+    lows, highs = (
+        [numbers(line.score[end])[part] for line in scored if line.score and line.method]
+        for end in ("low", "high")
+    )
+    return keep_in_sight(axes, *map(np.concatenate, (means, lows, highs)))

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from metajax.systems.numbers import numbers
+from metajax.systems.numbers import aligned, numbers
 from metajax.systems.show import shown_points
 
 LETTERS = {"seeds": "s", "tasks": "t"}
+WIDTH = 120
+"""Characters of a line of the table, as many as the page shows."""
 
 
 class Line(NamedTuple):
@@ -78,9 +81,16 @@ def _ends(mean_text: str, half_text: str, mean: float, low: float, high: float, 
     return f"{mean_text} [{low:{spec}}, {high:{spec}}]"
 
 
-def cells(content: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Return the table's head and its lines, as text."""
-    shown = columns(content)
+def cells(
+    content: dict[str, Any], points: Sequence[float] | None = None
+) -> tuple[list[str], list[list[str]]]:
+    """Return the table's head and its lines, as text.
+
+    Args:
+      content: of ``compare.json``.
+      points: of the axis, those to show; None: of :func:`columns`.
+    """
+    shown = columns(content) if points is None else list(points)
     moves = len(shown) > 1
     head = [
         "method",
@@ -170,16 +180,22 @@ def notes(content: dict[str, Any]) -> list[str]:
 
 
 def plain_text(content: dict[str, Any]) -> str:
-    """Return the table with its notes, as plain text."""
-    head, rows = cells(content)
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    """Return the table with its notes, as plain text.
 
-    def line(words: Sequence[str]) -> str:
-        first, *rest = zip(words, widths, strict=True)
-        return "  ".join([f"{first[0]:{first[1]}}", *(f"{word:>{n}}" for word, n in rest)]).rstrip()
-
-    rule = "-" * (sum(widths) + 2 * (len(widths) - 1))
-    return "\n".join([line(head), rule, *map(line, rows), "", *notes(content)])
+    Where the table would be too wide for a terminal it shows fewer points of the axis.
+    """
+    every = shown = columns(content)
+    table = aligned([cells(content)[0], *cells(content)[1]])
+    while max(map(len, table)) > WIDTH and len(shown) > 2:
+        # those near the end are the most alike
+        shown = [*shown[:-2], shown[-1]]
+        head, rows = cells(content, shown)
+        table = aligned([head, *rows])
+    said = notes(content)
+    if len(shown) < len(every):
+        said.insert(1, f"compare.md has the table with {len(every)} columns of scores.")
+    wrapped = (textwrap.fill(note, 100, subsequent_indent="  ") for note in said)
+    return "\n".join([*table, "", *wrapped])
 
 
 def markdown(content: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,12 +14,14 @@ import numpy as np
 from metajax.core import MetajaxError
 from metajax.sweep.results import read_results
 from metajax.systems import Figure, Objective, config_from_json, get_system, write_page
-from metajax.systems.axes import make_axes
-from metajax.systems.numbers import numbers
+from metajax.systems.axes import FEW, make_axes
+from metajax.systems.numbers import aligned, numbers
 from metajax.train import WorkdirError, read_rows
 
 SHOWN = 20
 """Configurations that the table holds."""
+WIDTH = 100
+"""Characters of a line of plain text."""
 
 
 class Configuration(NamedTuple):
@@ -139,7 +142,7 @@ def describe(
     """The table that a person reads first."""
     states = [row["status"] for row in rows]
     counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(states))
-    heads = [*fields, objective.metric, "±95%", "runs"]
+    heads = [*fields, objective.called, "±95%", "runs"]
     done = {row["run"] for row in rows if row["status"] == "done"}
 
     def without_score(one: Configuration) -> str:
@@ -155,12 +158,7 @@ def describe(
         ]
         for one in ranked[:SHOWN]
     ]
-    widths = [max(map(len, column)) for column in zip(heads, *cells, strict=True)]
-
-    def line(words):
-        return "  ".join(f"{w:>{n}}" for w, n in zip(words, widths, strict=True))
-
-    lines = [line(heads), "-" * len(line(heads)), *map(line, cells)]
+    lines = aligned([heads, *cells], right=True)
     if len(ranked) > SHOWN:
         lines.append(f"and {len(ranked) - SHOWN} more in results.csv")
     best = ranked[0]
@@ -170,13 +168,16 @@ def describe(
         more = "greatest" if objective.greatest else "least"
         lines += [
             "",
-            f"best by the {more} {objective.metric}, mean over {len(best.scores)} seed"
+            f"best by the {more} {objective.called}, mean over {len(best.scores)} seed"
             f"{'s' * (len(best.scores) > 1)}: {named}: {best.mean:.4g}{half}",
         ]
         if len(ranked) > 1:
             lines.append(f"the best of {len(ranked)} looks better than it is: give it new seeds")
-    lines += [f"runs: {counts}"]
-    lines += [f"  run {row['run']}: {row['error']}" for row in rows if row["error"]][:SHOWN]
+    if objective.title:
+        lines.append(f"{objective.title}: {objective.metric} in results.csv")
+    lines.append(f"runs: {counts}")
+    errors = [f"  run {row['run']}: {row['error']}" for row in rows if row["error"]][:SHOWN]
+    lines += [textwrap.fill(error, WIDTH, subsequent_indent="    ") for error in errors]
     return "\n".join(lines)
 
 
@@ -204,9 +205,10 @@ def effect(
         at = {value: float(i) for i, value in enumerate(sorted(every))}
     scores = [one.mean for one in scored]
     scale = _scale(scores)
+    single = len(scored) == len(values)  # this field alone tells them apart
 
     def draw() -> Any:
-        canvas, axes = make_axes(field, objective.metric, scale)
+        canvas, axes = make_axes(field, objective.called, scale)
         axes.plot([at[one.values[place]] for one in scored], scores, "o", alpha=0.4)
         foot = [0.02] * len(without)
         axes.plot(
@@ -226,6 +228,9 @@ def effect(
             means = np.array([np.mean(group) for group in groups])
             halves = np.array([half_width(group) or 0.0 for group in groups])
             spread = back(means) - back(means - halves), back(means + halves) - back(means)
+            if single:
+                own = {one.values[place]: one.half or 0.0 for one in scored}
+                spread = (np.array([own[value] for value in order]),) * 2
             axes.errorbar(
                 [at[value] for value in order],
                 back(means),
@@ -243,8 +248,10 @@ def effect(
             axes.xaxis.set_minor_formatter("")
         return canvas
 
-    caption = f"{objective.metric} by {field}: each point a configuration, its mean over seeds"
-    if not continuous:
+    caption = f"{objective.called} by {field}: each point a configuration, its mean over seeds"
+    if single and not continuous:
+        caption += ", with its 95% interval over them"
+    elif not continuous:
         mean = "geometric mean" if scale == "log" else "mean"
         caption += f"; the line their {mean}, with its 95% interval"
     if without:
@@ -274,8 +281,9 @@ def learning_curves(
         scale = _scale(losses[np.isfinite(losses)].tolist())
         canvas, axes = make_axes("meta-step", "training loss", scale)
         for name, logged in sorted(curves.items(), key=lambda item: item[0] in best):
-            style = {"color": "C1", "lw": 1.5} if name in best else {"color": "C0", "alpha": 0.35}
-            axes.plot(*logged.T, **style)
+            style = {"color": "C1", "lw": 2.0} if name in best else {"color": "C0", "alpha": 0.35}
+            # a line of one point is none
+            axes.plot(*logged.T, marker="o" if len(logged) <= FEW else None, ms=4, **style)
         return canvas
 
     return Figure(

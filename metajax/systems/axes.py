@@ -2,9 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float
+
 from metajax.systems.numbers import numbers
+
+STYLES = ("-", "--", "-.", ":", (0, (7, 1.5, 1, 1.5, 1, 1.5)))
+MARKERS = ("o", "s", "^", "D", "v")
+FEW = 25
+"""Points of a line that are marked one by one."""
+
+
+def style(index: int) -> dict[str, Any]:
+    """Return how the line of a place is drawn: no two differ in their color alone."""
+    return {"color": f"C{index % 10}", "ls": STYLES[(index + index // 10) % len(STYLES)]}
+
+
+def marks(index: int, points: int) -> dict[str, Any]:
+    """Return the markers of a line of few points, which show where it was measured."""
+    return {"marker": MARKERS[index % len(MARKERS)], "ms": 3.5} if points <= FEW else {}
 
 
 def make_axes(xlabel: str, ylabel: str, scale: str = "linear") -> tuple[Any, Any]:
@@ -25,18 +44,74 @@ def make_axes(xlabel: str, ylabel: str, scale: str = "linear") -> tuple[Any, Any
 
     axes.yaxis.set_minor_formatter(minor)
     axes.grid(alpha=0.25)
+    axes.grid(which="minor", axis="y", alpha=0.12)
     return canvas, axes
+
+
+def keep_in_sight(axes: Any, means: Any, lows: Any, highs: Any) -> float:
+    """Keep a logarithmic axis where scores are; return the least that can be drawn.
+
+    Few seeds or tasks make intervals whose lower end is below 0.
+
+    Args:
+      axes: the axes.
+      means: the scores that are drawn.
+      lows: lower ends of the intervals that are drawn.
+      highs: upper ends of the intervals that are drawn.
+    """
+    every = (numbers(of).ravel() for of in (means, lows, highs))
+    means, lows, highs = (of[np.isfinite(of)] for of in every)
+    means = means[means > 0]
+    if axes.get_yscale() != "log" or not len(means):
+        return -math.inf
+    top = max(means.max(), min(highs.max(initial=0.0), 3 * means.max()))
+    least = means.min()
+    floor = max(least / 3, min(least, lows.min(initial=least)) / 1.2)
+    axes.set_ylim(floor, 1.2 * top)
+    return float(floor)
+
+
+def keep_fractions(axes: Any, metric: str) -> None:
+    """Cut the axis of an accuracy off at 0 and 1, which wide intervals reach beyond."""
+    if "accuracy" in metric:
+        low, high = axes.get_ylim()
+        axes.set_ylim(max(low, -0.03), min(high, 1.03))
+
+
+def band(
+    axes: Any,
+    points: Any,
+    low: Float[np.ndarray, " n"],
+    high: Float[np.ndarray, " n"],
+    color: Any,
+    floor: float = -math.inf,
+    many: int = 1,
+) -> None:
+    """Draw intervals as a band, which hides no other's; the paler the more (``many``) there are."""
+    alpha = min(0.13, 0.6 / many)
+    axes.fill_between(points, np.maximum(low, floor), high, color=color, alpha=alpha, lw=0)
+
+
+def legend_outside(canvas: Any, axes: Any) -> None:
+    """Put the legend to the right of the axes, where it hides no line."""
+    canvas.set_size_inches(canvas.get_figwidth() + 2.4, canvas.get_figheight())
+    handles, labels = axes.get_legend_handles_labels()
+    canvas.legend(
+        handles, labels, loc="outside right upper", frameon=False, fontsize=8, handlelength=3
+    )
 
 
 def along_training(history: list[dict[str, Any]], ylabel: str, scale: str = "linear") -> Any:
     """Draw what the evaluator ``new_tasks`` measured, ``last`` with ``last_ci95``, by meta-step."""
     canvas, axes = make_axes("meta-step", ylabel, scale)
     measured = [row for row in history if "new_tasks/last" in row]
-    axes.errorbar(
-        [row["step"] for row in measured],
-        numbers([row["new_tasks/last"] for row in measured]),
-        numbers([row["new_tasks/last_ci95"] for row in measured]),
-        marker="o",
-        capsize=2,
-    )
+    mean = numbers([row["new_tasks/last"] for row in measured])
+    half = numbers([row["new_tasks/last_ci95"] for row in measured])
+    axes.errorbar([row["step"] for row in measured], mean, half, marker="o", capsize=2)
+    keep_in_sight(axes, mean, mean - half, mean + half)
     return canvas
+
+
+def is_measured(history: list[dict[str, Any]]) -> bool:
+    """Whether :func:`along_training` has anything to draw."""
+    return any("new_tasks/last" in row for row in history)

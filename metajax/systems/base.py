@@ -99,11 +99,18 @@ class Objective(NamedTuple):
       greatest: whether more is better.
       logged: what rows of ``metrics.jsonl`` hold that foretells it and is better in the same sense,
         ``new_tasks/last``, for schedulers that stop runs early; None: they watch the loss.
+      title: what it is called where a person reads it; empty: its path.
     """
 
     metric: str
     greatest: bool
     logged: str | None = None
+    title: str = ""
+
+    @property
+    def called(self) -> str:
+        """Its title, or its path."""
+        return self.title or self.metric
 
 
 def _no_check(config: Any) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
+
+LONGEST = 10
+"""Characters of a table's number; one that needs more is written by its power of ten."""
 
 
 def numbers(values: Any) -> Float[np.ndarray, "..."]:
@@ -20,6 +24,29 @@ def said(value: float | None, spec: str) -> str:
     return format(number, spec) if math.isfinite(number) else "non-finite"
 
 
-def cell(value: float | None, spec: str, width: int) -> str:
-    """Return a table's cell of ``width`` characters or more, the first of them a blank."""
-    return f" {said(value, spec):>{width - 1}}"
+def cell(value: float | None, spec: str) -> str:
+    """Return a number as a table shows it: by ``spec``, or to three digits where that is long."""
+    text = said(value, spec)
+    return text if value is None or len(text) <= LONGEST else said(value, ".2e")
+
+
+def aligned(
+    rows: Sequence[Sequence[str]], first: int = 0, least: int = 0, right: bool = False
+) -> list[str]:
+    """Return a table's lines, column under column, with a rule below its head.
+
+    Args:
+      rows: the head and the rows, of as many cells each.
+      first: the least width of the first column.
+      least: the least width of the others.
+      right: whether the first column is aligned at its right too.
+    """
+    columns = list(zip(*rows, strict=True))
+    start = max(first, *map(len, columns[0]))
+    widths = [max(least, 2 + max(map(len, column))) for column in columns[1:]]
+    lines = [
+        f"{name:{'>' if right else '<'}{start}}"
+        + "".join(f"{word:>{width}}" for word, width in zip(words, widths, strict=True))
+        for name, *words in rows
+    ]
+    return [lines[0].rstrip(), "-" * len(lines[0]), *(line.rstrip() for line in lines[1:])]

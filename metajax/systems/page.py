@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -44,7 +43,7 @@ def write_page(
         )
     for heading, values in tables.items():
         rows = "".join(
-            f"<tr><td>{html.escape(name)}</td><td><code>{html.escape(json.dumps(value))}</code>"
+            f"<tr><td>{html.escape(name)}</td><td><code>{html.escape(_shown(value))}</code>"
             "</td></tr>"
             for name, value in values.items()
         )
@@ -59,3 +58,12 @@ def write_page(
     # a path that is no Unicode stands in it as Python escapes it
     write_whole(path, page.encode(errors="backslashreplace"))
     return path
+
+
+def _shown(value: Any) -> str:
+    """A value as a person reads it; its files hold it to the last digit."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_shown(of)}" for name, of in value.items())
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_shown, value)) or "none"
+    return f"{value:.8g}" if isinstance(value, float) else str(value)

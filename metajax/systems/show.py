@@ -5,14 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from metajax.systems.axes import along_training, make_axes
+import numpy as np
+
+from metajax.systems.axes import (
+    along_training,
+    band,
+    is_measured,
+    keep_fractions,
+    keep_in_sight,
+    legend_outside,
+    make_axes,
+    marks,
+    style,
+)
 from metajax.systems.base import Figure
-from metajax.systems.numbers import cell, numbers, said
+from metajax.systems.numbers import aligned, cell, numbers, said
 
 POINTS = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 """Points of an axis that a table shows, and the last one; all where there are few."""
 FEW = 11
-STYLES = ("-", "-.", "--", ":")
 
 
 def shown_points(points: Sequence[float]) -> list[int]:
@@ -35,12 +46,12 @@ def table(evaluation: dict[str, Any], spec: str = ".3f") -> str:
     shown = shown_points(points)
     moves = len(points) > 1
     head = f"{metric} after n {evaluation['axis']}: n =" if moves else metric
-    first = f"{head:44}" + "".join(f"{points[index] if moves else '':>9}" for index in shown)
-    lines = [first, "-" * len(first)]
+    rows = [[head, *(f"{points[index]:g}" if moves else "" for index in shown)]]
     for row in evaluation["rows"].values():
         mean = row["mean"]
         at = [mean[index] if len(mean) > 1 else mean[0] for index in shown]
-        lines.append(f"{row['title']:44}" + "".join(cell(value, spec, 9) for value in at))
+        rows.append([row["title"], *(cell(value, spec) for value in at)])
+    lines = aligned(rows, first=44, least=9)
     lines.append(f"{evaluation['method']}, {evaluation['setting']}: {last(evaluation, spec)}.")
     return "\n".join(lines)
 
@@ -54,20 +65,39 @@ def last(evaluation: dict[str, Any], spec: str = ".3f") -> str:
 
 
 def curves(evaluation: dict[str, Any]) -> Any:
-    """Draw the rows of an evaluation along its axis, with their intervals."""
-    metric = evaluation["metric"]
-    canvas, axes = make_axes(evaluation["axis"], f"{metric} on the query", scale(evaluation))
-    for index, row in enumerate(evaluation["rows"].values()):
-        mean, low, high = (numbers(row[name]) for name in ("mean", "low", "high"))
-        style = STYLES[index % len(STYLES)]
+    """Draw the rows of an evaluation along its axis, with their intervals as bands."""
+    metric, points = evaluation["metric"], numbers(evaluation["points"])
+    canvas, axes = make_axes(evaluation["axis"], f"{metric} on query examples", scale(evaluation))
+    rows = list(evaluation["rows"].values())
+    means, lows, highs = ([numbers(row[name]) for row in rows] for name in ("mean", "low", "high"))
+    for index, (row, mean) in enumerate(zip(rows, means, strict=True)):
+        look = style(index)
         if len(mean) > 1:
-            spread = [mean - low, high - mean]
-            axes.errorbar(
-                evaluation["points"], mean, spread, ls=style, elinewidth=0.8, label=row["title"]
-            )
+            axes.plot(points, mean, label=row["title"], **look, **marks(index, len(points)))
         else:
-            axes.axhline(mean[0], ls=style, color="grey", label=row["title"])
-    axes.legend(frameon=False)
+            axes.axhline(mean[0], label=row["title"], color="grey", ls=look["ls"])
+    floor = keep_in_sight(axes, *map(np.concatenate, (means, lows, highs)))
+    for index, (low, high) in enumerate(zip(lows, highs, strict=True)):
+        if len(low) > 1:
+            band(axes, points, low, high, style(index)["color"], floor)
+    keep_fractions(axes, metric)
+    legend_outside(canvas, axes)
+    return canvas
+
+
+def bars(evaluation: dict[str, Any]) -> Any:
+    """Draw the rows of an evaluation that has no axis, one above another, with their intervals."""
+    from matplotlib.ticker import MaxNLocator
+
+    canvas, axes = make_axes("", "", "linear")
+    axes.xaxis.set_major_locator(MaxNLocator(8))  # scores, not whole steps
+    rows = list(evaluation["rows"].values())
+    canvas.set_size_inches(7, 1.2 + 0.4 * len(rows))
+    for index, row in enumerate(rows):
+        mean, low, high = (numbers(row[name])[-1] for name in ("mean", "low", "high"))
+        axes.errorbar(mean, index, xerr=[[mean - low], [high - mean]], fmt="o", capsize=3)
+    axes.set_yticks(range(len(rows)), [row["title"] for row in rows])
+    axes.set(xlabel=evaluation["metric"], ylim=(len(rows) - 0.5, -0.5))
     return canvas
 
 
@@ -87,8 +117,16 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         return along_training(history, f"{metric} on new tasks", scale(evaluation))
 
     name = metric.capitalize()
-    made = [Figure("training", f"{name} on new tasks along meta-training.", training)]
+    made = []
     if len(evaluation["points"]) > 1:
-        caption = f"{name} by {axis}, with 95% intervals."
-        made.insert(0, Figure("adaptation", caption, adaptation))
+        caption = f"{name} by {axis}: means over tasks, with 95% intervals as bands."
+        level = any(len(row["mean"]) == 1 for row in evaluation["rows"].values())
+        caption += " Level lines: what takes no such steps." if level else ""
+        made.append(Figure("adaptation", caption, adaptation))
+    else:
+        caption = f"{name}: means over tasks, with 95% intervals."
+        made.append(Figure("scores", caption, lambda: bars(evaluation)))
+    if is_measured(history):
+        caption = f"{name} on new tasks along meta-training, with 95% intervals."
+        made.append(Figure("training", caption, training))
     return made

@@ -282,6 +282,38 @@ def test_fields_given_override_the_preset():
         parse_train(get_system("gpicl"), None, ["--checkpoint-every", "0"])
 
 
+@pytest.mark.parametrize("argv", [["list"], ["--help"], ["train", "hyperdistill", "--help"]])
+def test_what_explains_itself_fits_a_terminal(argv, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with contextlib.suppress(SystemExit):
+        main(argv)
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    if argv[0] == "list":
+        printed = "\n".join(lines)
+        for name in SYSTEMS:
+            for preset in get_system(name).presets:
+                assert f"metajax train {name} --preset {preset}" in printed
+        # presets of one problem differ in their method
+        assert "method=drmad" in printed and "method=unrolled" in printed
+
+
+def test_help_keeps_no_line_break_of_the_source(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    with pytest.raises(SystemExit):
+        main(["train", "fewshot", "--method", "imaml", "--help"])
+    printed = capsys.readouterr().out
+    lines = [line.strip("│ ") for line in printed.splitlines()]
+    start = next(i for i, line in enumerate(lines) if line.startswith("Folder of the run"))
+    end = next(i for i in range(start, len(lines)) if "(default: None)" in lines[i])
+    # every line but the last has no room for the next one's first word
+    width = max(map(len, lines[start:end]))
+    for line, after in zip(lines[start:end], lines[start + 1 : end + 1], strict=True):
+        assert len(line) + 1 + len(after.split()[0]) > width
+    for group in ("run options", "problem options", "training options", "imaml options"):
+        assert group in printed
+
+
 def test_list_and_data_list(data_dir, capsys):
     assert main(["list"]) == 0 and main(["data", "list", "--data-dir", str(data_dir)]) == 0
     printed = capsys.readouterr().out

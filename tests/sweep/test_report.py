@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from metajax.sweep import flatten, is_sweep, write_report
-from metajax.sweep.report import Configuration, half_width, learning_curves, rank
+from metajax.sweep.report import (
+    Configuration,
+    describe,
+    effect,
+    half_width,
+    learning_curves,
+    rank,
+)
 from metajax.systems import Objective, config_to_json, configure, get_system
 from metajax.train import WorkdirError
 
@@ -140,3 +147,25 @@ def test_what_is_no_sweep_is_refused(tmp_path):
     (tmp_path / "config.json").write_text('{"sweep": {"system": "fewshot", "config": {}}}')
     with pytest.raises(WorkdirError, match="does not describe a sweep"):
         write_report(tmp_path)
+
+
+def test_a_curve_of_one_point_is_seen_and_the_best_stands_out(folder):
+    (folder / "runs" / "0000").mkdir(parents=True, exist_ok=True)
+    (folder / "runs" / "0000" / "metrics.jsonl").write_text('{"step": 5, "loss": 1.5}\n')
+    figure = learning_curves(folder, [{"run": "0000"}], [Configuration(("maml",), ["0000"], [0.5])])
+    (line,) = figure.draw().axes[0].lines
+    assert line.get_marker() == "o" and line.get_ydata().tolist() == [1.5]
+
+
+def test_a_field_that_alone_is_swept_is_shown_with_its_own_intervals_over_seeds():
+    objective = Objective(METRIC, greatest=False, title="squared error")
+    ranked = rank(ROWS[:2] + ROWS[4:6], ["rate"], objective)
+    figure = effect("rate", ranked, 0, objective, continuous=False)
+    axes = figure.draw().axes[0]
+    (bars,) = axes.containers[0].lines[2]
+    lengths = [float(np.ptp(segment[:, 1])) for segment in bars.get_segments()]
+    assert lengths == pytest.approx([2 * half_width([3.0, 5.0]), 0.0])
+    assert axes.get_ylabel() == "squared error" and "95% interval over them" in figure.caption
+    text = describe(ROWS, ["rate"], objective, rank(ROWS, ["rate"], objective))
+    assert f"squared error: {METRIC} in results.csv" in text
+    assert text.splitlines()[0].split() == ["rate", "squared", "error", "±95%", "runs"]

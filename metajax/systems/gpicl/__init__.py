@@ -44,7 +44,9 @@ __all__ = [
 
 
 def _objective(config: Any) -> Objective:
-    return Objective("more.unseen.last", greatest=True, logged="unseen/last")
+    return Objective(
+        "more.unseen.last", True, "unseen/last", "accuracy at the last examples of unseen tasks"
+    )
 
 
 def _tied_to_steps(config: Any) -> str:

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from metajax.systems.axes import band, marks, style
 from metajax.systems.base import Figure
 from metajax.systems.gpicl.evaluate import TITLES, over
-from metajax.systems.numbers import cell, numbers, said
+from metajax.systems.numbers import aligned, cell, numbers, said
 
 _KINDS = ("unseen", "seen", "identity")
 
@@ -66,14 +67,14 @@ def table(evaluation: dict[str, Any]) -> str:
     rows, more = evaluation["rows"], evaluation["more"]
     length = len(rows["unseen"]["mean"])
     shown = sorted({p for p in (0, 1, 2, 5, 10, 20, 50) if p < length - 1} | {length - 1})
-    head = f"{'accuracy (%) after n examples: n =':44}" + "".join(f"{p:>8}" for p in shown)
-    lines = [head + f"{'gain':>14}", "-" * (len(head) + 14)]
+    cells = [["accuracy (%) after n examples: n =", *map(str, shown), "gain"]]
     for name, row in rows.items():
-        cells = "".join(cell(100 * a, ".1f", 8) for a in numbers(row["mean"])[shown])
         gain, half = 100 * numbers([more[name]["gain"], more[name]["gain_ci95"]])
         gained = f"{said(gain, '+.1f')} ±{said(half, '.1f')}" if np.isfinite(gain) else "non-finite"
-        lines.append(f"{_title(name, row):44}{cells}{gained:>14}")
-    lines.append(f"{'chance':44}" + f"{100 * more['chance']:8.1f}" * len(shown))
+        at = [cell(100 * a, ".1f") for a in numbers(row["mean"])[shown]]
+        cells.append([_title(name, row), *at, gained])
+    cells.append(["chance", *[f"{100 * more['chance']:.1f}"] * len(shown), ""])
+    lines = aligned(cells, first=44, least=8)
     widest = 100 * np.max(_half(rows["unseen"]))
     lines.append(
         f"{evaluation['method']}, {evaluation['setting']}; gain: "
@@ -107,7 +108,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
                 "training",
                 "Left: training loss (mean cross-entropy over the sequence; dotted: guessing). "
                 "Right: accuracy gained from the first position to the last ten, with 95% "
-                "intervals.",
+                "intervals as bands.",
                 training,
             )
         )
@@ -116,28 +117,26 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
 
 def _draw_accuracy(evaluation: dict[str, Any]):
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import MaxNLocator
 
     canvas = Canvas(figsize=(7.5, 4.5), layout="constrained")
     axes = canvas.add_subplot()
+    index = 0
     for name, row in evaluation["rows"].items():
         if row["baseline"] and name.startswith("other."):
             continue
         accuracy, half = numbers(row["mean"]), _half(row)
         seen = np.arange(len(accuracy))
-        style = "--" if row["baseline"] else "-"
-        (line,) = axes.plot(seen, 100 * accuracy, style, label=row["title"])
-        axes.fill_between(
-            seen,
-            100 * (accuracy - half),
-            100 * (accuracy + half),
-            alpha=0.12,
-            color=line.get_color(),
-        )
+        axes.plot(seen, 100 * accuracy, label=row["title"], **style(index))
+        low, high = 100 * (accuracy - half), 100 * (accuracy + half)
+        band(axes, seen, low, high, style(index)["color"])
+        index += 1
     axes.axhline(100 * evaluation["more"]["chance"], color="grey", linestyle=":", label="chance")
     axes.set(xlabel="examples seen", ylabel="accuracy (%)", ylim=(0, 102))
     more = evaluation["more"]
     axes.set_title(f"{evaluation['method']}, {more['ways']}-way {more['base_set']}", loc="left")
     axes.grid(alpha=0.25)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     canvas.legend(loc="outside right upper", fontsize=8, frameon=False)
     return canvas
 
@@ -148,18 +147,23 @@ def _draw_training(evaluation: dict[str, Any], history: list[dict[str, Any]]):
     canvas = Canvas(figsize=(9, 3.5), layout="constrained")
     left, right = canvas.subplots(1, 2)
     losses = [(row["step"], row["loss"]) for row in history if "loss" in row]
-    left.plot(*numbers(losses).T)
-    left.axhline(np.log(evaluation["more"]["ways"]), color="grey", linestyle=":")
+    left.plot(*numbers(losses).T, label="training", **marks(0, len(losses)))
+    guessing = np.log(evaluation["more"]["ways"])
+    left.axhline(guessing, color="grey", linestyle=":", label="guessing")
     left.set(xlabel="meta-step", ylabel="training loss (nats)")
-    for kind in ("unseen", "seen"):
+    for index, kind in enumerate(("unseen", "seen")):
         rows = [row for row in history if f"{kind}/gain" in row]
         steps = [row["step"] for row in rows]
         gains = 100 * numbers([row[f"{kind}/gain"] for row in rows])
         errors = 100 * numbers([row[f"{kind}/gain_ci95"] for row in rows])
-        right.errorbar(steps, gains, errors, label=TITLES[kind], capsize=2)
-    right.set(xlabel="meta-step", ylabel="gain (points)")
-    right.legend(frameon=False, fontsize=8)
+        right.plot(steps, gains, label=TITLES[kind], **style(index), **marks(index, len(steps)))
+        band(right, steps, gains - errors, gains + errors, style(index)["color"])
+    right.set(xlabel="meta-step", ylabel="gain (points of accuracy)")
     for axes in (left, right):
+        # above, where it hides no line
+        axes.legend(
+            frameon=False, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderpad=0
+        )
         axes.grid(alpha=0.25)
     return canvas
 
@@ -209,6 +213,6 @@ def draw_phases(evaluations: list[dict[str, Any]]):
     for axes in (at_first, gain):
         axes.set_xscale("log", base=2)
         axes.set(xlabel="training tasks")
-        axes.legend(frameon=False, loc="center left")
+        axes.legend(frameon=False)
         axes.grid(alpha=0.25)
     return canvas

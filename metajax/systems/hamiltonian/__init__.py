@@ -76,7 +76,9 @@ __all__ = [
 
 
 def _objective(config: Any) -> Objective:
-    return Objective("rows.adapted.mean[-1]", greatest=False, logged="new_tasks/last")
+    return Objective(
+        "rows.adapted.mean[-1]", False, "new_tasks/last", "relative error of coordinates"
+    )
 
 
 def _tasks_per_draw(config: Any) -> int:

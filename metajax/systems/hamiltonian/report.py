@@ -6,11 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from metajax.systems.axes import along_training, make_axes
+from metajax.systems.axes import (
+    along_training,
+    band,
+    is_measured,
+    legend_outside,
+    make_axes,
+    marks,
+    style,
+)
 from metajax.systems.base import Figure
 from metajax.systems.hamiltonian.evaluate import TITLES
 from metajax.systems.hamiltonian.roll_out import SHORT
-from metajax.systems.numbers import cell, numbers, said
+from metajax.systems.numbers import aligned, cell, numbers, said
 
 WHAT = {
     "coordinates": "coordinates",
@@ -23,13 +31,14 @@ def table(evaluation: dict[str, Any]) -> str:
     """Return relative errors of roll-outs by gradient step, those of the baselines too."""
     more, rows = evaluation["more"], evaluation["rows"]
     steps = evaluation["points"]
-    first = f"{'relative error after n gradient steps: n =':56}" + "".join(f"{n:>9}" for n in steps)
-    lines = [first, "-" * len(first)]
+    cells = [["relative error after n gradient steps: n =", *map(str, steps)]]
     for what, called in WHAT.items():
         for kind, row in rows.items():
             values = (row if what == "coordinates" else more[kind][what])["mean"]
-            cells = "".join(cell(value, ".4f", 9) for value in values)
-            lines.append(f"{called + ', ' + row['title']:56}{cells}")
+            # what takes no steps has one error
+            values = values if len(values) > 1 else values * len(steps)
+            cells.append([f"{called}, {row['title']}", *(cell(value, ".4f") for value in values)])
+    lines = aligned(cells, first=56, least=9)
     last = rows["adapted"]
     mean, low, high = (said(last[name][-1], ".4f") for name in ("mean", "low", "high"))
     lines.append(
@@ -50,58 +59,78 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         shown = len(more["true"]["q"])
         canvas = Canvas(figsize=(3 * shown, 3.2), layout="constrained")
         for i, axes in enumerate(canvas.subplots(1, shown, squeeze=False)[0]):
-            for label, motion, style in (
+            for label, motion, look in (
                 ("true", more["true"], {"color": "black", "lw": 2.5, "alpha": 0.35}),
-                *((TITLES[k], more[k]["motion"], {"lw": 1.0}) for k in TITLES),
+                *(
+                    (title, more[kind]["motion"], {"lw": 1.2, **style(index)})
+                    for index, (kind, title) in enumerate(TITLES.items())
+                ),
             ):
                 q, p = numbers(motion["q"][i]), numbers(motion["p"][i])
                 many = num_particles(more, i) > 1
                 # one particle in phase space, several in the plane
                 x, y = (q[:, 0, 0], q[:, 0, 1]) if many else (q[:, 0, 0], p[:, 0, 0])
-                axes.plot(x, y, label=label, **style)
+                axes.plot(x, y, label=label, **look)
             low, high = limits(more, i, many)
             axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-            axes.set(xlabel="q", ylabel="second coordinate" if many else "p")
-        canvas.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=4)
+            axes.set(xlabel="first coordinate" if many else "coordinate q")
+            axes.set(ylabel="second coordinate" if many else "momentum p")
+        canvas.legend(
+            *axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False
+        )
         return canvas
 
     def along_time(what: str):
         canvas, axes = make_axes("time (s)", f"relative error of {what}", "log")
-        for kind, title in TITLES.items():
-            axes.plot(more["times"], numbers(more[kind][f"{what}_by_time"]), label=title)
-        axes.legend(frameon=False)
+        for index, (kind, title) in enumerate(TITLES.items()):
+            errors = numbers(more[kind][f"{what}_by_time"])
+            axes.plot(more["times"], errors, label=title, **style(index))
+        legend_outside(canvas, axes)
         return canvas
 
     def adaptation():
         canvas, axes = make_axes("gradient steps", "relative error of coordinates", "log")
-        for kind in ("adapted", "first_drawn"):
+        for index, kind in enumerate(("adapted", "first_drawn")):
             mean, low, high = (numbers(rows[kind][name]) for name in ("mean", "low", "high"))
-            spread = [mean - low, high - mean]
-            axes.errorbar(evaluation["points"], mean, spread, capsize=2, label=TITLES[kind])
-        axes.axhline(numbers(rows["polynomial"]["mean"])[0], color="C2", label=TITLES["polynomial"])
-        axes.legend(frameon=False)
+            points, look = evaluation["points"], style(index)
+            axes.plot(points, mean, label=TITLES[kind], **look, **marks(index, len(mean)))
+            band(axes, points, low, high, look["color"])
+        level = numbers(rows["polynomial"]["mean"])[0]
+        axes.axhline(level, label=TITLES["polynomial"], **style(2))
+        legend_outside(canvas, axes)
         return canvas
 
     def likeness():
         canvas, axes = make_axes("gradient steps", "1 - CKA of the last hidden layer")
-        for kind in ("adapted", "first_drawn"):
-            axes.plot(numbers(more[kind]["one_minus_cka_by_step"]), label=TITLES[kind])
-        axes.legend(frameon=False)
+        for index, kind in enumerate(("adapted", "first_drawn")):
+            unlike = numbers(more[kind]["one_minus_cka_by_step"])
+            axes.plot(unlike, label=TITLES[kind], **style(index))
+        legend_outside(canvas, axes)
         return canvas
 
     name = more["held_out"].replace("_", " ")
-    return [
-        Figure("portraits", f"Motion of new systems ({name}), true and adapted.", portraits),
-        Figure("adaptation", "Error of roll-outs by gradient step, 95% intervals.", adaptation),
+    made = [
+        Figure(
+            "portraits", f"Motion of new systems ({name}): the true one, and as learned.", portraits
+        ),
+        Figure(
+            "adaptation",
+            "Error of roll-outs by gradient step, with 95% intervals as bands.",
+            adaptation,
+        ),
         Figure("coordinates", "Error of roll-outs along time.", lambda: along_time("coordinates")),
         Figure("energy", "Error of energy along roll-outs.", lambda: along_time("energy")),
         Figure("likeness", "How far adapting changes what the head sees.", likeness),
-        Figure(
-            "training",
-            "Loss on tasks of the trained types, 95% intervals.",
-            lambda: along_training(history, "loss after adapting", "log"),
-        ),
     ]
+    if is_measured(history):
+        made.append(
+            Figure(
+                "training",
+                "Loss on tasks of the trained types, with 95% intervals.",
+                lambda: along_training(history, "loss after adapting", "log"),
+            )
+        )
+    return made
 
 
 def num_particles(more: dict[str, Any], i: int) -> int:

@@ -28,9 +28,9 @@ __all__ = [
 
 
 def _objective(config: Any) -> Objective:
-    return Objective(
-        "rows.new_tasks.mean[-1]", greatest=config.testbed != "sinusoid", logged="new_tasks/last"
-    )
+    images = config.testbed != "sinusoid"
+    title = f"{'accuracy' if images else 'squared error'} on new tasks"
+    return Objective("rows.new_tasks.mean[-1]", images, "new_tasks/last", title)
 
 
 def _tied_to_steps(config: Any) -> str:

@@ -8,9 +8,16 @@ from typing import Any
 import numpy as np
 
 from metajax.physics.pde import PUBLISHED
-from metajax.systems.axes import along_training, make_axes
+from metajax.systems.axes import (
+    along_training,
+    is_measured,
+    legend_outside,
+    make_axes,
+    marks,
+    style,
+)
 from metajax.systems.base import Figure
-from metajax.systems.numbers import cell, numbers, said
+from metajax.systems.numbers import aligned, cell, numbers, said
 
 PAPER = {
     name: dict(zip(PUBLISHED, errors, strict=True))
@@ -42,8 +49,12 @@ def title(way: str) -> str:
     kind, _, rest = way.partition("_")
     rounds, _, more = rest.partition("_")
     if kind == "refined":
-        return f"  refined {rounds} rounds"
-    return f"  and best head, {rounds} rounds" + (" and random" if more else "")
+        return f"  refined {_rounds(rounds)}"
+    return f"  and best head, {_rounds(rounds)}" + (" and random" if more else "")
+
+
+def _rounds(number: str) -> str:
+    return f"{number} round{'s' * (number != '1')}"
 
 
 def table(evaluation: dict[str, Any]) -> str:
@@ -60,13 +71,13 @@ def table(evaluation: dict[str, Any]) -> str:
     ]
     found = more["benchmarks"]
     names = list(found)
-    lines.append(f"{'mean squared error':36}" + "".join(f"{name:>10}" for name in names))
-    lines.append("-" * len(lines[-1]))
+    cells = [["mean squared error", *names]]
     for way in found[names[0]]["ways"]:
-        cells = "".join(cell(found[name]["ways"][way]["mse"], ".1e", 10) for name in names)
-        lines.append(f"{title(way):36}{cells}")
+        errors = (found[name]["ways"][way]["mse"] for name in names)
+        cells.append([title(way), *(cell(error, ".1e") for error in errors)])
     for name, published in PAPER.items():
-        lines.append(f"{name:36}" + "".join(f"{published[column]:10.1e}" for column in names))
+        cells.append([name, *(f"{published[column]:.1e}" for column in names)])
+    lines += aligned(cells, first=36, least=10)
     return "\n".join(lines)
 
 
@@ -83,38 +94,43 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
 
     def by_way() -> Any:
         canvas, axes = make_axes("", "mean squared error", "log")
-        for way in found[names[0]]["ways"]:
+        for index, way in enumerate(found[names[0]]["ways"]):
             errors = numbers([found[n]["ways"][way]["mse"] for n in names])
-            axes.plot(names, errors, "o-", label=title(way))
+            look = {**style(index), **marks(index, len(names))}
+            axes.plot(errors, label=title(way).strip(), **look)
         best = PAPER["HyPINO 10, published"]
-        axes.plot(names, [best[n] for n in names], "k--", label="HyPINO 10, published")
-        axes.legend(frameon=False, fontsize=7)
+        axes.plot([best[n] for n in names], "k*--", label="HyPINO 10, published")
+        axes.set_xticks(range(len(names)), names)
+        axes.set(xlabel="benchmark", xlim=(-0.5, len(names) - 0.5))
+        legend_outside(canvas, axes)
         return canvas
 
     def by_round() -> Any:
         canvas, axes = make_axes("rounds of refinement", "mean squared error", "log")
-        for name in names:
-            (line,) = axes.plot(numbers(found[name]["by_round"]), "o-", markersize=3, label=name)
+        for index, name in enumerate(names):
+            errors = numbers(found[name]["by_round"])
+            look = {**style(index), **marks(index, len(errors))}
+            (line,) = axes.plot(errors, label=name, **look)
             published = [errors[name] for errors in PAPER.values()]
             axes.plot((0, 3, 10), published, "x", color=line.get_color())
-        axes.legend(frameon=False, fontsize=7)
+        legend_outside(canvas, axes)
         return canvas
 
     made = [
         Figure(
             "solutions",
-            "Solutions of the benchmarks, colours as of the reference.",
+            "Solutions of the benchmarks, by way of solving, in the colors of the reference.",
             lambda: solution_maps(found),
         ),
         Figure(
             "errors",
             "Size of the error, where it is not below 1e-6.",
-            lambda: logarithmic_maps(found, error, 1e-6, 1.0),
+            lambda: logarithmic_maps(found, error, 1e-6, 1.0, "size of the error"),
         ),
         Figure(
             "residuals",
             "Size of what the equation is missed by, where it is not below 1e-4.",
-            lambda: logarithmic_maps(found, residual, 1e-4, 1e2),
+            lambda: logarithmic_maps(found, residual, 1e-4, 1e2, "size of the residual"),
         ),
         Figure("by_way", "Errors on the benchmarks by way of solving.", by_way),
         Figure(
@@ -125,18 +141,19 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         made.append(
             Figure(
                 "tuning",
-                "Errors while the generated and a random network are fine-tuned.",
+                "Errors while a network is fine-tuned from generated and from random weights.",
                 lambda: tuning_curves(found),
             )
         )
-    return [
-        *made,
-        Figure(
-            "training",
-            "Median relative L2 error on new problems.",
-            lambda: along_training(history, "relative L2 error", "linear"),
-        ),
-    ]
+    if is_measured(history):
+        made.append(
+            Figure(
+                "training",
+                "Median relative L2 error on new problems along meta-training, with 95% intervals.",
+                lambda: along_training(history, "median relative L2 error", "linear"),
+            )
+        )
+    return made
 
 
 def drawn(case: dict[str, Any], way: str) -> np.ndarray:
@@ -153,12 +170,18 @@ def solution_maps(found: dict[str, Any]) -> Any:
         truth = drawn(case, "reference")
         limits = {"vmin": np.nanmin(truth), "vmax": np.nanmax(truth)}
         for row, way in enumerate(ways):
-            grid[row][column].imshow(drawn(case, way), origin="lower", **limits)
+            image = grid[row][column].imshow(drawn(case, way), origin="lower", **limits)
+        below = [grid[row][column] for row in range(len(ways))]
+        canvas.colorbar(image, ax=below, location="bottom", shrink=0.9, pad=0.01)
     return canvas
 
 
 def logarithmic_maps(
-    found: dict[str, Any], value: Callable[[str, str], np.ndarray], low: float, high: float
+    found: dict[str, Any],
+    value: Callable[[str, str], np.ndarray],
+    low: float,
+    high: float,
+    label: str,
 ) -> Any:
     """Maps of ``value(benchmark, way)`` by every way, on one logarithmic scale."""
     from matplotlib.colors import LogNorm
@@ -171,23 +194,32 @@ def logarithmic_maps(
             image = grid[row][column].imshow(
                 shown, origin="lower", cmap="magma", norm=LogNorm(low, high)
             )
-    canvas.colorbar(image, ax=grid, shrink=0.8)
+    canvas.set_size_inches(canvas.get_figwidth() + 0.9, canvas.get_figheight())
+    canvas.colorbar(image, ax=grid, shrink=0.8, label=label)
     return canvas
 
 
 def tuning_curves(found: dict[str, Any]) -> Any:
     """Errors along fine-tuning, a panel a benchmark."""
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.ticker import MaxNLocator
 
-    canvas = Canvas(figsize=(2.2 * len(found), 2.4), layout="constrained")
+    canvas = Canvas(figsize=(max(4.0, 2.4 * len(found)), 2.8), layout="constrained")
     grid = canvas.subplots(1, len(found), squeeze=False)[0]
     for axes, (name, case) in zip(grid, found.items(), strict=True):
-        for start in ("generated", "random"):
-            axes.plot(case["tuning"]["steps"], numbers(case["tuning"][start]), label=start)
+        for index, start in enumerate(("generated", "random")):
+            errors = numbers(case["tuning"][start])
+            label = f"{start} weights"
+            axes.plot(case["tuning"]["steps"], errors, label=label, **style(index))
         axes.set(title=name, yscale="log", xlabel="steps of Adam")
+        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axes.yaxis.set_major_formatter("{x:.3g}")
+        axes.yaxis.set_minor_formatter("{x:.2g}" if np.ptp(np.log10(axes.get_ylim())) < 1 else "")
+        axes.tick_params(which="both", labelsize=8)
         axes.grid(alpha=0.25)
     grid[0].set_ylabel("mean squared error")
-    grid[0].legend(frameon=False, fontsize=7)
+    labelled = grid[0].get_legend_handles_labels()
+    canvas.legend(*labelled, loc="outside upper center", ncols=2, frameon=False, fontsize=8)
     return canvas
 
 
@@ -195,7 +227,7 @@ def panels(ways: list[str], names: list[str]) -> tuple[Any, Any]:
     """A grid of empty maps, a row a way and a column a benchmark."""
     from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(2.2 * len(names), 2.2 * len(ways)), layout="constrained")
+    canvas = Canvas(figsize=(2.2 * len(names), 2.2 * len(ways)), layout="compressed")
     grid = canvas.subplots(len(ways), len(names), squeeze=False)
     for axes in grid.flat:
         axes.set(xticks=[], yticks=[])

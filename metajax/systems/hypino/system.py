@@ -13,7 +13,9 @@ from metajax.systems.hypino.settings import PRESETS, TINY, Settings, check
 
 
 def _objective(config: Any) -> Objective:
-    return Objective("rows.new_problems.mean[-1]", greatest=False, logged="new_tasks/last")
+    return Objective(
+        "rows.new_problems.mean[-1]", False, "new_tasks/last", "relative L2 error on new problems"
+    )
 
 
 SYSTEM = System(

@@ -7,7 +7,7 @@ import pytest
 from metajax.physics.pde import PUBLISHED, benchmark
 from metajax.systems.hypino import PreparedBenchmark, grid_errors
 from metajax.systems.hypino.evaluate import median
-from metajax.systems.hypino.report import PAPER, table
+from metajax.systems.hypino.report import PAPER, figures, table, title
 
 
 def test_the_mean_over_the_square_counts_the_masked_part_as_right():
@@ -47,3 +47,16 @@ def test_published_figures_stand_under_their_own_benchmarks():
     (best,) = [line for line in lines if line.startswith("HyPINO 10, published")]
     assert [float(cell) for cell in best.split()[3:]] == [1.2e-1, 2.7e-4]
     assert all(tuple(errors) == PUBLISHED for errors in PAPER.values())
+
+
+@pytest.mark.parametrize("names", [["HT"], ["WV", "PS-L"], list(PUBLISHED)])
+def test_every_benchmark_has_one_place_on_the_axis(names):
+    case = {"ways": {"zero": {"mse": 0.5}, "refined_1": {"mse": 0.1}}, "tuning": None}
+    made = figures({"more": {"benchmarks": dict.fromkeys(names, case)}}, [])
+    (by_way,) = [figure for figure in made if figure.name == "by_way"]
+    axes = by_way.draw().axes[0]
+    assert [label.get_text() for label in axes.get_xticklabels()] == names
+    for line in axes.lines:
+        assert line.get_xdata().tolist() == list(range(len(names)))
+    assert "training" not in [figure.name for figure in made]
+    assert title("refined_1").strip() == "refined 1 round"
