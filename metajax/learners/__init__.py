@@ -4,7 +4,6 @@ from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
-from metajax.learners.k_nearest import k_nearest
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml_family import (
@@ -19,6 +18,7 @@ from metajax.learners.maml_family import (
     multi_step_gradient,
 )
 from metajax.learners.metric import Memory, matching, prototypical
+from metajax.learners.neighbor_vote import k_nearest
 from metajax.learners.reptile_family import ReptileState, reptile
 from metajax.learners.ridge_head import RidgeParams, ridge, ridge_solution
 from metajax.learners.sequences import (
