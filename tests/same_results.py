@@ -23,7 +23,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -345,9 +345,12 @@ def numbers(value: Any, path: str = "") -> Iterator[tuple[str, float]]:
         yield path, value
 
 
-def run_cases(tree: Path, only: str, workers: int) -> dict[str, dict[str, Any]]:
-    """Make all runs by ``tree``, by name."""
+def run_cases(
+    tree: Path, only: str, workers: int, names: Iterable[str] | None = None
+) -> dict[str, dict[str, Any]]:
+    """Make all runs by ``tree``, or those of some ``names``, by name."""
     chosen = [case for case in cases() if only in case.name]
+    chosen = [case for case in chosen if names is None or case.name in names]
     with tempfile.TemporaryDirectory() as cache, ThreadPoolExecutor(workers) as pool:
         found = {}
         results = pool.map(lambda case: run_case(case, tree, Path(cache)), chosen)
@@ -410,23 +413,22 @@ def disagreements(agreed: dict[str, float], found: dict[str, float]) -> Iterator
 
 
 def check_agreed(only: str, workers: int, write: bool) -> int:
-    """Run the working tree and compare it with the committed results, or write these."""
-    found = {
-        name: in_short(result)
-        for name, result in run_cases(ROOT, only, workers).items()
-        if "error" not in result
-    }
+    """Run the working tree and compare it with the committed results, or add to these."""
     agreed = json.loads(AGREED.read_text(encoding="utf-8")) if AGREED.exists() else {}
+    results = run_cases(ROOT, only, workers, None if write else agreed)
     if write:
+        found = {name: in_short(one) for name, one in results.items() if "error" not in one}
         text = json.dumps({**agreed, **found}, indent=1, sort_keys=True)
         AGREED.write_text(text + "\n", encoding="utf-8")
-        return 0
+        return int(len(found) < len(results))
     different = 0
-    for name, here in found.items():
-        if lines := list(disagreements(agreed.get(name, {}), here)):
+    for name, here in results.items():
+        lines = [here["error"]] if "error" in here else []
+        lines = lines or list(disagreements(agreed[name], in_short(here)))
+        if lines:
             different += 1
             print(f"{name}:\n  " + "\n  ".join(lines[:6]))
-    print(f"{len(found)} runs, {different} disagree")
+    print(f"{len(results)} runs, {different} disagree")
     return int(different > 0)
 
 
