@@ -16,7 +16,6 @@ from metajax.core import (
     Count,
     MetaLearner,
     Network,
-    NonNegative,
     Positive,
     Range,
 )
@@ -153,7 +152,7 @@ def imaml(
     inner_steps: Count = 5,
     inner_lr: Positive | None = None,
     strength: Positive = 2.0,
-    damping: NonNegative = 10.0,
+    damping: Annotated[float, Range(0)] = 10.0,
 ) -> Method:
     """MAML by implicit differentiation (iMAML; Rajeswaran et al. 2019, arXiv 1909.04630).
 
