@@ -15,7 +15,7 @@ import tyro
 from metajax.cli.cache import DEFAULT_CACHE
 from metajax.cli.folders import run_folder
 from metajax.cli.presets import wrapped
-from metajax.core import ConfigError, local_path, one_of
+from metajax.core import ConfigError, Count, check_values, local_path, one_of
 from metajax.systems import (
     System,
     config_type,
@@ -61,11 +61,11 @@ class RunOptions:
     """When the workdir holds a run of other settings or another program, finished or not: raise;
     restart moves it to WORKDIR/previous and trains from step 0; ignore resumes it all the same if
     its settings are these."""
-    log_every: int = 100
+    log_every: Count = 100
     """Meta-steps averaged into one row of metrics.jsonl."""
-    checkpoint_every: int = 500
+    checkpoint_every: Count = 500
     """Meta-steps between checkpoints."""
-    keep_last: int = 3
+    keep_last: Count = 3
     """How many of the newest checkpoints stay."""
     keep_every: int | None = None
     """Checkpoints at multiples of this many meta-steps stay for ever."""
@@ -113,13 +113,7 @@ def parse_train(
     )
     config = _config(system, default, parsed)
     options = RunOptions(**vars(parsed.run))
-    for field, value in (
-        ("log_every", options.log_every),
-        ("checkpoint_every", options.checkpoint_every),
-        ("keep_last", options.keep_last),
-    ):
-        if value < 1:
-            raise ConfigError(field, value, "a whole number of 1 or more")
+    check_values(typing.get_type_hints(RunOptions, include_extras=True), vars(options))
     by_default = run_folder(system, name, config, options.on_nonfinite)
     if options.data_dir is not None:
         options = dataclasses.replace(options, data_dir=local_path(options.data_dir, "data_dir"))

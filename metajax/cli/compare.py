@@ -39,8 +39,6 @@ def compare_command(argv: list[str]) -> int:
     if options.workers < 1:
         raise ConfigError("workers", options.workers, "a whole number of 1 or more")
     system = get_system(options.system)
-    if not system.methods:
-        raise ConfigError("system", system.name, "one that has methods; metajax methods lists them")
     preset = one_of("preset", options.preset or next(iter(system.presets)), system.presets)
     if options.engine == "process":
         import jax

@@ -16,8 +16,6 @@ from metajax.core.descent import GradientState, gradient
 from metajax.core.errors import (
     ConfigError,
     MetajaxError,
-    check_positive,
-    check_whole,
     one_of,
     shown,
 )
@@ -132,12 +130,10 @@ __all__ = [
     "check_learner",
     "check_network",
     "check_optimizer",
-    "check_positive",
     "check_tasks_at_once",
     "check_type",
     "check_value",
     "check_values",
-    "check_whole",
     "checked_learner",
     "checked_network",
     "correct",

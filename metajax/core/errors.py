@@ -41,27 +41,3 @@ def one_of(field: str, value: str, valid: Iterable[str]) -> str:
     near = difflib.get_close_matches(value, names, 1, 0.5) if isinstance(value, str) else []
     hint = f"; did you mean {near[0]!r}?" if near else ""
     raise ConfigError(field, value, f"one of {', '.join(names) or '(none)'}{hint}")
-
-
-def check_whole(settings: object, names: Iterable[str], least: int = 1) -> None:
-    """Refuse attributes that are not whole numbers of ``least`` to 2**31 - 1; None passes.
-
-    Raises:
-      ConfigError: one is not.
-    """
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not least <= value < 2**31:
-            raise ConfigError(name, value, f"a whole number of {least} or more, below 2**31")
-
-
-def check_positive(settings: object, names: Iterable[str]) -> None:
-    """Refuse attributes that are not finite numbers above 0; None passes.
-
-    Raises:
-      ConfigError: one is not.
-    """
-    for name in names:
-        value = getattr(settings, name)
-        if value is not None and not 0 < value < float("inf"):
-            raise ConfigError(name, value, "a finite number above 0")

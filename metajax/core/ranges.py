@@ -142,8 +142,10 @@ def check_value(name: str, hint: Any, value: Any) -> None:
         else:
             one_of(name, value, parts)
     elif origin is tuple:
+        if not isinstance(value, tuple):
+            raise ConfigError(name, value, "a tuple")
         kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
-        if not isinstance(value, tuple) or len(kinds) != len(value):
+        if len(kinds) != len(value):
             raise ConfigError(name, value, f"{len(kinds)} values")
         for kind, one in zip(kinds, value, strict=True):
             check_value(name, kind, one)

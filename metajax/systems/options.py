@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 
+@functools.cache
 def options_type(function: Callable[..., Any]) -> type:
     """Make the frozen dataclass of a method's options.
 
@@ -20,11 +21,6 @@ def options_type(function: Callable[..., Any]) -> type:
     Args:
       function: ``method(problem, training, *, option=default, ...) -> Method``.
     """
-    return _options_type(function)
-
-
-@functools.cache
-def _options_type(function: Callable[..., Any]) -> type:
     hints = typing.get_type_hints(function, include_extras=True)
     fields = [
         (name, hints[name], dataclasses.field(default=parameter.default))

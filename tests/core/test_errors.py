@@ -1,10 +1,8 @@
 """Errors that a person can act on."""
 
-from types import SimpleNamespace
-
 import pytest
 
-from metajax.core import ConfigError, MetajaxError, check_positive, check_whole, one_of
+from metajax.core import ConfigError, MetajaxError, one_of
 
 
 def test_config_error_names_field_value_and_what_was_expected():
@@ -33,16 +31,3 @@ def test_one_of_returns_a_valid_name_and_offers_the_nearest_to_another():
     for odd in (None, 3, ["lstm"], {}):
         with pytest.raises(ConfigError, match="one of"):
             one_of("learner", odd, names)
-
-
-def test_sizes_and_rates_are_checked_by_name():
-    settings = SimpleNamespace(width=0, layers=3, steps=2**31, rate=float("nan"), clip=None)
-    check_whole(settings, ("layers", "clip"))
-    check_whole(settings, ("width",), 0)
-    check_positive(settings, ("layers", "clip"))
-    for name in ("width", "steps"):
-        with pytest.raises(ConfigError, match=f"{name} = .*whole number"):
-            check_whole(settings, (name,))
-    for name in ("width", "rate"):
-        with pytest.raises(ConfigError, match=f"{name} = .*above 0"):
-            check_positive(settings, (name,))

@@ -1,4 +1,4 @@
-"""The energies of all mechanics, how its instances are drawn, and what is refused."""
+"""The energies of all mechanics, how its instances are drawn, and what is rejected."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""From a sweep's words to its runs: what is drawn, in which order, and what is refused."""
+"""From a sweep's words to its runs: what is drawn, in which order, and what is rejected."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
