@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from metajax.core import root
-from metajax.nn.solves import lapack_qr, lapack_svd, solve_lower, solve_lower_transposed
+from metajax.nn.solves import lapack_qr, lapack_svd, solve_lower, solve_upper
 
 
 class Saddle(NamedTuple):
@@ -33,20 +33,27 @@ def solve_saddle(d: Float[Array, ""], a: Float[Array, "n k"], right: Saddle) -> 
     equations are formed (Björck 1996, *Numerical Methods for Least Squares Problems*, 2.7.3). The
     derivative is that of the system's solution: one more solve with the same factors.
     """
-    k = a.shape[1]
+    num, k = a.shape
     rows = jnp.concatenate([d * jnp.eye(k, dtype=a.dtype), a])
     q, r = lapack_qr(jax.lax.stop_gradient(rows))
 
-    def product(at: Saddle) -> Saddle:
-        return Saddle(at.top + d * at.x, at.rest + a @ at.x, d * at.top + a.T @ at.rest)
+    # one array: the transpose of a linear solve wants all of its right side to be linear
+    def join(top: Array, rest: Array, x: Array) -> Array:
+        return jnp.concatenate([top, rest, x])
 
-    def solve(_: Any, right: Saddle) -> Saddle:
-        over = jnp.concatenate([right.top, right.rest])
-        u = q.T @ over - solve_lower(r.T, right.x)
-        left = over - q @ u
-        return Saddle(left[:k], left[k:], solve_lower_transposed(r.T, u))
+    def split(joined: Array) -> Saddle:
+        return Saddle(joined[:k], joined[k : k + num], joined[k + num :])
 
-    return jax.lax.custom_linear_solve(product, right, solve, symmetric=True)
+    def product(joined: Array) -> Array:
+        at = split(joined)
+        return join(at.top + d * at.x, at.rest + a @ at.x, d * at.top + a.T @ at.rest)
+
+    def solve(_: Any, joined: Array) -> Array:
+        over, h = joined[: k + num], joined[k + num :]
+        u = q.T @ over - solve_lower(r.T, h)
+        return jnp.concatenate([over - q @ u, solve_upper(r.T, u)])
+
+    return split(jax.lax.custom_linear_solve(product, join(*right), solve, symmetric=True))
 
 
 class Rows(NamedTuple):
@@ -131,11 +138,11 @@ def least_squares(
     weights: Float[Array, " m"] | None = None,
     mask: Bool[Array, " m"] | None = None,
 ) -> Float[Array, "F k"]:
-    """Minimise ``sum weights |design head - targets|^2 + ridge sum_j c_j |head_j|^2`` over the head.
+    """Minimise ``sum weights |design head - targets|^2 + ridge sum_j c_j |head_j|^2``.
 
-    ``c_j`` is the sum of ``weights design_j^2``, so the ridge has no unit, and a column in another
-    unit gets a head in the inverse one. A column of zeros gets a head of 0. Cost and method are
-    those of :func:`damped_least_squares`.
+    ``c_j`` is the sum of ``weights design_j^2``, so that the ridge has no unit, and a column in
+    another unit gets a head in the inverse one. A column of zeros gets a head of 0. Cost and
+    method are those of :func:`damped_least_squares`.
 
     Args:
       design: a row for each equation.

@@ -74,9 +74,7 @@ def solve_lower(lower: Float[Array, "n n"], b: Float[Array, "n k"]) -> Float[Arr
 
 
 @one_at_a_time
-def solve_lower_transposed(
-    lower: Float[Array, "n n"], b: Float[Array, "n k"]
-) -> Float[Array, "n k"]:
+def solve_upper(lower: Float[Array, "n n"], b: Float[Array, "n k"]) -> Float[Array, "n k"]:
     """``lower^-T b``."""
     return jax.lax.linalg.triangular_solve(lower, b, left_side=True, lower=True, transpose_a=True)
 
@@ -117,10 +115,10 @@ def _triangular_solve(lower: Float[Array, "n n"], b: Float[Array, "n k"], transp
         return matrix.T @ x if transpose else matrix @ x
 
     def solve(_: Arrays, b: Array) -> Array:
-        return solve_lower_transposed(given, b) if transpose else solve_lower(given, b)
+        return solve_upper(given, b) if transpose else solve_lower(given, b)
 
     def solve_transposed(_: Arrays, b: Array) -> Array:
-        return solve_lower(given, b) if transpose else solve_lower_transposed(given, b)
+        return solve_lower(given, b) if transpose else solve_upper(given, b)
 
     return jax.lax.custom_linear_solve(product, b, solve, solve_transposed)
 
