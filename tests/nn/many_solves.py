@@ -42,10 +42,10 @@ def main(mode: str, calls: int) -> None:
     factor, solve, fit = SOLVES[mode]
 
     def loss(scale, key):
-        x = scale * jax.random.normal(key, (30, 12))
+        x = scale * jax.random.normal(key, (40, 16))
         total = jnp.zeros(())
-        for shift in (1.0, 2.0, 3.0):
-            lower = factor(x @ x.T + shift * jnp.eye(30))
+        for shift in (1.0, 2.0, 3.0, 4.0):
+            lower = factor(x @ x.T + shift * jnp.eye(40))
             total += jnp.sum(solve(lower, x)) + jnp.sum(fit(shift * x, x[:, :2], shift))
         return total
 
