@@ -30,6 +30,8 @@ from metajax.learners.sequences import (
     sequence_learner,
     whole_sequence,
 )
+from metajax.learners.solved_head import SolvedParams, anil_solved
+from metajax.learners.svm_head import SvmParams, svm, svm_weights
 
 __all__ = [
     "Choice",
@@ -39,8 +41,11 @@ __all__ = [
     "ReptileState",
     "RidgeParams",
     "SequenceLearner",
+    "SolvedParams",
+    "SvmParams",
     "adaptation_curve",
     "anil",
+    "anil_solved",
     "annealed_weights",
     "cavia",
     "concatenated",
@@ -66,5 +71,7 @@ __all__ = [
     "ridge",
     "ridge_solution",
     "sequence_learner",
+    "svm",
+    "svm_weights",
     "whole_sequence",
 ]

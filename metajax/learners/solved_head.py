@@ -25,6 +25,7 @@ from metajax.learners.losses import Loss, one_hot
 from metajax.learners.maml_family import Choice, choose, put_back
 from metajax.learners.metric import check_ways, embedding_learner
 from metajax.learners.ridge_head import ridge_solution
+from metajax.nn import cholesky, triangular_solve
 
 LOG_STRENGTHS = tuple(range(-14, 3, 2))
 """Logarithms of the strengths that are tried, relative to the mean square of an equation."""
@@ -81,9 +82,12 @@ def strength_by_leaving_one_out(
     strengths = size * jnp.exp(jnp.asarray(LOG_STRENGTHS, gram.dtype))
 
     def error(strength: Float[Array, ""]) -> Float[Array, ""]:
-        inverse = jnp.linalg.inv(gram + strength * jnp.eye(len(gram), dtype=gram.dtype))
-        return jnp.mean(jnp.square((inverse @ targets)[:, 0] / jnp.diag(inverse)))
+        eye = jnp.eye(len(gram), dtype=gram.dtype)
+        half = triangular_solve(cholesky(gram + strength * eye), eye)
+        solved = half.T @ (half @ targets)
+        return jnp.mean(jnp.square(solved[:, 0] / jnp.sum(jnp.square(half), 0)))
 
+    # NaN where the strength is below what the precision can factor
     return strengths[jnp.nanargmin(jax.lax.map(error, strengths))]
 
 
