@@ -4,6 +4,7 @@ from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
+from metajax.learners.linear_head import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml_family import (
@@ -35,6 +36,7 @@ from metajax.learners.svm_head import SvmParams, svm, svm_weights
 
 __all__ = [
     "Choice",
+    "LinearHeadParams",
     "Memory",
     "MultiStepState",
     "RatedParams",
@@ -43,6 +45,7 @@ __all__ = [
     "SequenceLearner",
     "SolvedParams",
     "SvmParams",
+    "adapt_in_float64",
     "adaptation_curve",
     "anil",
     "anil_solved",
@@ -57,6 +60,7 @@ __all__ = [
     "imaml",
     "in_context",
     "k_nearest",
+    "linear_head",
     "logistic",
     "logistic_solution",
     "maml",

@@ -11,10 +11,16 @@ from metajax.nn.conv import (
 )
 from metajax.nn.fourier import fourier_features, grid_positions
 from metajax.nn.graph import Graph, graph_net, pad_graph
-from metajax.nn.initial import draw_normals, lecun_stddev
+from metajax.nn.initial import draw_normals, draw_orthogonal, lecun_stddev
 from metajax.nn.interpolate import image_function
 from metajax.nn.jets import Jet
-from metajax.nn.least_squares import damped_least_squares, least_squares, ridge_scores
+from metajax.nn.least_squares import (
+    Factored,
+    damped_least_squares,
+    factored_least_squares,
+    least_squares,
+    ridge_scores,
+)
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
@@ -26,6 +32,7 @@ from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
 
 __all__ = [
     "PINN",
+    "Factored",
     "FiLM",
     "Graph",
     "Jet",
@@ -42,6 +49,8 @@ __all__ = [
     "conv_params",
     "damped_least_squares",
     "draw_normals",
+    "draw_orthogonal",
+    "factored_least_squares",
     "film",
     "fourier_features",
     "fourier_operator",

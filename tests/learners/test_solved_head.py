@@ -9,11 +9,8 @@ import pytest
 from few_shot import KEY, WAYS, classification_task, regression_task, smooth
 from metajax.core import ConfigError, Network, enable_x64
 from metajax.learners import anil, anil_solved, cross_entropy, mean_squared_error
-from metajax.learners.solved_head import (
-    LOG_STRENGTHS,
-    head_equations,
-    strength_by_leaving_one_out,
-)
+from metajax.learners.linear_head import RIDGES
+from metajax.learners.solved_head import head_equations
 from metajax.nn import mlp
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -25,7 +22,10 @@ def linear_head(width=4, outputs=1):
 
     def init(key, inputs):
         kernel = np.random.default_rng(1).normal(size=(width, outputs))
-        return {"body": body.init(key, inputs), "head": {"kernel": jnp.asarray(kernel, inputs.dtype)}}
+        return {
+            "body": body.init(key, inputs),
+            "head": {"kernel": jnp.asarray(kernel, inputs.dtype)},
+        }
 
     def apply(params, inputs):
         return body.apply(params["body"], inputs) @ params["head"]["kernel"]
@@ -71,21 +71,28 @@ def test_the_equations_are_the_features_whatever_is_differentiated():
     np.testing.assert_allclose(moved, params["head"]["kernel"] + 1)
 
 
-def test_the_closed_form_of_leaving_one_out_is_that_of_leaving_out():
-    draw = np.random.default_rng(0)
-    design, targets = draw.normal(size=(8, 5)), draw.normal(size=(8, 1))
-    errors = {}
-    for log_strength in LOG_STRENGTHS:
-        strength = np.exp(log_strength) * np.mean(np.sum(design**2, 1))
-        errors[strength] = 0
-        for i in range(8):
-            x, y = np.delete(design, i, 0), np.delete(targets, i, 0)
-            head = np.linalg.solve(x.T @ x + strength * np.eye(5), x.T @ y)
-            errors[strength] += float((design[i] @ head - targets[i])[0] ** 2)
+@pytest.mark.parametrize("examples", [3, 8], ids=["fewer equations", "more equations"])
+def test_a_strength_that_is_not_learned_predicts_each_example_from_the_others(examples):
     with enable_x64(True):
-        found = strength_by_leaving_one_out(jnp.asarray(design), jnp.asarray(targets))
-    np.testing.assert_allclose(found, min(errors, key=errors.get))
-    assert min(errors) < found < max(errors)
+        task, network = regression_task(examples=examples), linear_head()
+        learner = anil_solved(network, mean_squared_error, log_strength=None)
+        params = learner.init(KEY, task)
+        found = learner.adapt(params, task.support, KEY)["head/kernel"]
+        x = np.asarray(smooth(4, 4).apply(params["body"], task.support.inputs))
+    start = np.asarray(params["head"]["kernel"])
+    rest = np.asarray(task.support.targets) - x @ start
+    pull = np.diag(np.sum(x**2, 0))
+
+    def head(ridge, at):
+        return np.linalg.solve(x[at].T @ x[at] + ridge * pull, x[at].T @ rest[at])
+
+    def error(ridge):
+        out = [np.arange(examples) != i for i in range(examples)]
+        return sum(np.sum((x[~at] @ head(ridge, at) - rest[~at]) ** 2) for at in out)
+
+    best = min(RIDGES, key=error)
+    np.testing.assert_allclose(found, start + head(best, slice(None)), rtol=1e-5)
+    assert RIDGES[0] < best
 
 
 def test_the_gradient_through_the_solve_is_that_of_finite_differences():

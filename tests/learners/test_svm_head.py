@@ -86,7 +86,8 @@ def test_the_learner_separates_what_can_be_separated():
 
 
 @pytest.mark.parametrize(
-    ("options", "field"), [({"ways": 1}, "ways"), ({"most_steps": 0}, "steps"), ({"cost": 0}, "cost")]
+    ("options", "field"),
+    [({"ways": 1}, "ways"), ({"most_steps": 0}, "steps"), ({"cost": 0}, "cost")],
 )
 def test_what_cannot_be_is_rejected_by_name(options, field):
     with pytest.raises(ConfigError, match=field):
