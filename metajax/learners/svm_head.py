@@ -45,7 +45,8 @@ def nearest_weights(x: Float[Array, "n k"], most: Float[Array, "n k"]) -> Float[
     room = most - x
     free = room[:, None, :] >= room[:, :, None]
     taken = jnp.sum(jnp.where(free, x[:, None, :], most[:, None, :]), -1)
-    return jnp.minimum(x - jnp.min(taken / jnp.sum(free, -1), -1, keepdims=True), most)
+    shift = jnp.min(taken / jnp.sum(free, -1).astype(x.dtype), -1, keepdims=True)
+    return jnp.minimum(x - shift, most)
 
 
 def svm_weights(
@@ -100,9 +101,12 @@ def svm_weights(
     slope = along(gram @ weights - targets)
     slope = slope - jax.lax.stop_gradient(slope)  # 0, with the derivative by gram
     moved, _ = jax.scipy.sparse.linalg.cg(
-        lambda x: along(still @ along(x)), slope, maxiter=weights.size
+        lambda x: along(still @ along(x)),
+        slope,
+        tol=float(jnp.finfo(gram.dtype).eps) ** (2 / 3),
+        maxiter=weights.size,
     )
-    return weights - moved
+    return weights - along(moved)  # the transpose has to solve for directions that can be taken
 
 
 def svm(

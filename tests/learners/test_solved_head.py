@@ -1,4 +1,4 @@
-"""A solved head: where descent with a pull towards its start ends, and the strength by leaving out."""
+"""A solved head: where descent with a pull towards its start ends, and its strength."""
 
 import jax
 import jax.numpy as jnp
@@ -45,13 +45,13 @@ def test_it_is_where_the_steps_of_anil_lead(examples):
 
         learner = anil_solved(network, pulled, log_strength=float(np.log(strength)))
         params = learner.init(KEY, task)
-        solved = learner.adapt(params, task.support, KEY)["head/kernel"]
+        solved = jax.jit(learner.adapt)(params, task.support, KEY)["head/kernel"]
         start = params.network["head"]["kernel"]
         pull = optax.stateless(
             lambda grads, now: jax.tree.map(lambda g, w: g + 2 * strength * (w - start), grads, now)
         )
         stepped = anil(network, pulled, optax.chain(pull, optax.sgd(0.05)), steps=3000)
-        expected = stepped.adapt(params.network, task.support, KEY)["head/kernel"]
+        expected = jax.jit(stepped.adapt)(params.network, task.support, KEY)["head/kernel"]
     np.testing.assert_allclose(solved, expected, rtol=1e-7)
     assert np.abs(solved - start).max() > 0.1
 
@@ -68,7 +68,7 @@ def test_the_equations_are_the_features_whatever_is_differentiated():
             np.testing.assert_allclose(design, np.tile(expected, (repeat, 1)), atol=1e-12)
             np.testing.assert_allclose(outputs, network.apply(params, inputs))
         moved = head_of(jnp.ones(8))["head/kernel"]
-    np.testing.assert_allclose(moved, params["head"]["kernel"] + 1)
+        np.testing.assert_allclose(moved, params["head"]["kernel"] + 1)
 
 
 @pytest.mark.parametrize("examples", [3, 8], ids=["fewer equations", "more equations"])
@@ -77,7 +77,7 @@ def test_a_strength_that_is_not_learned_predicts_each_example_from_the_others(ex
         task, network = regression_task(examples=examples), linear_head()
         learner = anil_solved(network, mean_squared_error, log_strength=None)
         params = learner.init(KEY, task)
-        found = learner.adapt(params, task.support, KEY)["head/kernel"]
+        found = jax.jit(learner.adapt)(params, task.support, KEY)["head/kernel"]
         x = np.asarray(smooth(4, 4).apply(params["body"], task.support.inputs))
     start = np.asarray(params["head"]["kernel"])
     rest = np.asarray(task.support.targets) - x @ start
@@ -103,6 +103,7 @@ def test_the_gradient_through_the_solve_is_that_of_finite_differences():
         flat, unravel = jax.flatten_util.ravel_pytree(params)
         direction = jnp.asarray(np.random.default_rng(2).normal(size=flat.shape))
 
+        @jax.jit
         def along(t):
             return learner.loss(unravel(flat + t * direction), task, KEY)[0]
 
@@ -119,7 +120,7 @@ def test_a_trained_network_is_used_as_it_is_and_classes_are_told_apart():
     )
     params = network.init(KEY, task.support.inputs)
     assert jax.tree.structure(learner.init(KEY, task)) == jax.tree.structure(params)
-    head = learner.adapt(params, task.support, KEY)
+    head = jax.jit(learner.adapt)(params, task.support, KEY)
     assert set(head) == {"Dense_1/kernel", "Dense_1/bias"}
     outputs = learner.predict(params, head, task.support.inputs)
     start = 10 * network.apply(params, task.support.inputs)

@@ -19,10 +19,13 @@ def data(n, d, k=3):
     return rng.normal(size=(n, d)) + rng.normal(size=(k, d))[labels], labels
 
 
+solve = jax.jit(svm_weights, static_argnames=("cost", "most_steps"))
+
+
 def weights(features, labels, steps=5000):
     with enable_x64(True):
         targets = jnp.asarray(np.eye(labels.max() + 1)[labels])
-        return np.asarray(svm_weights(jnp.asarray(features @ features.T), targets, COST, steps))
+        return np.asarray(solve(jnp.asarray(features @ features.T), targets, COST, steps))
 
 
 @pytest.mark.parametrize(("n", "d"), [(9, 20), (60, 5)], ids=["separable", "overlapping"])
@@ -69,7 +72,7 @@ def test_float32_ends_near_float64():
     features, labels = data(10, 400)
     exact = features.T @ weights(features, labels)
     x, targets = jnp.asarray(features, jnp.float32), jnp.eye(3)[labels]
-    found = x.T @ svm_weights(x @ x.T, targets, COST, 1000)
+    found = x.T @ solve(x @ x.T, targets, COST, 1000)
     np.testing.assert_allclose(found, exact, atol=1e-4 * np.abs(exact).max())
 
 
@@ -79,7 +82,7 @@ def test_the_learner_separates_what_can_be_separated():
     learner = svm(mlp([8], 6), ways=3)
     support = Examples(jnp.asarray(features, jnp.float32), jnp.asarray(labels))
     params = learner.init(jax.random.key(0), Task(support, support))
-    head = learner.adapt(params, support, jax.random.key(1))
+    head = jax.jit(learner.adapt)(params, support, jax.random.key(1))
     outputs = learner.predict(params, head, support.inputs)
     assert head.shape == (6, 3)
     np.testing.assert_array_equal(jnp.argmax(outputs, -1), labels)
