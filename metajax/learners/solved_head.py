@@ -33,12 +33,12 @@ class SolvedParams(NamedTuple):
     Attributes:
       network: the network's, with the head that solutions start from.
       log_strength: logarithm of the weight of the pull towards that head.
-      scale: what classification multiplies outputs by to make them logits.
+      scale: what outputs are multiplied by to make them logits; None where none are made.
     """
 
     network: Params
     log_strength: Float[Array, ""]
-    scale: Float[Array, ""]
+    scale: Float[Array, ""] | None
 
 
 def head_equations(
@@ -113,7 +113,9 @@ def anil_solved(
         params = network.init(key, task.support.inputs)
         choose(params, inner)
         number = functools.partial(jnp.asarray, dtype=wide_dtype(params))
-        return SolvedParams(params, number(log_strength), number(scale)) if learned else params
+        if not learned:
+            return params
+        return SolvedParams(params, number(log_strength), None if ways is None else number(scale))
 
     def network_params(params: Any) -> Params:
         if learned:
@@ -125,8 +127,9 @@ def anil_solved(
         outputs, design, head_of = head_equations(network, own, inner, support.inputs)
         targets = support.targets
         if ways is not None:
-            targets = one_hot(targets, ways, outputs.dtype)
-        rest = (jnp.asarray(targets, outputs.dtype) - outputs).reshape(-1, 1)
+            targets = one_hot(targets, ways, wide_dtype(outputs))
+        wide = wide_dtype(outputs)
+        rest = (jnp.asarray(targets, wide) - outputs.astype(wide)).reshape(-1, 1)
         if learned:
             return head_of(damped_least_squares(design, rest, jnp.exp(params.log_strength))[:, 0])
         ridges = jnp.asarray(RIDGES, wide_dtype(design))
