@@ -31,6 +31,8 @@ from metajax.learners.sequences import (
     sequence_learner,
     whole_sequence,
 )
+from metajax.learners.solved_head import SolvedParams, anil_solved
+from metajax.learners.svm_head import SvmParams, svm, svm_weights
 
 __all__ = [
     "Choice",
@@ -41,9 +43,12 @@ __all__ = [
     "ReptileState",
     "RidgeParams",
     "SequenceLearner",
+    "SolvedParams",
+    "SvmParams",
     "adapt_in_float64",
     "adaptation_curve",
     "anil",
+    "anil_solved",
     "annealed_weights",
     "cavia",
     "concatenated",
@@ -70,5 +75,7 @@ __all__ = [
     "ridge",
     "ridge_solution",
     "sequence_learner",
+    "svm",
+    "svm_weights",
     "whole_sequence",
 ]
