@@ -30,7 +30,7 @@ from metajax.systems.options import options_type, summary
 from metajax.systems.page import write_page
 from metajax.systems.runs import read_run
 from metajax.systems.scores import Evaluation, Interval, Row, interval
-from metajax.systems.setup import build, check_fits, evaluate, make_algorithm
+from metajax.systems.setup import build, check_fits, make_method
 from metajax.systems.training import Training
 
 __all__ = [
@@ -52,11 +52,10 @@ __all__ = [
     "config_to_json",
     "config_type",
     "configure",
-    "evaluate",
     "field_types",
     "get_system",
     "interval",
-    "make_algorithm",
+    "make_method",
     "methods_with",
     "options_type",
     "read_run",

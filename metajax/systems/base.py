@@ -62,7 +62,7 @@ class Setup(NamedTuple):
       example_tasks: a device-sampled distribution of the same shapes, to learn the shapes from.
       evaluators: what is measured along the way.
       evaluate: ``evaluate(params, progress) -> dict`` of JSON values, the content of
-        ``eval.json``.
+        ``eval.json``; its ``settings``, the evaluation's, may differ from those in ``config.json``.
       config: what was set up.
       problem: the family's.
       method: the entry of the registry, for this problem.

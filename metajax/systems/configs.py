@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import types
 import typing
 from typing import Any, ClassVar, NamedTuple
 
@@ -212,46 +211,18 @@ def config_from_json(system: System, values: Any) -> Any:
     method = values.get("method")
     if method is not None and not isinstance(method, str):
         raise ConfigError("method of config.json", method, "text")
-    known = field_types(system, method)
-    elsewhere = {
-        name for other in system.methods for name in field_types(system, other)
-    } - known.keys()
+    kind = config_type(system, method)
+    known = _hints(kind)
+    elsewhere = setting_types(system).keys() - known.keys()
     fields = {}
     for name, value in values.items():
-        if name in elsewhere:
-            continue
-        hint = known[one_of("field of config.json", name, known)]
-        fields[name] = _from_json(f"{name} of config.json", hint, value)
-    return config_type(system, method)(**fields)
+        if name not in elsewhere:
+            hint = known[one_of("field of config.json", name, known)]
+            fields[name] = _from_json(value)
+            check_value(f"{name} of config.json", hint, fields[name])
+    return kind(**fields)
 
 
-def _from_json(name: str, hint: Any, value: Any) -> Any:
-    """A JSON value as a field of this type holds it.
-
-    Raises:
-      ConfigError: it is not of this type.
-    """
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in parts:
-            return None
-        return _from_json(name, next(part for part in parts if part is not type(None)), value)
-    if origin is typing.Literal:
-        if value not in parts:
-            raise ConfigError(name, value, f"one of {', '.join(map(str, parts))}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(name, value, "a list")
-        kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
-        if len(kinds) != len(value):
-            raise ConfigError(name, value, f"{len(kinds)} values")
-        return tuple(_from_json(name, kind, one) for kind, one in zip(kinds, value, strict=True))
-    accepted = (int, float) if hint is float else (hint,)
-    if not isinstance(value, accepted) or isinstance(value, bool) is not (hint is bool):
-        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        raise ConfigError(name, value, words[hint])
-    try:
-        return hint(value)
-    except OverflowError as error:
-        raise ConfigError(name, value, "a number below 1e308") from error
+def _from_json(value: Any) -> Any:
+    """A JSON value as a field holds it, lists as tuples."""
+    return tuple(map(_from_json, value)) if isinstance(value, list) else value

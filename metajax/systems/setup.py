@@ -10,14 +10,15 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from metajax.core import Algorithm, ConfigError, MetaLearner, Params, apart_from_surroundings
-from metajax.systems.base import Method, Setup, System
+from metajax.systems.base import Method, Setup
 from metajax.systems.configs import split
 
 
 def make_method(config: Any, problem: Any) -> Method:
-    """Return a config's method for a problem, which was made from the same settings.
+    """Return a config's method for a problem that was made from the same settings.
 
-    What of the config is traced reaches the method through ``problem.settings``.
+    Some of the config's settings may be traced now; these reach the method through
+    ``problem.settings``.
     """
     settings, training, options = split(config)
     problem = problem._replace(settings=settings)
@@ -69,7 +70,8 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
 
     def evaluate(params: Params, progress: bool = True) -> dict[str, Any]:
         found = system.evaluate(problem, method, params, config, progress)
-        return {"method": config.method, **found.to_json()}
+        settings = {name: getattr(config, name) for name in system.evaluation}
+        return {"method": config.method, **found.to_json(), "settings": settings}
 
     trained = method.algorithm is not None
     return Setup(
@@ -96,26 +98,3 @@ def _untrained(learner: MetaLearner | None) -> Algorithm:
         return state, {"loss": jnp.zeros(())}
 
     return Algorithm(init, update, lambda state: state)
-
-
-def make_algorithm(config: Any, problem: Any) -> Algorithm:
-    """Return the algorithm of a config some of whose settings may be traced.
-
-    Args:
-      config: of a method that is meta-trained.
-      problem: made from the same settings, but for the traced ones.
-    """
-    algorithm = make_method(config, problem).algorithm
-    assert algorithm is not None
-    return algorithm
-
-
-def evaluate(
-    system: System, config: Any, setup: Setup, params: Params, progress: bool
-) -> dict[str, Any]:
-    """Return the content of ``eval.json``: what ``setup.evaluate`` finds, and its ``settings``.
-
-    These are the system's evaluation fields, which may differ from those in ``config.json``.
-    """
-    found = setup.evaluate(params, progress)
-    return found | {"settings": {name: getattr(config, name) for name in system.evaluation}}

@@ -30,7 +30,6 @@ from metajax.systems import (
     config_to_json,
     config_type,
     configure,
-    evaluate,
     get_system,
     options_type,
     replace,
@@ -172,7 +171,7 @@ def test_a_method_is_measured_shown_and_resumed(tmp_path, name, method):
     if setup.steps:
         result = train_in(tmp_path / "run", setup, config)
         params = result.params
-    found = evaluate(system, config, setup, params, False)
+    found = setup.evaluate(params, False)
     evaluation = json.loads(to_json(found))
     points = len(evaluation["points"])
     for row in evaluation["rows"].values():
