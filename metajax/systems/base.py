@@ -138,7 +138,8 @@ class System:
         names ``method``.
       problem: ``problem(settings, training, data_dir) -> Problem``.
       evaluate: ``evaluate(problem, method, params, config, progress) -> Evaluation``.
-      measure: ``measure(problem, method, config) -> evaluators`` for the way.
+      evaluators: what is measured along training, by name: ``function(problem, method, params, key)
+        -> {figure: value}``.
       figures: ``figures(evaluation, history) -> [Figure]``, of the content of ``eval.json``.
       table: ``table(evaluation) -> str``, what a person reads first, as plain text.
       training: the dataclass of training's settings.
@@ -167,7 +168,7 @@ class System:
     methods: Mapping[str, Callable[..., Method]]
     problem: Callable[[Any, Any, Path | None], Any]
     evaluate: Callable[..., Evaluation]
-    measure: Callable[..., tuple[Evaluator, ...]]
+    evaluators: Mapping[str, Callable[..., dict[str, Any]]]
     table: Callable[[dict[str, Any]], str]
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
     objective: Callable[[Any], Objective]

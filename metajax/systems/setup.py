@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from metajax.core import Algorithm, ConfigError, MetaLearner, Params, apart_from_surroundings
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    Evaluator,
+    MetaLearner,
+    Params,
+    apart_from_surroundings,
+)
 from metajax.systems.base import Method, Setup
 from metajax.systems.configs import split
 
@@ -74,13 +83,17 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
         return {"method": config.method, **found.to_json(), "settings": settings}
 
     trained = method.algorithm is not None
+    evaluators = [
+        Evaluator(name, config.eval_every, functools.partial(function, problem, method))
+        for name, function in system.evaluators.items()
+    ]
     return Setup(
         algorithm=method.algorithm or _untrained(method.learner),
         tasks=problem.tasks,
         tasks_per_step=config.tasks_per_step // system.tasks_per_draw(config),
         steps=config.steps if trained else 0,
         example_tasks=problem.example_tasks,
-        evaluators=system.measure(problem, method, config) if trained else (),
+        evaluators=tuple(evaluators) if trained else (),
         evaluate=apart_from_surroundings(evaluate),
         config=config,
         problem=problem,
@@ -98,3 +111,8 @@ def _untrained(learner: MetaLearner | None) -> Algorithm:
         return state, {"loss": jnp.zeros(())}
 
     return Algorithm(init, update, lambda state: state)
+
+
+def first_drawn(learner: MetaLearner, tasks: Any, key: Key[Array, ""]) -> Params:
+    """Return a learner's parameters as they are first drawn, for tasks of these shapes."""
+    return jax.jit(lambda tasks, key: learner.init(key, tasks(key)))(tasks, key)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.base import Objective, System
-from metajax.systems.fewshot.evaluate import evaluate, measure, scores
+from metajax.systems.fewshot.evaluate import evaluate, on_validation, scores
 from metajax.systems.fewshot.methods import METHODS, nearest_mean
 from metajax.systems.fewshot.problem import Problem, make_problem
 from metajax.systems.fewshot.settings import PRESETS, TINY, Settings, check
@@ -43,7 +43,7 @@ SYSTEM = System(
     methods=METHODS,
     problem=make_problem,
     evaluate=evaluate,
-    measure=measure,
+    evaluators={"new_tasks": on_validation},
     table=table,
     figures=figures,
     objective=_objective,

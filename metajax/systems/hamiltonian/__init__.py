@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.base import Objective, System
-from metajax.systems.hamiltonian.evaluate import errors, evaluate, measure
+from metajax.systems.hamiltonian.evaluate import errors, evaluate, on_trained_mechanics
 from metajax.systems.hamiltonian.methods import METHODS
 from metajax.systems.hamiltonian.network import (
     Architecture,
@@ -94,7 +94,7 @@ SYSTEM = System(
     methods=METHODS,
     problem=make_problem,
     evaluate=evaluate,
-    measure=measure,
+    evaluators={"new_tasks": on_trained_mechanics},
     table=table,
     figures=figures,
     objective=_objective,

@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.base import Objective, System
-from metajax.systems.hyperdistill.evaluate import evaluate as evaluate_method
-from metajax.systems.hyperdistill.evaluate import measure, scores_by_step, table
+from metajax.systems.hyperdistill.evaluate import (
+    evaluate,
+    on_validation,
+    scores_by_step,
+    table,
+)
 from metajax.systems.hyperdistill.methods import METHODS
 from metajax.systems.hyperdistill.problem import Problem, make_problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
@@ -45,8 +49,8 @@ SYSTEM = System(
     presets=PRESETS,
     methods=METHODS,
     problem=make_problem,
-    evaluate=evaluate_method,
-    measure=measure,
+    evaluate=evaluate,
+    evaluators={"new_tasks": on_validation},
     table=table,
     figures=figures,
     objective=_objective,
