@@ -117,11 +117,6 @@ def _no_check(config: Any) -> None:
     """Of a system in which no setting depends on another."""
 
 
-def _single(config: Any) -> int:
-    """Of a system whose tasks are drawn one by one."""
-    return 1
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class System:
     """A family of problems: its settings, its methods, and how what came out is measured and shown.
@@ -152,7 +147,6 @@ class System:
       tied_to_steps: ``tied_to_steps(config) -> str``, what in the training depends on ``steps``
         besides its length, as ``schedule=cosine``; empty where nothing does, so that a finished
         run can be given more steps.
-      tasks_per_draw: ``tasks_per_draw(config) -> int``, the tasks of one draw of ``tasks``.
       renamed: older words of the command line and what they are called now.
       older_values: of a renamed setting whose values are others now too, what the older ones are,
         by its older word.
@@ -178,7 +172,6 @@ class System:
     of_tasks: tuple[str, ...] = ()
     check: Callable[[Any], None] = _no_check
     tied_to_steps: Callable[[Any], str] = tied_to_steps
-    tasks_per_draw: Callable[[Any], int] = _single
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
     prepare: Callable[[Path | None], list[Path]] | None = None

@@ -18,9 +18,9 @@ from metajax.systems.training import check_schedule
 class Config:
     """What a run is made from: a method's name, and below it all settings by their names.
 
-    Each method of a system has a class of its own, made by :func:`config_type`: its fields are
-    those of the system's ``settings`` and ``training`` and the method's options. Values that are
-    out of range raise.
+    Each method of a system has a class of its own, made by :func:`config_type`: it inherits from
+    the system's ``settings`` and ``training`` and from the method's options. Values that are out of
+    range raise.
     """
 
     method: str
@@ -45,17 +45,17 @@ def config_type(system: System, method: str | None = None) -> type:
 
 @functools.cache
 def _config_type(system: System, method: str) -> type:
-    fields: list[Any] = [("method", str, dataclasses.field(default=method))]
-    for part in _parts(system, method):
-        hints = typing.get_type_hints(part, include_extras=True)
-        for each in dataclasses.fields(part):
-            fields.append((each.name, hints[each.name], dataclasses.field(default=each.default)))
-    made = dataclasses.make_dataclass(
-        f"{system.name}_{method}", fields, bases=(Config,), frozen=True
+    # the fields of bases stand in the class from the last to the first
+    return dataclasses.make_dataclass(
+        f"{system.name}_{method}",
+        [("method", str, method)],
+        bases=(*reversed(_parts(system, method)), Config),
+        namespace={
+            "system": system,
+            "__doc__": f"Settings of a run of {system.name} by the method {method}.",
+        },
+        frozen=True,
     )
-    made.system = system  # type: ignore[attr-defined]
-    made.__doc__ = f"Settings of a run of {system.name} by the method {method}."
-    return made
 
 
 def _parts(system: System, method: str) -> tuple[type, type, type]:

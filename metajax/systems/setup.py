@@ -16,6 +16,7 @@ from metajax.core import (
     ConfigError,
     Evaluator,
     MetaLearner,
+    MixedTasks,
     Params,
     apart_from_surroundings,
 )
@@ -83,6 +84,7 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
         return {"method": config.method, **found.to_json(), "settings": settings}
 
     trained = method.algorithm is not None
+    per_draw = sum(problem.tasks.counts) if isinstance(problem.tasks, MixedTasks) else 1
     evaluators = [
         Evaluator(name, config.eval_every, functools.partial(function, problem, method))
         for name, function in system.evaluators.items()
@@ -90,7 +92,7 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
     return Setup(
         algorithm=method.algorithm or _untrained(method.learner),
         tasks=problem.tasks,
-        tasks_per_step=config.tasks_per_step // system.tasks_per_draw(config),
+        tasks_per_step=config.tasks_per_step // per_draw,
         steps=config.steps if trained else 0,
         example_tasks=problem.example_tasks,
         evaluators=tuple(evaluators) if trained else (),

@@ -81,11 +81,6 @@ def _objective(config: Any) -> Objective:
     )
 
 
-def _tasks_per_draw(config: Any) -> int:
-    """One of each of the mechanics that are trained on."""
-    return len(trained(config))
-
-
 SYSTEM = System(
     name="hamiltonian",
     summary="Hamiltonian graph networks that adapt to a type of physical system never trained on",
@@ -100,7 +95,6 @@ SYSTEM = System(
     objective=_objective,
     evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_optimizer", "eval_lr"),
     check=check,
-    tasks_per_draw=_tasks_per_draw,
     renamed={"learner": "method", "systems": "mechanics", "eval_instances": "eval_tasks"},
     tiny=TINY,
     prepare=prepare,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metajax.systems.base import Objective, System
+from metajax.systems.base import System
 from metajax.systems.hyperdistill.evaluate import (
     evaluate,
     on_validation,
@@ -15,6 +15,7 @@ from metajax.systems.hyperdistill.methods import METHODS
 from metajax.systems.hyperdistill.problem import Problem, make_problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
 from metajax.systems.hyperdistill.testbed import Testbed, make_testbed
+from metajax.systems.parts import objective
 from metajax.systems.show import figures
 from metajax.systems.training import tied_to_steps
 
@@ -29,12 +30,6 @@ __all__ = [
     "make_testbed",
     "scores_by_step",
 ]
-
-
-def _objective(config: Any) -> Objective:
-    images = config.testbed != "sinusoid"
-    title = f"{'accuracy' if images else 'squared error'} on new tasks"
-    return Objective("rows.new_tasks.mean[-1]", images, "new_tasks/last", title)
 
 
 def _tied_to_steps(config: Any) -> str:
@@ -53,7 +48,7 @@ SYSTEM = System(
     evaluators={"new_tasks": on_validation},
     table=table,
     figures=figures,
-    objective=_objective,
+    objective=objective,
     evaluation=("eval_every", "eval_tasks", "eval_queries"),
     check=check,
     tied_to_steps=_tied_to_steps,
