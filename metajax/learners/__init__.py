@@ -7,9 +7,9 @@ from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml_family import (
-    Choice,
     MultiStepState,
     RatedParams,
+    Selection,
     anil,
     annealed_weights,
     first_order_maml,
@@ -32,12 +32,12 @@ from metajax.learners.sequences import (
 )
 
 __all__ = [
-    "Choice",
     "Memory",
     "MultiStepState",
     "RatedParams",
     "ReptileState",
     "RidgeParams",
+    "Selection",
     "SequenceLearner",
     "adaptation_curve",
     "anil",
