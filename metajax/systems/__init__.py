@@ -8,7 +8,6 @@ from metajax.systems.base import (
     Figure,
     Method,
     Objective,
-    Problem,
     Setup,
     System,
     get_system,
@@ -41,7 +40,6 @@ __all__ = [
     "Interval",
     "Method",
     "Objective",
-    "Problem",
     "Row",
     "Setup",
     "System",
@@ -70,7 +68,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in SYSTEMS:
-        return importlib.import_module(SYSTEMS[name])
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module 'metajax.systems' has no attribute {name!r}")
 
 

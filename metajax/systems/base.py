@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -30,25 +29,6 @@ class Method(NamedTuple):
     learner: MetaLearner | None = None
     measure: Callable[..., Any] | None = None
     parts: Any = None
-
-
-class Problem(typing.Protocol):
-    """What a family makes of its settings: at least what is trained on.
-
-    A family's own NamedTuple holds these and what its methods and its evaluation need besides.
-
-    Attributes:
-      settings: what it was made from; methods read from here what may be traced.
-      tasks: what is trained on: a task distribution, staged or not, or host-fed batches.
-      example_tasks: a device-sampled distribution of the same shapes.
-    """
-
-    @property
-    def settings(self) -> Any: ...
-    @property
-    def tasks(self) -> Any: ...
-    @property
-    def example_tasks(self) -> Any: ...
 
 
 class Setup(NamedTuple):
@@ -131,7 +111,10 @@ class System:
       methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
         name, the default first. One that does not fit a problem raises a ``ConfigError`` that
         names ``method``.
-      problem: ``problem(settings, training, data_dir) -> Problem``.
+      problem: ``problem(settings, training, data_dir)`` makes the family's NamedTuple of what its
+        methods and its evaluation need: at least ``settings``, what it was made from, some of which
+        may be traced later; ``tasks``, what is trained on, a task distribution, staged or not, or
+        host-fed batches; and ``example_tasks``, a device-sampled distribution of the same shapes.
       evaluate: ``evaluate(problem, method, params, config, progress) -> Evaluation``.
       evaluators: what is measured along training, by name: ``function(problem, method, params, key)
         -> {figure: value}``.
@@ -177,14 +160,8 @@ class System:
     prepare: Callable[[Path | None], list[Path]] | None = None
 
 
-SYSTEMS = {
-    "gpicl": "metajax.systems.gpicl",
-    "hyperdistill": "metajax.systems.hyperdistill",
-    "fewshot": "metajax.systems.fewshot",
-    "hamiltonian": "metajax.systems.hamiltonian",
-    "hypino": "metajax.systems.hypino",
-}
-"""Where each system lives; a new one joins by a line here."""
+SYSTEMS = ("gpicl", "hyperdistill", "fewshot", "hamiltonian", "hypino")
+"""All systems, each a package of this one; a new one joins by its name here."""
 
 
 def get_system(name: str) -> System:
@@ -193,4 +170,4 @@ def get_system(name: str) -> System:
     Raises:
       ConfigError: there is none; the message names the nearest.
     """
-    return importlib.import_module(SYSTEMS[one_of("system", name, SYSTEMS)]).SYSTEM
+    return importlib.import_module(f"{__package__}.{one_of('system', name, SYSTEMS)}").SYSTEM
