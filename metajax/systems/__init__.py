@@ -5,7 +5,6 @@ from typing import Any
 
 from metajax.systems.base import (
     SYSTEMS,
-    Figure,
     Method,
     Objective,
     Setup,
@@ -30,6 +29,7 @@ from metajax.systems.page import write_page
 from metajax.systems.runs import read_run
 from metajax.systems.scores import Evaluation, Interval, Row, interval
 from metajax.systems.setup import build, check_fits, make_method
+from metajax.systems.show import Figure
 from metajax.systems.training import Training
 
 __all__ = [

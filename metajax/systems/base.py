@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 from metajax.core import Algorithm, Evaluator, MetaLearner, Params, one_of
 from metajax.systems.scores import Evaluation
+from metajax.systems.show import Figure, figures, table
 from metajax.systems.training import Training, tied_to_steps
 
 
@@ -58,17 +59,6 @@ class Setup(NamedTuple):
     config: Any = None
     problem: Any = None
     method: Method = Method(None)
-
-
-class Figure(NamedTuple):
-    """A figure of a report: file name without suffix, caption, and a drawing function.
-
-    ``draw()`` returns a ``matplotlib.figure.Figure``.
-    """
-
-    name: str
-    caption: str
-    draw: Callable[[], Any]
 
 
 class Objective(NamedTuple):
@@ -146,10 +136,10 @@ class System:
     problem: Callable[[Any, Any, Path | None], Any]
     evaluate: Callable[..., Evaluation]
     evaluators: Mapping[str, Callable[..., dict[str, Any]]]
-    table: Callable[[dict[str, Any]], str]
-    figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
     objective: Callable[[Any], Objective]
     tiny: Mapping[str, Any]
+    table: Callable[[dict[str, Any]], str] = table
+    figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]] = figures
     training: Any = Training
     evaluation: tuple[str, ...] = ()
     of_tasks: tuple[str, ...] = ()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,13 +18,23 @@ from metajax.systems.axes import (
     marks,
     style,
 )
-from metajax.systems.base import Figure
 from metajax.systems.numbers import aligned, cell, numbers, said
 from metajax.systems.options import summary
 
 POINTS = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 """Points of an axis that a table shows, and the last one; all where there are few."""
 FEW = 11
+
+
+class Figure(NamedTuple):
+    """A figure of a report: file name without suffix, caption, and a drawing function.
+
+    ``draw()`` returns a ``matplotlib.figure.Figure``.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[], Any]
 
 
 def shown_points(points: Sequence[float]) -> list[int]:

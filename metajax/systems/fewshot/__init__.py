@@ -10,7 +10,6 @@ from metajax.systems.fewshot.methods import METHODS, nearest_mean
 from metajax.systems.fewshot.problem import Problem, make_problem
 from metajax.systems.fewshot.settings import PRESETS, TINY, Settings, check
 from metajax.systems.parts import objective
-from metajax.systems.show import figures, table
 from metajax.systems.training import tied_to_steps
 
 __all__ = [
@@ -39,8 +38,6 @@ SYSTEM = System(
     problem=make_problem,
     evaluate=evaluate,
     evaluators={"new_tasks": on_validation},
-    table=table,
-    figures=figures,
     objective=objective,
     evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_queries"),
     check=check,

@@ -7,11 +7,10 @@ from typing import Any
 import numpy as np
 
 from metajax.systems.axes import legend_outside, make_axes, plot_lines, style
-from metajax.systems.base import Figure
 from metajax.systems.hamiltonian.evaluate import TITLES
 from metajax.systems.hamiltonian.roll_out import SHORT
 from metajax.systems.numbers import aligned, cell, numbers, said
-from metajax.systems.show import captioned, score_figure, training_figures
+from metajax.systems.show import Figure, captioned, score_figure, training_figures
 
 WHAT = {
     "coordinates": "coordinates",

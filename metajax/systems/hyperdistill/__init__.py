@@ -16,7 +16,6 @@ from metajax.systems.hyperdistill.problem import Problem, make_problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
 from metajax.systems.hyperdistill.testbed import Testbed, make_testbed
 from metajax.systems.parts import objective
-from metajax.systems.show import figures
 from metajax.systems.training import tied_to_steps
 
 __all__ = [
@@ -47,7 +46,6 @@ SYSTEM = System(
     evaluate=evaluate,
     evaluators={"new_tasks": on_validation},
     table=table,
-    figures=figures,
     objective=objective,
     evaluation=("eval_every", "eval_tasks", "eval_queries"),
     check=check,

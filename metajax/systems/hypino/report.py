@@ -9,9 +9,8 @@ import numpy as np
 
 from metajax.physics.pde import PUBLISHED
 from metajax.systems.axes import legend_outside, make_axes, plot_lines, style
-from metajax.systems.base import Figure
 from metajax.systems.numbers import aligned, cell, numbers, said
-from metajax.systems.show import captioned, training_figures
+from metajax.systems.show import Figure, captioned, training_figures
 
 PAPER = {
     name: dict(zip(PUBLISHED, errors, strict=True))
