@@ -6,6 +6,7 @@ import dataclasses
 import functools
 import json
 import typing
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from metajax.core import ConfigError, check_value, check_values, is_traced, one_of, plain
@@ -120,25 +121,7 @@ def configure(
     """
     system = get_system(system) if isinstance(system, str) else system
     chosen = system.presets[one_of("preset", preset or next(iter(system.presets)), system.presets)]
-    kind = config_type(system, method or chosen.get("method"))
-    known = {field.name for field in dataclasses.fields(kind)}
-    for name in values:
-        _check_name(system, kind, name)
-    usual = {name: value for name, value in chosen.items() if name in known and name != "method"}
-    return kind(**{**usual, **values})
-
-
-def _check_name(system: System, kind: type, name: str) -> None:
-    """Raise where a method has no setting of this name."""
-    known = [field.name for field in dataclasses.fields(kind)]
-    if name in known:
-        return
-    method = kind.__dataclass_fields__["method"].default  # type: ignore[attr-defined]
-    if name in system.renamed:
-        raise ConfigError("setting", name, f"{system.renamed[name]} instead, its name now")
-    if having := methods_with(system, name):
-        raise ConfigError("setting", name, f"one that {method} has; {', '.join(having)} have it")
-    one_of(f"setting of {system.name}", name, known)
+    return _make(config_type(system, method or chosen.get("method")), chosen, values)
 
 
 def replace(config: Any, **values: Any) -> Any:
@@ -150,18 +133,27 @@ def replace(config: Any, **values: Any) -> Any:
     Raises:
       ConfigError: an unknown name, a value out of range, or settings that do not fit together.
     """
-    method = values.get("method", config.method)
-    kind = config_type(config.system, method)
-    for name in values:
-        _check_name(config.system, kind, name)
-    if method == config.method:
-        return dataclasses.replace(config, **values)
-    known = {field.name for field in dataclasses.fields(kind)}
-    kept = {
-        field.name: value
-        for field in dataclasses.fields(config)
-        if field.name in known and (value := getattr(config, field.name)) != field.default
-    }
+    kept, method = vars(config), values.get("method", config.method)
+    if method != config.method:
+        defaults = {field.name: field.default for field in dataclasses.fields(config)}
+        kept = {name: value for name, value in kept.items() if value != defaults[name]}
+    return _make(config_type(config.system, method), kept, values)
+
+
+def _make(kind: Any, usual: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+    """A config of some values, and of those of ``usual`` that its method has.
+
+    Raises:
+      ConfigError: the method has no setting of a value's name, or a value is rejected.
+    """
+    system, known = kind.system, _hints(kind)
+    for name in [name for name in values if name not in known]:
+        if name in system.renamed:
+            raise ConfigError("setting", name, f"{system.renamed[name]} instead, its name now")
+        if having := ", ".join(methods_with(system, name)):
+            raise ConfigError("setting", name, f"one that {kind.method} has; {having} have it")
+        one_of(f"setting of {system.name}", name, known)
+    kept = {name: value for name, value in usual.items() if name in known and name != "method"}
     return kind(**{**kept, **values})
 
 
