@@ -137,7 +137,7 @@ def by_round(found: dict[str, Any]) -> Any:
     canvas, axes = make_axes("rounds of refinement", "mean squared error", "log")
     plot_lines(axes, {name: case["by_round"] for name, case in found.items()})
     for name, line in zip(found, axes.get_lines(), strict=True):
-        published = [errors[name] for errors in PAPER.values()]
+        published = [row[name] for row in PAPER.values()]
         axes.plot((0, 3, 10), published, "x", color=line.get_color())
     legend_outside(canvas, axes)
     return canvas
