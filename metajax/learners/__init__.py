@@ -8,9 +8,9 @@ from metajax.learners.linear_head import LinearHeadParams, adapt_in_float64, lin
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml_family import (
-    Choice,
     MultiStepState,
     RatedParams,
+    Selection,
     anil,
     annealed_weights,
     first_order_maml,
@@ -35,13 +35,13 @@ from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 
 __all__ = [
-    "Choice",
     "LinearHeadParams",
     "Memory",
     "MultiStepState",
     "RatedParams",
     "ReptileState",
     "RidgeParams",
+    "Selection",
     "SequenceLearner",
     "SolvedParams",
     "SvmParams",

@@ -25,7 +25,7 @@ from metajax.learners.losses import Loss, score
 from metajax.learners.named import named_loss
 from metajax.nn import least_squares, ridge_scores
 
-Choice = Literal["generalized_cross_validation", "leave_one_out"]
+RidgeRule = Literal["generalized_cross_validation", "leave_one_out"]
 RIDGES = tuple(float(np.exp(power)) for power in range(-28, 5, 2))
 """Ridges that are compared where one is chosen for each support: ``e^-28`` to ``e^4``."""
 
@@ -53,7 +53,7 @@ def linear_head(
     mask: Callable[[Any], Array] | None = None,
     log_ridge: float = -8.0,
     learn_ridge: bool = True,
-    choose: Choice | None = None,
+    choose: RidgeRule | None = None,
     ridges: tuple[float, ...] = RIDGES,
 ) -> MetaLearner:
     """Solve each task's head by least squares, and meta-learn the features through the solve.

@@ -22,7 +22,7 @@ from metajax.core import (
 )
 from metajax.learners.linear_head import RIDGES
 from metajax.learners.losses import Loss, one_hot
-from metajax.learners.maml_family import Choice, choose, put_back
+from metajax.learners.maml_family import Selection, put_back, select
 from metajax.learners.metric import check_ways, embedding_learner
 from metajax.nn import damped_least_squares, least_squares, ridge_scores
 
@@ -42,14 +42,14 @@ class SolvedParams(NamedTuple):
 
 
 def head_equations(
-    network: Network, params: Params, inner: Choice, inputs: Any
+    network: Network, params: Params, inner: Selection, inputs: Any
 ) -> tuple[Float[Array, "n k"], Float[Array, "equations numbers"], Any]:
     """Return a network's outputs, their derivative by the head's numbers, and the way back.
 
     A row for each output of each example; the way back, ``head_of(numbers) -> head``, adds to the
     head that there is. The features are computed once: only the head is differentiated.
     """
-    start, unravel = ravel_pytree(choose(params, inner))
+    start, unravel = ravel_pytree(select(params, inner))
 
     def outputs_of(numbers: Float[Array, " numbers"]) -> Float[Array, "n k"]:
         return network.apply(put_back(params, unravel(numbers), inner), inputs)
@@ -68,7 +68,7 @@ def anil_solved(
     network: Network,
     loss: Loss,
     *,
-    inner: Choice = "head",
+    inner: Selection = "head",
     ways: int | None = None,
     log_strength: float | None = 0.0,
     scale: float = 1.0,
@@ -91,7 +91,7 @@ def anil_solved(
       network: any, whose outputs ``[n, k]`` are linear in the head (else this is one step of
         Gauss-Newton).
       loss: ``loss(outputs, targets) -> scalar``, of the query.
-      inner: what of the network's parameters is the head; see :data:`~metajax.learners.Choice`.
+      inner: what of the network's parameters is the head; see :data:`~metajax.learners.Selection`.
       ways: classes, integer targets are regressed as one-hot rows and outputs are logits; None for
         float targets ``[n, k]``.
       log_strength: where the strength's logarithm starts; None: see above.
@@ -111,7 +111,7 @@ def anil_solved(
 
     def init(key: Key[Array, ""], task: Task) -> Any:
         params = network.init(key, task.support.inputs)
-        choose(params, inner)
+        select(params, inner)
         number = functools.partial(jnp.asarray, dtype=wide_dtype(params))
         if not learned:
             return params

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Key
 from tqdm.auto import tqdm
 
-from metajax.core import ConfigError, Evaluator, Params, count
+from metajax.core import ConfigError, Params, count
 from metajax.data import MissingDataError
 from metajax.systems.base import Method
 from metajax.systems.gpicl.accuracy import state_size, summarise
@@ -21,6 +21,7 @@ from metajax.systems.gpicl.problem import TASK_KEY, Problem, other_pool
 from metajax.systems.gpicl.settings import Training
 from metajax.systems.gpicl.tasks import ProjectionTasks
 from metajax.systems.scores import Evaluation, Interval, Row
+from metajax.systems.setup import first_drawn
 
 log = logging.getLogger("metajax")
 
@@ -43,17 +44,12 @@ def score(
     return summarise(np.asarray(method.measure(params, tasks, key, num)))
 
 
-def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
-    """Return what is measured along the way: the gain on unseen and on seen tasks."""
-
-    def of(name: str, tasks: ProjectionTasks) -> Evaluator:
-        def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
-            found = score(method, params, tasks, key, config.eval_tasks)
-            return {figure: found[figure] for figure in ("gain", "gain_ci95", "last")}
-
-        return Evaluator(name, config.eval_every, function)
-
-    return of("unseen", problem.unseen), of("seen", problem.seen)
+def along_training(
+    name: str, problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Score a method along training, on the tasks of a name: ``unseen`` or ``seen`` ones."""
+    found = score(method, params, getattr(problem, name), key, problem.settings.eval_tasks)
+    return {figure: found[figure] for figure in ("gain", "gain_ci95", "last")}
 
 
 def evaluate(
@@ -95,7 +91,8 @@ def evaluate(
         add(name, TITLES[name], method, params, getattr(problem, name))
         bar.update()
     for name, baseline in untrained.items():
-        weights = first_drawn(baseline, problem.unseen, key)
+        assert baseline.learner is not None
+        weights = first_drawn(baseline.learner, problem.unseen, key)
         add(name, TITLES[name], baseline, weights, problem.unseen)
         bar.update()
     for name, found in other_tasks(problem):
@@ -147,18 +144,6 @@ def baselines(problem: Problem, config: Any) -> dict[str, Method]:
         for name in NOT_TRAINED
         if name != config.method
     }
-
-
-def first_drawn(method: Method, tasks: ProjectionTasks, key: Key[Array, ""]) -> Params:
-    """Return the parameters of a method that is not meta-trained."""
-    learner = method.learner
-    assert learner is not None
-
-    @jax.jit
-    def init(tasks: ProjectionTasks) -> Params:
-        return learner.init(key, tasks(key))
-
-    return init(tasks)
 
 
 def other_tasks(problem: Problem) -> Iterator[tuple[str, Any]]:
