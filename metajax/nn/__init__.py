@@ -25,13 +25,12 @@ from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, lecun_stddev
 from metajax.nn.interpolate import image_function
 from metajax.nn.jets import Jet
-from metajax.nn.least_squares import damped_least_squares, least_squares, ridge_scores
 from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
+from metajax.nn.least_squares import damped_least_squares, least_squares, ridge_scores
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
 from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
-from metajax.nn.solves import cholesky, triangular_solve
 from metajax.nn.similarity import (
     InnerProducts,
     inner_products,
@@ -40,6 +39,7 @@ from metajax.nn.similarity import (
     similarities,
 )
 from metajax.nn.similarity_network import SimilarityNetwork, similarity_network
+from metajax.nn.solves import cholesky, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder

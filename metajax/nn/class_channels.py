@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from metajax.core import ConfigError
 from metajax.nn.discriminant import causal_discriminant, set_discriminant

@@ -12,7 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import jax.numpy as jnp
-from jaxtyping import Array, Bool, Float
+from jaxtyping import Array, Float
 
 from metajax.nn.similarity import InnerProducts
 from metajax.nn.solves import cholesky, triangular_solve
