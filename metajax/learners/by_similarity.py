@@ -6,10 +6,11 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Bool, Float, Integer, Key
 
-from metajax.core import Examples, Params, Task, accuracy, one_of
-from metajax.learners.losses import cross_entropy, one_hot
+from metajax.core import Examples, Params, Task, correct, one_of
+from metajax.learners.losses import one_hot
 from metajax.learners.sequences import (
     SequenceLearner,
     predict_after,
@@ -101,10 +102,10 @@ def _over_queries(
     queries: Bool[Array, "sequences n"],
 ) -> tuple[Float[Array, ""], dict[str, Any]]:
     """Loss and accuracy over the queries of each sequence, each sequence alike."""
-    weights = queries / jnp.sum(queries, axis=1, keepdims=True)
+    counted = queries.astype(logits.dtype)
 
-    def mean(of: Any) -> Float[Array, ""]:
-        each = jax.vmap(jax.vmap(of))(logits[:, :, None], targets[:, :, None])
-        return jnp.mean(jnp.sum(jnp.where(queries, weights * each, 0), axis=1))
+    def mean(each: Float[Array, "sequences n"]) -> Float[Array, ""]:
+        return jnp.mean(jnp.sum(counted * each, axis=1) / jnp.sum(counted, axis=1))
 
-    return mean(cross_entropy), {"accuracy": mean(accuracy)}
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+    return mean(losses), {"accuracy": mean(correct(logits, targets))}

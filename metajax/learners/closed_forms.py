@@ -151,7 +151,9 @@ def discriminant(num_classes: int, *, shrinkage: float = 0.3) -> SequenceLearner
             ridge = jnp.maximum(share / (1 - share) * trace / features, _LEAST_RIDGE)
             distances = set_discriminant(every, query, known, ridge, _LITTLE).new[:, 0]
             counts = jnp.sum(known, axis=1)
-            logits = jnp.log(jnp.maximum(counts, 1)) - distances * place / (2 * (1 - share))
+            logits = jnp.log(jnp.maximum(counts, 1)) - distances * jnp.sum(before) / (
+                2 * (1 - share)
+            )
             return jnp.where(counts > 0, logits, UNSEEN)
 
         return jnp.moveaxis(jax.lax.map(at, jnp.arange(length)), 0, 1)
