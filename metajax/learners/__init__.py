@@ -1,5 +1,14 @@
 """Few-shot learners: any network, loss and optax optimiser make a ``MetaLearner``."""
 
+from metajax.learners.by_similarity import by_similarity
+from metajax.learners.closed_forms import (
+    KernelRidge,
+    class_means,
+    discriminant,
+    from_stream,
+    kernel_ridge,
+    logistic_regression,
+)
 from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
@@ -28,6 +37,7 @@ from metajax.learners.sequences import (
     in_context,
     nearest_neighbour,
     online_sgd,
+    predict_after,
     sequence_learner,
     whole_sequence,
 )
@@ -35,6 +45,7 @@ from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 
 __all__ = [
+    "KernelRidge",
     "LinearHeadParams",
     "Memory",
     "MultiStepState",
@@ -50,18 +61,24 @@ __all__ = [
     "anil",
     "anil_solved",
     "annealed_weights",
+    "by_similarity",
     "cavia",
+    "class_means",
     "concatenated",
     "context_free",
     "cross_entropy",
+    "discriminant",
     "evolution",
     "first_order_maml",
+    "from_stream",
     "gradient_learner",
     "imaml",
     "in_context",
     "k_nearest",
+    "kernel_ridge",
     "linear_head",
     "logistic",
+    "logistic_regression",
     "logistic_solution",
     "maml",
     "matching",
@@ -70,6 +87,7 @@ __all__ = [
     "multi_step_gradient",
     "nearest_neighbour",
     "online_sgd",
+    "predict_after",
     "prototypical",
     "reptile",
     "ridge",

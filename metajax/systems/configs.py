@@ -121,6 +121,8 @@ def configure(
     """
     system = get_system(system) if isinstance(system, str) else system
     chosen = system.presets[one_of("preset", preset or next(iter(system.presets)), system.presets)]
+    if method in (None, chosen.get("method")):
+        chosen = {**chosen, **chosen.get("own", {})}
     return _make(config_type(system, method or chosen.get("method")), chosen, values)
 
 
