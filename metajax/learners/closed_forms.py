@@ -29,8 +29,6 @@ from metajax.nn import (
 
 UNSEEN = -1e30
 """Logit of a class of which no example has been seen, where its logits are distances."""
-SCALED_BY = 10
-"""Inputs that the scale of a sequence is made of."""
 _LEAST_RIDGE = 1e-3  # of a discriminant, in units of the mean square norm
 _LITTLE = 1e-4  # examples at the origin that a class of the discriminant begins with
 
@@ -113,7 +111,7 @@ def kernel_ridge(
 
     def stream(params: KernelRidge, inputs: Array, labels: Array) -> Array:
         products = inner_products(inputs, inputs)
-        scale = running_mean_square(products.left, SCALED_BY)
+        scale = running_mean_square(products.left)
         kernel = RidgeKernel(None if linear else params.gamma, params.ridge)
         return causal_channels(ridge_channels([kernel]), products, scale, labels)[..., 0]
 
@@ -135,7 +133,7 @@ def discriminant(num_classes: int, *, shrinkage: float = 0.3) -> SequenceLearner
     def stream(params: Params, inputs: Array, labels: Array) -> Array:
         length, features = inputs.shape[1:]
         products = inner_products(inputs, inputs)
-        scale = running_mean_square(products.left, SCALED_BY)
+        scale = running_mean_square(products.left)
         share = params["shrinkage"]
 
         def at(place: Array) -> Array:
@@ -180,7 +178,7 @@ def logistic_regression(
 
     def one(strength: Array, inputs: Array, labels: Array) -> Array:
         length, features = inputs.shape
-        scale = running_mean_square(jnp.sum(inputs**2, axis=-1), SCALED_BY) / features
+        scale = running_mean_square(jnp.sum(inputs**2, axis=-1)) / features
         rows = inputs * jax.lax.rsqrt(jnp.maximum(scale[-1], 1e-12))
         rows = jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)
 

@@ -13,6 +13,8 @@ NEAREST = 0.01
 """Added to a squared distance before its logarithm: nearer than this is as near as can be."""
 SIMILARITIES = 3
 """Similarities of two inputs: see :func:`similarities`."""
+FIRST = 10
+"""Inputs of a sequence that its scale is made of."""
 _SMALLEST = 1e-12  # of a norm or a scale that is divided by
 
 
