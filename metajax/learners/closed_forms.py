@@ -168,7 +168,8 @@ def logistic_regression(
     cross-entropy of all examples so far plus ``strength |w|^2 / 2``, divided by a matrix that
     bounds its second derivative, ``X^T X / 2 + strength I`` (Bohning 1992, Annals of the Institute
     of Statistical Mathematics 44), whose inverse is updated with every example. A feature of ones
-    stands for the intercept; inputs are scaled to unit mean square of a feature by the first ten.
+    stands for the intercept; inputs are scaled to unit mean square of a feature, each by those
+    before it and itself, at most ten.
 
     Args:
       num_classes: targets are 0 to ``num_classes - 1``.
@@ -179,7 +180,7 @@ def logistic_regression(
     def one(strength: Array, inputs: Array, labels: Array) -> Array:
         length, features = inputs.shape
         scale = running_mean_square(jnp.sum(inputs**2, axis=-1)) / features
-        rows = inputs * jax.lax.rsqrt(jnp.maximum(scale[-1], 1e-12))
+        rows = inputs * jax.lax.rsqrt(jnp.maximum(scale, 1e-12))[:, None]
         rows = jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)
 
         def step(carry: Any, place: Array) -> tuple[Any, Array]:

@@ -95,8 +95,8 @@ def test_logistic_regressions_come_to_the_minimum(read):
     logits = read("logistic").logits
     for sequence in range(2):
         x, y = INPUTS[sequence], LABELS[sequence]
-        unit = np.sqrt(np.mean(x[:10] ** 2))
-        rows = np.concatenate([x / unit, np.ones((LENGTH, 1))], -1)
+        squares = [np.mean(x[: min(place + 1, 10)] ** 2) for place in range(LENGTH)]
+        rows = np.concatenate([x / np.sqrt(squares)[:, None], np.ones((LENGTH, 1))], -1)
 
         def loss(flat, rows=rows, y=y):
             weights = flat.reshape(-1, CLASSES)
