@@ -17,9 +17,9 @@ from metajax.learners.linear_head import LinearHeadParams, adapt_in_float64, lin
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml_family import (
-    Choice,
     MultiStepState,
     RatedParams,
+    Selection,
     anil,
     annealed_weights,
     first_order_maml,
@@ -41,9 +41,10 @@ from metajax.learners.sequences import (
     sequence_learner,
     whole_sequence,
 )
+from metajax.learners.solved_head import SolvedParams, anil_solved
+from metajax.learners.svm_head import SvmParams, svm, svm_weights
 
 __all__ = [
-    "Choice",
     "KernelRidge",
     "LinearHeadParams",
     "Memory",
@@ -51,10 +52,14 @@ __all__ = [
     "RatedParams",
     "ReptileState",
     "RidgeParams",
+    "Selection",
     "SequenceLearner",
+    "SolvedParams",
+    "SvmParams",
     "adapt_in_float64",
     "adaptation_curve",
     "anil",
+    "anil_solved",
     "annealed_weights",
     "by_similarity",
     "cavia",
@@ -88,5 +93,7 @@ __all__ = [
     "ridge",
     "ridge_solution",
     "sequence_learner",
+    "svm",
+    "svm_weights",
     "whole_sequence",
 ]

@@ -30,7 +30,6 @@ from metajax.systems import (
     config_to_json,
     config_type,
     configure,
-    evaluate,
     get_system,
     options_type,
     replace,
@@ -95,7 +94,8 @@ def test_numbers_out_of_range_are_rejected_by_name(name, method):
 
 @pytest.mark.parametrize(("name", "method"), ENTRIES)
 def test_every_setting_declares_its_range_and_is_explained(name, method):
-    kind = config_type(get_system(name), method)
+    system = get_system(name)
+    kind = config_type(system, method)
     hints = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
@@ -103,8 +103,11 @@ def test_every_setting_declares_its_range_and_is_explained(name, method):
             parts = [hint, *typing.get_args(hint)]
             bounded = any(isinstance(mark, Range) for part in parts for mark in marks(part))
             assert bounded or typing.get_origin(plain(hint)) is typing.Literal, field.name
-    function = get_system(name).methods[method]
+    function = system.methods[method]
+    parts = system.settings, system.training
+    family = {field.name for part in parts for field in dataclasses.fields(part)}
     for option in dataclasses.fields(options_type(function)):
+        assert option.name not in family, option.name
         assert re.search(rf"^ +{option.name}: ", function.__doc__ or "", re.MULTILINE), option.name
 
 
@@ -172,7 +175,7 @@ def test_a_method_is_measured_shown_and_resumed(tmp_path, name, method):
     if setup.steps:
         result = train_in(tmp_path / "run", setup, config)
         params = result.params
-    found = evaluate(system, config, setup, params, False)
+    found = setup.evaluate(params, False)
     evaluation = json.loads(to_json(found))
     points = len(evaluation["points"])
     for row in evaluation["rows"].values():

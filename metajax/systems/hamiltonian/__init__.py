@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.base import Objective, System
-from metajax.systems.hamiltonian.evaluate import errors, evaluate, measure
+from metajax.systems.hamiltonian.evaluate import errors, evaluate, on_trained_mechanics
 from metajax.systems.hamiltonian.methods import METHODS
 from metajax.systems.hamiltonian.network import (
     Architecture,
@@ -81,11 +81,6 @@ def _objective(config: Any) -> Objective:
     )
 
 
-def _tasks_per_draw(config: Any) -> int:
-    """One of each of the mechanics that are trained on."""
-    return len(trained(config))
-
-
 SYSTEM = System(
     name="hamiltonian",
     summary="Hamiltonian graph networks that adapt to a type of physical system never trained on",
@@ -94,13 +89,12 @@ SYSTEM = System(
     methods=METHODS,
     problem=make_problem,
     evaluate=evaluate,
-    measure=measure,
+    evaluators={"new_tasks": on_trained_mechanics},
     table=table,
     figures=figures,
     objective=_objective,
     evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_optimizer", "eval_lr"),
     check=check,
-    tasks_per_draw=_tasks_per_draw,
     renamed={"learner": "method", "systems": "mechanics", "eval_instances": "eval_tasks"},
     tiny=TINY,
     prepare=prepare,

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from metajax.core import Evaluator, Params, mixed
+from metajax.core import Params, mixed
 from metajax.systems.base import Method
 from metajax.systems.hamiltonian.polynomial_energy import choose_degree, fit_and_roll
 from metajax.systems.hamiltonian.problem import Problem
@@ -20,7 +20,8 @@ from metajax.systems.hamiltonian.roll_out import (
     summarise,
 )
 from metajax.systems.hamiltonian.settings import Settings
-from metajax.systems.scores import Evaluation, Interval, Row
+from metajax.systems.scores import Evaluation, Interval, Row, interval
+from metajax.systems.setup import first_drawn
 
 TITLES = {
     "adapted": "meta-trained",
@@ -53,8 +54,8 @@ def evaluate(
     """Adapt to new systems of the held-out mechanics and follow them, compared with baselines."""
     of = problem.settings
     instances = new_instances(of, of.held_out, of.eval_tasks)
-    learner, key = mixed(cast("Any", method.learner)), jax.random.key(config.seed)
-    drawn = jax.jit(lambda tasks, key: learner.init(key, tasks(key)))(problem.tasks, key)
+    learner = mixed(cast("Any", method.learner))
+    drawn = first_drawn(learner, problem.tasks, jax.random.key(config.seed))
     optimizer = f"{of.eval_optimizer} at {of.eval_lr:g}"
     found = {
         "adapted": _rolled(of, method, params, instances),
@@ -84,21 +85,17 @@ def evaluate(
     )
 
 
-def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
-    """Return what is measured along the way: the loss on tasks of the trained mechanics."""
-    learner, tasks = mixed(cast("Any", method.learner)), problem.tasks
+def on_trained_mechanics(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Score a method along training: its loss after adapting to tasks of the trained mechanics."""
+    learner = mixed(cast("Any", method.learner))
 
-    def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
-        """The loss after the inner steps of training."""
+    def one(key):
+        task_key, adapt_key = jax.random.split(key)
+        return learner.loss(params, problem.tasks(task_key), adapt_key)[1]["query_loss"]
 
-        def one(key):
-            task_key, adapt_key = jax.random.split(key)
-            return learner.loss(params, tasks(task_key), adapt_key)[1]["query_loss"]
-
-        losses = np.asarray(jax.lax.map(one, jax.random.split(key, DRAWS), batch_size=10))
-        return {"last": losses.mean(), "last_ci95": 1.96 * losses.std(ddof=1) / np.sqrt(DRAWS)}
-
-    return (Evaluator("new_tasks", config.eval_every, function),)
+    return interval(jax.lax.map(one, jax.random.split(key, DRAWS), batch_size=10)).last()
 
 
 def _followed(of: Settings) -> tuple[int, ...]:
