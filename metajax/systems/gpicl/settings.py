@@ -120,7 +120,6 @@ _DIGITS: dict[str, Any] = {
     "own": {
         "steps": 400,
         "eval_every": 200,
-        "warmup_steps": 20,
         "schedule": "cosine",
         "clip_norm": 1.0,
     },
@@ -165,7 +164,6 @@ _TABLE: dict[str, Any] = {
     "own": {
         "steps": 1500,
         "tasks_per_step": 16,
-        "warmup_steps": 75,
         "schedule": "cosine",
         "clip_norm": 1.0,
     },
