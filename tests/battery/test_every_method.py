@@ -131,8 +131,13 @@ def test_presets_are_in_order(name):
     for preset, values in system.presets.items():
         kinds = [config_type(system, method) for method in system.methods]
         known = {field.name for kind in kinds for field in dataclasses.fields(kind)}
-        assert values.keys() <= known, preset
-        assert configure(system, preset).method == values.get("method", FIRST[name])
+        own = values.get("own", {})
+        assert values.keys() - {"own"} | own.keys() <= known, preset
+        usual = configure(system, preset)
+        assert usual.method == values.get("method", FIRST[name])
+        assert all(getattr(usual, field) == value for field, value in own.items())
+        other = configure(system, preset, next(m for m in system.methods if m != usual.method))
+        assert not own or any(getattr(other, field) != value for field, value in own.items())
     assert system.tiny.keys() <= known
 
 
