@@ -16,7 +16,6 @@ from metajax.systems.axes import (
     style,
 )
 from metajax.systems.base import Figure
-from metajax.systems.hamiltonian.evaluate import TITLES
 from metajax.systems.hamiltonian.roll_out import SHORT
 from metajax.systems.numbers import aligned, cell, numbers, said
 
@@ -62,8 +61,8 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
             for label, motion, look in (
                 ("true", more["true"], {"color": "black", "lw": 2.5, "alpha": 0.35}),
                 *(
-                    (title, more[kind]["motion"], {"lw": 1.2, **style(index)})
-                    for index, (kind, title) in enumerate(TITLES.items())
+                    (row["title"], more[kind]["motion"], {"lw": 1.2, **style(index)})
+                    for index, (kind, row) in enumerate(rows.items())
                 ),
             ):
                 q, p = numbers(motion["q"][i]), numbers(motion["p"][i])
@@ -82,9 +81,9 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
 
     def along_time(what: str):
         canvas, axes = make_axes("time (s)", f"relative error of {what}", "log")
-        for index, (kind, title) in enumerate(TITLES.items()):
+        for index, (kind, row) in enumerate(rows.items()):
             errors = numbers(more[kind][f"{what}_by_time"])
-            axes.plot(more["times"], errors, label=title, **style(index))
+            axes.plot(more["times"], errors, label=row["title"], **style(index))
         legend_outside(canvas, axes)
         return canvas
 
@@ -93,10 +92,24 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         for index, kind in enumerate(("adapted", "first_drawn")):
             mean, low, high = (numbers(rows[kind][name]) for name in ("mean", "low", "high"))
             points, look = evaluation["points"], style(index)
-            axes.plot(points, mean, label=TITLES[kind], **look, **marks(index, len(mean)))
+            axes.plot(points, mean, label=rows[kind]["title"], **look, **marks(index, len(mean)))
             band(axes, points, low, high, look["color"])
         level = numbers(rows["polynomial"]["mean"])[0]
-        axes.axhline(level, label=TITLES["polynomial"], **style(2))
+        axes.axhline(level, label=rows["polynomial"]["title"], **style(2))
+        legend_outside(canvas, axes)
+        return canvas
+
+    def by_shots():
+        canvas, axes = make_axes("points of the support", "relative error of coordinates", "log")
+        for index, (kind, scores) in enumerate(more["rows_by_shots"].items()):
+            points = [int(num) for num in scores]
+            mean, low, high = (
+                np.concatenate([numbers(score[name]) for score in scores.values()])
+                for name in ("mean", "low", "high")
+            )
+            look = style(index)
+            axes.plot(points, mean, label=rows[kind]["title"], **look, **marks(index, len(mean)))
+            band(axes, points, low, high, look["color"])
         legend_outside(canvas, axes)
         return canvas
 
@@ -104,7 +117,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         canvas, axes = make_axes("gradient steps", "1 - CKA of the last hidden layer")
         for index, kind in enumerate(("adapted", "first_drawn")):
             unlike = numbers(more[kind]["one_minus_cka_by_step"])
-            axes.plot(unlike, label=TITLES[kind], **style(index))
+            axes.plot(unlike, label=rows[kind]["title"], **style(index))
         legend_outside(canvas, axes)
         return canvas
 
@@ -113,15 +126,17 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         Figure(
             "portraits", f"Motion of new systems ({name}): the true one, and as learned.", portraits
         ),
-        Figure(
-            "adaptation",
-            "Error of roll-outs by gradient step, with 95% intervals as bands.",
-            adaptation,
-        ),
         Figure("coordinates", "Error of roll-outs along time.", lambda: along_time("coordinates")),
         Figure("energy", "Error of energy along roll-outs.", lambda: along_time("energy")),
-        Figure("likeness", "How far adapting changes what the head sees.", likeness),
     ]
+    if "rows_by_shots" in more:
+        title = "Error of roll-outs by points of the support, with 95% intervals as bands."
+        made.append(Figure("shots", title, by_shots))
+    else:
+        title = "Error of roll-outs by gradient step, with 95% intervals as bands."
+        made.insert(1, Figure("adaptation", title, adaptation))
+        title = "How far adapting changes what the head sees."
+        made.append(Figure("likeness", title, likeness))
     if is_measured(history):
         made.append(
             Figure(
