@@ -199,7 +199,7 @@ def relative_loss(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
         return jnp.sum(jnp.where(counted, jnp.square(stacked(rates)), 0))
 
     off = jax.tree.map(jnp.subtract, outputs, targets.state)
-    least = jnp.finfo(jnp.float32).eps ** 2
+    least = float(jnp.finfo(jnp.float32).eps) ** 2
     return jnp.log(total(off) / total(targets.state) + least)
 
 
