@@ -19,6 +19,7 @@ from metajax.nn.modulation import FiLM, film
 from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
 from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.selection import orthogonal_least_squares
 from metajax.nn.solves import cholesky, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
@@ -58,6 +59,7 @@ __all__ = [
     "max_pool",
     "mlp",
     "modified_mlp",
+    "orthogonal_least_squares",
     "outer_product_lstm",
     "pad_graph",
     "ridge_scores",
