@@ -2,11 +2,29 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Bool, Float, Int32
 
 from metajax.core import ConfigError
+
+
+class Partial(NamedTuple):
+    """A factorization of which some columns are done.
+
+    Attributes:
+      factor: rows of the Cholesky factor of the columns' products, one for each that is used.
+      along: products of the right side with what is left of the columns.
+      squares: of what is left of the columns.
+      free: whether a column may still be chosen.
+    """
+
+    factor: Float[Array, "num P"]
+    along: Float[Array, " P"]
+    squares: Float[Array, " P"]
+    free: Bool[Array, " P"]
 
 
 def orthogonal_least_squares(
@@ -20,8 +38,10 @@ def orthogonal_least_squares(
 
     Orthogonal least squares (Chen, Billings and Luo 1989, Int. J. Control 50(5), section 3): after
     each choice the other columns count by what of them is orthogonal to those that were chosen.
-    ``2 m (P + 2 num)`` floating-point operations for each choice, and one product with the design;
-    no matrix is factored. The choice has no derivative.
+    By a partial Cholesky factorization of the columns' products, of which only the rows of those
+    chosen are formed: ``2 (m + num) P`` floating-point operations for each choice. A column of
+    which less than the square root of the dtype's rounding is new is taken last. The choice has no
+    derivative.
 
     Args:
       design: the candidates; their lengths do not matter.
@@ -38,39 +58,37 @@ def orthogonal_least_squares(
     if not 1 <= num <= design.shape[1]:
         raise ConfigError("num", num, f"1 to {design.shape[1]}, the candidates")
     design, targets, given = jax.lax.stop_gradient((design, targets, given))
-    dtype = design.dtype
-    columns = jnp.zeros((design.shape[0], 0), dtype) if given is None else given
-    length = jnp.linalg.norm(design, axis=0)
-    unit = design / jnp.where(length > 0, length, 1)[None]
-    # what is left of a column is known to about the square root of the rounding, no better
+    dtype, candidates = design.dtype, design.shape[1]
+    columns = design if given is None else jnp.concatenate([design, given], axis=1)
+    before = columns.shape[1] - candidates
+    length = jnp.linalg.norm(columns, axis=0)
+    unit = columns / jnp.where(length > 0, length, 1)[None]
+    # what is left of a column's square is known up to its rounding: below this it may be nothing
     floor = jnp.sqrt(jnp.finfo(dtype).eps)
-    before = columns.shape[1]
-    basis = jnp.zeros((design.shape[0], before + num), dtype)
 
-    def use(
-        state: tuple[Array, Array, Array, Array], place: Array, column: Array
-    ) -> tuple[Array, Array, Array, Array]:
-        """Remove a column's direction from the right side and from what counts of the others."""
-        basis, along, squares, free = state
-        for _ in range(2):  # once loses digits where little of it is new
-            column = column - basis @ (basis.T @ column)
-        size = jnp.linalg.norm(column)
-        direction = jnp.where(size > 0, column / jnp.where(size > 0, size, 1), 0)
-        shares = direction @ unit
-        rest = targets - basis @ (basis.T @ targets)
-        along = along - shares * (direction @ rest)
-        return basis.at[:, place].set(direction), along, squares - shares**2, free
+    def use(state: Partial, place: Array, column: Array) -> Partial:
+        """Remove a column's new direction from all columns, by one row of a Cholesky factor."""
+        left = jnp.sqrt(jnp.maximum(state.squares[column], floor))
+        shares = unit[:, column] @ unit - state.factor[:, column] @ state.factor
+        shares, share = shares / left, state.along[column] / left
+        return Partial(
+            state.factor.at[place].set(shares),
+            state.along - share * shares,
+            state.squares - shares**2,
+            state.free.at[column].set(False),
+        )
 
-    def choose(
-        state: tuple[Array, Array, Array, Array], place: Array
-    ) -> tuple[tuple[Array, Array, Array, Array], Array]:
-        _, along, squares, free = state
-        gain = jnp.where(squares > floor, along**2 / jnp.maximum(squares, floor), 0)
-        chosen = jnp.argmax(jnp.where(free, gain, -1)).astype(jnp.int32)
-        basis, along, squares, free = use(state, place, unit[:, chosen])
-        return (basis, along, squares, free.at[chosen].set(False)), chosen
+    def choose(state: Partial, place: Array) -> tuple[Partial, Array]:
+        gain = jnp.where(state.squares > floor, state.along**2 / state.squares, 0)
+        column = jnp.argmax(jnp.where(state.free, gain, -1)[:candidates]).astype(jnp.int32)
+        return use(state, place, column), column
 
-    state = (basis, targets @ unit, jnp.sum(unit**2, axis=0), jnp.ones(design.shape[1], bool))
+    state = Partial(
+        jnp.zeros((before + num, columns.shape[1]), dtype),
+        targets @ unit,
+        jnp.sum(unit**2, axis=0),
+        jnp.ones(columns.shape[1], bool),
+    )
     for place in range(before):
-        state = use(state, jnp.int32(place), columns[:, place])
+        state = use(state, jnp.int32(place), jnp.int32(candidates + place))
     return jax.lax.scan(choose, state, before + jnp.arange(num, dtype=jnp.int32))[1]

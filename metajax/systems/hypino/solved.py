@@ -82,7 +82,7 @@ def placed(
     slope: Float[Array, " num"], angle: Float[Array, " num"], center: Float[Array, "2 num"]
 ) -> Float[Array, "3 num"]:
     """Return a, b and c of features with these slopes and directions that are 0 at these points."""
-    across = slope * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
+    across = slope[None] * jnp.stack([jnp.cos(angle), jnp.sin(angle)])
     return jnp.concatenate([across, -jnp.sum(across * center, axis=0, keepdims=True)])
 
 
