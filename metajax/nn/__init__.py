@@ -42,6 +42,7 @@ from metajax.nn.regression import (
     least_squares,
     ridge_scores,
 )
+from metajax.nn.selection import orthogonal_least_squares
 from metajax.nn.similarity import (
     InnerProducts,
     inner_products,
@@ -114,6 +115,7 @@ __all__ = [
     "mlp",
     "modified_mlp",
     "one_at_a_time",
+    "orthogonal_least_squares",
     "outer_product_lstm",
     "pad_graph",
     "ridge_channels",
