@@ -14,10 +14,12 @@ from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, lecun_stddev
 from metajax.nn.interpolate import image_function
 from metajax.nn.jets import Jet
+from metajax.nn.least_squares import damped_least_squares, least_squares, ridge_scores
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
 from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.solves import cholesky, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
@@ -33,10 +35,12 @@ __all__ = [
     "attention_pool",
     "batch_normalise",
     "causal_transformer",
+    "cholesky",
     "conv2d",
     "conv_block",
     "conv_net",
     "conv_params",
+    "damped_least_squares",
     "draw_normals",
     "film",
     "fourier_features",
@@ -48,6 +52,7 @@ __all__ = [
     "grid_embedding",
     "grid_positions",
     "image_function",
+    "least_squares",
     "lecun_stddev",
     "lstm",
     "max_pool",
@@ -55,7 +60,9 @@ __all__ = [
     "modified_mlp",
     "outer_product_lstm",
     "pad_graph",
+    "ridge_scores",
     "spectral_conv2d",
     "swin",
+    "triangular_solve",
     "unet_decoder",
 ]

@@ -1,0 +1,141 @@
+"""Linear solves that can be mapped over tasks, differentiated, and cannot hang on the CPU.
+
+jaxlib 0.10 splits a batched LAPACK call over the threads of XLA:CPU and blocks one of them until
+all parts are done. Two such calls at the same time can take all threads of a small machine and wait
+for each other for ever. Here every LAPACK call has one system: where a solve is mapped, the CPU
+works through the systems one after the other. Accelerators solve a batch at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+Arrays = Callable[..., Any]
+
+
+def one_at_a_time(function: Arrays) -> Arrays:
+    """Return a function of arrays that, where it is mapped on the CPU, is called for each in turn.
+
+    For what calls LAPACK. It cannot be differentiated: call it within a derivative of your own.
+    """
+
+    @jax.custom_batching.custom_vmap
+    def alone(*args: Array) -> Any:
+        return function(*args)
+
+    @alone.def_vmap
+    def over_batch(size: int, batched: list[bool], *args: Array) -> tuple[Any, Any]:
+        mapped = tuple(arg for arg, is_mapped in zip(args, batched, strict=True) if is_mapped)
+
+        def of(one: tuple[Array, ...], shared: tuple[Array, ...]) -> Any:
+            parts, rest = iter(one), iter(shared)
+            return alone(*(next(parts) if is_mapped else next(rest) for is_mapped in batched))
+
+        def in_turn(mapped: tuple[Array, ...], shared: tuple[Array, ...]) -> Any:
+            return jax.lax.map(lambda one: of(one, shared), mapped)
+
+        def together(mapped: tuple[Array, ...], shared: tuple[Array, ...]) -> Any:
+            given, rest = iter(mapped), iter(shared)
+            whole = (next(given) if is_mapped else next(rest) for is_mapped in batched)
+            return jax.vmap(function, tuple(0 if is_mapped else None for is_mapped in batched))(
+                *whole
+            )
+
+        shared = tuple(arg for arg, is_mapped in zip(args, batched, strict=True) if not is_mapped)
+        found = jax.lax.platform_dependent(mapped, shared, cpu=in_turn, default=together)
+        return found, jax.tree.map(lambda _: True, found)
+
+    return alone
+
+
+def over_leading(function: Arrays, *args: Float[Array, "..."], axes: int) -> Any:
+    """Map over the leading axes, which all arguments share: all but the last ``axes`` of each."""
+    lead = args[0].shape[: args[0].ndim - axes]
+    for _ in lead:
+        function = jax.vmap(function)
+    return function(*args)
+
+
+@one_at_a_time
+def lapack_cholesky(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    """The factor of one matrix."""
+    return jax.lax.linalg.cholesky(a, symmetrize_input=False)
+
+
+@one_at_a_time
+def solve_lower(lower: Float[Array, "n n"], b: Float[Array, "n k"]) -> Float[Array, "n k"]:
+    """``lower^-1 b``."""
+    return jax.lax.linalg.triangular_solve(lower, b, left_side=True, lower=True)
+
+
+@one_at_a_time
+def solve_upper(lower: Float[Array, "n n"], b: Float[Array, "n k"]) -> Float[Array, "n k"]:
+    """``lower^-T b``."""
+    return jax.lax.linalg.triangular_solve(lower, b, left_side=True, lower=True, transpose_a=True)
+
+
+@one_at_a_time
+def lapack_qr(a: Float[Array, "m n"]) -> tuple[Float[Array, "m n"], Float[Array, "n n"]]:
+    """The thin factors of one matrix that is not wider than high."""
+    q, r = jnp.linalg.qr(a)
+    return q, r
+
+
+@one_at_a_time
+def lapack_svd(a: Float[Array, "m n"]) -> tuple[Array, Array, Array]:
+    """The thin singular value decomposition of one matrix."""
+    u, s, vt = jnp.linalg.svd(a, full_matrices=False)
+    return u, s, vt
+
+
+@jax.custom_jvp
+def _cholesky(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
+    return lapack_cholesky(a)
+
+
+@_cholesky.defjvp
+def _cholesky_along(at: tuple[Array], along: tuple[Array]) -> tuple[Array, Array]:
+    factor = _cholesky(*at)
+    half = _triangular_solve(factor, along[0], False)
+    inner = jnp.tril(_triangular_solve(factor, half.T, False))
+    inner = inner - jnp.diag(jnp.diagonal(inner)) / 2
+    return factor, factor @ inner
+
+
+def _triangular_solve(lower: Float[Array, "n n"], b: Float[Array, "n k"], transpose: bool) -> Array:
+    given = jax.lax.stop_gradient(lower)
+
+    def product(x: Array) -> Array:
+        matrix = jnp.tril(lower)
+        return matrix.T @ x if transpose else matrix @ x
+
+    def solve(_: Arrays, b: Array) -> Array:
+        return solve_upper(given, b) if transpose else solve_lower(given, b)
+
+    def solve_transposed(_: Arrays, b: Array) -> Array:
+        return solve_lower(given, b) if transpose else solve_upper(given, b)
+
+    return jax.lax.custom_linear_solve(product, b, solve, solve_transposed)
+
+
+def cholesky(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    """Return the lower triangular ``L`` with ``L L^T = a``, for symmetric positive ``a``.
+
+    ``n^3 / 3`` floating-point operations; NaN where ``a`` is not positive.
+    """
+    return over_leading(_cholesky, (a + jnp.swapaxes(a, -1, -2)) / 2, axes=2)
+
+
+def triangular_solve(
+    lower: Float[Array, "*batch n n"], b: Float[Array, "*batch n k"], *, transpose: bool = False
+) -> Float[Array, "*batch n k"]:
+    """Return ``lower^-1 b``, or ``lower^-T b`` with ``transpose``; ``lower`` is triangular.
+
+    What is above the diagonal is not read. ``n^2 k`` floating-point operations.
+    """
+    return over_leading(lambda *one: _triangular_solve(*one, transpose), lower, b, axes=2)
