@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.tree_util import register_dataclass
-from jaxtyping import Array, Bool, Float, Int, Key
+from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-from metajax.core import ConfigError, Examples, Task
+from metajax.core import ConfigError, Examples, Task, normals_from
 
 LATENTS = 8
 """Numbers behind a row, at most."""
@@ -64,12 +65,18 @@ class TableTasks:
                 raise ConfigError(name, getattr(self, name), "a whole number of 2 or more")
 
     def __call__(self, key: Key[Array, ""]) -> Task:
-        sizes, classes, columns, noise = jax.random.split(key, 4)
+        """Draw a table."""
         total = self.rows + self.queries
-        drawn = self._sizes(sizes)
-        latents, labels = self._classes(classes, drawn, total)
-        inputs = self._features(columns, drawn, latents)
-        labels = _with_noise(noise, labels, drawn.prior)
+        # one call draws for all purposes: calls are what takes long to compile
+        words = _Words(jax.random.bits(key, (self._words(),), jnp.uint32))
+        drawn = self._sizes(words)
+        latents, labels = self._classes(words, drawn, total)
+        inputs = self._features(words, drawn, latents)
+        # up to half of the labels are replaced, in half of the tables
+        rate = words.uniform(high=0.5) * words.chance(0.5)
+        others = _by_prior(words.uniform((total,)), drawn.prior)
+        labels = jnp.where(words.uniform((total,)) < rate, others, labels)
+
         known = jnp.arange(self.rows) < drawn.rows
         support = jnp.where(known, labels[: self.rows], MISSING)
         seen = jnp.any(support[:, None] == jnp.arange(self.classes)[None], axis=0)
@@ -80,67 +87,71 @@ class TableTasks:
             Examples(inputs[self.rows :], query),
         )
 
-    def _sizes(self, key: Key[Array, ""]) -> _Drawn:
-        rows, features, two, classes, latents, even, uneven = jax.random.split(key, 7)
-        several = jax.random.randint(classes, (), 2, self.classes + 1)
-        count = jnp.where(jax.random.bernoulli(two), 2, several)
+    def _words(self) -> int:
+        """Return how many random words a draw takes, or more."""
+        total, classes = self.rows + self.queries, self.classes
+        by_row = 2 * LATENTS + 2 * self.features + 6
+        by_class = 2 + CENTERS * (LATENTS + 1) + LATENTS + HIDDEN
+        by_feature = LATENTS + 10
+        return (
+            total * by_row
+            + classes * by_class
+            + self.features * by_feature
+            + HIDDEN * (LATENTS + 3)
+            + 64
+        )
+
+    def _sizes(self, words: _Words) -> _Drawn:
+        several = words.integer(2, self.classes)
+        count = jnp.where(words.chance(0.5), 2, several)
         here = jnp.arange(self.classes) < count
-        spread = jnp.where(jax.random.bernoulli(even), 0.0, jax.random.uniform(uneven, maxval=1.2))
-        leaning = spread * jax.random.normal(jax.random.fold_in(uneven, 1), (self.classes,))
+        leaning = words.uniform(high=1.2) * words.chance(0.5) * words.normal((self.classes,))
         return _Drawn(
-            rows=_log_integer(rows, self.least, self.rows),
-            features=_log_integer(features, 2, self.features),
-            latents=jax.random.randint(latents, (), 1, LATENTS + 1),
-            here=here,
+            rows=words.log_integer(self.least, self.rows),
+            features=words.log_integer(2, self.features),
+            latents=words.integer(1, LATENTS),
             prior=jax.nn.softmax(leaning, where=here),
         )
 
     def _classes(
-        self, key: Key[Array, ""], drawn: _Drawn, total: int
+        self, words: _Words, drawn: _Drawn, total: int
     ) -> tuple[Float[Array, "total latents"], Int[Array, " total"]]:
         """Draw latents with their labels: of clusters, or by a teacher."""
-        kind, clusters, free, teacher, labels = jax.random.split(key, 5)
-        is_latent = jnp.arange(LATENTS) < drawn.latents
-        at, of_clusters = _clusters(clusters, drawn.prior, total)
-        latents = jnp.where(
-            jax.random.bernoulli(kind, 0.4), at, jax.random.normal(free, (total, LATENTS))
-        )
-        latents = latents * is_latent
-        logits = _teacher(teacher, latents, drawn) + jnp.log(jnp.maximum(drawn.prior, 1e-9))
-        taught = jax.random.categorical(labels, jnp.where(drawn.here, logits, -jnp.inf))
-        return latents, jnp.where(jax.random.bernoulli(kind, 0.4), of_clusters, taught)
+        at, of_clusters = _clusters(words, drawn.prior, total)
+        by_cluster = words.chance(0.4)
+        latents = jnp.where(by_cluster, at, words.normal((total, LATENTS)))
+        latents = latents * (jnp.arange(LATENTS) < drawn.latents)
+        logits = _teacher(words, latents, drawn) + jnp.log(jnp.maximum(drawn.prior, 1e-9))
+        likely = jax.nn.softmax(logits, where=drawn.prior > 0)
+        taught = _by_prior(words.uniform((total,)), likely)
+        return latents, jnp.where(by_cluster, of_clusters, taught)
 
     def _features(
-        self, key: Key[Array, ""], drawn: _Drawn, latents: Float[Array, "total latents"]
+        self, words: _Words, drawn: _Drawn, latents: Float[Array, "total latents"]
     ) -> Float[Array, "total features"]:
         """Make features of latents."""
-        keys = jax.random.split(key, 14)
-        size = (self.features,)
-        total = latents.shape[0]
-        chosen = jax.random.randint(keys[0], size, 0, drawn.latents)
-        copies = jax.nn.one_hot(chosen, LATENTS, axis=0) * _signs(keys[1], size)
-        mixed = jax.random.normal(keys[2], (LATENTS, self.features)) * drawn.latents**-0.5
-        maps = jnp.where(jax.random.bernoulli(keys[3]), copies, mixed)
-        noise = jnp.exp(jax.random.uniform(keys[4], minval=-3.5, maxval=0.5))
-        x = latents @ maps + noise * jax.random.normal(keys[5], (total, self.features))
-        x = jnp.where(jax.random.bernoulli(keys[6], 0.2), jnp.tanh(2 * x), x)
+        size, total = (self.features,), latents.shape[0]
+        chosen = jnp.floor(words.uniform(size) * drawn.latents).astype(jnp.int32)
+        signs = jnp.where(words.uniform(size) < 0.5, -1.0, 1.0)
+        copies = jax.nn.one_hot(chosen, LATENTS, axis=0) * signs
+        mixed = words.normal((LATENTS, self.features)) * drawn.latents**-0.5
+        noise = jnp.exp(words.uniform(low=-3.5, high=0.5))
+        x = latents @ jnp.where(words.chance(0.5), copies, mixed)
+        x = x + noise * words.normal((total, self.features))
+        x = jnp.where(words.chance(0.2), jnp.tanh(2 * x), x)
 
-        def some(index: int, often: float, most: float) -> Bool[Array, " features"]:
+        def some(often: float, most: float) -> Bool[Array, " features"]:
             """Choose features: in ``often`` of the tables a share of them, up to ``most``."""
-            whether, share, which = jax.random.split(keys[index], 3)
-            part = jax.random.uniform(share, maxval=most) * jax.random.bernoulli(whether, often)
-            return jax.random.bernoulli(which, part, size)
+            return words.uniform(size) < words.uniform(high=most) * words.chance(often)
 
-        spread = jnp.std(x, axis=0) + 1e-6
-        unit = x / spread
-        cut = 0.8 * jax.random.normal(keys[7], size)
-        levels = 0.5 + 2 * jax.random.uniform(keys[8], size)
-        x = jnp.where(some(9, 0.3, 1.0), jnp.exp(1.2 * unit), unit)
-        x = jnp.where(some(10, 0.4, 1.0), (unit > cut).astype(x.dtype), x)
-        x = jnp.where(some(11, 0.3, 1.0), jnp.round(unit * levels), x)
-        x = jnp.where(some(12, 0.6, 0.9), jax.random.normal(keys[13], x.shape), x)
-        x = jnp.where(some(13, 0.1, 0.3), 1.0, x)
-        return x * (jnp.arange(self.features) < drawn.features)
+        x = x / (jnp.std(x, axis=0) + 1e-6)
+        cut, levels = 0.8 * words.normal(size), words.uniform(size, low=0.5, high=2.5)
+        odd = jnp.where(some(0.3, 1.0), jnp.exp(1.2 * jnp.clip(x, -4, 4)), x)
+        odd = jnp.where(some(0.4, 1.0), (x > cut).astype(x.dtype), odd)
+        odd = jnp.where(some(0.3, 1.0), jnp.round(x * levels), odd)
+        odd = jnp.where(some(0.6, 0.9), words.normal(x.shape), odd)
+        odd = jnp.where(some(0.1, 0.3), 1.0, odd)
+        return jnp.where(jnp.arange(self.features) < drawn.features, odd, 0.0)
 
 
 class _Drawn(NamedTuple):
@@ -149,66 +160,84 @@ class _Drawn(NamedTuple):
     rows: Int[Array, ""]
     features: Int[Array, ""]
     latents: Int[Array, ""]
-    here: Bool[Array, " classes"]
     prior: Float[Array, " classes"]
 
 
-def _log_integer(key: Key[Array, ""], least: int, most: int) -> Int[Array, ""]:
-    """Draw a whole number evenly on a logarithmic scale, both ends included."""
-    low, high = jnp.log(least), jnp.log(most + 1)
-    drawn = jnp.exp(jax.random.uniform(key, minval=low, maxval=high)).astype(jnp.int32)
-    return jnp.clip(drawn, least, most)
+class _Words:
+    """Random words, taken from the front one draw after the other."""
+
+    def __init__(self, words: UInt32[Array, " n"]):
+        self.words, self.taken = words, 0
+
+    def take(self, shape: tuple[int, ...]) -> UInt32[Array, "..."]:
+        number = math.prod(shape)
+        assert self.taken + number <= self.words.shape[0]
+        self.taken += number
+        return self.words[self.taken - number : self.taken].reshape(shape)
+
+    def uniform(
+        self, shape: tuple[int, ...] = (), low: float = 0.0, high: float = 1.0
+    ) -> Float[Array, "..."]:
+        return low + (high - low) * ((self.take(shape) >> 8).astype(jnp.float32) * 2**-24)
+
+    def normal(self, shape: tuple[int, ...]) -> Float[Array, "..."]:
+        return normals_from(self.take(shape))
+
+    def chance(self, of: float) -> Bool[Array, ""]:
+        return self.uniform() < of
+
+    def integer(self, least: int, most: int) -> Int[Array, ""]:
+        return least + jnp.floor(self.uniform() * (most - least + 1)).astype(jnp.int32)
+
+    def log_integer(self, least: int, most: int) -> Int[Array, ""]:
+        """Draw a whole number evenly on a logarithmic scale, both ends included."""
+        exponent = self.uniform(low=math.log(least), high=math.log(most + 1))
+        return jnp.clip(jnp.exp(exponent).astype(jnp.int32), least, most)
 
 
-def _signs(key: Key[Array, ""], shape: tuple[int, ...]) -> Float[Array, "..."]:
-    return jax.random.rademacher(key, shape, jnp.float32)
+def _by_prior(
+    uniform: Float[Array, " rows"], prior: Float[Array, "... classes"]
+) -> Int[Array, " rows"]:
+    """Return classes drawn by their probabilities, of one row each or of all."""
+    above = uniform[:, None] >= jnp.cumsum(jnp.atleast_2d(prior), axis=1)
+    drawn = jnp.sum(above, axis=1)
+    # rounding may leave the last sum below 1
+    last = jnp.max(jnp.where(jnp.atleast_2d(prior) > 0, jnp.arange(prior.shape[-1]), 0), axis=1)
+    return jnp.minimum(drawn, last).astype(jnp.int32)
 
 
 def _clusters(
-    key: Key[Array, ""], prior: Float[Array, " classes"], total: int
+    words: _Words, prior: Float[Array, " classes"], total: int
 ) -> tuple[Float[Array, "total latents"], Int[Array, " total"]]:
     """Draw classes by their prior, and latents from one of the clusters of each."""
-    labels, which, number, centers, spread, apart, noise = jax.random.split(key, 7)
-    label = jax.random.categorical(labels, jnp.log(jnp.maximum(prior, 1e-9)), shape=(total,))
-    used = 1 + jax.random.randint(number, (), 0, CENTERS) * jax.random.bernoulli(noise, 0.4)
-    cluster = jax.random.randint(which, (total,), 0, used)
     classes = prior.shape[0]
-    distance = jnp.exp(jax.random.uniform(apart, minval=-1.2, maxval=1.4))
-    center = distance * jax.random.normal(centers, (classes, CENTERS, LATENTS))
-    size = jnp.exp(0.4 * jax.random.normal(spread, (classes, CENTERS, 1)))
-    cloud = jax.random.normal(jax.random.fold_in(noise, 1), (total, LATENTS))
-    return center[label, cluster] + size[label, cluster] * cloud, label
+    label = _by_prior(words.uniform((total,)), prior)
+    used = 1 + (words.integer(1, CENTERS) - 1) * words.chance(0.4)
+    cluster = jnp.floor(words.uniform((total,)) * used).astype(jnp.int32)
+    distance = jnp.exp(words.uniform(low=-1.2, high=1.4))
+    center = distance * words.normal((classes, CENTERS, LATENTS))
+    size = jnp.exp(0.4 * words.normal((classes, CENTERS, 1)))
+    return center[label, cluster] + size[label, cluster] * words.normal((total, LATENTS)), label
 
 
 def _teacher(
-    key: Key[Array, ""], latents: Float[Array, "total latents"], drawn: _Drawn
+    words: _Words, latents: Float[Array, "total latents"], drawn: _Drawn
 ) -> Float[Array, "total classes"]:
     """Return a random teacher's logits: linear, of a hidden layer, or of thresholds."""
-    kind, first, offset, second, linear, power = jax.random.split(key, 6)
     classes = drawn.prior.shape[0]
     scale = drawn.latents**-0.5
-    straight = latents @ jax.random.normal(linear, (LATENTS, classes)) * scale
-    hidden = latents @ jax.random.normal(first, (LATENTS, HIDDEN)) * scale * 2
-    bent = jnp.tanh(hidden + jax.random.normal(offset, (HIDDEN,)))
-    # a threshold asks one latent alone
-    asked = jax.random.randint(first, (HIDDEN,), 0, drawn.latents)
-    stepped = jnp.sign(latents[:, asked] - 0.7 * jax.random.normal(offset, (HIDDEN,)))
-    of_hidden = jax.random.normal(second, (HIDDEN, classes)) * HIDDEN**-0.5
-    # thresholds that matter are few
+    straight = latents @ words.normal((LATENTS, classes)) * scale
+    offsets = words.normal((HIDDEN,))
+    hidden = latents @ words.normal((LATENTS, HIDDEN)) * scale * 2
+    bent = jnp.tanh(hidden + offsets)
+    # a threshold asks one latent alone, and few thresholds matter
+    asked = jnp.floor(words.uniform((HIDDEN,)) * drawn.latents).astype(jnp.int32)
+    stepped = jnp.sign(latents[:, asked] - 0.7 * offsets)
+    of_hidden = words.normal((HIDDEN, classes)) * HIDDEN**-0.5
     of_few = of_hidden * (jnp.arange(HIDDEN) < 4)[:, None] * 2
-    which = jax.random.uniform(kind)
+    kind = words.uniform()
     logits = jnp.where(
-        which < 0.4, straight, jnp.where(which < 0.75, bent @ of_hidden, stepped @ of_few)
+        kind < 0.4, straight, jnp.where(kind < 0.75, bent @ of_hidden, stepped @ of_few)
     )
     # from hardly any signal to labels that follow from the features
-    return logits * jnp.exp(jax.random.uniform(power, minval=-1.0, maxval=3.0))
-
-
-def _with_noise(
-    key: Key[Array, ""], labels: Int[Array, " total"], prior: Float[Array, " classes"]
-) -> Int[Array, " total"]:
-    """Replace some labels by others, drawn by the prior: up to half, in half of the tables."""
-    whether, share, which, other = jax.random.split(key, 4)
-    rate = jax.random.uniform(share, maxval=0.5) * jax.random.bernoulli(whether)
-    drawn = jax.random.categorical(other, jnp.log(jnp.maximum(prior, 1e-9)), shape=labels.shape)
-    return jnp.where(jax.random.bernoulli(which, rate, labels.shape), drawn, labels)
+    return logits * jnp.exp(words.uniform(low=-1.0, high=3.0))

@@ -30,6 +30,8 @@ from metajax.learners.sequences import (
     sequence_learner,
     whole_sequence,
 )
+from metajax.learners.table_baselines import table_frequencies, table_logistic
+from metajax.learners.table_reader import table_reader
 
 __all__ = [
     "Choice",
@@ -66,5 +68,8 @@ __all__ = [
     "ridge",
     "ridge_solution",
     "sequence_learner",
+    "table_frequencies",
+    "table_logistic",
+    "table_reader",
     "whole_sequence",
 ]

@@ -14,6 +14,12 @@ from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, lecun_stddev
 from metajax.nn.interpolate import image_function
 from metajax.nn.jets import Jet
+from metajax.nn.kernel_logistic import (
+    KernelLogistic,
+    kernel_logistic,
+    kernel_logistic_predict,
+    probabilities,
+)
 from metajax.nn.least_squares import damped_least_squares, least_squares, ridge_scores
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.perceptron import mlp
@@ -30,6 +36,7 @@ __all__ = [
     "Graph",
     "Jet",
     "KVCache",
+    "KernelLogistic",
     "LSTMState",
     "OuterProductState",
     "attention_pool",
@@ -52,6 +59,8 @@ __all__ = [
     "grid_embedding",
     "grid_positions",
     "image_function",
+    "kernel_logistic",
+    "kernel_logistic_predict",
     "least_squares",
     "lecun_stddev",
     "lstm",
@@ -60,6 +69,7 @@ __all__ = [
     "modified_mlp",
     "outer_product_lstm",
     "pad_graph",
+    "probabilities",
     "ridge_scores",
     "spectral_conv2d",
     "swin",

@@ -11,6 +11,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
+from metajax.nn.solves import cholesky, triangular_solve
+
 BOUND = 0.5
 """No curvature of the softmax's log-likelihood is larger (Böhning 1992)."""
 LEAST_CURVATURE = 0.01
@@ -45,8 +47,8 @@ def kernel_logistic(
     They maximise ``log softmax(f)[target] - f K^-1 f / 2`` summed over rows and classes: with the
     kernel ``C x x^T``, that is scikit-learn's multinomial ``LogisticRegression`` without intercept.
     The curvature is bounded from above by one matrix (Böhning 1992, doi 10.1007/BF00048682), so
-    that one factorisation serves all steps, which Nesterov's momentum speeds up. The prediction of a row
-    from the others is the cavity of Laplace's approximation (Opper and Winther 2000, doi
+    that one factorisation serves all steps, which Nesterov's momentum speeds up. The prediction of
+    a row from the others is the cavity of Laplace's approximation (Opper and Winther 2000, doi
     10.1162/089976600300014881), with one curvature for all classes of a row.
 
     Args:
@@ -73,15 +75,15 @@ def kernel_logistic(
     bounded = inverse_root(kernel + eye / BOUND)
 
     def step(state, momentum):
-        weights, values, earlier_weights, earlier_values = state
-        ahead = values + momentum * (values - earlier_values)
+        _, values, earlier = state
+        ahead = values + momentum * (values - earlier)
         pulled = ahead + slopes(ahead) / BOUND
         new = bounded.T @ (bounded @ pulled) * present
-        return (new, kernel @ new, weights, values), None
+        return (new, kernel @ new, values), None
 
     number = jnp.arange(steps, dtype=dtype)
     start = jnp.zeros_like(targets)
-    (weights, values, _, _), _ = jax.lax.scan(step, (start,) * 4, number / (number + 3))
+    (weights, values, _), _ = jax.lax.scan(step, (start,) * 3, number / (number + 3))
 
     likely = probabilities(values, present)
     others = jnp.maximum(jnp.sum(present, dtype=dtype) - 1, 1)
@@ -118,6 +120,5 @@ def probabilities(
 
 def inverse_root(matrix: Float[Array, "rows rows"]) -> Float[Array, "rows rows"]:
     """Return ``L^-1`` of a positive definite matrix ``L L^T``."""
-    factor = jnp.linalg.cholesky(matrix)
     eye = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
-    return jax.lax.linalg.triangular_solve(factor, eye, left_side=True, lower=True)
+    return triangular_solve(cholesky(matrix), eye)

@@ -189,6 +189,7 @@ SYSTEMS = {
     "fewshot": "metajax.systems.fewshot",
     "hamiltonian": "metajax.systems.hamiltonian",
     "hypino": "metajax.systems.hypino",
+    "tables": "metajax.systems.tables",
 }
 """Where each system lives; a new one joins by a line here."""
 
