@@ -1,5 +1,6 @@
 """Few-shot learners: any network, loss and optax optimiser make a ``MetaLearner``."""
 
+from metajax.learners.by_similarity import by_similarity
 from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
@@ -44,6 +45,7 @@ __all__ = [
     "adaptation_curve",
     "anil",
     "annealed_weights",
+    "by_similarity",
     "cavia",
     "concatenated",
     "context_free",

@@ -82,6 +82,7 @@ def sequence_learner(
     predict: Callable,
     logits: Callable,
     num_classes: int | None = None,
+    loss: Callable | None = None,
 ) -> SequenceLearner:
     """Make a learner that is trained by the mean cross-entropy at every position of a sequence.
 
@@ -93,6 +94,7 @@ def sequence_learner(
       predict: ``predict(params, adapted, inputs) -> logits``, for inputs that follow the prefix.
       logits: ``logits(params, examples, key)``, the same at every position of a whole sequence.
       num_classes: of the labels; None: as many as the logits have.
+      loss: ``loss(params, task, key) -> (loss, metrics)``; None: the mean cross-entropy.
     """
     check = functools.partial(check_sequences, num_classes=num_classes)
     options: dict[str, Any] = {"axes": 2, "may_be_empty": True}
@@ -102,14 +104,16 @@ def sequence_learner(
         check("examples", examples)
         return logits(params, examples, key)
 
-    def loss(params: Params, task: Task, key: Key[Array, ""]):
+    def mean_loss(params: Params, task: Task, key: Key[Array, ""]):
         examples = whole_sequence(task)
         predicted = logits(params, examples, key).astype(jnp.float32)
         check_labels("targets", examples.targets, predicted.shape[-1], axes=2)
         right = accuracy(predicted, examples.targets)
         return cross_entropy(predicted, examples.targets), {"accuracy": right}
 
-    learner = checked_learner(MetaLearner(init, adapt, predict, loss), check, **options)
+    learner = checked_learner(
+        MetaLearner(init, adapt, predict, loss or mean_loss), check, **options
+    )
 
     def checked_predict(params: Params, adapted: Any, inputs: Any):
         return learner.predict(params, adapted, _queries(inputs))

@@ -1,6 +1,16 @@
 """Network blocks behind ``Network`` and ``SequenceNetwork``, and adapters for a user's own."""
 
 from metajax.nn.adapters import from_equinox, from_linen, from_nnx
+from metajax.nn.class_channels import (
+    KERNELS,
+    ClassChannels,
+    RidgeKernel,
+    SetChannels,
+    class_shares,
+    discriminant_channels,
+    joined,
+    ridge_channels,
+)
 from metajax.nn.conv import (
     batch_normalise,
     conv2d,
@@ -9,6 +19,7 @@ from metajax.nn.conv import (
     conv_params,
     max_pool,
 )
+from metajax.nn.discriminant import SetDistances, causal_discriminant, set_discriminant
 from metajax.nn.fourier import fourier_features, grid_positions
 from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, lecun_stddev
@@ -20,34 +31,56 @@ from metajax.nn.kernel_logistic import (
     kernel_logistic_predict,
     probabilities,
 )
+from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
 from metajax.nn.least_squares import damped_least_squares, least_squares, ridge_scores
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
 from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.similarity import (
+    InnerProducts,
+    inner_products,
+    mean_square,
+    running_mean_square,
+    similarities,
+)
+from metajax.nn.similarity_network import SimilarityNetwork, similarity_network
 from metajax.nn.solves import cholesky, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
 
 __all__ = [
+    "KERNELS",
     "PINN",
+    "ClassChannels",
     "FiLM",
     "Graph",
+    "InnerProducts",
     "Jet",
     "KVCache",
     "KernelLogistic",
     "LSTMState",
     "OuterProductState",
+    "Predicted",
+    "RidgeKernel",
+    "SetChannels",
+    "SetDistances",
+    "SetPredicted",
+    "SimilarityNetwork",
     "attention_pool",
     "batch_normalise",
+    "causal_discriminant",
+    "causal_ridge",
     "causal_transformer",
     "cholesky",
+    "class_shares",
     "conv2d",
     "conv_block",
     "conv_net",
     "conv_params",
     "damped_least_squares",
+    "discriminant_channels",
     "draw_normals",
     "film",
     "fourier_features",
@@ -59,18 +92,27 @@ __all__ = [
     "grid_embedding",
     "grid_positions",
     "image_function",
+    "inner_products",
+    "joined",
     "kernel_logistic",
     "kernel_logistic_predict",
     "least_squares",
     "lecun_stddev",
     "lstm",
     "max_pool",
+    "mean_square",
     "mlp",
     "modified_mlp",
     "outer_product_lstm",
     "pad_graph",
     "probabilities",
+    "ridge_channels",
     "ridge_scores",
+    "running_mean_square",
+    "set_discriminant",
+    "set_ridge",
+    "similarities",
+    "similarity_network",
     "spectral_conv2d",
     "swin",
     "triangular_solve",

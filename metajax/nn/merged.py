@@ -12,37 +12,45 @@ from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, PyTree
 
 
-def merge_vmapped_rows(function: Callable[[PyTree, Array], Array]) -> Callable[..., Array]:
-    """Wrap ``function(params, rows[n, ...]) -> outputs[n, ...]`` so that ``vmap`` merges rows.
+def merge_vmapped_rows(function: Callable[..., Array]) -> Callable[..., Array]:
+    """Wrap ``function(params, *rows[n, ...]) -> outputs[n, ...]`` so that ``vmap`` merges rows.
 
     ``function`` must treat its rows alike and apart: ``function(params, rows)[i]`` depends on
-    ``rows[i]`` alone. Under ``jax.vmap`` over rows with shared params it is then called once on
-    ``rows[b * n, ...]``, so what it was written for (2-D matrix products, loops over sequences,
-    the gradient of shared weights as one contraction) is what gets compiled; the batching rules
-    of its single operations would give contractions over two axes instead, which XLA:CPU works
-    off several times slower. Where params are mapped too, ``function`` is vmapped as usual.
+    ``rows[i]`` alone; rows may be several arrays with one leading axis. Under ``jax.vmap`` over
+    rows with shared params it is then called once on ``rows[b * n, ...]``, so what it was written
+    for (2-D matrix products, loops over sequences, the gradient of shared weights as one
+    contraction) is what gets compiled; the batching rules of its single operations would give
+    contractions over two axes instead, which XLA:CPU works off several times slower. Where params
+    are mapped too, ``function`` is vmapped as usual.
     Derivatives are those of ``function``, of any order and mode that it allows.
     """
 
-    def merged(params: PyTree, rows: Array) -> Array:
+    def merged(params: PyTree, *rows: Array) -> Array:
         leaves, treedef = jax.tree.flatten(params)
-        return _merged_rows.bind(*leaves, rows, function=function, treedef=treedef)
+        return _merged_rows.bind(*leaves, *rows, function=function, treedef=treedef)
 
     return merged
 
 
 def _call(*args: Any, function: Callable[..., Array], treedef: Any) -> Array:
-    *leaves, rows = args
-    return function(jax.tree.unflatten(treedef, leaves), rows)
+    leaves, rows = args[: treedef.num_leaves], args[treedef.num_leaves :]
+    return function(jax.tree.unflatten(treedef, leaves), *rows)
 
 
 def _batch(args: Any, dims: Any, **static: Any):
-    if any(dim is not None for dim in dims[:-1]):
+    count = static["treedef"].num_leaves
+    if any(dim is not None for dim in dims[:count]):
         return jax.vmap(functools.partial(_call, **static), in_axes=tuple(dims))(*args), 0
-    *leaves, rows = args
-    rows = jax.numpy.moveaxis(rows, dims[-1], 0)
-    leading = rows.shape[:2]
-    outputs = _merged_rows.bind(*leaves, jax.lax.collapse(rows, 0, 2), **static)
+    leaves, rows, dims = args[:count], args[count:], dims[count:]
+    size = next(row.shape[dim] for row, dim in zip(rows, dims, strict=True) if dim is not None)
+    rows = [
+        jax.numpy.broadcast_to(row[None], (size, *row.shape))
+        if dim is None
+        else jax.numpy.moveaxis(row, dim, 0)
+        for row, dim in zip(rows, dims, strict=True)
+    ]
+    leading = rows[0].shape[:2]
+    outputs = _merged_rows.bind(*leaves, *(jax.lax.collapse(row, 0, 2) for row in rows), **static)
     return outputs.reshape(leading + outputs.shape[1:]), 0
 
 

@@ -27,10 +27,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``metajax predict`` takes."""
     parser.description = (
         "Predict a column of a CSV table from its other columns, by the reader of tables that "
-        "comes with the package: nothing is trained. Rows whose target is empty are predicted from those "
-        "whose target is known. Every known row is predicted from the others too, a fifth at a "
-        "time, which says how far the answers can be trusted. Writes the probabilities of all rows "
-        "and a figure."
+        "comes with the package: nothing is trained. Rows whose target is empty are predicted from "
+        "those whose target is known. Every known row is predicted from the others too, a fifth at "
+        "a time, which says how far the answers can be trusted. Writes the probabilities of all "
+        "rows and a figure."
     )
     parser.add_argument("table", help="a CSV file whose first line names its columns")
     parser.add_argument("--target", required=True, help="the column to predict, of classes")

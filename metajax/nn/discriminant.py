@@ -1,0 +1,162 @@
+"""Linear discriminants from inner products: after every prefix of a sequence, or on a set.
+
+Classes are Gaussian with one covariance. Its estimate is the scatter ``S`` of the inputs about the
+means of their classes plus ``ridge I``; a class's mean is taken as if ``prior`` more of its inputs
+lay at the origin (the conjugate prior of a Gaussian: Murphy 2007, Conjugate Bayesian analysis of
+the Gaussian distribution, section 8). ``S`` is a sum of squares ``U^T U`` of as many rows as there
+are examples, so that all is solved for the examples and any number of features will do.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from metajax.nn.similarity import InnerProducts
+from metajax.nn.solves import cholesky, triangular_solve
+
+_TINY = 1e-6
+
+
+def _plus(gram: Array, ridge: Array) -> Array:
+    eye = jnp.eye(gram.shape[-1], dtype=gram.dtype).reshape(
+        (1,) * (gram.ndim - 2) + gram.shape[-2:]
+    )
+    return gram + ridge[..., None, None] * eye
+
+
+def causal_discriminant(
+    gram: Float[Array, "*batch n n"],
+    labels: Float[Array, "*batch n classes"],
+    ridge: Float[Array, "*batch"],
+    prior: float = 0.5,
+) -> Float[Array, "*batch n classes"]:
+    """Return how far each input is from every class, by the examples before it.
+
+    By one factorization for all prefixes: the scatter grows by one square with every example, the
+    input's difference from the mean of its class so far (Welford 1962, Technometrics 4(3)).
+
+    Args:
+      gram: inner products of the inputs with each other.
+      labels: one-hot.
+      ridge: what is added to the scatter's diagonal, above 0.
+      prior: inputs at the origin that each class begins with, above 0.
+
+    Returns:
+      ``(x_i - mean_c)^T (S + ridge I)^-1 (x_i - mean_c)`` of the examples before ``i``.
+    """
+    n = gram.shape[-1]
+    before = jnp.tril(jnp.ones((n, n), gram.dtype), -1)
+    counts = before @ labels + prior  # of each class before i, [n, classes]
+    own = jnp.sum(counts * labels, axis=-1)
+    same = labels @ jnp.swapaxes(labels, -1, -2)
+    eye = jnp.eye(n, dtype=gram.dtype)
+    differences = eye - before * same / own[..., None]  # of each input from its class's mean
+    rows = jnp.sqrt(own / (own + 1))[..., None] * differences  # U over the inputs
+    products = rows @ gram  # of U with the inputs
+    factor = cholesky(_plus(products @ jnp.swapaxes(rows, -1, -2), ridge))
+    solved = triangular_solve(factor, products)  # of which the rows before i are prefix i's
+
+    def about_means(sides: Array) -> Array:
+        """``sides[m, n]`` times ``x_i - mean_c``: ``[m, n, classes]``."""
+        each = sides[..., None] * labels[..., None, :, :]
+        sums = jnp.cumsum(each, axis=-2) - each  # over the examples before
+        return sides[..., None] - sums / counts[..., None, :, :]
+
+    explained = jnp.sum(jnp.swapaxes(before, 0, 1)[..., None] * about_means(solved) ** 2, axis=-3)
+    # |x_i - mean_c|^2, from products of the inputs with x_i - mean_c
+    aside = about_means(gram)
+    at_input = jnp.diagonal(aside, axis1=-3, axis2=-2)  # x_i (x_i - mean_c), [classes, n]
+    taken = jnp.einsum("ij,...jc,...jic->...ic", before, labels, aside) / counts
+    squares = jnp.swapaxes(at_input, -1, -2) - taken
+    return jnp.maximum(squares - explained, 0) / ridge[..., None, None]
+
+
+class SetDistances(NamedTuple):
+    """Squared distances from classes, in units of the covariance's sum.
+
+    Attributes:
+      own: of each known example from the classes, all estimated without it.
+      new: of the queries.
+    """
+
+    own: Float[Array, "*batch n classes"]
+    new: Float[Array, "*batch q classes"]
+
+
+def scatter_rows(
+    labels: Float[Array, "*batch n classes"], prior: float
+) -> Float[Array, "*batch rows n"]:
+    """Return what makes of the inputs the rows whose squares add up to the scatter ``S``.
+
+    The differences of the inputs from the means of their classes, and the means themselves, times
+    the root of ``prior``. Examples whose labels are all 0 are left out.
+    """
+    means = jnp.swapaxes(labels, -1, -2) / (jnp.sum(labels, axis=-2)[..., None] + prior)
+    exists = jnp.sum(labels, axis=-1)
+    n = labels.shape[-2]
+    eye = jnp.eye(n, dtype=labels.dtype) * exists[..., None]
+    return jnp.concatenate([eye - labels @ means, prior**0.5 * means], axis=-2)
+
+
+def set_discriminant(
+    products: InnerProducts,
+    cross: InnerProducts,
+    labels: Float[Array, "*batch n classes"],
+    ridge: Float[Array, "*batch"],
+    prior: float = 0.5,
+) -> SetDistances:
+    """Return how far queries, and each example without itself, are from the classes of a set.
+
+    Leaving an example out takes one square from the scatter, whose inverse follows by the formula
+    of Sherman and Morrison.
+
+    Args:
+      products: of the examples with each other.
+      cross: of the queries with the examples.
+      labels: one-hot; all 0 for examples that are left out.
+      ridge: what is added to the scatter's diagonal, above 0.
+      prior: inputs at the origin that each class begins with, above 0.
+    """
+    rows = scatter_rows(labels, prior)
+    gram = products.between
+    projected = rows @ gram  # of the rows with the examples
+    factor = cholesky(_plus(projected @ jnp.swapaxes(rows, -1, -2), ridge))
+    counts = jnp.sum(labels, axis=-2) + prior
+    means = labels / counts[..., None, :]  # the classes' means over the examples, [n, classes]
+    solved = triangular_solve(factor, projected)
+    solved_means = solved @ means
+    solved_new = triangular_solve(factor, rows @ jnp.swapaxes(cross.between, -1, -2))
+    squares = jnp.sum(means * (gram @ means), axis=-2) - jnp.sum(solved_means**2, axis=-2)
+
+    def to_means(aside: Array, inputs: Array) -> Array:
+        """Products with the means, in the metric: ``[inputs, classes]``."""
+        return aside @ means - jnp.swapaxes(inputs, -1, -2) @ solved_means
+
+    def distances(own: Array, crossed: Array) -> Array:
+        return jnp.maximum(own[..., None] - 2 * crossed + squares[..., None, :], 0)
+
+    new = distances(
+        cross.left - jnp.sum(solved_new**2, axis=-2), to_means(cross.between, solved_new)
+    )
+    itself = products.left - jnp.sum(solved**2, axis=-2)
+    crossed = to_means(gram, solved)
+    with_itself = distances(itself, crossed)
+    # products of x - mean_c with x - mean of its own class, and of the latter with itself
+    between = solved_means
+    of_means = jnp.swapaxes(means, -1, -2) @ gram @ means
+    of_means = of_means - jnp.swapaxes(between, -1, -2) @ between
+    to_own = itself - jnp.sum(labels * crossed, axis=-1)
+    along = to_own[..., None] - crossed + labels @ of_means
+    residual = jnp.sum(labels * with_itself, axis=-1)
+    size = jnp.sum(labels * counts[..., None, :], axis=-1)
+    growth = size / jnp.maximum(size - 1, _TINY)
+    left = ridge[..., None] - growth * residual
+    left = jnp.maximum(left, _TINY * ridge[..., None])
+    others = with_itself + (growth / left)[..., None] * along**2
+    own_class = (growth**2 * residual * (1 + growth * residual / left))[..., None]
+    own = jnp.where(labels > 0, own_class, others)
+    unit = 1 / ridge[..., None, None]
+    return SetDistances(own * unit, new * unit)
