@@ -1,11 +1,11 @@
-"""The shipped learner on small real tables, compared with scikit-learn's classifiers.
+"""The shipped reader of tables on small real ones, compared with scikit-learn's classifiers.
 
-    python experiments/gpicl/benchmark.py --out experiments/gpicl/results/tables.json
-    python experiments/gpicl/benchmark.py --tuned --splits 5 --out experiments/gpicl/results/tables_tuned.json
+    python experiments/gpicl/benchmark.py --out results/tables.json
+    python experiments/gpicl/benchmark.py --tuned --splits 5 --out results/tables_tuned.json
 
-Each split of a set holds some rows to learn from, one of every class and the others at random, and up
-to 200 further rows to predict: the same for every method. All methods read the same numbers: missing
-values by the mean of the rows to learn from, features standardised by them.
+Each split of a set holds some rows to learn from, one of every class and the others at random, and
+up to 200 further rows to predict: the same for every method. All methods read the same numbers:
+missing values by the mean of the rows to learn from, features standardised by them.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, StratifiedKFold
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
+
+from metajax.systems import build, read_run
+from metajax.systems.tables import InContextClassifier, Model
+from metajax.train import restore_params
 
 ROWS = (10, 30, 100, 300)
 QUERIES = 200
@@ -85,7 +89,7 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 
 
 def tuned(name: str, labels: np.ndarray) -> Any:
-    """A method whose settings three-fold cross-validation chooses, where each class has rows enough."""
+    """A method with settings by three-fold cross-validation, where each class has three rows."""
     least = int(np.bincount(labels)[np.unique(labels)].min())
     grid = dict(GRIDS[name])
     if name == "k_nearest":
@@ -136,6 +140,15 @@ def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     return float(np.sum(gaps) / len(right))
 
 
+def trained(workdir: Path) -> Model:
+    """The reader of a run's newest checkpoint."""
+    _, config, _ = read_run(workdir)
+    setup = build(config)
+    key = jax.random.key(0)
+    params, _ = restore_params(workdir, setup.algorithm, setup.example_tasks, key)
+    return Model(config, params, {})
+
+
 def run(
     tables: list[Table], methods: dict[str, Callable[[np.ndarray], Any]], number: int
 ) -> dict[str, Any]:
@@ -171,6 +184,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tuned", action="store_true", help="cross-validated settings")
+    parser.add_argument("--run", type=Path, help="a run of tables, in place of the shipped")
     parser.add_argument("--splits", type=int, default=10)
     parser.add_argument("--sets", nargs="*", default=list(LOADERS))
     parser.add_argument("--methods", nargs="*", help="all by default; others keep what --out holds")
@@ -179,9 +193,8 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=UserWarning)
     methods: dict[str, Callable[[np.ndarray], Any]] = {}
     if not options.tuned:
-        from metajax.systems.gpicl import InContextClassifier
-
-        methods["in_context"] = lambda labels: InContextClassifier()
+        model = None if options.run is None else trained(options.run)
+        methods["in_context"] = lambda labels: InContextClassifier(model)
     for name in DEFAULTS:
         methods[name] = (
             (lambda labels, name=name: tuned(name, labels))

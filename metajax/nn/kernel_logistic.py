@@ -69,7 +69,7 @@ def kernel_logistic(
     size = here.shape[0]
     eye = jnp.eye(size, dtype=dtype)
 
-    def slopes(values):
+    def slopes(values):  # 0 of absent classes, whose values stay 0
         return (targets - probabilities(values, present)) * here[:, None]
 
     bounded = inverse_root(kernel + eye / BOUND)
@@ -78,8 +78,9 @@ def kernel_logistic(
         _, values, earlier = state
         ahead = values + momentum * (values - earlier)
         pulled = ahead + slopes(ahead) / BOUND
-        new = bounded.T @ (bounded @ pulled) * present
-        return (new, kernel @ new, values), None
+        new = bounded.T @ (bounded @ pulled)
+        # (kernel + 1 / BOUND) new = pulled
+        return (new, pulled - new / BOUND, values), None
 
     number = jnp.arange(steps, dtype=dtype)
     start = jnp.zeros_like(targets)

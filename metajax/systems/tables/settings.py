@@ -19,7 +19,7 @@ class Settings:
     """Rows of the support of a small table, at most."""
     rows: Several = 256
     """Rows of the support of a large table, at most; an eighth of them at least."""
-    small_tables: Count = 7
+    small_tables: Count = 15
     """Small tables for each large one. One draw holds both: tasks_per_step is a multiple of this
     number and 1."""
     queries: Count = 32
@@ -63,7 +63,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "eval_every": 500,
     },
 }
-"""cpu: the learner that comes with the package, minutes on a core."""
+"""cpu: the reader that comes with the package, minutes on a core."""
 
 TINY: dict[str, Any] = {
     "small_rows": 6,
