@@ -152,6 +152,7 @@ LEARNERS = [
     few_shot_row(
         "ridge", classify(learners.ridge, loss=learners.cross_entropy, ways=3, scale=5.0), blobs
     ),
+    few_shot_row("table-reader", lambda: learners.table_reader(3, width=6, row_width=4), blobs),
     *(
         pytest.param(hypino_row(name), marks=pytest.mark.slow)
         for name in ("weights", "unet", "pino")

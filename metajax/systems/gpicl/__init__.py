@@ -19,6 +19,7 @@ from metajax.systems.gpicl.problem import Problem, make_problem
 from metajax.systems.gpicl.report import draw_phases, figures, in_rows, table
 from metajax.systems.gpicl.settings import PRESETS, TINY, Settings, Training, check
 from metajax.systems.gpicl.tasks import ProjectionTasks, projection_tasks, unseen
+from metajax.systems.tables import shipped
 from metajax.systems.training import tied_to_steps
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "nearest_neighbour",
     "online_sgd",
     "projection_tasks",
+    "shipped",
     "unseen",
 ]
 

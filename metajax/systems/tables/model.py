@@ -103,7 +103,7 @@ def shipped() -> Model:
     """Return the reader of tables that comes with the package, of preset ``cpu``.
 
     Some thousands of numbers, trained on synthetic tables alone. Its ``origin`` says by which
-    command; experiments/gpicl/README.md has what it is worth on real tables.
+    command; experiments/tables/README.md has what it is worth on real tables.
     """
     with as_file(files("metajax.systems.tables") / SHIPPED) as path:
         return load_model(path)

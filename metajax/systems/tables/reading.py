@@ -14,8 +14,10 @@ from metajax.core import ConfigError, Examples, MetaLearner, Params
 from metajax.data import MISSING
 from metajax.systems.tables.model import Model, learner_of
 
-LARGEST = 2048
-"""Rows that are learned from, at most: time grows with their cube, memory with their square."""
+SIZES = (16, 48, 128, 384, 1024, 2048)
+"""Rows that a table is padded to; time grows with their cube, memory with their square."""
+LARGEST = SIZES[-1]
+"""Rows that are learned from, at most."""
 AT_ONCE = 256
 """Rows that are predicted at once: a bound on memory."""
 
@@ -67,8 +69,8 @@ def read_table(
 ) -> Table:
     """Read a table: nothing is trained.
 
-    Features are standardised by these rows, missing values counted out, and padded with zeros to a
-    power of two, as the classes are; rows to a power of two or one and a half of it.
+    Features are standardised by these rows, missing values counted out. Rows, features and classes
+    are padded to few numbers of them.
 
     Args:
       model: a trained reader.
@@ -90,10 +92,10 @@ def read_table(
     spread = np.sqrt((np.where(known, inputs - shift, 0) ** 2).sum(axis=0) / number)
     varies = spread > 1e-10 * np.abs(shift) + 1e-100
     factor = np.where(varies, 1 / np.where(varies, spread, 1), 0)
-    classes, features = int(labels.max()) + 1, padded(inputs.shape[1], 4)
-    sizes = (padded(classes, 2), model.config.width, model.config.row_width)
+    classes, features = int(labels.max()) + 1, padded(inputs.shape[1], 8)
+    sizes = (2 if classes <= 2 else padded(classes, 4), model.config.width, model.config.row_width)
     table = Table(sizes, model.params, None, shift, factor, features, classes)
-    size = padded(rows, 16, halves=True)
+    size = next(size for size in SIZES if size >= rows)
     support = Examples(
         pad(table.standardised(inputs), 0, size).astype(np.float32),
         pad(labels + 1, 0, size).astype(np.int32) - 1,
@@ -102,14 +104,11 @@ def read_table(
     return table._replace(state=_adapt(learner_of(*sizes), model.params, support))
 
 
-def padded(size: int, least: int, *, halves: bool = False) -> int:
-    """Return the next power of two from ``least`` on, or the next one and a half of one."""
-    power = least
-    while power < size:
-        if halves and power + power // 2 >= size:
-            return power + power // 2
-        power *= 2
-    return power
+def padded(size: int, least: int) -> int:
+    """Return the next of ``least``, four times that, and so on."""
+    while least < size:
+        least *= 4
+    return least
 
 
 def pad(array: np.ndarray, axis: int, size: int) -> np.ndarray:

@@ -80,10 +80,13 @@ def test_there_may_be_more_classes_than_were_trained_on():
     assert (model.predict(new) == np.arange(17)).mean() > 0.8
 
 
-def test_padding_is_to_few_sizes():
-    sizes = {padded(size, 16, halves=True) for size in range(1, LARGEST + 1)}
-    assert len(sizes) < 16 and max(sizes) == LARGEST
-    assert all(padded(size, 16, halves=True) >= size for size in range(1, LARGEST + 1))
+def test_padding_changes_no_answer_and_is_to_few_sizes():
+    assert [padded(size, 8) for size in (1, 8, 9, 33)] == [8, 8, 32, 128]
+    x, y, asked, _ = split(load_iris, 16)
+    expected = read_table(shipped(), x, y).probabilities(asked)
+    one_more = np.concatenate([x, np.zeros((16, 5))], axis=1), np.pad(asked, ((0, 0), (0, 5)))
+    found = read_table(shipped(), one_more[0], y).probabilities(one_more[1])
+    np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
 def test_too_many_rows_and_infinite_values_are_rejected():
@@ -169,7 +172,9 @@ def test_files_that_cannot_be_learned_are_rejected(tmp_path, lines, target, mess
 def test_the_command_predicts_what_is_missing(tmp_path, capsys):
     inputs, labels = load_iris(return_X_y=True)
     order = np.random.default_rng(0).permutation(150)[:60]
-    rows = [[*inputs[i], "" if place >= 40 else f"kind{labels[i]}"] for place, i in enumerate(order)]
+    rows = [
+        [*inputs[i], "" if place >= 40 else f"kind{labels[i]}"] for place, i in enumerate(order)
+    ]
     path = write(tmp_path / "iris.csv", ["a", "b", "c", "d", "kind"], rows)
     words = ["predict", "--shipped", str(path), "--target", "kind"]
     assert main(words) == 0

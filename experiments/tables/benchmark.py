@@ -1,7 +1,8 @@
 """The shipped reader of tables on small real ones, compared with scikit-learn's classifiers.
 
-    python experiments/gpicl/benchmark.py --out results/tables.json
-    python experiments/gpicl/benchmark.py --tuned --splits 5 --out results/tables_tuned.json
+    python experiments/tables/benchmark.py --out experiments/tables/results/defaults.json
+    python experiments/tables/benchmark.py --tuned --splits 3 \\
+        --out experiments/tables/results/tuned.json
 
 Each split of a set holds some rows to learn from, one of every class and the others at random, and
 up to 200 further rows to predict: the same for every method. All methods read the same numbers:
@@ -11,6 +12,7 @@ missing values by the mean of the rows to learn from, features standardised by t
 from __future__ import annotations
 
 import argparse
+import functools
 import json
 import platform
 import time
@@ -21,6 +23,7 @@ from typing import Any
 
 import jax
 import numpy as np
+import sklearn
 from real_tables import LOADERS, Table
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.ensemble import RandomForestClassifier
@@ -32,7 +35,7 @@ from sklearn.svm import SVC
 
 from metajax.systems import build, read_run
 from metajax.systems.tables import InContextClassifier, Model
-from metajax.train import restore_params
+from metajax.train import restore_params, write_json
 
 ROWS = (10, 30, 100, 300)
 QUERIES = 200
@@ -88,6 +91,11 @@ GRIDS: dict[str, dict[str, list[Any]]] = {
 """What three-fold cross-validation chooses from, by log loss."""
 
 
+def default(name: str, labels: np.ndarray) -> Any:
+    """A method with scikit-learn's defaults."""
+    return DEFAULTS[name]()
+
+
 def tuned(name: str, labels: np.ndarray) -> Any:
     """A method with settings by three-fold cross-validation, where each class has three rows."""
     least = int(np.bincount(labels)[np.unique(labels)].min())
@@ -130,7 +138,8 @@ def scores(found: np.ndarray, labels: np.ndarray) -> dict[str, float]:
     """Accuracy, and log loss in nats, of probabilities ``[rows, classes]``."""
     likely = np.maximum(found[np.arange(len(labels)), labels], FLOOR)
     right = found.argmax(1) == labels
-    return {"accuracy": float(right.mean()), "log_loss": float(-np.log(likely).mean())}
+    loss = -np.log(likely).mean()
+    return {"accuracy": round(float(right.mean()), 4), "log_loss": round(float(loss), 4)}
 
 
 def calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
@@ -150,34 +159,37 @@ def trained(workdir: Path) -> Model:
 
 
 def run(
-    tables: list[Table], methods: dict[str, Callable[[np.ndarray], Any]], number: int
-) -> dict[str, Any]:
-    """Try all methods on all sets and sizes: scores by split, and what they cost."""
-    found: dict[str, Any] = {}
-    for table in tables:
-        for rows in ROWS:
-            for name, make in methods.items():
-                each: list[dict[str, float]] = []
-                sure, right = [], []
-                for known, asked in splits(table, rows, number):
-                    x, queries = as_numbers(table, known, asked)
-                    began, wall = time.process_time(), time.perf_counter()
-                    model = make(table.labels[known]).fit(x, table.labels[known])
-                    likely = np.asarray(model.predict_proba(queries), float)
-                    spent = {
-                        "cpu_seconds": round(time.process_time() - began, 4),
-                        "wall_seconds": round(time.perf_counter() - wall, 4),
-                    }
-                    each.append(scores(likely, table.labels[asked]) | spent)
-                    sure.append(likely.max(1))
-                    right.append(likely.argmax(1) == table.labels[asked])
-                if each:
-                    by_score = {key: [one[key] for one in each] for key in each[0]}
-                    error = calibration_error(np.concatenate(sure), np.concatenate(right))
-                    by_score["calibration_error"] = error
-                    found.setdefault(table.name, {}).setdefault(str(rows), {})[name] = by_score
-        print(table.name, table.inputs.shape, table.classes, flush=True)
+    table: Table, methods: dict[str, Callable[[np.ndarray], Any]], number: int
+) -> dict[str, dict[str, Any]]:
+    """Try methods on all sizes of a set: by size and method, scores and costs by split."""
+    found: dict[str, dict[str, Any]] = {}
+    for rows in ROWS:
+        for name, make in methods.items():
+            each: list[dict[str, float]] = []
+            sure, right = [], []
+            spent = []
+            for known, asked in splits(table, rows, number):
+                x, queries = as_numbers(table, known, asked)
+                began = time.process_time()
+                model = make(table.labels[known]).fit(x, table.labels[known])
+                likely = np.asarray(model.predict_proba(queries), float)
+                spent.append(time.process_time() - began)
+                each.append(scores(likely, table.labels[asked]))
+                sure.append(likely.max(1))
+                right.append(likely.argmax(1) == table.labels[asked])
+            if each:
+                by_score: dict[str, Any] = {key: [one[key] for one in each] for key in each[0]}
+                error = calibration_error(np.concatenate(sure), np.concatenate(right))
+                by_score["calibration_error"] = round(error, 4)
+                # the first of a size may compile
+                by_score["cpu_seconds"] = round(float(np.median(spent)), 4)
+                found.setdefault(str(rows), {})[name] = by_score
     return found
+
+
+def merge(earlier: dict[str, Any], found: dict[str, Any]) -> dict[str, Any]:
+    """Results of a set with those of other methods that were there already."""
+    return {rows: earlier.get(rows, {}) | by_method for rows, by_method in found.items()}
 
 
 def main() -> None:
@@ -196,36 +208,36 @@ def main() -> None:
         model = None if options.run is None else trained(options.run)
         methods["in_context"] = lambda labels: InContextClassifier(model)
     for name in DEFAULTS:
-        methods[name] = (
-            (lambda labels, name=name: tuned(name, labels))
-            if options.tuned
-            else (lambda labels, name=name: DEFAULTS[name]())
-        )
+        methods[name] = functools.partial(tuned if options.tuned else default, name)
     if options.methods:
         methods = {name: methods[name] for name in options.methods}
-    tables = [LOADERS[name]() for name in options.sets]
-    found = run(tables, methods, options.splits)
-    if options.out.exists():
-        earlier = json.loads(options.out.read_text())["sets"]
-        for name, by_rows in found.items():
-            for rows, by_method in by_rows.items():
-                kept = earlier.get(name, {}).get(rows, {})
-                found[name][rows] = kept | by_method
-        found = earlier | found
-    shapes = {table.name: [*table.inputs.shape, table.classes] for table in tables}
-    result = {
-        "command": "python experiments/gpicl/benchmark.py"
-        + (" --tuned" if options.tuned else "")
-        + f" --splits {options.splits}",
+    command = "python experiments/tables/benchmark.py" + (" --tuned" if options.tuned else "")
+    result: dict[str, Any] = {
+        "command": f"{command} --splits {options.splits}",
         "splits": options.splits,
-        "seeds": list(range(options.splits)),
         "queries": QUERIES,
         "floor": FLOOR,
-        "machine": f"{platform.machine()}, 2 shared CPU cores, jax {jax.__version__}",
-        "shapes": shapes,
-        "sets": found,
+        "machine": f"2 shared CPU cores, {platform.machine()}",
+        "versions": {"jax": jax.__version__, "scikit-learn": sklearn.__version__},
+        "shapes": {},
+        "sets": {},
     }
-    options.out.write_text(json.dumps(result, indent=1) + "\n")
+    if options.out.exists():
+        earlier = json.loads(options.out.read_text())
+        if earlier["splits"] != options.splits:
+            raise SystemExit(f"{options.out} has {earlier['splits']} splits")
+        result |= {name: earlier[name] for name in ("shapes", "sets")}
+    for name in options.sets:
+        table = LOADERS[name]()
+        found = run(table, methods, options.splits)
+        result["sets"][name] = merge(result["sets"].get(name, {}), found)
+        result["shapes"][name] = [*table.inputs.shape, table.classes]
+        write_json(options.out, result)
+        first = next(iter(methods))
+        losses = {
+            rows: round(float(np.mean(by[first]["log_loss"])), 3) for rows, by in found.items()
+        }
+        print(name, result["shapes"][name], f"log loss of {first}", losses, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Write the reader of a finished run of tables as the file that comes with the package.
 
-    metajax train tables --preset cpu --workdir runs/tables-cpu-0
-    python experiments/gpicl/ship_tables.py runs/tables-cpu-0 --out cpu.msgpack
+metajax train tables --preset cpu --workdir runs/tables-cpu-0
+python experiments/tables/ship.py runs/tables-cpu-0 --out metajax/systems/tables/cpu.msgpack
 """
 
 from __future__ import annotations
