@@ -37,3 +37,7 @@ def test_the_weight_decays_find_the_weights_that_are_zero():
     result = names["result"]
     assert result.params.hparams["log_lr"] > -8
     assert result.history[-1]["loss"] < result.history[0]["loss"]
+
+
+def test_a_small_table_is_predicted_without_training():
+    assert run("docs/tables.md")["scores"].mean() > -0.2

@@ -82,8 +82,8 @@ class Labels(NamedTuple):
     Attributes:
       known: which rows there are.
       targets: one-hot, zeros where there is no row.
-      prior: the classes' frequencies, half a row added to each; 0 of those that are absent, even
-        where the support is empty.
+      prior: the classes' frequencies, half a row added to each, and 0 of those that are absent;
+        the same for all where the support is empty.
     """
 
     known: Bool[Array, " rows"]
