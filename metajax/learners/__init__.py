@@ -1,10 +1,19 @@
 """Few-shot learners: any network, loss and optax optimiser make a ``MetaLearner``."""
 
 from metajax.learners.by_similarity import by_similarity
+from metajax.learners.closed_forms import (
+    KernelRidge,
+    class_means,
+    discriminant,
+    from_stream,
+    kernel_ridge,
+    logistic_regression,
+)
 from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
+from metajax.learners.linear_head import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml_family import (
@@ -28,6 +37,7 @@ from metajax.learners.sequences import (
     in_context,
     nearest_neighbour,
     online_sgd,
+    predict_after,
     sequence_learner,
     whole_sequence,
 )
@@ -36,27 +46,36 @@ from metajax.learners.table_reader import table_reader
 
 __all__ = [
     "Choice",
+    "KernelRidge",
+    "LinearHeadParams",
     "Memory",
     "MultiStepState",
     "RatedParams",
     "ReptileState",
     "RidgeParams",
     "SequenceLearner",
+    "adapt_in_float64",
     "adaptation_curve",
     "anil",
     "annealed_weights",
     "by_similarity",
     "cavia",
+    "class_means",
     "concatenated",
     "context_free",
     "cross_entropy",
+    "discriminant",
     "evolution",
     "first_order_maml",
+    "from_stream",
     "gradient_learner",
     "imaml",
     "in_context",
     "k_nearest",
+    "kernel_ridge",
+    "linear_head",
     "logistic",
+    "logistic_regression",
     "logistic_solution",
     "maml",
     "matching",
@@ -65,6 +84,7 @@ __all__ = [
     "multi_step_gradient",
     "nearest_neighbour",
     "online_sgd",
+    "predict_after",
     "prototypical",
     "reptile",
     "ridge",

@@ -6,11 +6,17 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Bool, Float, Integer, Key
 
-from metajax.core import Examples, Params, Task, accuracy, one_of
-from metajax.learners.losses import cross_entropy, one_hot
-from metajax.learners.sequences import SequenceLearner, sequence_learner, whole_sequence
+from metajax.core import Examples, Params, Task, correct, one_of
+from metajax.learners.losses import one_hot
+from metajax.learners.sequences import (
+    SequenceLearner,
+    predict_after,
+    sequence_learner,
+    whole_sequence,
+)
 from metajax.nn import SimilarityNetwork
 
 FORMS = ("stream", "set")
@@ -52,17 +58,10 @@ def by_similarity(
     def predict(
         params: Params, adapted: Examples, inputs: Float[Array, "sequences query features"]
     ):
+        if form == "stream":
+            return predict_after(network.stream, num_classes)(params, adapted, inputs)
         labels = labels_of(adapted.targets, inputs.dtype)
-        if form == "set":
-            return from_support(params, adapted, labels, inputs)
-        blank = jnp.zeros_like(labels, shape=(labels.shape[0], 1, num_classes))
-        read = jnp.concatenate([labels, blank], axis=1)
-
-        def one(query: Float[Array, "sequences features"]) -> Float[Array, "sequences classes"]:
-            sequence = jnp.concatenate([adapted.inputs, query[:, None]], axis=1)
-            return network.stream(params, sequence, read)[:, -1]
-
-        return jax.vmap(one, in_axes=1, out_axes=1)(inputs)
+        return from_support(params, adapted, labels, inputs)
 
     def logits(params: Params, examples: Examples, key: Any):
         labels = labels_of(examples.targets, examples.inputs.dtype)
@@ -103,10 +102,10 @@ def _over_queries(
     queries: Bool[Array, "sequences n"],
 ) -> tuple[Float[Array, ""], dict[str, Any]]:
     """Loss and accuracy over the queries of each sequence, each sequence alike."""
-    weights = queries / jnp.sum(queries, axis=1, keepdims=True)
+    counted = queries.astype(logits.dtype)
 
-    def mean(of: Any) -> Float[Array, ""]:
-        each = jax.vmap(jax.vmap(of))(logits[:, :, None], targets[:, :, None])
-        return jnp.mean(jnp.sum(jnp.where(queries, weights * each, 0), axis=1))
+    def mean(each: Float[Array, "sequences n"]) -> Float[Array, ""]:
+        return jnp.mean(jnp.sum(counted * each, axis=1) / jnp.sum(counted, axis=1))
 
-    return mean(cross_entropy), {"accuracy": mean(accuracy)}
+    losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+    return mean(losses), {"accuracy": mean(correct(logits, targets))}

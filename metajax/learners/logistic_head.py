@@ -7,7 +7,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
 import numpy as np
 from jaxtyping import Array, Float, Key
 
@@ -17,12 +16,12 @@ from metajax.core import (
     MetaLearner,
     Network,
     Task,
-    check_type,
     wide_dtype,
 )
 from metajax.learners.losses import Loss, cross_entropy, one_hot
 from metajax.learners.metric import check_ways, embedding, embedding_learner
-from metajax.learners.ridge_head import RidgeParams
+from metajax.learners.ridge_head import RidgeParams, with_ones
+from metajax.nn import damped_least_squares
 
 LEAST_CURVATURE = 1e-4
 """Least ``p (1 - p)`` of an example: Newton's method divides by it."""
@@ -38,8 +37,7 @@ def logistic_solution(
 
     Column ``c`` of the result moves towards the ``w`` that minimises ``sum_i log(1 + exp(x_i w)) -
     targets_ic x_i w + strength |w|^2 / 2``. A step is a weighted ridge regression (iteratively
-    reweighted least squares), which is solved for the examples where they are fewer than the
-    features: ``min(n, d)`` equations.
+    reweighted least squares; :func:`metajax.nn.damped_least_squares`).
 
     Args:
       features: a row for each example.
@@ -47,7 +45,7 @@ def logistic_solution(
       strength: the regulariser's weight, above 0.
       steps: of Newton's method.
     """
-    n, d = features.shape
+    d = features.shape[1]
     wide = np.promote_types(features.dtype, np.float32)  # there are no solvers below float32
     x, lam = features.astype(wide), jnp.asarray(strength, wide)
 
@@ -56,12 +54,8 @@ def logistic_solution(
         p = jax.nn.sigmoid(at)
         curvature = jnp.maximum(p * (1 - p), LEAST_CURVATURE)
         working = at + (y - p) / curvature
-        if n < d:
-            gram = x @ x.T + lam * jnp.diag(1 / curvature)
-            return x.T @ jax.scipy.linalg.solve(gram, working, assume_a="pos")
-        weighted = x * curvature[:, None]
-        gram = x.T @ weighted + lam * jnp.eye(d, dtype=wide)
-        return jax.scipy.linalg.solve(gram, weighted.T @ working, assume_a="pos")
+        solved = damped_least_squares(x, working[:, None], lam, weights=curvature)
+        return solved[:, 0]
 
     def one(y: Float[Array, " n"]) -> Float[Array, " d"]:
         start = jnp.zeros(d, wide)
@@ -104,16 +98,12 @@ def logistic(
     if steps < 1:
         raise ConfigError("steps", steps, "1 step of Newton's method or more")
     network = embedding(network)
+    features_of = with_ones(network)
 
     def init(key: Key[Array, ""], task: Task) -> RidgeParams:
         params = network.init(key, task.support.inputs)
         number = functools.partial(jnp.asarray, dtype=wide_dtype(params))
         return RidgeParams(params, number(log_strength), number(scale))
-
-    def features_of(params: RidgeParams, inputs: Any) -> Float[Array, "n d"]:
-        check_type("params", params, RidgeParams)
-        features = network.apply(params.network, inputs)
-        return jnp.concatenate([features, jnp.ones_like(features[:, :1])], axis=-1)
 
     def adapt(params: RidgeParams, support: Examples) -> Float[Array, "d ways"]:
         features = features_of(params, support.inputs)

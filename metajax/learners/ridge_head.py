@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
-import jax
 import jax.numpy as jnp
-import jax.scipy.linalg
-import numpy as np
 from jaxtyping import Array, Float, Key
 
 from metajax.core import (
@@ -22,6 +20,7 @@ from metajax.core import (
 )
 from metajax.learners.losses import Loss, one_hot
 from metajax.learners.metric import check_ways, embedding, embedding_learner
+from metajax.nn import damped_least_squares
 
 
 class RidgeParams(NamedTuple):
@@ -43,20 +42,23 @@ def ridge_solution(
 ) -> Float[Array, "d k"]:
     """Return the ``W`` that minimises ``|features W - targets|^2 + strength |W|^2``.
 
-    Solves for the examples where they are fewer than the features, by the Woodbury identity, and
-    for the features otherwise: ``min(n, d)`` equations.
+    By QR (:func:`metajax.nn.damped_least_squares`), of the examples where they are fewer than the
+    features and of the features otherwise.
     """
-    n, d = features.shape
-    wide = np.promote_types(features.dtype, np.float32)  # there are no solvers below float32
-    x, y = features.astype(wide), targets.astype(wide)
-    gram = x @ x.T if n < d else x.T @ x
-    gram = gram + jnp.asarray(strength, wide) * jnp.eye(min(n, d), dtype=wide)
+    return damped_least_squares(features, targets, strength).astype(features.dtype)
 
-    def solve(right):
-        return jax.scipy.linalg.solve(gram, right, assume_a="pos")
 
-    solution = x.T @ solve(y) if n < d else solve(x.T @ y)
-    return solution.astype(features.dtype)
+def with_ones(
+    network: Network,
+) -> Callable[[RidgeParams, Any], Float[Array, "n d"]]:
+    """Return the features of :class:`RidgeParams` at inputs, and a column of ones."""
+
+    def features_of(params: RidgeParams, inputs: Any) -> Float[Array, "n d"]:
+        check_type("params", params, RidgeParams)
+        features = network.apply(params.network, inputs)
+        return jnp.concatenate([features, jnp.ones_like(features[:, :1])], axis=-1)
+
+    return features_of
 
 
 def ridge(
@@ -90,16 +92,12 @@ def ridge(
     if ways is not None:
         check_ways(ways)
     network = embedding(network)
+    features_of = with_ones(network)
 
     def init(key: Key[Array, ""], task: Task) -> RidgeParams:
         params = network.init(key, task.support.inputs)
         number = functools.partial(jnp.asarray, dtype=wide_dtype(params))
         return RidgeParams(params, number(log_strength), number(scale))
-
-    def features_of(params: RidgeParams, inputs: Any) -> Float[Array, "n d"]:
-        check_type("params", params, RidgeParams)
-        features = network.apply(params.network, inputs)
-        return jnp.concatenate([features, jnp.ones_like(features[:, :1])], axis=-1)
 
     def adapt(params: RidgeParams, support: Examples) -> Float[Array, "d k"]:
         features, targets = features_of(params, support.inputs), support.targets

@@ -32,7 +32,7 @@ from metajax.core import (
     checked_network,
     described,
 )
-from metajax.learners.losses import cross_entropy
+from metajax.learners.losses import cross_entropy, one_hot
 from metajax.nn import KVCache
 
 
@@ -127,6 +127,35 @@ def _queries(inputs: Any) -> Float[Array, "sequences query features"]:
     return inputs
 
 
+Stream = Callable[[Params, Float[Array, "s n f"], Float[Array, "s n c"]], Float[Array, "s n c"]]
+"""``stream(params, inputs, labels) -> logits``, at each position from the labels before it."""
+
+
+def predict_after(stream: Stream, num_classes: int) -> Callable[..., Float[Array, "s q c"]]:
+    """Return the ``predict`` of a function of whole sequences, each query the next of a sequence.
+
+    Args:
+      stream: of one-hot labels.
+      num_classes: targets are 0 to ``num_classes - 1``.
+
+    Returns:
+      ``predict(params, examples, inputs) -> logits``: all is read again for every query.
+    """
+
+    def predict(params: Params, adapted: Examples, inputs: Float[Array, "s q f"]):
+        labels = one_hot(adapted.targets, num_classes, inputs.dtype)
+        blank = jnp.zeros((labels.shape[0], 1, num_classes), labels.dtype)
+        read = jnp.concatenate([labels, blank], axis=1)
+
+        def one(query: Float[Array, "s f"]) -> Float[Array, "s c"]:
+            sequence = jnp.concatenate([adapted.inputs, query[:, None]], axis=1)
+            return stream(params, sequence, read)[:, -1]
+
+        return jax.vmap(one, in_axes=1, out_axes=1)(inputs)
+
+    return predict
+
+
 class Read(NamedTuple):
     """A sequence network's state after the support, and the label that it has yet to be told."""
 
@@ -151,14 +180,14 @@ def in_context(
     """
     network = checked_network(network)
 
-    def one_hot(labels: Integer[Array, "..."], dtype: Any) -> Float[Array, "... classes"]:
+    def scaled_rows(labels: Integer[Array, "..."], dtype: Any) -> Float[Array, "... classes"]:
         # a traced label that is no class is not taken for an example without one
         is_class = (labels >= 0) & (labels < num_classes)
         rows = jax.nn.one_hot(labels, num_classes, dtype=dtype)
         return label_scale * jnp.where(is_class[..., None], rows, jnp.nan)
 
     def tokens_of(examples: Examples) -> Float[Array, "sequences length features"]:
-        labels = one_hot(examples.targets, examples.inputs.dtype)
+        labels = scaled_rows(examples.targets, examples.inputs.dtype)
         before = jnp.concatenate([jnp.zeros_like(labels[:, :1]), labels[:, :-1]], axis=1)
         return jnp.concatenate([examples.inputs, before], axis=-1)
 
@@ -167,7 +196,7 @@ def in_context(
 
     def adapt(params: Params, support: Examples, key) -> Read:
         sequences, length = support.targets.shape
-        labels = one_hot(support.targets, support.inputs.dtype)
+        labels = scaled_rows(support.targets, support.inputs.dtype)
         last = labels[:, -1] if length else jnp.zeros((sequences, num_classes), labels.dtype)
         state = network.prefill(params, tokens_of(support))
         if isinstance(state, KVCache) and length >= (slots := state.keys[0].shape[-2]):

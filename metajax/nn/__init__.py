@@ -19,10 +19,15 @@ from metajax.nn.conv import (
     conv_params,
     max_pool,
 )
-from metajax.nn.discriminant import SetDistances, causal_discriminant, set_discriminant
+from metajax.nn.discriminant import (
+    SetDistances,
+    causal_discriminant,
+    scatter_rows,
+    set_discriminant,
+)
 from metajax.nn.fourier import fourier_features, grid_positions
 from metajax.nn.graph import Graph, graph_net, pad_graph
-from metajax.nn.initial import draw_normals, lecun_stddev
+from metajax.nn.initial import draw_normals, draw_orthogonal, lecun_stddev
 from metajax.nn.interpolate import image_function
 from metajax.nn.jets import Jet
 from metajax.nn.kernel_logistic import (
@@ -32,7 +37,13 @@ from metajax.nn.kernel_logistic import (
     probabilities,
 )
 from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
-from metajax.nn.least_squares import damped_least_squares, least_squares, ridge_scores
+from metajax.nn.least_squares import (
+    Factored,
+    damped_least_squares,
+    factored_least_squares,
+    least_squares,
+    ridge_scores,
+)
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
@@ -44,7 +55,11 @@ from metajax.nn.similarity import (
     running_mean_square,
     similarities,
 )
-from metajax.nn.similarity_network import SimilarityNetwork, similarity_network
+from metajax.nn.similarity_network import (
+    SimilarityNetwork,
+    causal_channels,
+    similarity_network,
+)
 from metajax.nn.solves import cholesky, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
@@ -54,6 +69,7 @@ __all__ = [
     "KERNELS",
     "PINN",
     "ClassChannels",
+    "Factored",
     "FiLM",
     "Graph",
     "InnerProducts",
@@ -70,6 +86,7 @@ __all__ = [
     "SimilarityNetwork",
     "attention_pool",
     "batch_normalise",
+    "causal_channels",
     "causal_discriminant",
     "causal_ridge",
     "causal_transformer",
@@ -82,6 +99,8 @@ __all__ = [
     "damped_least_squares",
     "discriminant_channels",
     "draw_normals",
+    "draw_orthogonal",
+    "factored_least_squares",
     "film",
     "fourier_features",
     "fourier_operator",
@@ -109,6 +128,7 @@ __all__ = [
     "ridge_channels",
     "ridge_scores",
     "running_mean_square",
+    "scatter_rows",
     "set_discriminant",
     "set_ridge",
     "similarities",

@@ -27,10 +27,12 @@ class RidgeKernel(NamedTuple):
       gamma: of the Gaussian kernel ``exp(-gamma * squared distance)``; None: the linear kernel,
         1 + the inner product.
       ridge: the regularizer's weight.
+
+    Both may be traced.
     """
 
-    gamma: float | None
-    ridge: float
+    gamma: float | Float[Array, ""] | None
+    ridge: float | Float[Array, ""]
 
     def between(self, products: InnerProducts) -> Float[Array, "*batch queries keys"]:
         """Return the kernel of two lists of inputs."""
@@ -111,7 +113,8 @@ def ridge_channels(kernels: Sequence[RidgeKernel] = KERNELS) -> ClassChannels:
       ConfigError: a kernel's ridge or gamma is not above 0.
     """
     for kernel in kernels:
-        if not kernel.ridge > 0 or (kernel.gamma is not None and not kernel.gamma > 0):
+        known = [value for value in kernel if isinstance(value, int | float)]
+        if min(known, default=1) <= 0:
             raise ConfigError("kernels", kernel, "ridges and gammas above 0")
     ridges = [kernel.ridge for kernel in kernels]
 

@@ -20,11 +20,13 @@ from metajax.nn.solves import cholesky, triangular_solve
 _TINY = 1e-6
 
 
+def _alike(matrix: Array, to: Array) -> Array:
+    """A matrix with as many axes as ``to`` has."""
+    return matrix.astype(to.dtype).reshape((1,) * (to.ndim - 2) + matrix.shape)
+
+
 def _plus(gram: Array, ridge: Array) -> Array:
-    eye = jnp.eye(gram.shape[-1], dtype=gram.dtype).reshape(
-        (1,) * (gram.ndim - 2) + gram.shape[-2:]
-    )
-    return gram + ridge[..., None, None] * eye
+    return gram + ridge[..., None, None] * _alike(jnp.eye(gram.shape[-1]), gram)
 
 
 def causal_discriminant(
@@ -48,12 +50,13 @@ def causal_discriminant(
       ``(x_i - mean_c)^T (S + ridge I)^-1 (x_i - mean_c)`` of the examples before ``i``.
     """
     n = gram.shape[-1]
-    before = jnp.tril(jnp.ones((n, n), gram.dtype), -1)
+    before = _alike(jnp.tril(jnp.ones((n, n)), -1), gram)
     counts = before @ labels + prior  # of each class before i, [n, classes]
     own = jnp.sum(counts * labels, axis=-1)
     same = labels @ jnp.swapaxes(labels, -1, -2)
-    eye = jnp.eye(n, dtype=gram.dtype)
-    differences = eye - before * same / own[..., None]  # of each input from its class's mean
+    differences = (
+        _alike(jnp.eye(n), gram) - before * same / own[..., None]
+    )  # of each input from its class's mean
     rows = jnp.sqrt(own / (own + 1))[..., None] * differences  # U over the inputs
     products = rows @ gram  # of U with the inputs
     factor = cholesky(_plus(products @ jnp.swapaxes(rows, -1, -2), ridge))
@@ -65,11 +68,12 @@ def causal_discriminant(
         sums = jnp.cumsum(each, axis=-2) - each  # over the examples before
         return sides[..., None] - sums / counts[..., None, :, :]
 
-    explained = jnp.sum(jnp.swapaxes(before, 0, 1)[..., None] * about_means(solved) ** 2, axis=-3)
+    earlier = jnp.swapaxes(before, -1, -2)[..., None]
+    explained = jnp.sum(earlier * about_means(solved) ** 2, axis=-3)
     # |x_i - mean_c|^2, from products of the inputs with x_i - mean_c
     aside = about_means(gram)
     at_input = jnp.diagonal(aside, axis1=-3, axis2=-2)  # x_i (x_i - mean_c), [classes, n]
-    taken = jnp.einsum("ij,...jc,...jic->...ic", before, labels, aside) / counts
+    taken = jnp.einsum("...ij,...jc,...jic->...ic", before, labels, aside) / counts
     squares = jnp.swapaxes(at_input, -1, -2) - taken
     return jnp.maximum(squares - explained, 0) / ridge[..., None, None]
 
@@ -96,8 +100,7 @@ def scatter_rows(
     """
     means = jnp.swapaxes(labels, -1, -2) / (jnp.sum(labels, axis=-2)[..., None] + prior)
     exists = jnp.sum(labels, axis=-1)
-    n = labels.shape[-2]
-    eye = jnp.eye(n, dtype=labels.dtype) * exists[..., None]
+    eye = _alike(jnp.eye(labels.shape[-2]), labels) * exists[..., None]
     return jnp.concatenate([eye - labels @ means, prior**0.5 * means], axis=-2)
 
 

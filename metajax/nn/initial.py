@@ -12,6 +12,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
 from metajax.core import Params
+from metajax.nn.solves import lapack_qr
 
 drawn_later = nn.initializers.zeros_init()
 """Initialiser of a parameter whose values :func:`draw_normals` will put in place."""
@@ -53,3 +54,15 @@ def draw_normals(
         leaves[i] = (scale * drawn).astype(leaves[i].dtype)
         start += size
     return jax.tree.unflatten(treedef, leaves)
+
+
+def draw_orthogonal(
+    key: Key[Array, ""], width: int, dtype: Any = jnp.float32
+) -> Float[Array, "width width"]:
+    """Draw an orthogonal matrix, all of them alike, as ``jax.nn.initializers.orthogonal`` does.
+
+    That one makes one batched call where networks are drawn side by side, and several such calls
+    can hang on the CPU (:mod:`metajax.nn.solves`).
+    """
+    q, r = lapack_qr(jax.random.normal(key, (width, width), dtype))
+    return q * jnp.sign(jnp.diagonal(r))[None]

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float
 
 from metajax.core import root
-from metajax.nn.solves import lapack_qr, lapack_svd, solve_lower, solve_upper
+from metajax.nn.solves import lapack_qr, lapack_r, lapack_svd, solve_lower, solve_upper
 
 
 class Saddle(NamedTuple):
@@ -158,6 +158,53 @@ def least_squares(
     length = _lengths(rows.design)
     scaled = rows._replace(design=rows.design / length[None])
     return _damped(scaled, jnp.asarray(ridge, rows.design.dtype)) / length[:, None]
+
+
+class Factored(NamedTuple):
+    """A head, and what tells how well the equations determine it.
+
+    Attributes:
+      head: the solution.
+      factor: upper triangular ``R``: over heads ``w``, the root of what is minimised is
+        ``|R (length * w)|``, up to what no head can remove.
+      length: of the columns.
+    """
+
+    head: Float[Array, "F k"]
+    factor: Float[Array, "F F"]
+    length: Float[Array, " F"]
+
+
+def factored_least_squares(
+    design: Float[Array, "m F"],
+    targets: Float[Array, "m k"],
+    ridge: float | Float[Array, ""],
+    *,
+    weights: Float[Array, " m"] | None = None,
+    mask: Bool[Array, " m"] | None = None,
+) -> Factored:
+    """Return the head of :func:`least_squares` with the triangular factor of the equations.
+
+    About ``2 F^2 (m + 2 F / 3)`` floating-point operations, half of :func:`least_squares` with as
+    many equations as features, since ``R`` alone is computed; there is no derivative.
+
+    Args:
+      design: see :func:`least_squares`; so are ``targets``, ``ridge``, ``weights`` and ``mask``.
+      targets: of the equations.
+      ridge: relative to the columns.
+      weights: of the equations.
+      mask: the equations that count.
+    """
+    rows = weighted_rows(design, targets, weights, mask)
+    (_, num), k = rows.design.shape, rows.targets.shape[1]
+    dtype, length = rows.design.dtype, _lengths(rows.design)
+    damping = root(jnp.asarray(ridge, dtype)) * jnp.eye(num, dtype=dtype)
+    # the targets as more columns: R alone is needed then, and Q takes as long again to form
+    above = jnp.concatenate([rows.design / length[None], rows.targets], axis=1)
+    below = jnp.concatenate([damping, jnp.zeros((num, k), dtype)], axis=1)
+    both = lapack_r(jnp.concatenate([above, below]))
+    factor = both[:num, :num]
+    return Factored(solve_upper(factor.T, both[:num, num:]) / length[:, None], factor, length)
 
 
 def ridge_scores(

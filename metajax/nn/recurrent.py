@@ -10,6 +10,7 @@ from flax import linen as nn
 from jaxtyping import Array, Float, Key, Shaped
 
 from metajax.core import ConfigError, Params, SequenceNetwork
+from metajax.nn.initial import draw_orthogonal
 
 
 class LSTMState(NamedTuple):
@@ -56,9 +57,8 @@ def _gate_biases(key: Any, shape: tuple[int, ...], dtype: Any = jnp.float32) -> 
 
 def _orthogonal_gates(key: Any, shape: tuple[int, int], dtype: Any = jnp.float32) -> Array:
     """One orthogonal matrix for each of the four gates, side by side."""
-    width = shape[0]
-    square = nn.initializers.orthogonal()
-    return jnp.concatenate([square(k, (width, width), dtype) for k in jax.random.split(key, 4)], 1)
+    keys = jax.random.split(key, 4)
+    return jnp.concatenate([draw_orthogonal(k, shape[0], dtype) for k in keys], 1)
 
 
 def _lstm_step(recurrent, state, projected):

@@ -87,6 +87,12 @@ def lapack_qr(a: Float[Array, "m n"]) -> tuple[Float[Array, "m n"], Float[Array,
 
 
 @one_at_a_time
+def lapack_r(a: Float[Array, "m n"]) -> Float[Array, "n n"]:
+    """The triangular factor of one matrix that is not wider than high."""
+    return jnp.linalg.qr(a, mode="r")
+
+
+@one_at_a_time
 def lapack_svd(a: Float[Array, "m n"]) -> tuple[Array, Array, Array]:
     """The thin singular value decomposition of one matrix."""
     u, s, vt = jnp.linalg.svd(a, full_matrices=False)

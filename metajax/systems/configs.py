@@ -122,6 +122,8 @@ def configure(
     system = get_system(system) if isinstance(system, str) else system
     chosen = system.presets[one_of("preset", preset or next(iter(system.presets)), system.presets)]
     kind = config_type(system, method or chosen.get("method"))
+    if method in (None, chosen.get("method")):
+        chosen = {**chosen, **chosen.get("own", {})}
     known = {field.name for field in dataclasses.fields(kind)}
     for name in values:
         _check_name(system, kind, name)

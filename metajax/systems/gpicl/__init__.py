@@ -14,10 +14,17 @@ from metajax.learners import (
 from metajax.systems.base import Objective, System
 from metajax.systems.gpicl.accuracy import accuracy_by_position
 from metajax.systems.gpicl.evaluate import evaluate, measure
-from metajax.systems.gpicl.methods import METHODS, NOT_TRAINED
+from metajax.systems.gpicl.methods import METHODS
 from metajax.systems.gpicl.problem import Problem, make_problem
 from metajax.systems.gpicl.report import draw_phases, figures, in_rows, table
-from metajax.systems.gpicl.settings import PRESETS, TINY, Settings, Training, check
+from metajax.systems.gpicl.settings import (
+    NOT_TRAINED,
+    PRESETS,
+    TINY,
+    Settings,
+    Training,
+    check,
+)
 from metajax.systems.gpicl.tasks import ProjectionTasks, projection_tasks, unseen
 from metajax.systems.tables import shipped
 from metajax.systems.training import tied_to_steps
@@ -69,7 +76,7 @@ SYSTEM = System(
     figures=figures,
     objective=_objective,
     training=Training,
-    evaluation=("eval_every", "eval_tasks", "test_split", "other_sets"),
+    evaluation=("eval_every", "eval_tasks", "test_split", "other_sets", "baselines"),
     of_tasks=("num_tasks", "bias_fraction", "min_ways"),
     check=check,
     tied_to_steps=_tied_to_steps,

@@ -9,17 +9,19 @@ from typing import Any
 
 import jax
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array, Float, Key
 from tqdm.auto import tqdm
 
 from metajax.core import ConfigError, Evaluator, Params, count
 from metajax.data import MissingDataError
 from metajax.systems.base import Method
-from metajax.systems.gpicl.accuracy import state_size, summarise
-from metajax.systems.gpicl.methods import METHODS, NOT_TRAINED
+from metajax.systems.gpicl.accuracy import LAST, state_size, summarise
+from metajax.systems.gpicl.committed import committed_runs
+from metajax.systems.gpicl.methods import METHODS
 from metajax.systems.gpicl.problem import TASK_KEY, Problem, other_pool
 from metajax.systems.gpicl.settings import Training
 from metajax.systems.gpicl.tasks import ProjectionTasks
+from metajax.systems.gpicl.tuning import tuned
 from metajax.systems.scores import Evaluation, Interval, Row
 
 log = logging.getLogger("metajax")
@@ -32,15 +34,38 @@ TITLES = {
     "identity": "identity task (images, labels as they are)",
     "nearest_neighbour": "1-nearest-neighbour, same sequences",
     "sgd": "SGD from scratch, same sequences",
+    "k_nearest": "5 nearest neighbors vote, same sequences",
+    "class_means": "nearest class mean, same sequences",
+    "linear_ridge": "linear ridge, same sequences",
+    "kernel_ridge": "kernel ridge, same sequences",
+    "lda": "LDA, same sequences",
+    "logistic": "logistic regression, same sequences",
 }
+SHORT = {name: title.partition(",")[0] for name, title in TITLES.items()}
+"""Titles of baselines on further sets."""
+ELSEWHERE = ("nearest_neighbour", "kernel_ridge", "lda")
+"""Baselines that are scored on further sets too."""
 
 
-def score(
+def scores_of(
     method: Method, params: Params, tasks: ProjectionTasks, key: Key[Array, ""], num: int
-) -> dict[str, Any]:
-    """Score a method on ``num`` sequences, each of another task: :func:`accuracy.summarise`."""
+) -> Float[np.ndarray, "num length"]:
+    """Score a method on ``num`` sequences, each of another task, position by position."""
     assert method.measure is not None
-    return summarise(np.asarray(method.measure(params, tasks, key, num)))
+    return np.asarray(method.measure(params, tasks, key, num), float)
+
+
+def lead(
+    right: Float[np.ndarray, "num length"], over: Float[np.ndarray, "num length"]
+) -> dict[str, float]:
+    """Return how far a method is ahead of another over the last ten positions.
+
+    Both have read the same sequences, and the 95% interval is that of the paired differences.
+    """
+    last = min(LAST, right.shape[1] - 1)
+    ahead = right[:, -last:].mean(axis=1) - over[:, -last:].mean(axis=1)
+    half = 1.96 * ahead.std(ddof=1) / np.sqrt(len(ahead))
+    return {"lead": round(float(ahead.mean()), 5), "lead_ci95": round(float(half), 5)}
 
 
 def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
@@ -48,7 +73,7 @@ def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, .
 
     def of(name: str, tasks: ProjectionTasks) -> Evaluator:
         def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
-            found = score(method, params, tasks, key, config.eval_tasks)
+            found = summarise(scores_of(method, params, tasks, key, config.eval_tasks))
             return {figure: found[figure] for figure in ("gain", "gain_ci95", "last")}
 
         return Evaluator(name, config.eval_every, function)
@@ -62,10 +87,13 @@ def evaluate(
     """Score a trained method, and baselines on the very same sequences of unseen tasks.
 
     ``more`` holds, by row, the accuracy over the last ten positions (``last``) and its gain over
-    the first, with its interval.
+    the first, with its interval; by baseline, how far the method is ahead of it (``lead``) and what
+    settings were chosen for it on training tasks.
     """
     settings, key = problem.settings, jax.random.key(TASK_KEY + 1)
     untrained = baselines(problem, config)
+    if method.parts:
+        params = tuned(method, problem, key)
     rows: dict[str, Row] = {}
     more: dict[str, Any] = {
         "base_set": settings.base_set,
@@ -85,29 +113,43 @@ def evaluate(
         dynamic_ncols=True,
     )
 
-    def add(name: str, title: str, scored: Method, weights: Params, tasks: Any, **known) -> None:
-        found = score(scored, weights, tasks, key, settings.eval_tasks)
-        baseline = scored is not method
+    def add(name: str, title: str, right: Any, baseline: bool = False, **known: Any) -> None:
+        found = summarise(right)
         rows[name] = Row(title, interval(found), baseline=baseline)
         more[name] = {figure: found[figure] for figure in ("last", "gain", "gain_ci95")} | known
 
-    for name in ("unseen", "seen", "identity"):
-        add(name, TITLES[name], method, params, getattr(problem, name))
+    def of(scored: Method, weights: Params, tasks: Any) -> Any:
+        return scores_of(scored, weights, tasks, key, settings.eval_tasks)
+
+    reached = {
+        name: of(method, params, getattr(problem, name)) for name in ("unseen", "seen", "identity")
+    }
+    for name, right in reached.items():
+        add(name, TITLES[name], right)
         bar.update()
+    chosen = {}
     for name, baseline in untrained.items():
-        weights = first_drawn(baseline, problem.unseen, key)
-        add(name, TITLES[name], baseline, weights, problem.unseen)
+        weights = chosen[name] = tuned(baseline, problem, key)
+        right = of(baseline, weights, problem.unseen)
+        known = lead(reached["unseen"], right) | told(baseline, weights)
+        add(name, TITLES[name], right, baseline=True, **known)
         bar.update()
+    for run in committed_runs(settings, config.method):
+        name = f"committed.{run['method']}"
+        rows[name] = Row(run["title"], interval(run), baseline=True)
+        figures = ("last", "gain", "gain_ci95", "command", "steps", "cpu_seconds")
+        more[name] = {figure: run[figure] for figure in figures}
     for name, found in other_tasks(problem):
         if isinstance(found, str):
             more["left_out"][name] = found
         else:
             tasks, split = found
-            title = f"unseen {over(name, split)}"
-            add(f"other.{name}", title, method, params, tasks, split=split)
-            if (neighbour := untrained.get("nearest_neighbour")) is not None:
-                title = f"1-nearest-neighbour, {over(name, split)}"
-                add(f"other.{name}.nearest_neighbour", title, neighbour, {}, tasks)
+            right = of(method, params, tasks)
+            add(f"other.{name}", f"unseen {over(name, split)}", right, split=split)
+            for other in (other for other in ELSEWHERE if other in untrained):
+                theirs = of(untrained[other], chosen[other], tasks)
+                title = f"{SHORT[other]}, {over(name, split)}"
+                add(f"other.{name}.{other}", title, theirs, True, **lead(right, theirs))
         bar.update()
     bar.close()
     return Evaluation(
@@ -119,6 +161,14 @@ def evaluate(
         setting=problem.setting(),
         more=more,
     )
+
+
+def told(method: Method, params: Params) -> dict[str, Any]:
+    """Return what was chosen for a method, by name, where there was a choice."""
+    if not method.parts:
+        return {}
+    values = params._asdict() if hasattr(params, "_asdict") else params
+    return {"chosen": {name: round(float(value), 6) for name, value in values.items()}}
 
 
 def over(name: str, split: str | None) -> str:
@@ -134,31 +184,20 @@ def interval(found: dict[str, Any]) -> Interval:
 
 
 def baselines(problem: Problem, config: Any) -> dict[str, Method]:
-    """Return the methods that are not meta-trained, other than the config's, by name.
+    """Return the methods of the setting ``baselines``, other than the config's, by name.
 
     ``sgd`` descends at the inner learning rate of the config's method, where that has one.
     """
-    options: dict[str, dict[str, Any]] = {name: {} for name in NOT_TRAINED}
-    options["sgd"]["width"] = BASELINE_WIDTH
-    if hasattr(config, "inner_lr"):
-        options["sgd"]["inner_lr"] = config.inner_lr
+    options: dict[str, dict[str, Any]] = {name: {} for name in config.baselines}
+    if "sgd" in options:
+        options["sgd"]["width"] = BASELINE_WIDTH
+        if hasattr(config, "inner_lr"):
+            options["sgd"]["inner_lr"] = config.inner_lr
     return {
-        name: METHODS[name](problem, Training(), **options[name])
-        for name in NOT_TRAINED
+        name: METHODS[name](problem, Training(), **given)
+        for name, given in options.items()
         if name != config.method
     }
-
-
-def first_drawn(method: Method, tasks: ProjectionTasks, key: Key[Array, ""]) -> Params:
-    """Return the parameters of a method that is not meta-trained."""
-    learner = method.learner
-    assert learner is not None
-
-    @jax.jit
-    def init(tasks: ProjectionTasks) -> Params:
-        return learner.init(key, tasks(key))
-
-    return init(tasks)
 
 
 def other_tasks(problem: Problem) -> Iterator[tuple[str, Any]]:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Annotated, Literal
 
+import jax
+import jax.numpy as jnp
 import optax
 
 from metajax import learners, nn
-from metajax.core import Count, Positive
+from metajax.core import Count, Params, Positive, Range
 from metajax.learners import SequenceLearner
 from metajax.systems.base import Method
 from metajax.systems.gpicl.accuracy import correct_by_position
@@ -156,8 +160,229 @@ def k_nearest(problem: Problem, training: Training, *, neighbors: Count = 5) -> 
     return scored(learners.k_nearest(problem.settings.ways, neighbors))
 
 
+Form = Literal["stream", "set"]
+
+
+def by_similarity(
+    problem: Problem, training: Training, network: nn.SimilarityNetwork, form: Form
+) -> Method:
+    """Return the method of a network that compares inputs."""
+    learner = learners.by_similarity(network, problem.settings.ways, form=form)
+    return scored(learner, training)
+
+
+def similarity(
+    problem: Problem,
+    training: Training,
+    *,
+    width: Count = 64,
+    layers: Count = 2,
+    heads: Count = 4,
+    key_size: Count = 16,
+    mlp_ratio: Count = 4,
+    form: Form = "stream",
+) -> Method:
+    """Pass labels on between similar inputs, which a Transformer compares (of arXiv 2212.04458).
+
+    The attention of GPICL's Transformer is biased by distances and cosines of the inputs, and its
+    tokens hold labels alone.
+
+    Args:
+      width: Size of the residual stream, units.
+      layers: Transformer layers.
+      heads: Attention heads per layer.
+      key_size: Size of a head's queries, keys and values, units.
+      mlp_ratio: Hidden size of a layer's MLP over the width.
+      form: stream: an example looks at those before it; set: all of a support look at each other,
+        in any order.
+    """
+    network = nn.similarity_network(
+        num_classes=problem.settings.ways,
+        width=width,
+        layers=layers,
+        heads=heads,
+        key_size=key_size,
+        mlp_ratio=mlp_ratio,
+    )
+    return by_similarity(problem, training, network, form)
+
+
+def symmetric(
+    problem: Problem,
+    training: Training,
+    *,
+    width: Count = 16,
+    layers: Count = 2,
+    heads: Count = 4,
+    key_size: Count = 8,
+    mlp_ratio: Count = 4,
+    form: Form = "stream",
+) -> Method:
+    """Do the same for all classes alike (class symmetry as in VSML, arXiv 2012.14905).
+
+    A Transformer of similarities whose state has an axis of classes that share all weights.
+
+    Args:
+      width: Size of the residual stream of each class, units.
+      layers: Transformer layers.
+      heads: Attention heads per layer.
+      key_size: Size of a head's queries, keys and values, units.
+      mlp_ratio: Hidden size of a layer's MLP over the width.
+      form: stream: an example looks at those before it; set: all of a support look at each other,
+        in any order.
+    """
+    network = nn.similarity_network(
+        channels=nn.class_shares(),
+        width=width,
+        layers=layers,
+        heads=heads,
+        key_size=key_size,
+        mlp_ratio=mlp_ratio,
+    )
+    return by_similarity(problem, training, network, form)
+
+
+def symmetric_ridge(
+    problem: Problem,
+    training: Training,
+    *,
+    width: Count = 16,
+    layers: Count = 2,
+    heads: Count = 4,
+    key_size: Count = 8,
+    mlp_ratio: Count = 4,
+    discriminants: bool = True,
+    form: Form = "stream",
+) -> Method:
+    """Let a class-symmetric network read heads solved in context (mesa layer, arXiv 2309.05858).
+
+    The network of `symmetric` also reads, for each class, what kernel ridge regressions and linear
+    discriminants on the examples so far predict, and how sure they are.
+
+    Args:
+      width: Size of the residual stream of each class, units.
+      layers: Transformer layers.
+      heads: Attention heads per layer.
+      key_size: Size of a head's queries, keys and values, units.
+      mlp_ratio: Hidden size of a layer's MLP over the width.
+      discriminants: Whether linear discriminants are solved too, not only kernel ridges.
+      form: stream: an example looks at those before it; set: all of a support look at each other,
+        in any order.
+    """
+    solved = [nn.class_shares(), nn.ridge_channels()]
+    if discriminants:
+        solved.append(nn.discriminant_channels())
+    network = nn.similarity_network(
+        channels=nn.joined(*solved),
+        width=width,
+        layers=layers,
+        heads=heads,
+        key_size=key_size,
+        mlp_ratio=mlp_ratio,
+    )
+    return by_similarity(problem, training, network, form)
+
+
+def class_means(problem: Problem, training: Training) -> Method:
+    """Give each query the class whose mean so far is nearest (Rocchio 1971).
+
+    It is not meta-trained.
+    """
+    return scored(learners.class_means(problem.settings.ways))
+
+
+def tried(learner: SequenceLearner, candidates: Sequence[Params]) -> Method:
+    """Return a method without training whose settings are to be chosen among several.
+
+    The evaluation chooses those that do best on training tasks (:mod:`.tuning`).
+    """
+    return scored(learner)._replace(parts=tuple(jax.tree.map(jnp.float32, candidates)))
+
+
+GAMMAS = (0.5, 0.25, 1.0, 2.0)
+GAUSSIAN_RIDGES = (0.03, 0.01, 0.1, 0.3)
+LINEAR_RIDGES = (0.3, 0.03, 0.1, 1.0)
+SHRINKAGES = (0.3, 0.03, 0.1, 0.6)
+STRENGTHS = (1.0, 0.1, 10.0)
+
+
+def values(given: float | None, several: Sequence[float]) -> Sequence[float]:
+    """Return what to try of a setting: what is given, or the usual ones."""
+    return several if given is None else (given,)
+
+
+def kernel_ridge(
+    problem: Problem,
+    training: Training,
+    *,
+    gamma: Positive | None = None,
+    ridge: Positive | None = None,
+) -> Method:
+    """Regress labels on a Gaussian kernel of the examples so far (Saunders et al. 1998).
+
+    It is not meta-trained.
+
+    Args:
+      gamma: Of the kernel exp(-gamma * squared distance), for inputs with mean square norm 1;
+        None: what is best on training tasks.
+      ridge: Weight of the regularizer; None: what is best on training tasks.
+    """
+    tries = itertools.product(values(gamma, GAMMAS), values(ridge, GAUSSIAN_RIDGES))
+    learner = learners.kernel_ridge(problem.settings.ways)
+    return tried(learner, [learners.KernelRidge(*one) for one in tries])
+
+
+def linear_ridge(problem: Problem, training: Training, *, ridge: Positive | None = None) -> Method:
+    """Regress labels linearly on the examples so far (ridge regression; Hoerl, Kennard 1970).
+
+    It is not meta-trained.
+
+    Args:
+      ridge: Weight of the regularizer; None: what is best on training tasks.
+    """
+    learner = learners.kernel_ridge(problem.settings.ways, gamma=None)
+    tries = values(ridge, LINEAR_RIDGES)
+    return tried(learner, [learners.KernelRidge(0.0, one) for one in tries])
+
+
+def lda(
+    problem: Problem,
+    training: Training,
+    *,
+    shrinkage: Annotated[float, Range(above=0, below=1)] | None = None,
+) -> Method:
+    """Fit Gaussians of one shrunk covariance (LDA; Fisher 1936, Friedman 1989).
+
+    It is not meta-trained.
+
+    Args:
+      shrinkage: Weight of the identity in the covariance, between 0 and 1; None: what is best on
+        training tasks.
+    """
+    learner = learners.discriminant(problem.settings.ways)
+    return tried(learner, [{"shrinkage": one} for one in values(shrinkage, SHRINKAGES)])
+
+
+def logistic(
+    problem: Problem, training: Training, *, strength: Positive | None = None, steps_each: Count = 2
+) -> Method:
+    """Fit a logistic regression as examples come (Cox 1958; bound of Bohning 1992).
+
+    It is not meta-trained.
+
+    Args:
+      strength: Weight of the regularizer; None: what is best on training tasks.
+      steps_each: Steps of fitting after each example.
+    """
+    learner = learners.logistic_regression(problem.settings.ways, steps=steps_each)
+    return tried(learner, [{"strength": one} for one in values(strength, STRENGTHS)])
+
+
 METHODS: dict[str, Callable[..., Method]] = {
     "transformer": transformer,
+    "similarity": similarity,
+    "symmetric": symmetric,
+    "symmetric_ridge": symmetric_ridge,
     "lstm": lstm,
     "outer_product_lstm": outer_product_lstm,
     "mlp": mlp,
@@ -165,8 +390,10 @@ METHODS: dict[str, Callable[..., Method]] = {
     "sgd": sgd,
     "nearest_neighbour": nearest_neighbour,
     "k_nearest": k_nearest,
+    "class_means": class_means,
+    "linear_ridge": linear_ridge,
+    "kernel_ridge": kernel_ridge,
+    "lda": lda,
+    "logistic": logistic,
 }
 """All methods by name, the default first. A new one joins by a line here."""
-
-NOT_TRAINED = ("sgd", "nearest_neighbour")
-"""Methods without meta-parameters to train: they are only evaluated."""

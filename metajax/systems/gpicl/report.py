@@ -8,10 +8,12 @@ import numpy as np
 
 from metajax.systems.axes import band, marks, style
 from metajax.systems.base import Figure
-from metajax.systems.gpicl.evaluate import TITLES, over
+from metajax.systems.gpicl.evaluate import SHORT, TITLES, over
 from metajax.systems.numbers import aligned, cell, numbers, said
 
 _KINDS = ("unseen", "seen", "identity")
+DRAWN = ("sgd", "nearest_neighbour", "kernel_ridge", "lda")
+"""Baselines that the figure shows; the table has all."""
 
 
 def in_rows(evaluation: dict[str, Any]) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def in_rows(evaluation: dict[str, Any]) -> dict[str, Any]:
 def _title(name: str, row: dict[str, Any]) -> str:
     """A row's title in the table, below the set that a baseline is of."""
     if row["baseline"] and name.startswith("other."):
-        return f"  {TITLES[name.rpartition('.')[2]]}"
+        return f"  {SHORT[name.rpartition('.')[2]]}, same sequences"
     return row["title"]
 
 
@@ -61,30 +63,46 @@ def _half(row: dict[str, Any]) -> Any:
     return (numbers(row["high"]) - numbers(row["low"])) / 2
 
 
+def _points(found: dict[str, Any], name: str) -> str:
+    """A difference in points of accuracy with its interval, where it was measured."""
+    if name not in found:
+        return ""
+    value, half = 100 * numbers([found[name], found[f"{name}_ci95"]])
+    return f"{said(value, '+.1f')} ±{said(half, '.1f')}" if np.isfinite(value) else "non-finite"
+
+
 def table(evaluation: dict[str, Any]) -> str:
     """Accuracy by number of examples seen, a row per kind of task and per baseline."""
     evaluation = in_rows(evaluation)
     rows, more = evaluation["rows"], evaluation["more"]
     length = len(rows["unseen"]["mean"])
     shown = sorted({p for p in (0, 1, 2, 5, 10, 20, 50) if p < length - 1} | {length - 1})
-    cells = [["accuracy (%) after n examples: n =", *map(str, shown), "gain"]]
+    cells = [["accuracy (%) after n examples: n =", *map(str, shown), "gain", "lead"]]
     for name, row in rows.items():
-        gain, half = 100 * numbers([more[name]["gain"], more[name]["gain_ci95"]])
-        gained = f"{said(gain, '+.1f')} ±{said(half, '.1f')}" if np.isfinite(gain) else "non-finite"
         at = [cell(100 * a, ".1f") for a in numbers(row["mean"])[shown]]
-        cells.append([_title(name, row), *at, gained])
-    cells.append(["chance", *[f"{100 * more['chance']:.1f}"] * len(shown), ""])
+        cells.append(
+            [_title(name, row), *at, _points(more[name], "gain"), _points(more[name], "lead")]
+        )
+    cells.append(["chance", *[f"{100 * more['chance']:.1f}"] * len(shown), "", ""])
+    if not any("lead" in more[name] for name in rows):  # of a committed result
+        cells = [line[:-1] for line in cells]
     lines = aligned(cells, first=44, least=8)
     widest = 100 * np.max(_half(rows["unseen"]))
     lines.append(
         f"{evaluation['method']}, {evaluation['setting']}; gain: "
         f"mean of the last ten positions minus the first, with its 95% interval."
     )
+    if len(cells[0]) > len(shown) + 2:
+        lines.append(
+            "Lead: the method's last ten positions minus the row's, on the same sequences, paired."
+        )
     lines.append(
         f"Each figure: {rows['unseen']['n']} sequences, each of another task, of test images; "
         f"95% interval at most ±{said(widest, '.1f')}."
     )
     lines.append(f"{more['parameters']:,} parameters, state of {more['state_size']:,} numbers.")
+    for run in (more[name] for name in rows if name.startswith("committed.")):
+        lines.append(f"Committed run: {run['command']}, {run['cpu_seconds']:.0f} s of CPU.")
     for name, why in more["left_out"].items():
         lines.append(f"Not evaluated on {name}: {why}.")
     return "\n".join(lines)
@@ -123,7 +141,7 @@ def _draw_accuracy(evaluation: dict[str, Any]):
     axes = canvas.add_subplot()
     index = 0
     for name, row in evaluation["rows"].items():
-        if row["baseline"] and name.startswith("other."):
+        if row["baseline"] and not (name in DRAWN or name.startswith("committed.")):
             continue
         accuracy, half = numbers(row["mean"]), _half(row)
         seen = np.arange(len(accuracy))

@@ -8,8 +8,20 @@ from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 
-from metajax.core import Algorithm, ConfigError, Count, MetaLearner, Range
+from metajax.core import Algorithm, ConfigError, Count, MetaLearner, Range, one_of
 from metajax.systems.training import Training as SharedTraining
+
+NOT_TRAINED = (
+    "sgd",
+    "nearest_neighbour",
+    "k_nearest",
+    "class_means",
+    "linear_ridge",
+    "kernel_ridge",
+    "lda",
+    "logistic",
+)
+"""Methods without meta-parameters to train: they are only evaluated."""
 
 Several = Annotated[int, Range(2)]
 """A whole number of 2 or more."""
@@ -47,6 +59,8 @@ class Settings:
     """Sequences of each task of a meta-step."""
     eval_tasks: Several = 1024
     """Sequences, each of a task of its own, behind every evaluated figure."""
+    baselines: tuple[str, ...] = NOT_TRAINED
+    """Methods that need no meta-training, scored on the same sequences in every evaluation."""
     other_sets: tuple[str, ...] = ("random",)
     """Further base sets to evaluate on after training; `random` is ten noise images. Of a set that
     does not have `test_split` all is used; one that is not on disk is left out and named."""
@@ -77,8 +91,11 @@ def check(config: Any) -> None:
 
     Raises:
       ConfigError: ``min_ways`` are more than ``ways``, or there where ``host_fed`` is on;
-        the Transformer's ``heads`` do not divide its ``width``.
+        the Transformer's ``heads`` do not divide its ``width``; ``baselines`` has a name that
+        no method without training has.
     """
+    for name in config.baselines:
+        one_of("baselines", name, NOT_TRAINED)
     if config.min_ways is not None:
         if config.min_ways > config.ways:
             raise ConfigError(
@@ -95,7 +112,19 @@ def check(config: Any) -> None:
         )
 
 
-_DIGITS: dict[str, Any] = {"steps": 4000, "tasks_per_step": 32, "eval_every": 500}
+_DIGITS: dict[str, Any] = {
+    "steps": 4000,
+    "tasks_per_step": 32,
+    "eval_every": 500,
+    "method": "symmetric_ridge",
+    "own": {
+        "steps": 600,
+        "eval_every": 200,
+        "warmup_steps": 30,
+        "schedule": "cosine",
+        "clip_norm": 1.0,
+    },
+}
 
 _CPU: dict[str, Any] = {
     "base_set": "fashion_mnist",
@@ -132,8 +161,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "paper": _PAPER,
     "memorise": _CPU | {"num_tasks": 2**6},
 }
-"""digits: minutes on 2 cores; cpu: a quarter of an hour on a core; paper: one GPU;
-memorise: the preset cpu with 2^6 tasks, which are learned by heart."""
+"""digits: a minute on 2 cores, two by `transformer`; cpu: a quarter of an hour on a core;
+paper: one GPU; memorise: the preset cpu with 2^6 tasks, which are learned by heart."""
 
 TINY: dict[str, Any] = {
     "width": 16,
@@ -143,4 +172,5 @@ TINY: dict[str, Any] = {
     "examples": 6,
     "tasks_per_step": 2,
     "eval_tasks": 4,
+    "baselines": ("nearest_neighbour", "kernel_ridge"),
 }

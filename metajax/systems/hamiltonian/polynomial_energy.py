@@ -13,6 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, MixedTasks, enable_x64
+from metajax.nn import damped_least_squares
 from metajax.physics import Hamiltonian, Phase, get_mechanics, symplectic_gradient, trajectory
 from metajax.systems.hamiltonian.roll_out import Instances, relative_errors
 from metajax.systems.hamiltonian.settings import Settings
@@ -86,9 +87,8 @@ def fit_polynomial(
         return leaf.reshape(leaf.shape[0], -1)
 
     wanted = jnp.concatenate([flat(rates.q), flat(rates.p)], axis=1).reshape(-1)
-    penalty = jnp.sqrt(ridge * jnp.mean(jnp.sum(design**2, 0)))
-    rows = jnp.concatenate([design, penalty * jnp.eye(terms, dtype=design.dtype)])
-    return jnp.linalg.lstsq(rows, jnp.concatenate([wanted, jnp.zeros(terms, wanted.dtype)]))[0]
+    strength = ridge * jnp.mean(jnp.sum(design**2, 0))
+    return damped_least_squares(design, wanted[:, None], strength)[:, 0]
 
 
 def choose_degree(settings: Settings, tasks: MixedTasks) -> int:

@@ -12,7 +12,7 @@ from jax.tree_util import Partial, register_dataclass
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError
-from metajax.nn import Jet
+from metajax.nn import Jet, factored_least_squares, triangular_solve
 from metajax.nn.jets import chain
 from metajax.physics.pde import Points, apply_operator, normal_derivative
 
@@ -131,8 +131,8 @@ def fit_head(
     The problem is linear, so the best combination is one regularised least-squares solve over the
     points: rows are means over the points of the equation's residual, and of both kinds of
     boundary data with ``boundary_weight``. Columns are scaled to length 1; ``ridge`` is relative to
-    them. It is solved by QR, in the dtype of the features: under ``enable_x64`` with float64
-    points it reaches the accuracy that features allow.
+    them. It is solved by QR (:func:`metajax.nn.factored_least_squares`), in the dtype of the
+    features: under ``enable_x64`` with float64 points it reaches the accuracy that features allow.
 
     Returns:
       The weights, and the triangular factor.
@@ -152,17 +152,10 @@ def fit_head(
     add(edge.u, points.dirichlet, points.dirichlet_mask, boundary_weight)
     flux = normal_derivative(edge, points.boundary.normals.astype(dtype))
     add(flux, points.neumann, points.neumann_mask, boundary_weight)
-    design = jnp.concatenate(rows)
-    num = design.shape[1]
-    length = jnp.linalg.norm(design, axis=0)
-    length = jnp.where(length > 0, length, 1.0)
-    scaled = jnp.concatenate([design / length[None], ridge * jnp.eye(num, dtype=dtype)])
-    target = jnp.concatenate([*wanted, jnp.zeros(num, dtype)])
-    # the target as one more column: R alone is needed then, and Q takes as long again to form
-    both = jnp.linalg.qr(jnp.concatenate([scaled, target[:, None]], 1), mode="r")
-    factor = both[:num, :num]
-    weights = jax.scipy.linalg.solve_triangular(factor, both[:num, num]) / length
-    return Head(weights, factor, length)
+    head, factor, length = factored_least_squares(
+        jnp.concatenate(rows), jnp.concatenate(wanted)[:, None], ridge**2
+    )
+    return Head(head[:, 0], factor, length)
 
 
 def sensitivity(head: Head, u: Float[Array, "n num"]) -> Float[Array, " n"]:
@@ -177,4 +170,4 @@ def sensitivity(head: Head, u: Float[Array, "n num"]) -> Float[Array, " n"]:
       u: the features' values at the points.
     """
     scaled = (u / head.length[None]).T
-    return jnp.linalg.norm(jax.scipy.linalg.solve_triangular(head.factor, scaled, trans=1), axis=0)
+    return jnp.linalg.norm(triangular_solve(head.factor.T, scaled), axis=0)

@@ -1,0 +1,211 @@
+"""Classifiers in closed form as learners over sequences: baselines that nobody trains.
+
+Each reads the very sequences that the meta-trained learners read, and predicts at every position
+from the examples before it. What they have to be told (a ridge, a kernel's width, a shrinkage)
+stands in the place of meta-parameters, as arrays, so that another value compiles nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from metajax.core import Examples, Params
+from metajax.learners.losses import one_hot
+from metajax.learners.sequences import SequenceLearner, Stream, predict_after, sequence_learner
+from metajax.nn import (
+    InnerProducts,
+    RidgeKernel,
+    causal_channels,
+    inner_products,
+    ridge_channels,
+    running_mean_square,
+    scatter_rows,
+    set_discriminant,
+)
+
+UNSEEN = -1e30
+"""Logit of a class of which no example has been seen, where its logits are distances."""
+SCALED_BY = 10
+"""Inputs that the scale of a sequence is made of."""
+_LEAST_RIDGE = 1e-3  # of a discriminant, in units of the mean square norm
+_LITTLE = 1e-4  # examples at the origin that a class of the discriminant begins with
+
+
+def from_stream(stream: Stream, num_classes: int, params: Params) -> SequenceLearner:
+    """Make a learner of a function of whole sequences.
+
+    Args:
+      stream: ``stream(params, inputs, labels) -> logits``, at each position from the one-hot
+        labels before it.
+      num_classes: targets are 0 to ``num_classes - 1``.
+      params: what ``stream`` is told; no randomness.
+    """
+
+    def logits(params: Params, examples: Examples, key: Any) -> Float[Array, "s n c"]:
+        labels = one_hot(examples.targets, num_classes, examples.inputs.dtype)
+        return stream(params, examples.inputs, labels)
+
+    return sequence_learner(
+        init=lambda key, task: jax.tree.map(jnp.float32, params),
+        adapt=lambda params, support, key: support,
+        predict=predict_after(stream, num_classes),
+        logits=logits,
+        num_classes=num_classes,
+    )
+
+
+def _before(labels: Float[Array, "s n c"]) -> Float[Array, "s n c"]:
+    """How many examples of every class each position has before it."""
+    return jnp.cumsum(labels, axis=1) - labels
+
+
+def class_means(num_classes: int) -> SequenceLearner:
+    """Give each query the class whose mean so far is nearest (Rocchio 1971); nothing is trained.
+
+    The logit of a class is minus the squared distance.
+
+    Args:
+      num_classes: targets are 0 to ``num_classes - 1``.
+    """
+
+    def stream(params: Params, inputs: Array, labels: Array) -> Array:
+        counts = _before(labels)
+        earlier = jnp.tril(jnp.ones((labels.shape[1],) * 2, inputs.dtype), -1)
+        gram = jnp.einsum("snf,smf->snm", inputs, inputs)
+        share = earlier[None, :, :, None] * labels[:, None] / jnp.maximum(counts, 1)[:, :, None]
+        towards = jnp.einsum("snm,snmc->snc", gram, share)
+        squares = jnp.einsum("snmc,smk,snkc->snc", share, gram, share)
+        return jnp.where(counts > 0, 2 * towards - squares, UNSEEN)
+
+    return from_stream(stream, num_classes, {})
+
+
+class KernelRidge(NamedTuple):
+    """What :func:`kernel_ridge` is told.
+
+    Attributes:
+      gamma: of the Gaussian kernel, for inputs of mean square norm 1.
+      ridge: weight of the regularizer.
+    """
+
+    gamma: Any
+    ridge: Any
+
+
+def kernel_ridge(
+    num_classes: int, *, gamma: float | None = 0.5, ridge: float = 0.05
+) -> SequenceLearner:
+    """Regress one-hot labels on a kernel, after every prefix by one factorization.
+
+    The kernel is ``exp(-gamma * squared distance)`` or, without ``gamma``, 1 + the inner product,
+    of inputs that are scaled to mean square norm 1 over the first ten (:func:`causal_ridge`).
+
+    Args:
+      num_classes: targets are 0 to ``num_classes - 1``.
+      gamma: of the Gaussian kernel; None: the linear one.
+      ridge: weight of the regularizer.
+    """
+    linear = gamma is None
+
+    def stream(params: KernelRidge, inputs: Array, labels: Array) -> Array:
+        products = inner_products(inputs, inputs)
+        scale = running_mean_square(products.left, SCALED_BY)
+        kernel = RidgeKernel(None if linear else params.gamma, params.ridge)
+        return causal_channels(ridge_channels([kernel]), products, scale, labels)[..., 0]
+
+    return from_stream(stream, num_classes, KernelRidge(0.0 if linear else gamma, ridge))
+
+
+def discriminant(num_classes: int, *, shrinkage: float = 0.3) -> SequenceLearner:
+    """Fit Gaussians of one covariance after every prefix: linear discriminant analysis.
+
+    The covariance is shrunk towards a multiple of the identity of the same trace, and classes are
+    weighed by how often they were seen (Fisher 1936; Friedman 1989, Regularized discriminant
+    analysis). Each prefix is solved for its examples, ``n^4 / 3`` operations a sequence.
+
+    Args:
+      num_classes: targets are 0 to ``num_classes - 1``.
+      shrinkage: between 0 and 1: the weight of the identity.
+    """
+
+    def stream(params: Params, inputs: Array, labels: Array) -> Array:
+        length, features = inputs.shape[1:]
+        products = inner_products(inputs, inputs)
+        scale = running_mean_square(products.left, SCALED_BY)
+        share = params["shrinkage"]
+
+        def at(place: Array) -> Array:
+            before = (jnp.arange(length) < place).astype(labels.dtype)
+            known = labels * before[None, :, None]
+            unit = jnp.take(scale, place, axis=1)
+            every = products.over(unit)
+            query = InnerProducts(
+                *(jnp.take(part, place[None], axis=1) for part in every[:2]), every[2]
+            )
+            rows = scatter_rows(known, _LITTLE)
+            trace = jnp.einsum("srn,snm,srm->s", rows, every.between, rows)
+            ridge = jnp.maximum(share / (1 - share) * trace / features, _LEAST_RIDGE)
+            distances = set_discriminant(every, query, known, ridge, _LITTLE).new[:, 0]
+            counts = jnp.sum(known, axis=1)
+            logits = jnp.log(jnp.maximum(counts, 1)) - distances * jnp.sum(before) / (
+                2 * (1 - share)
+            )
+            return jnp.where(counts > 0, logits, UNSEEN)
+
+        return jnp.moveaxis(jax.lax.map(at, jnp.arange(length)), 0, 1)
+
+    return from_stream(stream, num_classes, {"shrinkage": shrinkage})
+
+
+def logistic_regression(
+    num_classes: int, *, strength: float = 1.0, steps: int = 2
+) -> SequenceLearner:
+    """Fit a multinomial logistic regression as examples come, a few steps after each.
+
+    The weights start where they were before the example. A step goes down the gradient of the
+    cross-entropy of all examples so far plus ``strength |w|^2 / 2``, divided by a matrix that
+    bounds its second derivative, ``X^T X / 2 + strength I`` (Bohning 1992, Annals of the Institute
+    of Statistical Mathematics 44), whose inverse is updated with every example. A feature of ones
+    stands for the intercept; inputs are scaled to unit mean square of a feature by the first ten.
+
+    Args:
+      num_classes: targets are 0 to ``num_classes - 1``.
+      strength: the regularizer's weight.
+      steps: after each example.
+    """
+
+    def one(strength: Array, inputs: Array, labels: Array) -> Array:
+        length, features = inputs.shape
+        scale = running_mean_square(jnp.sum(inputs**2, axis=-1), SCALED_BY) / features
+        rows = inputs * jax.lax.rsqrt(jnp.maximum(scale[-1], 1e-12))
+        rows = jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)
+
+        def step(carry: Any, place: Array) -> tuple[Any, Array]:
+            weights, inverse = carry
+            row = rows[place]
+            predicted = row @ weights
+            # one more example: its square enters the bound (Sherman and Morrison)
+            along = inverse @ row
+            inverse = inverse - along[:, None] * along[None] / (2 + row @ along)
+            known = (jnp.arange(length) <= place).astype(rows.dtype)[:, None]
+            for _ in range(steps):
+                errors = known * (jax.nn.softmax(rows @ weights, axis=-1) - labels)
+                weights -= inverse @ (rows.T @ errors + strength * weights)
+            return (weights, inverse), predicted
+
+        size = rows.shape[1]
+        start = (
+            jnp.zeros((size, num_classes), rows.dtype),
+            jnp.eye(size, dtype=rows.dtype) / strength,
+        )
+        return jax.lax.scan(step, start, jnp.arange(length))[1]
+
+    def stream(params: Params, inputs: Array, labels: Array) -> Array:
+        at = params["strength"].astype(inputs.dtype)
+        return jax.vmap(lambda x, y: one(at, x, y))(inputs, labels)
+
+    return from_stream(stream, num_classes, {"strength": strength})

@@ -1,0 +1,54 @@
+"""Choosing the settings of a baseline, as training chooses the weights of a method."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import numpy as np
+from jaxtyping import Array, Key
+
+from metajax.core import Params
+from metajax.systems.base import Method
+from metajax.systems.gpicl.accuracy import LAST
+from metajax.systems.gpicl.problem import Problem
+from metajax.systems.gpicl.tasks import without_curriculum
+
+TRIED_ON = 256
+"""Sequences of training tasks that a baseline's settings are chosen by."""
+
+
+def first_drawn(method: Method, tasks: Any, key: Key[Array, ""]) -> Params:
+    """Return the parameters of a method that is not meta-trained."""
+    learner = method.learner
+    assert learner is not None
+
+    @jax.jit
+    def init(tasks: Any) -> Params:
+        return learner.init(key, tasks(key))
+
+    return init(tasks)
+
+
+def tuned(method: Method, problem: Problem, key: Key[Array, ""]) -> Params:
+    """Return the candidate of a method that does best over the last positions of training tasks.
+
+    Images are those of training. The first of equals is taken; so is the first of all where the
+    host reads the images, which are not on the device then.
+
+    Args:
+      method: its ``parts`` are candidates for its parameters; None: they are what it draws first.
+      problem: its training tasks are tried, without curriculum.
+      key: of the draws.
+    """
+    if not method.parts:
+        return first_drawn(method, problem.unseen, key)
+    if problem.settings.host_fed or len(method.parts) == 1:
+        return method.parts[0]
+    assert method.measure is not None
+    tasks = without_curriculum(problem.example_tasks)
+    found = [
+        np.asarray(method.measure(params, tasks, key, TRIED_ON))[:, -LAST:].mean()
+        for params in method.parts
+    ]
+    return method.parts[int(np.argmax(found))]
