@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jax
 
-from metajax.systems import build, read_run
+from metajax.systems import build, configure, read_run
 from metajax.systems.tables import Model, save_model
 from metajax.train import restore_params
 
@@ -27,8 +27,11 @@ def main() -> None:
     params, step = restore_params(options.run, setup.algorithm, setup.example_tasks, key)
     origin = {"steps": int(step), "seed": config.seed}
     summary = json.loads((options.run / "summary.json").read_text())
-    kept = ("command", "hardware", "versions", "train_cpu_seconds", "params_sha256")
+    kept = ("hardware", "versions", "params_sha256")
     origin |= {name: summary[name] for name in kept}
+    if config != configure("tables", "cpu", seed=config.seed):
+        raise SystemExit(f"{options.run} is no run of preset cpu")
+    origin["command"] = f"metajax train tables --preset cpu --seed {config.seed}"
     save_model(options.out, Model(config, params, origin))
 
 
