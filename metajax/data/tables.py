@@ -19,6 +19,8 @@ CENTERS = 3
 """Clusters of a class, at most."""
 HIDDEN = 16
 """Hidden units of a random teacher."""
+FEW = 4
+"""Thresholds that matter, of a teacher made of thresholds."""
 MISSING = -1
 """Target of a row that is not there."""
 
@@ -73,7 +75,7 @@ class TableTasks:
         latents, labels = self._classes(words, drawn, total)
         inputs = self._features(words, drawn, latents)
         # up to half of the labels are replaced, in half of the tables
-        rate = words.uniform(high=0.5) * words.chance(0.5)
+        rate = words.uniform(high=0.5) * words.gate(0.5)
         others = _by_prior(words.uniform((total,)), drawn.prior)
         labels = jnp.where(words.uniform((total,)) < rate, others, labels)
 
@@ -83,7 +85,7 @@ class TableTasks:
         query = labels[self.rows :]
         query = jnp.where(seen[query], query, MISSING)
         return Task(
-            Examples(inputs[: self.rows] * known[:, None], support),
+            Examples(jnp.where(known[:, None], inputs[: self.rows], 0.0), support),
             Examples(inputs[self.rows :], query),
         )
 
@@ -105,7 +107,7 @@ class TableTasks:
         several = words.integer(2, self.classes)
         count = jnp.where(words.chance(0.5), 2, several)
         here = jnp.arange(self.classes) < count
-        leaning = words.uniform(high=1.2) * words.chance(0.5) * words.normal((self.classes,))
+        leaning = words.uniform(high=1.2) * words.gate(0.5) * words.normal((self.classes,))
         return _Drawn(
             rows=words.log_integer(self.least, self.rows),
             features=words.log_integer(2, self.features),
@@ -120,9 +122,9 @@ class TableTasks:
         at, of_clusters = _clusters(words, drawn.prior, total)
         by_cluster = words.chance(0.4)
         latents = jnp.where(by_cluster, at, words.normal((total, LATENTS)))
-        latents = latents * (jnp.arange(LATENTS) < drawn.latents)
-        logits = _teacher(words, latents, drawn) + jnp.log(jnp.maximum(drawn.prior, 1e-9))
-        likely = jax.nn.softmax(logits, where=drawn.prior > 0)
+        latents = jnp.where((jnp.arange(LATENTS) < drawn.latents)[None], latents, 0.0)
+        logits = _teacher(words, latents, drawn) + jnp.log(jnp.maximum(drawn.prior, 1e-9))[None]
+        likely = jax.nn.softmax(logits, where=(drawn.prior > 0)[None])
         taught = _by_prior(words.uniform((total,)), likely)
         return latents, jnp.where(by_cluster, of_clusters, taught)
 
@@ -131,27 +133,28 @@ class TableTasks:
     ) -> Float[Array, "total features"]:
         """Make features of latents."""
         size, total = (self.features,), latents.shape[0]
-        chosen = jnp.floor(words.uniform(size) * drawn.latents).astype(jnp.int32)
+        chosen = words.below(drawn.latents, size)
         signs = jnp.where(words.uniform(size) < 0.5, -1.0, 1.0)
-        copies = jax.nn.one_hot(chosen, LATENTS, axis=0) * signs
-        mixed = words.normal((LATENTS, self.features)) * drawn.latents**-0.5
+        copies = jax.nn.one_hot(chosen, LATENTS, axis=0) * signs[None]
+        mixed = words.normal((LATENTS, self.features)) * drawn.scale
         noise = jnp.exp(words.uniform(low=-3.5, high=0.5))
         x = latents @ jnp.where(words.chance(0.5), copies, mixed)
         x = x + noise * words.normal((total, self.features))
         x = jnp.where(words.chance(0.2), jnp.tanh(2 * x), x)
 
-        def some(often: float, most: float) -> Bool[Array, " features"]:
+        def some(often: float, most: float) -> Bool[Array, "one features"]:
             """Choose features: in ``often`` of the tables a share of them, up to ``most``."""
-            return words.uniform(size) < words.uniform(high=most) * words.chance(often)
+            share = words.uniform(size)
+            return (share < words.uniform(high=most) * words.gate(often))[None]
 
-        x = x / (jnp.std(x, axis=0) + 1e-6)
-        cut, levels = 0.8 * words.normal(size), words.uniform(size, low=0.5, high=2.5)
+        x = x / (jnp.std(x, axis=0, keepdims=True) + 1e-6)
+        cut, levels = 0.8 * words.normal(size)[None], words.uniform(size, low=0.5, high=2.5)[None]
         odd = jnp.where(some(0.3, 1.0), jnp.exp(1.2 * jnp.clip(x, -4, 4)), x)
         odd = jnp.where(some(0.4, 1.0), (x > cut).astype(x.dtype), odd)
         odd = jnp.where(some(0.3, 1.0), jnp.round(x * levels), odd)
         odd = jnp.where(some(0.6, 0.9), words.normal(x.shape), odd)
         odd = jnp.where(some(0.1, 0.3), 1.0, odd)
-        return jnp.where(jnp.arange(self.features) < drawn.features, odd, 0.0)
+        return jnp.where((jnp.arange(self.features) < drawn.features)[None], odd, 0.0)
 
 
 class _Drawn(NamedTuple):
@@ -161,6 +164,11 @@ class _Drawn(NamedTuple):
     features: Int[Array, ""]
     latents: Int[Array, ""]
     prior: Float[Array, " classes"]
+
+    @property
+    def scale(self) -> Float[Array, ""]:
+        """What a sum over the latents is multiplied by, so that it has variance 1."""
+        return self.latents.astype(jnp.float32) ** -0.5
 
 
 class _Words:
@@ -186,6 +194,14 @@ class _Words:
     def chance(self, of: float) -> Bool[Array, ""]:
         return self.uniform() < of
 
+    def gate(self, of: float) -> Float[Array, ""]:
+        """Return 1 as often as ``of`` says, and 0 otherwise."""
+        return self.chance(of).astype(jnp.float32)
+
+    def below(self, number: Int[Array, ""], shape: tuple[int, ...]) -> Int[Array, "..."]:
+        """Draw whole numbers from 0 on, below a number."""
+        return jnp.floor(self.uniform(shape) * number.astype(jnp.float32)).astype(jnp.int32)
+
     def integer(self, least: int, most: int) -> Int[Array, ""]:
         return least + jnp.floor(self.uniform() * (most - least + 1)).astype(jnp.int32)
 
@@ -202,7 +218,8 @@ def _by_prior(
     above = uniform[:, None] >= jnp.cumsum(jnp.atleast_2d(prior), axis=1)
     drawn = jnp.sum(above, axis=1)
     # rounding may leave the last sum below 1
-    last = jnp.max(jnp.where(jnp.atleast_2d(prior) > 0, jnp.arange(prior.shape[-1]), 0), axis=1)
+    places = jnp.arange(prior.shape[-1])[None]
+    last = jnp.max(jnp.where(jnp.atleast_2d(prior) > 0, places, 0), axis=1)
     return jnp.minimum(drawn, last).astype(jnp.int32)
 
 
@@ -212,8 +229,9 @@ def _clusters(
     """Draw classes by their prior, and latents from one of the clusters of each."""
     classes = prior.shape[0]
     label = _by_prior(words.uniform((total,)), prior)
-    used = 1 + (words.integer(1, CENTERS) - 1) * words.chance(0.4)
-    cluster = jnp.floor(words.uniform((total,)) * used).astype(jnp.int32)
+    several = words.integer(1, CENTERS)
+    used = jnp.where(words.chance(0.4), several, 1)
+    cluster = words.below(used, (total,))
     distance = jnp.exp(words.uniform(low=-1.2, high=1.4))
     center = distance * words.normal((classes, CENTERS, LATENTS))
     size = jnp.exp(0.4 * words.normal((classes, CENTERS, 1)))
@@ -225,16 +243,15 @@ def _teacher(
 ) -> Float[Array, "total classes"]:
     """Return a random teacher's logits: linear, of a hidden layer, or of thresholds."""
     classes = drawn.prior.shape[0]
-    scale = drawn.latents**-0.5
-    straight = latents @ words.normal((LATENTS, classes)) * scale
+    straight = latents @ words.normal((LATENTS, classes)) * drawn.scale
     offsets = words.normal((HIDDEN,))
-    hidden = latents @ words.normal((LATENTS, HIDDEN)) * scale * 2
-    bent = jnp.tanh(hidden + offsets)
+    hidden = latents @ words.normal((LATENTS, HIDDEN)) * drawn.scale * 2
+    bent = jnp.tanh(hidden + offsets[None])
     # a threshold asks one latent alone, and few thresholds matter
-    asked = jnp.floor(words.uniform((HIDDEN,)) * drawn.latents).astype(jnp.int32)
-    stepped = jnp.sign(latents[:, asked] - 0.7 * offsets)
+    asked = words.below(drawn.latents, (HIDDEN,))
+    stepped = jnp.sign(latents[:, asked] - 0.7 * offsets[None])
     of_hidden = words.normal((HIDDEN, classes)) * HIDDEN**-0.5
-    of_few = of_hidden * (jnp.arange(HIDDEN) < 4)[:, None] * 2
+    of_few = jnp.where((jnp.arange(HIDDEN) < FEW)[:, None], 2 * of_hidden, 0.0)
     kind = words.uniform()
     logits = jnp.where(
         kind < 0.4, straight, jnp.where(kind < 0.75, bent @ of_hidden, stepped @ of_few)

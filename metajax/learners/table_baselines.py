@@ -64,7 +64,7 @@ def table_frequencies(classes: int) -> MetaLearner:
         return labels_of(support.targets, classes, support.inputs.dtype).prior
 
     def predict(params: Params, prior: Float[Array, " classes"], inputs: Any) -> Any:
-        return jnp.broadcast_to(log_of(prior), (inputs.shape[0], classes))
+        return jnp.broadcast_to(log_of(prior)[None], (inputs.shape[0], classes))
 
     return table_learner(nothing, adapt, predict, classes)
 
@@ -84,16 +84,16 @@ def table_logistic(classes: int, *, strength: float = 1.0) -> MetaLearner:
     """
 
     def rows_of(inputs: Float[Array, "rows features"], scales: Scales) -> Any:
-        rows = (inputs - scales.mean) * scales.factor
+        rows = (inputs - scales.mean[None]) * scales.factor[None]
         return jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)
 
     def adapt(params: Params, support: Examples, key: Any) -> Linear:
         labels = labels_of(support.targets, classes, support.inputs.dtype)
         inputs = jnp.where(labels.known[:, None], support.inputs, 0)
         scales = scales_of(inputs, labels.known)
-        rows = rows_of(inputs, scales) * labels.known[:, None]
+        rows = jnp.where(labels.known[:, None], rows_of(inputs, scales), 0)
         variances = jnp.full(rows.shape[1:], strength, rows.dtype).at[-1].set(OFFSET)
-        kernel = (rows * variances) @ rows.T
+        kernel = (rows * variances[None]) @ rows.T
         fit = kernel_logistic(kernel, labels.targets, labels.known, steps=STEPS)
         return Linear(scales, variances[:, None] * (rows.T @ fit.weights), labels.prior)
 

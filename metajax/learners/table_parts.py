@@ -55,7 +55,7 @@ def scales_of(inputs: Float[Array, "rows features"], known: Bool[Array, " rows"]
     here = known.astype(inputs.dtype)[:, None]
     number = jnp.maximum(jnp.sum(here), 1)
     mean = jnp.sum(inputs * here, axis=0) / number
-    square = jnp.sum(here * (inputs - mean) ** 2, axis=0) / number
+    square = jnp.sum(here * (inputs - mean[None]) ** 2, axis=0) / number
     varies = square > 1e-10 * mean**2 + 1e-20
     factor = jnp.where(varies, jax.lax.rsqrt(jnp.where(varies, square, 1)), 0)
     one = jnp.ones((), inputs.dtype)
@@ -69,8 +69,8 @@ def scales_of(inputs: Float[Array, "rows features"], known: Bool[Array, " rows"]
 
 def view_of(inputs: Float[Array, "rows features"], scales: Scales) -> View:
     """Standardise rows."""
-    plain = FAR * jnp.tanh((inputs - scales.mean) * scales.factor / FAR)
-    bends = jnp.asarray(BENDS, plain.dtype)
+    plain = FAR * jnp.tanh((inputs - scales.mean[None]) * scales.factor[None] / FAR)
+    bends = jnp.asarray(BENDS, plain.dtype)[None, None]
     # a column that does not vary is 0 here, and adds nothing to any inner product
     bent = jnp.tanh(2 * (plain[..., None] - bends)) + jnp.tanh(2 * bends)
     return View(plain, bent.reshape(plain.shape[0], -1))
@@ -97,7 +97,8 @@ def labels_of(labels: Integer[Array, " rows"], classes: int, dtype: jnp.dtype) -
     counts = jnp.sum(targets, axis=0)
     number = jnp.sum(counts)
     present = (counts > 0) | (number == 0)
-    prior = (counts + 0.5) / (number + 0.5 * jnp.sum(present)) * present
+    half = 0.5 * present.astype(dtype)
+    prior = jnp.where(present, counts + half, 0) / (number + jnp.sum(half))
     return Labels(labels >= 0, targets, prior)
 
 
@@ -130,7 +131,8 @@ def table_learner(
         losses = -jnp.take_along_axis(outputs, jnp.maximum(targets, 0)[:, None], axis=1)[:, 0]
         hit = jnp.argmax(outputs, axis=1) == targets
         value = jnp.sum(losses * asked) / number
-        return value, {"query_loss": value, "accuracy": jnp.sum(hit * asked) / number}
+        right = jnp.sum(hit.astype(outputs.dtype) * asked) / number
+        return value, {"query_loss": value, "accuracy": right}
 
     def check(field: str, examples: Examples) -> None:
         inputs = examples.inputs

@@ -179,7 +179,8 @@ def table_reader(classes: int, *, width: int = 64, row_width: int = 32) -> MetaL
         known = labels.known
         inputs = jnp.where(known[:, None], support.inputs, 0)
         scales = scales_of(inputs, known)
-        view = jax.tree.map(lambda rows: rows * known[:, None], view_of(inputs, scales))
+        view = view_of(inputs, scales)
+        view = jax.tree.map(lambda rows: jnp.where(known[:, None], rows, 0), view)
         # solved, not learned: nothing is differentiated through the factorisations
         fits = jax.lax.stop_gradient(solve_kernels(view, scales, labels))
         found = _statistics(fits, labels, scales)
@@ -193,7 +194,8 @@ def table_reader(classes: int, *, width: int = 64, row_width: int = 32) -> MetaL
         params: Params, read: Read, inputs: Float[Array, "queries features"]
     ) -> Float[Array, "queries classes"]:
         view = view_of(inputs, read.scales)
-        cross = kernel_values(view, read.view, read.scales) * read.known
+        cross = kernel_values(view, read.view, read.scales)
+        cross = jnp.where(read.known[None, None], cross, 0)
         found = jax.vmap(kernel_logistic_predict)(read.fits, cross, own_values(view, read.scales))
         logits, variances = jax.lax.stop_gradient(found)
         return mix(params, read, logits, variances)
@@ -212,15 +214,16 @@ def table_reader(classes: int, *, width: int = 64, row_width: int = 32) -> MetaL
         rows = jnp.concatenate([jnp.log(variances + 0.01), sure]).T
         told = jnp.broadcast_to(code, (rows.shape[0], CODE))
         moved = judge.apply(params["row"], jnp.concatenate([rows, told], axis=1))
-        weights = jax.nn.softmax(weight + moved[:, :kernels], axis=1)
+        weights = jax.nn.softmax(weight[None] + moved[:, :kernels], axis=1)
         # the mean over a Gaussian logit, of variance v: shrunk by sqrt(1 + pi v / 8)
         shrunk = jax.lax.rsqrt(1 + jnp.pi / 8 * jnp.exp(trust)[:, None] * variances)
         scaled = logits * (jnp.exp(heat)[:, None] * shrunk)[..., None]
         summed = jnp.einsum("qk,kqc->qc", weights, scaled) * jnp.exp(moved[:, -1:])
         log_prior = jnp.log(jnp.where(present, read.prior, 1))
-        likely = probabilities(summed + lean * log_prior, present)
+        likely = probabilities(summed + (lean * log_prior)[None], present)
         share = jax.nn.sigmoid(noise - 3)
-        return jnp.log(jnp.maximum((1 - share) * likely + share * read.prior, LEAST))
+        likely = (1 - share)[None] * likely + (share * read.prior)[None]
+        return jnp.log(jnp.maximum(likely, LEAST))
 
     return table_learner(init, adapt, predict, classes)
 
@@ -233,27 +236,31 @@ def _statistics(
     present, here = prior > 0, known.astype(targets.dtype)
     number = jnp.maximum(jnp.sum(here), 1)
 
-    def mean(values: Float[Array, "... rows"]) -> Float[Array, "..."]:
-        return jnp.sum(values * here, axis=-1) / number
+    def mean(values: Float[Array, " rows"]) -> Float[Array, ""]:
+        return jnp.sum(values * here) / number
 
-    def loss(likely: Float[Array, "... rows classes"]) -> Float[Array, "..."]:
-        of_target = jnp.sum(likely * targets, axis=-1)
+    def loss(likely: Float[Array, "rows classes"]) -> Float[Array, ""]:
+        of_target = jnp.sum(likely * targets, axis=1)
         return mean(-jnp.log(jnp.where(known, jnp.maximum(of_target, LEAST), 1)))
 
-    counts = jnp.sum(targets, axis=0)
-    others = (counts[None] - targets + 0.5) * present
+    others = jnp.where(present[None], jnp.sum(targets, axis=0)[None] - targets + 0.5, 0)
     by_prior = loss(others / jnp.maximum(jnp.sum(others, axis=1, keepdims=True), LEAST))
-    shrunk = jax.lax.rsqrt(1 + jnp.pi / 8 * fits.variances)[..., None] * fits.logits
-    losses = [loss(probabilities(heat * shrunk, present)) - by_prior for heat in (0.5, 1.0, 2.0)]
-    hits = jnp.argmax(jnp.where(present, shrunk, -jnp.inf), axis=-1) == jnp.argmax(targets, axis=-1)
-    varied = mean(jnp.log(fits.variances + 0.01))
-    features = jnp.sum(scales.factor > 0)
+
+    def of_kernel(
+        logits: Float[Array, "rows classes"], variances: Float[Array, " rows"]
+    ) -> list[Float[Array, ""]]:
+        shrunk = jax.lax.rsqrt(1 + jnp.pi / 8 * variances)[:, None] * logits
+        losses = [loss(probabilities(heat * shrunk, present)) - by_prior for heat in (0.5, 1, 2)]
+        best = jnp.argmax(jnp.where(present[None], shrunk, -jnp.inf), axis=1)
+        hits = (best == jnp.argmax(targets, axis=1)).astype(here.dtype)
+        return [*losses, mean(hits), 0.3 * mean(jnp.log(variances + 0.01))]
+
+    of_kernels = jnp.stack(jax.vmap(of_kernel)(fits.logits, fits.variances))
     sizes = [
         jnp.log(number),
-        jnp.log(jnp.sum(present) + 0.0),
-        jnp.log(features + 1.0),
+        jnp.log(jnp.sum(present, dtype=here.dtype)),
+        jnp.log(jnp.sum(scales.factor > 0, dtype=here.dtype) + 1),
         by_prior,
-        jnp.min(jnp.stack(losses)),
+        jnp.min(of_kernels[:3]),
     ]
-    of_kernels = jnp.concatenate([*losses, mean(hits.astype(here.dtype)), 0.3 * varied])
-    return jax.lax.stop_gradient(jnp.concatenate([of_kernels, jnp.stack(sizes)]))
+    return jax.lax.stop_gradient(jnp.concatenate([of_kernels.ravel(), jnp.stack(sizes)]))

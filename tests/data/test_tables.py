@@ -46,7 +46,7 @@ def test_some_tables_can_be_learned_and_some_cannot(drawn):
         known = truth != MISSING
         shares.append((targets[near.argmin(1)] == truth)[known].mean() if known.any() else 1.0)
     shares = np.array(shares)[enough]
-    assert (shares > 0.9).mean() > 0.1 and (shares < 0.65).mean() > 0.2
+    assert (shares > 0.9).mean() > 0.05 and (shares < 0.65).mean() > 0.2
 
 
 def test_the_same_key_draws_the_same_table():

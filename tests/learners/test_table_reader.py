@@ -1,5 +1,7 @@
 """The reader of tables: what by construction changes nothing, and what an untrained one knows."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -33,13 +35,19 @@ def params(support):
     return jax.jit(READER.init)(KEY, Task(support, support))
 
 
-@pytest.fixture(scope="module")
-def read(params):
+def reading(learner):
+    """A compiled function that adapts to a support and predicts."""
+
     @jax.jit
-    def found(support, inputs):
-        return READER.predict(params, READER.adapt(params, support, KEY), inputs)
+    def found(params, support, inputs):
+        return learner.predict(params, learner.adapt(params, support, KEY), inputs)
 
     return found
+
+
+@pytest.fixture(scope="module")
+def read(params):
+    return functools.partial(reading(READER), params)
 
 
 def test_the_order_of_rows_and_features_changes_nothing(read, support, asked):
@@ -55,6 +63,7 @@ def test_the_order_of_rows_and_features_changes_nothing(read, support, asked):
 
 def test_units_of_measure_change_nothing(read, support, asked):
     unit, shift = jnp.array([10.0, 0.1, 3.0, 1.0, 2.0]), jnp.array([1.0, -2.0, 0.0, 5.0, 1.0])
+    unit, shift = unit[None], shift[None]
     moved = support._replace(inputs=support.inputs * unit + shift)
     np.testing.assert_allclose(read(moved, asked * unit + shift), read(support, asked), atol=1e-3)
 
@@ -71,7 +80,7 @@ def test_padding_rows_features_and_classes_changes_nothing(read, params, support
     found = read(padded, jnp.pad(asked, ((0, 0), (0, 3))))
     np.testing.assert_allclose(found, read(support, asked), atol=1e-4)
     more = table_reader(CLASSES + 2, width=6, row_width=4)
-    found = more.predict(params, more.adapt(params, support, KEY), asked)
+    found = reading(more)(params, support, asked)
     np.testing.assert_allclose(found[:, :CLASSES], read(support, asked), atol=1e-4)
     assert jnp.exp(found[:, CLASSES:]).max() < 1e-8
 
@@ -105,13 +114,11 @@ def test_baselines_are_scikit_learns(support, asked):
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
 
-    learner = table_logistic(CLASSES)
-    found = learner.predict({}, learner.adapt({}, support, KEY), asked)
+    found = reading(table_logistic(CLASSES))({}, support, asked)
     # its constant is free, ours has a wide prior
     scaler = StandardScaler().fit(support.inputs)
     model = LogisticRegression(tol=1e-6).fit(scaler.transform(support.inputs), support.targets)
     expected = model.predict_proba(scaler.transform(asked))
     np.testing.assert_allclose(jnp.exp(found), expected, atol=0.05)
-    learner = table_frequencies(CLASSES)
-    found = learner.predict({}, learner.adapt({}, support, KEY), asked)
+    found = reading(table_frequencies(CLASSES))({}, support, asked)
     np.testing.assert_allclose(jnp.exp(found[0]), (np.array([4, 3, 3]) + 0.5) / 11.5, rtol=1e-5)
