@@ -43,6 +43,8 @@ from metajax.learners.sequences import (
 )
 from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
+from metajax.learners.table_baselines import table_frequencies, table_logistic
+from metajax.learners.table_reader import table_reader
 
 __all__ = [
     "KernelRidge",
@@ -95,5 +97,8 @@ __all__ = [
     "sequence_learner",
     "svm",
     "svm_weights",
+    "table_frequencies",
+    "table_logistic",
+    "table_reader",
     "whole_sequence",
 ]

@@ -30,6 +30,12 @@ from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, draw_orthogonal, lecun_stddev
 from metajax.nn.interpolate import image_function
 from metajax.nn.jets import Jet
+from metajax.nn.kernel_logistic import (
+    KernelLogistic,
+    kernel_logistic,
+    kernel_logistic_predict,
+    probabilities,
+)
 from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.perceptron import mlp
@@ -70,6 +76,7 @@ __all__ = [
     "InnerProducts",
     "Jet",
     "KVCache",
+    "KernelLogistic",
     "LSTMState",
     "OuterProductState",
     "Predicted",
@@ -107,6 +114,8 @@ __all__ = [
     "image_function",
     "inner_products",
     "joined",
+    "kernel_logistic",
+    "kernel_logistic_predict",
     "least_squares",
     "lecun_stddev",
     "lstm",
@@ -118,6 +127,7 @@ __all__ = [
     "orthogonal_least_squares",
     "outer_product_lstm",
     "pad_graph",
+    "probabilities",
     "ridge_channels",
     "ridge_scores",
     "running_mean_square",
