@@ -20,7 +20,7 @@ from metajax.systems.hypino.tasks import ProblemTasks
 from metajax.systems.scores import Evaluation, Interval, Row
 
 VALID_TASKS = 128
-"""New problems along the way."""
+"""New problems along the way, at most."""
 
 
 class SolutionErrors(NamedTuple):
@@ -133,7 +133,8 @@ def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, .
     """Return what is measured along the way: the median relative error of new problems."""
 
     def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
-        found = median(errors(problem, method, params, VALID_TASKS).relative)
+        num = min(config.eval_tasks, VALID_TASKS)
+        found = median(errors(problem, method, params, num).relative)
         return {"last": found.mean[-1], "last_ci95": (found.high[-1] - found.low[-1]) / 2}
 
     return (Evaluator("new_tasks", config.eval_every, function),)
