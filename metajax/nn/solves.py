@@ -154,4 +154,8 @@ def triangular_solve(
       b: the right sides.
       transpose: whether ``lower`` is transposed.
     """
-    return _over_leading(lambda *one: _triangular_solve(*one, transpose), lower, b, axes=2)
+
+    def solve(lower: Array, b: Array) -> Array:
+        return _triangular_solve(lower, b, transpose)
+
+    return _over_leading(solve, lower, b, axes=2)
