@@ -25,7 +25,7 @@ from metajax.nn.regression import (
     least_squares,
     ridge_scores,
 )
-from metajax.nn.solves import cholesky, one_at_a_time, triangular_solve
+from metajax.nn.solves import cholesky, one_at_a_time, positive_solve, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
@@ -70,6 +70,7 @@ __all__ = [
     "one_at_a_time",
     "outer_product_lstm",
     "pad_graph",
+    "positive_solve",
     "ridge_scores",
     "spectral_conv2d",
     "swin",
