@@ -60,8 +60,7 @@ from metajax.nn.similarity_network import (
     SimilarityNetwork,
     causal_channels,
     similarity_network,
-)
-from metajax.nn.solves import cholesky, one_at_a_time, triangular_solve
+from metajax.nn.solves import cholesky, one_at_a_time, positive_solve, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
@@ -129,6 +128,7 @@ __all__ = [
     "pad_graph",
     "probabilities",
     "ridge_channels",
+    "positive_solve",
     "ridge_scores",
     "running_mean_square",
     "scatter_rows",

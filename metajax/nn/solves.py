@@ -154,4 +154,33 @@ def triangular_solve(
       b: the right sides.
       transpose: whether ``lower`` is transposed.
     """
-    return _over_leading(lambda *one: _triangular_solve(*one, transpose), lower, b, axes=2)
+
+    def solve(lower: Array, b: Array) -> Array:
+        return _triangular_solve(lower, b, transpose)
+
+    return _over_leading(solve, lower, b, axes=2)
+
+
+def _positive_solve(a: Float[Array, "n n"], b: Float[Array, "n k"]) -> Float[Array, "n k"]:
+    factor = lapack_cholesky(jax.lax.stop_gradient(a))
+
+    def solve(_: Arrays, b: Array) -> Array:
+        return solve_upper(factor, solve_lower(factor, b))
+
+    return jax.lax.custom_linear_solve(lambda x: a @ x, b, solve, symmetric=True)
+
+
+def positive_solve(
+    a: Float[Array, "*batch n n"], b: Float[Array, "*batch n k"]
+) -> Float[Array, "*batch n k"]:
+    """Return ``a^-1 b`` for symmetric positive ``a``, by its Cholesky factor.
+
+    ``n^3 / 3 + 2 n^2 k`` floating-point operations, one system at a time on the CPU. Differentiable
+    to any order; a derivative takes another ``2 n^2 k`` with the same factor. For normal equations
+    it loses half of the digits, where :func:`metajax.nn.least_squares` does not.
+
+    Args:
+      a: its symmetric part is meant. Where that is not positive, the result is NaN.
+      b: the right sides.
+    """
+    return _over_leading(_positive_solve, (a + jnp.swapaxes(a, -1, -2)) / 2, b, axes=2)

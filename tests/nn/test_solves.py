@@ -14,6 +14,7 @@ from metajax.nn import (
     draw_orthogonal,
     factored_least_squares,
     least_squares,
+    positive_solve,
     ridge_scores,
     triangular_solve,
 )
@@ -161,6 +162,8 @@ def test_derivatives_of_factor_and_triangular_solve():
         b = jnp.asarray(draw[1])
         np.testing.assert_allclose(cholesky(a), np.linalg.cholesky(a), rtol=1e-10)
         check_derivatives(cholesky, (a,))
+        np.testing.assert_allclose(positive_solve(a, b), np.linalg.solve(a, b), rtol=1e-8)
+        check_derivatives(positive_solve, (a, b))
         for transpose in (False, True):
 
             def solve(lower, b, transpose=transpose):
@@ -211,7 +214,9 @@ def test_one_system_for_each_lapack_call_on_the_cpu():
         constant = jax.lax.stop_gradient((design, targets))
         factored = factored_least_squares(*constant, 0.1).head
         lower = cholesky(design.T @ design + jnp.eye(4))
-        return jnp.sum(head * triangular_solve(lower, head)) + jnp.sum(factored)
+        return jnp.sum(
+            head * triangular_solve(lower, positive_solve(lower @ lower.T, head))
+        ) + jnp.sum(factored)
 
     def steps(design, targets):
         grads = jax.vmap(jax.vmap(jax.grad(value), (0, None)), (None, 0))
