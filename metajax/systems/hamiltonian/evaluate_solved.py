@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, cast
 
 import jax
@@ -53,7 +54,7 @@ def evaluate_solved(problem: Problem, method: Method, params: Params, config: An
     def fitted(shots: int) -> Rolled:
         return fit_and_roll(instances, of.held_out, degree, shots, of.shots)
 
-    arms = {
+    arms: dict[str, Callable[[int], Rolled]] = {
         "adapted": functools.partial(solved, how, params),
         "with_monomials": functools.partial(solved, united, params),
         "first_drawn": functools.partial(solved, how, drawn),

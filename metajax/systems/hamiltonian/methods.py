@@ -168,7 +168,7 @@ def linear_energy(
     features: Annotated[int, Range(1, 1000)] = 48,
     monomials: Annotated[int, Range(0, 8)] = 0,
     ridge: Ridge = "chosen",
-    log_ridge: Annotated[float, Range(-30, 10)] = -14.0,
+    ridge_exponent: Annotated[float, Range(0, 30)] = 14.0,
 ) -> Method:
     """Solve the energy's head, meta-learn its features (R2-D2; 2019, arXiv 1805.08136).
 
@@ -180,10 +180,11 @@ def linear_energy(
       features: Outputs of the network that the head combines.
       monomials: Largest degree of monomials of the coordinates that the head combines with them, 0
         for none; lower where there would be more than 500.
-      ridge: fixed: of log_ridge, in training and on new systems; learned: from log_ridge on;
-        chosen: fixed in training, and on each new system the one of the least generalized
+      ridge: fixed: the same in training and on new systems; learned: with the features; chosen:
+        fixed in training, and on each new system the one of the least generalized
         cross-validation of its support.
-      log_ridge: Logarithm of the ridge, relative to the sum of squares of each column.
+      ridge_exponent: The ridge is e to minus this, relative to the sum of squares of each column;
+        a learned one starts there. Float32 in training takes no more than about 14.
 
     Raises:
       ConfigError: the structure is ``direct``: there is no energy.
@@ -191,7 +192,7 @@ def linear_energy(
     architecture = architecture_of(problem.settings)
     if architecture.structure == "direct":
         raise ConfigError("method", "linear_energy", "a structure that has an energy, not direct")
-    how = LinearEnergy(Span(architecture, features, monomials), ridge, log_ridge)
+    how = LinearEnergy(Span(architecture, features, monomials), ridge, -ridge_exponent)
     learner = how.learner()
     return Method(training.descend(mixed(learner)), learner, parts=how)
 

@@ -36,8 +36,8 @@ class Rolled(NamedTuple):
       states: the roll-outs.
     """
 
-    coordinates: Float[np.ndarray, "systems times"]
-    energy: Float[np.ndarray, "systems times"]
+    coordinates: Float[Array | np.ndarray, "systems times"]
+    energy: Float[Array | np.ndarray, "systems times"]
     states: Float[Phase, "systems times particles 2"]
 
 
