@@ -4,7 +4,7 @@ from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
-from metajax.learners.linear_head import LinearHeadParams, adapt_in_float64, linear_head
+from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml_family import (

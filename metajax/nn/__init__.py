@@ -14,18 +14,18 @@ from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, draw_orthogonal, lecun_stddev
 from metajax.nn.interpolate import image_function
 from metajax.nn.jets import Jet
-from metajax.nn.least_squares import (
+from metajax.nn.modulation import FiLM, film
+from metajax.nn.perceptron import mlp
+from metajax.nn.pinn import PINN, modified_mlp
+from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.regression import (
     Factored,
     damped_least_squares,
     factored_least_squares,
     least_squares,
     ridge_scores,
 )
-from metajax.nn.modulation import FiLM, film
-from metajax.nn.perceptron import mlp
-from metajax.nn.pinn import PINN, modified_mlp
-from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
-from metajax.nn.solves import cholesky, triangular_solve
+from metajax.nn.solves import cholesky, one_at_a_time, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
@@ -67,6 +67,7 @@ __all__ = [
     "max_pool",
     "mlp",
     "modified_mlp",
+    "one_at_a_time",
     "outer_product_lstm",
     "pad_graph",
     "ridge_scores",

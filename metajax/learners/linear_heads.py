@@ -72,7 +72,8 @@ def linear_head(
       loss: ``loss(outputs, query.targets) -> scalar``.
       targets: ``targets(support) -> [equations, k]``, what the head should give; by default
         ``support.targets``.
-      predict: ``predict(params, head, inputs) -> outputs``; by default ``design @ head``.
+      predict: ``predict(params, head, inputs) -> outputs``, where the head is float32 or wider; by
+        default ``design @ head``, in the dtype of the design.
       weights: ``weights(support) -> [equations]``, 0 or more; by default all equal.
       mask: ``mask(support) -> [equations]``, which equations count; by default all.
       log_ridge: logarithm of the ridge, which is relative to the sum of squares of each column;
@@ -136,7 +137,8 @@ def linear_head(
 
 def _combination(design: Callable[[Params, Any], Array]) -> Callable[[Params, Array, Any], Array]:
     def predict(params: Params, head: Float[Array, "F k"], inputs: Any) -> Array:
-        return design(params, inputs).astype(head.dtype) @ head
+        rows = design(params, inputs)
+        return (rows.astype(head.dtype) @ head).astype(rows.dtype)
 
     return predict
 
