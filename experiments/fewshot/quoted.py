@@ -146,6 +146,7 @@ def quoted() -> Quoted:
         "sinusoids": sinusoids(sines),
         "solved_sinusoids": solved_sinusoids(solved),
         "omniglot": omniglot(one, five),
+        "digits": digits(results("fewshot", "results/solved_digits_5shot.json")),
     }
     return Quoted(
         tables,
