@@ -80,6 +80,8 @@ LEARNERS = {
     "cavia": (MSE, lambda: learners.cavia(smooth(), MSE, SGD, steps=2, context_size=2, unroll=1)),
     "imaml": (MSE, lambda: learners.imaml(smooth(), MSE, SGD, steps=2, unroll=1)),
     "ridge": (CE, lambda: learners.ridge(smooth(4), CE, ways=WAYS, log_strength=0.1, scale=0.3)),
+    "svm": (CE, lambda: learners.svm(smooth(4), ways=WAYS, scale=0.3)),
+    "anil_solved": (CE, lambda: learners.anil_solved(smooth(WAYS), CE, inner="layer_1", ways=WAYS)),
     "prototypical": (CE, lambda: learners.prototypical(smooth(4), ways=WAYS, distance="cosine")),
     "matching": (CE, lambda: learners.matching(smooth(4), ways=WAYS)),
 }

@@ -41,7 +41,7 @@ def test_more_ways_than_classes_are_rejected_with_the_number():
         configure("fewshot", "digits", ways=9)
 
 
-@pytest.mark.parametrize("method", ["prototypical", "matching"])
+@pytest.mark.parametrize("method", ["prototypical", "matching", "svm"])
 def test_a_classifier_is_rejected_on_sinusoids(method):
     with pytest.raises(ConfigError, match="regresses"):
         build(configure("fewshot", "sinusoid", method=method))
