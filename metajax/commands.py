@@ -37,5 +37,13 @@ COMMANDS = {
         "nothing was written, or not all of it",
         ("solution.npz", "errors.json"),
     ),
+    "predict": Command(
+        "metajax.systems.tables.command",
+        (
+            "--shipped TABLE.csv --target COLUMN [--out FILE]",
+            "predict a column of a small table from its others, without training",
+        ),
+        "nothing was written, or not all of it",
+    ),
 }
 """All contributed commands; a new one joins by an entry here."""

@@ -51,3 +51,7 @@ def test_the_features_of_an_energy_learn_to_predict_forces():
         return losses.mean()
 
     assert error(names["result"].params) < error(first) / 10
+
+
+def test_a_small_table_is_predicted_without_training():
+    assert run("docs/tables.md")["scores"].mean() > -0.2

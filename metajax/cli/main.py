@@ -37,8 +37,8 @@ metajax: meta-learning in JAX
       yet, and compare their scores on the same new tasks, with the system's
       baselines: a table and figures
   metajax profile SYSTEM [--preset NAME] [--FIELD VALUE ...]
-      compile a meta-step and time it, part by part, beside this machine's
-      measured peak
+      compile a meta-step and time it, part by part, compared with this
+      machine's measured peak
   metajax eval WORKDIR [--FIELD VALUE ...]
       evaluate a run's newest checkpoint again, into its eval.json; the
       system's evaluation fields can be changed, as --eval-tasks

@@ -26,8 +26,10 @@ from metajax.data.images import (
 from metajax.data.locations import set_path
 from metajax.data.pool import ImagePool, device_pool, noise_pool, normalise
 from metajax.data.sinusoid import SinusoidTasks, sinusoid_tasks
+from metajax.data.tables import MISSING, TableTasks
 
 __all__ = [
+    "MISSING",
     "BadDataError",
     "EpisodeTasks",
     "ImagePool",
@@ -36,6 +38,7 @@ __all__ = [
     "OpenSet",
     "SetRow",
     "SinusoidTasks",
+    "TableTasks",
     "TaskParts",
     "crop_and_flip",
     "device_pool",

@@ -20,11 +20,13 @@ from metajax.core import (
     checked_network,
     wide_dtype,
 )
-from metajax.learners.linear_head import RIDGES
 from metajax.learners.losses import Loss, one_hot
 from metajax.learners.maml_family import Selection, put_back, select
 from metajax.learners.metric import check_ways, embedding_learner
-from metajax.nn import damped_least_squares, least_squares, ridge_scores
+from metajax.nn import cholesky, damped_least_squares, triangular_solve
+
+LOG_STRENGTHS = tuple(range(-14, 3, 2))
+"""Logarithms of the strengths that are tried, relative to the mean square of an equation."""
 
 
 class SolvedParams(NamedTuple):
@@ -64,6 +66,31 @@ def head_equations(
     return outputs, design.reshape(outputs.size, start.size), head_of
 
 
+def strength_by_leaving_one_out(
+    design: Float[Array, "m d"], targets: Float[Array, "m 1"]
+) -> Float[Array, ""]:
+    """Return the strength by which each equation is best predicted from all the others.
+
+    Ridge regression's error at an equation that is left out has a closed form, with
+    ``C = (design design^T + strength)^-1``: ``(C targets)_i / C_ii`` (PRESS; Allen 1974). The
+    strengths tried are ``e^LOG_STRENGTHS`` times the mean square of an equation's row. One
+    strength for all columns: relative to each column's own squares, a unit that is all but off on a
+    small support would get a huge head, and be on at the next query.
+    """
+    gram = design @ design.T
+    size = jnp.maximum(jnp.trace(gram) / len(gram), jnp.finfo(gram.dtype).tiny)
+    strengths = size * jnp.exp(jnp.asarray(LOG_STRENGTHS, gram.dtype))
+
+    def error(strength: Float[Array, ""]) -> Float[Array, ""]:
+        eye = jnp.eye(len(gram), dtype=gram.dtype)
+        half = triangular_solve(cholesky(gram + strength * eye), eye)
+        solved = half.T @ (half @ targets)
+        return jnp.mean(jnp.square(solved[:, 0] / jnp.sum(jnp.square(half), 0)))
+
+    # NaN where the strength is below what the precision can factor
+    return strengths[jnp.nanargmin(jax.lax.map(error, strengths))]
+
+
 def anil_solved(
     network: Network,
     loss: Loss,
@@ -82,10 +109,8 @@ def anil_solved(
     Bertinetto et al. 2019, arXiv 1805.08136.)
 
     With ``log_strength`` None the meta-parameters are the network's own: so the features of any
-    trained network get a solved head. The pull is relative to the features' squares then
-    (:func:`metajax.nn.least_squares`), and of the strength among
-    :data:`~metajax.learners.linear_head.RIDGES` by which each equation of the support is best
-    predicted from the others.
+    trained network get a solved head, of the strength that
+    :func:`strength_by_leaving_one_out` finds on each support.
 
     Args:
       network: any, whose outputs ``[n, k]`` are linear in the head (else this is one step of
@@ -132,9 +157,8 @@ def anil_solved(
         rest = (jnp.asarray(targets, wide) - outputs.astype(wide)).reshape(-1, 1)
         if learned:
             return head_of(damped_least_squares(design, rest, jnp.exp(params.log_strength))[:, 0])
-        ridges = jnp.asarray(RIDGES, wide_dtype(design))
-        scores = ridge_scores(design, rest, ridges, leave_one_out=True)
-        return head_of(least_squares(design, rest, ridges[jnp.argmin(scores)])[:, 0])
+        strength = strength_by_leaving_one_out(design.astype(wide), rest)
+        return head_of(damped_least_squares(design, rest, strength)[:, 0])
 
     def predict(params: Any, head: Params, inputs: Any) -> Any:
         outputs = network.apply(put_back(network_params(params), head, inner), inputs)

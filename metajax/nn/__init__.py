@@ -30,18 +30,25 @@ from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, draw_orthogonal, lecun_stddev
 from metajax.nn.interpolate import image_function
 from metajax.nn.jets import Jet
+from metajax.nn.kernel_logistic import (
+    KernelLogistic,
+    kernel_logistic,
+    kernel_logistic_predict,
+    probabilities,
+)
 from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
-from metajax.nn.least_squares import (
+from metajax.nn.modulation import FiLM, film
+from metajax.nn.perceptron import mlp
+from metajax.nn.pinn import PINN, modified_mlp
+from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.regression import (
     Factored,
     damped_least_squares,
     factored_least_squares,
     least_squares,
     ridge_scores,
 )
-from metajax.nn.modulation import FiLM, film
-from metajax.nn.perceptron import mlp
-from metajax.nn.pinn import PINN, modified_mlp
-from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.selection import orthogonal_least_squares
 from metajax.nn.similarity import (
     InnerProducts,
     inner_products,
@@ -54,7 +61,7 @@ from metajax.nn.similarity_network import (
     causal_channels,
     similarity_network,
 )
-from metajax.nn.solves import cholesky, triangular_solve
+from metajax.nn.solves import cholesky, one_at_a_time, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
@@ -69,6 +76,7 @@ __all__ = [
     "InnerProducts",
     "Jet",
     "KVCache",
+    "KernelLogistic",
     "LSTMState",
     "OuterProductState",
     "Predicted",
@@ -106,6 +114,8 @@ __all__ = [
     "image_function",
     "inner_products",
     "joined",
+    "kernel_logistic",
+    "kernel_logistic_predict",
     "least_squares",
     "lecun_stddev",
     "lstm",
@@ -113,8 +123,11 @@ __all__ = [
     "mean_square",
     "mlp",
     "modified_mlp",
+    "one_at_a_time",
+    "orthogonal_least_squares",
     "outer_product_lstm",
     "pad_graph",
+    "probabilities",
     "ridge_channels",
     "ridge_scores",
     "running_mean_square",

@@ -290,7 +290,15 @@ def test_fields_given_override_the_preset():
         parse_train(get_system("gpicl"), None, ["--checkpoint-every", "0"])
 
 
-@pytest.mark.parametrize("argv", [["list"], ["--help"], ["train", "hyperdistill", "--help"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["list"],
+        ["--help"],
+        ["train", "hyperdistill", "--help"],
+        *([name, "--help"] for name in ("sweep", "compare", "profile", "methods")),
+    ],
+)
 def test_what_explains_itself_fits_a_terminal(argv, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with contextlib.suppress(SystemExit):

@@ -9,8 +9,7 @@ import pytest
 from few_shot import KEY, WAYS, classification_task, regression_task, smooth
 from metajax.core import ConfigError, Network, enable_x64
 from metajax.learners import anil, anil_solved, cross_entropy, mean_squared_error
-from metajax.learners.linear_head import RIDGES
-from metajax.learners.solved_head import head_equations
+from metajax.learners.solved_head import LOG_STRENGTHS, head_equations
 from metajax.nn import mlp
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -81,18 +80,18 @@ def test_a_strength_that_is_not_learned_predicts_each_example_from_the_others(ex
         x = np.asarray(smooth(4, 4).apply(params["body"], task.support.inputs))
     start = np.asarray(params["head"]["kernel"])
     rest = np.asarray(task.support.targets) - x @ start
-    pull = np.diag(np.sum(x**2, 0))
+    pull = np.eye(4) * np.mean(np.sum(x**2, 1))
 
-    def head(ridge, at):
-        return np.linalg.solve(x[at].T @ x[at] + ridge * pull, x[at].T @ rest[at])
+    def head(log, at):
+        return np.linalg.solve(x[at].T @ x[at] + np.exp(log) * pull, x[at].T @ rest[at])
 
-    def error(ridge):
+    def error(log):
         out = [np.arange(examples) != i for i in range(examples)]
-        return sum(np.sum((x[~at] @ head(ridge, at) - rest[~at]) ** 2) for at in out)
+        return sum(np.sum((x[~at] @ head(log, at) - rest[~at]) ** 2) for at in out)
 
-    best = min(RIDGES, key=error)
+    best = min(LOG_STRENGTHS, key=error)
     np.testing.assert_allclose(found, start + head(best, slice(None)), rtol=1e-5)
-    assert RIDGES[0] < best
+    assert LOG_STRENGTHS[0] < best
 
 
 def test_the_gradient_through_the_solve_is_that_of_finite_differences():

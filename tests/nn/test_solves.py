@@ -21,6 +21,7 @@ from metajax.nn import (
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 RIDGE = 1e-6
+FIT = jax.jit(least_squares)
 SHAPES = {"tall": (30, 8), "square": (9, 9), "wide": (6, 10)}
 
 
@@ -52,7 +53,7 @@ def stacked(design, targets, ridge, weights, mask):
 
 
 def solved(design, targets, weights, mask, ridge=RIDGE):
-    return jax.jit(least_squares)(design, targets, ridge, weights=weights, mask=mask)
+    return FIT(design, targets, ridge, weights=weights, mask=mask)
 
 
 @pytest.mark.parametrize("dependent", [False, True], ids=["full rank", "rank deficient"])
@@ -233,8 +234,8 @@ def test_one_system_for_each_lapack_call_on_the_cpu():
 def test_16_bit_designs_are_solved_in_float32():
     design, targets, weights, _ = problem(SHAPES["tall"], dtype=np.float32)
     narrow = jnp.asarray(design, jnp.bfloat16)
-    found = least_squares(narrow, jnp.asarray(targets, jnp.bfloat16), 0.1, weights=weights)
-    wanted = least_squares(
+    found = FIT(narrow, jnp.asarray(targets, jnp.bfloat16), 0.1, weights=weights)
+    wanted = FIT(
         narrow.astype(jnp.float32),
         jnp.asarray(targets, jnp.bfloat16).astype(jnp.float32),
         0.1,
@@ -247,14 +248,12 @@ def test_16_bit_designs_are_solved_in_float32():
 def test_the_ridge_has_no_unit_and_rows_count_by_their_weights():
     with enable_x64(True):
         design, targets, _, _ = map(jnp.asarray, problem(SHAPES["tall"]))
-        head = least_squares(design, targets, 0.1)
+        head = FIT(design, targets, 0.1)
         units = jnp.logspace(-3, 3, design.shape[1])[:, None]
-        np.testing.assert_allclose(least_squares(design * units.T, targets, 0.1), head / units)
+        np.testing.assert_allclose(FIT(design * units.T, targets, 0.1), head / units)
         twice = jnp.concatenate([design, design[:5]]), jnp.concatenate([targets, targets[:5]])
         weights = jnp.ones(len(design)).at[:5].set(2)
-        np.testing.assert_allclose(
-            least_squares(design, targets, 0.1, weights=weights), least_squares(*twice, 0.1)
-        )
+        np.testing.assert_allclose(FIT(design, targets, 0.1, weights=weights), FIT(*twice, 0.1))
 
 
 def test_the_triangular_factor_tells_what_a_change_of_the_head_costs():
@@ -262,7 +261,7 @@ def test_the_triangular_factor_tells_what_a_change_of_the_head_costs():
         design, targets, weights, mask = map(jnp.asarray, problem(SHAPES["tall"]))
         options = {"weights": weights, "mask": mask}
         found = factored_least_squares(design, targets, 0.1, **options)
-        head = least_squares(design, targets, 0.1, **options)
+        head = FIT(design, targets, 0.1, **options)
         np.testing.assert_allclose(found.head, head, rtol=1e-9)
 
         def cost(head):
@@ -296,10 +295,11 @@ def test_scores_of_ridges_are_those_of_leaving_equations_out(shape):
         left_out.append(np.mean(left))
         whole = wanted - rows @ inverse @ rows.T @ wanted
         generalized.append(np.sum(whole**2) / mask.sum() / (1 - influence) ** 2)
+    scores = jax.jit(ridge_scores, static_argnames="leave_one_out")
     with enable_x64(True):
         given = [jnp.asarray(part) for part in (design, targets, ridges)]
         for leave_one_out, expected in ((True, left_out), (False, generalized)):
-            found = ridge_scores(
+            found = scores(
                 *given,
                 weights=jnp.asarray(weights),
                 mask=jnp.asarray(mask),

@@ -27,6 +27,7 @@ from metajax.systems.gpicl.settings import (
     check,
 )
 from metajax.systems.gpicl.tasks import ProjectionTasks, projection_tasks, unseen
+from metajax.systems.tables import shipped
 from metajax.systems.training import tied_to_steps
 
 __all__ = [
@@ -47,6 +48,7 @@ __all__ = [
     "nearest_neighbour",
     "online_sgd",
     "projection_tasks",
+    "shipped",
     "unseen",
 ]
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.base import Objective, System
-from metajax.systems.hamiltonian.evaluate import errors, evaluate, on_trained_mechanics
+from metajax.systems.hamiltonian.evaluate import evaluate, on_trained_mechanics
+from metajax.systems.hamiltonian.linear_energy import (
+    LinearEnergy,
+    Span,
+    make_features,
+    make_linear_motion,
+)
 from metajax.systems.hamiltonian.methods import METHODS
 from metajax.systems.hamiltonian.network import (
     Architecture,
@@ -30,6 +36,7 @@ from metajax.systems.hamiltonian.roll_out import (
     relative_errors,
     summarise,
 )
+from metajax.systems.hamiltonian.scored import errors
 from metajax.systems.hamiltonian.settings import PRESETS, SIX, TINY, Settings, check, trained
 from metajax.systems.hamiltonian.tasks import (
     MotionTasks,
@@ -47,10 +54,12 @@ __all__ = [
     "SIX",
     "SYSTEM",
     "Architecture",
+    "LinearEnergy",
     "MotionTasks",
     "Problem",
     "Settings",
     "Snapshots",
+    "Span",
     "Trajectories",
     "adapt_and_roll",
     "architecture_of",
@@ -60,6 +69,8 @@ __all__ = [
     "fit_and_roll",
     "fit_polynomial",
     "make_derivative",
+    "make_features",
+    "make_linear_motion",
     "make_motion",
     "make_problem",
     "make_tasks",

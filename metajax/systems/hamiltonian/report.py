@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metajax.systems.axes import legend_outside, make_axes, plot_lines, style
-from metajax.systems.hamiltonian.evaluate import TITLES
+from metajax.systems.axes import band, legend_outside, make_axes, marks, plot_lines, style
 from metajax.systems.hamiltonian.roll_out import SHORT
 from metajax.systems.numbers import aligned, cell, numbers, said
 from metajax.systems.show import Figure, captioned, score_figure, training_figures
@@ -42,25 +41,28 @@ def table(evaluation: dict[str, Any]) -> str:
 
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
-    """Motion in phase space, errors by gradient step and along time, and along training."""
-    more = evaluation["more"]
+    """Motion in phase space, errors along time, by gradient step or support, and in training."""
+    by_shots = "rows_by_shots" in evaluation["more"]
     return [
-        captioned(portraits, more),
-        score_figure(evaluation),
-        *(captioned(draw, more) for draw in (coordinates, energy, likeness)),
+        captioned(portraits, evaluation),
+        captioned(shots, evaluation) if by_shots else score_figure(evaluation),
+        captioned(coordinates, evaluation),
+        captioned(energy, evaluation),
+        *([] if by_shots else [captioned(likeness, evaluation)]),
         *training_figures(history, "loss after adapting, on tasks of the trained types", "log"),
     ]
 
 
-def portraits(more: dict[str, Any]) -> Any:
+def portraits(evaluation: dict[str, Any]) -> Any:
     """Motion of new systems of the held-out type: the true one, and as learned."""
     from matplotlib.figure import Figure as Canvas
 
+    more = evaluation["more"]
     shown = len(more["true"]["q"])
     canvas = Canvas(figsize=(3 * shown, 3.2), layout="constrained")
     motions = [("true", more["true"], {"color": "black", "lw": 2.5, "alpha": 0.35})]
-    for index, (kind, title) in enumerate(TITLES.items()):
-        motions.append((title, more[kind]["motion"], {"lw": 1.2, **style(index)}))
+    for index, (kind, row) in enumerate(evaluation["rows"].items()):
+        motions.append((row["title"], more[kind]["motion"], {"lw": 1.2, **style(index)}))
     for i, axes in enumerate(canvas.subplots(1, shown, squeeze=False)[0]):
         many = num_particles(more, i) > 1
         for label, motion, look in motions:
@@ -78,30 +80,48 @@ def portraits(more: dict[str, Any]) -> Any:
     return canvas
 
 
-def coordinates(more: dict[str, Any]) -> Any:
+def coordinates(evaluation: dict[str, Any]) -> Any:
     """Error of roll-outs along time."""
-    return along_time(more, "coordinates")
+    return along_time(evaluation, "coordinates")
 
 
-def energy(more: dict[str, Any]) -> Any:
+def energy(evaluation: dict[str, Any]) -> Any:
     """Error of energy along roll-outs."""
-    return along_time(more, "energy")
+    return along_time(evaluation, "energy")
 
 
-def along_time(more: dict[str, Any], what: str) -> Any:
+def along_time(evaluation: dict[str, Any], what: str) -> Any:
     """Draw the errors of the trained method and the baselines along time."""
     canvas, axes = make_axes("time (s)", f"relative error of {what}", "log")
-    errors = {title: more[kind][f"{what}_by_time"] for kind, title in TITLES.items()}
+    more, rows = evaluation["more"], evaluation["rows"]
+    errors = {row["title"]: more[kind][f"{what}_by_time"] for kind, row in rows.items()}
     plot_lines(axes, errors, more["times"])
     legend_outside(canvas, axes)
     return canvas
 
 
-def likeness(more: dict[str, Any]) -> Any:
+def shots(evaluation: dict[str, Any]) -> Any:
+    """Error of roll-outs by points of the support, with 95% intervals as bands."""
+    canvas, axes = make_axes("points of the support", "relative error of coordinates", "log")
+    for index, (kind, scores) in enumerate(evaluation["more"]["rows_by_shots"].items()):
+        points = [int(num) for num in scores]
+        mean, low, high = (
+            np.concatenate([numbers(score[name]) for score in scores.values()])
+            for name in ("mean", "low", "high")
+        )
+        title, look = evaluation["rows"][kind]["title"], style(index)
+        axes.plot(points, mean, label=title, **look, **marks(index, len(mean)))
+        band(axes, points, low, high, look["color"])
+    legend_outside(canvas, axes)
+    return canvas
+
+
+def likeness(evaluation: dict[str, Any]) -> Any:
     """How far adapting changes what the head sees."""
     canvas, axes = make_axes("gradient steps", "1 - CKA of the last hidden layer")
+    more, rows = evaluation["more"], evaluation["rows"]
     kinds = ("adapted", "first_drawn")
-    plot_lines(axes, {TITLES[kind]: more[kind]["one_minus_cka_by_step"] for kind in kinds})
+    plot_lines(axes, {rows[kind]["title"]: more[kind]["one_minus_cka_by_step"] for kind in kinds})
     legend_outside(canvas, axes)
     return canvas
 

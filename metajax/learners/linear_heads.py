@@ -51,6 +51,7 @@ def linear_head(
     predict: Callable[[Params, Float[Array, "F k"], Any], Any] | None = None,
     weights: Callable[[Any], Float[Array, " equations"]] | None = None,
     mask: Callable[[Any], Array] | None = None,
+    lengths: Callable[[Float[Array, "equations F"], Any], Float[Array, " F"]] | None = None,
     log_ridge: float = -8.0,
     learn_ridge: bool = True,
     choose: RidgeRule | None = None,
@@ -76,6 +77,8 @@ def linear_head(
         default ``design @ head``, in the dtype of the design.
       weights: ``weights(support) -> [equations]``, 0 or more; by default all equal.
       mask: ``mask(support) -> [equations]``, which equations count; by default all.
+      lengths: ``lengths(design, support) -> [F]``, what the ridge of each column is relative to
+        instead, as a root.
       log_ridge: logarithm of the ridge, which is relative to the sum of squares of each column;
         with ``learn_ridge`` where it starts.
       learn_ridge: whether the ridge is learned with the features.
@@ -114,6 +117,7 @@ def linear_head(
         options: dict[str, Any] = {
             "weights": None if weights is None else weights(support),
             "mask": None if mask is None else mask(support),
+            "lengths": None if lengths is None else lengths(rows, support),
         }
         if choose is None:
             log = params.log_ridge if learn_ridge else jax.lax.stop_gradient(params.log_ridge)

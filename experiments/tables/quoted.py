@@ -1,0 +1,143 @@
+"""The tables and figures of this folder's README."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from quoting import Quoted, bare, markdown, results
+
+NAMES = {
+    "in_context": "in context (shipped)",
+    "logistic_regression": "logistic regression",
+    "svm": "SVM",
+    "random_forest": "random forest",
+    "k_nearest": "k nearest neighbors",
+    "kernel_ridge": "kernel ridge",
+}
+ROWS = ("10", "30", "100", "300")
+RANKED = ROWS[:3]
+"""Rows that the mean rank and the comparison with logistic regression are over."""
+
+
+def cells(found: dict[str, Any], rows: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What was found of every set and number of rows, by method."""
+    return [
+        by_rows[number]
+        for by_rows in found["sets"].values()
+        for number in rows
+        if number in by_rows
+    ]
+
+
+def mean_ranks(found: dict[str, Any]) -> dict[str, float]:
+    """Mean rank by log loss over sets and numbers of rows, 1 the best."""
+    each = cells(found, RANKED)
+    methods = [name for name in NAMES if name in each[0]]
+    losses = np.array([[np.mean(by[name]["log_loss"]) for name in methods] for by in each])
+    ranks = losses.argsort(axis=1).argsort(axis=1) + 1
+    return dict(zip(methods, ranks.mean(axis=0).tolist(), strict=True))
+
+
+def summary(found: dict[str, Any]) -> str:
+    """All methods, over all sets."""
+    ranks = mean_ranks(found)
+    best = min(ranks, key=ranks.__getitem__)
+    rows = []
+    for name, rank in ranks.items():
+
+        def mean(score: str, number: str, name: str = name) -> float:
+            return float(np.mean([np.mean(by[name][score]) for by in cells(found, (number,))]))
+
+        def median(number: str, name: str = name) -> float:
+            return float(np.median([by[name]["cpu_seconds"] for by in cells(found, (number,))]))
+
+        bold = "**" if name == best else ""
+        rows.append(
+            [
+                f"{bold}{NAMES[name]}{bold}",
+                f"{bold}{rank:.2f}{bold}",
+                *(bare(mean("log_loss", number), 3) for number in ROWS),
+                " ".join(bare(mean("accuracy", number)) for number in ROWS),
+                " ".join(bare(mean("calibration_error", number)) for number in ROWS),
+                f"{median('10'):.3f}, {median('300'):.3f}",
+            ]
+        )
+    header = ["method", "mean rank, 10 to 100 rows", *(f"log loss, {n} rows" for n in ROWS)]
+    header += ["accuracy, 10 30 100 300", "calibration error", "CPU s, 10 and 300 rows"]
+    return markdown(header, rows)
+
+
+def compared(found: dict[str, Any]) -> dict[str, tuple[float, float]]:
+    """By set, how much lower the log loss is than logistic regression's, and half its interval.
+
+    The mean over 10, 30 and 100 rows; the interval is over the splits, which both share.
+    """
+    differences = {}
+    for name, by_rows in found["sets"].items():
+        by_split = [
+            np.subtract(by["in_context"]["log_loss"], by["logistic_regression"]["log_loss"])
+            for number, by in by_rows.items()
+            if number in RANKED
+        ]
+        mean = np.mean(by_split, axis=0)
+        half = 1.96 * mean.std(ddof=1) / np.sqrt(len(mean))
+        differences[name] = float(mean.mean()), float(half)
+    return differences
+
+
+def by_set(found: dict[str, Any]) -> str:
+    """Each set: log losses, and the difference to logistic regression."""
+    differences = compared(found)
+    shown = [name for name in NAMES if name in cells(found, RANKED)[0]]
+    rows = []
+    for name, (mean, half) in sorted(differences.items(), key=lambda item: item[1]):
+        number, features, classes = found["shapes"][name]
+        kept = [by for rows_, by in found["sets"][name].items() if rows_ in RANKED]
+        losses = [float(np.mean([np.mean(by[one]["log_loss"]) for by in kept])) for one in shown]
+        lowest = min(losses)
+        rows.append(
+            [
+                f"{name} ({number}, {features}, {classes})",
+                *(f"**{bare(x, 3)}**" if x == lowest else bare(x, 3) for x in losses),
+                f"{bare(mean, 3)} ±{bare(half, 3)}",
+            ]
+        )
+    header = ["set (rows, features, classes)", *(NAMES[name] for name in shown)]
+    return markdown([*header, "in context minus logistic regression"], rows)
+
+
+def with_shipped(tuned: dict[str, Any], defaults: dict[str, Any]) -> dict[str, Any]:
+    """Tuned methods with the shipped one on the same splits."""
+    number = tuned["splits"]
+    sets: dict[str, Any] = {}
+    for name, by_rows in tuned["sets"].items():
+        for rows, by in by_rows.items():
+            one = dict(defaults["sets"][name][rows]["in_context"])
+            for score in ("log_loss", "accuracy"):
+                one[score] = one[score][:number]
+            sets.setdefault(name, {})[rows] = {"in_context": one} | by
+    return tuned | {"sets": sets}
+
+
+def quoted() -> Quoted:
+    """All of it."""
+    found = results("tables", "results/defaults.json")
+    tuned = with_shipped(results("tables", "results/tuned.json"), found)
+    ranks, differences = mean_ranks(found), compared(found)
+    others = min(rank for name, rank in ranks.items() if name != "in_context")
+    worst = max(differences, key=lambda name: differences[name][0])
+    lower = sum(mean < 0 for mean, _ in differences.values())
+    clear = sum(mean + half < 0 for mean, half in differences.values())
+    sentences = [
+        f"mean rank {ranks['in_context']:.2f} of {len(ranks)} by log loss at 10 to 100 rows (the "
+        f"next {others:.2f})",
+        f"lower than logistic regression's on {lower} of {len(differences)} sets, {clear} of them "
+        "with an interval apart from 0",
+        f"worst on {worst}, {differences[worst][0]:+.3f} ±{differences[worst][1]:.3f}",
+        f"{found['splits']} splits a set and size",
+        f"{tuned['splits']} splits",
+    ]
+    return Quoted(
+        {"defaults": summary(found), "sets": by_set(found), "tuned": summary(tuned)}, sentences
+    )

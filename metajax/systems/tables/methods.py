@@ -1,0 +1,63 @@
+"""The methods that read tables, in ``METHODS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from metajax import learners
+from metajax.core import Count, MetaLearner, Positive, mixed
+from metajax.systems.base import Method
+from metajax.systems.tables.problem import Problem
+from metajax.systems.tables.scoring import scorer
+from metajax.systems.training import Training
+
+
+def scored(learner: MetaLearner, training: Training | None = None) -> Method:
+    """Return the method of a learner of tables; without ``training`` it is not meta-trained."""
+    algorithm = None if training is None else training.descend(mixed(learner))
+    return Method(algorithm, learner, scorer(learner))
+
+
+def reader(
+    problem: Problem, training: Training, *, width: Count = 64, row_width: Count = 32
+) -> Method:
+    """Weigh solved classifiers by left-out predictions (after Müller et al., arXiv 2112.10510).
+
+    Args:
+      width: Units of the two layers that read how the classifiers did.
+      row_width: Units of the layer that reads how sure they are of a query.
+    """
+    learner = learners.table_reader(problem.settings.classes, width=width, row_width=row_width)
+    return scored(learner, training)
+
+
+def logistic_regression(
+    problem: Problem, training: Training, *, strength: Positive = 1.0
+) -> Method:
+    """Fit logistic regression to standardised features (a baseline; Cox 1958).
+
+    It is not meta-trained.
+
+    Args:
+      strength: Prior variance of a weight: scikit-learn's C.
+    """
+    return scored(learners.table_logistic(problem.settings.classes, strength=strength))
+
+
+def frequencies(problem: Problem, training: Training) -> Method:
+    """Predict how often classes are, whatever the features (a baseline).
+
+    It is not meta-trained.
+    """
+    return scored(learners.table_frequencies(problem.settings.classes))
+
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "reader": reader,
+    "logistic_regression": logistic_regression,
+    "frequencies": frequencies,
+}
+"""All methods by name, the default first. A new one joins by a line here."""
+
+NOT_TRAINED = ("logistic_regression", "frequencies")
+"""Methods without meta-parameters to train: they are only evaluated."""

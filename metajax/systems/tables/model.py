@@ -1,0 +1,109 @@
+"""A trained reader of tables as one small file, and the one that comes with the package."""
+
+from __future__ import annotations
+
+import functools
+import json
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import flax.serialization
+import jax
+import jax.numpy as jnp
+
+from metajax.core import ConfigError, MetaLearner, Params, count
+from metajax.learners import table_reader
+from metajax.systems.configs import config_from_json, config_to_json
+from metajax.systems.setup import build
+from metajax.systems.tables.system import SYSTEM
+
+SHIPPED = "cpu.msgpack"
+"""File of the trained reader in this package."""
+
+
+class Model(NamedTuple):
+    """A trained reader of tables.
+
+    Attributes:
+      config: what it was trained with, of :func:`metajax.systems.configure`.
+      params: its parameters.
+      origin: where it comes from: the command, the seed, versions and machine.
+    """
+
+    config: Any
+    params: Params
+    origin: dict[str, Any]
+
+    def learner(self, classes: int) -> MetaLearner:
+        """Return the learner for so many classes: the parameters fit any number of them."""
+        return learner_of(classes, self.config.width, self.config.row_width)
+
+
+@functools.lru_cache(maxsize=32)
+def learner_of(classes: int, width: int, row_width: int) -> MetaLearner:
+    """Return a reader of some sizes, always the same one, so that nothing compiles twice."""
+    return table_reader(classes, width=width, row_width=row_width)
+
+
+def save_model(path: Path, model: Model) -> None:
+    """Write a model in MessagePack, which holds numbers and text and runs nothing when read.
+
+    Raises:
+      ConfigError: the file exists already.
+    """
+    if path.exists():
+        raise ConfigError("path", str(path), "a file that is not there yet")
+    state = {
+        "config": json.dumps(config_to_json(SYSTEM, model.config)),
+        "origin": json.dumps(model.origin),
+        "params": flax.serialization.to_state_dict(jax.device_get(model.params)),
+    }
+    path.write_bytes(flax.serialization.msgpack_serialize(state))
+
+
+def load_model(path: Path) -> Model:
+    """Read what :func:`save_model` wrote.
+
+    Raises:
+      ConfigError: no such file, or its parameters do not fit its config.
+    """
+    try:
+        state = flax.serialization.msgpack_restore(path.read_bytes())
+        config = config_from_json(SYSTEM, json.loads(state["config"]))
+        like = shapes_of(config)
+        params = flax.serialization.from_state_dict(like, state["params"])
+        origin = json.loads(state["origin"])
+    # AttributeError: other msgpack than a model's; RecursionError: its config is nested without end
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ConfigError("model", str(path), f"a file of save_model ({error})") from error
+
+    def described(tree: Params) -> list[Any]:
+        return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
+
+    if described(params) != described(like):
+        raise ConfigError("model", str(path), f"{count(like)} parameters of its config's shapes")
+    return Model(config, jax.tree.map(jnp.asarray, params), origin)
+
+
+def shapes_of(config: Any) -> Params:
+    """Return the parameters of a config's reader without their values."""
+    setup = build(config)
+    learner = setup.method.learner
+    assert learner is not None
+    return jax.eval_shape(learner.init, jax.random.key(0), _one_table(setup))
+
+
+def _one_table(setup: Any) -> Any:
+    return jax.eval_shape(setup.problem.new, jax.random.key(0))
+
+
+@functools.lru_cache(maxsize=1)
+def shipped() -> Model:
+    """Return the reader of tables that comes with the package, of preset ``cpu``.
+
+    Some thousands of numbers, trained on synthetic tables alone. Its ``origin`` says by which
+    command; experiments/tables/README.md has what it is worth on real tables.
+    """
+    with as_file(files("metajax.systems.tables") / SHIPPED) as path:
+        return load_model(path)

@@ -1,0 +1,80 @@
+"""What the problem of reading tables is, and the presets that were run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from metajax.core import ConfigError, Count, Range
+
+Several = Annotated[int, Range(2)]
+"""A whole number of 2 or more."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Classification of small tables: read labelled rows, predict the label of others."""
+
+    small_rows: Several = 48
+    """Rows of the support of a small table, at most."""
+    rows: Several = 256
+    """Rows of the support of a large table, at most; an eighth of them at least."""
+    small_tables: Count = 15
+    """Small tables for each large one. One draw holds both: tasks_per_step is a multiple of this
+    number and 1."""
+    queries: Count = 32
+    """Rows to predict, of each table."""
+    features: Several = 40
+    """Features of a table, at most."""
+    classes: Several = 10
+    """Classes of a table, at most; half of the tables have two."""
+    eval_tasks: Several = 200
+    """New tables behind every evaluated figure."""
+    eval_rows: tuple[Several, ...] = (10, 30, 100)
+    """Rows that new tables are learned from, ascending."""
+
+
+def check(config: Any) -> None:
+    """Raise where settings do not fit together.
+
+    Raises:
+      ConfigError: ``tasks_per_step`` is not made of whole draws, or ``eval_rows`` do not ascend.
+    """
+    of_draw = config.small_tables + 1
+    if config.tasks_per_step % of_draw:
+        raise ConfigError(
+            "tasks_per_step", config.tasks_per_step, f"a multiple of small_tables + 1 = {of_draw}"
+        )
+    if config.small_rows > config.rows:
+        raise ConfigError("small_rows", config.small_rows, f"at most rows = {config.rows}")
+    rows = config.eval_rows
+    if not rows or list(rows) != sorted(set(rows)):
+        raise ConfigError("eval_rows", rows, "one number or more, ascending")
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "cpu": {
+        "steps": 1500,
+        "tasks_per_step": 16,
+        "learning_rate": 2e-3,
+        "schedule": "cosine",
+        "warmup_steps": 100,
+        "clip_norm": 1.0,
+        "eval_every": 500,
+    },
+}
+"""cpu: the reader that comes with the package, minutes on a core."""
+
+TINY: dict[str, Any] = {
+    "small_rows": 6,
+    "rows": 8,
+    "small_tables": 1,
+    "queries": 4,
+    "features": 3,
+    "classes": 3,
+    "width": 6,
+    "row_width": 4,
+    "tasks_per_step": 2,
+    "eval_tasks": 4,
+    "eval_rows": (4, 8),
+}
