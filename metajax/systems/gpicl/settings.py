@@ -162,7 +162,7 @@ _TABLE: dict[str, Any] = {
     "num_tasks": 2**24,
     "method": "symmetric_ridge",
     "own": {
-        "steps": 1500,
+        "steps": 1000,
         "tasks_per_step": 16,
         "schedule": "cosine",
         "clip_norm": 1.0,
