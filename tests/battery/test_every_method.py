@@ -45,7 +45,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 
 ENTRIES = [(name, method) for name in SYSTEMS for method in get_system(name).methods]
 FIRST = {name: next(iter(get_system(name).methods), None) for name in SYSTEMS}
-LONG = {"hypino"}
+LONG = {"hypino", "tables"}
 """Families whose programs take minutes to compile: by default their own tests alone try them, and
 the slow suite tries their first method by all tests, the others by the first."""
 

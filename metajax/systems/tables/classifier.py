@@ -84,4 +84,5 @@ class InContextClassifier(ClassifierMixin, BaseEstimator):
         Args:
           X: as :meth:`predict_proba` takes it.
         """
-        return self.classes_[self.predict_proba(X).argmax(axis=1)]
+        best = self.predict_proba(X).argmax(axis=1)
+        return self.classes_[best]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import json
 from importlib.resources import as_file, files
@@ -14,7 +15,7 @@ import jax.numpy as jnp
 
 from metajax.core import ConfigError, MetaLearner, Params, count
 from metajax.learners import table_reader
-from metajax.systems.configs import config_from_json, config_to_json
+from metajax.systems.configs import config_from_json
 from metajax.systems.setup import build
 from metajax.systems.tables.system import SYSTEM
 
@@ -55,7 +56,7 @@ def save_model(path: Path, model: Model) -> None:
     if path.exists():
         raise ConfigError("path", str(path), "a file that is not there yet")
     state = {
-        "config": json.dumps(config_to_json(SYSTEM, model.config)),
+        "config": json.dumps(dataclasses.asdict(model.config)),
         "origin": json.dumps(model.origin),
         "params": flax.serialization.to_state_dict(jax.device_get(model.params)),
     }

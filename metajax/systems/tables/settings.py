@@ -75,6 +75,7 @@ TINY: dict[str, Any] = {
     "width": 6,
     "row_width": 4,
     "tasks_per_step": 2,
+    "warmup_steps": 0,
     "eval_tasks": 4,
     "eval_rows": (4, 8),
 }
