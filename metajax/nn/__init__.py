@@ -60,6 +60,7 @@ from metajax.nn.similarity_network import (
     SimilarityNetwork,
     causal_channels,
     similarity_network,
+)
 from metajax.nn.solves import cholesky, one_at_a_time, positive_solve, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
@@ -126,9 +127,9 @@ __all__ = [
     "orthogonal_least_squares",
     "outer_product_lstm",
     "pad_graph",
+    "positive_solve",
     "probabilities",
     "ridge_channels",
-    "positive_solve",
     "ridge_scores",
     "running_mean_square",
     "scatter_rows",
