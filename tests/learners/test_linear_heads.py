@@ -118,17 +118,24 @@ def test_learned_features_beat_those_first_drawn(learner):
     assert learned < 0.2 * first < 0.2 * trivial
 
 
-def test_it_resumes_to_the_same_bits_and_eight_devices_agree_with_one(learner, tmp_path):
-    whole = train(learner, 6)
+@pytest.fixture(scope="module")
+def whole(learner):
+    return train(learner, 6)
+
+
+def test_it_resumes_to_the_same_bits(learner, whole, tmp_path):
     train(learner, 3, workdir=tmp_path)
     assert digest(train(learner, 6, workdir=tmp_path).state) == digest(whole.state)
-    for parallel in ("jit", "pmap"):
-        found = train(learner, 6, parallel=parallel)
-        jax.tree.map(
-            lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
-            found.params,
-            whole.params,
-        )
+
+
+@pytest.mark.parametrize("parallel", ["jit", pytest.param("pmap", marks=pytest.mark.slow)])
+def test_eight_devices_agree_with_one(learner, whole, parallel):
+    found = train(learner, 6, parallel=parallel)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5),
+        found.params,
+        whole.params,
+    )
 
 
 def test_a_fixed_ridge_has_no_gradient(learner):
@@ -142,7 +149,10 @@ def test_a_fixed_ridge_has_no_gradient(learner):
     assert none == 0
 
 
-@pytest.mark.parametrize("choose", ["generalized_cross_validation", "leave_one_out"])
+@pytest.mark.parametrize(
+    "choose",
+    ["generalized_cross_validation", pytest.param("leave_one_out", marks=pytest.mark.slow)],
+)
 def test_a_ridge_chosen_on_the_support_suits_more_kinds_of_noise_than_any_fixed_one(choose):
     """By the worst of four levels: error over that of the ridge that is best at the level."""
     ridges = tuple(float(np.exp(power)) for power in range(-12, 3, 2))
