@@ -29,7 +29,7 @@ from common import import_torch, interleaved, interval, use_one_thread, write_re
 
 from metajax.core import Params, Task, enable_x64
 from metajax.physics import Phase, trajectory
-from metajax.systems import configure, make_algorithm
+from metajax.systems import configure, make_method
 from metajax.systems.hamiltonian import (
     Problem,
     architecture_of,
@@ -85,7 +85,7 @@ def to_torch(torch: Any, tree: Any) -> Any:
 
 def meta_steps(config: Any, params: Params, batches: Task) -> tuple[Run, float]:
     """Ours, all steps in one dispatch; also CPU seconds to compile."""
-    algorithm = make_algorithm(config, Problem(config, None))
+    algorithm = make_method(config, Problem(config, None)).algorithm
     first = jax.tree.map(lambda x: x[0, 0], batches)
     state = algorithm.init(jax.random.key(0), first)
     held = [jax.tree.map(jnp.array, state._replace(params=params))]
@@ -239,7 +239,7 @@ def main() -> int:
     batches = jax.jit(jax.vmap(jax.vmap(lambda k, tasks: tasks(k), (0, None)), (0, None)))(
         keys, tasks
     )
-    algorithm = make_algorithm(config, Problem(config, tasks))
+    algorithm = make_method(config, Problem(config, tasks)).algorithm
     params = algorithm.params(algorithm.init(key, tasks(key)))
     instances = new_instances(config, config.held_out, SYSTEMS)
     start = jax.tree.map(lambda leaf: jnp.asarray(leaf[:, 0]), instances.true[0])

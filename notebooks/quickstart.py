@@ -40,7 +40,7 @@ import matplotlib.pyplot as plt
 import optax
 
 import metajax as mj
-from metajax.nn import mlp
+from metajax.nn import damped_least_squares, mlp
 
 # %% [markdown]
 # ## A task distribution
@@ -86,8 +86,7 @@ def init(key, task):
 
 def adapt(params, support, key):
     h = features.apply(params["features"], support.inputs)
-    ridge = jnp.exp(params["log_ridge"]) * jnp.eye(h.shape[-1])
-    return jnp.linalg.solve(h.T @ h + ridge, h.T @ support.targets)
+    return damped_least_squares(h, support.targets, jnp.exp(params["log_ridge"]))
 
 
 def predict(params, adapted, inputs):

@@ -1,4 +1,4 @@
-"""What the lines of ``metajax/systems`` are for: ideas, settings, or wiring.
+"""What the lines of ``metajax/systems`` are for: ideas, settings, drawing, or wiring.
 
     python tests/line_classes.py [COMMIT ...]
 
@@ -6,14 +6,17 @@ Counts each family's lines at some commits, of the working tree by default. The 
 
 - *settings*: ``settings.py`` (older: ``config.py``) and ``training.py`` but for their checks, and
   in ``methods.py`` the signatures and docstrings, which declare the options;
+- *drawing*: functions that make or are given matplotlib's ``canvas`` or ``axes``, wherever they
+  stand: what a family's figures show is its own;
 - *wiring*: checks of settings (``check*``, ``__post_init__``); bodies and registry of
   ``methods.py``, and what it replaced (functions ``make_*`` of a config); ``evaluate``,
-  ``measure``, ``summarise``, ``build``, ``table``, ``figures`` and functions within them, wherever
+  ``measure``, ``build``, ``table``, ``figures``, ``objective`` and functions within them, wherever
   they stand; whole: ``__init__.py``, ``system.py``, ``report.py`` and the files that all families
-  share, but for the reading of YAML;
+  share, but for tasks (``parts.py``) and the reading of YAML;
 - *idea*: everything else: tasks, networks, learners, what is measured, solvers.
 
-Blank lines are not counted; docstrings and comments count with what they belong to.
+Blank lines are not counted; docstrings and comments count with what they belong to. An earlier rule
+counted drawing, the shared tasks, and ``summarise``, which defines a family's score, as wiring.
 """
 
 from __future__ import annotations
@@ -24,9 +27,11 @@ import sys
 from collections import Counter
 from pathlib import PurePosixPath
 
-CLASSES = ("idea", "settings", "wiring")
+CLASSES = ("idea", "settings", "drawing", "wiring")
 WHOLE = {"__init__.py", "system.py", "report.py"}
-ASSEMBLY = {"evaluate", "measure", "summarise", "build", "table", "figures"}
+SHARED_IDEAS = {"parts.py", "yaml_files.py"}
+ASSEMBLY = {"evaluate", "measure", "build", "table", "figures", "objective"}
+DRAWN_ON = {"canvas", "axes"}
 
 
 def read(commit: str | None) -> dict[PurePosixPath, str]:
@@ -48,13 +53,28 @@ def py(name: str) -> bool:
     return name.endswith(".py")
 
 
+def draws(function: ast.FunctionDef) -> bool:
+    """Whether a function itself, without those within it, names a canvas or axes."""
+    arguments = function.args
+    if DRAWN_ON & {a.arg for a in [*arguments.args, *arguments.kwonlyargs]}:
+        return True
+    left: list[ast.AST] = list(function.body)
+    while left:
+        node = left.pop()
+        if isinstance(node, ast.Name) and node.id in DRAWN_ON:
+            return True
+        if not isinstance(node, ast.FunctionDef):
+            left.extend(ast.iter_child_nodes(node))
+    return False
+
+
 def classify(path: PurePosixPath, text: str) -> Counter[str]:
     """The lines of a module by class."""
     lines = text.splitlines()
     family = len(path.parts) > 3
     if path.name in {"settings.py", "config.py", "training.py"}:
         default = "settings"
-    elif path.name in WHOLE | {"methods.py"} or (not family and path.name != "yaml_files.py"):
+    elif path.name in WHOLE | {"methods.py"} or (not family and path.name not in SHARED_IDEAS):
         default = "wiring"
     else:
         default = "idea"
@@ -71,7 +91,10 @@ def classify(path: PurePosixPath, text: str) -> Counter[str]:
         arguments = [a.arg for a in node.args.args]
         of_config = node.name.startswith("make_") and arguments[:1] == ["config"]
         is_check = node.name == "__post_init__" or node.name.startswith("check")
-        if node.name in ASSEMBLY or of_config or (is_check and default == "settings"):
+        checked = default == "settings" or path.name == "parts.py"
+        if draws(node):
+            paint(node, "drawing")
+        elif node.name in ASSEMBLY or of_config or (is_check and checked):
             paint(node, "wiring")
         elif path.name == "methods.py":
             body = node.body[1:] if ast.get_docstring(node) else node.body

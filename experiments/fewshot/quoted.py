@@ -67,6 +67,53 @@ def omniglot(one: dict[str, Any], five: dict[str, Any]) -> str:
     return markdown(header, rows)
 
 
+def scored(row: dict[str, Any], point: int = -1, factor: float = 1, digits: int = 3) -> str:
+    """A mean with the ends of its 95% interval, and what that is over."""
+    mean, low, high = (factor * row[name][point] for name in ("mean", "low", "high"))
+    over = row["interval_over"][point][0]
+    return f"{mean:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}] {over}"
+
+
+def solved_sinusoids(methods: dict[str, Any]) -> str:
+    """Errors of heads that are stepped and solved, and of the same with features as first drawn."""
+    rows = []
+    for name, method in methods.items():
+        stepped = len(method["score"]["mean"]) > 1
+        first = f"{method['baselines']['first_drawn']['mean'][-1]:.3g}"
+        adapted = ("10 steps" if stepped else "a solve", scored(method["score"]), first)
+        rows.append([name, *adapted, f"{method['train_cpu_seconds']:.0f}"])
+    header = ["method", "adapts by", "error", "features as first drawn", "CPU s a seed"]
+    return markdown(header, rows)
+
+
+def digits(one: dict[str, Any], five: dict[str, Any]) -> str:
+    """Accuracies of heads that are solved, with one shot and with five."""
+    found = {name: [each["methods"][name] for each in (one, five)] for name in one["methods"]}
+
+    def row(name: str, scores: list[dict[str, Any]], cpu: str = "") -> list[str]:
+        return [name, *(scored(score, -1, 100, 1) for score in scores), cpu]
+
+    rows = [
+        row(
+            name,
+            [method["score"] for method in both],
+            ", ".join(f"{method['train_cpu_seconds']:.0f}" for method in both),
+        )
+        for name, both in found.items()
+    ]
+    rows += [
+        row(
+            f"*{name}, features as first drawn*",
+            [method["baselines"]["first_drawn"] for method in both],
+        )
+        for name, both in found.items()
+    ]
+    rows.append(
+        row("*nearest mean image*", [each["baselines"]["nearest_mean"] for each in (one, five)])
+    )
+    return markdown(["method", "1 shot", "5 shots", "CPU s a seed, 1 and 5 shots"], rows)
+
+
 def quoted() -> Quoted:
     """Every table and sentence."""
     sines, one, five = (
@@ -84,11 +131,33 @@ def quoted() -> Quoted:
     gains = [
         100 * (five["reptile"]["mean"][step] - five["untrained"]["mean"][step]) for step in (10, 5)
     ]
-    words = {5: "five", 6: "six", 7: "seven", 8: "eight", 10: "ten", 11: "eleven", 16: "sixteen"}
+    words = {
+        5: "five",
+        6: "six",
+        7: "seven",
+        8: "eight",
+        9: "nine",
+        10: "ten",
+        11: "eleven",
+        12: "twelf",
+        16: "sixteen",
+    }
     error_ratio = round(evolution["mean"][-1] / maml["mean"][-1])
     time_ratio = round(seconds(evolution) / seconds(maml))
+    solved = results("fewshot", "results/solved_sinusoids.json")["methods"]
+    error = {name: method["score"]["mean"][-1] for name, method in solved.items()}
+    gained = [
+        f"error is a {words[round(error['anil'] / error['anil_solved'])]}th of ANIL's and a "
+        f"{words[round(error['maml'] / error['anil_solved'])]}th of MAML's",
+        f"{words[round(error['maml_ridge'] / error['maml'])]} times the error of MAML's own steps",
+    ]
+    tables = {
+        "sinusoids": sinusoids(sines),
+        "solved_sinusoids": solved_sinusoids(solved),
+        "omniglot": omniglot(one, five),
+    }
     return Quoted(
-        {"sinusoids": sinusoids(sines), "omniglot": omniglot(one, five)},
+        tables,
         [
             f"MAML {bare(maml['mean'][-1], 3)}, first order {bare(first['mean'][-1])}",
             f"Clipping helps MAML itself: {bare(last('maml', 0), 3)} and "
@@ -99,5 +168,7 @@ def quoted() -> Quoted:
             "time",
             f"with it at {bare(last('meta_sgd', 0))}",
             f"{words[round(gains[0])]} to {words[round(gains[1])]} points better with five",
+            *gained,
         ],
+        {"docs/solved_heads.md": [*tables["solved_sinusoids"].splitlines(), *gained]},
     )

@@ -170,6 +170,62 @@ def six_types(contents: dict[str, Any]) -> dict[str, str]:
     return {"six_types": markdown(header, rows), "six_ratios": markdown(ratio_header, ratios)}
 
 
+SOLVED = {
+    "first_drawn": "features as first drawn, solved head",
+    "adapted": "meta-trained features, solved head",
+    "with_monomials": "the same with monomials",
+    "polynomial": "polynomial",
+}
+
+
+def solved_score(runs: dict[str, Any], row: str, what: str = "50") -> list[float]:
+    """A row's error over the seeds of a type: after so many points, or ``energy`` after 50."""
+    kept = [run["rows"][row] for run in runs.values()]
+    scores = [one["energy"] if what == "energy" else one["by_shots"].get(what) for one in kept]
+    if None in scores:
+        return []
+    if len(scores) == 1:
+        return [scores[0][bound][0] for bound in ("mean", "low", "high")]
+    return geometric_mean([score["mean"][0] for score in scores])
+
+
+def solved(content: Any, contents: dict[str, Any]) -> dict[str, str]:
+    """Both tables of energies with a solved head."""
+    rows, ratios = [], []
+    for held_out, runs in content["runs"].items():
+        meta_sgd = mean(contents[held_out], ("meta_sgd", "sgd_0.1"))
+        energies = mean(contents[held_out], ("meta_sgd", "sgd_0.1"), "energy")
+        cells = [interval(meta_sgd, 3), interval(energies, 3), "", "", ""]
+        rows.append([TYPES[held_out], "Meta-SGD, 50 steps", *cells])
+        for row, name in SOLVED.items():
+            if row == "polynomial":
+                name += f" of degree {next(iter(runs.values()))['degree']}"
+            found = [solved_score(runs, row, what) for what in ("50", "energy", "25", "10", "5")]
+            rows.append(["", name, *(interval(one, 4) if one else "" for one in found)])
+        adapted = solved_score(runs, "adapted")[0]
+        few = [solved_score(runs, row, "5")[0] for row in ("adapted", "polynomial")]
+        union = solved_score(runs, "with_monomials")[0]
+        parts = [
+            adapted / meta_sgd[0],
+            adapted / solved_score(runs, "first_drawn")[0],
+            adapted / solved_score(runs, "polynomial")[0],
+            union / solved_score(runs, "polynomial")[0],
+            few[0] / few[1],
+        ]
+        ratios.append([TYPES[held_out], *(bare(part, 3 if part < 0.1 else 2) for part in parts)])
+    header = ["held out", "energy", "coordinates, 50 points", "energy, 50 points"]
+    header += ["coordinates, 25 points", "10 points", "5 points"]
+    ratio_header = [
+        "held out",
+        "over Meta-SGD",
+        "over features as first drawn",
+        "over the polynomial",
+        "with monomials, over the polynomial",
+        "over the polynomial, both 5 points",
+    ]
+    return {"solved": markdown(header, rows), "solved_ratios": markdown(ratio_header, ratios)}
+
+
 def of_pendulum(content: Any, slower: Any) -> list[str]:
     """The sentences of the first two sections."""
     maml, joint, random = ((name, "sgd_0.2") for name in STARTS)
@@ -269,4 +325,5 @@ def quoted() -> Quoted:
     slower = results("hamiltonian", "results/one_particle_pendulum_rate_.1.json")
     contents = {name: results("hamiltonian", f"results/cpu_{name}.json") for name in TYPES}
     tables = pendulum(content) | {"inner_rates": inner_rates(slower)} | six_types(contents)
+    tables |= solved(results("hamiltonian", "results/solved.json"), contents)
     return Quoted(tables, of_pendulum(content, slower) + of_six(contents))

@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, PyTree
 from metajax.bilevel.types import InnerProblem
 from metajax.core import Params, optimizer_step, prepare_optimizer
 
-Loss = Callable[[Params, PyTree, PyTree], Float[Array, ""]]
+BatchLoss = Callable[[Params, PyTree, PyTree], Float[Array, ""]]
 """``loss(params, hparams, batch) -> scalar``."""
 
 
@@ -29,8 +29,8 @@ class InnerState(NamedTuple):
 
 
 def descend(
-    inner_loss: Loss,
-    outer_loss: Loss,
+    inner_loss: BatchLoss,
+    outer_loss: BatchLoss,
     optimizer: optax.GradientTransformation | Callable[[PyTree], optax.GradientTransformation],
     *,
     init: Callable[[PyTree, Params], Params] | None = None,

@@ -20,6 +20,12 @@ methods that have it. Given again, also with more methods or seeds, it trains on
 trained yet, and resumes what was interrupted.
 """
 
+USAGE = """\
+metajax compare SYSTEM [--preset NAME] [--methods A B ...] [--seeds N]
+                       [--set METHOD.FIELD=VALUE ...] [--engine process|vmap]
+                       [--workers N] [--workdir DIR] [--out DIR]
+                       [--FIELD VALUE ...]"""
+
 
 def compare_command(argv: list[str]) -> int:
     """Run ``metajax compare ARGV``; returns the exit code, 1 where a run did not end well."""
@@ -188,15 +194,19 @@ def make_parser() -> argparse.ArgumentParser:
         prog="metajax compare",
         description=DESCRIPTION,
         allow_abbrev=False,
-        usage="metajax compare SYSTEM [--preset NAME] [--methods A B ...] [--seeds N] "
-        "[--set METHOD.FIELD=VALUE ...] [--engine process|vmap] [--workers N] [--workdir DIR] "
-        "[--out DIR] [--FIELD VALUE ...]",
+        usage=USAGE,
     )
     add = parser.add_argument
     add("system", metavar="SYSTEM", help="by name; metajax methods lists all, with their methods")
-    add("--preset", help="of the system; its first by default")
+    add("--preset", metavar="NAME", help="of the system; its first by default")
     add("--methods", nargs="+", metavar="METHOD", help="by name; all that fit the preset's tasks")
-    add("--seeds", type=int, default=1, help="runs of each method, from --seed on; 1 by default")
+    add(
+        "--seeds",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs of each method, from --seed on; 1 by default",
+    )
     add(
         "--set",
         nargs="+",
@@ -211,12 +221,18 @@ def make_parser() -> argparse.ArgumentParser:
         default="process",
         help="process: each run is a process; vmap: the seeds of a method are one compiled program",
     )
-    add("--workers", type=int, default=1, help="processes at a time; 1 by default")
+    add("--workers", type=int, default=1, metavar="N", help="processes at a time; 1 by default")
     add(
         "--workdir",
         type=Path,
+        metavar="DIR",
         help="folder of the runs, which may be in a store; by default one in runs for each system, "
         "preset and settings that all methods share",
     )
-    add("--out", type=Path, help="folder of the table and figures; by default that of the runs")
+    add(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="folder of the table and figures; by default that of the runs",
+    )
     return parser

@@ -37,8 +37,8 @@ metajax: meta-learning in JAX
       yet, and compare their scores on the same new tasks, with the system's
       baselines: a table and figures
   metajax profile SYSTEM [--preset NAME] [--FIELD VALUE ...]
-      compile a meta-step and time it, part by part, beside this machine's
-      measured peak
+      compile a meta-step and time it, part by part, compared with this
+      machine's measured peak
   metajax eval WORKDIR [--FIELD VALUE ...]
       evaluate a run's newest checkpoint again, into its eval.json; the
       system's evaluation fields can be changed, as --eval-tasks
@@ -166,7 +166,7 @@ def _train(argv: list[str]) -> int:
     from metajax.cli.arguments import parse_train
     from metajax.cli.runs import check_extension, may_change
     from metajax.core import ConfigError
-    from metajax.systems import SYSTEMS, build, config_to_json, evaluate, get_system
+    from metajax.systems import SYSTEMS, build, config_to_json, get_system
 
     if not argv or argv[0].startswith("-"):
         print(f"usage: metajax train SYSTEM ...; systems: {', '.join(SYSTEMS)}")
@@ -245,7 +245,7 @@ def _train(argv: list[str]) -> int:
             result = Fit(None, _initial_params(run, config), 0, [], 0.0, 0.0, 0)
     trained_cpu = time.process_time() - cpu
     # by each process, of several: none has to wait for the first, which alone writes it down
-    evaluation = evaluate(system, config, run, result.params, options.progress and is_first())
+    evaluation = run.evaluate(result.params, options.progress and is_first())
     if not is_first():
         return 0
     write_json(workdir / "eval.json", evaluation)
@@ -316,7 +316,7 @@ def _read_json(path: Path) -> Any:
 
 def _eval(argv: list[str]) -> int:
     from metajax.cli.arguments import parse_evaluation
-    from metajax.systems import SYSTEMS, build, evaluate, get_system, read_run
+    from metajax.systems import SYSTEMS, build, get_system, read_run
     from metajax.train import check_writable
 
     epilog = ""
@@ -339,7 +339,7 @@ def _eval(argv: list[str]) -> int:
         print(f"checkpoint of step {step} of {run.steps}")
     else:
         params = _initial_params(run, config)
-    evaluation = evaluate(system, config, run, params, True)
+    evaluation = run.evaluate(params, True)
     write_json(options.workdir / "eval.json", evaluation)
     print(system.table(evaluation))
     return 0

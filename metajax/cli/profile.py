@@ -9,6 +9,10 @@ from pathlib import Path
 
 from metajax.core import ConfigError, local_path
 
+USAGE = """\
+metajax profile SYSTEM [--preset NAME] [--timed N] [--trace DIR]
+                       [--json FILE] [--FIELD VALUE ...]"""
+
 
 def profile_command(argv: list[str]) -> int:
     """Print compile time, time, operations, bytes and memory of a meta-step and its parts."""
@@ -19,14 +23,23 @@ def profile_command(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(
         prog="metajax profile",
         allow_abbrev=False,
-        description="Compile a system's meta-step and time it, part by part, beside this "
+        usage=USAGE,
+        description="Compile a system's meta-step and time it, part by part, compared with this "
         "machine's measured peak. Further options are those of `metajax train SYSTEM`.",
     )
-    parser.add_argument("system", choices=SYSTEMS)
-    parser.add_argument("--preset")
-    parser.add_argument("--timed", type=int, default=10, help="meta-steps that are timed")
-    parser.add_argument("--trace", type=Path, help="folder for a trace that TensorBoard shows")
-    parser.add_argument("--json", type=Path, help="file to write the figures to")
+    parser.add_argument("system", metavar="SYSTEM", help=f"by name: {', '.join(SYSTEMS)}")
+    parser.add_argument("--preset", metavar="NAME", help="of the system; its first by default")
+    parser.add_argument(
+        "--timed",
+        type=int,
+        default=10,
+        metavar="N",
+        help="meta-steps that are timed; 10 by default",
+    )
+    parser.add_argument(
+        "--trace", type=Path, metavar="DIR", help="folder for a trace that TensorBoard shows"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="file to write the figures to")
     options, rest = parser.parse_known_args(argv)
     system = get_system(options.system)
     if options.trace is not None:

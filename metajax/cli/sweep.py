@@ -20,8 +20,14 @@ OF_RAY = ("scheduler", "metric", "mode", "grace_period", "address")
 DESCRIPTION = """\
 Run a system over a grid, random draws and seeds: every combination of them is one run. Every field
 and option of `metajax train SYSTEM` may be given too, for all runs. Given again after an
-interruption, it goes on; processes that failed are tried again.
+interruption, it resumes; processes that failed are tried again.
 """
+
+USAGE = """\
+metajax sweep SYSTEM [--preset NAME] [--grid FIELD=A,B ...]
+                     [--random FIELD=RANGE ...] [--samples N] [--seeds N]
+                     [--engine process|vmap|ray] [--workers N]
+                     [--workdir DIR] [--FIELD VALUE ...]"""
 
 YAML_FIELDS = ("system", "preset", "set", "grid", "random", "samples", "seeds", "sweep_seed")
 
@@ -238,18 +244,17 @@ def make_parser() -> argparse.ArgumentParser:
         prog="metajax sweep",
         description=DESCRIPTION,
         allow_abbrev=False,
-        usage="metajax sweep SYSTEM [--preset NAME] [--grid FIELD=A,B ...] "
-        "[--random FIELD=RANGE ...] [--samples N] [--seeds N] [--engine process|vmap|ray] "
-        "[--workers N] [--workdir DIR] [--FIELD VALUE ...]",
+        usage=USAGE,
     )
     add = parser.add_argument
     add(
         "--from",
         dest="source",
         type=Path,
+        metavar="FILE",
         help="a YAML file of these arguments, see docs/sweeps.md",
     )
-    add("--preset", help="of the system; its first by default")
+    add("--preset", metavar="NAME", help="of the system; its first by default")
     add(
         "--grid",
         nargs="+",
@@ -266,9 +271,14 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FIELD=RANGE",
         help="log:LOW:HIGH, uniform:LOW:HIGH or choice:A,B,...",
     )
-    add("--samples", type=int, help="draws of the random fields")
-    add("--seeds", type=int, help="runs of each combination, from --seed on; 1 by default")
-    add("--sweep-seed", type=int, help="seed of the draws; 0 by default")
+    add("--samples", type=int, metavar="N", help="draws of the random fields")
+    add(
+        "--seeds",
+        type=int,
+        metavar="N",
+        help="runs of each combination, from --seed on; 1 by default",
+    )
+    add("--sweep-seed", type=int, metavar="N", help="seed of the draws; 0 by default")
     add(
         "--engine",
         choices=ENGINES,
@@ -276,8 +286,19 @@ def make_parser() -> argparse.ArgumentParser:
         help="process: each run is a process; vmap: all runs are one compiled program; ray: each "
         "is a trial of Ray Tune",
     )
-    add("--workers", type=int, default=1, help="runs at a time (process, ray); 1 by default")
-    add("--at-once", type=int, help="runs of one compiled program (vmap); all by default")
+    add(
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="runs at a time (process, ray); 1 by default",
+    )
+    add(
+        "--at-once",
+        type=int,
+        metavar="N",
+        help="runs of one compiled program (vmap); all by default",
+    )
     add(
         "--scheduler",
         metavar="none|asha|median",
@@ -300,6 +321,7 @@ def make_parser() -> argparse.ArgumentParser:
     add(
         "--workdir",
         type=Path,
+        metavar="DIR",
         help="folder of the sweep, which may be in a store; by default one in runs for each sweep",
     )
     return parser

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import sys
 import types
 import typing
 from collections.abc import Mapping
@@ -34,7 +34,7 @@ class Range(NamedTuple):
     def holds(self, value: float) -> bool:
         """Return whether a number is in the range; NaN never is."""
         return (
-            (isinstance(value, int) or math.isfinite(value))
+            abs(value) <= sys.float_info.max  # compares whole numbers of any size, too
             and (self.low is None or value >= self.low)
             and (self.high is None or value <= self.high)
             and (self.above is None or value > self.above)

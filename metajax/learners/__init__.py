@@ -13,13 +13,13 @@ from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
-from metajax.learners.linear_head import LinearHeadParams, adapt_in_float64, linear_head
+from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
 from metajax.learners.maml_family import (
-    Choice,
     MultiStepState,
     RatedParams,
+    Selection,
     anil,
     annealed_weights,
     first_order_maml,
@@ -41,11 +41,12 @@ from metajax.learners.sequences import (
     sequence_learner,
     whole_sequence,
 )
+from metajax.learners.solved_head import SolvedParams, anil_solved
+from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_reader import table_reader
 
 __all__ = [
-    "Choice",
     "KernelRidge",
     "LinearHeadParams",
     "Memory",
@@ -53,10 +54,14 @@ __all__ = [
     "RatedParams",
     "ReptileState",
     "RidgeParams",
+    "Selection",
     "SequenceLearner",
+    "SolvedParams",
+    "SvmParams",
     "adapt_in_float64",
     "adaptation_curve",
     "anil",
+    "anil_solved",
     "annealed_weights",
     "by_similarity",
     "cavia",
@@ -90,6 +95,8 @@ __all__ = [
     "ridge",
     "ridge_solution",
     "sequence_learner",
+    "svm",
+    "svm_weights",
     "table_frequencies",
     "table_logistic",
     "table_reader",

@@ -29,8 +29,6 @@ from metajax.nn import (
 
 UNSEEN = -1e30
 """Logit of a class of which no example has been seen, where its logits are distances."""
-SCALED_BY = 10
-"""Inputs that the scale of a sequence is made of."""
 _LEAST_RIDGE = 1e-3  # of a discriminant, in units of the mean square norm
 _LITTLE = 1e-4  # examples at the origin that a class of the discriminant begins with
 
@@ -113,7 +111,7 @@ def kernel_ridge(
 
     def stream(params: KernelRidge, inputs: Array, labels: Array) -> Array:
         products = inner_products(inputs, inputs)
-        scale = running_mean_square(products.left, SCALED_BY)
+        scale = running_mean_square(products.left)
         kernel = RidgeKernel(None if linear else params.gamma, params.ridge)
         return causal_channels(ridge_channels([kernel]), products, scale, labels)[..., 0]
 
@@ -135,7 +133,7 @@ def discriminant(num_classes: int, *, shrinkage: float = 0.3) -> SequenceLearner
     def stream(params: Params, inputs: Array, labels: Array) -> Array:
         length, features = inputs.shape[1:]
         products = inner_products(inputs, inputs)
-        scale = running_mean_square(products.left, SCALED_BY)
+        scale = running_mean_square(products.left)
         share = params["shrinkage"]
 
         def at(place: Array) -> Array:
@@ -170,7 +168,8 @@ def logistic_regression(
     cross-entropy of all examples so far plus ``strength |w|^2 / 2``, divided by a matrix that
     bounds its second derivative, ``X^T X / 2 + strength I`` (Bohning 1992, Annals of the Institute
     of Statistical Mathematics 44), whose inverse is updated with every example. A feature of ones
-    stands for the intercept; inputs are scaled to unit mean square of a feature by the first ten.
+    stands for the intercept; inputs are scaled to unit mean square of a feature, each by those
+    before it and itself, at most ten.
 
     Args:
       num_classes: targets are 0 to ``num_classes - 1``.
@@ -180,8 +179,8 @@ def logistic_regression(
 
     def one(strength: Array, inputs: Array, labels: Array) -> Array:
         length, features = inputs.shape
-        scale = running_mean_square(jnp.sum(inputs**2, axis=-1), SCALED_BY) / features
-        rows = inputs * jax.lax.rsqrt(jnp.maximum(scale[-1], 1e-12))
+        scale = running_mean_square(jnp.sum(inputs**2, axis=-1)) / features
+        rows = inputs * jax.lax.rsqrt(jnp.maximum(scale, 1e-12))[:, None]
         rows = jnp.concatenate([rows, jnp.ones_like(rows[:, :1])], axis=1)
 
         def step(carry: Any, place: Array) -> tuple[Any, Array]:

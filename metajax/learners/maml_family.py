@@ -32,7 +32,7 @@ from metajax.learners.inner import gradient_learner
 from metajax.learners.losses import Loss
 from metajax.learners.named import named_loss
 
-Choice = Callable[[str], bool] | str | Sequence[str] | None
+Selection = Callable[[str], bool] | str | Sequence[str] | None
 """Which parameters: a predicate on paths such as ``conv_0/kernel``; one or more names, of which a
 chosen parameter's path has at least one (``head`` chooses ``head/kernel``); or None for all."""
 
@@ -50,26 +50,26 @@ class RatedParams(NamedTuple):
     rates: PyTree
 
 
-def choose(params: Params, choice: Choice) -> Params:
+def select(params: Params, selection: Selection) -> Params:
     """Return the chosen parameters, as ``{path: array}``; all of them as they are for None.
 
     Raises:
       ConfigError: nothing is chosen.
     """
-    if choice is None:
+    if selection is None:
         return params
-    names = [choice] if isinstance(choice, str) else choice
+    names = [selection] if isinstance(selection, str) else selection
     leaves = {_path(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     wanted = names if callable(names) else lambda path: not set(names).isdisjoint(path.split("/"))
     chosen = {path: leaf for path, leaf in leaves.items() if wanted(path)}
     if not chosen:
-        raise ConfigError("inner", choice, f"a choice of one or more of {', '.join(leaves)}")
+        raise ConfigError("inner", selection, f"a choice of one or more of {', '.join(leaves)}")
     return chosen
 
 
-def put_back(params: Params, chosen: Params, choice: Choice) -> Params:
-    """Return ``params`` with the chosen ones replaced, the inverse of :func:`choose`."""
-    if choice is None:
+def put_back(params: Params, chosen: Params, selection: Selection) -> Params:
+    """Return ``params`` with the chosen ones replaced, the inverse of :func:`select`."""
+    if selection is None:
         return chosen
     return jax.tree_util.tree_map_with_path(lambda path, p: chosen.get(_path(path), p), params)
 
@@ -99,7 +99,7 @@ def maml(
     optimizer: optax.GradientTransformation,
     *,
     steps: int,
-    inner: Choice = None,
+    inner: Selection = None,
     first_order: bool = False,
     rates: Literal["fixed", "per_parameter", "per_step"] = "fixed",
     rate: float | Float[Array, ""] = 1.0,
@@ -119,7 +119,7 @@ def maml(
         ``eps_root`` above 0: the root of a zero second moment has an infinite derivative.
       steps: inner steps.
       inner: which parameters are adapted, the others are shared by all tasks; see
-        :data:`~metajax.learners.Choice`.
+        :data:`~metajax.learners.Selection`.
       first_order: take the inner gradients for constants, which drops all second derivatives.
       rates: ``per_parameter`` multiplies ``optimizer``'s updates by a learned number for each
         number that is adapted, ``per_step`` by one for each array and step; steps beyond ``steps``
@@ -160,7 +160,7 @@ def maml(
 
     def init(key: Key[Array, ""], task: Task) -> Any:
         params = network.init(key, task.support.inputs)
-        chosen = choose(params, inner)
+        chosen = select(params, inner)
         if not learned:
             return params
 
@@ -182,7 +182,7 @@ def maml(
         examples_loss,
         examples_loss,
         optimizer_of,
-        init=lambda params, _: choose(network_params(params), inner),
+        init=lambda params, _: select(network_params(params), inner),
     )
     return gradient_learner(problem, init, outputs, loss, steps=steps, **options)
 
@@ -199,7 +199,7 @@ def anil(
     loss: Loss,
     optimizer: optax.GradientTransformation,
     *,
-    inner: Choice = "head",
+    inner: Selection = "head",
     **options: Any,
 ) -> MetaLearner:
     """Make :func:`maml` that adapts the head alone (ANIL: Raghu et al. 2020, arXiv 1909.09157).

@@ -37,17 +37,18 @@ from metajax.nn.kernel_logistic import (
     probabilities,
 )
 from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
-from metajax.nn.least_squares import (
+from metajax.nn.modulation import FiLM, film
+from metajax.nn.perceptron import mlp
+from metajax.nn.pinn import PINN, modified_mlp
+from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.regression import (
     Factored,
     damped_least_squares,
     factored_least_squares,
     least_squares,
     ridge_scores,
 )
-from metajax.nn.modulation import FiLM, film
-from metajax.nn.perceptron import mlp
-from metajax.nn.pinn import PINN, modified_mlp
-from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.selection import orthogonal_least_squares
 from metajax.nn.similarity import (
     InnerProducts,
     inner_products,
@@ -60,7 +61,7 @@ from metajax.nn.similarity_network import (
     causal_channels,
     similarity_network,
 )
-from metajax.nn.solves import cholesky, triangular_solve
+from metajax.nn.solves import cholesky, one_at_a_time, triangular_solve
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
@@ -122,6 +123,8 @@ __all__ = [
     "mean_square",
     "mlp",
     "modified_mlp",
+    "one_at_a_time",
+    "orthogonal_least_squares",
     "outer_product_lstm",
     "pad_graph",
     "probabilities",

@@ -13,6 +13,8 @@ NEAREST = 0.01
 """Added to a squared distance before its logarithm: nearer than this is as near as can be."""
 SIMILARITIES = 3
 """Similarities of two inputs: see :func:`similarities`."""
+FIRST = 10
+"""Inputs of a sequence that its scale is made of."""
 _SMALLEST = 1e-12  # of a norm or a scale that is divided by
 
 
@@ -98,7 +100,9 @@ def mean_square(
     return jnp.where(number > 0, total / jnp.maximum(number, 1), 1)
 
 
-def running_mean_square(squares: Float[Array, "*batch n"], first: int) -> Float[Array, "*batch n"]:
+def running_mean_square(
+    squares: Float[Array, "*batch n"], first: int = FIRST
+) -> Float[Array, "*batch n"]:
     """Return at each position the mean square norm of the inputs so far, at most ``first`` of them.
 
     After ``first`` inputs the scale stays, so that later ones are measured by one scale and what

@@ -22,6 +22,7 @@ from metajax.nn.class_channels import ClassChannels
 from metajax.nn.initial import draw_normals, lecun_stddev
 from metajax.nn.merged import merge_vmapped_rows
 from metajax.nn.similarity import (
+    FIRST,
     SIMILARITIES,
     InnerProducts,
     inner_products,
@@ -30,8 +31,6 @@ from metajax.nn.similarity import (
     similarities,
 )
 
-FIRST = 10
-"""Inputs of a sequence that its scale is made of."""
 _MASKED = -1e30
 
 
@@ -259,7 +258,7 @@ def similarity_network(
         n, time, classes = labels.shape
         labels = widen(labels)
         products = inner_products(inputs, inputs)
-        scale = running_mean_square(products.left, FIRST)
+        scale = running_mean_square(products.left)
         read_out = None
         if channels is not None:
             causal = functools.partial(causal_channels, channels)

@@ -13,6 +13,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
 Arrays = Callable[..., Any]
@@ -21,39 +22,38 @@ Arrays = Callable[..., Any]
 def one_at_a_time(function: Arrays) -> Arrays:
     """Return a function of arrays that, where it is mapped on the CPU, is called for each in turn.
 
-    For what calls LAPACK. It cannot be differentiated: call it within a derivative of your own.
+    For what calls LAPACK; arguments may be mapped or not, over any number of axes. It cannot be
+    differentiated: call it within a derivative of your own, such as that of
+    ``jax.lax.custom_linear_solve``.
+
+    Args:
+      function: ``function(*arrays) -> arrays``, for one system.
+
+    Returns:
+      The same function of one system. On other platforms than the CPU ``jax.vmap`` maps it as ever.
     """
 
-    @jax.custom_batching.custom_vmap
+    @custom_vmap
     def alone(*args: Array) -> Any:
         return function(*args)
 
     @alone.def_vmap
     def over_batch(size: int, batched: list[bool], *args: Array) -> tuple[Any, Any]:
-        mapped = tuple(arg for arg, is_mapped in zip(args, batched, strict=True) if is_mapped)
+        axes = tuple(0 if is_mapped else None for is_mapped in batched)
 
-        def of(one: tuple[Array, ...], shared: tuple[Array, ...]) -> Any:
-            parts, rest = iter(one), iter(shared)
-            return alone(*(next(parts) if is_mapped else next(rest) for is_mapped in batched))
+        def one(i: Array, args: tuple[Array, ...]) -> Any:
+            return alone(*(x if axis is None else x[i] for x, axis in zip(args, axes, strict=True)))
 
-        def in_turn(mapped: tuple[Array, ...], shared: tuple[Array, ...]) -> Any:
-            return jax.lax.map(lambda one: of(one, shared), mapped)
+        def in_turn(*args: Array) -> Any:
+            return jax.lax.map(lambda i: one(i, args), jnp.arange(size))
 
-        def together(mapped: tuple[Array, ...], shared: tuple[Array, ...]) -> Any:
-            given, rest = iter(mapped), iter(shared)
-            whole = (next(given) if is_mapped else next(rest) for is_mapped in batched)
-            return jax.vmap(function, tuple(0 if is_mapped else None for is_mapped in batched))(
-                *whole
-            )
-
-        shared = tuple(arg for arg, is_mapped in zip(args, batched, strict=True) if not is_mapped)
-        found = jax.lax.platform_dependent(mapped, shared, cpu=in_turn, default=together)
+        found = jax.lax.platform_dependent(*args, cpu=in_turn, default=jax.vmap(function, axes))
         return found, jax.tree.map(lambda _: True, found)
 
     return alone
 
 
-def over_leading(function: Arrays, *args: Float[Array, "..."], axes: int) -> Any:
+def _over_leading(function: Arrays, *args: Float[Array, "..."], axes: int) -> Any:
     """Map over the leading axes, which all arguments share: all but the last ``axes`` of each."""
     lead = args[0].shape[: args[0].ndim - axes]
     for _ in lead:
@@ -132,9 +132,13 @@ def _triangular_solve(lower: Float[Array, "n n"], b: Float[Array, "n k"], transp
 def cholesky(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """Return the lower triangular ``L`` with ``L L^T = a``, for symmetric positive ``a``.
 
-    ``n^3 / 3`` floating-point operations; NaN where ``a`` is not positive.
+    ``n^3 / 3`` floating-point operations, one system at a time on the CPU. Differentiable to any
+    order; a derivative takes two triangular solves and a product, ``4 n^3`` more.
+
+    Args:
+      a: its symmetric part is factored. Where that is not positive, the factor is NaN.
     """
-    return over_leading(_cholesky, (a + jnp.swapaxes(a, -1, -2)) / 2, axes=2)
+    return _over_leading(_cholesky, (a + jnp.swapaxes(a, -1, -2)) / 2, axes=2)
 
 
 def triangular_solve(
@@ -142,6 +146,12 @@ def triangular_solve(
 ) -> Float[Array, "*batch n k"]:
     """Return ``lower^-1 b``, or ``lower^-T b`` with ``transpose``; ``lower`` is triangular.
 
-    What is above the diagonal is not read. ``n^2 k`` floating-point operations.
+    ``n^2 k`` floating-point operations, one system at a time on the CPU. Differentiable to any
+    order, each derivative by one more solve.
+
+    Args:
+      lower: what is above its diagonal is not read.
+      b: the right sides.
+      transpose: whether ``lower`` is transposed.
     """
-    return over_leading(lambda *one: _triangular_solve(*one, transpose), lower, b, axes=2)
+    return _over_leading(lambda *one: _triangular_solve(*one, transpose), lower, b, axes=2)

@@ -29,6 +29,12 @@ from metajax.physics.hamiltonians import (
     spring_graph,
 )
 from metajax.physics.integrate import Trajectory, trajectory
+from metajax.physics.linear_energies import (
+    damping_column,
+    energy_columns,
+    force_columns,
+    stacked,
+)
 from metajax.physics.mechanics import (
     Derivative,
     Hamiltonian,
@@ -56,9 +62,12 @@ __all__ = [
     "Trajectory",
     "check_state",
     "coupled_springs",
+    "damping_column",
     "double_pendulum",
     "energy",
+    "energy_columns",
     "energy_drift",
+    "force_columns",
     "get_mechanics",
     "gravitation",
     "henon_heiles",
@@ -68,6 +77,7 @@ __all__ = [
     "pendulum",
     "port_hamiltonian",
     "spring_graph",
+    "stacked",
     "symplectic_gradient",
     "trajectory",
 ]

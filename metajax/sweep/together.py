@@ -19,8 +19,7 @@ from metajax.systems import (
     System,
     build,
     config_to_json,
-    evaluate,
-    make_algorithm,
+    make_method,
     replace,
     traced_fields,
 )
@@ -84,7 +83,9 @@ def make_population(
     """
 
     def make(values: Mapping[str, Any]) -> Algorithm:
-        return make_algorithm(replace(configs[0], **values), runs[0].problem)
+        algorithm = make_method(replace(configs[0], **values), runs[0].problem).algorithm
+        assert algorithm is not None  # of methods that are not meta-trained none gets here
+        return algorithm
 
     columns = {name: [getattr(config, name) for config in configs] for name in fields}
     return population(
@@ -212,7 +213,7 @@ def _run_part(
             config=config_to_json(system, point.config),
             on_changed=options.get("on_changed", "raise"),
         )
-        write_json(workdir / "eval.json", evaluate(system, point.config, run, alone.params, False))
+        write_json(workdir / "eval.json", run.evaluate(alone.params, False))
         summary = run_summary(
             alone,
             wall_seconds=time.perf_counter() - wall + trained_wall / len(points),

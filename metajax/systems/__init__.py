@@ -5,10 +5,8 @@ from typing import Any
 
 from metajax.systems.base import (
     SYSTEMS,
-    Figure,
     Method,
     Objective,
-    Problem,
     Setup,
     System,
     get_system,
@@ -30,7 +28,8 @@ from metajax.systems.options import options_type, summary
 from metajax.systems.page import write_page
 from metajax.systems.runs import read_run
 from metajax.systems.scores import Evaluation, Interval, Row, interval
-from metajax.systems.setup import build, check_fits, evaluate, make_algorithm
+from metajax.systems.setup import build, check_fits, make_method
+from metajax.systems.show import Figure
 from metajax.systems.training import Training
 
 __all__ = [
@@ -41,7 +40,6 @@ __all__ = [
     "Interval",
     "Method",
     "Objective",
-    "Problem",
     "Row",
     "Setup",
     "System",
@@ -52,11 +50,10 @@ __all__ = [
     "config_to_json",
     "config_type",
     "configure",
-    "evaluate",
     "field_types",
     "get_system",
     "interval",
-    "make_algorithm",
+    "make_method",
     "methods_with",
     "options_type",
     "read_run",
@@ -71,7 +68,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     if name in SYSTEMS:
-        return importlib.import_module(SYSTEMS[name])
+        return importlib.import_module(f"{__name__}.{name}")
     raise AttributeError(f"module 'metajax.systems' has no attribute {name!r}")
 
 

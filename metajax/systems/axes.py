@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -101,7 +102,14 @@ def legend_outside(canvas: Any, axes: Any) -> None:
     )
 
 
-def along_training(history: list[dict[str, Any]], ylabel: str, scale: str = "linear") -> Any:
+def plot_lines(axes: Any, lines: Mapping[str, Any], points: Any = None) -> None:
+    """Plot lines by their titles, at ``points``, or 0, 1, 2, ... along the x-axis."""
+    for index, (title, values) in enumerate(lines.items()):
+        at, values = range(len(values)) if points is None else points, numbers(values)
+        axes.plot(at, values, label=title, **style(index), **marks(index, len(values)))
+
+
+def along_training(history: list[dict[str, Any]], ylabel: str, scale: str) -> Any:
     """Draw what the evaluator ``new_tasks`` measured, ``last`` with ``last_ci95``, by meta-step."""
     canvas, axes = make_axes("meta-step", ylabel, scale)
     measured = [row for row in history if "new_tasks/last" in row]
@@ -110,8 +118,3 @@ def along_training(history: list[dict[str, Any]], ylabel: str, scale: str = "lin
     axes.errorbar([row["step"] for row in measured], mean, half, marker="o", capsize=2)
     keep_in_sight(axes, mean, mean - half, mean + half)
     return canvas
-
-
-def is_measured(history: list[dict[str, Any]]) -> bool:
-    """Whether :func:`along_training` has anything to draw."""
-    return any("new_tasks/last" in row for row in history)

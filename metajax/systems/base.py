@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
-import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from metajax.core import Algorithm, Evaluator, MetaLearner, Params, one_of
 from metajax.systems.scores import Evaluation
+from metajax.systems.show import Figure, figures, table
 from metajax.systems.training import Training, tied_to_steps
 
 
@@ -32,25 +32,6 @@ class Method(NamedTuple):
     parts: Any = None
 
 
-class Problem(typing.Protocol):
-    """What a family makes of its settings: at least what is trained on.
-
-    A family's own NamedTuple holds these and what its methods and its evaluation need besides.
-
-    Attributes:
-      settings: what it was made from; methods read from here what may be traced.
-      tasks: what is trained on: a task distribution, staged or not, or host-fed batches.
-      example_tasks: a device-sampled distribution of the same shapes.
-    """
-
-    @property
-    def settings(self) -> Any: ...
-    @property
-    def tasks(self) -> Any: ...
-    @property
-    def example_tasks(self) -> Any: ...
-
-
 class Setup(NamedTuple):
     """A run that is set up: what :func:`metajax.train.fit` takes, and how its result is measured.
 
@@ -62,7 +43,7 @@ class Setup(NamedTuple):
       example_tasks: a device-sampled distribution of the same shapes, to learn the shapes from.
       evaluators: what is measured along the way.
       evaluate: ``evaluate(params, progress) -> dict`` of JSON values, the content of
-        ``eval.json``.
+        ``eval.json``; its ``settings``, the evaluation's, may differ from those in ``config.json``.
       config: what was set up.
       problem: the family's.
       method: the entry of the registry, for this problem.
@@ -78,17 +59,6 @@ class Setup(NamedTuple):
     config: Any = None
     problem: Any = None
     method: Method = Method(None)
-
-
-class Figure(NamedTuple):
-    """A figure of a report: file name without suffix, caption, and a drawing function.
-
-    ``draw()`` returns a ``matplotlib.figure.Figure``.
-    """
-
-    name: str
-    caption: str
-    draw: Callable[[], Any]
 
 
 class Objective(NamedTuple):
@@ -117,11 +87,6 @@ def _no_check(config: Any) -> None:
     """Of a system in which no setting depends on another."""
 
 
-def _single(config: Any) -> int:
-    """Of a system whose tasks are drawn one by one."""
-    return 1
-
-
 @dataclasses.dataclass(frozen=True, eq=False)
 class System:
     """A family of problems: its settings, its methods, and how what came out is measured and shown.
@@ -136,9 +101,13 @@ class System:
       methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
         name, the default first. One that does not fit a problem raises a ``ConfigError`` that
         names ``method``.
-      problem: ``problem(settings, training, data_dir) -> Problem``.
+      problem: ``problem(settings, training, data_dir)`` makes the family's NamedTuple of what its
+        methods and its evaluation need: at least ``settings``, what it was made from, some of which
+        may be traced later; ``tasks``, what is trained on, a task distribution, staged or not, or
+        host-fed batches; and ``example_tasks``, a device-sampled distribution of the same shapes.
       evaluate: ``evaluate(problem, method, params, config, progress) -> Evaluation``.
-      measure: ``measure(problem, method, config) -> evaluators`` for the way.
+      evaluators: what is measured along training, by name: ``function(problem, method, params, key)
+        -> {figure: value}``.
       figures: ``figures(evaluation, history) -> [Figure]``, of the content of ``eval.json``.
       table: ``table(evaluation) -> str``, what a person reads first, as plain text.
       training: the dataclass of training's settings.
@@ -151,7 +120,6 @@ class System:
       tied_to_steps: ``tied_to_steps(config) -> str``, what in the training depends on ``steps``
         besides its length, as ``schedule=cosine``; empty where nothing does, so that a finished
         run can be given more steps.
-      tasks_per_draw: ``tasks_per_draw(config) -> int``, the tasks of one draw of ``tasks``.
       renamed: older words of the command line and what they are called now.
       older_values: of a renamed setting whose values are others now too, what the older ones are,
         by its older word.
@@ -167,31 +135,23 @@ class System:
     methods: Mapping[str, Callable[..., Method]]
     problem: Callable[[Any, Any, Path | None], Any]
     evaluate: Callable[..., Evaluation]
-    measure: Callable[..., tuple[Evaluator, ...]]
-    table: Callable[[dict[str, Any]], str]
-    figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
+    evaluators: Mapping[str, Callable[..., dict[str, Any]]]
     objective: Callable[[Any], Objective]
     tiny: Mapping[str, Any]
+    table: Callable[[dict[str, Any]], str] = table
+    figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]] = figures
     training: Any = Training
     evaluation: tuple[str, ...] = ()
     of_tasks: tuple[str, ...] = ()
     check: Callable[[Any], None] = _no_check
     tied_to_steps: Callable[[Any], str] = tied_to_steps
-    tasks_per_draw: Callable[[Any], int] = _single
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
     prepare: Callable[[Path | None], list[Path]] | None = None
 
 
-SYSTEMS = {
-    "gpicl": "metajax.systems.gpicl",
-    "hyperdistill": "metajax.systems.hyperdistill",
-    "fewshot": "metajax.systems.fewshot",
-    "hamiltonian": "metajax.systems.hamiltonian",
-    "hypino": "metajax.systems.hypino",
-    "tables": "metajax.systems.tables",
-}
-"""Where each system lives; a new one joins by a line here."""
+SYSTEMS = ("gpicl", "hyperdistill", "fewshot", "hamiltonian", "hypino", "tables")
+"""All systems, each a package of this one; a new one joins by its name here."""
 
 
 def get_system(name: str) -> System:
@@ -200,4 +160,4 @@ def get_system(name: str) -> System:
     Raises:
       ConfigError: there is none; the message names the nearest.
     """
-    return importlib.import_module(SYSTEMS[one_of("system", name, SYSTEMS)]).SYSTEM
+    return importlib.import_module(f"{__package__}.{one_of('system', name, SYSTEMS)}").SYSTEM

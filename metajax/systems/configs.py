@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
-import types
 import typing
+from collections.abc import Mapping
 from typing import Any, ClassVar, NamedTuple
 
 from metajax.core import ConfigError, check_value, check_values, is_traced, one_of, plain
@@ -19,9 +19,9 @@ from metajax.systems.training import check_schedule
 class Config:
     """What a run is made from: a method's name, and below it all settings by their names.
 
-    Each method of a system has a class of its own, made by :func:`config_type`: its fields are
-    those of the system's ``settings`` and ``training`` and the method's options. Values that are
-    out of range raise.
+    Each method of a system has a class of its own, made by :func:`config_type`: it inherits from
+    the system's ``settings`` and ``training`` and from the method's options. Values that are out of
+    range raise.
     """
 
     method: str
@@ -46,17 +46,17 @@ def config_type(system: System, method: str | None = None) -> type:
 
 @functools.cache
 def _config_type(system: System, method: str) -> type:
-    fields: list[Any] = [("method", str, dataclasses.field(default=method))]
-    for part in _parts(system, method):
-        hints = typing.get_type_hints(part, include_extras=True)
-        for each in dataclasses.fields(part):
-            fields.append((each.name, hints[each.name], dataclasses.field(default=each.default)))
-    made = dataclasses.make_dataclass(
-        f"{system.name}_{method}", fields, bases=(Config,), frozen=True
+    # the fields of bases stand in the class from the last to the first
+    return dataclasses.make_dataclass(
+        f"{system.name}_{method}",
+        [("method", str, method)],
+        bases=(*reversed(_parts(system, method)), Config),
+        namespace={
+            "system": system,
+            "__doc__": f"Settings of a run of {system.name} by the method {method}.",
+        },
+        frozen=True,
     )
-    made.system = system  # type: ignore[attr-defined]
-    made.__doc__ = f"Settings of a run of {system.name} by the method {method}."
-    return made
 
 
 def _parts(system: System, method: str) -> tuple[type, type, type]:
@@ -121,27 +121,9 @@ def configure(
     """
     system = get_system(system) if isinstance(system, str) else system
     chosen = system.presets[one_of("preset", preset or next(iter(system.presets)), system.presets)]
-    kind = config_type(system, method or chosen.get("method"))
     if method in (None, chosen.get("method")):
         chosen = {**chosen, **chosen.get("own", {})}
-    known = {field.name for field in dataclasses.fields(kind)}
-    for name in values:
-        _check_name(system, kind, name)
-    usual = {name: value for name, value in chosen.items() if name in known and name != "method"}
-    return kind(**{**usual, **values})
-
-
-def _check_name(system: System, kind: type, name: str) -> None:
-    """Raise where a method has no setting of this name."""
-    known = [field.name for field in dataclasses.fields(kind)]
-    if name in known:
-        return
-    method = kind.__dataclass_fields__["method"].default  # type: ignore[attr-defined]
-    if name in system.renamed:
-        raise ConfigError("setting", name, f"{system.renamed[name]} instead, its name now")
-    if having := methods_with(system, name):
-        raise ConfigError("setting", name, f"one that {method} has; {', '.join(having)} have it")
-    one_of(f"setting of {system.name}", name, known)
+    return _make(config_type(system, method or chosen.get("method")), chosen, values)
 
 
 def replace(config: Any, **values: Any) -> Any:
@@ -153,18 +135,27 @@ def replace(config: Any, **values: Any) -> Any:
     Raises:
       ConfigError: an unknown name, a value out of range, or settings that do not fit together.
     """
-    method = values.get("method", config.method)
-    kind = config_type(config.system, method)
-    for name in values:
-        _check_name(config.system, kind, name)
-    if method == config.method:
-        return dataclasses.replace(config, **values)
-    known = {field.name for field in dataclasses.fields(kind)}
-    kept = {
-        field.name: value
-        for field in dataclasses.fields(config)
-        if field.name in known and (value := getattr(config, field.name)) != field.default
-    }
+    kept, method = vars(config), values.get("method", config.method)
+    if method != config.method:
+        defaults = {field.name: field.default for field in dataclasses.fields(config)}
+        kept = {name: value for name, value in kept.items() if value != defaults[name]}
+    return _make(config_type(config.system, method), kept, values)
+
+
+def _make(kind: Any, usual: Mapping[str, Any], values: Mapping[str, Any]) -> Any:
+    """A config of some values, and of those of ``usual`` that its method has.
+
+    Raises:
+      ConfigError: the method has no setting of a value's name, or a value is rejected.
+    """
+    system, known = kind.system, _hints(kind)
+    for name in [name for name in values if name not in known]:
+        if name in system.renamed:
+            raise ConfigError("setting", name, f"{system.renamed[name]} instead, its name now")
+        if having := ", ".join(methods_with(system, name)):
+            raise ConfigError("setting", name, f"one that {kind.method} has; {having} have it")
+        one_of(f"setting of {system.name}", name, known)
+    kept = {name: value for name, value in usual.items() if name in known and name != "method"}
     return kind(**{**kept, **values})
 
 
@@ -214,46 +205,18 @@ def config_from_json(system: System, values: Any) -> Any:
     method = values.get("method")
     if method is not None and not isinstance(method, str):
         raise ConfigError("method of config.json", method, "text")
-    known = field_types(system, method)
-    elsewhere = {
-        name for other in system.methods for name in field_types(system, other)
-    } - known.keys()
+    kind = config_type(system, method)
+    known = _hints(kind)
+    elsewhere = setting_types(system).keys() - known.keys()
     fields = {}
     for name, value in values.items():
-        if name in elsewhere:
-            continue
-        hint = known[one_of("field of config.json", name, known)]
-        fields[name] = _from_json(f"{name} of config.json", hint, value)
-    return config_type(system, method)(**fields)
+        if name not in elsewhere:
+            hint = known[one_of("field of config.json", name, known)]
+            fields[name] = _from_json(value)
+            check_value(f"{name} of config.json", hint, fields[name])
+    return kind(**fields)
 
 
-def _from_json(name: str, hint: Any, value: Any) -> Any:
-    """A JSON value as a field of this type holds it.
-
-    Raises:
-      ConfigError: it is not of this type.
-    """
-    origin, parts = typing.get_origin(hint), typing.get_args(hint)
-    if origin in (typing.Union, types.UnionType):
-        if value is None and type(None) in parts:
-            return None
-        return _from_json(name, next(part for part in parts if part is not type(None)), value)
-    if origin is typing.Literal:
-        if value not in parts:
-            raise ConfigError(name, value, f"one of {', '.join(map(str, parts))}")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list | tuple):
-            raise ConfigError(name, value, "a list")
-        kinds = [parts[0]] * len(value) if parts[-1] is Ellipsis else list(parts)
-        if len(kinds) != len(value):
-            raise ConfigError(name, value, f"{len(kinds)} values")
-        return tuple(_from_json(name, kind, one) for kind, one in zip(kinds, value, strict=True))
-    accepted = (int, float) if hint is float else (hint,)
-    if not isinstance(value, accepted) or isinstance(value, bool) is not (hint is bool):
-        words = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
-        raise ConfigError(name, value, words[hint])
-    try:
-        return hint(value)
-    except OverflowError as error:
-        raise ConfigError(name, value, "a number below 1e308") from error
+def _from_json(value: Any) -> Any:
+    """A JSON value as a field holds it, lists as tuples."""
+    return tuple(map(_from_json, value)) if isinstance(value, list) else value

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
-import textwrap
 import typing
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +15,7 @@ def options_type(function: Callable[..., Any]) -> type:
     """Make the frozen dataclass of a method's options.
 
     Its fields are the function's keyword-only arguments, with their annotated types and defaults;
-    its docstring explains them in the words of the function's ``Args``.
+    the function's docstring explains them.
 
     Args:
       function: ``method(problem, training, *, option=default, ...) -> Method``.
@@ -28,9 +27,7 @@ def options_type(function: Callable[..., Any]) -> type:
         if parameter.kind is parameter.KEYWORD_ONLY
     ]
     made = dataclasses.make_dataclass(f"{function.__name__}_options", fields, frozen=True)
-    made.__doc__ = f"Options of {function.__name__}.\n\nArgs:\n" + textwrap.indent(
-        _arguments(function), "  "
-    )
+    made.__doc__ = f"Options of {function.__name__}.\n\n{inspect.getdoc(function)}"
     return made
 
 
@@ -40,14 +37,3 @@ def summary(function: Callable[..., Any]) -> str:
     It ends with the source in brackets, as in ``... (Finn et al. 2017, arXiv 1703.03400).``
     """
     return " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())
-
-
-def _arguments(function: Callable[..., Any]) -> str:
-    """The ``Args`` section of a docstring, without its heading and indentation."""
-    _, found, rest = (inspect.getdoc(function) or "").partition("\nArgs:\n")
-    lines = []
-    for line in rest.splitlines() if found else []:
-        if line and not line.startswith(" "):
-            break  # the next section
-        lines.append(line)
-    return textwrap.dedent("\n".join(lines)).strip()

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from metajax.systems.base import Figure
+from metajax.systems.show import Figure
 from metajax.train import write_whole
 
 _STYLE = """

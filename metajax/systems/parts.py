@@ -7,6 +7,7 @@ from typing import Any
 
 from metajax.core import ConfigError
 from metajax.data import TaskParts, episode_parts, load_images, sinusoid_tasks
+from metajax.systems.base import Objective
 
 
 def sinusoid_parts(config: Any) -> TaskParts:
@@ -61,3 +62,9 @@ def check_classes(config: Any) -> None:
             f"at most {most}, the classes of the smallest part of classes = {config.classes}"
             f"{' in four rotations' if config.rotations else ''}",
         )
+
+
+def objective(config: Any) -> Objective:
+    """Return what runs over sinusoids or images are compared by: the last score on new tasks."""
+    title = f"{'accuracy' if config.images else 'squared error'} on new tasks"
+    return Objective("rows.new_tasks.mean[-1]", config.images, "new_tasks/last", title)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 
 class Interval(NamedTuple):
@@ -24,8 +24,12 @@ class Interval(NamedTuple):
     high: list[float]
     n: int
 
+    def last(self) -> dict[str, float]:
+        """Return the last mean and the half-width of its interval, as evaluators log them."""
+        return {"last": self.mean[-1], "last_ci95": (self.high[-1] - self.low[-1]) / 2}
 
-def interval(values: Float[np.ndarray, "tasks *points"]) -> Interval:
+
+def interval(values: Float[Array | np.ndarray, "tasks *points"]) -> Interval:
     """Return the mean over tasks with its normal 95% interval, ``1.96`` standard errors."""
     array = np.asarray(values, float)
     mean = np.atleast_1d(array.mean(axis=0))

@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from metajax.core import Algorithm, ConfigError, MetaLearner, Params, apart_from_surroundings
-from metajax.systems.base import Method, Setup, System
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    Evaluator,
+    MetaLearner,
+    MixedTasks,
+    Params,
+    apart_from_surroundings,
+)
+from metajax.systems.base import Method, Setup
 from metajax.systems.configs import split
 
 
 def make_method(config: Any, problem: Any) -> Method:
-    """Return a config's method for a problem, which was made from the same settings.
+    """Return a config's method for a problem that was made from the same settings.
 
-    What of the config is traced reaches the method through ``problem.settings``.
+    Some of the config's settings may be traced now; these reach the method through
+    ``problem.settings``.
     """
     settings, training, options = split(config)
     problem = problem._replace(settings=settings)
@@ -69,16 +80,22 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
 
     def evaluate(params: Params, progress: bool = True) -> dict[str, Any]:
         found = system.evaluate(problem, method, params, config, progress)
-        return {"method": config.method, **found.to_json()}
+        settings = {name: getattr(config, name) for name in system.evaluation}
+        return {"method": config.method, **found.to_json(), "settings": settings}
 
     trained = method.algorithm is not None
+    per_draw = sum(problem.tasks.counts) if isinstance(problem.tasks, MixedTasks) else 1
+    evaluators = [
+        Evaluator(name, config.eval_every, functools.partial(function, problem, method))
+        for name, function in system.evaluators.items()
+    ]
     return Setup(
         algorithm=method.algorithm or _untrained(method.learner),
         tasks=problem.tasks,
-        tasks_per_step=config.tasks_per_step // system.tasks_per_draw(config),
+        tasks_per_step=config.tasks_per_step // per_draw,
         steps=config.steps if trained else 0,
         example_tasks=problem.example_tasks,
-        evaluators=system.measure(problem, method, config) if trained else (),
+        evaluators=tuple(evaluators) if trained else (),
         evaluate=apart_from_surroundings(evaluate),
         config=config,
         problem=problem,
@@ -98,24 +115,6 @@ def _untrained(learner: MetaLearner | None) -> Algorithm:
     return Algorithm(init, update, lambda state: state)
 
 
-def make_algorithm(config: Any, problem: Any) -> Algorithm:
-    """Return the algorithm of a config some of whose settings may be traced.
-
-    Args:
-      config: of a method that is meta-trained.
-      problem: made from the same settings, but for the traced ones.
-    """
-    algorithm = make_method(config, problem).algorithm
-    assert algorithm is not None
-    return algorithm
-
-
-def evaluate(
-    system: System, config: Any, setup: Setup, params: Params, progress: bool
-) -> dict[str, Any]:
-    """Return the content of ``eval.json``: what ``setup.evaluate`` finds, and its ``settings``.
-
-    These are the system's evaluation fields, which may differ from those in ``config.json``.
-    """
-    found = setup.evaluate(params, progress)
-    return found | {"settings": {name: getattr(config, name) for name in system.evaluation}}
+def first_drawn(learner: MetaLearner, tasks: Any, key: Key[Array, ""]) -> Params:
+    """Return a learner's parameters as they are first drawn, for tasks of these shapes."""
+    return jax.jit(lambda tasks, key: learner.init(key, tasks(key)))(tasks, key)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from metajax.systems.axes import (
     along_training,
     band,
-    is_measured,
     keep_fractions,
     keep_in_sight,
     legend_outside,
@@ -18,12 +18,23 @@ from metajax.systems.axes import (
     marks,
     style,
 )
-from metajax.systems.base import Figure
 from metajax.systems.numbers import aligned, cell, numbers, said
+from metajax.systems.options import summary
 
 POINTS = (0, 1, 2, 3, 5, 10, 20, 50, 100)
 """Points of an axis that a table shows, and the last one; all where there are few."""
 FEW = 11
+
+
+class Figure(NamedTuple):
+    """A figure of a report: file name without suffix, caption, and a drawing function.
+
+    ``draw()`` returns a ``matplotlib.figure.Figure``.
+    """
+
+    name: str
+    caption: str
+    draw: Callable[[], Any]
 
 
 def shown_points(points: Sequence[float]) -> list[int]:
@@ -67,7 +78,7 @@ def last(evaluation: dict[str, Any], spec: str = ".3f") -> str:
 def curves(evaluation: dict[str, Any]) -> Any:
     """Draw the rows of an evaluation along its axis, with their intervals as bands."""
     metric, points = evaluation["metric"], numbers(evaluation["points"])
-    canvas, axes = make_axes(evaluation["axis"], f"{metric} on query examples", scale(evaluation))
+    canvas, axes = make_axes(evaluation["axis"], metric, scale(evaluation))
     rows = list(evaluation["rows"].values())
     means, lows, highs = ([numbers(row[name]) for row in rows] for name in ("mean", "low", "high"))
     for index, (row, mean) in enumerate(zip(rows, means, strict=True)):
@@ -106,27 +117,32 @@ def scale(evaluation: dict[str, Any]) -> str:
     return "linear" if evaluation["greatest"] else "log"
 
 
+def captioned(draw: Callable[..., Any], *of: Any) -> Figure:
+    """Return the figure ``draw(*of)``: its name is the function's, its caption the docstring."""
+    return Figure(draw.__name__, summary(draw), functools.partial(draw, *of))
+
+
+def score_figure(evaluation: dict[str, Any]) -> Figure:
+    """Return the figure of the rows: along their axis, or with one score each."""
+    name, rows = evaluation["metric"].capitalize(), evaluation["rows"].values()
+    if len(evaluation["points"]) == 1:
+        caption = f"{name}: means over tasks, with 95% intervals."
+        return Figure("scores", caption, functools.partial(bars, evaluation))
+    caption = f"{name} by {evaluation['axis']}: means over tasks, with 95% intervals as bands."
+    if any(len(row["mean"]) == 1 for row in rows):
+        caption += " Level lines: what takes no such steps."
+    return Figure("adaptation", caption, functools.partial(curves, evaluation))
+
+
+def training_figures(history: list[dict[str, Any]], what: str, scale: str) -> list[Figure]:
+    """Return the figure of what ``new_tasks`` measured along training; none if it did not."""
+    if not any("new_tasks/last" in row for row in history):
+        return []
+    caption = f"{what[0].upper()}{what[1:]} along meta-training, with 95% intervals."
+    return [Figure("training", caption, functools.partial(along_training, history, what, scale))]
+
+
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the figures of any family: the score along its axis, and along meta-training."""
-    metric, axis = evaluation["metric"], evaluation["axis"]
-
-    def adaptation() -> Any:
-        return curves(evaluation)
-
-    def training() -> Any:
-        return along_training(history, f"{metric} on new tasks", scale(evaluation))
-
-    name = metric.capitalize()
-    made = []
-    if len(evaluation["points"]) > 1:
-        caption = f"{name} by {axis}: means over tasks, with 95% intervals as bands."
-        level = any(len(row["mean"]) == 1 for row in evaluation["rows"].values())
-        caption += " Level lines: what takes no such steps." if level else ""
-        made.append(Figure("adaptation", caption, adaptation))
-    else:
-        caption = f"{name}: means over tasks, with 95% intervals."
-        made.append(Figure("scores", caption, lambda: bars(evaluation)))
-    if is_measured(history):
-        caption = f"{name} on new tasks along meta-training, with 95% intervals."
-        made.append(Figure("training", caption, training))
-    return made
+    along = training_figures(history, f"{evaluation['metric']} on new tasks", scale(evaluation))
+    return [score_figure(evaluation), *along]

@@ -152,6 +152,8 @@ LEARNERS = [
     few_shot_row(
         "ridge", classify(learners.ridge, loss=learners.cross_entropy, ways=3, scale=5.0), blobs
     ),
+    few_shot_row("anil_solved", regress(learners.anil_solved, inner="Dense_1"), SINES),
+    few_shot_row("svm", classify(learners.svm, ways=3, scale=5.0), blobs),
     few_shot_row("table-reader", lambda: learners.table_reader(3, width=6, row_width=4), blobs),
     *(
         pytest.param(hypino_row(name), marks=pytest.mark.slow)

@@ -21,6 +21,11 @@ from metajax.systems import SYSTEMS, config_from_json, config_to_json, configure
 from metajax.train.checkpoint import find_fault
 
 SMALL = [
+    "--method",
+    "transformer",
+    "--baselines",
+    "sgd",
+    "nearest_neighbour",
     "--width",
     "16",
     "--layers",
@@ -213,7 +218,10 @@ def test_another_run_in_its_place_moves_it_aside(run_of_a_process, data_dir, cac
         (["train", "gpicle"], ["system = 'gpicle'", "did you mean 'gpicl'"]),
         (["trian", "gpicl"], ["command = 'trian'", "did you mean 'train'"]),
         (["train", "gpicl", "--preset", "digit"], ["preset = 'digit'", "did you mean 'digits'"]),
-        (["train", "gpicl", "--heads", "3"], ["heads = 3", "divisor of width = 64, e.g. 2"]),
+        (
+            ["train", "gpicl", "--method", "transformer", "--heads", "3"],
+            ["heads = 3", "divisor of width = 64, e.g. 2"],
+        ),
         (["train", "gpicl", "--num-tasks", "0"], ["num_tasks = 0"]),
         (["train", "gpicl", "--learning-rate", "-1"], ["learning_rate = -1.0"]),
         (["train", "gpicl", "--learning-rate", "nan"], ["learning_rate = nan"]),
@@ -282,7 +290,15 @@ def test_fields_given_override_the_preset():
         parse_train(get_system("gpicl"), None, ["--checkpoint-every", "0"])
 
 
-@pytest.mark.parametrize("argv", [["list"], ["--help"], ["train", "hyperdistill", "--help"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["list"],
+        ["--help"],
+        ["train", "hyperdistill", "--help"],
+        *([name, "--help"] for name in ("sweep", "compare", "profile", "methods")),
+    ],
+)
 def test_what_explains_itself_fits_a_terminal(argv, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     with contextlib.suppress(SystemExit):

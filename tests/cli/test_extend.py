@@ -143,7 +143,7 @@ def test_a_default_folder_is_that_of_all_runs_that_can_share_it_and_no_others():
         ["--num-tasks", str(2**20)],  # as the preset has it
         ["--parallel", "jit", "--log-every", "7"],
     ]
-    assert {folder("gpicl", None, *more) for more in same} == {"runs/gpicl-digits-0"}
+    assert {folder("gpicl", "cpu", *more) for more in same} == {"runs/gpicl-cpu-0"}
     others = [
         ["--num-tasks", "64"],
         ["--num-tasks", "65"],
@@ -155,9 +155,9 @@ def test_a_default_folder_is_that_of_all_runs_that_can_share_it_and_no_others():
         ["--schedule", "cosine", "--steps", "9000"],
         ["--seed", "1"],
     ]
-    names = [folder("gpicl", None, *more) for more in others]
-    assert len({*names, "runs/gpicl-digits-0"}) == len(others) + 1
-    assert names[0] == "runs/gpicl-digits-num_tasks=64-0"
+    names = [folder("gpicl", "cpu", *more) for more in others]
+    assert len({*names, "runs/gpicl-cpu-0"}) == len(others) + 1
+    assert names[0] == "runs/gpicl-cpu-num_tasks=64-0"
     for name in names:
         assert name.count("/") == 1 and len(name) < 200
     # the learning rate of hypino falls until the last step: no run of it can be extended

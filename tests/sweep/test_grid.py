@@ -42,7 +42,7 @@ SYSTEM = System(
     methods={"method": method},
     problem=nothing,
     evaluate=nothing,
-    measure=nothing,
+    evaluators={},
     table=nothing,
     figures=nothing,
     objective=lambda config: Objective("none", greatest=True),

@@ -8,9 +8,8 @@ import pytest
 
 from metajax.systems import write_page
 from metajax.systems.axes import keep_in_sight, make_axes, style
-from metajax.systems.base import Figure
 from metajax.systems.numbers import aligned, cell
-from metajax.systems.show import curves, figures, table
+from metajax.systems.show import Figure, curves, figures, table
 
 
 def interval(title, *means):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from metajax.systems.base import Objective, System
-from metajax.systems.fewshot.evaluate import evaluate, measure, scores
+from metajax.systems.base import System
+from metajax.systems.fewshot.evaluate import evaluate, on_validation, scores
 from metajax.systems.fewshot.methods import METHODS, nearest_mean
 from metajax.systems.fewshot.problem import Problem, make_problem
 from metajax.systems.fewshot.settings import PRESETS, TINY, Settings, check
-from metajax.systems.show import figures, table
+from metajax.systems.parts import objective
 from metajax.systems.training import tied_to_steps
 
 __all__ = [
@@ -22,12 +22,6 @@ __all__ = [
     "nearest_mean",
     "scores",
 ]
-
-
-def _objective(config: Any) -> Objective:
-    images = config.tasks == "images"
-    title = f"{'accuracy' if images else 'squared error'} on new tasks"
-    return Objective("rows.new_tasks.mean[-1]", images, "new_tasks/last", title)
 
 
 def _tied_to_steps(config: Any) -> str:
@@ -43,10 +37,8 @@ SYSTEM = System(
     methods=METHODS,
     problem=make_problem,
     evaluate=evaluate,
-    measure=measure,
-    table=table,
-    figures=figures,
-    objective=_objective,
+    evaluators={"new_tasks": on_validation},
+    objective=objective,
     evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_queries"),
     check=check,
     tied_to_steps=_tied_to_steps,

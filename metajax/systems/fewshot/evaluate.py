@@ -6,16 +6,16 @@ import functools
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Evaluator, MetaLearner, Params, TaskDistribution
+from metajax.core import MetaLearner, Params, TaskDistribution
 from metajax.learners import adaptation_curve
 from metajax.learners.losses import Loss
 from metajax.systems.base import Method
 from metajax.systems.fewshot.methods import nearest_mean
 from metajax.systems.fewshot.problem import Problem
 from metajax.systems.scores import Evaluation, Interval, Row, interval
+from metajax.systems.setup import first_drawn
 
 EVAL_KEY = 1703_03400
 """Seed of the tasks that are evaluated on: the same for every run."""
@@ -54,37 +54,33 @@ def scores(
 
 def score(problem: Problem, method: Method, params: Params, tasks: Any, num: int) -> Interval:
     """Return the score of a method on ``num`` tasks, always the same, with intervals over them."""
-    key = jax.random.key(EVAL_KEY)
+    key, learner = jax.random.key(EVAL_KEY), method.learner
     if method.measure is not None:
-        return interval(np.asarray(method.measure(params, tasks, key, num)))
-    learner = method.learner
+        return interval(method.measure(params, tasks, key, num))
     assert learner is not None
-
     steps = None if learner.follow is None else problem.settings.eval_steps
-    found = scores(learner, problem.loss, params, tasks, key, num, problem.metric, steps)
-    return interval(np.asarray(found))
+    return interval(scores(learner, problem.loss, params, tasks, key, num, problem.metric, steps))
 
 
 def evaluate(
     problem: Problem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
     """Score a trained method on new tasks, compared with its first weights and with baselines."""
-    num, key = problem.settings.eval_tasks, jax.random.key(EVAL_KEY)
+    num, key = problem.settings.eval_tasks, jax.random.key(config.seed)
     found = score(problem, method, params, problem.test, num)
     rows = {"new_tasks": Row("new tasks", found)}
     if problem.images:
         trained = score(problem, method, params, problem.tasks, num)
         rows["training_classes"] = Row("tasks of training classes", trained)
     if method.learner is not None:
-        first = jax.jit(method.learner.init)(jax.random.key(config.seed), problem.test(key))
+        first = first_drawn(method.learner, problem.test, key)
         drawn = score(problem, method, first, problem.test, num)
         rows["first_drawn"] = Row("new tasks, weights as first drawn", drawn, baseline=True)
     if problem.images:
-        nearest = Method(None, nearest_mean(problem))
-        nothing = nearest_mean(problem).init(key, problem.test(key))
-        rows["nearest_mean"] = Row(
-            "nearest mean image", score(problem, nearest, nothing, problem.test, num), baseline=True
-        )
+        learner = nearest_mean(problem)
+        nothing = first_drawn(learner, problem.test, key)
+        nearest = score(problem, Method(None, learner), nothing, problem.test, num)
+        rows["nearest_mean"] = Row("nearest mean image", nearest, baseline=True)
     return Evaluation(
         metric="accuracy" if problem.images else "squared error",
         greatest=problem.images,
@@ -95,13 +91,9 @@ def evaluate(
     )
 
 
-def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
-    """Return what is measured along the way: the last score on tasks of validation classes."""
-
-    def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
-        num = min(config.eval_tasks, VALID_TASKS)
-        found = score(problem, method, params, problem.valid, num)
-        half = (found.high[-1] - found.low[-1]) / 2
-        return {"last": found.mean[-1], "last_ci95": half}
-
-    return (Evaluator("new_tasks", config.eval_every, function),)
+def on_validation(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Score a method along training: at the last step, on tasks of validation classes."""
+    num = min(problem.settings.eval_tasks, VALID_TASKS)
+    return score(problem, method, params, problem.valid, num).last()

@@ -95,6 +95,47 @@ def anil(
     return descended(problem, training, learner)
 
 
+def anil_solved(problem: Problem, training: Training, *, scale: Positive = 10.0) -> Method:
+    """ANIL whose head is solved for, from a learned one (Raghu et al. 2020, arXiv 1909.09157).
+
+    Args:
+      scale: Where the factor on the outputs starts (images).
+    """
+    learner = solved(problem, 0.0, scale)
+    return descended(problem, training, learner)
+
+
+def maml_ridge(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_steps: Count = 5,
+    inner_lr: Positive | None = None,
+) -> Method:
+    """MAML in training, its head by ridge regression in use (Finn et al. 2017, arXiv 1703.03400).
+
+    The head is drawn towards MAML's own; leaving one out of the support chooses how much.
+
+    Args:
+      inner_steps: Gradient steps of adapting in training.
+      inner_lr: Learning rate of adapting in training; None: .01 on sinusoids, .1 on images.
+    """
+    trained = maml(problem, training, inner_steps=inner_steps, inner_lr=inner_lr)
+    return Method(trained.algorithm, solved(problem, None))
+
+
+def solved(problem: Problem, log_strength: float | None, scale: float = 1.0) -> MetaLearner:
+    """Return the problem's network with its head solved for."""
+    return learners.anil_solved(
+        problem.network(),
+        problem.loss,
+        inner=problem.head,
+        ways=problem.settings.ways if problem.images else None,
+        log_strength=log_strength,
+        scale=scale,
+    )
+
+
 def meta_sgd(
     problem: Problem,
     training: Training,
@@ -281,6 +322,32 @@ def logistic(
     return Method(training.descend(learner), learner)
 
 
+def svm(
+    problem: Problem,
+    training: Training,
+    *,
+    cost: Positive = 0.1,
+    most_steps: Count = 1000,
+    scale: Positive = 10.0,
+) -> Method:
+    """Fit a support vector machine as the head (MetaOptNet; Lee et al. 2019, arXiv 1904.03758).
+
+    Args:
+      cost: Of a margin that is missed.
+      most_steps: Steps of projected gradients, of which fewer are taken where they are enough.
+      scale: Where the factor on the outputs starts.
+    """
+    only_classes(problem, "svm")
+    learner = learners.svm(
+        problem.features(),
+        ways=problem.settings.ways,
+        cost=cost,
+        most_steps=most_steps,
+        scale=scale,
+    )
+    return Method(training.descend(learner), learner)
+
+
 def prototypical(problem: Problem, training: Training) -> Method:
     """Classify by the nearest class mean of features (Snell et al. 2017, arXiv 1703.05175)."""
     only_classes(problem, "prototypical")
@@ -322,6 +389,8 @@ METHODS: dict[str, Callable[..., Method]] = {
     "maml": maml,
     "first_order_maml": first_order_maml,
     "anil": anil,
+    "anil_solved": anil_solved,
+    "maml_ridge": maml_ridge,
     "meta_sgd": meta_sgd,
     "maml_plus_plus": maml_plus_plus,
     "imaml": imaml,
@@ -330,6 +399,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "evolution": evolution,
     "ridge": ridge,
     "logistic": logistic,
+    "svm": svm,
     "prototypical": prototypical,
     "matching": matching,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 
@@ -39,7 +39,7 @@ class Problem(NamedTuple):
     @property
     def images(self) -> bool:
         """Whether tasks are of images."""
-        return self.settings.tasks == "images"
+        return self.settings.images
 
     @property
     def loss(self) -> Loss:
@@ -96,7 +96,5 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
       MissingDataError: the base set of images is not on disk.
       ConfigError: the settings do not fit the base set.
     """
-    images: Any = settings.tasks == "images"
-    return Problem(
-        settings, *(image_parts(settings, data_dir) if images else sinusoid_parts(settings))
-    )
+    parts = image_parts(settings, data_dir) if settings.images else sinusoid_parts(settings)
+    return Problem(settings, *parts)

@@ -50,6 +50,11 @@ class Settings:
     eval_queries: Count = 100
     """Examples that a new task is scored on (sinusoid; images have `queries`)."""
 
+    @property
+    def images(self) -> bool:
+        """Whether tasks are of images."""
+        return self.tasks == "images"
+
 
 def check(config: Any) -> None:
     """Raise where the classes of a part are too few for a task.
@@ -57,7 +62,7 @@ def check(config: Any) -> None:
     Raises:
       ConfigError: they are.
     """
-    if config.tasks == "images":
+    if config.images:
         check_classes(config)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 from metajax.learners import (
@@ -13,7 +14,7 @@ from metajax.learners import (
 )
 from metajax.systems.base import Objective, System
 from metajax.systems.gpicl.accuracy import accuracy_by_position
-from metajax.systems.gpicl.evaluate import evaluate, measure
+from metajax.systems.gpicl.evaluate import along_training, evaluate
 from metajax.systems.gpicl.methods import METHODS
 from metajax.systems.gpicl.problem import Problem, make_problem
 from metajax.systems.gpicl.report import draw_phases, figures, in_rows, table
@@ -71,7 +72,7 @@ SYSTEM = System(
     methods=METHODS,
     problem=make_problem,
     evaluate=evaluate,
-    measure=measure,
+    evaluators={name: functools.partial(along_training, name) for name in ("unseen", "seen")},
     table=table,
     figures=figures,
     objective=_objective,

@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Float, Key
 from tqdm.auto import tqdm
 
-from metajax.core import ConfigError, Evaluator, Params, count
+from metajax.core import ConfigError, Params, count
 from metajax.data import MissingDataError
 from metajax.systems.base import Method
 from metajax.systems.gpicl.accuracy import LAST, state_size, summarise
@@ -68,17 +68,13 @@ def lead(
     return {"lead": round(float(ahead.mean()), 5), "lead_ci95": round(float(half), 5)}
 
 
-def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
-    """Return what is measured along the way: the gain on unseen and on seen tasks."""
-
-    def of(name: str, tasks: ProjectionTasks) -> Evaluator:
-        def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
-            found = summarise(scores_of(method, params, tasks, key, config.eval_tasks))
-            return {figure: found[figure] for figure in ("gain", "gain_ci95", "last")}
-
-        return Evaluator(name, config.eval_every, function)
-
-    return of("unseen", problem.unseen), of("seen", problem.seen)
+def along_training(
+    name: str, problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Score a method along training, on the tasks of a name: ``unseen`` or ``seen`` ones."""
+    tasks = getattr(problem, name)
+    found = summarise(scores_of(method, params, tasks, key, problem.settings.eval_tasks))
+    return {figure: found[figure] for figure in ("gain", "gain_ci95", "last")}
 
 
 def evaluate(

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from metajax.systems.axes import band, marks, style
-from metajax.systems.base import Figure
 from metajax.systems.gpicl.evaluate import SHORT, TITLES, over
 from metajax.systems.numbers import aligned, cell, numbers, said
+from metajax.systems.show import Figure
 
 _KINDS = ("unseen", "seen", "identity")
 DRAWN = ("sgd", "nearest_neighbour", "kernel_ridge", "lda")

@@ -118,9 +118,8 @@ _DIGITS: dict[str, Any] = {
     "eval_every": 500,
     "method": "symmetric_ridge",
     "own": {
-        "steps": 600,
+        "steps": 400,
         "eval_every": 200,
-        "warmup_steps": 30,
         "schedule": "cosine",
         "clip_norm": 1.0,
     },
@@ -155,14 +154,34 @@ _PAPER: dict[str, Any] = {
     "other_sets": ("mnist", "kmnist", "digits", "random"),
 }
 
+_TABLE: dict[str, Any] = {
+    "base_set": "fashion_mnist",
+    "image_size": 14,
+    "ways": 10,
+    "examples": 100,
+    "num_tasks": 2**24,
+    "method": "symmetric_ridge",
+    "own": {
+        "steps": 1000,
+        "tasks_per_step": 16,
+        "schedule": "cosine",
+        "clip_norm": 1.0,
+    },
+    "eval_every": 500,
+    "baselines": ("nearest_neighbour", "class_means", "kernel_ridge", "lda"),
+    "other_sets": ("digits", "random"),
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": _DIGITS,
     "cpu": _CPU,
+    "table": _TABLE,
     "paper": _PAPER,
     "memorise": _CPU | {"num_tasks": 2**6},
 }
-"""digits: a minute on 2 cores, two by `transformer`; cpu: a quarter of an hour on a core;
-paper: one GPU; memorise: the preset cpu with 2^6 tasks, which are learned by heart."""
+"""digits: a minute on 2 cores, two by `transformer`; cpu: a quarter of an hour on a core; table:
+tasks of the paper's sizes, a quarter of an hour on a core; paper: one GPU; memorise: the preset cpu
+with 2^6 tasks, which are learned by heart."""
 
 TINY: dict[str, Any] = {
     "width": 16,

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import jax
 import numpy as np
 from jaxtyping import Array, Key
 
@@ -13,21 +10,10 @@ from metajax.systems.base import Method
 from metajax.systems.gpicl.accuracy import LAST
 from metajax.systems.gpicl.problem import Problem
 from metajax.systems.gpicl.tasks import without_curriculum
+from metajax.systems.setup import first_drawn
 
 TRIED_ON = 256
 """Sequences of training tasks that a baseline's settings are chosen by."""
-
-
-def first_drawn(method: Method, tasks: Any, key: Key[Array, ""]) -> Params:
-    """Return the parameters of a method that is not meta-trained."""
-    learner = method.learner
-    assert learner is not None
-
-    @jax.jit
-    def init(tasks: Any) -> Params:
-        return learner.init(key, tasks(key))
-
-    return init(tasks)
 
 
 def tuned(method: Method, problem: Problem, key: Key[Array, ""]) -> Params:
@@ -42,7 +28,8 @@ def tuned(method: Method, problem: Problem, key: Key[Array, ""]) -> Params:
       key: of the draws.
     """
     if not method.parts:
-        return first_drawn(method, problem.unseen, key)
+        assert method.learner is not None
+        return first_drawn(method.learner, problem.unseen, key)
     if problem.settings.host_fed or len(method.parts) == 1:
         return method.parts[0]
     assert method.measure is not None

@@ -5,7 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.base import Objective, System
-from metajax.systems.hamiltonian.evaluate import errors, evaluate, measure
+from metajax.systems.hamiltonian.evaluate import evaluate, on_trained_mechanics
+from metajax.systems.hamiltonian.linear_energy import (
+    LinearEnergy,
+    Span,
+    make_features,
+    make_linear_motion,
+)
 from metajax.systems.hamiltonian.methods import METHODS
 from metajax.systems.hamiltonian.network import (
     Architecture,
@@ -30,6 +36,7 @@ from metajax.systems.hamiltonian.roll_out import (
     relative_errors,
     summarise,
 )
+from metajax.systems.hamiltonian.scored import errors
 from metajax.systems.hamiltonian.settings import PRESETS, SIX, TINY, Settings, check, trained
 from metajax.systems.hamiltonian.tasks import (
     MotionTasks,
@@ -47,10 +54,12 @@ __all__ = [
     "SIX",
     "SYSTEM",
     "Architecture",
+    "LinearEnergy",
     "MotionTasks",
     "Problem",
     "Settings",
     "Snapshots",
+    "Span",
     "Trajectories",
     "adapt_and_roll",
     "architecture_of",
@@ -60,6 +69,8 @@ __all__ = [
     "fit_and_roll",
     "fit_polynomial",
     "make_derivative",
+    "make_features",
+    "make_linear_motion",
     "make_motion",
     "make_problem",
     "make_tasks",
@@ -81,11 +92,6 @@ def _objective(config: Any) -> Objective:
     )
 
 
-def _tasks_per_draw(config: Any) -> int:
-    """One of each of the mechanics that are trained on."""
-    return len(trained(config))
-
-
 SYSTEM = System(
     name="hamiltonian",
     summary="Hamiltonian graph networks that adapt to a type of physical system never trained on",
@@ -94,13 +100,12 @@ SYSTEM = System(
     methods=METHODS,
     problem=make_problem,
     evaluate=evaluate,
-    measure=measure,
+    evaluators={"new_tasks": on_trained_mechanics},
     table=table,
     figures=figures,
     objective=_objective,
     evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_optimizer", "eval_lr"),
     check=check,
-    tasks_per_draw=_tasks_per_draw,
     renamed={"learner": "method", "systems": "mechanics", "eval_instances": "eval_tasks"},
     tiny=TINY,
     prepare=prepare,

@@ -8,19 +8,22 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from metajax.core import Evaluator, Params, mixed
+from metajax.core import Params, mixed
 from metajax.systems.base import Method
+from metajax.systems.hamiltonian.evaluate_solved import described_roll, evaluate_solved
+from metajax.systems.hamiltonian.linear_energy import LinearEnergy
 from metajax.systems.hamiltonian.polynomial_energy import choose_degree, fit_and_roll
 from metajax.systems.hamiltonian.problem import Problem
 from metajax.systems.hamiltonian.roll_out import (
-    SHORT,
     Instances,
     adapt_and_roll,
     new_instances,
     summarise,
 )
+from metajax.systems.hamiltonian.scored import along_time, errors, shown, split_score
 from metajax.systems.hamiltonian.settings import Settings
-from metajax.systems.scores import Evaluation, Interval, Row
+from metajax.systems.scores import Evaluation, Interval, Row, interval
+from metajax.systems.setup import first_drawn
 
 TITLES = {
     "adapted": "meta-trained",
@@ -33,18 +36,6 @@ ROLLED = (0, 10)
 """Gradient steps after which motion is followed, besides the last."""
 DRAWS = 40
 """Draws of tasks, one for every trained type, that the loss is measured on along training."""
-SHOWN = 4
-"""New systems whose motion is kept for the figures."""
-
-
-def errors(coordinates: Any, energy: Any, instances: Instances) -> dict[str, Interval]:
-    """Return geometric means of the errors of roll-outs ``[systems, *steps, times]``.
-
-    Of the coordinates over all time and up to a short horizon, and of the energy.
-    """
-    early = np.asarray(coordinates)[..., instances.times <= SHORT]
-    found = {"coordinates": coordinates, "coordinates_early": early, "energy": energy}
-    return {name: summarise(one) for name, one in found.items()}
 
 
 def evaluate(
@@ -52,9 +43,11 @@ def evaluate(
 ) -> Evaluation:
     """Adapt to new systems of the held-out mechanics and follow them, compared with baselines."""
     of = problem.settings
+    if isinstance(method.parts, LinearEnergy):
+        return evaluate_solved(problem, method, params, config)
     instances = new_instances(of, of.held_out, of.eval_tasks)
-    learner, key = mixed(cast("Any", method.learner)), jax.random.key(config.seed)
-    drawn = jax.jit(lambda tasks, key: learner.init(key, tasks(key)))(problem.tasks, key)
+    learner = mixed(cast("Any", method.learner))
+    drawn = first_drawn(learner, problem.tasks, jax.random.key(config.seed))
     optimizer = f"{of.eval_optimizer} at {of.eval_lr:g}"
     found = {
         "adapted": _rolled(of, method, params, instances),
@@ -77,28 +70,24 @@ def evaluate(
             "optimizer": optimizer,
             "shots": of.shots,
             "times": instances.times.tolist(),
-            "true": _shown(instances.true[0]),
+            "true": shown(instances.true[0]),
             **{name: more for name, (_, more) in found.items()},
             "by_shots": _by_shots(of, method, params, instances),
         },
     )
 
 
-def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
-    """Return what is measured along the way: the loss on tasks of the trained mechanics."""
-    learner, tasks = mixed(cast("Any", method.learner)), problem.tasks
+def on_trained_mechanics(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Score a method along training: its loss after adapting to tasks of the trained mechanics."""
+    learner = mixed(cast("Any", method.learner))
 
-    def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
-        """The loss after the inner steps of training."""
+    def one(key):
+        task_key, adapt_key = jax.random.split(key)
+        return learner.loss(params, problem.tasks(task_key), adapt_key)[1]["query_loss"]
 
-        def one(key):
-            task_key, adapt_key = jax.random.split(key)
-            return learner.loss(params, tasks(task_key), adapt_key)[1]["query_loss"]
-
-        losses = np.asarray(jax.lax.map(one, jax.random.split(key, DRAWS), batch_size=10))
-        return {"last": losses.mean(), "last_ci95": 1.96 * losses.std(ddof=1) / np.sqrt(DRAWS)}
-
-    return (Evaluator("new_tasks", config.eval_every, function),)
+    return interval(jax.lax.map(one, jax.random.split(key, DRAWS), batch_size=10)).last()
 
 
 def _followed(of: Settings) -> tuple[int, ...]:
@@ -111,27 +100,19 @@ def _rolled(
 ) -> tuple[Interval, dict[str, Any]]:
     """The score of a start of adapting, and what a report says of it besides, as JSON values."""
     found = adapt_and_roll(of, method, params, instances, _followed(of), of.shots)
-    score, more = _split(errors(found.coordinates, found.energy, instances))
+    score, more = split_score(errors(found.coordinates, found.energy, instances))
     return score, more | {
         "loss_by_step": np.mean(found.loss, 0).tolist(),
         "one_minus_cka_by_step": (1 - np.mean(found.cka, 0)).tolist(),
-        **_along_time(found.coordinates[:, -1], found.energy[:, -1]),
-        "motion": _shown(jax.tree.map(lambda leaf: leaf[:, -1], found.states)),
+        **along_time(found.coordinates[:, -1], found.energy[:, -1]),
+        "motion": shown(jax.tree.map(lambda leaf: leaf[:, -1], found.states)),
     }
 
 
 def _fitted(of: Settings, instances: Instances, degree: int) -> tuple[Interval, dict[str, Any]]:
     """The same of the polynomial, which takes no steps."""
-    coordinates, energy, states = fit_and_roll(instances, of.held_out, degree, of.shots)
-    score, more = _split(errors(coordinates, energy, instances))
-    along = _along_time(coordinates, energy)
-    return score, more | {"degree": degree, **along, "motion": _shown(states)}
-
-
-def _split(found: dict[str, Interval]) -> tuple[Interval, dict[str, Any]]:
-    """The main score, and the others as JSON values."""
-    others = {name: one._asdict() for name, one in found.items() if name != "coordinates"}
-    return found["coordinates"], others
+    score, more = described_roll(fit_and_roll(instances, of.held_out, degree, of.shots), instances)
+    return score, more | {"degree": degree}
 
 
 def _by_shots(
@@ -143,20 +124,3 @@ def _by_shots(
         fewer = adapt_and_roll(of, method, params, instances, (of.eval_steps,), shots)
         found[shots] = summarise(fewer.coordinates[:, -1])._asdict()
     return found
-
-
-def _along_time(coordinates: Any, energy: Any) -> dict[str, Any]:
-    """Geometric means over systems, by time."""
-
-    def mean(errors):
-        return np.exp(np.log(np.asarray(errors)).mean(0)).tolist()
-
-    return {"coordinates_by_time": mean(coordinates), "energy_by_time": mean(energy)}
-
-
-def _shown(states: Any) -> dict[str, Any]:
-    """The motions that figures show: a few systems' ``q`` and ``p``, rounded for JSON."""
-    return {
-        name: np.round(np.asarray(leaf[:SHOWN], float), 5).tolist()
-        for name, leaf in states._asdict().items()
-    }

@@ -5,14 +5,16 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import optax
 
 from metajax import learners
-from metajax.core import Count, MetaLearner, Network, Positive, mixed
+from metajax.core import ConfigError, Count, MetaLearner, Network, Positive, Range, mixed
 from metajax.learners.losses import Loss
 from metajax.systems.base import Method
+from metajax.systems.hamiltonian.linear_energy import LinearEnergy, Ridge, Span
+from metajax.systems.hamiltonian.network import architecture_of
 from metajax.systems.hamiltonian.problem import Problem
 from metajax.systems.hamiltonian.residuals import (
     residual_mean,
@@ -159,11 +161,47 @@ def joint(problem: Problem, training: Training) -> Method:
     return Method(training.descend(mixed(learner)), learner, parts=learners.maml)
 
 
+def linear_energy(
+    problem: Problem,
+    training: Training,
+    *,
+    features: Annotated[int, Range(1, 1000)] = 48,
+    monomials: Annotated[int, Range(0, 8)] = 0,
+    ridge: Ridge = "chosen",
+    log_ridge: Annotated[float, Range(-30, 10)] = -14.0,
+) -> Method:
+    """Solve the energy's head, meta-learn its features (R2-D2; 2019, arXiv 1805.08136).
+
+    The energy is a linear combination of features of the graph network, so its motion is linear in
+    the head too (structure ``port``: and in the damping; ``driven``: and in the force). Training
+    descends the logarithm of the query's relative squared error through the solve.
+
+    Args:
+      features: Outputs of the network that the head combines.
+      monomials: Largest degree of monomials of the coordinates that the head combines with them, 0
+        for none; lower where there would be more than 500.
+      ridge: fixed: of log_ridge, in training and on new systems; learned: from log_ridge on;
+        chosen: fixed in training, and on each new system the one of the least generalized
+        cross-validation of its support.
+      log_ridge: Logarithm of the ridge, relative to the sum of squares of each column.
+
+    Raises:
+      ConfigError: the structure is ``direct``: there is no energy.
+    """
+    architecture = architecture_of(problem.settings)
+    if architecture.structure == "direct":
+        raise ConfigError("method", "linear_energy", "a structure that has an energy, not direct")
+    how = LinearEnergy(Span(architecture, features, monomials), ridge, log_ridge)
+    learner = how.learner()
+    return Method(training.descend(mixed(learner)), learner, parts=how)
+
+
 METHODS: dict[str, Callable[..., Method]] = {
     "maml": maml,
     "first_order_maml": first_order_maml,
     "anil": anil,
     "meta_sgd": meta_sgd,
     "joint": joint,
+    "linear_energy": linear_energy,
 }
 """All methods by name, the default first. A new one joins by a line here."""

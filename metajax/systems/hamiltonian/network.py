@@ -95,6 +95,13 @@ def last_layer(
     return jax.vmap(one)(snapshots.state)
 
 
+def force_waves(duration: float, time: Any) -> Float[Array, "2 waves"]:
+    """What a network's force of time is a combination of: cosines and sines, at one time."""
+    turns = jnp.arange(1, WAVES + 1, dtype=jnp.float32) / 2
+    phases = jnp.float32(2 * np.pi / duration) * turns * time
+    return jnp.stack([jnp.cos(phases), jnp.sin(phases)])
+
+
 def make_derivative(architecture: Architecture) -> Derivative:
     """Make the equations of motion ``(state, params, time) -> rates`` of one system's network."""
     inner = _inner(architecture)
@@ -106,9 +113,7 @@ def make_derivative(architecture: Architecture) -> Derivative:
         return jax.nn.softplus(params["damping"])
 
     def force(params: Params, time: Any) -> Float[Array, "1 2"]:
-        turns = jnp.arange(1, WAVES + 1, dtype=jnp.float32) / 2
-        phases = jnp.float32(2 * np.pi / architecture.duration) * turns * time
-        waves = jnp.stack([jnp.cos(phases), jnp.sin(phases)])
+        waves = force_waves(architecture.duration, time)
         return FORCE_SCALE * jnp.tensordot(waves, params["force"], 2)[None]
 
     if architecture.structure == "hamiltonian":

@@ -3,60 +3,44 @@
 from __future__ import annotations
 
 import functools
-import itertools
-import math
-from typing import Any, cast
+from typing import NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Array, Bool, Float
 
-from metajax.core import ConfigError, MixedTasks, enable_x64
+from metajax.core import Examples, MixedTasks, enable_x64
 from metajax.nn import damped_least_squares
-from metajax.physics import Hamiltonian, Phase, get_mechanics, symplectic_gradient, trajectory
-from metajax.systems.hamiltonian.roll_out import Instances, relative_errors
+from metajax.physics import (
+    Derivative,
+    Hamiltonian,
+    Phase,
+    energy_columns,
+    get_mechanics,
+    stacked,
+    symplectic_gradient,
+)
+from metajax.systems.hamiltonian.monomials import MOST_TERMS, exponents, monomials, num_terms
+from metajax.systems.hamiltonian.roll_out import Instances
 from metajax.systems.hamiltonian.settings import Settings
+from metajax.systems.hamiltonian.solved_roll_out import Rolled, solve_and_roll
 from metajax.systems.hamiltonian.tasks import MotionTasks
 
-MOST_TERMS = 500
-"""Largest number of monomials, that fitting them takes no longer than adapting a network."""
 DEGREES = (2, 3, 4, 6)
 """Degrees that are tried on systems of the trained mechanics."""
 
 
-def num_terms(variables: int, degree: int) -> int:
-    """Count the monomials of degree 1 to ``degree``."""
-    return math.comb(variables + degree, degree) - 1
-
-
-@functools.cache
-def exponents(variables: int, degree: int) -> np.ndarray:
-    """``[terms, variables]`` exponents of all monomials of degree 1 to ``degree``.
+def polynomial(particles: int, dim: int, degree: int) -> Hamiltonian:
+    """Make the energy ``(state, coefficients [terms]) -> scalar``, linear in the coefficients.
 
     Raises:
-      ConfigError: they are more than ``MOST_TERMS``.
+      ConfigError: it has too many terms.
     """
-    if num_terms(variables, degree) > MOST_TERMS:
-        expected = f"one with at most {MOST_TERMS} terms in {variables} variables"
-        raise ConfigError("degree", degree, expected)
-    rows = [
-        np.bincount(chosen, minlength=variables)
-        for total in range(1, degree + 1)
-        for chosen in itertools.combinations_with_replacement(range(variables), total)
-    ]
-    return np.array(rows)
-
-
-def polynomial(particles: int, dim: int, degree: int) -> Hamiltonian:
-    """Make the energy ``(state, coefficients [terms]) -> scalar``, linear in the coefficients."""
-    powers_of = exponents(2 * particles * dim, degree)
+    exponents(2 * particles * dim, degree)
 
     def energy(state: Phase, coefficients: Float[Array, " terms"]) -> Float[Array, ""]:
-        x = jnp.concatenate([state.q.reshape(-1), state.p.reshape(-1)])
-        powers = jnp.cumprod(jnp.concatenate([jnp.ones_like(x)[None], jnp.tile(x, (degree, 1))]), 0)
-        terms = jnp.prod(powers[powers_of, np.arange(x.size)], axis=-1)
-        return terms @ coefficients
+        return monomials(state, degree) @ coefficients
 
     return energy
 
@@ -66,29 +50,22 @@ def fit_polynomial(
     rates: Float[Phase, "points particles dim"],
     degree: int,
     ridge: float = 1e-8,
+    counted: Bool[Array, " points"] | None = None,
 ) -> Float[Array, " terms"]:
     """Return the coefficients whose motion is nearest to the rates, in squared error.
 
-    ``ridge`` is relative to the mean square of a column of the design. Call it in float64.
+    ``ridge`` is relative to the mean square of a column of the design. Call it in float64. Points
+    that are not ``counted`` are left out.
     """
-    _, particles, dim = states.q.shape
-    terms = len(exponents(2 * particles * dim, degree))
-    # motion is linear in the coefficients, so its derivative in them is the design matrix
-    motion = symplectic_gradient(polynomial(particles, dim, degree))
-
-    def of(coefficients: Array, state: Phase) -> Array:
-        rate: Any = motion(state, coefficients)
-        return jnp.concatenate([rate.q.reshape(-1), rate.p.reshape(-1)])
-
-    columns = jax.vmap(jax.jacrev(of), (None, 0))(jnp.zeros(terms, states.q.dtype), states)
-    design = columns.reshape(-1, terms)
-
-    def flat(leaf):
-        return leaf.reshape(leaf.shape[0], -1)
-
-    wanted = jnp.concatenate([flat(rates.q), flat(rates.p)], axis=1).reshape(-1)
+    features = functools.partial(monomials, degree=degree)
+    columns = jax.vmap(functools.partial(energy_columns, features))(states)
+    if counted is not None:
+        columns = jnp.where(counted[:, None, None], columns, 0)
+    design = columns.reshape(-1, columns.shape[-1])
+    mask = None if counted is None else jnp.repeat(counted, columns.shape[1])
     strength = ridge * jnp.mean(jnp.sum(design**2, 0))
-    return damped_least_squares(design, wanted[:, None], strength)[:, 0]
+    wanted = stacked(rates).reshape(-1, 1)
+    return damped_least_squares(design, wanted, strength, mask=mask)[:, 0]
 
 
 def choose_degree(settings: Settings, tasks: MixedTasks) -> int:
@@ -113,37 +90,46 @@ def choose_degree(settings: Settings, tasks: MixedTasks) -> int:
     return min(possible, key=lambda degree: off[degree])
 
 
+class Polynomial(NamedTuple):
+    """The polynomial energy of one type of mechanics, as :func:`solve_and_roll` takes it.
+
+    Attributes:
+      particles: of the mechanics.
+      dim: coordinates of each.
+      degree: of the polynomial.
+    """
+
+    particles: int
+    dim: int
+    degree: int
+
+    @property
+    def motion(self) -> Derivative:
+        """Equations of motion ``(state, (params, coefficients), time) -> rates``."""
+        energy = polynomial(self.particles, self.dim, self.degree)
+        return symplectic_gradient(lambda state, solved: energy(state, solved[1]))
+
+    def solve(self, params: None, support: Examples) -> Float[Array, " terms"]:
+        """Return the coefficients from points and their rates."""
+        points, rates = support
+        return fit_polynomial(points.state, rates.state, self.degree, counted=points.counted)
+
+
 def fit_and_roll(
-    instances: Instances, name: str, degree: int, shots: int
-) -> tuple[np.ndarray, np.ndarray, Phase]:
+    instances: Instances, name: str, degree: int, shots: int, most: int | None = None
+) -> Rolled:
     """Fit the polynomial energy to every instance's support and follow it in time.
 
-    Returns the relative errors of coordinates and energy ``[systems, times]``, and the states.
+    Args:
+      instances: new systems.
+      name: of their mechanics.
+      degree: of the polynomial.
+      shots: points of each instance.
+      most: of the largest support that is tried; fewer compile nothing again.
     """
     mechanics = get_mechanics(name)
-    hamiltonian = polynomial(mechanics.particles, mechanics.dim, degree)
-
-    def one(item: Any) -> Any:
-        parameters, (true, _), seen, order = item
-        states, rates = jax.tree.map(lambda leaf: leaf[order[:shots]], seen)
-        coefficients = fit_polynomial(states, rates, degree)
-        start = jax.tree.map(lambda leaf: leaf[0], true)
-        rolled = trajectory(
-            symplectic_gradient(hamiltonian),
-            start,
-            coefficients,
-            jnp.asarray(instances.times, jnp.float64),
-            method="implicit_midpoint",
-        ).states
-        return *relative_errors(mechanics.hamiltonian, parameters, rolled, true), rolled
-
-    with enable_x64(True):
-        items = (instances.parameters, instances.true, instances.seen, instances.order)
-        items = jax.tree.map(
-            lambda leaf: leaf.astype(np.float64) if leaf.dtype == np.float32 else leaf, items
-        )
-        together = jax.jit(lambda items: jax.lax.map(one, items, batch_size=20))
-        return jax.tree.map(np.asarray, together(items))
+    solving = Polynomial(mechanics.particles, mechanics.dim, degree)
+    return solve_and_roll(solving, None, instances, name, most or shots, shots)
 
 
 @functools.partial(jax.jit, static_argnums=(2, 3))

@@ -6,19 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from metajax.systems.axes import (
-    along_training,
-    band,
-    is_measured,
-    legend_outside,
-    make_axes,
-    marks,
-    style,
-)
-from metajax.systems.base import Figure
-from metajax.systems.hamiltonian.evaluate import TITLES
+from metajax.systems.axes import band, legend_outside, make_axes, marks, plot_lines, style
 from metajax.systems.hamiltonian.roll_out import SHORT
 from metajax.systems.numbers import aligned, cell, numbers, said
+from metajax.systems.show import Figure, captioned, score_figure, training_figures
 
 WHAT = {
     "coordinates": "coordinates",
@@ -50,87 +41,89 @@ def table(evaluation: dict[str, Any]) -> str:
 
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
-    """Motion in phase space, errors along time and by gradient step, and along training."""
-    more, rows = evaluation["more"], evaluation["rows"]
-
-    def portraits():
-        from matplotlib.figure import Figure as Canvas
-
-        shown = len(more["true"]["q"])
-        canvas = Canvas(figsize=(3 * shown, 3.2), layout="constrained")
-        for i, axes in enumerate(canvas.subplots(1, shown, squeeze=False)[0]):
-            for label, motion, look in (
-                ("true", more["true"], {"color": "black", "lw": 2.5, "alpha": 0.35}),
-                *(
-                    (title, more[kind]["motion"], {"lw": 1.2, **style(index)})
-                    for index, (kind, title) in enumerate(TITLES.items())
-                ),
-            ):
-                q, p = numbers(motion["q"][i]), numbers(motion["p"][i])
-                many = num_particles(more, i) > 1
-                # one particle in phase space, several in the plane
-                x, y = (q[:, 0, 0], q[:, 0, 1]) if many else (q[:, 0, 0], p[:, 0, 0])
-                axes.plot(x, y, label=label, **look)
-            low, high = limits(more, i, many)
-            axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
-            axes.set(xlabel="first coordinate" if many else "coordinate q")
-            axes.set(ylabel="second coordinate" if many else "momentum p")
-        canvas.legend(
-            *axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False
-        )
-        return canvas
-
-    def along_time(what: str):
-        canvas, axes = make_axes("time (s)", f"relative error of {what}", "log")
-        for index, (kind, title) in enumerate(TITLES.items()):
-            errors = numbers(more[kind][f"{what}_by_time"])
-            axes.plot(more["times"], errors, label=title, **style(index))
-        legend_outside(canvas, axes)
-        return canvas
-
-    def adaptation():
-        canvas, axes = make_axes("gradient steps", "relative error of coordinates", "log")
-        for index, kind in enumerate(("adapted", "first_drawn")):
-            mean, low, high = (numbers(rows[kind][name]) for name in ("mean", "low", "high"))
-            points, look = evaluation["points"], style(index)
-            axes.plot(points, mean, label=TITLES[kind], **look, **marks(index, len(mean)))
-            band(axes, points, low, high, look["color"])
-        level = numbers(rows["polynomial"]["mean"])[0]
-        axes.axhline(level, label=TITLES["polynomial"], **style(2))
-        legend_outside(canvas, axes)
-        return canvas
-
-    def likeness():
-        canvas, axes = make_axes("gradient steps", "1 - CKA of the last hidden layer")
-        for index, kind in enumerate(("adapted", "first_drawn")):
-            unlike = numbers(more[kind]["one_minus_cka_by_step"])
-            axes.plot(unlike, label=TITLES[kind], **style(index))
-        legend_outside(canvas, axes)
-        return canvas
-
-    name = more["held_out"].replace("_", " ")
-    made = [
-        Figure(
-            "portraits", f"Motion of new systems ({name}): the true one, and as learned.", portraits
-        ),
-        Figure(
-            "adaptation",
-            "Error of roll-outs by gradient step, with 95% intervals as bands.",
-            adaptation,
-        ),
-        Figure("coordinates", "Error of roll-outs along time.", lambda: along_time("coordinates")),
-        Figure("energy", "Error of energy along roll-outs.", lambda: along_time("energy")),
-        Figure("likeness", "How far adapting changes what the head sees.", likeness),
+    """Motion in phase space, errors along time, by gradient step or support, and in training."""
+    by_shots = "rows_by_shots" in evaluation["more"]
+    return [
+        captioned(portraits, evaluation),
+        captioned(shots, evaluation) if by_shots else score_figure(evaluation),
+        captioned(coordinates, evaluation),
+        captioned(energy, evaluation),
+        *([] if by_shots else [captioned(likeness, evaluation)]),
+        *training_figures(history, "loss after adapting, on tasks of the trained types", "log"),
     ]
-    if is_measured(history):
-        made.append(
-            Figure(
-                "training",
-                "Loss on tasks of the trained types, with 95% intervals.",
-                lambda: along_training(history, "loss after adapting", "log"),
-            )
+
+
+def portraits(evaluation: dict[str, Any]) -> Any:
+    """Motion of new systems of the held-out type: the true one, and as learned."""
+    from matplotlib.figure import Figure as Canvas
+
+    more = evaluation["more"]
+    shown = len(more["true"]["q"])
+    canvas = Canvas(figsize=(3 * shown, 3.2), layout="constrained")
+    motions = [("true", more["true"], {"color": "black", "lw": 2.5, "alpha": 0.35})]
+    for index, (kind, row) in enumerate(evaluation["rows"].items()):
+        motions.append((row["title"], more[kind]["motion"], {"lw": 1.2, **style(index)}))
+    for i, axes in enumerate(canvas.subplots(1, shown, squeeze=False)[0]):
+        many = num_particles(more, i) > 1
+        for label, motion, look in motions:
+            q, p = numbers(motion["q"][i]), numbers(motion["p"][i])
+            # one particle in phase space, several in the plane
+            x, y = (q[:, 0, 0], q[:, 0, 1]) if many else (q[:, 0, 0], p[:, 0, 0])
+            axes.plot(x, y, label=label, **look)
+        low, high = limits(more, i, many)
+        axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]))
+        axes.set(xlabel="first coordinate" if many else "coordinate q")
+        axes.set(ylabel="second coordinate" if many else "momentum p")
+    canvas.legend(
+        *axes.get_legend_handles_labels(), loc="outside upper center", ncols=4, frameon=False
+    )
+    return canvas
+
+
+def coordinates(evaluation: dict[str, Any]) -> Any:
+    """Error of roll-outs along time."""
+    return along_time(evaluation, "coordinates")
+
+
+def energy(evaluation: dict[str, Any]) -> Any:
+    """Error of energy along roll-outs."""
+    return along_time(evaluation, "energy")
+
+
+def along_time(evaluation: dict[str, Any], what: str) -> Any:
+    """Draw the errors of the trained method and the baselines along time."""
+    canvas, axes = make_axes("time (s)", f"relative error of {what}", "log")
+    more, rows = evaluation["more"], evaluation["rows"]
+    errors = {row["title"]: more[kind][f"{what}_by_time"] for kind, row in rows.items()}
+    plot_lines(axes, errors, more["times"])
+    legend_outside(canvas, axes)
+    return canvas
+
+
+def shots(evaluation: dict[str, Any]) -> Any:
+    """Error of roll-outs by points of the support, with 95% intervals as bands."""
+    canvas, axes = make_axes("points of the support", "relative error of coordinates", "log")
+    for index, (kind, scores) in enumerate(evaluation["more"]["rows_by_shots"].items()):
+        points = [int(num) for num in scores]
+        mean, low, high = (
+            np.concatenate([numbers(score[name]) for score in scores.values()])
+            for name in ("mean", "low", "high")
         )
-    return made
+        title, look = evaluation["rows"][kind]["title"], style(index)
+        axes.plot(points, mean, label=title, **look, **marks(index, len(mean)))
+        band(axes, points, low, high, look["color"])
+    legend_outside(canvas, axes)
+    return canvas
+
+
+def likeness(evaluation: dict[str, Any]) -> Any:
+    """How far adapting changes what the head sees."""
+    canvas, axes = make_axes("gradient steps", "1 - CKA of the last hidden layer")
+    more, rows = evaluation["more"], evaluation["rows"]
+    kinds = ("adapted", "first_drawn")
+    plot_lines(axes, {rows[kind]["title"]: more[kind]["one_minus_cka_by_step"] for kind in kinds})
+    legend_outside(canvas, axes)
+    return canvas
 
 
 def num_particles(more: dict[str, Any], i: int) -> int:

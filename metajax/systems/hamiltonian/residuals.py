@@ -36,8 +36,8 @@ def residual_sum(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
 def residual_mean(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
     """Average the log-cosh of the residuals of the points that count."""
     _, particles, dim = targets.state.q.shape
-    num = 2 * particles * dim * jnp.sum(targets.counted.astype(jnp.float32))
-    return residual_sum(outputs, targets) / num
+    total = residual_sum(outputs, targets)
+    return total / (2 * particles * dim * jnp.sum(targets.counted.astype(total.dtype)))
 
 
 def scored_on_query(learner: MetaLearner) -> MetaLearner:

@@ -196,11 +196,11 @@ def observed(truth: Trajectories, noise: float, key: Key[Array, ""]) -> tuple[Ph
         )
         spacing = truth.times[1] - truth.times[0]
 
-        def fit(x, order):
+        def smoothed(x, order):
             return savgol_filter(x, 7, 3, deriv=order, delta=spacing, axis=1)
 
-        rates = jax.tree.map(lambda x: fit(x, 1), states)
-        states = jax.tree.map(lambda x: fit(x, 0), states)
+        rates = jax.tree.map(lambda x: smoothed(x, 1), states)
+        states = jax.tree.map(lambda x: smoothed(x, 0), states)
     return jax.tree.map(lambda x: x.astype(np.float32), (states, rates))
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from metajax.systems.base import Objective, System
-from metajax.systems.hyperdistill.evaluate import evaluate as evaluate_method
-from metajax.systems.hyperdistill.evaluate import measure, scores_by_step, table
+from metajax.systems.base import System
+from metajax.systems.hyperdistill.evaluate import (
+    evaluate,
+    on_validation,
+    scores_by_step,
+    table,
+)
 from metajax.systems.hyperdistill.methods import METHODS
 from metajax.systems.hyperdistill.problem import Problem, make_problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
 from metajax.systems.hyperdistill.testbed import Testbed, make_testbed
-from metajax.systems.show import figures
+from metajax.systems.parts import objective
 from metajax.systems.training import tied_to_steps
 
 __all__ = [
@@ -27,12 +31,6 @@ __all__ = [
 ]
 
 
-def _objective(config: Any) -> Objective:
-    images = config.testbed != "sinusoid"
-    title = f"{'accuracy' if images else 'squared error'} on new tasks"
-    return Objective("rows.new_tasks.mean[-1]", images, "new_tasks/last", title)
-
-
 def _tied_to_steps(config: Any) -> str:
     """Name the schedule; random search has no learning rate."""
     return "" if config.method == "random_search" else tied_to_steps(config)
@@ -45,11 +43,10 @@ SYSTEM = System(
     presets=PRESETS,
     methods=METHODS,
     problem=make_problem,
-    evaluate=evaluate_method,
-    measure=measure,
+    evaluate=evaluate,
+    evaluators={"new_tasks": on_validation},
     table=table,
-    figures=figures,
-    objective=_objective,
+    objective=objective,
     evaluation=("eval_every", "eval_tasks", "eval_queries"),
     check=check,
     tied_to_steps=_tied_to_steps,

@@ -12,13 +12,14 @@ from jaxtyping import Array, Float, Key
 
 from metajax.bilevel import OnlineParams
 from metajax.bilevel.steps import advance
-from metajax.core import Evaluator, Params, TaskDistribution
+from metajax.core import Params, TaskDistribution
 from metajax.systems.base import Method
 from metajax.systems.hyperdistill.problem import Problem
 from metajax.systems.hyperdistill.settings import Settings
 from metajax.systems.hyperdistill.testbed import Testbed
 from metajax.systems.numbers import said
 from metajax.systems.scores import Evaluation, Row, interval
+from metajax.systems.setup import first_drawn
 from metajax.systems.show import table as rows_table
 
 EVAL_KEY = 2110_02508
@@ -91,43 +92,38 @@ def evaluate(
 ) -> Evaluation:
     """Score a trained method on new tasks, compared with its first weights."""
     assert method.learner is not None
-    of, task = problem.settings, problem.test(jax.random.key(EVAL_KEY))
-    first = jax.jit(method.learner.init)(jax.random.key(config.seed), task)
-    found = {
-        "new_tasks": _scores(method, params, problem.test, of.eval_tasks),
-        "first_drawn": _scores(method, first, problem.test, of.eval_tasks),
-    }
+    of = problem.settings
+    first = first_drawn(method.learner, problem.test, jax.random.key(config.seed))
+    found = _scores(method, params, problem.test, of.eval_tasks)
+    drawn = _scores(method, first, problem.test, of.eval_tasks)
     return Evaluation(
         metric="accuracy" if problem.images else "squared error",
         greatest=problem.images,
         axis="inner steps",
         points=list(range(0, of.inner_steps + 1, steps_between_scores(of))),
         rows={
-            "new_tasks": Row("new tasks", interval(found["new_tasks"])),
-            "first_drawn": Row(
-                "new tasks, weights as first drawn", interval(found["first_drawn"]), baseline=True
-            ),
+            "new_tasks": Row("new tasks", interval(found)),
+            "first_drawn": Row("new tasks, weights as first drawn", interval(drawn), baseline=True),
         },
         setting=problem.setting(),
         more={
             "testbed": of.testbed,
             "base_set": of.base_set if problem.images else "",
-            "last_median": {name: float(np.median(last[:, -1])) for name, last in found.items()},
+            "last_median": {
+                "new_tasks": float(np.median(found[:, -1])),
+                "first_drawn": float(np.median(drawn[:, -1])),
+            },
         },
     )
 
 
-def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
-    """Return what is measured along the way: the last score on tasks of validation classes."""
-
-    def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
-        num = min(config.eval_tasks, VALID_TASKS[problem.images])
-        last = _scores(method, params, problem.valid, num)[:, -1]
-        found = interval(last)
-        half = (found.high[0] - found.low[0]) / 2
-        return {"last": found.mean[0], "last_ci95": half, "last_median": float(np.median(last))}
-
-    return (Evaluator("new_tasks", config.eval_every, function),)
+def on_validation(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Score a method along training: at the last inner step, on tasks of validation classes."""
+    num = min(problem.settings.eval_tasks, VALID_TASKS[problem.images])
+    last = _scores(method, params, problem.valid, num)[:, -1]
+    return {**interval(last).last(), "last_median": float(np.median(last))}
 
 
 def table(evaluation: dict[str, Any]) -> str:

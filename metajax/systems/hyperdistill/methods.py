@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from metajax import bilevel
-from metajax.bilevel import Hypergradient, inner_learner
+from metajax.bilevel import Hypergradient, InnerProblem, inner_learner
 from metajax.core import (
     Algorithm,
     Count,
@@ -26,27 +26,24 @@ from metajax.systems.hyperdistill.testbed import Testbed, make_testbed
 from metajax.systems.training import Training
 
 
-def _common(problem: Problem, testbed: Testbed) -> dict[str, Any]:
-    """What every algorithm takes from the problem."""
-    return {
-        "init": testbed.init,
-        "inner_batches": testbed.inner_batches,
-        "outer_batches": testbed.outer_batches,
-        "inner_steps": problem.settings.inner_steps,
-        "reptile_rate": problem.settings.reptile_rate,
-        "tasks_at_once": problem.tasks_at_once,
-    }
+def _method(problem: Problem, make: Callable[..., Algorithm]) -> Method:
+    """Return the method whose algorithm is ``make(inner, ...)`` of the problem's test-bed.
 
-
-def _method(settings: Settings, testbed: Testbed, algorithm: Algorithm) -> Method:
-    """An algorithm with the learner that fits a new task by what it finds, and how that scores."""
-    measure = functools.partial(
-        scores_by_step,
-        testbed,
-        inner_steps=settings.inner_steps,
-        every=steps_between_scores(settings),
+    Its learner fits a new task by what the algorithm finds; its measure is how that scores.
+    """
+    of, testbed = problem.settings, make_testbed(problem.settings)
+    algorithm = make(
+        testbed.inner,
+        init=testbed.init,
+        inner_batches=testbed.inner_batches,
+        outer_batches=testbed.outer_batches,
+        inner_steps=of.inner_steps,
+        reptile_rate=of.reptile_rate,
+        tasks_at_once=problem.tasks_at_once,
     )
-    return Method(algorithm, _learner(settings, testbed), measure)
+    every = steps_between_scores(of)
+    measure = functools.partial(scores_by_step, testbed, inner_steps=of.inner_steps, every=every)
+    return Method(algorithm, _learner(of, testbed), measure)
 
 
 def _learner(settings: Settings, testbed: Testbed) -> MetaLearner:
@@ -76,18 +73,15 @@ def online(
     calibrate_every: int | None = None,
 ) -> Method:
     """Return the method that moves the hyperparameters by an estimator, while tasks are fitted."""
-    settings = problem.settings
-    testbed = make_testbed(settings)
-    updates = training.steps * settings.inner_steps // every
-    algorithm = bilevel.online(
-        estimator,
-        testbed.inner,
-        training.make_optimizer(updates),
-        every=every,
-        calibrate_every=calibrate_every,
-        **_common(problem, testbed),
-    )
-    return _method(settings, testbed, algorithm)
+    updates = training.steps * problem.settings.inner_steps // every
+    optimizer = training.make_optimizer(updates)
+
+    def make(inner: InnerProblem, **common: Any) -> Algorithm:
+        return bilevel.online(
+            estimator, inner, optimizer, every=every, calibrate_every=calibrate_every, **common
+        )
+
+    return _method(problem, make)
 
 
 def distilled(
@@ -215,11 +209,7 @@ def random_search(problem: Problem, training: Training, *, trial_steps: Count = 
     Args:
       trial_steps: Meta-steps that drawn hyperparameters are tried for; divides `steps`.
     """
-    testbed = make_testbed(problem.settings)
-    algorithm = bilevel.random_search(
-        testbed.inner, trial_steps=trial_steps, **_common(problem, testbed)
-    )
-    return _method(problem.settings, testbed, algorithm)
+    return _method(problem, functools.partial(bilevel.random_search, trial_steps=trial_steps))
 
 
 METHODS: dict[str, Callable[..., Method]] = {

@@ -78,7 +78,7 @@ def check(config: Any) -> None:
     """
     if config.testbed == "anil" and config.layers < 2:
         raise ConfigError("layers", config.layers, "2 or more: anil adapts the last alone")
-    if config.testbed != "sinusoid":
+    if config.images:
         check_classes(config)
     every = getattr(config, "every", 1)  # of the methods that have it, as has trial_steps below
     if config.inner_steps % every:

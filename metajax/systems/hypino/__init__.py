@@ -17,9 +17,13 @@ from metajax.systems.hypino.finetuning import (
     finetune,
     tuning_curves,
 )
+from metajax.systems.hypino.gauss_newton import Fitted, improve_features
 from metajax.systems.hypino.learner import PARTS, Losses, losses, make_learner
 from metajax.systems.hypino.least_squares import (
+    Equations,
     Features,
+    RandomFeatures,
+    equations,
     random_features,
     solve_head,
     with_constant,
@@ -31,6 +35,12 @@ from metajax.systems.hypino.problem import Problem, make_problem
 from metajax.systems.hypino.problem_file import read_problem
 from metajax.systems.hypino.refinement import Ensemble, refine
 from metajax.systems.hypino.settings import PRESETS, Settings
+from metajax.systems.hypino.solved import (
+    choose_features,
+    draw_features,
+    make_solved_learner,
+    tanh_network,
+)
 from metajax.systems.hypino.solving import Solved, solve
 from metajax.systems.hypino.system import SYSTEM
 from metajax.systems.hypino.tasks import Phases, ProblemTasks, Scored, make_phases, make_tasks
@@ -43,7 +53,9 @@ __all__ = [
     "SYSTEM",
     "DoubtfulSolutionWarning",
     "Ensemble",
+    "Equations",
     "Features",
+    "Fitted",
     "Inputs",
     "Losses",
     "Model",
@@ -51,6 +63,7 @@ __all__ = [
     "PreparedBenchmark",
     "Problem",
     "ProblemTasks",
+    "RandomFeatures",
     "Scored",
     "Settings",
     "SolutionErrors",
@@ -62,15 +75,20 @@ __all__ = [
     "as_network",
     "benchmarks",
     "by_least_squares",
+    "choose_features",
+    "draw_features",
     "equation_loss",
+    "equations",
     "finetune",
     "grid_errors",
+    "improve_features",
     "load_model",
     "losses",
     "make_learner",
     "make_network",
     "make_phases",
     "make_problem",
+    "make_solved_learner",
     "make_tasks",
     "new_problems",
     "prepare_benchmark",
@@ -81,6 +99,7 @@ __all__ = [
     "shipped",
     "solve",
     "solve_head",
+    "tanh_network",
     "tuning_curves",
     "with_constant",
 ]

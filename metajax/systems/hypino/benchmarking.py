@@ -81,7 +81,7 @@ def prepare_benchmark(name: str, size: int) -> PreparedBenchmark:
     problem = benchmark(name)
     points = sample(problem.pde, jax.random.key(EVAL_KEY), *COLLOCATION)
     grids = rasterise(problem.pde, points, size)
-    inputs = Inputs(jnp.asarray(problem.pde.coefficients, jnp.float32), grids)
+    inputs = Inputs(jnp.asarray(problem.pde.coefficients, jnp.float32), grids, points)
     source = problem.pde.source(grid()).reshape(REFERENCE_SIZE, REFERENCE_SIZE)
     few = sample(problem.pde, jax.random.key(EVAL_KEY), *TUNING_POINTS)
     return PreparedBenchmark(inputs, points, few, source, problem.place, problem.reference)

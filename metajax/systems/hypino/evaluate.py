@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Evaluator, MetaLearner, Params
+from metajax.core import MetaLearner, Params
 from metajax.systems.base import Method
 from metajax.systems.hypino.benchmarking import EVAL_KEY, benchmarks
 from metajax.systems.hypino.problem import Problem
@@ -20,7 +20,7 @@ from metajax.systems.hypino.tasks import ProblemTasks
 from metajax.systems.scores import Evaluation, Interval, Row
 
 VALID_TASKS = 128
-"""New problems along the way."""
+"""New problems along the way, at most."""
 
 
 class SolutionErrors(NamedTuple):
@@ -129,11 +129,9 @@ def evaluate(
     )
 
 
-def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
-    """Return what is measured along the way: the median relative error of new problems."""
-
-    def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
-        found = median(errors(problem, method, params, VALID_TASKS).relative)
-        return {"last": found.mean[-1], "last_ci95": (found.high[-1] - found.low[-1]) / 2}
-
-    return (Evaluator("new_tasks", config.eval_every, function),)
+def on_new_problems(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Score a method along training: the median relative error of new problems."""
+    num = min(problem.settings.eval_tasks, VALID_TASKS)
+    return median(errors(problem, method, params, num).relative).last()

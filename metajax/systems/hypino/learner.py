@@ -91,7 +91,11 @@ def check_inputs(field: str, inputs: Any, size: int) -> Inputs:
     """
     check_type(field, inputs, Inputs)
     check_type(f"{field}.grids", inputs.grids, Grids)
-    inputs = as_arrays(field, inputs._replace(coefficients=as_arrays(field, inputs.coefficients)))
+    whole = as_arrays(
+        field, inputs._replace(coefficients=as_arrays(field, inputs.coefficients), points=())
+    )
+    points = None if inputs.points is None else as_arrays(f"{field}.points", inputs.points)
+    inputs = whole._replace(points=points)
     if inputs.coefficients.shape != (5,):
         raise ConfigError(
             f"{field}.coefficients",

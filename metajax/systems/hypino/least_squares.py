@@ -18,6 +18,8 @@ from metajax.physics.pde import Points, apply_operator, normal_derivative
 
 Features = Callable[[Float[Array, "n 2"]], Jet]
 """``features(points [n, 2]) -> Jet`` of ``[n, num]``."""
+BOUNDARY_WEIGHT = 10.0
+"""Of boundary data against the equation."""
 
 
 @register_dataclass
@@ -89,6 +91,47 @@ def filled(found: Jet) -> Jet:
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, found.u.shape), found)
 
 
+class Equations(NamedTuple):
+    """A problem as rows that are linear in the weights of features.
+
+    Attributes:
+      design: of the features.
+      targets: what their combination should give.
+    """
+
+    design: Float[Array, "rows num"]
+    targets: Float[Array, " rows"]
+
+
+def equations(
+    coefficients: Float[Array, "5"],
+    points: Points,
+    features: Features,
+    boundary_weight: float = BOUNDARY_WEIGHT,
+) -> Equations:
+    """Return the equation at the interior points and the data of the boundary as linear rows.
+
+    The sum of squares of what is left of them is the mean square of the equation's residual, and
+    ``boundary_weight`` squared times that of both kinds of boundary data.
+    """
+    inside, edge = features(points.interior), features(points.boundary.points)
+    dtype = inside.u.dtype
+    rows, wanted = [], []
+
+    def add(row: Array, value: Array, mask: Array, weight: float) -> None:
+        count = jnp.maximum(jnp.sum(mask.astype(dtype)), 1.0)
+        factor = jnp.where(mask, weight / jnp.sqrt(count), 0.0).astype(dtype)
+        rows.append(row * factor[:, None])
+        wanted.append(value.astype(dtype) * factor)
+
+    everywhere = jnp.ones(points.source.shape, bool)
+    add(apply_operator(coefficients.astype(dtype), inside), points.source, everywhere, 1.0)
+    add(edge.u, points.dirichlet, points.dirichlet_mask, boundary_weight)
+    flux = normal_derivative(edge, points.boundary.normals.astype(dtype))
+    add(flux, points.neumann, points.neumann_mask, boundary_weight)
+    return Equations(jnp.concatenate(rows), jnp.concatenate(wanted))
+
+
 class Head(NamedTuple):
     """The best combination of features, and what tells how well the data determine it.
 
@@ -109,7 +152,7 @@ def solve_head(
     points: Points,
     features: Features,
     *,
-    boundary_weight: float = 10.0,
+    boundary_weight: float = BOUNDARY_WEIGHT,
     ridge: float = 1e-13,
 ) -> Float[Array, " num"]:
     """Return the weights that :func:`fit_head` finds."""
@@ -123,7 +166,7 @@ def fit_head(
     points: Points,
     features: Features,
     *,
-    boundary_weight: float = 10.0,
+    boundary_weight: float = BOUNDARY_WEIGHT,
     ridge: float = 1e-13,
 ) -> Head:
     """Combine features so that equation and boundary data hold best, in least squares.
@@ -137,24 +180,8 @@ def fit_head(
     Returns:
       The weights, and the triangular factor.
     """
-    inside, edge = features(points.interior), features(points.boundary.points)
-    dtype = inside.u.dtype
-    rows, wanted = [], []
-
-    def add(row: Array, value: Array, mask: Array, weight: float) -> None:
-        count = jnp.maximum(jnp.sum(mask.astype(dtype)), 1.0)
-        factor = jnp.where(mask, weight / jnp.sqrt(count), 0.0).astype(dtype)
-        rows.append(row * factor[:, None])
-        wanted.append(value.astype(dtype) * factor)
-
-    everywhere = jnp.ones(points.source.shape, bool)
-    add(apply_operator(coefficients.astype(dtype), inside), points.source, everywhere, 1.0)
-    add(edge.u, points.dirichlet, points.dirichlet_mask, boundary_weight)
-    flux = normal_derivative(edge, points.boundary.normals.astype(dtype))
-    add(flux, points.neumann, points.neumann_mask, boundary_weight)
-    head, factor, length = factored_least_squares(
-        jnp.concatenate(rows), jnp.concatenate(wanted)[:, None], ridge**2
-    )
+    design, wanted = equations(coefficients, points, features, boundary_weight)
+    head, factor, length = factored_least_squares(design, wanted[:, None], ridge**2)
     return Head(head[:, 0], factor, length)
 
 

@@ -13,6 +13,11 @@ from metajax.systems.hypino.decoders import image_decoder, weights_decoder
 from metajax.systems.hypino.learner import make_learner
 from metajax.systems.hypino.network import Target, make_network
 from metajax.systems.hypino.problem import Problem
+from metajax.systems.hypino.solved import (
+    bank_of_features,
+    make_solved_learner,
+    tanh_network,
+)
 from metajax.systems.training import Training
 
 MODES, LAYERS = 12, 4
@@ -62,6 +67,50 @@ def pino(problem: Problem, training: Training) -> Method:
     return solving(problem, training, image_decoder(network), Target(image_function(of.grid)))
 
 
+def solved(
+    problem: Problem,
+    training: Training,
+    *,
+    head_hidden: Count = 64,
+    target_width: Count = 32,
+    target_layers: Number = 3,
+) -> Method:
+    """Make a solution's features and solve for their head (Bertinetto 2019, arXiv 1805.08136).
+
+    The network of `weights`, trained through the solve.
+
+    Args:
+      head_hidden: Hidden units of the network that makes one tensor of the target.
+      target_width: Units of the target network's layers, its features.
+      target_layers: Its layers with skips.
+    """
+    target = modified_mlp(width=target_width, layers=target_layers)
+    network = make_network(problem.settings, weights_decoder(problem.settings, target, head_hidden))
+    return with_head(problem, training, network, Target(target, target_width))
+
+
+def chosen(
+    problem: Problem, training: Training, *, candidates: Count = 512, features: Count = 32
+) -> Method:
+    """Choose a problem's features among learned ones by what they leave of it (Chen et al. 1989).
+
+    Orthogonal least squares chooses, and the head is solved; the candidates are trained through
+    the solve. It reads no images.
+
+    Args:
+      candidates: Features that are learned, features or more.
+      features: Features that are chosen for a problem.
+    """
+    network = bank_of_features(candidates, features)
+    return with_head(problem, training, network, Target(tanh_network(features), features))
+
+
+def with_head(problem: Problem, training: Training, network: Network, target: Target) -> Method:
+    """Return the method that makes features by a network and solves for their head."""
+    learner = make_solved_learner(network, target, problem.settings.grid)
+    return Method(training.descend(learner), learner, parts=target)
+
+
 def solving(problem: Problem, training: Training, decoder: Network, target: Target) -> Method:
     """Return the method that reads problems by the encoder and makes solutions by a decoder."""
     network = make_network(problem.settings, decoder)
@@ -69,5 +118,11 @@ def solving(problem: Problem, training: Training, decoder: Network, target: Targ
     return Method(training.descend(learner), learner, parts=target)
 
 
-METHODS: dict[str, Callable[..., Method]] = {"weights": weights, "unet": unet, "pino": pino}
+METHODS: dict[str, Callable[..., Method]] = {
+    "weights": weights,
+    "unet": unet,
+    "pino": pino,
+    "solved": solved,
+    "chosen": chosen,
+}
 """All methods by name, the default first. A new one joins by a line here."""

@@ -16,7 +16,7 @@ from metajax.nn import (
     grid_embedding,
     swin,
 )
-from metajax.physics.pde import Grids
+from metajax.physics.pde import Grids, Points
 from metajax.systems.hypino.settings import Settings
 
 FREQUENCIES, SCALE = 5, 0.1
@@ -29,10 +29,12 @@ class Inputs(NamedTuple):
     Attributes:
       coefficients: of u, u_x, u_y, u_xx and u_yy.
       grids: the five images.
+      points: the same problem at points, for methods that solve for the head there.
     """
 
     coefficients: Float[Array, "5"]
     grids: Grids
+    points: Points | None = None
 
 
 class Target(NamedTuple):

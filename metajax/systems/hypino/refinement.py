@@ -42,11 +42,13 @@ class Residuals(NamedTuple):
 
     Attributes:
       source: on the nodes of the images.
+      interior: the equation's, at the interior points.
       dirichlet: at the boundary points.
       neumann: likewise.
     """
 
     source: Float[Array, "size size"]
+    interior: Float[Array, " m"]
     dirichlet: Float[Array, " n"]
     neumann: Float[Array, " n"]
 
@@ -69,7 +71,7 @@ def refine(
       model: ``model(inputs) -> weights`` of the target, any operator model.
       target: the network that the weights are of.
       inputs: the problem.
-      points: boundary points with their data, of which the images' boundary was made.
+      points: with their data, of which the images' boundary was made.
       rounds: corrections, 0 or more.
 
     Raises:
@@ -87,18 +89,22 @@ def refine(
             *mark(where, left.dirichlet, points.dirichlet_mask, size),
             *mark(where, left.neumann, points.neumann_mask, size),
         )
-        return Inputs(coefficients, grids)
+        here = points._replace(source=left.interior, dirichlet=left.dirichlet, neumann=left.neumann)
+        return Inputs(coefficients, grids, here)
 
     def step(left: Residuals, _: None) -> tuple[Residuals, Params]:
         weights = model(problem(left))
-        found, edge = (solution(target, weights, at) for at in (grid, where))
+        found, inside, edge = (
+            solution(target, weights, at) for at in (grid, points.interior, where)
+        )
         flux = normal_derivative(edge, points.boundary.normals)
         less = Residuals(
             left.source - apply_operator(coefficients, found).reshape(size, size),
+            left.interior - apply_operator(coefficients, inside),
             jnp.where(points.dirichlet_mask, left.dirichlet - edge.u, 0.0),
             jnp.where(points.neumann_mask, left.neumann - flux, 0.0),
         )
         return less, weights
 
-    start = Residuals(inputs.grids.source, points.dirichlet, points.neumann)
+    start = Residuals(inputs.grids.source, points.source, points.dirichlet, points.neumann)
     return Ensemble(jax.lax.scan(step, start, length=rounds + 1)[1])

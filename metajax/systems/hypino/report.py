@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 
 from metajax.physics.pde import PUBLISHED
-from metajax.systems.axes import (
-    along_training,
-    is_measured,
-    legend_outside,
-    make_axes,
-    marks,
-    style,
-)
-from metajax.systems.base import Figure
+from metajax.systems.axes import legend_outside, make_axes, plot_lines, style
 from metajax.systems.numbers import aligned, cell, numbers, said
+from metajax.systems.show import Figure, captioned, training_figures
 
 PAPER = {
     name: dict(zip(PUBLISHED, errors, strict=True))
@@ -84,86 +77,15 @@ def table(evaluation: dict[str, Any]) -> str:
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Maps of solutions, errors and residuals of the benchmarks; errors by way, round and step."""
     found = evaluation["more"]["benchmarks"]
-    names = list(found)
-
-    def error(name: str, way: str) -> np.ndarray:
-        return np.abs(drawn(found[name], way) - drawn(found[name], "reference"))
-
-    def residual(name: str, way: str) -> np.ndarray:
-        return np.abs(np.array(found[name]["maps"]["ways"][way]["residual"], float))
-
-    def by_way() -> Any:
-        canvas, axes = make_axes("", "mean squared error", "log")
-        for index, way in enumerate(found[names[0]]["ways"]):
-            errors = numbers([found[n]["ways"][way]["mse"] for n in names])
-            look = {**style(index), **marks(index, len(names))}
-            axes.plot(errors, label=title(way).strip(), **look)
-        best = PAPER["HyPINO 10, published"]
-        axes.plot([best[n] for n in names], "k*--", label="HyPINO 10, published")
-        axes.set_xticks(range(len(names)), names)
-        axes.set(xlabel="benchmark", xlim=(-0.5, len(names) - 0.5))
-        legend_outside(canvas, axes)
-        return canvas
-
-    def by_round() -> Any:
-        canvas, axes = make_axes("rounds of refinement", "mean squared error", "log")
-        for index, name in enumerate(names):
-            errors = numbers(found[name]["by_round"])
-            look = {**style(index), **marks(index, len(errors))}
-            (line,) = axes.plot(errors, label=name, **look)
-            published = [errors[name] for errors in PAPER.values()]
-            axes.plot((0, 3, 10), published, "x", color=line.get_color())
-        legend_outside(canvas, axes)
-        return canvas
-
-    made = [
-        Figure(
-            "solutions",
-            "Solutions of the benchmarks, by way of solving, in the colors of the reference.",
-            lambda: solution_maps(found),
-        ),
-        Figure(
-            "errors",
-            "Size of the error, where it is not below 1e-6.",
-            lambda: logarithmic_maps(found, error, 1e-6, 1.0, "size of the error"),
-        ),
-        Figure(
-            "residuals",
-            "Size of what the equation is missed by, where it is not below 1e-4.",
-            lambda: logarithmic_maps(found, residual, 1e-4, 1e2, "size of the residual"),
-        ),
-        Figure("by_way", "Errors on the benchmarks by way of solving.", by_way),
-        Figure(
-            "by_round", "Errors by rounds of refinement; crosses are the published ones.", by_round
-        ),
-    ]
-    if any(found[name]["tuning"] for name in names):
-        made.append(
-            Figure(
-                "tuning",
-                "Errors while a network is fine-tuned from generated and from random weights.",
-                lambda: tuning_curves(found),
-            )
-        )
-    if is_measured(history):
-        made.append(
-            Figure(
-                "training",
-                "Median relative L2 error on new problems along meta-training, with 95% intervals.",
-                lambda: along_training(history, "median relative L2 error", "linear"),
-            )
-        )
-    return made
+    drawings = [solutions, errors, residuals, by_way, by_round]
+    if any(case["tuning"] for case in found.values()):
+        drawings.append(tuning)
+    along = training_figures(history, "median relative L2 error on new problems", "linear")
+    return [*(captioned(draw, found) for draw in drawings), *along]
 
 
-def drawn(case: dict[str, Any], way: str) -> np.ndarray:
-    """The map of a way's solution, or of the reference; NaN outside the domain."""
-    kept = case["maps"]
-    return np.array(kept["reference"] if way == "reference" else kept["ways"][way]["u"], float)
-
-
-def solution_maps(found: dict[str, Any]) -> Any:
-    """References, and under them the solutions by each way, in the colours of the reference."""
+def solutions(found: dict[str, Any]) -> Any:
+    """Solutions of the benchmarks, by way of solving, in the colors of the reference."""
     ways = ["reference", *next(iter(found.values()))["maps"]["ways"]]
     canvas, grid = panels(ways, list(found))
     for column, case in enumerate(found.values()):
@@ -176,31 +98,53 @@ def solution_maps(found: dict[str, Any]) -> Any:
     return canvas
 
 
-def logarithmic_maps(
-    found: dict[str, Any],
-    value: Callable[[str, str], np.ndarray],
-    low: float,
-    high: float,
-    label: str,
-) -> Any:
-    """Maps of ``value(benchmark, way)`` by every way, on one logarithmic scale."""
-    from matplotlib.colors import LogNorm
+def errors(found: dict[str, Any]) -> Any:
+    """Size of the error, where it is not below 1e-6."""
 
-    ways = list(next(iter(found.values()))["maps"]["ways"])
-    canvas, grid = panels(ways, list(found))
-    for row, way in enumerate(ways):
-        for column, name in enumerate(found):
-            shown = np.clip(value(name, way), low, high)
-            image = grid[row][column].imshow(
-                shown, origin="lower", cmap="magma", norm=LogNorm(low, high)
-            )
-    canvas.set_size_inches(canvas.get_figwidth() + 0.9, canvas.get_figheight())
-    canvas.colorbar(image, ax=grid, shrink=0.8, label=label)
+    def size(case: dict[str, Any], way: str) -> np.ndarray:
+        return np.abs(drawn(case, way) - drawn(case, "reference"))
+
+    return logarithmic_maps(found, size, 1e-6, 1.0, "size of the error")
+
+
+def residuals(found: dict[str, Any]) -> Any:
+    """Size of what the equation is missed by, where it is not below 1e-4."""
+
+    def size(case: dict[str, Any], way: str) -> np.ndarray:
+        return np.abs(np.array(case["maps"]["ways"][way]["residual"], float))
+
+    return logarithmic_maps(found, size, 1e-4, 1e2, "size of the residual")
+
+
+def by_way(found: dict[str, Any]) -> Any:
+    """Errors on the benchmarks by way of solving."""
+    canvas, axes = make_axes("benchmark", "mean squared error", "log")
+    names, best = list(found), PAPER["HyPINO 10, published"]
+    lines = {
+        title(way).strip(): [found[name]["ways"][way]["mse"] for name in names]
+        for way in found[names[0]]["ways"]
+    }
+    plot_lines(axes, lines)
+    axes.plot([best[name] for name in names], "k*--", label="HyPINO 10, published")
+    axes.set_xticks(range(len(names)), names)
+    axes.set_xlim(-0.5, len(names) - 0.5)
+    legend_outside(canvas, axes)
     return canvas
 
 
-def tuning_curves(found: dict[str, Any]) -> Any:
-    """Errors along fine-tuning, a panel a benchmark."""
+def by_round(found: dict[str, Any]) -> Any:
+    """Errors by rounds of refinement; crosses are the published ones."""
+    canvas, axes = make_axes("rounds of refinement", "mean squared error", "log")
+    plot_lines(axes, {name: case["by_round"] for name, case in found.items()})
+    for name, line in zip(found, axes.get_lines(), strict=True):
+        published = [row[name] for row in PAPER.values()]
+        axes.plot((0, 3, 10), published, "x", color=line.get_color())
+    legend_outside(canvas, axes)
+    return canvas
+
+
+def tuning(found: dict[str, Any]) -> Any:
+    """Errors while a network is fine-tuned from generated and from random weights."""
     from matplotlib.figure import Figure as Canvas
     from matplotlib.ticker import MaxNLocator
 
@@ -208,9 +152,8 @@ def tuning_curves(found: dict[str, Any]) -> Any:
     grid = canvas.subplots(1, len(found), squeeze=False)[0]
     for axes, (name, case) in zip(grid, found.items(), strict=True):
         for index, start in enumerate(("generated", "random")):
-            errors = numbers(case["tuning"][start])
-            label = f"{start} weights"
-            axes.plot(case["tuning"]["steps"], errors, label=label, **style(index))
+            along = case["tuning"]["steps"], numbers(case["tuning"][start])
+            axes.plot(*along, label=f"{start} weights", **style(index))
         axes.set(title=name, yscale="log", xlabel="steps of Adam")
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.yaxis.set_major_formatter("{x:.3g}")
@@ -220,6 +163,35 @@ def tuning_curves(found: dict[str, Any]) -> Any:
     grid[0].set_ylabel("mean squared error")
     labelled = grid[0].get_legend_handles_labels()
     canvas.legend(*labelled, loc="outside upper center", ncols=2, frameon=False, fontsize=8)
+    return canvas
+
+
+def drawn(case: dict[str, Any], way: str) -> np.ndarray:
+    """The map of a way's solution, or of the reference; NaN outside the domain."""
+    kept = case["maps"]
+    return np.array(kept["reference"] if way == "reference" else kept["ways"][way]["u"], float)
+
+
+def logarithmic_maps(
+    found: dict[str, Any],
+    value: Callable[[dict[str, Any], str], np.ndarray],
+    low: float,
+    high: float,
+    label: str,
+) -> Any:
+    """Maps of ``value(case, way)`` by every way, on one logarithmic scale."""
+    from matplotlib.colors import LogNorm
+
+    ways = list(next(iter(found.values()))["maps"]["ways"])
+    canvas, grid = panels(ways, list(found))
+    for row, way in enumerate(ways):
+        for column, case in enumerate(found.values()):
+            shown = np.clip(value(case, way), low, high)
+            image = grid[row][column].imshow(
+                shown, origin="lower", cmap="magma", norm=LogNorm(low, high)
+            )
+    canvas.set_size_inches(canvas.get_figwidth() + 0.9, canvas.get_figheight())
+    canvas.colorbar(image, ax=grid, shrink=0.8, label=label)
     return canvas
 
 

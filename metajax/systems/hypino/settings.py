@@ -144,6 +144,8 @@ TINY: dict[str, Any] = {
     "head_hidden": 2,
     "target_width": 4,
     "target_layers": 1,
+    "candidates": 8,
+    "features": 4,
     "tasks_per_step": 2,
     # at less, Adam makes steps of the rounding of gradients that are nearly 0
     "adam_epsilon": 1e-2,

@@ -367,7 +367,7 @@ def generate_weights(
     tuning: int,
 ) -> Params:
     """A hypernetwork's pass, its corrections and the tuning of its networks."""
-    inputs, key = Inputs(coefficients, images(source, points)), jax.random.key(0)
+    inputs, key = Inputs(coefficients, images(source, points), points), jax.random.key(0)
     weights = refine(
         lambda x: learner.adapt(params, x, key), target, inputs, points, rounds
     ).weights

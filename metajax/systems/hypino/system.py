@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.base import Objective, System
-from metajax.systems.hypino.evaluate import evaluate, measure
+from metajax.systems.hypino.evaluate import evaluate, on_new_problems
 from metajax.systems.hypino.methods import METHODS
 from metajax.systems.hypino.problem import make_problem
 from metajax.systems.hypino.report import figures, table
@@ -26,7 +26,7 @@ SYSTEM = System(
     methods=METHODS,
     problem=make_problem,
     evaluate=evaluate,
-    measure=measure,
+    evaluators={"new_tasks": on_new_problems},
     table=table,
     figures=figures,
     objective=_objective,

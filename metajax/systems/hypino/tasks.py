@@ -66,7 +66,7 @@ class ProblemTasks:
             homogeneous=self.homogeneous,
         )
         scored = Scored(found.points, found.solution, found.supervised, found.valid, self.weights)
-        return Task(Inputs(found.coefficients, found.grids), scored)
+        return Task(Inputs(found.coefficients, found.grids, found.points), scored)
 
 
 @register_dataclass

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
-from metajax.core import Evaluator, Params, count
+from metajax.core import Params, count
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, interval
 from metajax.systems.tables.methods import METHODS, NOT_TRAINED
@@ -55,11 +55,8 @@ def evaluate(
     )
 
 
-def measure(problem: Problem, method: Method, config: Any) -> tuple[Evaluator, ...]:
-    """Return what is measured along the way: the log loss after the largest number of rows."""
-
-    def function(params: Params, key: Key[Array, ""]) -> dict[str, Any]:
-        found = score(problem, method, params, min(config.eval_tasks, VALID_TASKS))
-        return {"last": found.mean[-1], "last_ci95": (found.high[-1] - found.low[-1]) / 2}
-
-    return (Evaluator("new_tasks", config.eval_every, function),)
+def on_new_tables(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Score a method along training: its log loss after the largest number of rows."""
+    return score(problem, method, params, min(problem.settings.eval_tasks, VALID_TASKS)).last()

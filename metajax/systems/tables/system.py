@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.base import Objective, System
-from metajax.systems.show import figures, table
-from metajax.systems.tables.evaluate import evaluate, measure
+from metajax.systems.tables.evaluate import evaluate, on_new_tables
 from metajax.systems.tables.methods import METHODS, NOT_TRAINED
 from metajax.systems.tables.problem import make_problem
 from metajax.systems.tables.settings import PRESETS, TINY, Settings, check
@@ -26,10 +25,6 @@ def _tied_to_steps(config: Any) -> str:
     return "" if config.method in NOT_TRAINED else tied_to_steps(config)
 
 
-def _tasks_per_draw(config: Any) -> int:
-    return config.small_tables + 1
-
-
 SYSTEM = System(
     name="tables",
     summary="learners that read a small table and predict a column of it",
@@ -38,14 +33,11 @@ SYSTEM = System(
     methods=METHODS,
     problem=make_problem,
     evaluate=evaluate,
-    measure=measure,
-    table=table,
-    figures=figures,
+    evaluators={"new_tasks": on_new_tables},
     objective=_objective,
     evaluation=("eval_every", "eval_tasks", "eval_rows"),
     check=check,
     tied_to_steps=_tied_to_steps,
-    tasks_per_draw=_tasks_per_draw,
     tiny=TINY,
 )
 """What the command line and a sweep know of this family."""

@@ -33,7 +33,7 @@ SMALL = TINY | {
 }
 
 
-def small(method=None, **changes):
+def small(method="transformer", **changes):
     """The settings of a small run, those alone that its method has."""
     config = configure("gpicl", method=method)
     known = {name: value for name, value in SMALL.items() if hasattr(config, name)}
@@ -172,7 +172,11 @@ def test_a_config_of_an_older_run_is_read():
 @pytest.mark.usefixtures("quick_compile")
 def test_what_is_not_meta_trained_is_evaluated_alone(data_dir):
     """Nearest neighbours: no step, no parameters, and the other baseline on the same sequences."""
-    config = small("nearest_neighbour", other_sets=("random", "mnist"))
+    config = small(
+        "nearest_neighbour",
+        other_sets=("random", "mnist"),
+        baselines=("sgd", "nearest_neighbour"),
+    )
     run = build(config, data_dir)
     key = jax.random.key(0)
     params = run.algorithm.params(run.algorithm.init(key, run.example_tasks(key)))
@@ -246,7 +250,7 @@ def test_the_digits_preset_learns_to_learn(data_dir):
 @pytest.mark.slow
 def test_few_tasks_are_learned_by_heart(data_dir):
     """Four tasks, seed 0: seen tasks are known from the first example on, unseen ones are not."""
-    config = configure("gpicl", "digits", num_tasks=4, steps=2000, other_sets=())
+    config = configure("gpicl", "digits", "transformer", num_tasks=4, steps=2000, other_sets=())
     run, result = train(config, data_dir)
     rows = run.evaluate(result.params, False)["rows"]
     seen, unseen = rows["seen"]["mean"], rows["unseen"]["mean"]

@@ -25,7 +25,7 @@ from metajax.learners.losses import Loss, score
 from metajax.learners.named import named_loss
 from metajax.nn import least_squares, ridge_scores
 
-Choice = Literal["generalized_cross_validation", "leave_one_out"]
+RidgeRule = Literal["generalized_cross_validation", "leave_one_out"]
 RIDGES = tuple(float(np.exp(power)) for power in range(-28, 5, 2))
 """Ridges that are compared where one is chosen for each support: ``e^-28`` to ``e^4``."""
 
@@ -51,9 +51,10 @@ def linear_head(
     predict: Callable[[Params, Float[Array, "F k"], Any], Any] | None = None,
     weights: Callable[[Any], Float[Array, " equations"]] | None = None,
     mask: Callable[[Any], Array] | None = None,
+    lengths: Callable[[Float[Array, "equations F"], Any], Float[Array, " F"]] | None = None,
     log_ridge: float = -8.0,
     learn_ridge: bool = True,
-    choose: Choice | None = None,
+    choose: RidgeRule | None = None,
     ridges: tuple[float, ...] = RIDGES,
 ) -> MetaLearner:
     """Solve each task's head by least squares, and meta-learn the features through the solve.
@@ -72,9 +73,12 @@ def linear_head(
       loss: ``loss(outputs, query.targets) -> scalar``.
       targets: ``targets(support) -> [equations, k]``, what the head should give; by default
         ``support.targets``.
-      predict: ``predict(params, head, inputs) -> outputs``; by default ``design @ head``.
+      predict: ``predict(params, head, inputs) -> outputs``, where the head is float32 or wider; by
+        default ``design @ head``, in the dtype of the design.
       weights: ``weights(support) -> [equations]``, 0 or more; by default all equal.
       mask: ``mask(support) -> [equations]``, which equations count; by default all.
+      lengths: ``lengths(design, support) -> [F]``, what the ridge of each column is relative to
+        instead, as a root.
       log_ridge: logarithm of the ridge, which is relative to the sum of squares of each column;
         with ``learn_ridge`` where it starts.
       learn_ridge: whether the ridge is learned with the features.
@@ -113,6 +117,7 @@ def linear_head(
         options: dict[str, Any] = {
             "weights": None if weights is None else weights(support),
             "mask": None if mask is None else mask(support),
+            "lengths": None if lengths is None else lengths(rows, support),
         }
         if choose is None:
             log = params.log_ridge if learn_ridge else jax.lax.stop_gradient(params.log_ridge)
@@ -136,7 +141,8 @@ def linear_head(
 
 def _combination(design: Callable[[Params, Any], Array]) -> Callable[[Params, Array, Any], Array]:
     def predict(params: Params, head: Float[Array, "F k"], inputs: Any) -> Array:
-        return design(params, inputs).astype(head.dtype) @ head
+        rows = design(params, inputs)
+        return (rows.astype(head.dtype) @ head).astype(rows.dtype)
 
     return predict
 

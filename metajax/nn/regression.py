@@ -137,6 +137,7 @@ def least_squares(
     *,
     weights: Float[Array, " m"] | None = None,
     mask: Bool[Array, " m"] | None = None,
+    lengths: Float[Array, " F"] | None = None,
 ) -> Float[Array, "F k"]:
     """Minimise ``sum weights |design head - targets|^2 + ridge sum_j c_j |head_j|^2``.
 
@@ -150,12 +151,13 @@ def least_squares(
       ridge: 0 or more. The solve is accurate down to about the square of the dtype's rounding.
       weights: of the equations, 0 or more. The derivative by a weight of 0 is taken as 0.
       mask: the equations that count; others may hold anything.
+      lengths: roots of other ``c_j``, above 0.
 
     Returns:
       The head, in float32 or the design's dtype, whichever is wider.
     """
     rows = weighted_rows(design, targets, weights, mask)
-    length = _lengths(rows.design)
+    length = _lengths(rows.design) if lengths is None else lengths.astype(rows.design.dtype)
     scaled = rows._replace(design=rows.design / length[None])
     return _damped(scaled, jnp.asarray(ridge, rows.design.dtype)) / length[:, None]
 
@@ -215,6 +217,7 @@ def ridge_scores(
     weights: Float[Array, " m"] | None = None,
     mask: Bool[Array, " m"] | None = None,
     leave_one_out: bool = False,
+    lengths: Float[Array, " F"] | None = None,
 ) -> Float[Array, " g"]:
     """Return how well :func:`least_squares` would predict further equations, for every ridge.
 
@@ -224,17 +227,19 @@ def ridge_scores(
     divides what is left of it by its own ``1 - h_i`` (PRESS; Allen 1974). No derivative is given.
 
     Args:
-      design: see :func:`least_squares`; so are ``targets``, ``weights`` and ``mask``.
+      design: see :func:`least_squares`; so are all others but these.
       targets: of the equations.
       ridges: that are compared.
       weights: of the equations.
       mask: the equations that count.
       leave_one_out: whether each equation is left out; generalized cross-validation otherwise.
+      lengths: roots of other ``c_j``.
     """
     given = (design, targets, weights, mask)
     rows = weighted_rows(*jax.lax.stop_gradient(given))
     dtype = rows.design.dtype
-    u, s, _ = lapack_svd(rows.design / _lengths(rows.design)[None])
+    length = _lengths(rows.design) if lengths is None else lengths.astype(dtype)
+    u, s, _ = lapack_svd(rows.design / length[None])
     along = u.T @ rows.targets
     beyond = rows.targets - u @ along
     counts = jnp.any(rows.design != 0, axis=1) if mask is None else mask

@@ -1,0 +1,182 @@
+"""Features that are generated or chosen, with a head that is solved for each problem."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax.core import ConfigError, Network, Task, cast_floats, enable_x64
+from metajax.physics.pde import PDE, Grids, apply_operator, differentiate, sample
+from metajax.systems import build, replace
+from metajax.systems.hypino import (
+    Inputs,
+    Scored,
+    Target,
+    choose_features,
+    draw_features,
+    equations,
+    improve_features,
+    make_solved_learner,
+    solve_head,
+    tanh_network,
+    with_constant,
+)
+from metajax.systems.hypino.least_squares import RandomFeatures
+from pdes import CONFIG, quadratics
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
+
+KEY = jax.random.key(0)
+OPERATOR = (0.5, -1.0, 0.25, 1.0, 2.0)
+CANDIDATES = np.random.default_rng(1).uniform(-2, 2, (3, 12))
+HEAD = np.array([1.5, -0.7, 0.4])  # of candidates 3 and 7, and of the constant
+
+
+def true(x, y):
+    a, b, c = CANDIDATES[:, [3, 7]]
+    return HEAD[0] * jnp.tanh(a[0] * x + b[0] * y + c[0]) + (
+        HEAD[1] * jnp.tanh(a[1] * x + b[1] * y + c[1]) + HEAD[2]
+    )
+
+
+@functools.cache
+def problem():
+    """A problem that two of the candidates and a constant solve, in float64, with flux data."""
+
+    def source(x, y):
+        return apply_operator(jnp.asarray(OPERATOR), differentiate(true, jnp.stack([x, y], 1)))
+
+    def flux(x, y):
+        return differentiate(true, jnp.stack([x, y], 1)).x
+
+    sides = dict.fromkeys(("left", "bottom", "top"), true)
+    pde = PDE(list(OPERATOR), source=source, dirichlet=sides, neumann={"right": flux})
+    points = cast_floats(jax.jit(lambda key: sample(pde, key, 60, 40))(KEY), np.float64)
+    solution = differentiate(true, points.interior)
+    scored = Scored(points, solution, jnp.array(True), jnp.array(True), jnp.ones(6))
+    grids = Grids(*[jnp.zeros((CONFIG.grid, CONFIG.grid))] * 5)  # which are not read here
+    inputs = Inputs(jnp.asarray(OPERATOR), grids, points)
+    return jax.device_get(Task(inputs, scored))
+
+
+def test_those_that_solve_the_problem_are_chosen_and_combined_exactly():
+    with enable_x64(True):
+        task = problem()
+        points = jax.tree.map(jnp.asarray, task.support.points)
+        inner = choose_features(jnp.asarray(OPERATOR), points, jnp.asarray(CANDIDATES), 2)
+        assert {tuple(column) for column in np.asarray(inner).T} == {
+            tuple(CANDIDATES[:, place]) for place in (3, 7)
+        }
+        head = solve_head(jnp.asarray(OPERATOR), points, with_constant(RandomFeatures(inner)))
+        np.testing.assert_allclose(np.sort(head), np.sort(HEAD), atol=1e-8)
+
+
+def test_a_learner_of_given_features_solves_and_learns_through_the_solve():
+    """Exact in the span; its gradient is that of finite differences; units do not matter."""
+    with enable_x64(True):
+        task = problem()
+        target = Target(tanh_network(4), 4)
+        given = Network(lambda key, inputs: CANDIDATES, lambda params, inputs: weights(params))
+
+        def weights(inner):
+            return {"inner": inner, "head": {"kernel": jnp.zeros((4, 1)), "bias": jnp.zeros(1)}}
+
+        learner = make_solved_learner(given, target, CONFIG.grid, ridge=1e-24)
+        adapt = jax.jit(lambda inner, support: learner.adapt(inner, support, KEY))
+        inside = jnp.asarray(CANDIDATES[:, [0, 3, 5, 7]])
+        adapted = adapt(inside, task.support)
+        found = learner.predict(inside, adapted, task.query.points.interior)
+        for name, one, other in zip(found._fields, found, task.query.solution, strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-7, err_msg=name)
+        loss = jax.jit(lambda inner, task: learner.loss(inner, task, KEY)[0])
+        assert float(loss(inside, task)) < np.log(1e-7)
+        # features that do not hold the solution
+        off = jnp.asarray(CANDIDATES[:, [0, 1, 2, 5]])
+        slope = jax.jit(jax.grad(loss))(off, task)
+        for place in ((0, 0), (1, 2), (2, 3)):
+            step = 1e-5
+            up, down = (loss(off.at[place].add(by), task) for by in (step, -step))
+            np.testing.assert_allclose(slope[place], (up - down) / (2 * step), rtol=1e-4)
+        # the solution, its source and its data in another unit: the same relative error
+        points = task.support.points
+        scaled = points._replace(
+            source=7 * points.source, dirichlet=7 * points.dirichlet, neumann=7 * points.neumann
+        )
+        scored = task.query._replace(
+            points=scaled, solution=jax.tree.map(lambda leaf: 7 * leaf, task.query.solution)
+        )
+        other = Task(task.support._replace(points=scaled), scored)
+        np.testing.assert_allclose(loss(off, other), loss(off, task), rtol=1e-8)
+        # what is not valid, or has no known solution, is left out, and moves nothing
+        for field in ("valid", "supervised"):
+            out = Task(task.support, task.query._replace(**{field: jnp.array(False)}))
+            assert float(loss(off, out)) == 0
+            assert not np.any(jax.jit(jax.grad(loss))(off, out))
+
+
+def test_gauss_newton_steps_find_features_that_were_moved():
+    with enable_x64(True):
+        points = jax.tree.map(jnp.asarray, problem().support.points)
+        start = jnp.asarray(CANDIDATES[:, [3, 7]] + 0.2)
+        improve = jax.jit(
+            lambda inner, steps: improve_features(jnp.asarray(OPERATOR), points, inner, steps),
+            static_argnums=1,
+        )
+        none, few, many = (improve(start, steps) for steps in (0, 2, 25))
+        np.testing.assert_array_equal(none.inner, start)
+        rows = equations(jnp.asarray(OPERATOR), points, with_constant(RandomFeatures(start)))
+        best = np.linalg.lstsq(*map(np.asarray, rows))[0]
+        np.testing.assert_allclose(none.left, np.linalg.norm(rows.design @ best - rows.targets))
+        assert few.left <= none.left and many.left < 1e-6 * none.left
+        np.testing.assert_allclose(many.inner, CANDIDATES[:, [3, 7]], atol=1e-4)
+        with pytest.raises(ConfigError, match="steps"):
+            improve_features(jnp.asarray(OPERATOR), points, start, -1)
+
+
+def test_first_features_bend_inside_the_square_and_have_their_derivatives():
+    a, b, c = inner = draw_features(KEY, 500)
+    slope = np.hypot(a, b)
+    assert 0.3 <= slope.min() < 0.5 and 8 < slope.max() <= 12
+    # a line's distance from the middle, against that of the square in its direction
+    assert (np.abs(c) <= np.abs(a) + np.abs(b)).all()
+    target = tanh_network(3)
+    points = jnp.asarray([[0.1, -0.3], [0.5, 0.9]])
+    params = target.init(KEY, points)
+    params = {**params, "head": {"kernel": jnp.ones((3, 1)), "bias": jnp.full(1, 0.5)}}
+    found, hidden = target.derivatives(params, points)
+
+    def u(x, y):
+        return target.apply(params, jnp.stack([x, y])[None])[0, 0]
+
+    for one, other in zip(found, differentiate(u, points), strict=True):
+        np.testing.assert_allclose(one[:, 0], other, rtol=2e-4, atol=2e-4)
+    np.testing.assert_allclose(found.u, jnp.sum(hidden.u, 1, keepdims=True) + 0.5, rtol=1e-6)
+    assert inner.shape == (3, 500)
+    with pytest.raises(ConfigError, match="width"):
+        tanh_network(0)
+
+
+@pytest.mark.parametrize("method", ["chosen", pytest.param("solved", marks=pytest.mark.slow)])
+def test_methods_solve_for_the_head_at_points(method):
+    """Twice the data give twice the head; without points there is nothing to solve at."""
+    learner = build(replace(CONFIG, method=method)).method.learner
+    task = quadratics(KEY)
+    task = Task(task.support._replace(points=task.query.points), task.query)
+    params = learner.init(KEY, task)
+    adapt = jax.jit(lambda inputs: learner.adapt(params, inputs, KEY))
+    points = task.support.points
+    twice = points._replace(
+        source=2 * points.source, dirichlet=2 * points.dirichlet, neumann=2 * points.neumann
+    )
+    one, other = (adapt(task.support._replace(points=p))["head"] for p in (points, twice))
+    assert np.abs(one["kernel"]).max() > 0
+    scale = max(np.abs(one["kernel"]).max(), np.abs(one["bias"]).max())
+    for name in ("kernel", "bias"):
+        np.testing.assert_allclose(other[name], 2 * one[name], atol=2e-3 * float(scale))
+    with pytest.raises(ConfigError, match=r"support\.points"):
+        learner.adapt(params, task.support._replace(points=None), KEY)
+    if method == "chosen":
+        with pytest.raises(ConfigError, match="candidates"):
+            build(replace(CONFIG, method=method, candidates=8, features=9))
