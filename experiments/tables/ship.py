@@ -1,12 +1,13 @@
 """Write the reader of a finished run of tables as the file that comes with the package.
 
-metajax train tables --preset cpu --workdir runs/tables-cpu-0
+metajax train tables --preset cpu --warmup-steps 100 --workdir runs/tables-cpu-0
 python experiments/tables/ship.py runs/tables-cpu-0 --out metajax/systems/tables/cpu.msgpack
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 from pathlib import Path
 
@@ -29,9 +30,12 @@ def main() -> None:
     summary = json.loads((options.run / "summary.json").read_text())
     kept = ("hardware", "versions", "params_sha256")
     origin |= {name: summary[name] for name in kept}
-    if config != configure("tables", "cpu", seed=config.seed):
-        raise SystemExit(f"{options.run} is no run of preset cpu")
-    origin["command"] = f"metajax train tables --preset cpu --seed {config.seed}"
+    usual = dataclasses.asdict(configure("tables", "cpu"))
+    changed = {
+        name: value for name, value in dataclasses.asdict(config).items() if value != usual[name]
+    }
+    words = [f"--{name.replace('_', '-')} {value}" for name, value in changed.items()]
+    origin["command"] = " ".join(["metajax train tables --preset cpu", *words])
     save_model(options.out, Model(config, params, origin))
 
 
