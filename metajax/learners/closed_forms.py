@@ -142,7 +142,9 @@ def discriminant(num_classes: int, *, shrinkage: float = 0.3) -> SequenceLearner
             unit = jnp.take(scale, place, axis=1)
             every = products.over(unit)
             query = InnerProducts(
-                *(jnp.take(part, place[None], axis=1) for part in every[:2]), every[2]
+                jnp.take(every.between, place[None], axis=1),
+                jnp.take(every.left, place[None], axis=1),
+                every.right,
             )
             rows = scatter_rows(known, _LITTLE)
             trace = jnp.einsum("srn,snm,srm->s", rows, every.between, rows)
