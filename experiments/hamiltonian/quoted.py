@@ -226,6 +226,21 @@ def solved(content: Any, contents: dict[str, Any]) -> dict[str, str]:
     return {"solved": markdown(header, rows), "solved_ratios": markdown(ratio_header, ratios)}
 
 
+def variants(content: Any) -> str:
+    """The table of runs that were evaluated otherwise."""
+    rows = [
+        [
+            name.replace("_", " "),
+            *(
+                interval([found[row][end][0] for end in ("mean", "low", "high")], 4)
+                for row in SOLVED
+            ),
+        ]
+        for name, found in content["variants"].items()
+    ]
+    return markdown(["evaluated on", *SOLVED.values()], rows)
+
+
 def of_pendulum(content: Any, slower: Any) -> list[str]:
     """The sentences of the first two sections."""
     maml, joint, random = ((name, "sgd_0.2") for name in STARTS)
@@ -326,4 +341,5 @@ def quoted() -> Quoted:
     contents = {name: results("hamiltonian", f"results/cpu_{name}.json") for name in TYPES}
     tables = pendulum(content) | {"inner_rates": inner_rates(slower)} | six_types(contents)
     tables |= solved(results("hamiltonian", "results/solved.json"), contents)
+    tables["solved_variants"] = variants(results("hamiltonian", "results/solved_variants.json"))
     return Quoted(tables, of_pendulum(content, slower) + of_six(contents))
