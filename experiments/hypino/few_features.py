@@ -13,6 +13,7 @@ The best scale is the one with the smallest median on these very problems.
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import time
 from collections.abc import Callable
 from functools import partial
@@ -208,7 +209,7 @@ def main() -> None:
     parser.add_argument("--problems", type=int, default=160, help="new problems")
     parser.add_argument("--features", type=int, nargs="*", default=[32, 64, 128])
     parser.add_argument("--candidates", type=int, nargs=2, default=[512, 1024])
-    parser.add_argument("--steps", type=int, default=5, help="Gauss-Newton steps")
+    parser.add_argument("--steps", type=int, default=10, help="Gauss-Newton steps")
     parser.add_argument("--improve-up-to", type=int, default=64, help="features that are improved")
     parser.add_argument("--more", type=int, nargs="*", default=[256, 512], help="random features")
     parser.add_argument("--seeds", type=int, default=3)
@@ -216,8 +217,9 @@ def main() -> None:
         "--out", type=Path, default=Path("experiments/hypino/results/few_features.json")
     )
     options = parser.parse_args()
-    params: Any = trained(Path(options.trained)).params if options.trained else None
-    bank = None if params is None else np.asarray(params["inner"], float)
+    model: Any = trained(Path(options.trained)) if options.trained else None
+    bank = None if model is None else np.asarray(model.params["inner"], float)
+    config = None if model is None else dataclasses.asdict(model.config)
     with float64_on_cpu():
         cases = {"new_problems": new_cases(options.problems), "benchmarks": benchmark_cases()}
         errors: dict[str, list[list[dict[str, float]]]] = {kind: [] for kind in cases}
@@ -230,7 +232,8 @@ def main() -> None:
                 for case, key in zip(given, keys, strict=True):
                     errors[kind][-1].append(one_problem(case, key, options, bank, clock))
             # what is done so far: a run may be stopped after any seed
-            write_json(options.out, summary(errors, clock, options) | provenance())
+            found = summary(errors, clock, options)
+            write_json(options.out, found | {"trained": config} | provenance())
             print(f"seed {seed}: {time.process_time():.0f} CPU s", flush=True)
 
 

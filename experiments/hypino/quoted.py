@@ -186,6 +186,98 @@ def solvers(found: dict[str, Any]) -> str:
     return markdown(["", *PUBLISHED], rows)
 
 
+WAYS = {
+    "random_0.5": "random, scale .5",
+    "random_1": "random, scale 1",
+    "random_2": "random, scale 2",
+    "random_4": "random, scale 4",
+    "by_residual": "random, scale chosen for each problem by the residual at other points",
+    "oracle": "random, best of the four scales for each problem (an oracle)",
+    "placed": "random, bending inside the square",
+    "random_improved": "random, scale 2, and 10 Gauss-Newton steps",
+    "chosen_few": "chosen among 512 random ones",
+    "learned": "**chosen among 512 learned ones** (`--method chosen`)",
+    "chosen_many": "**chosen among 1,024 random ones**",
+    "chosen_improved": "**the same and 10 Gauss-Newton steps**",
+}
+"""How few features are found."""
+
+
+def few_features(found: dict[str, Any]) -> str:
+    """Errors of few features with a solved head, and ratios to random ones."""
+    rows = []
+    for num, part in found["new_problems"]["by_number"].items():
+        known = found["benchmarks"]["by_number"][num]
+        for way, name in WAYS.items():
+            if way in part["ways"]:
+                new, old = part["ways"][way], known["ways"][way]
+                rows.append(
+                    [
+                        num,
+                        name,
+                        within(new["error"], 3),
+                        within(new["ratio"]),
+                        within(new["ratio_to_oracle"]),
+                        bare(old["error"][0], 3),
+                        within(old["ratio"]),
+                    ]
+                )
+    header = [
+        "features",
+        "how they are found",
+        "error, new problems",
+        "times better than the best scale",
+        "than the oracle",
+        "error, benchmarks",
+        "times better than the best scale",
+    ]
+    return markdown(header, rows)
+
+
+def more_features(found: dict[str, Any]) -> str:
+    """Random features in greater number, with the time of one problem."""
+    times = found["cpu_milliseconds"]
+    new, known = (found[kind]["by_number"] for kind in ("new_problems", "benchmarks"))
+    most = max(new, key=int)
+
+    def row(name: str, milliseconds: float, errors: tuple[Any, Any]) -> list[str]:
+        return [name, f"{milliseconds:.0f}", *(bare(error[0], 3) for error in errors)]
+
+    def of(num: str, way: str) -> tuple[Any, Any]:
+        return new[num]["ways"][way]["error"], known[num]["ways"][way]["error"]
+
+    rows = [
+        row(f"{num} random, scale 4", times[f"solve {num}"], of(num, "random_4")) for num in new
+    ]
+    for num in map(str, found["options"]["more"]):
+        errors = tuple(
+            found[k]["more_random"][f"random {num}"] for k in ("new_problems", "benchmarks")
+        )
+        rows.append(row(f"{num} random, scale 4", times[f"solve {num}"], errors))
+    for way, name in (("chosen_few", "512"), ("chosen_many", "1,024")):
+        spent = times[way] + times[f"solve {most}"]
+        rows.append(row(f"{most} chosen among {name}", spent, of(most, way)))
+    return markdown(["features", "CPU ms", "error, new problems", "error, benchmarks"], rows)
+
+
+def of_few_features(found: dict[str, Any]) -> list[str]:
+    """The sentences on few features."""
+    new, known = (found[kind]["by_number"] for kind in ("new_problems", "benchmarks"))
+
+    def ratios(part: Any, way: str) -> str:
+        each = [
+            within(part[num]["ways"][way]["ratio"], 1) for num in part if way in part[num]["ways"]
+        ]
+        return ", ".join(each[:-1]) + " and " + each[-1]
+
+    return [
+        f"{ratios(new, 'chosen_many')} times better on {new['32']['n']} new problems",
+        f"{ratios(known, 'chosen_many')} on the seven benchmarks",
+        f"(32 and 64 features) {ratios(new, 'chosen_improved')}, and "
+        f"{ratios(known, 'chosen_improved')}",
+    ]
+
+
 def number(count: int) -> str:
     """A small number in words."""
     return ("none", "one", "two", "three", "four", "five", "six", "seven")[count]
@@ -295,10 +387,13 @@ def quoted() -> Quoted:
     }
     solved = results("hypino", "results/solvers.json")["benchmarks"]
     tuned = results("hypino", "results/starts.json")["benchmarks"]
+    few = results("hypino", "results/few_features.json")
     tables = {
         "new_problems": new_problems(runs),
         "decoders": decoders(runs),
         "benchmarks": benchmarks(runs),
+        "few_features": few_features(few),
+        "more_features": more_features(few),
         "starts": starts(tuned),
         "solvers": solvers(solved),
     }
@@ -308,6 +403,7 @@ def quoted() -> Quoted:
         *of_benchmarks(runs),
         *of_starts(tuned, runs["cpu"]["tuned"]),
         *of_solvers(solved),
+        *of_few_features(few),
     ]
     shipped = results("hypino", "results/shipped.json")
     one_pass = bare(shipped["new_problems"]["one_pass"])

@@ -91,11 +91,12 @@ def check_inputs(field: str, inputs: Any, size: int) -> Inputs:
     """
     check_type(field, inputs, Inputs)
     check_type(f"{field}.grids", inputs.grids, Grids)
-    whole = as_arrays(
-        field, inputs._replace(coefficients=as_arrays(field, inputs.coefficients), points=())
+    points = inputs.points
+    inputs = Inputs(
+        as_arrays(field, inputs.coefficients),
+        as_arrays(field, inputs.grids),
+        None if points is None else as_arrays(f"{field}.points", points),
     )
-    points = None if inputs.points is None else as_arrays(f"{field}.points", inputs.points)
-    inputs = whole._replace(points=points)
     if inputs.coefficients.shape != (5,):
         raise ConfigError(
             f"{field}.coefficients",
