@@ -69,6 +69,84 @@ def presets(runs: dict[str, list[Any]]) -> str:
     return markdown(header, rows)
 
 
+CLOSED = {
+    "nearest_neighbour": "1-nearest-neighbour",
+    "k_nearest": "5 nearest neighbors vote",
+    "class_means": "nearest class mean",
+    "linear_ridge": "linear ridge",
+    "kernel_ridge": "kernel ridge",
+    "lda": "LDA",
+    "logistic": "logistic regression",
+}
+
+
+def ahead(found: dict[str, Any]) -> str:
+    """A paired lead in points of accuracy, with its interval."""
+    return f"{100 * found['lead']:+.1f} ±{100 * found['lead_ci95']:.1f}"
+
+
+def symmetric(runs: list[Any], transformer: dict[str, Any]) -> str:
+    """The main command: its seeds, and what it is compared with on the same sequences."""
+    evals = [run["eval"]["more"] for run in runs]
+    rows = [
+        [
+            f"**symmetric_ridge**, seed {run['config']['seed']}",
+            f"**{percent(more['unseen']['last'])}**",
+            "",
+            f"{run['summary']['cpu_seconds']:.0f}",
+        ]
+        for run, more in zip(runs, evals, strict=True)
+    ]
+    for name, shown in CLOSED.items():
+        leads = "; ".join(ahead(more[name]) for more in evals)
+        rows.append([shown, percent(evals[0][name]["last"]), leads, ""])
+    more, spent = transformer["eval"]["more"], transformer["summary"]["cpu_seconds"]
+    rows.append(
+        [
+            "the paper's Transformer, 4,000 steps",
+            percent(more["unseen"]["last"]),
+            "",
+            f"{spent:.0f}",
+        ]
+    )
+    head = [
+        "3 ways of digits, 24 examples",
+        "last ten",
+        "lead of symmetric_ridge, by seed",
+        "CPU s",
+    ]
+    return markdown(head, rows)
+
+
+SETS = {
+    "unseen": "Fashion-MNIST, trained on",
+    "other.mnist_5k": "MNIST, 5,000 images, never seen",
+    "other.digits": "digits, never seen",
+    "other.random": "ten noise images, never seen",
+}
+
+
+def of_table(runs: list[Any]) -> str:
+    """Tasks of the paper's sizes, by set."""
+    rows = []
+    for run in runs:
+        scores, more = run["eval"]["rows"], run["eval"]["more"]
+        for name, shown in SETS.items():
+            prefix = "" if name == "unseen" else f"{name}."
+            half = scores[name]["high"][-1] - scores[name]["mean"][-1]
+            row = [
+                shown,
+                f"**{percent(scores[name]['mean'][-1])}** ±{100 * half:.1f}",
+                percent(more[name]["last"]),
+            ]
+            for other in ("nearest_neighbour", "kernel_ridge", "lda"):
+                last = percent(more[f"{prefix}{other}"]["last"])
+                row.append(f"{last} ({ahead(more[f'{prefix}{other}'])})")
+            rows.append(row)
+    head = ["tasks over", "100th example", "last ten"]
+    return markdown([*head, "1-NN, last ten (lead)", "kernel ridge (lead)", "LDA (lead)"], rows)
+
+
 def learners(runs: list[Any]) -> str:
     """The learners of preset digits, seed 0."""
     found = {run["eval"]["method"]: run for run in runs}
@@ -148,6 +226,8 @@ def quoted() -> Quoted:
     phases = [in_rows(run.get("eval", run)) for run in swept]
     return Quoted(
         {
+            "symmetric": symmetric(evaluated("digits_symmetric"), runs["digits"][0]),
+            "paper_sizes": of_table(evaluated("table")),
             "presets": presets(runs),
             "learners": learners(every),
             "at_7x7": at_7x7(results("gpicl", "results/bias_at_7x7.json")),
