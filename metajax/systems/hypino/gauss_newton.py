@@ -70,7 +70,7 @@ def improve_features(
     make = partial(rows_of, coefficients, points, boundary_weight)
 
     def solve(rows: Equations) -> tuple[Array, Array]:
-        tiny = jnp.finfo(rows.design.dtype).eps ** 2
+        tiny = float(jnp.finfo(rows.design.dtype).eps) ** 2
         head = least_squares(rows.design, rows.targets[:, None], tiny)[:, 0]
         return head, jnp.linalg.norm(rows.design @ head - rows.targets)
 
