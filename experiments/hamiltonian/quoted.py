@@ -339,7 +339,8 @@ def quoted() -> Quoted:
     content = results("hamiltonian", "results/one_particle_pendulum.json")
     slower = results("hamiltonian", "results/one_particle_pendulum_rate_.1.json")
     contents = {name: results("hamiltonian", f"results/cpu_{name}.json") for name in TYPES}
-    tables = pendulum(content) | {"inner_rates": inner_rates(slower)} | six_types(contents)
+    tables = pendulum(content) | {"inner_rates": inner_rates(slower)}
     tables |= solved(results("hamiltonian", "results/solved.json"), contents)
     tables["solved_variants"] = variants(results("hamiltonian", "results/solved_variants.json"))
+    tables |= six_types(contents)
     return Quoted(tables, of_pendulum(content, slower) + of_six(contents))

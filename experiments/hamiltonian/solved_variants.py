@@ -1,7 +1,7 @@
 """Evaluate runs of `solved.py` otherwise: at other ridges, on noisy points, of a damped pendulum.
 
-    python experiments/hamiltonian/solved_variants.py --data-dir runs/motions --workdir runs/solved \\
-        --out experiments/hamiltonian/results/solved_variants.json
+    python experiments/hamiltonian/solved_variants.py --data-dir runs/motions \\
+        --workdir runs/solved --out experiments/hamiltonian/results/solved_variants.json
 
 Nothing is trained: what was learned without noise, damping and at one ridge is used so. What is in
 FILE already is kept.
