@@ -33,7 +33,7 @@ def cells(found: dict[str, Any], rows: tuple[str, ...]) -> list[dict[str, Any]]:
 def mean_ranks(found: dict[str, Any]) -> dict[str, float]:
     """Mean rank by log loss over sets and numbers of rows, 1 the best."""
     each = cells(found, RANKED)
-    methods = [name for name in NAMES if name in each[0]]
+    methods = [name for name in NAMES if all(name in by for by in each)]
     losses = np.array([[np.mean(by[name]["log_loss"]) for name in methods] for by in each])
     ranks = losses.argsort(axis=1).argsort(axis=1) + 1
     return dict(zip(methods, ranks.mean(axis=0).tolist(), strict=True))
