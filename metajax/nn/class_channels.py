@@ -70,7 +70,7 @@ class ClassChannels(NamedTuple):
     """Numbers for every input and class, from examples with labels and their inner products.
 
     Attributes:
-      count: how many there are.
+      size: how many there are.
       causal: ``causal(products, labels, classes) -> [*batch, n, classes, count]``: at each
         position from the examples before it. ``products`` are of inputs with mean square norm 1,
         ``classes[*batch, classes]`` is 1 for the classes that a task has, else 0.
@@ -78,7 +78,7 @@ class ClassChannels(NamedTuple):
         all 0 is left out.
     """
 
-    count: int
+    size: int
     causal: Callable[..., Float[Array, "*batch n classes count"]]
     sets: Callable[..., SetChannels]
 
@@ -219,4 +219,4 @@ def joined(*parts: ClassChannels) -> ClassChannels:
         own, new = zip(*found, strict=True)
         return SetChannels(jnp.concatenate(own, axis=-1), jnp.concatenate(new, axis=-1))
 
-    return ClassChannels(sum(part.count for part in parts), causal, sets)
+    return ClassChannels(sum(part.size for part in parts), causal, sets)

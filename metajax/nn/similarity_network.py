@@ -189,7 +189,7 @@ def similarity_network(
         raise ConfigError("channels", "channels of classes", "none where num_classes is given")
     symmetric = num_classes is None
     read = 1 if num_classes is None else num_classes
-    extra = 0 if channels is None else channels.count
+    extra = 0 if channels is None else channels.size
 
     def init(key: Key[Array, ""]) -> Params:
         inner = heads * key_size
