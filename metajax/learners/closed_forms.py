@@ -141,11 +141,8 @@ def discriminant(num_classes: int, *, shrinkage: float = 0.3) -> SequenceLearner
             known = labels * before[None, :, None]
             unit = jnp.take(scale, place, axis=1)
             every = products.over(unit)
-            query = InnerProducts(
-                jnp.take(every.between, place[None], axis=1),
-                jnp.take(every.left, place[None], axis=1),
-                every.right,
-            )
+            asked, square = (jnp.take(part, place[None], axis=1) for part in every[:2])
+            query = InnerProducts(asked, square, every.right)
             rows = scatter_rows(known, _LITTLE)
             trace = jnp.einsum("srn,snm,srm->s", rows, every.between, rows)
             ridge = jnp.maximum(share / (1 - share) * trace / features, _LEAST_RIDGE)
