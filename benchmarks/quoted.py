@@ -214,6 +214,29 @@ def of_profiles(found: dict[str, Any]) -> list[str]:
     return sentences
 
 
+def of_solves(found: Any) -> list[str]:
+    """Adapting by a solved head, and mapped solves against batched ones."""
+
+    def cell(part: dict[str, float], digits: int) -> str:
+        return "{:.{n}f} [{:.{n}f}, {:.{n}f}]".format(
+            *(part[end] for end in ("median", "low", "high")), n=digits
+        )
+
+    adapt, sizes = found["adapt"], found["solves"]
+    rows = [
+        f"| {cell(adapt[kind]['milliseconds'], 3)} | {cell(adapt[kind]['sgd_over_this'], 1)} |"
+        for kind in ("values", "values_and_slopes")
+    ]
+    rows.append(f"| {cell(adapt['sgd']['milliseconds'], 3)} | 1 |")
+    for name, parts in sizes.items():
+        kind, size = name.rsplit(" ", 1)
+        title = "Cholesky" if kind == "cholesky" else kind
+        shape = " x ".join(size.split("x"))
+        pair = (cell(parts[way]["mapped_over_batched"], 2) for way in ("forward", "gradient"))
+        rows.append(f"| {title} {shape} | {' | '.join(pair)} |")
+    return rows
+
+
 def quoted() -> Quoted:
     """Every cell and sentence."""
     profiles = {
@@ -230,6 +253,7 @@ def quoted() -> Quoted:
             *of_fewshot(results("fewshot.json")),
             *of_hamiltonian(results("hamiltonian.json")),
             *of_hypernet(results("hypernet.json")),
+            *of_solves(results("solves.json")),
             *of_manufactured(results("manufactured.json")),
             *of_profiles(profiles),
         ],
