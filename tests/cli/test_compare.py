@@ -210,7 +210,7 @@ def test_by_default_all_that_fit_are_compared(tmp_path, monkeypatch, capsys):
     assert command[command.index("--strength") + 1] == "0.5"
 
 
-CLASSIFIERS = ("logistic", "prototypical", "matching")
+CLASSIFIERS = ("logistic", "svm", "prototypical", "matching")
 
 
 def test_an_interval_over_seeds_or_tasks_whichever_is_wider():

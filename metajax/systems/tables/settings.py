@@ -19,7 +19,7 @@ class Settings:
     """Rows of the support of a small table, at most."""
     rows: Several = 256
     """Rows of the support of a large table, at most; an eighth of them at least."""
-    small_tables: Count = 15
+    small_tables: Count = 24
     """Small tables for each large one. One draw holds both: tasks_per_step is a multiple of this
     number and 1."""
     queries: Count = 32
@@ -55,6 +55,7 @@ def check(config: Any) -> None:
 PRESETS: dict[str, dict[str, Any]] = {
     "cpu": {
         "steps": 1500,
+        "small_tables": 15,
         "tasks_per_step": 16,
         "learning_rate": 2e-3,
         "schedule": "cosine",
