@@ -24,13 +24,13 @@ class KernelLogistic(NamedTuple):
 
     Attributes:
       weights: of a query's kernel values with the rows in its logits.
-      roots: inverse Cholesky factors behind the variances of queries.
+      whitener: inverse Cholesky factor behind the variances of queries.
       logits: of each row, predicted from all others.
       variances: of these, the same for every class.
     """
 
     weights: Float[Array, "rows classes"]
-    roots: Float[Array, "rows rows"]
+    whitener: Float[Array, "rows rows"]
     logits: Float[Array, "rows classes"]
     variances: Float[Array, " rows"]
 
@@ -89,10 +89,10 @@ def kernel_logistic(
     likely = probabilities(values, present)
     others = jnp.maximum(jnp.sum(present, dtype=dtype) - 1, 1)
     curvature = jnp.maximum((1 - jnp.sum(likely**2, axis=1)) / others, LEAST_CURVATURE)
-    roots = inverse_root(kernel + eye / curvature[:, None])
-    variances = jnp.maximum(1 / jnp.sum(roots**2, axis=0) - 1 / curvature, 0) * here
+    whitener = inverse_root(kernel + eye / curvature[:, None])
+    variances = jnp.maximum(1 / jnp.sum(whitener**2, axis=0) - 1 / curvature, 0) * here
     left_out = values - variances[:, None] * slopes(values)
-    return KernelLogistic(weights, roots, left_out, variances)
+    return KernelLogistic(weights, whitener, left_out, variances)
 
 
 def kernel_logistic_predict(
@@ -108,7 +108,7 @@ def kernel_logistic_predict(
     Returns:
       Their logits, and the variances of these.
     """
-    variances = own - jnp.sum((cross @ fit.roots.T) ** 2, axis=1)
+    variances = own - jnp.sum((cross @ fit.whitener.T) ** 2, axis=1)
     return cross @ fit.weights, jnp.maximum(variances, 0)
 
 

@@ -66,7 +66,7 @@ def test_without_an_address_the_first_cell_says_how_to_install(generator):
     assert "ModuleNotFoundError: metajax is missing: run `%pip install PATH`" in done.stderr
 
 
-SLOW = ["gpicl", "hamiltonian", "hypergradients", "hypino", "maml", "solved_energy"]
+SLOW = ["gpicl", "hamiltonian", "hypergradients", "hypino", "maml", "solved_energy", "tables"]
 
 
 @pytest.mark.parametrize(
