@@ -50,8 +50,10 @@ def named(tmp_path_factory):
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_the_site_has_what_the_package_exports(named, package):
-    # the program that makes the reference solutions is described on its package's page
-    assert named[package] - {"finite_elements"} == set(PACKAGES[package]) - {"__version__"}
+    # the program that makes the reference solutions is described on its package's page; what needs
+    # scikit-learn is imported when it is asked for
+    lazy = {"InContextClassifier"} & set(PACKAGES[package])
+    assert named[package] - {"finite_elements"} | lazy == set(PACKAGES[package]) - {"__version__"}
 
 
 def test_no_module_is_hidden_by_a_function_of_its_name():

@@ -1,6 +1,5 @@
 """Few-shot learners: any network, loss and optax optimiser make a ``MetaLearner``."""
 
-from metajax.learners.by_similarity import by_similarity
 from metajax.learners.closed_forms import (
     KernelRidge,
     class_means,
@@ -41,10 +40,11 @@ from metajax.learners.sequences import (
     sequence_learner,
     whole_sequence,
 )
+from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
-from metajax.learners.table_reader import table_reader
+from metajax.learners.table_readers import table_reader
 
 __all__ = [
     "KernelRidge",

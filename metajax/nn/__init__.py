@@ -30,7 +30,7 @@ from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, draw_orthogonal, lecun_stddev
 from metajax.nn.interpolate import image_function
 from metajax.nn.jets import Jet
-from metajax.nn.kernel_logistic import (
+from metajax.nn.kernel_logistics import (
     KernelLogistic,
     kernel_logistic,
     kernel_logistic_predict,
@@ -56,7 +56,7 @@ from metajax.nn.similarity import (
     running_mean_square,
     similarities,
 )
-from metajax.nn.similarity_network import (
+from metajax.nn.similarity_networks import (
     SimilarityNetwork,
     causal_channels,
     similarity_network,

@@ -10,7 +10,7 @@ import pdes
 from metajax.core import ConfigError, Examples, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
-from metajax.systems import build, configure, get_system, hamiltonian, replace
+from metajax.systems import build, hamiltonian, replace
 from metajax.systems.hamiltonian import Snapshots
 from metajax.systems.setup import make_method
 from small import tiny
@@ -113,7 +113,7 @@ def test_lists_and_numpy_arrays_are_taken(readers):
 
 
 def test_a_hamiltonian_learner_names_what_is_no_motion():
-    config = configure("hamiltonian", **get_system("hamiltonian").tiny)
+    config = tiny("hamiltonian", "maml")
     learner = make_method(config, hamiltonian.Problem(config, None)).learner
     q = jax.random.normal(KEY, (5, 2, 2))
     part = Snapshots(Phase(q, q), jnp.arange(5.0), jnp.ones(5, bool))

@@ -20,10 +20,14 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 def example():
     """The README's text, and what its Python example leaves behind."""
     text = resources.files("metajax.systems.hypino").joinpath("README.md").read_text("utf-8")
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
-    found = {}
+    return text, run(text, 0)
+
+
+def run(text, index):
+    """Run one of a page's Python examples; return what it leaves behind."""
+    code, found = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[index], {}
     exec(compile(code, "README.md", "exec"), found)
-    return text, found
+    return found
 
 
 def test_the_example_has_the_error_that_stands_under_it(example):
