@@ -6,6 +6,7 @@ from importlib import resources
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 
 from metajax.physics.pde import PDE, Boundary, Points
@@ -94,3 +95,12 @@ def test_no_such_warning_where_data_or_a_solve_make_the_solution(example, how):
     with warnings.catch_warnings():
         warnings.filterwarnings("error", ".*no better than 0")
         hypino.solve(pde, model=model, size=9, **options)
+
+
+@pytest.mark.slow
+def test_features_that_are_made_for_a_problem_solve_it(example):
+    """The largest value of Poisson's problem on the square is .2947, by its Fourier series."""
+    found = run(example[0], 1)
+    near = np.linalg.norm(found["points"].interior, axis=1) < 0.1
+    assert found["u"][near].max() == pytest.approx(0.2947, abs=0.003)
+    assert found["left"] < 0.1
