@@ -42,7 +42,7 @@ def exponents(variables: int, degree: int) -> np.ndarray:
         for total in range(1, degree + 1)
         for chosen in itertools.combinations_with_replacement(range(variables), total)
     ]
-    return np.array(rows)
+    return np.array(rows, np.int32)
 
 
 def monomials(state: Phase, degree: int) -> Float[Array, " terms"]:
@@ -53,4 +53,4 @@ def monomials(state: Phase, degree: int) -> Float[Array, " terms"]:
     """
     x = jnp.concatenate([state.q.reshape(-1), state.p.reshape(-1)])
     powers = jnp.cumprod(jnp.concatenate([jnp.ones_like(x)[None], jnp.tile(x, (degree, 1))]), 0)
-    return jnp.prod(powers[exponents(x.size, degree), np.arange(x.size)], axis=-1)
+    return jnp.prod(powers[exponents(x.size, degree), np.arange(x.size, dtype=np.int32)], axis=-1)

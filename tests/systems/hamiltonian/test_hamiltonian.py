@@ -35,10 +35,11 @@ from metajax.systems.hamiltonian import (
 from metajax.systems.hamiltonian import tasks as motions
 from metajax.systems.setup import make_method
 from metajax.train import fit
+from small import tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-TINY = configure("hamiltonian", **get_system("hamiltonian").tiny, steps=2, eval_every=1)
+TINY = tiny("hamiltonian", "maml", steps=2, eval_every=1)
 BODIES = replace(TINY, mechanics=("mass_spring", "two_body"), rounds=1)
 KEY = jax.random.key(0)
 
