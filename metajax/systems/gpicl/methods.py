@@ -182,7 +182,7 @@ def similarity(
     mlp_ratio: Count = 4,
     form: Form = "stream",
 ) -> Method:
-    """Pass labels on between similar inputs, which a Transformer compares (of arXiv 2212.04458).
+    """Pass labels on between inputs that are alike, by a Transformer (after arXiv 2212.04458).
 
     The attention of GPICL's Transformer is biased by distances and cosines of the inputs, and its
     tokens hold labels alone.
