@@ -167,6 +167,7 @@ def everything_traced(name, method):
         schedule="linear",
         final_rate=0.1,
         optimizer="adamw",
+        adam_epsilon=1e-4,  # Adam scales up the rounding of gradients that are smaller
     )
     traced = traced_fields(config)
     unset = {field: 0.05 for field in traced if getattr(config, field) is None}
@@ -282,19 +283,27 @@ def test_one_device_and_eight_agree(row):
     assert_near(train(row.config, row.setup, parallel="jit").params, alone)
 
 
-MATTERS_NOT = re.compile(r".*qkv\.bias|(.*params\.)?norm\.bias")
+MATTERS_NOT = re.compile(r".*qkv\.bias|(.*(params|mu|nu)\.)?norm\.bias")
 """Parameters by which no loss changes, so that Adam scales the rounding of a zero: a key's bias in
 attention and, where classes share their weights, one that moves the logits of all classes alike."""
+
+
+ROUGH = re.compile(r".*tokens\.query(\..*)?")
+"""Parameters whose gradient is a small difference of large numbers: of similarity networks' token of
+a query, all but zero at first, float32's is 2e-3 off that in float64. They may differ ten times as
+much."""
 
 
 def assert_near(found, expected):
     """Arrays that differ by float32 sums in another order alone."""
     leaves = zip(jax.tree.leaves_with_path(found), jax.tree.leaves(expected), strict=True)
     for (path, one), other in leaves:
-        if MATTERS_NOT.fullmatch(jax.tree_util.keystr(path, simple=True, separator=".")):
+        name = jax.tree_util.keystr(path, simple=True, separator=".")
+        if MATTERS_NOT.fullmatch(name):
             continue
+        near = 10 * NEAR if ROUGH.fullmatch(name) else NEAR
         scale = np.max(np.abs(other), initial=1e-8)
-        np.testing.assert_allclose(one, other, rtol=NEAR, atol=NEAR * scale)
+        np.testing.assert_allclose(one, other, rtol=near, atol=near * scale, err_msg=name)
 
 
 @rows(MORE)
