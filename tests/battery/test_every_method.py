@@ -289,8 +289,8 @@ attention and, where classes share their weights, one that moves the logits of a
 
 
 ROUGH = re.compile(r".*tokens\.query(\..*)?")
-"""Parameters whose gradient is a small difference of large numbers: of similarity networks' token of
-a query, all but zero at first, float32's is 2e-3 off that in float64. They may differ ten times as
+"""Parameters whose gradient is a small difference of large numbers: that by a similarity network's
+token of a query is 2e-3 off in float32, as compared with float64. They may differ ten times as
 much."""
 
 
