@@ -356,7 +356,13 @@ def test_training_depends_on_steps_where_the_system_says_so(each, schedule):
         assert bool(system.tied_to_steps(config)) == (before[1:] != after[1:])
 
 
-OTHER = {"test_split": "train", "other_sets": (), "rounds": (2,), "eval_optimizer": "adam"}
+OTHER = {
+    "eval_rows": (2, 8),
+    "test_split": "train",
+    "other_sets": (),
+    "rounds": (2,),
+    "eval_optimizer": "adam",
+}
 
 
 @pytest.mark.parametrize(
