@@ -45,7 +45,9 @@ def collectives(program):
     ],
 )
 def test_a_step_exchanges_its_gradient_and_nothing_else_of_size(name, parallel):
-    run = build(tiny(name, tasks_per_step=8))
+    smallest = tiny(name)
+    per_draw = smallest.tasks_per_step // build(smallest).tasks_per_step
+    run = build(tiny(name, tasks_per_step=8 * per_draw))
     layout = make_layout(parallel, run.tasks_per_step)
     state = jax.jit(lambda tasks: run.algorithm.init(KEY, tasks(KEY)))(run.example_tasks)
     start = layout.place(LoopState(state, jnp.int32(-1), jnp.int32(0)))
