@@ -404,7 +404,7 @@ def in_short(result: dict[str, Any]) -> dict[str, float]:
 
 
 def disagreements(agreed: dict[str, float], found: dict[str, float]) -> Iterator[str]:
-    """What of a run is not close to what was agreed; further rows, as of new baselines, may join."""
+    """What of a run is not close to what was agreed; new rows may join."""
     for name in sorted(agreed):
         if name not in found:
             yield f"{name} is only agreed"
