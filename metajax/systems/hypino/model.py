@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import json
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import flax.serialization
 import jax
 import numpy as np
 
-from metajax.core import ConfigError, MetaLearner, Params, Task, count
+from metajax.core import MetaLearner, Params, Task
 from metajax.physics.pde import Grids
 from metajax.systems.base import Method, Setup
-from metajax.systems.configs import config_from_json
 from metajax.systems.hypino.network import Inputs
 from metajax.systems.hypino.settings import TRAINING
 from metajax.systems.hypino.system import SYSTEM
 from metajax.systems.hypino.tasks import Scored
+from metajax.systems.model_file import read_model, write_model
 from metajax.systems.setup import build
 
 SHIPPED = "cpu.msgpack"
@@ -57,18 +54,12 @@ def _setup(config: Any) -> Setup:
 
 
 def save_model(path: Path, model: Model) -> None:
-    """Write a model in MessagePack, which holds numbers and text and runs nothing when read.
+    """Write a model as one file: :func:`metajax.systems.model_file.write_model`.
 
     Raises:
       ConfigError: the file exists already.
     """
-    if path.exists():
-        raise ConfigError("path", str(path), "a file that is not there yet")
-    state = {
-        "config": json.dumps(dataclasses.asdict(model.config)),
-        "params": flax.serialization.to_state_dict(jax.device_get(model.params)),
-    }
-    path.write_bytes(flax.serialization.msgpack_serialize(state))
+    write_model(path, model.config, model.params)
 
 
 def load_model(path: Path) -> Model:
@@ -77,22 +68,9 @@ def load_model(path: Path) -> Model:
     Raises:
       ConfigError: no such file, or its parameters do not fit its config.
     """
-    try:
-        state = flax.serialization.msgpack_restore(path.read_bytes())
-        # older files do not say how the rate moves: all were trained as published
-        config = config_from_json(SYSTEM, TRAINING | json.loads(state["config"]))
-        like = shapes_of(config)
-        params = flax.serialization.from_state_dict(like, state["params"])
-    # AttributeError: other msgpack than a model's; RecursionError: its config is nested without end
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigError("model", str(path), f"a file of save_model ({error})") from error
-
-    def described(tree):
-        return [(x.shape, x.dtype) for x in jax.tree.leaves(tree)]
-
-    if described(params) != described(like):
-        raise ConfigError("model", str(path), f"{count(like)} parameters of its config's shapes")
-    return Model(config, params)
+    # older files do not say how the rate moves: all were trained as published
+    found = read_model(SYSTEM, path, shapes_of, older=TRAINING)
+    return Model(found.config, found.params)
 
 
 @functools.lru_cache(maxsize=16)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
-import json
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import flax.serialization
 import jax
 import jax.numpy as jnp
 
-from metajax.core import ConfigError, MetaLearner, Params, count
+from metajax.core import MetaLearner, Params
 from metajax.learners import table_reader
-from metajax.systems.configs import config_from_json
+from metajax.systems.model_file import read_model, write_model
 from metajax.systems.setup import build
 from metajax.systems.tables.system import SYSTEM
 
@@ -48,19 +45,12 @@ def learner_of(classes: int, width: int, row_width: int) -> MetaLearner:
 
 
 def save_model(path: Path, model: Model) -> None:
-    """Write a model in MessagePack, which holds numbers and text and runs nothing when read.
+    """Write a model as one file: :func:`metajax.systems.model_file.write_model`.
 
     Raises:
       ConfigError: the file exists already.
     """
-    if path.exists():
-        raise ConfigError("path", str(path), "a file that is not there yet")
-    state = {
-        "config": json.dumps(dataclasses.asdict(model.config)),
-        "origin": json.dumps(model.origin),
-        "params": flax.serialization.to_state_dict(jax.device_get(model.params)),
-    }
-    path.write_bytes(flax.serialization.msgpack_serialize(state))
+    write_model(path, model.config, model.params, origin=model.origin)
 
 
 def load_model(path: Path) -> Model:
@@ -69,22 +59,8 @@ def load_model(path: Path) -> Model:
     Raises:
       ConfigError: no such file, or its parameters do not fit its config.
     """
-    try:
-        state = flax.serialization.msgpack_restore(path.read_bytes())
-        config = config_from_json(SYSTEM, json.loads(state["config"]))
-        like = shapes_of(config)
-        params = flax.serialization.from_state_dict(like, state["params"])
-        origin = json.loads(state["origin"])
-    # AttributeError: other msgpack than a model's; RecursionError: its config is nested without end
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        raise ConfigError("model", str(path), f"a file of save_model ({error})") from error
-
-    def described(tree: Params) -> list[Any]:
-        return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
-
-    if described(params) != described(like):
-        raise ConfigError("model", str(path), f"{count(like)} parameters of its config's shapes")
-    return Model(config, jax.tree.map(jnp.asarray, params), origin)
+    found = read_model(SYSTEM, path, shapes_of, notes=("origin",))
+    return Model(found.config, jax.tree.map(jnp.asarray, found.params), found.notes["origin"])
 
 
 def shapes_of(config: Any) -> Params:
