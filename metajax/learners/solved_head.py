@@ -23,7 +23,7 @@ from metajax.core import (
 from metajax.learners.losses import Loss, one_hot
 from metajax.learners.maml_family import Selection, put_back, select
 from metajax.learners.metric import check_ways, embedding_learner
-from metajax.nn import cholesky, damped_least_squares, triangular_solve
+from metajax.nn import damped_least_squares, inverse_factor
 
 LOG_STRENGTHS = tuple(range(-14, 3, 2))
 """Logarithms of the strengths that are tried, relative to the mean square of an equation."""
@@ -83,7 +83,7 @@ def strength_by_leaving_one_out(
 
     def error(strength: Float[Array, ""]) -> Float[Array, ""]:
         eye = jnp.eye(len(gram), dtype=gram.dtype)
-        half = triangular_solve(cholesky(gram + strength * eye), eye)
+        half = inverse_factor(gram + strength * eye)
         solved = half.T @ (half @ targets)
         return jnp.mean(jnp.square(solved[:, 0] / jnp.sum(jnp.square(half), 0)))
 

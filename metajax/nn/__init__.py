@@ -61,7 +61,13 @@ from metajax.nn.similarity_networks import (
     causal_channels,
     similarity_network,
 )
-from metajax.nn.solves import cholesky, one_at_a_time, positive_solve, triangular_solve
+from metajax.nn.solves import (
+    cholesky,
+    inverse_factor,
+    one_at_a_time,
+    positive_solve,
+    triangular_solve,
+)
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
@@ -113,6 +119,7 @@ __all__ = [
     "grid_positions",
     "image_function",
     "inner_products",
+    "inverse_factor",
     "joined",
     "kernel_logistic",
     "kernel_logistic_predict",

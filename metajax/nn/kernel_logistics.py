@@ -11,7 +11,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from metajax.nn.solves import cholesky, triangular_solve
+from metajax.nn.solves import inverse_factor
 
 BOUND = 0.5
 """No curvature of the softmax's log-likelihood is larger (Böhning 1992)."""
@@ -72,7 +72,7 @@ def kernel_logistic(
     def slopes(values):  # 0 of absent classes, whose values stay 0
         return (targets - probabilities(values, present)) * here[:, None]
 
-    bounded = inverse_root(kernel + eye / BOUND)
+    bounded = inverse_factor(kernel + eye / BOUND)
 
     def step(state, momentum):
         _, values, earlier = state
@@ -89,7 +89,7 @@ def kernel_logistic(
     likely = probabilities(values, present)
     others = jnp.maximum(jnp.sum(present, dtype=dtype) - 1, 1)
     curvature = jnp.maximum((1 - jnp.sum(likely**2, axis=1)) / others, LEAST_CURVATURE)
-    whitener = inverse_root(kernel + eye / curvature[:, None])
+    whitener = inverse_factor(kernel + eye / curvature[:, None])
     variances = jnp.maximum(1 / jnp.sum(whitener**2, axis=0) - 1 / curvature, 0) * here
     left_out = values - variances[:, None] * slopes(values)
     return KernelLogistic(weights, whitener, left_out, variances)
@@ -117,9 +117,3 @@ def probabilities(
 ) -> Float[Array, "... classes"]:
     """Return the softmax over those classes that are present."""
     return jax.nn.softmax(logits, axis=-1, where=present)
-
-
-def inverse_root(matrix: Float[Array, "rows rows"]) -> Float[Array, "rows rows"]:
-    """Return ``L^-1`` of a positive definite matrix ``L L^T``."""
-    eye = jnp.eye(matrix.shape[0], dtype=matrix.dtype)
-    return triangular_solve(cholesky(matrix), eye)

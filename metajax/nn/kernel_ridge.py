@@ -7,7 +7,7 @@ from typing import NamedTuple
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from metajax.nn.solves import cholesky, triangular_solve
+from metajax.nn.solves import cholesky, inverse_factor, triangular_solve
 
 
 class Predicted(NamedTuple):
@@ -99,9 +99,7 @@ def set_ridge(
         exists = known.astype(kernel.dtype)
         kernel = kernel * exists[..., :, None] * exists[..., None, :]
         cross, targets = cross * exists[..., None, :], targets * exists[..., None]
-    factor = cholesky(_ridged(kernel, ridge))
-    eye = jnp.broadcast_to(jnp.eye(kernel.shape[-1], dtype=kernel.dtype), kernel.shape)
-    root = triangular_solve(factor, eye)  # A = root^T root
+    root = inverse_factor(_ridged(kernel, ridge))  # A = root^T root
     weights = jnp.swapaxes(root, -1, -2) @ (root @ targets)
     precision = jnp.sum(root**2, axis=-2)
     own = Predicted(targets - weights / precision[..., None], 1 / precision)

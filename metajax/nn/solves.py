@@ -170,6 +170,15 @@ def _positive_solve(a: Float[Array, "n n"], b: Float[Array, "n k"]) -> Float[Arr
     return jax.lax.custom_linear_solve(lambda x: a @ x, b, solve, symmetric=True)
 
 
+def inverse_factor(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
+    """Return ``L^-1`` for symmetric positive ``a = L L^T``, so that ``a^-1 = L^-T L^-1``.
+
+    ``n^3 / 3 + n^3`` floating-point operations.
+    """
+    eye = jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape)
+    return triangular_solve(cholesky(a), eye)
+
+
 def positive_solve(
     a: Float[Array, "*batch n n"], b: Float[Array, "*batch n k"]
 ) -> Float[Array, "*batch n k"]:
