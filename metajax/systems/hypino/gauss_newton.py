@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError
-from metajax.nn import cholesky, least_squares, triangular_solve
+from metajax.nn import least_squares, positive_solve
 from metajax.physics.pde import Points
 from metajax.systems.hypino.least_squares import (
     BOUNDARY_WEIGHT,
@@ -87,9 +87,9 @@ def improve_features(
         length = jnp.where(length > 0, length, 1)
         scaled = slopes / length[None]
         damped = jnp.concatenate([jnp.full(3 * num, damping), jnp.zeros(num + 1)])
-        factor = cholesky(scaled.T @ scaled + jnp.diag(damped.astype(inner.dtype) + LEAST))
+        normal = scaled.T @ scaled + jnp.diag(damped.astype(inner.dtype) + LEAST)
         down = scaled.T @ (rows.design @ head - rows.targets)
-        move = triangular_solve(factor, triangular_solve(factor, down[:, None]), transpose=True)
+        move = positive_solve(normal, down[:, None])
         tried = inner - (move[:, 0] / length)[: 3 * num].reshape(3, num)
         tried_head, tried_left = solve(make(tried))
         better = tried_left < left
