@@ -56,9 +56,9 @@ def from_stream(stream: Stream, num_classes: int, params: Params) -> SequenceLea
     )
 
 
-def _before(labels: Float[Array, "s n c"]) -> Float[Array, "s n c"]:
-    """How many examples of every class each position has before it."""
-    return jnp.cumsum(labels, axis=1) - labels
+def _before(values: Float[Array, "s n *more"]) -> Float[Array, "s n *more"]:
+    """The sums over the examples before each position; of labels, how many of every class."""
+    return jnp.cumsum(values, axis=1) - values
 
 
 def class_means(num_classes: int) -> SequenceLearner:
@@ -72,12 +72,10 @@ def class_means(num_classes: int) -> SequenceLearner:
 
     def stream(params: Params, inputs: Array, labels: Array) -> Array:
         counts = _before(labels)
-        earlier = jnp.tril(jnp.ones((labels.shape[1],) * 2, inputs.dtype), -1)
-        gram = jnp.einsum("snf,smf->snm", inputs, inputs)
-        share = earlier[None, :, :, None] * labels[:, None] / jnp.maximum(counts, 1)[:, :, None]
-        towards = jnp.einsum("snm,snmc->snc", gram, share)
-        squares = jnp.einsum("snmc,smk,snkc->snc", share, gram, share)
-        return jnp.where(counts > 0, 2 * towards - squares, UNSEEN)
+        sums = _before(labels[..., None] * inputs[:, :, None])
+        means = sums / jnp.maximum(counts, 1)[..., None]
+        towards = jnp.einsum("snf,sncf->snc", inputs, means)
+        return jnp.where(counts > 0, 2 * towards - jnp.sum(means**2, axis=-1), UNSEEN)
 
     return from_stream(stream, num_classes, {})
 
