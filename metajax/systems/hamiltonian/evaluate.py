@@ -20,7 +20,7 @@ from metajax.systems.hamiltonian.roll_out import (
     new_instances,
     summarise,
 )
-from metajax.systems.hamiltonian.scored import along_time, errors, shown, split_score
+from metajax.systems.hamiltonian.scored import SHOTS, along_time, errors, shown, split_score
 from metajax.systems.hamiltonian.settings import Settings
 from metajax.systems.scores import Evaluation, Interval, Row, interval
 from metajax.systems.setup import first_drawn
@@ -30,8 +30,6 @@ TITLES = {
     "first_drawn": "weights as first drawn",
     "polynomial": "polynomial energy, ridge regression",
 }
-SHOTS = (5, 10, 25)
-"""Sizes of smaller supports that are evaluated."""
 ROLLED = (0, 10)
 """Gradient steps after which motion is followed, besides the last."""
 DRAWS = 40

@@ -16,7 +16,7 @@ from metajax.systems.hamiltonian.monomials import highest_degree, num_terms
 from metajax.systems.hamiltonian.polynomial_energy import choose_degree, fit_and_roll
 from metajax.systems.hamiltonian.problem import Problem
 from metajax.systems.hamiltonian.roll_out import Instances, new_instances, summarise
-from metajax.systems.hamiltonian.scored import along_time, errors, shown, split_score
+from metajax.systems.hamiltonian.scored import SHOTS, along_time, errors, shown, split_score
 from metajax.systems.hamiltonian.solved_roll_out import Rolled, solve_and_roll
 from metajax.systems.scores import Evaluation, Interval, Row
 from metajax.systems.setup import first_drawn
@@ -28,8 +28,6 @@ TITLES = {
     "polynomial": "polynomial energy, ridge regression",
 }
 """Rows of an evaluation; that with monomials where the method itself has none."""
-SHOTS = (5, 10, 25)
-"""Sizes of smaller supports that are evaluated."""
 SOON = 300
 """Monomials up to which a row with them is evaluated on smaller supports too: each takes a singular
 value decomposition for every system."""

@@ -9,6 +9,8 @@ import numpy as np
 from metajax.systems.hamiltonian.roll_out import SHORT, Instances, summarise
 from metajax.systems.scores import Interval
 
+SHOTS = (5, 10, 25)
+"""Sizes of smaller supports that are evaluated."""
 SHOWN = 4
 """New systems whose motion is kept for the figures."""
 
