@@ -272,22 +272,27 @@ def test_large_arrays_are_hashed_at_the_speed_of_memory():
 
 
 def test_it_is_the_same_in_another_process():
-    """No address, no hash of this process alone."""
+    """No address, no hash of one process alone.
+
+    Both are new: programs that this one compiled for other tests, by their flags, round otherwise.
+    """
     script = (
         "import sys, json; sys.path[:0] = sys.argv[1:]\n"
         "from test_fingerprints import of; print(json.dumps(of()))"
     )
     tests = Path(__file__).parent
-    # pytest-xdist gives all its workers one seed of the hash, which may be this one
-    seed = "2" if os.environ.get("PYTHONHASHSEED") == "1" else "1"
-    other = subprocess.run(
-        [sys.executable, "-c", script, str(tests), str(tests.parent)],
-        capture_output=True,
-        text=True,
-        check=True,
-        timeout=120,
-        env={**os.environ, "PYTHONHASHSEED": seed},
-    ).stdout
-    here, there = of(), json.loads(other)
+
+    def found(seed):
+        done = subprocess.run(
+            [sys.executable, "-c", script, str(tests), str(tests.parent)],
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+            env={**os.environ, "PYTHONHASHSEED": seed},
+        )
+        return json.loads(done.stdout)
+
+    here, there = found("1"), found("2")
     assert here == there
     assert changes(here, there) == ([], [])
