@@ -3,14 +3,7 @@
 import importlib
 from typing import Any
 
-from metajax.systems.base import (
-    SYSTEMS,
-    Method,
-    Objective,
-    Setup,
-    System,
-    get_system,
-)
+from metajax.systems.base import SYSTEMS, Method, Objective, Setup, System, get_system
 from metajax.systems.configs import (
     Config,
     config_from_json,
@@ -22,6 +15,7 @@ from metajax.systems.configs import (
     replace,
     setting_types,
     split,
+    tied_to_steps,
     traced_fields,
 )
 from metajax.systems.options import options_type, summary
@@ -61,6 +55,7 @@ __all__ = [
     "setting_types",
     "split",
     "summary",
+    "tied_to_steps",
     "traced_fields",
     "write_page",
 ]

@@ -36,6 +36,7 @@ from metajax.systems import (
     replace,
     split,
     summary,
+    tied_to_steps,
     traced_fields,
 )
 from metajax.train import fit, to_json
@@ -348,12 +349,10 @@ def training(config):
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 @pytest.mark.parametrize("each", MORE)
 def test_training_depends_on_steps_where_the_system_says_so(each, schedule):
-    name, method = each
-    system = get_system(name)
-    config = tiny(name, method, steps=20, schedule=schedule)
+    config = tiny(*each, steps=20, schedule=schedule)
     before, after = training(config), training(replace(config, steps=40))
     if before[0]:  # else nothing is trained
-        assert bool(system.tied_to_steps(config)) == (before[1:] != after[1:])
+        assert bool(tied_to_steps(config)) == (before[1:] != after[1:])
 
 
 OTHER = {

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 
-from metajax.core import MetaLearner, Params, Task
+from metajax.core import ConfigError, MetaLearner, Params, Task
 from metajax.physics.pde import Grids
 from metajax.systems.base import Method, Setup
 from metajax.systems.hypino.network import Inputs
@@ -18,7 +18,9 @@ from metajax.systems.hypino.settings import TRAINING
 from metajax.systems.hypino.system import SYSTEM
 from metajax.systems.hypino.tasks import Scored
 from metajax.systems.model_file import read_model, write_model
+from metajax.systems.runs import read_run
 from metajax.systems.setup import build
+from metajax.train import restore_params
 
 SHIPPED = "cpu.msgpack"
 """File of the trained hypernetwork in this package."""
@@ -89,7 +91,25 @@ def shipped() -> Model:
 
     It is no solver: on new random problems its median relative error is .25, and where all boundary
     data are 0 it answers with nearly 0 whatever the source. The README of this package has the
-    figures; :func:`metajax.systems.hypino.solve` needs no model.
+    figures; :func:`metajax.physics.solver.solve` needs none.
     """
     with as_file(files("metajax.systems.hypino") / SHIPPED) as path:
         return load_model(path)
+
+
+def trained(workdir: Any) -> Model:
+    """Return the hypernetwork of a run's newest checkpoint.
+
+    Args:
+      workdir: a path of :func:`metajax.train.as_path`.
+
+    Raises:
+      WorkdirError: the folder is not a run, or holds no checkpoint.
+      ConfigError: it is one of another system.
+    """
+    system, config, _ = read_run(workdir)
+    if system.name != "hypino":
+        raise ConfigError("model", str(workdir), f"a run of hypino; it is one of {system.name}")
+    setup, key = _setup(config), jax.random.key(0)
+    params, _ = restore_params(workdir, setup.algorithm, setup.example_tasks, key)
+    return Model(config, params)

@@ -9,21 +9,18 @@ import pytest
 
 from metajax.core import ConfigError, Network, Task, cast_floats, enable_x64
 from metajax.physics.pde import PDE, Grids, apply_operator, differentiate, sample
-from metajax.systems import build, replace
-from metajax.systems.hypino import (
-    Inputs,
-    Scored,
-    Target,
-    choose_features,
-    draw_features,
+from metajax.physics.solver import (
+    RandomFeatures,
     equations,
     improve_features,
-    make_solved_learner,
     solve_head,
-    tanh_network,
     with_constant,
 )
-from metajax.systems.hypino.least_squares import RandomFeatures
+from metajax.systems import build, replace
+from metajax.systems.hypino import Inputs, choose_features, draw_features
+from metajax.systems.hypino.network import Target
+from metajax.systems.hypino.solved import make_solved_learner, tanh_network
+from metajax.systems.hypino.tasks import Scored
 from pdes import CONFIG, quadratics
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
