@@ -12,10 +12,9 @@ import numpy as np
 
 from metajax.core import MetaLearner, Params, Task
 from metajax.physics.pde import Grids
-from metajax.systems.base import Method, Setup
+from metajax.systems.base import Method, Setup, get_system
 from metajax.systems.hypino.network import Inputs
 from metajax.systems.hypino.settings import TRAINING
-from metajax.systems.hypino.system import SYSTEM
 from metajax.systems.hypino.tasks import Scored
 from metajax.systems.model_file import read_model, write_model
 from metajax.systems.setup import build
@@ -69,7 +68,7 @@ def load_model(path: Path) -> Model:
       ConfigError: no such file, or its parameters do not fit its config.
     """
     # older files do not say how the rate moves: all were trained as published
-    found = read_model(SYSTEM, path, shapes_of, older=TRAINING)
+    found = read_model(get_system("hypino"), path, shapes_of, older=TRAINING)
     return Model(found.config, found.params)
 
 

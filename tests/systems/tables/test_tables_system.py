@@ -19,7 +19,7 @@ from metajax.systems.tables import (
     save_model,
     shipped,
 )
-from metajax.systems.tables.frame import code, read_frame
+from metajax.systems.frame import code, read_frame
 from metajax.systems.tables.reading import LARGEST, padded
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
