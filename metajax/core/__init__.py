@@ -16,6 +16,8 @@ from metajax.core.descent import GradientState, gradient
 from metajax.core.errors import (
     ConfigError,
     MetajaxError,
+    MissingExtraError,
+    needs_extra,
     one_of,
     shown,
 )
@@ -103,6 +105,7 @@ __all__ = [
     "HostFed",
     "MetaLearner",
     "MetajaxError",
+    "MissingExtraError",
     "Metrics",
     "MixedTasks",
     "Network",

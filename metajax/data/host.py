@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, needs_extra
 from metajax.data.images import ImageSet, OpenSet, open_set, read_examples
 from metajax.data.pool import level_statistics
 
@@ -53,8 +53,10 @@ def host_batches(
     Raises:
       ConfigError: a count is below 1, or as :func:`metajax.data.load_images` raises.
       MissingDataError: the set is not on disk.
+      MissingExtraError: Grain is not installed.
     """
-    import grain
+    with needs_extra("feeding batches from the host", "Grain", "grain"):
+        import grain
 
     if tasks_per_step < 1:
         raise ConfigError("tasks_per_step", tasks_per_step, "a whole number of 1 or more")

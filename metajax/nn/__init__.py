@@ -22,7 +22,7 @@ from metajax.nn.conv import (
 from metajax.nn.discriminant import (
     SetDistances,
     causal_discriminant,
-    scatter_rows,
+    causal_shrunk_discriminant,
     set_discriminant,
 )
 from metajax.nn.fourier import fourier_features, grid_positions
@@ -96,6 +96,7 @@ __all__ = [
     "causal_channels",
     "causal_discriminant",
     "causal_ridge",
+    "causal_shrunk_discriminant",
     "causal_transformer",
     "cholesky",
     "class_shares",
@@ -139,7 +140,6 @@ __all__ = [
     "ridge_channels",
     "ridge_scores",
     "running_mean_square",
-    "scatter_rows",
     "set_discriminant",
     "set_ridge",
     "similarities",

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from metajax.core import ConfigError, all_finite, one_of
+from metajax.core import ConfigError, all_finite, needs_extra, one_of
 from metajax.physics.catalog import Mechanics
 from metajax.physics.mechanics import Derivative, Phase
 
@@ -103,7 +103,8 @@ def _dopri8(
     max_steps: int,
 ) -> tuple[Phase, Bool[Array, ""]]:
     # a third of what importing the physics took; its constants are arrays, not a trace's tracers
-    with jax.ensure_compile_time_eval():
+    needed = needs_extra("method = 'dopri8' of a trajectory", "Diffrax", "physics")
+    with needed, jax.ensure_compile_time_eval():
         import diffrax
 
     if tolerance is None:

@@ -19,6 +19,7 @@ from metajax.core import (
     MixedTasks,
     Params,
     apart_from_surroundings,
+    mixed,
 )
 from metajax.systems.base import Method, Setup
 from metajax.systems.configs import split
@@ -84,13 +85,15 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
         return {"method": config.method, **found.to_json(), "settings": settings}
 
     trained = method.algorithm is not None
-    per_draw = sum(problem.tasks.counts) if isinstance(problem.tasks, MixedTasks) else 1
+    is_mixed = isinstance(problem.tasks, MixedTasks)
+    per_draw = sum(problem.tasks.counts) if is_mixed else 1
+    untrained = mixed(method.learner) if is_mixed and method.learner is not None else method.learner
     evaluators = [
         Evaluator(name, config.eval_every, functools.partial(function, problem, method))
         for name, function in system.evaluators.items()
     ]
     return Setup(
-        algorithm=method.algorithm or _untrained(method.learner),
+        algorithm=method.algorithm or _untrained(untrained),
         tasks=problem.tasks,
         tasks_per_step=config.tasks_per_step // per_draw,
         steps=config.steps if trained else 0,
