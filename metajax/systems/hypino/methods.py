@@ -92,10 +92,8 @@ def solved(
       start: What training starts from: weights as drawn, or those that come with the package, of
         preset cpu's sizes.
     """
-    target = modified_mlp(width=target_width, layers=target_layers)
-    network = make_network(
-        problem.settings, weights_decoder(problem.settings, starting(target), head_hidden)
-    )
+    of, target = problem.settings, modified_mlp(width=target_width, layers=target_layers)
+    network = make_network(of, weights_decoder(of, starting(target), head_hidden))
     if start == "shipped":
         network = from_shipped(network, of.grid)
     return with_head(problem, training, network, Target(target, target_width))
