@@ -40,7 +40,13 @@ from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_r
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
-from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.recurrent import (
+    LSTMState,
+    OuterProductState,
+    lstm,
+    lstm_step,
+    outer_product_lstm,
+)
 from metajax.nn.regression import (
     Factored,
     damped_least_squares,
@@ -125,6 +131,7 @@ __all__ = [
     "least_squares",
     "lecun_stddev",
     "lstm",
+    "lstm_step",
     "max_pool",
     "mean_square",
     "mlp",

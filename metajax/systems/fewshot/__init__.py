@@ -7,6 +7,7 @@ from metajax.systems.fewshot.evaluate import evaluate, on_validation
 from metajax.systems.fewshot.methods import METHODS
 from metajax.systems.fewshot.problem import Problem, make_problem
 from metajax.systems.fewshot.settings import PRESETS, TINY, Settings, check
+from metajax.systems.fewshot.use import use
 from metajax.systems.parts import objective
 
 __all__ = [
@@ -31,5 +32,6 @@ SYSTEM = System(
     tied_to_steps={"reptile": "method=reptile"},  # its rate falls to 0 at the last step
     renamed={"learner": "method"},
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""

@@ -13,6 +13,7 @@ from metajax.systems.gpicl.problem import Problem, make_problem
 from metajax.systems.gpicl.report import draw_phases, figures, in_rows, table
 from metajax.systems.gpicl.settings import NOT_TRAINED, PRESETS, TINY, Settings, Training, check
 from metajax.systems.gpicl.tasks import projection_tasks, unseen
+from metajax.systems.gpicl.use import use
 from metajax.systems.tables import shipped
 
 __all__ = [
@@ -51,5 +52,6 @@ SYSTEM = System(
     tied_to_steps=dict.fromkeys(NOT_TRAINED, ""),
     renamed={"learner": "method", "channels": "image_channels", "microbatches": "tasks_at_once"},
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""

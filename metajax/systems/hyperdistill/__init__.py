@@ -7,6 +7,7 @@ from metajax.systems.hyperdistill.evaluate import evaluate, on_validation, table
 from metajax.systems.hyperdistill.methods import METHODS
 from metajax.systems.hyperdistill.problem import Problem, make_problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
+from metajax.systems.hyperdistill.use import use
 from metajax.systems.parts import objective
 
 __all__ = [
@@ -38,5 +39,6 @@ SYSTEM = System(
     },
     older_values={"outer_decay": {True: "linear", False: "constant"}},
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""

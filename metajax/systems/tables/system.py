@@ -7,6 +7,7 @@ from metajax.systems.tables.evaluate import evaluate, on_new_tables
 from metajax.systems.tables.methods import BASELINES, METHODS
 from metajax.systems.tables.problem import make_problem
 from metajax.systems.tables.settings import PRESETS, TINY, Settings, check
+from metajax.systems.tables.use import use
 
 SYSTEM = System(
     name="tables",
@@ -27,5 +28,6 @@ SYSTEM = System(
     check=check,
     tied_to_steps=dict.fromkeys(BASELINES, ""),
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""
