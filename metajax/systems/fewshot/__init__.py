@@ -7,8 +7,7 @@ from metajax.systems.fewshot.evaluate import evaluate, on_validation
 from metajax.systems.fewshot.methods import METHODS
 from metajax.systems.fewshot.problem import Problem, make_problem
 from metajax.systems.fewshot.settings import PRESETS, TINY, Settings, check
-from metajax.systems.fewshot.use import use
-from metajax.systems.parts import objective
+from metajax.systems.parts import objective, use_of
 
 __all__ = [
     "SYSTEM",
@@ -32,6 +31,6 @@ SYSTEM = System(
     tied_to_steps={"reptile": "method=reptile"},  # its rate falls to 0 at the last step
     renamed={"learner": "method"},
     tiny=TINY,
-    use=use,
+    use=use_of(Problem),
 )
 """What the command line and a sweep know of this family."""

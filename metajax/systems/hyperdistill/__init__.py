@@ -7,8 +7,7 @@ from metajax.systems.hyperdistill.evaluate import evaluate, on_validation, table
 from metajax.systems.hyperdistill.methods import METHODS
 from metajax.systems.hyperdistill.problem import Problem, make_problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
-from metajax.systems.hyperdistill.use import use
-from metajax.systems.parts import objective
+from metajax.systems.parts import objective, use_of
 
 __all__ = [
     "SYSTEM",
@@ -39,6 +38,6 @@ SYSTEM = System(
     },
     older_values={"outer_decay": {True: "linear", False: "constant"}},
     tiny=TINY,
-    use=use,
+    use=use_of(Problem),
 )
 """What the command line and a sweep know of this family."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import os
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,10 +16,9 @@ from metajax.systems.hypino.network import input_shapes
 from metajax.systems.hypino.settings import TRAINING
 from metajax.systems.hypino.start import SHIPPED
 from metajax.systems.hypino.tasks import Scored
+from metajax.systems.loading import load
 from metajax.systems.model_file import read_model, write_model
-from metajax.systems.runs import read_run
 from metajax.systems.setup import build
-from metajax.train import restore_params
 
 
 class Model(NamedTuple):
@@ -91,19 +91,14 @@ def shipped() -> Model:
         return load_model(path)
 
 
-def trained(workdir: Any) -> Model:
-    """Return the hypernetwork of a run's newest checkpoint.
-
-    Args:
-      workdir: a path of :func:`metajax.train.as_path`.
+def trained(workdir: str | os.PathLike) -> Model:
+    """Return the hypernetwork of a run, :func:`metajax.systems.load`.
 
     Raises:
       WorkdirError: the folder is not a run, or holds no checkpoint.
       ConfigError: it is one of another system.
     """
-    system, config, _ = read_run(workdir)
-    if system.name != "hypino":
-        raise ConfigError("model", str(workdir), f"a run of hypino; it is one of {system.name}")
-    setup, key = _setup(config), jax.random.key(0)
-    params, _ = restore_params(workdir, setup.algorithm, setup.example_tasks, key)
-    return Model(config, params)
+    run = load(workdir)
+    if run.system.name != "hypino":
+        raise ConfigError("model", str(workdir), f"a run of hypino; it is one of {run.system.name}")
+    return Model(run.config, run.params)
