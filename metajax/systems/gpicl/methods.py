@@ -84,8 +84,8 @@ def vsml(
     problem: Problem,
     training: Training,
     *,
-    width: Count = 16,
-    messages: Annotated[int, Range(2)] = 8,
+    width: Count = 8,
+    messages: Annotated[int, Range(2)] = 4,
     hidden: Annotated[int, Range(0)] = 0,
 ) -> Method:
     """Learn by cells that share weights and send messages (VSML; Kirsch 2021, arXiv 2012.14905).
@@ -221,6 +221,7 @@ def symmetric_ridge(
     *,
     sizes: Sizes = SMALL,
     discriminants: bool = True,
+    directions: bool = False,
     form: Form = "stream",
 ) -> Method:
     """Let a class-symmetric network read heads solved in context (mesa layer, arXiv 2309.05858).
@@ -230,10 +231,12 @@ def symmetric_ridge(
 
     Args:
       discriminants: Whether linear discriminants are solved too, not only kernel ridges.
+      directions: Whether kernel ridges are also solved on inputs divided by their norms.
       form: stream: an example looks at those before it; set: all of a support look at each other,
         in any order.
     """
-    solved = [nn.class_shares(), nn.ridge_channels()]
+    kernels = (*nn.KERNELS, *nn.DIRECTION_KERNELS) if directions else nn.KERNELS
+    solved = [nn.class_shares(), nn.ridge_channels(kernels)]
     if discriminants:
         solved.append(nn.discriminant_channels())
     network = nn.similarity_network(
