@@ -13,6 +13,7 @@ from metajax.systems.hamiltonian.linear_energy import (
     make_linear_motion,
 )
 from metajax.systems.hamiltonian.methods import METHODS
+from metajax.systems.hamiltonian.motion import Motion, observe
 from metajax.systems.hamiltonian.network import (
     Architecture,
     architecture_of,
@@ -46,6 +47,7 @@ from metajax.systems.hamiltonian.tasks import (
     prepare,
     simulate,
 )
+from metajax.systems.hamiltonian.use import AdaptedMotion, Moving, RollOut, use
 
 __all__ = [
     "METHODS",
@@ -53,10 +55,14 @@ __all__ = [
     "SHORT",
     "SIX",
     "SYSTEM",
+    "AdaptedMotion",
     "Architecture",
     "LinearEnergy",
+    "Motion",
     "MotionTasks",
+    "Moving",
     "Problem",
+    "RollOut",
     "Settings",
     "Snapshots",
     "Span",
@@ -75,6 +81,7 @@ __all__ = [
     "make_problem",
     "make_tasks",
     "new_instances",
+    "observe",
     "polynomial",
     "prepare",
     "relative_errors",
@@ -108,6 +115,7 @@ SYSTEM = System(
     check=check,
     renamed={"learner": "method", "systems": "mechanics", "eval_instances": "eval_tasks"},
     tiny=TINY,
+    use=use,
     prepare=prepare,
 )
 """What the command line and a sweep know of this family."""
