@@ -39,12 +39,14 @@ from metajax.physics.mechanics import (
     port_hamiltonian,
     symplectic_gradient,
 )
+from metajax.physics.rates import Estimated, estimate_rates
 
 __all__ = [
     "MECHANICS",
     "Derivative",
     "DoublePendulum",
     "Edges",
+    "Estimated",
     "Gravitation",
     "Hamiltonian",
     "HenonHeiles",
@@ -62,6 +64,7 @@ __all__ = [
     "energy",
     "energy_columns",
     "energy_drift",
+    "estimate_rates",
     "force_columns",
     "get_mechanics",
     "gravitation",

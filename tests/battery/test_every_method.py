@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 from non_finite import check_non_finite
 
-from metajax.core import ConfigError, HostFed, Range, digest, plain
+from metajax.core import ConfigError, HostFed, MixedTasks, Range, Task, digest, plain
 from metajax.core.ranges import marks
 from metajax.sweep import make_population
 from metajax.systems import (
@@ -33,6 +33,7 @@ from metajax.systems import (
     config_type,
     configure,
     get_system,
+    load,
     options_type,
     replace,
     split,
@@ -223,6 +224,7 @@ def train(config, setup, workdir=None, **options):
         tasks_per_step=setup.tasks_per_step,
         key=jax.random.key(config.seed),
         workdir=workdir,
+        config=config_to_json(config.system, config),
         evaluators=setup.evaluators if workdir else (),
         checkpoint_every=2,
         log_every=1,
@@ -291,6 +293,43 @@ def test_a_run_resumed_from_its_middle_ends_in_the_same_bits(row):
 def test_one_device_and_eight_agree(row):
     alone = trained(row).result.params
     assert_near(train(row.config, row.setup, parallel="jit").params, alone)
+
+
+@rows(COMPILED)
+def test_a_run_is_loaded_and_used(row, monkeypatch):
+    """What a folder holds adapts and predicts as what is in memory, to the bit.
+
+    And without the data set that it was trained on: the learner is made without.
+    """
+    if row.setup.method.learner is None:
+        pytest.skip(f"{row.method} is no meta-learner")
+    if not (row.workdir / "config.json").exists():
+        identity = config_to_json(row.system, row.config)
+        (row.workdir / "config.json").write_text(json.dumps(identity))
+    monkeypatch.setattr("metajax.systems.parts.load_images", no_set)
+    monkeypatch.setattr("metajax.systems.gpicl.problem.load_images", no_set)
+    key = jax.random.key(row.config.seed)
+    run, task = load(row.workdir), row.setup.example_tasks(key)
+    assert (run.config, run.step) == (row.config, row.setup.steps)
+    if row.result is not None:
+        assert digest(run.params) == digest(row.result.params)
+    params = run.params if row.result is None else row.result.params
+    if isinstance(row.setup.tasks, MixedTasks):
+        task = jax.tree.map(lambda leaf: leaf[0], Task(task.support[0], task.query[0]))
+    points = getattr(task.query, "points", None)
+    inputs = task.query.inputs if points is None else points.interior
+
+    def used(learner, params):
+        def use(params, support, inputs, key):
+            return learner.predict(params, learner.adapt(params, support, key), inputs)
+
+        return digest(jax.jit(use)(params, task.support, inputs, key))
+
+    assert used(run.learner, run.params) == used(row.setup.method.learner, params)
+
+
+def no_set(*args, **kwargs):
+    raise AssertionError("a set is read")
 
 
 MATTERS_NOT = re.compile(r".*qkv\.bias|(.*(params|mu|nu)\.)?norm\.bias")
