@@ -30,7 +30,7 @@ def notebook_page(name: str, cells: list[dict[str, Any]]) -> tuple[str, dict[str
     """A page of a notebook, and its pictures by file name."""
     parts: list[str] = []
     pictures: dict[str, bytes] = {}
-    title, install, *rest = cells
+    title, _, *rest = cells
     heading, *opening = text_of(title["source"]).split("\n")
     badge = next((line for line in opening if "colab-badge" in line), "")
     colab = re.search(r"\((https://colab[^)]*\.ipynb)\)", badge)
