@@ -72,6 +72,7 @@ def on_files(files: Files, config: Any) -> Files:
         add(f"notebooks/{path.name}", path.read_bytes())
         for name, picture in pictures.items():
             add(f"notebooks/{name}", picture)
+    add("readme.png", (ROOT / "experiments" / "gpicl" / "figures" / "readme.png").read_bytes())
     changelog = ROOT / "CHANGELOG.md"
     if changelog.exists():
         add("changelog.md", changelog.read_text(encoding="utf-8"))

@@ -40,6 +40,7 @@ from metajax.learners.sequences import (
     sequence_learner,
     whole_sequence,
 )
+from metajax.learners.shared_cells import shared_cells
 from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
@@ -95,6 +96,7 @@ __all__ = [
     "ridge",
     "ridge_solution",
     "sequence_learner",
+    "shared_cells",
     "svm",
     "svm_weights",
     "table_frequencies",

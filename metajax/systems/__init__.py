@@ -11,6 +11,7 @@ from metajax.systems.base import (
     System,
     get_system,
 )
+from metajax.systems.classes import Labels
 from metajax.systems.configs import (
     Config,
     config_from_json,
@@ -24,6 +25,7 @@ from metajax.systems.configs import (
     split,
     traced_fields,
 )
+from metajax.systems.loading import Run, load
 from metajax.systems.options import options_type, summary
 from metajax.systems.page import write_page
 from metajax.systems.runs import read_run
@@ -31,19 +33,25 @@ from metajax.systems.scores import Evaluation, Interval, Row, interval
 from metajax.systems.setup import build, check_fits, make_method
 from metajax.systems.show import Figure
 from metajax.systems.training import Training
+from metajax.systems.use import Adapted, Told, Use, load_exported
 
 __all__ = [
     "SYSTEMS",
+    "Adapted",
     "Config",
     "Evaluation",
     "Figure",
     "Interval",
+    "Labels",
     "Method",
     "Objective",
     "Row",
+    "Run",
     "Setup",
     "System",
+    "Told",
     "Training",
+    "Use",
     "build",
     "check_fits",
     "config_from_json",
@@ -53,6 +61,8 @@ __all__ = [
     "field_types",
     "get_system",
     "interval",
+    "load",
+    "load_exported",
     "make_method",
     "methods_with",
     "options_type",

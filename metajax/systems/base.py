@@ -12,6 +12,7 @@ from metajax.core import Algorithm, Evaluator, MetaLearner, Params, one_of
 from metajax.systems.scores import Evaluation
 from metajax.systems.show import Figure, figures, table
 from metajax.systems.training import Training, tied_to_steps
+from metajax.systems.use import Use
 
 
 class Method(NamedTuple):
@@ -124,6 +125,8 @@ class System:
       older_values: of a renamed setting whose values are others now too, what the older ones are,
         by its older word.
       tiny: the smallest settings that every method still does all of its work with, for tests.
+      use: ``use(config) -> Use``, how what was trained is used on a person's own data; None: by its
+        learner alone.
       prepare: ``prepare(data_dir) -> folders``, which writes what the system can be trained from
         besides images, for ``metajax data prepare NAME``; None where there is nothing.
     """
@@ -147,6 +150,7 @@ class System:
     tied_to_steps: Callable[[Any], str] = tied_to_steps
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
+    use: Callable[[Any], Use] | None = None
     prepare: Callable[[Path | None], list[Path]] | None = None
 
 

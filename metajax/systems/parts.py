@@ -5,7 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from metajax.core import ConfigError
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from metajax.core import ConfigError, Examples, Task
 from metajax.data import TaskParts, episode_parts, load_images, sinusoid_tasks
 from metajax.systems.base import Objective
 
@@ -46,6 +50,24 @@ def image_parts(config: Any, data_dir: Path | None = None, **options: Any) -> Ta
         queries=config.queries,
         **options,
     )
+
+
+def blank_parts(config: Any) -> TaskParts:
+    """Tasks of the shapes of :func:`image_parts`, of blank images: no set is read."""
+    size, ways = config.image_size, config.ways
+
+    def examples(num: int) -> Examples:
+        images = jnp.zeros((num * ways, size, size, config.image_channels))
+        return Examples(images, jnp.tile(jnp.arange(ways), num))
+
+    tasks: Any = jax.tree_util.Partial(
+        _always, Task(examples(config.shots), examples(config.queries))
+    )
+    return TaskParts(tasks, tasks, tasks)
+
+
+def _always(task: Task, key: Key[Array, ""]) -> Task:
+    return task
 
 
 def check_classes(config: Any) -> None:

@@ -9,6 +9,7 @@ from metajax.systems.fewshot.evaluate import evaluate, on_validation, scores
 from metajax.systems.fewshot.methods import METHODS, nearest_mean
 from metajax.systems.fewshot.problem import Problem, make_problem
 from metajax.systems.fewshot.settings import PRESETS, TINY, Settings, check
+from metajax.systems.fewshot.use import use
 from metajax.systems.parts import objective
 from metajax.systems.training import tied_to_steps
 
@@ -44,5 +45,6 @@ SYSTEM = System(
     tied_to_steps=_tied_to_steps,
     renamed={"learner": "method"},
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""

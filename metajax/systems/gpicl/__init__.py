@@ -27,6 +27,7 @@ from metajax.systems.gpicl.settings import (
     check,
 )
 from metajax.systems.gpicl.tasks import ProjectionTasks, projection_tasks, unseen
+from metajax.systems.gpicl.use import use
 from metajax.systems.tables import shipped
 from metajax.systems.training import tied_to_steps
 
@@ -83,5 +84,6 @@ SYSTEM = System(
     tied_to_steps=_tied_to_steps,
     renamed={"learner": "method", "channels": "image_channels", "microbatches": "tasks_at_once"},
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""

@@ -94,6 +94,27 @@ def outer_product_lstm(
     return scored(learners.in_context(network, ways, label_scale=label_scale), training)
 
 
+def vsml(
+    problem: Problem,
+    training: Training,
+    *,
+    width: Count = 16,
+    messages: Annotated[int, Range(2)] = 8,
+    hidden: Annotated[int, Range(0)] = 0,
+) -> Method:
+    """Learn by cells that share weights and send messages (VSML; Kirsch 2021, arXiv 2012.14905).
+
+    Args:
+      width: Numbers that each cell's LSTM keeps, twice.
+      messages: Numbers of a message between units.
+      hidden: Units of a hidden layer between inputs and classes; 0: none.
+    """
+    between = (hidden,) if hidden else ()
+    ways = problem.settings.ways
+    learner = learners.shared_cells(ways, width=width, messages=messages, hidden=between)
+    return scored(learner, training)
+
+
 def mlp(problem: Problem, training: Training, *, width: Count = 64) -> Method:
     """Predict each label from its image alone (the context-free MLP of arXiv 2212.04458).
 
@@ -385,6 +406,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "symmetric_ridge": symmetric_ridge,
     "lstm": lstm,
     "outer_product_lstm": outer_product_lstm,
+    "vsml": vsml,
     "mlp": mlp,
     "maml": maml,
     "sgd": sgd,

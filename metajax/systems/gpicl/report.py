@@ -86,7 +86,7 @@ def table(evaluation: dict[str, Any]) -> str:
     cells.append(["chance", *[f"{100 * more['chance']:.1f}"] * len(shown), "", ""])
     if not any("lead" in more[name] for name in rows):  # of a committed result
         cells = [line[:-1] for line in cells]
-    lines = aligned(cells, first=44, least=8)
+    lines = aligned(cells)
     widest = 100 * np.max(_half(rows["unseen"]))
     lines.append(
         f"{evaluation['method']}, {evaluation['setting']}; gain: "

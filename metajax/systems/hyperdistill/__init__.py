@@ -15,6 +15,7 @@ from metajax.systems.hyperdistill.methods import METHODS
 from metajax.systems.hyperdistill.problem import Problem, make_problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
 from metajax.systems.hyperdistill.testbed import Testbed, make_testbed
+from metajax.systems.hyperdistill.use import use
 from metajax.systems.parts import objective
 from metajax.systems.training import tied_to_steps
 
@@ -58,5 +59,6 @@ SYSTEM = System(
     },
     older_values={"outer_decay": {True: "linear", False: "constant"}},
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""

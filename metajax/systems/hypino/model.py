@@ -8,20 +8,15 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import numpy as np
 
 from metajax.core import MetaLearner, Params, Task
-from metajax.physics.pde import Grids
-from metajax.systems.base import Method, Setup
-from metajax.systems.hypino.network import Inputs
+from metajax.systems.base import Method, Setup, get_system
+from metajax.systems.hypino.network import input_shapes
 from metajax.systems.hypino.settings import TRAINING
-from metajax.systems.hypino.system import SYSTEM
+from metajax.systems.hypino.start import SHIPPED
 from metajax.systems.hypino.tasks import Scored
 from metajax.systems.model_file import read_model, write_model
 from metajax.systems.setup import build
-
-SHIPPED = "cpu.msgpack"
-"""File of the trained hypernetwork in this package."""
 
 
 class Model(NamedTuple):
@@ -69,7 +64,7 @@ def load_model(path: Path) -> Model:
       ConfigError: no such file, or its parameters do not fit its config.
     """
     # older files do not say how the rate moves: all were trained as published
-    found = read_model(SYSTEM, path, shapes_of, older=TRAINING)
+    found = read_model(get_system("hypino"), path, shapes_of, older=TRAINING)
     return Model(found.config, found.params)
 
 
@@ -78,10 +73,9 @@ def shapes_of(config: Any) -> Params:
     """The parameters of a config's hypernetwork without their values."""
     learner = _setup(config).method.learner
     assert learner is not None
-    number: Any = jax.ShapeDtypeStruct
-    inputs = Inputs(number((5,), np.float32), Grids(*[number((config.grid,) * 2, np.float32)] * 5))
     nothing: Any = None  # parameters do not depend on what a solution is scored by
-    return jax.eval_shape(learner.init, jax.random.key(0), Task(inputs, Scored(*[nothing] * 5)))
+    task = Task(input_shapes(config.grid), Scored(*[nothing] * 5))
+    return jax.eval_shape(learner.init, jax.random.key(0), task)
 
 
 def shipped() -> Model:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -35,6 +35,12 @@ class Inputs(NamedTuple):
     coefficients: Float[Array, "5"]
     grids: Grids
     points: Points | None = None
+
+
+def input_shapes(size: int) -> Inputs:
+    """What a hypernetwork reads without values, of images with ``size`` nodes along a side."""
+    number: Any = jax.ShapeDtypeStruct
+    return Inputs(number((5,), jnp.float32), Grids(*[number((size, size), jnp.float32)] * 5))
 
 
 class Target(NamedTuple):

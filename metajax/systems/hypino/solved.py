@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -171,7 +173,11 @@ def every_other(points: Points, first: int) -> Points:
 
 
 def make_solved_learner(
-    network: Network, target: Target, size: int, ridge: float = RIDGE
+    network: Network,
+    target: Target,
+    size: int,
+    ridge: float = RIDGE,
+    draw: Callable[[Params, Key[Array, ""]], Params] | None = None,
 ) -> MetaLearner:
     """Return the learner that makes features of a problem and solves for their head there.
 
@@ -187,6 +193,8 @@ def make_solved_learner(
       target: what is the solution; its weights have a ``head`` of ``kernel`` and ``bias``.
       size: nodes along a side of the images.
       ridge: of the solve, relative to the square of a column's length.
+      draw: ``draw(outputs, key) -> weights`` of the target, where the network's outputs are a
+        distribution of them; None: the outputs are the weights.
     """
     network = checked_network(network)
     function = target.function
@@ -198,6 +206,8 @@ def make_solved_learner(
         support = check_inputs("support", support, size)
         points = points_of(support)
         weights = network.apply(params, support)
+        if draw is not None:
+            weights = draw(weights, key)
         return fit_at(support.coefficients, points, function, weights, ridge)
 
     def predict(params: Params, adapted: Params, points: Float[Array, "n 2"]) -> Jet:

@@ -9,6 +9,7 @@ from metajax.systems.tables.evaluate import evaluate, on_new_tables
 from metajax.systems.tables.methods import METHODS, NOT_TRAINED
 from metajax.systems.tables.problem import make_problem
 from metajax.systems.tables.settings import PRESETS, TINY, Settings, check
+from metajax.systems.tables.use import use
 from metajax.systems.training import tied_to_steps
 
 
@@ -39,5 +40,6 @@ SYSTEM = System(
     check=check,
     tied_to_steps=_tied_to_steps,
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""

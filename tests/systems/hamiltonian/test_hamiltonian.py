@@ -309,6 +309,23 @@ def test_cka_does_not_see_rotations_and_scales():
         assert float(cka(jnp.asarray(x), jnp.asarray(other))) < 0.5
 
 
+@pytest.mark.parametrize(
+    ("points", "head"), [([0], ["solved"]), ([0, 5], ["gradient", "steps:", "n", "=", "0", "5"])]
+)
+def test_the_table_says_how_a_new_system_is_adapted_to(points, head):
+    score = {"mean": [0.5] * len(points), "low": [0.4], "high": [0.6], "n": 3}
+    evaluation = {
+        "method": "some",
+        "setting": "pendulum held out",
+        "points": points,
+        "rows": {"adapted": {"title": "adapted", **score}},
+        "more": {"structure": "port", "adapted": {"coordinates_early": score, "energy": score}},
+    }
+    shown = get_system("hamiltonian").table(evaluation).splitlines()
+    assert shown[0].split()[-len(head) :] == head
+    assert ("gradient steps" in shown[0]) == (len(points) > 1)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "config",
