@@ -64,6 +64,12 @@ def make_features(span: Span) -> Network:
 
     A learned one is the sum over particles of an output of the graph network. In the parameters'
     dtype.
+
+    Args:
+      span: what features the energy has.
+
+    Returns:
+      The network.
     """
     of = span.architecture
     inner = graph_net(of.width, of.rounds, layers=of.layers, num_outputs=span.features)
@@ -133,6 +139,12 @@ def make_linear_motion(span: Span) -> Derivative:
     """Make the equations of motion ``(state, (params, head), time) -> rates``.
 
     A damping below 0 is taken as 0: an undriven system never gains energy.
+
+    Args:
+      span: what features the energy has.
+
+    Returns:
+      The derivative of a state.
     """
     of, features = span.architecture, make_features(span)
     extra = {"hamiltonian": 0, "port": 1, "driven": 1 + 2 * WAVES * 2}[of.structure]

@@ -71,7 +71,11 @@ class Settings:
 
 
 def trained(settings: Any) -> tuple[Name, ...]:
-    """Return the mechanics that training sees."""
+    """Return the mechanics that training sees.
+
+    Args:
+      settings: of the problem.
+    """
     return tuple(name for name in settings.mechanics if name != settings.held_out)
 
 

@@ -163,6 +163,9 @@ def solve(
       head: whether the output layers are solved for by least squares.
       progress: whether to show a progress bar.
 
+    Returns:
+      The solution with its residual and warnings.
+
     Raises:
       ConfigError: ``features`` below 1 without a model's, ``size`` below 2, ``rounds`` or
         ``tuning`` below 0, either of them or no ``head`` without a ``model``; source or data that
