@@ -22,6 +22,10 @@ def mean_squared_error(
 ) -> Float[Array, ""]:
     """Return the mean of the squared differences.
 
+    Args:
+      outputs: predictions.
+      targets: what they should be, of the same shape.
+
     Raises:
       ConfigError: the shapes differ; broadcasting would compare every output with every target.
     """
@@ -36,6 +40,10 @@ def cross_entropy(
     """Return the mean negative log-probability of integer ``targets``; ``outputs`` are logits.
 
     A traced target that is no class makes the loss and its gradient NaN.
+
+    Args:
+      outputs: logits.
+      targets: whole numbers of 0 to ``classes - 1``.
 
     Raises:
       ConfigError: targets are known, and not all of them are classes.

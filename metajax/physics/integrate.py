@@ -73,9 +73,13 @@ def trajectory(
       tolerance: relative and absolute, a step, of ``dopri8``; by default 1e-11, or 1e-6 in float32.
       max_steps: of ``dopri8`` in all; more, and the trajectory has not ``succeeded``.
 
+    Returns:
+      The states at the times, and whether they can be trusted.
+
     Raises:
       ConfigError: an unknown method, ``substeps`` below 1, or ``leapfrog`` for mechanics that are
         not separable or are damped.
+      MissingExtraError: ``dopri8`` without Diffrax.
     """
     one_of("method", method, ("dopri8", "leapfrog", "implicit_midpoint"))
     if substeps < 1:

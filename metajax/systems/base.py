@@ -160,6 +160,9 @@ SYSTEMS = ("gpicl", "hyperdistill", "fewshot", "hamiltonian", "hypino", "tables"
 def get_system(name: str) -> System:
     """Return the system called ``name``.
 
+    Args:
+      name: as on the command line.
+
     Raises:
       ConfigError: there is none; the message names the nearest.
     """

@@ -21,6 +21,9 @@ def options_type(function: Callable[..., Any]) -> type:
 
     Args:
       function: ``method(problem, training, *, option=default, ...) -> Method``.
+
+    Returns:
+      The class.
     """
     hints = typing.get_type_hints(function, include_extras=True)
     fields, groups = [], []
@@ -58,5 +61,8 @@ def summary(function: Callable[..., Any]) -> str:
     """Return the first paragraph of a method's docstring as one line: what it is, and its source.
 
     It ends with the source in brackets, as in ``... (Finn et al. 2017, arXiv 1703.03400).``
+
+    Args:
+      function: of a method.
     """
     return " ".join((inspect.getdoc(function) or "").partition("\n\n")[0].split())

@@ -31,6 +31,10 @@ def make_method(config: Any, problem: Any) -> Method:
 
     Some of the config's settings may be traced now; these reach the method through
     ``problem.settings``.
+
+    Args:
+      config: of a run.
+      problem: made from the same settings.
     """
     settings, training, options = split(config)
     problem = problem._replace(settings=settings)
@@ -71,6 +75,9 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
     Args:
       config: from :func:`configure`.
       data_dir: folder of the data sets.
+
+    Returns:
+      The run, set up.
 
     Raises:
       MissingDataError: a data set is not on disk.

@@ -61,6 +61,9 @@ def improve_features(
       steps: that are tried, 0 or more.
       boundary_weight: of boundary data against the equation.
 
+    Returns:
+      The features, and what is left of the equations.
+
     Raises:
       ConfigError: ``steps`` below 0.
     """

@@ -51,6 +51,12 @@ def read_problem(path: Path) -> PDE:
     call it by the same name; where one of them names a wider part, the file is rejected, as it may
     mean either.
 
+    Args:
+      path: of the file.
+
+    Returns:
+      The problem.
+
     Raises:
       ConfigError: the file is missing or no YAML (:mod:`metajax.core.yaml_files`), a field is
         unknown or ill-formed, or the problem is one that :class:`metajax.physics.pde.PDE` refuses.

@@ -150,6 +150,9 @@ def solve(
       progress: whether to show a progress bar.
       stacklevel: of the warnings, as in ``warnings.warn``; 2: they name the line of the call.
 
+    Returns:
+      The solution with its residual and warnings.
+
     Raises:
       ConfigError: ``features`` below 1 where none are given, ``size`` below 2, no ``head`` where
         nothing is given; source or data that are not finite somewhere in the domain, or no data on

@@ -289,7 +289,11 @@ def only_classes(problem: Problem, method: str) -> None:
 
 
 def nearest_mean(problem: Problem) -> MetaLearner:
-    """Return the baseline of images: the class whose mean image is nearest; with one shot, 1-NN."""
+    """Return the baseline of images: the class whose mean image is nearest; with one shot, 1-NN.
+
+    Args:
+      problem: whose tasks are of images.
+    """
     pixels = Network(
         lambda key, images: {"none": jnp.zeros(())},
         lambda params, images: images.reshape(images.shape[0], -1),

@@ -86,7 +86,11 @@ class Inner:
 
 
 def trained(settings: Any) -> tuple[Name, ...]:
-    """Return the mechanics that training sees."""
+    """Return the mechanics that training sees.
+
+    Args:
+      settings: of the problem.
+    """
     return tuple(name for name in settings.mechanics if name != settings.held_out)
 
 

@@ -22,6 +22,14 @@ class Problem(PartedProblem):
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
     """Make the problem of some settings.
 
+    Args:
+      settings: of the problem.
+      training: of meta-training.
+      data_dir: folder of the data sets.
+
+    Returns:
+      The problem.
+
     Raises:
       MissingDataError: the base set of images is not on disk.
       ConfigError: the settings do not fit the base set.

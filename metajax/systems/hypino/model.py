@@ -53,6 +53,10 @@ def _setup(config: Any) -> Setup:
 def save_model(path: Path, model: Model) -> None:
     """Write a model as one file: :func:`metajax.systems.model_file.write_model`.
 
+    Args:
+      path: of the file to write.
+      model: network and config.
+
     Raises:
       ConfigError: the file exists already.
     """
@@ -61,6 +65,12 @@ def save_model(path: Path, model: Model) -> None:
 
 def load_model(path: Path) -> Model:
     """Read what :func:`save_model` wrote.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      The model.
 
     Raises:
       ConfigError: no such file, or its parameters do not fit its config.
@@ -86,6 +96,9 @@ def shipped() -> Model:
     It is no solver: on new random problems its median relative error is .25, and where all boundary
     data are 0 it answers with nearly 0 whatever the source. The README of this package has the
     figures; :func:`metajax.physics.solver.solve` needs none.
+
+    Returns:
+      The model.
     """
     with as_file(files("metajax.systems.hypino") / SHIPPED) as path:
         return load_model(path)
