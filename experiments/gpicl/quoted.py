@@ -225,6 +225,12 @@ def at_7x7(runs: list[Any]) -> str:
     return markdown(["7x7, 10 ways, 64 sequences a step", "gain on unseen tasks"], rows)
 
 
+def in_readme(run: dict[str, Any]) -> list[str]:
+    """The README's figures of the main command."""
+    last = {name: percent(run["eval"]["more"][name]["last"]) for name in ("unseen", *CLOSED)}
+    return [f"**{last['unseen']}%**; LDA {last['lda']}%, 1-NN {last['nearest_neighbour']}%"]
+
+
 def evaluated(name: str) -> list[Any]:
     """Runs of a file of the results, their evaluations in today's layout."""
     runs = results("gpicl", f"results/{name}.json")
@@ -248,4 +254,5 @@ def quoted() -> Quoted:
             "at_7x7": at_7x7(results("gpicl", "results/bias_at_7x7.json")),
         },
         of_vsml(vsml[0], every[0]) + of_sets(runs["cpu"]) + of_phases(phases),
+        {"README.md": in_readme(evaluated("digits_symmetric")[0])},
     )

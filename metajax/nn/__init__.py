@@ -70,7 +70,6 @@ from metajax.nn.similarity_networks import (
 )
 from metajax.nn.solves import (
     cholesky,
-    inverse_factor,
     one_at_a_time,
     positive_solve,
     triangular_solve,
@@ -128,7 +127,6 @@ __all__ = [
     "grid_positions",
     "image_function",
     "inner_products",
-    "inverse_factor",
     "joined",
     "kernel_logistic",
     "kernel_logistic_predict",

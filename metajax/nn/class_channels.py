@@ -97,7 +97,11 @@ class ClassChannels(NamedTuple):
 
 
 def class_shares() -> ClassChannels:
-    """Count: the share of every class among the examples, and the logarithm of their number."""
+    """Count: the share of every class among the examples, and the logarithm of their number.
+
+    Returns:
+      The channels.
+    """
 
     def of(counts: Float[Array, "*batch n classes"], classes: Array) -> Array:
         total = jnp.sum(counts, axis=-1, keepdims=True)
@@ -121,6 +125,12 @@ def ridge_channels(kernels: Sequence[RidgeKernel] = KERNELS) -> ClassChannels:
     """Solve: predictions of kernel ridge regressions on one-hot labels, and their variances.
 
     A variance is told as a share of what it is before any example.
+
+    Args:
+      kernels: a regression each.
+
+    Returns:
+      The channels.
 
     Raises:
       ConfigError: a kernel's ridge or gamma is not above 0.
@@ -172,6 +182,12 @@ def discriminant_channels(ridges: Sequence[float] = SCATTER_RIDGES) -> ClassChan
 
     The ridge stands for examples too, so that few examples are not taken for many.
 
+    Args:
+      ridges: what is added to the covariance's diagonal, a discriminant each.
+
+    Returns:
+      The channels.
+
     Raises:
       ConfigError: a ridge is not above 0.
     """
@@ -222,7 +238,11 @@ def discriminant_channels(ridges: Sequence[float] = SCATTER_RIDGES) -> ClassChan
 
 
 def joined(*parts: ClassChannels) -> ClassChannels:
-    """Return all channels of several kinds."""
+    """Return all channels of several kinds.
+
+    Args:
+      *parts: kinds of channels, in order.
+    """
 
     def causal(products: InnerProducts, labels: Array, classes: Array) -> Array:
         return jnp.concatenate([part.causal(products, labels, classes) for part in parts], axis=-1)

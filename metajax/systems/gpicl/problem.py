@@ -70,6 +70,14 @@ class Problem(NamedTuple):
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
     """Make the problem of some settings.
 
+    Args:
+      settings: of the problem.
+      training: of meta-training.
+      data_dir: folder of the data sets.
+
+    Returns:
+      The problem.
+
     Raises:
       MissingDataError: the base set is not on disk.
       ConfigError: the settings do not fit the base set, or ``other_sets`` has a name that no set

@@ -89,6 +89,22 @@ class Training(SharedTraining):
         )
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of a Transformer."""
+
+    width: Count = 64
+    """Size of the residual stream, units; of each class where classes have one of their own."""
+    layers: Count = 2
+    """Transformer layers."""
+    heads: Count = 4
+    """Attention heads per layer."""
+    key_size: Count = 16
+    """Size of a head's queries, keys and values, units."""
+    mlp_ratio: Count = 4
+    """Hidden size of a layer's MLP over the width."""
+
+
 def check(config: Any) -> None:
     """Raise where settings do not fit together.
 

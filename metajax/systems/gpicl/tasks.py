@@ -178,6 +178,20 @@ def projection_tasks(
 ) -> ProjectionTasks:
     """Make :class:`ProjectionTasks`, with all classes of the pool in every draw by default.
 
+    Args:
+      pool: images on the device.
+      key: of all tasks; another key makes other tasks.
+      num_tasks: tasks that can be drawn.
+      length: examples of a sequence.
+      ways: classes of a task, or None for all.
+      sequences: sequences of a task.
+      bias: fraction of the draws whose labels are not permuted, 0 to 1.
+      min_ways: fewest classes of a task, or None for ``ways`` always.
+      first_task: id of the first task.
+
+    Returns:
+      The task distribution.
+
     Raises:
       ConfigError: a size or fraction is out of range.
     """
@@ -218,7 +232,11 @@ UNSEEN_TASKS = 2**31
 
 
 def unseen(tasks: ProjectionTasks) -> ProjectionTasks:
-    """Return tasks whose ids training never draws, as many as there can be, without curriculum."""
+    """Return tasks whose ids training never draws, as many as there can be, without curriculum.
+
+    Args:
+      tasks: that are trained on.
+    """
     return dataclasses.replace(
         without_curriculum(tasks),
         first_task=jnp.uint32(UNSEEN_TASKS),
