@@ -45,9 +45,8 @@ def grouped(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[st
     given = dict(options)
     for name, default in _defaults(function).items():
         if dataclasses.is_dataclass(default):
-            given[name] = dataclasses.replace(
-                default, **{one: given.pop(one) for one in vars(default)}
-            )
+            group: Any = type(default)
+            given[name] = group(**{one: given.pop(one) for one in vars(default)})
     return given
 
 
