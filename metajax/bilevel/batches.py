@@ -12,7 +12,13 @@ from metajax.core import ConfigError, random_indices
 
 
 def full_batches(examples: PyTree, key: Key[Array, ""], num: int) -> PyTree:
-    """Return all examples ``num`` times over: every inner step sees the same full batch."""
+    """Return all examples ``num`` times over: every inner step sees the same full batch.
+
+    Args:
+      examples: arrays that share a leading axis.
+      key: not used, since nothing is drawn.
+      num: inner steps.
+    """
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num, *leaf.shape)), examples)
 
 
@@ -20,6 +26,12 @@ def minibatches(size: int) -> Callable[[PyTree, Key[Array, ""], int], PyTree]:
     """Make ``batches(examples, key, num)``: ``num`` batches of ``size`` examples on a leading axis.
 
     Examples are drawn uniformly with replacement from the leading axis of ``examples``.
+
+    Args:
+      size: examples of a batch.
+
+    Returns:
+      The function, which returns leaves ``[num, size, ...]``.
 
     Raises:
       ConfigError: ``size`` is below 1.

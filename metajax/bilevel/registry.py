@@ -90,6 +90,13 @@ def hypergradient(name: str, **options: Any) -> Hypergradient:
     | ``es`` | none; ``2 pairs`` runs | one state a run | smoothing, truncation |
     | ``pes`` | none; ``2 pairs`` runs | one state a run | smoothing |
 
+    Args:
+      name: of the table.
+      **options: keyword arguments of the estimator's function.
+
+    Returns:
+      The estimator.
+
     Raises:
       ConfigError: an unknown name, or an option that the estimator does not have or refuses.
     """
@@ -116,6 +123,22 @@ def estimate(
 
     As :func:`evaluate_hypergradient`, whose arguments these are; ``hypergradient`` in the result
     includes the gradient of a learned initialisation where the estimator has one.
+
+    Args:
+      estimator: of the hypergradient.
+      problem: the inner problem.
+      hparams: hyperparameters.
+      start: what the first inner state is made of.
+      inner_batches: one for each inner step, on a leading axis.
+      outer_batch: of the outer loss.
+      key: of the inner steps; None where they draw nothing.
+      windows: parts of equal length that the inner steps are cut into.
+
+    Returns:
+      The estimate: hypergradient, outer loss, last state and the estimator's own report.
+
+    Raises:
+      ConfigError: as :func:`evaluate_hypergradient`.
     """
     check_problem(problem, hparams, start, inner_batches, estimator)
     steps = num_steps(inner_batches)
@@ -180,6 +203,9 @@ def evaluate_hypergradient(
       key: for the estimators that draw (``distilled``, ``es``, ``pes``); ``key(0)`` by default.
       windows: cut the steps into this many windows, as online use does, with ``hparams`` held
         still; the last window's estimate is returned. Only estimators with a memory see beyond it.
+
+    Returns:
+      The estimate, a tree as ``hparams`` is.
 
     Raises:
       ConfigError: see :func:`~metajax.bilevel.checks.check_problem`; or the hyperparameters, the

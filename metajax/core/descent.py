@@ -55,6 +55,9 @@ def gradient(
     Metrics: the learner's own, averaged over tasks, ``loss``, and ``grad_norm`` (the Euclidean
     norm of the averaged gradient, before any clipping in ``optimizer``).
 
+    Returns:
+      The algorithm; its state holds ``params`` and the optimizer's state.
+
     Raises:
       ConfigError: there is no learner or no optimizer, or the learner's loss is not a scalar with
         metrics; ``tasks_at_once`` is below 1; or, when the first state is made, ``optimizer``

@@ -58,6 +58,16 @@ def sinusoid_tasks(
 ) -> SinusoidTasks:
     """Make :class:`SinusoidTasks`, by default the standard ones.
 
+    Args:
+      support: points of a support.
+      query: points of a query.
+      amplitude: bounds of the amplitude.
+      phase: bounds of the phase, in radians.
+      inputs: bounds of the inputs.
+
+    Returns:
+      The task distribution; inputs and targets are float32 ``[points, 1]``.
+
     Raises:
       ConfigError: fewer than 1 example, or bounds that do not ascend.
     """

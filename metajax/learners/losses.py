@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Integer
 
-from metajax.core import Metrics, accuracy, valid_labels
+from metajax.core import ConfigError, Metrics, accuracy, valid_labels
 
 Loss = Callable[[Any, Any], Float[Array, ""]]
 """``loss(outputs, targets) -> scalar``."""
@@ -21,8 +20,17 @@ Loss = Callable[[Any, Any], Float[Array, ""]]
 def mean_squared_error(
     outputs: Float[Array, "*shape"], targets: Float[Array, "*shape"]
 ) -> Float[Array, ""]:
-    """Return the mean of the squared differences."""
-    chex.assert_equal_shape([outputs, targets])
+    """Return the mean of the squared differences.
+
+    Args:
+      outputs: predictions.
+      targets: what they should be, of the same shape.
+
+    Raises:
+      ConfigError: the shapes differ; broadcasting would compare every output with every target.
+    """
+    if outputs.shape != targets.shape:
+        raise ConfigError("targets", targets.shape, f"the shape of the outputs, {outputs.shape}")
     return jnp.mean(jnp.square(outputs - targets))
 
 
@@ -32,6 +40,10 @@ def cross_entropy(
     """Return the mean negative log-probability of integer ``targets``; ``outputs`` are logits.
 
     A traced target that is no class makes the loss and its gradient NaN.
+
+    Args:
+      outputs: logits.
+      targets: whole numbers of 0 to ``classes - 1``.
 
     Raises:
       ConfigError: targets are known, and not all of them are classes.

@@ -122,6 +122,9 @@ def prototypical(
       scale: what the logits are multiplied by; cosines need about 10.
       loss: ``loss(logits, targets) -> scalar``.
 
+    Returns:
+      The learner.
+
     Raises:
       ConfigError: fewer than 2 ways, or an unknown distance.
     """
@@ -174,6 +177,9 @@ def matching(
       ways: classes; targets are 0 to ``ways - 1``.
       scale: sharpness of the attention.
       loss: ``loss(log_probabilities, targets) -> scalar``.
+
+    Returns:
+      The learner.
 
     Raises:
       ConfigError: fewer than 2 ways.

@@ -44,6 +44,11 @@ def ridge_solution(
 
     By QR (:func:`metajax.nn.damped_least_squares`), of the examples where they are fewer than the
     features and of the features otherwise.
+
+    Args:
+      features: of the examples.
+      targets: numbers, such as one-hot labels.
+      strength: of the penalty, above 0.
     """
     return damped_least_squares(features, targets, strength).astype(features.dtype)
 

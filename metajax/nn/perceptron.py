@@ -45,6 +45,9 @@ def mlp(
       num_outputs: size of the last axis of the outputs, e.g. classes.
       activation: applied after every hidden layer, not after the head.
 
+    Returns:
+      The network.
+
     Raises:
       ConfigError: a size is below 1.
     """

@@ -174,6 +174,9 @@ def inverse_factor(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """Return ``L^-1`` for symmetric positive ``a = L L^T``, so that ``a^-1 = L^-T L^-1``.
 
     ``n^3 / 3 + n^3`` floating-point operations.
+
+    Args:
+      a: symmetric positive matrices.
     """
     eye = jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape)
     return triangular_solve(cholesky(a), eye)

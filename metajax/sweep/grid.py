@@ -43,6 +43,13 @@ class Point(NamedTuple):
 def read_assignments(option: str, texts: Iterable[str]) -> dict[str, str]:
     """Split ``field=values`` of an option; fields may be written with hyphens.
 
+    Args:
+      option: its name, for errors.
+      texts: ``field=values`` each.
+
+    Returns:
+      The values' text by field.
+
     Raises:
       ConfigError: one is not of this form, or names a field again.
     """
@@ -146,6 +153,14 @@ def check_field(option: str, field: str, config: Any, known: Iterable[str]) -> N
 
 def parse_value(field: str, hint: Any, text: str) -> Any:
     """Read a field's value as the command line of ``train`` would; a tuple's parts by spaces.
+
+    Args:
+      field: the name that an error gives it.
+      hint: the field's type.
+      text: as on the command line.
+
+    Returns:
+      The value.
 
     Raises:
       ConfigError: it is not of the field's type.

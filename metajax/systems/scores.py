@@ -30,7 +30,11 @@ class Interval(NamedTuple):
 
 
 def interval(values: Float[Array | np.ndarray, "tasks *points"]) -> Interval:
-    """Return the mean over tasks with its normal 95% interval, ``1.96`` standard errors."""
+    """Return the mean over tasks with its normal 95% interval, ``1.96`` standard errors.
+
+    Args:
+      values: scores of tasks.
+    """
     array = np.asarray(values, float)
     mean = np.atleast_1d(array.mean(axis=0))
     half = np.atleast_1d(1.96 * array.std(axis=0, ddof=1) / np.sqrt(len(array)))

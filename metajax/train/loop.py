@@ -141,6 +141,9 @@ def fit(
     included; what it returns is on all devices of that mesh. Under ``jax.disable_jit`` every
     operation runs by itself, slowly, and results agree up to rounding.
 
+    Returns:
+      The final state, meta-parameters and metrics.
+
     Raises:
       ConfigError: an argument is out of range, or not what it should be, such as a learner in
         place of an algorithm.

@@ -250,6 +250,12 @@ def test_the_committed_run_that_is_shown_is_that_of_the_results():
     assert not committed_runs(split(configure("gpicl", "digits", ways=4)).settings, "similarity")
 
 
+def test_the_widest_table_fits_the_page_of_the_report():
+    """Ten ways, eight numbers of examples and leads: a page takes 121 characters a line."""
+    shown = table(json.loads((RESULTS / "table.json").read_text())[0]["eval"])
+    assert "lead" in shown and max(map(len, shown.splitlines())) <= 120
+
+
 def test_evaluations_of_older_versions_are_read():
     """Committed results, of the layout before rows, in today's: the same numbers, and figures."""
     older = json.loads((RESULTS / "cpu.json").read_text())[0]["eval"]
