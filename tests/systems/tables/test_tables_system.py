@@ -12,6 +12,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from metajax.cli.main import main
 from metajax.core import ConfigError, digest
+from metajax.systems.frame import code, read_frame
 from metajax.systems.tables import (
     InContextClassifier,
     load_model,
@@ -19,7 +20,6 @@ from metajax.systems.tables import (
     save_model,
     shipped,
 )
-from metajax.systems.frame import code, read_frame
 from metajax.systems.tables.reading import LARGEST, padded
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
