@@ -30,7 +30,7 @@ def notebook_page(name: str, cells: list[dict[str, Any]]) -> tuple[str, dict[str
     """A page of a notebook, and its pictures by file name."""
     parts: list[str] = []
     pictures: dict[str, bytes] = {}
-    title, install, *rest = cells
+    title, _, *rest = cells
     heading, *opening = text_of(title["source"]).split("\n")
     badge = next((line for line in opening if "colab-badge" in line), "")
     colab = re.search(r"\((https://colab[^)]*\.ipynb)\)", badge)
@@ -72,6 +72,7 @@ def on_files(files: Files, config: Any) -> Files:
         add(f"notebooks/{path.name}", path.read_bytes())
         for name, picture in pictures.items():
             add(f"notebooks/{name}", picture)
+    add("readme.png", (ROOT / "experiments" / "gpicl" / "figures" / "readme.png").read_bytes())
     changelog = ROOT / "CHANGELOG.md"
     if changelog.exists():
         add("changelog.md", changelog.read_text(encoding="utf-8"))

@@ -35,7 +35,6 @@ import tempfile
 from pathlib import Path
 
 import jax
-import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import optax
@@ -55,8 +54,8 @@ print(jax.device_count(), "devices")
 # %% [markdown]
 # ## One run on all chips
 #
-# `parallel="jit"` splits the tasks of each step over all devices. The draws are the same, so the result
-# is that of one device, up to rounding. `tasks_per_step` must be a multiple of the devices.
+# `parallel="jit"` splits the tasks of each step over all devices. The draws are the same, so the
+# result is that of one device, up to rounding. `tasks_per_step` must be a multiple of the devices.
 
 # %%
 learner = maml(mlp([40, 40], 1), mean_squared_error, optax.sgd(0.01), steps=1)
@@ -79,9 +78,9 @@ assert abs(losses[0] - losses[1]) < 1e-3 * losses[0]
 # %% [markdown]
 # ## Many runs on one chip
 #
-# A small run leaves a chip idle. With `--engine vmap` all runs of a sweep are one compiled program: the
-# values of the grid are traced, so nothing is compiled twice. Here 3 inner rates, 3 outer rates and 2
-# seeds are 18 runs. (`main([...])` is the command `metajax ...`, and resumes like it.)
+# A small run leaves a chip idle. With `--engine vmap` all runs of a sweep are one compiled program:
+# the values of the grid are traced, so nothing is compiled twice. Here 3 inner rates, 3 outer rates
+# and 2 seeds are 18 runs. (`main([...])` is the command `metajax ...`, and resumes like it.)
 
 # %%
 folder = Path(tempfile.mkdtemp()) / "rates"
@@ -94,23 +93,46 @@ assert main(sweep) == 0
 # %% [markdown]
 # ## Many runs on many chips
 #
-# Runs that differ in shapes (`width`, `layers`) are processes: `--engine process --workers 8`. On a TPU
-# host each process must see one chip, and each chip gets its share of the seeds:
+# Runs that differ in shapes (`width`, `layers`) are processes: `--engine process --workers 8`. On a
+# TPU host each process must see one chip, and each chip gets its share of the seeds:
 #
 # ```bash
 # for chip in 0 1 2 3; do
-#   TPU_VISIBLE_CHIPS=$chip TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1 TPU_PROCESS_BOUNDS=1,1,1 \\
+#   TPU_VISIBLE_CHIPS=$chip TPU_CHIPS_PER_PROCESS_BOUNDS=1,1,1 TPU_PROCESS_BOUNDS=1,1,1 \
 #     metajax sweep fewshot --grid hidden=40,80 --seed $chip --workdir runs/seed-$chip &
 # done; wait
 # ```
 #
-# Recipes for whole TPU slices are in `experiments/launch`. A slice of several hosts takes one run with
-# `metajax train ... --parallel jit --distributed`. [Sweeps](../docs/sweeps.md) has the rest.
+# Recipes for whole TPU slices are in `experiments/launch`. A slice of several hosts takes one run
+# with `metajax train ... --parallel jit --distributed`. [Sweeps](../docs/sweeps.md) has the rest.
 
 # %% [markdown]
 # ## What the sweep found
 #
-# `report.html` in the folder shows this with intervals and learning curves. Here from `results.csv`.
+# `report.html` in the folder shows this with intervals and learning curves. Here from
+# `results.csv`.
 
 # %%
-rows = read_results(folder)
+error = np.zeros((len(inner), len(outer)))
+for row in read_results(folder):
+    at = inner.index(row["inner_lr"]), outer.index(row["learning_rate"])
+    error[at] += float(row["rows.new_tasks.mean[-1]"]) / 2  # two seeds
+figure, axis = plt.subplots(figsize=(5, 3.5), layout="constrained")
+image = axis.imshow(error, cmap="viridis_r")
+axis.set_xticks(range(len(outer)), outer)
+axis.set_yticks(range(len(inner)), inner)
+axis.set(xlabel="outer rate (learning_rate)", ylabel="inner rate (inner_lr)")
+for row in range(len(inner)):
+    for column in range(len(outer)):
+        axis.text(column, row, f"{error[row, column]:.2f}", ha="center", color="white")
+figure.colorbar(image, label="squared error on new tasks")
+plt.show()
+assert error[2, 1:].min() < 0.7 * error[0].min()
+
+# %% [markdown]
+# ## Now change this
+#
+# - Sweep another system: `metajax methods` names them, and [Sweeps](../docs/sweeps.md) the fields
+#   that one program can vary.
+# - Draw rates in place of a grid: `"--random", "inner_lr=log:1e-4:1e-1", "--samples", "8"`.
+# - Stop bad runs early: `--engine ray --scheduler asha`.

@@ -201,5 +201,6 @@ plt.legend()
 # ## Now change this
 #
 # - Set `SEEN` to 5: fewer points, the same solve.
-# - Leave `"magnetic_mirror"` out of `trained_on`, or test on `"three_body"` in place of the pendulum.
+# - Leave `"magnetic_mirror"` out of `trained_on`, or test on `"three_body"` in place of the
+#   pendulum.
 # - Compare with an energy that adapts in gradient steps: [hamiltonian](hamiltonian.ipynb).

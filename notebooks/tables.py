@@ -112,8 +112,10 @@ plt.show()
 # %% [markdown]
 # ## Now change this
 #
-# - Read a table of your own: `inputs` is an array `[rows, features]`, `names` one label for each row.
+# - Read a table of your own: `inputs` is an array `[rows, features]`, `names` one label for each
+#   row.
 # - Put the model into scikit-learn's `cross_val_score` in place of `LogisticRegression`.
-# - The command line does the same: `metajax predict --shipped wines.csv --target cultivar` reads a CSV
-#   file whose first line names the columns. Rows whose target is empty are predicted from the others. It
-#   writes the probabilities of all rows, and a figure of how well the known ones are predicted.
+# - The command line does the same: `metajax predict --shipped wines.csv --target cultivar` reads a
+#   CSV file whose first line names the columns. Rows whose target is empty are predicted from the
+#   others. It writes the probabilities of all rows, and a figure of how well the known ones are
+#   predicted.

@@ -17,9 +17,9 @@
 # # Bring your own network
 #
 # A network is two pure functions, `init(key, inputs)` and `apply(params, inputs)`. Every learner of
-# metajax takes one. Here the same meta-learner (MAML) is given three: a Flax NNX module, a Flax Linen
-# module, and two functions written by hand. Equinox modules come in by `from_equinox` in the same way.
-# Under a minute on a CPU.
+# metajax takes one. Here the same meta-learner (MAML) is given three: a Flax NNX module, a Flax
+# Linen module, and two functions written by hand. Equinox modules come in by `from_equinox` in the
+# same way. Under a minute on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -181,8 +181,8 @@ plt.show()
 # %% [markdown]
 # ## Now change this
 #
-# - Replace `Perceptron` by a module of your own. Its parameters must be all that it keeps: no running
-#   statistics, no dropout.
+# - Replace `Perceptron` by a module of your own. Its parameters must be all that it keeps: no
+#   running statistics, no dropout.
 # - Replace `maml` by another learner of [metajax.learners](../docs/reference/learners.md), such as
 #   `ridge` (its network returns features) or `meta_sgd`.
 # - Draw [tasks of your own](your_tasks.ipynb).

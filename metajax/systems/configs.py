@@ -124,6 +124,17 @@ def traced_fields(config: Any) -> tuple[str, ...]:
     return tuple(name for name, hint in _hints(kind).items() if is_traced(hint))
 
 
+def tied_to_steps(config: Any) -> str:
+    """Return what in a run's training depends on ``steps`` besides its length.
+
+    Returns:
+      In words, as ``schedule=cosine``; empty: nothing does, so that a finished run can be given
+      more steps.
+    """
+    scheduled = "" if config.schedule == "constant" else f"schedule={config.schedule}"
+    return config.system.tied_to_steps.get(config.method, scheduled)
+
+
 def configure(
     system: str | System,
     preset: str | None = None,

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 import inspect
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 
@@ -15,7 +15,9 @@ def options_type(function: Callable[..., Any]) -> type:
     """Make the frozen dataclass of a method's options.
 
     Its fields are the function's keyword-only arguments, with their annotated types and defaults;
-    the function's docstring explains them.
+    the function's docstring explains them. An argument whose type is a dataclass is a group that
+    several methods share: its fields are options too, explained there, with the defaults that they
+    have in this method.
 
     Args:
       function: ``method(problem, training, *, option=default, ...) -> Method``.
@@ -24,14 +26,35 @@ def options_type(function: Callable[..., Any]) -> type:
       The class.
     """
     hints = typing.get_type_hints(function, include_extras=True)
-    fields = [
-        (name, hints[name], dataclasses.field(default=parameter.default))
-        for name, parameter in inspect.signature(function).parameters.items()
-        if parameter.kind is parameter.KEYWORD_ONLY
-    ]
-    made = dataclasses.make_dataclass(f"{function.__name__}_options", fields, frozen=True)
+    fields, groups = [], []
+    for name, default in _defaults(function).items():
+        own = {name: hints[name]}, {name: default}
+        if dataclasses.is_dataclass(default):
+            groups.append(hints[name])
+            own = typing.get_type_hints(hints[name], include_extras=True), vars(default)
+        fields += [(one, own[0][one], dataclasses.field(default=own[1][one])) for one in own[1]]
+    made = dataclasses.make_dataclass(
+        f"{function.__name__}_options", fields, bases=tuple(groups), frozen=True
+    )
     made.__doc__ = f"Options of {function.__name__}.\n\n{inspect.getdoc(function)}"
     return made
+
+
+def grouped(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a method's options as its function takes them: those of a group as one argument."""
+    given = dict(options)
+    for name, default in _defaults(function).items():
+        if dataclasses.is_dataclass(default):
+            given[name] = dataclasses.replace(
+                default, **{one: given.pop(one) for one in vars(default)}
+            )
+    return given
+
+
+def _defaults(function: Callable[..., Any]) -> dict[str, Any]:
+    """The keyword-only arguments with their defaults."""
+    parameters = inspect.signature(function).parameters.values()
+    return {one.name: one.default for one in parameters if one.kind is one.KEYWORD_ONLY}
 
 
 def summary(function: Callable[..., Any]) -> str:

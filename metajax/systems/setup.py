@@ -23,6 +23,7 @@ from metajax.core import (
 )
 from metajax.systems.base import Method, Setup
 from metajax.systems.configs import split
+from metajax.systems.options import grouped
 
 
 def make_method(config: Any, problem: Any) -> Method:
@@ -37,7 +38,8 @@ def make_method(config: Any, problem: Any) -> Method:
     """
     settings, training, options = split(config)
     problem = problem._replace(settings=settings)
-    return config.system.methods[config.method](problem, training, **options)
+    function = config.system.methods[config.method]
+    return function(problem, training, **grouped(function, options))
 
 
 def check_fits(configs: Sequence[Any], data_dir: Path | None = None) -> dict[str, ConfigError]:

@@ -32,7 +32,7 @@ NAMED = [
 ]
 
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 NAMED += [
     pytest.param(words, id=f"{path.name}: {shlex.join(words)[:60]}")
     for path in PAGES

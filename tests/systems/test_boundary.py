@@ -11,7 +11,7 @@ from metajax.core import ConfigError, Examples, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
 from metajax.systems import build, hamiltonian, replace
-from metajax.systems.hamiltonian import Snapshots
+from metajax.systems.hamiltonian.tasks import Snapshots
 from metajax.systems.setup import make_method
 from small import tiny
 

@@ -102,6 +102,7 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
         sequences=settings.sequences_per_task,
         bias=settings.bias_fraction,
         min_ways=settings.min_ways,
+        distorted=settings.distorted_fraction,
     )
     if settings.host_fed and settings.ways != train_pool.num_classes:
         raise ConfigError(

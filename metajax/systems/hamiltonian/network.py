@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from metajax.core import Network, Params
 from metajax.nn import Graph, graph_net
-from metajax.physics import Derivative, Phase, port_hamiltonian, symplectic_gradient
+from metajax.physics import Derivative, Hamiltonian, Phase, port_hamiltonian, symplectic_gradient
 from metajax.systems.hamiltonian.tasks import Snapshots
 
 DAMPING = -3.0
@@ -123,9 +123,6 @@ def make_derivative(architecture: Architecture) -> Derivative:
     """
     inner = _inner(architecture)
 
-    def energy(state: Phase, params: Params) -> Float[Array, ""]:
-        return inner.apply(params["graph"], to_graph(state))
-
     def damping(state: Phase, params: Params) -> Float[Array, ""]:
         return jax.nn.softplus(params["damping"])
 
@@ -134,10 +131,12 @@ def make_derivative(architecture: Architecture) -> Derivative:
         return FORCE_SCALE * jnp.tensordot(waves, params["force"], 2)[None]
 
     if architecture.structure == "hamiltonian":
-        return symplectic_gradient(energy)
+        return symplectic_gradient(make_energy(architecture))
     if architecture.structure in ("port", "driven"):
         return port_hamiltonian(
-            energy, damping, force if architecture.structure == "driven" else None
+            make_energy(architecture),
+            damping,
+            force if architecture.structure == "driven" else None,
         )
 
     def derivative(state: Phase, params: Params, time: Any = 0.0) -> Phase:
@@ -145,6 +144,16 @@ def make_derivative(architecture: Architecture) -> Derivative:
         return Phase(*jnp.split(rates, 2, axis=-1))
 
     return derivative
+
+
+def make_energy(architecture: Architecture) -> Hamiltonian:
+    """Make the energy ``(state, params) -> energy`` of one system's network; not of ``direct``."""
+    inner = _inner(architecture)
+
+    def energy(state: Phase, params: Params) -> Float[Array, ""]:
+        return inner.apply(params["graph"], to_graph(state))
+
+    return energy
 
 
 def _inner(architecture: Architecture) -> Network:

@@ -26,16 +26,16 @@ from metajax.physics.pde import (
     sample,
     smape,
 )
-from metajax.systems.base import Method
-from metajax.systems.hypino.features import HiddenFeatures
-from metajax.systems.hypino.finetuning import adam, as_examples, tuning_curves
-from metajax.systems.hypino.least_squares import (
+from metajax.physics.solver import (
     ConcatenatedFeatures,
     Features,
     random_features,
     solve_head,
     with_constant,
 )
+from metajax.systems.base import Method
+from metajax.systems.hypino.features import HiddenFeatures
+from metajax.systems.hypino.finetuning import adam, as_examples, tuning_curves
 from metajax.systems.hypino.network import Inputs, Target, solution
 from metajax.systems.hypino.problem import Problem
 from metajax.systems.hypino.refinement import Ensemble, refine

@@ -11,23 +11,19 @@ import pytest
 from metajax.core import ConfigError, Network, Task, cast_floats, enable_x64
 from metajax.nn import modified_mlp
 from metajax.physics.pde import PDE, Grids, apply_operator, differentiate, sample
-from metajax.systems import build, configure, replace
-from metajax.systems.hypino import (
-    Inputs,
-    Scored,
-    Target,
-    choose_features,
-    draw_features,
+from metajax.physics.solver import (
+    RandomFeatures,
     equations,
     improve_features,
-    make_solved_learner,
-    shipped,
     solve_head,
-    tanh_network,
     with_constant,
 )
+from metajax.systems import build, configure, replace
+from metajax.systems.hypino import Inputs, choose_features, draw_features, shipped
 from metajax.systems.hypino.distribution import SCALES, draw_from, drawn, first_maps
-from metajax.systems.hypino.least_squares import RandomFeatures
+from metajax.systems.hypino.network import Target
+from metajax.systems.hypino.solved import make_solved_learner, tanh_network
+from metajax.systems.hypino.tasks import Scored
 from pdes import CONFIG, quadratics
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

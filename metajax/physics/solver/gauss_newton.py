@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from metajax.core import ConfigError
 from metajax.nn import least_squares, positive_solve
 from metajax.physics.pde import Points
-from metajax.systems.hypino.least_squares import (
+from metajax.physics.solver.least_squares import (
     BOUNDARY_WEIGHT,
     Equations,
     RandomFeatures,
