@@ -99,6 +99,14 @@ def hypergradient(name: str, **options: Any) -> Hypergradient:
 
     Raises:
       ConfigError: an unknown name, or an option that the estimator does not have or refuses.
+
+    Examples:
+      >>> from metajax.bilevel import hypergradient
+      >>> estimator = hypergradient("neumann", terms=5)
+      >>> hypergradient("neuman")
+      Traceback (most recent call last):
+          ...
+      metajax.core.errors.ConfigError: name = 'neuman': expected ...
     """
     one_of("name", name, tuple(ESTIMATORS))
     known = tuple(inspect.signature(ESTIMATORS[name]).parameters)
@@ -211,6 +219,28 @@ def evaluate_hypergradient(
       ConfigError: see :func:`~metajax.bilevel.checks.check_problem`; or the hyperparameters, the
         start, the last inner state, HyperDistill's w*, the outer loss or the result is not finite:
         the message says which, and what to change.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optax
+      >>> from metajax.bilevel import descend, evaluate_hypergradient, hypergradient
+      >>> def inner_loss(params, hparams, batch):
+      ...     return jnp.sum((params - hparams) ** 2)
+      ...
+      >>> def outer_loss(params, hparams, batch):
+      ...     return jnp.sum(params**2)
+      ...
+      >>> problem = descend(inner_loss, outer_loss, optax.sgd(0.25))
+      >>> found = evaluate_hypergradient(
+      ...     hypergradient("unrolled"),
+      ...     problem,
+      ...     jnp.array(2.0),  # hyperparameter
+      ...     jnp.array(0.0),  # first parameters
+      ...     jnp.zeros((20, 1)),  # twenty inner batches
+      ...     jnp.zeros(1),
+      ... )
+      >>> round(float(found), 3)
+      4.0
     """
     found = estimate(
         estimator, problem, hparams, start, inner_batches, outer_batch, key=key, windows=windows

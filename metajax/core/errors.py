@@ -79,6 +79,15 @@ def one_of(field: str, value: str, valid: Iterable[str]) -> str:
 
     Raises:
       ConfigError: ``value`` is not valid.
+
+    Examples:
+      >>> from metajax.core import one_of
+      >>> one_of("method", "leapfrog", ("dopri8", "leapfrog"))
+      'leapfrog'
+      >>> one_of("method", "leapfog", ("dopri8", "leapfrog"))
+      Traceback (most recent call last):
+          ...
+      metajax.core.errors.ConfigError: method = 'leapfog': expected ...
     """
     names = sorted(valid)
     if value in names:

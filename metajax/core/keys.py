@@ -59,6 +59,15 @@ def derive(key: Key[Array, ""], purpose: str, step: int | Integer[Array, ""] = 0
       key: the run's.
       purpose: what is drawn, any name.
       step: the meta-step, 0 or more.
+
+    Examples:
+      >>> import jax
+      >>> from metajax.core import derive
+      >>> run = jax.random.key(0)
+      >>> bool((derive(run, "tasks", 3) == derive(run, "tasks", 3)).all())
+      True
+      >>> bool((derive(run, "tasks", 3) == derive(run, "noise", 3)).all())
+      False
     """
     return jax.random.fold_in(stream(key, purpose), step)
 

@@ -80,5 +80,11 @@ def accuracy(
     Args:
       outputs: a number for each class, such as logits.
       targets: whole numbers of 0 to ``classes - 1``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.core import accuracy
+      >>> float(accuracy(jnp.array([[2.0, 1.0], [0.0, 3.0]]), jnp.array([0, 0])))
+      0.5
     """
     return jnp.mean(correct(outputs, targets))

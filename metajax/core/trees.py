@@ -107,6 +107,12 @@ def count(tree: PyTree) -> int:
 
     Args:
       tree: arrays, or their shapes.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.core import count
+      >>> count({"kernel": jnp.zeros((3, 4)), "bias": jnp.zeros(4)})
+      16
     """
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
 
@@ -118,6 +124,14 @@ def digest(tree: PyTree) -> str:
 
     Args:
       tree: arrays that can be read here.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.core import digest
+      >>> digest({"a": jnp.ones(2)}) == digest({"a": jnp.ones(2)})
+      True
+      >>> digest({"a": jnp.ones(2)}) == digest({"a": jnp.ones(3)})
+      False
     """
     sha = hashlib.sha256()
     for path, leaf in jax.tree_util.tree_leaves_with_path(tree):

@@ -201,6 +201,15 @@ def select_classes(image_set: ImageSet, classes: Sequence[int] | None = None) ->
 
     Raises:
       ConfigError: ``classes`` is empty, repeats a class or names one that the set does not have.
+
+    Examples:
+      >>> import numpy as np
+      >>> from metajax.data import ImageSet, select_classes
+      >>> labels = np.array([0, 1, 2, 1], np.int32)
+      >>> images = ImageSet(np.zeros((4, 8, 8, 1), np.uint8), labels, 3, "mine", "train")
+      >>> kept = select_classes(images, [2, 1])
+      >>> kept.labels, kept.num_classes
+      (array([1, 0, 1], dtype=int32), 2)
     """
     if classes is None:
         classes = np.unique(image_set.labels).tolist()
@@ -235,6 +244,14 @@ def split_classes(image_set: ImageSet, sizes: Sequence[int], seed: int = 0) -> t
 
     Raises:
       ConfigError: the sizes are not positive, or add up to more classes than there are.
+
+    Examples:
+      >>> import numpy as np
+      >>> from metajax.data import ImageSet, split_classes
+      >>> labels = np.arange(6, dtype=np.int32)
+      >>> images = ImageSet(np.zeros((6, 8, 8, 1), np.uint8), labels, 6, "mine", "all")
+      >>> [part.num_classes for part in split_classes(images, [4, 2])]
+      [4, 2]
     """
     present = np.unique(image_set.labels)
     if not sizes or min(sizes) < 1 or sum(sizes) > len(present):

@@ -89,6 +89,12 @@ def normalise(
 
     Returns:
       Numbers ``[*batch, h * w * c]``, of about mean 0 and variance 1.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.data import normalise
+      >>> normalise(jnp.full((1, 2, 2, 1), 255, jnp.uint8), 0.5, 0.25)
+      Array([[2., 2., 2., 2.]], dtype=float32)
     """
     flat = images.reshape(*images.shape[:-3], math.prod(images.shape[-3:]))
     return (flat.astype(jnp.float32) / 255.0 - mean) / std

@@ -70,6 +70,13 @@ def sinusoid_tasks(
 
     Raises:
       ConfigError: fewer than 1 example, or bounds that do not ascend.
+
+    Examples:
+      >>> import jax
+      >>> from metajax.data import sinusoid_tasks
+      >>> task = sinusoid_tasks(5, 10)(jax.random.key(0))
+      >>> task.support.inputs.shape, task.query.targets.shape
+      ((5, 1), (10, 1))
     """
     for name, num in (("support", support), ("query", query)):
         if num < 1:

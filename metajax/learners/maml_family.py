@@ -137,6 +137,19 @@ def maml(
     Raises:
       ConfigError: an option that :func:`gradient_learner` refuses, unknown ``rates``, or an
         ``inner`` that chooses nothing, when the first parameters are made.
+
+    Examples:
+      >>> import jax
+      >>> import optax
+      >>> from metajax.data import sinusoid_tasks
+      >>> from metajax.learners import maml, mean_squared_error
+      >>> from metajax.nn import mlp
+      >>> task = sinusoid_tasks(10, 10)(jax.random.key(0))
+      >>> learner = maml(mlp([8], 1), mean_squared_error, optax.sgd(0.05), steps=3)
+      >>> params = learner.init(jax.random.key(1), task)
+      >>> adapted = learner.adapt(params, task.support, jax.random.key(2))
+      >>> learner.predict(params, adapted, task.query.inputs).shape
+      (10, 1)
     """
     one_of("rates", rates, ("fixed", "per_parameter", "per_step"))
     network, loss = checked_network(network), named_loss(loss)

@@ -341,6 +341,17 @@ def nearest_neighbour(num_classes: int) -> SequenceLearner:
 
     Returns:
       The learner, which has no parameters.
+
+    Examples:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from metajax.core import Examples
+      >>> from metajax.learners import nearest_neighbour
+      >>> learner = nearest_neighbour(2)
+      >>> support = Examples(jnp.array([[[0.0], [1.0]]]), jnp.array([[0, 1]]))
+      >>> memory = learner.meta.adapt(None, support, jax.random.key(0))
+      >>> learner.meta.predict(None, memory, jnp.array([[[0.9], [0.2]]])).argmax(-1)
+      Array([[1, 0]], dtype=int32)
     """
     unseen = -1e30
 

@@ -41,6 +41,16 @@ def from_linen(module: nn.Module, **apply_kwargs: Any) -> Network:
       ConfigError: ``module`` is no Linen module.
       MetajaxError: from ``init``, where the module has other collections (``batch_stats``,
         ``cache``); from ``apply``, where it draws random numbers (dropout).
+
+    Examples:
+      >>> import flax.linen as nn
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from metajax.nn import from_linen
+      >>> network = from_linen(nn.Dense(2))
+      >>> params = network.init(jax.random.key(0), jnp.zeros((5, 3)))
+      >>> network.apply(params, jnp.zeros((5, 3))).shape
+      (5, 2)
     """
     _check_module("module", module, "flax.linen", "a Flax Linen module, e.g. MLP(width=8)")
 

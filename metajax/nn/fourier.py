@@ -19,6 +19,12 @@ def fourier_features(
       x: coordinates on the last axis.
       frequencies: how many.
       scale: of the lowest frequency, in periods a unit.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.nn import fourier_features
+      >>> fourier_features(jnp.zeros((5, 2)), frequencies=3).shape
+      (5, 14)
     """
     factors = (2 * np.pi * scale * 2.0 ** np.arange(frequencies)).astype(x.dtype)
     angles = (x[..., None] * factors.reshape((1,) * x.ndim + (-1,))).reshape(*x.shape[:-1], -1)

@@ -282,6 +282,14 @@ def get_mechanics(name: str) -> Mechanics:
 
     Raises:
       ConfigError: there are none of this name.
+
+    Examples:
+      >>> import jax
+      >>> from metajax.physics import get_mechanics
+      >>> pendulum = get_mechanics("pendulum")
+      >>> parameters, state = pendulum.draw(jax.random.key(0))
+      >>> state.q.shape, pendulum.separable
+      ((1, 2), True)
     """
     return MECHANICS[one_of("mechanics", name, MECHANICS)]
 

@@ -91,6 +91,14 @@ def expand(
     Raises:
       ConfigError: a field is unknown or given twice, values are not of its type, a range is empty,
         or a run's config is refused.
+
+    Examples:
+      >>> from metajax.sweep import expand
+      >>> from metajax.systems import configure
+      >>> config = configure("fewshot", "sinusoid_quick")
+      >>> runs = expand(config, {"learning_rate": "0.001,0.01"}, {}, seeds=2)
+      >>> [(run.values["learning_rate"], run.config.seed) for run in runs]
+      [(0.001, 0), (0.001, 1), (0.01, 0), (0.01, 1)]
     """
     hints = swept_types(config, grid)
     for option, fields in (("grid", grid), ("random", random)):

@@ -60,6 +60,11 @@ def flatten(values: Any, path: str = "") -> dict[str, float]:
     Args:
       values: dicts, lists and numbers.
       path: what all paths begin with.
+
+    Examples:
+      >>> from metajax.sweep import flatten
+      >>> flatten({"rows": {"maml": {"mean": [3.0, 0.5]}}})
+      {'rows.maml.mean[-1]': 0.5}
     """
     if isinstance(values, Mapping):
         found: dict[str, float] = {}

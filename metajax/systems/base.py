@@ -165,5 +165,14 @@ def get_system(name: str) -> System:
 
     Raises:
       ConfigError: there is none; the message names the nearest.
+
+    Examples:
+      >>> from metajax.systems import get_system
+      >>> sorted(get_system("fewshot").presets)[:2]
+      ['digits', 'fashion']
+      >>> get_system("fewshots")
+      Traceback (most recent call last):
+          ...
+      metajax.core.errors.ConfigError: system = 'fewshots': expected ...
     """
     return importlib.import_module(f"{__package__}.{one_of('system', name, SYSTEMS)}").SYSTEM

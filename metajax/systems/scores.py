@@ -34,6 +34,13 @@ def interval(values: Float[Array | np.ndarray, "tasks *points"]) -> Interval:
 
     Args:
       values: scores of tasks.
+
+    Examples:
+      >>> import numpy as np
+      >>> from metajax.systems import interval
+      >>> found = interval(np.array([0.0, 1.0, 1.0, 0.0]))
+      >>> found.mean, found.n
+      ([0.5], 4)
     """
     array = np.asarray(values, float)
     mean = np.atleast_1d(array.mean(axis=0))

@@ -182,6 +182,13 @@ def Square(name: str = "square") -> Rectangle:
 
     Returns:
       The square.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.physics.pde import Disk, Square
+      >>> domain = Square() - Disk((0.0, 0.0), 0.5)
+      >>> domain.contains(jnp.array([[0.0, 0.0], [0.9, 0.0]]))
+      Array([False,  True], dtype=bool)
     """
     return Rectangle(real([-1, -1]), real([1, 1]), name)
 

@@ -18,6 +18,13 @@ def apply_operator(coefficients: Float[Array, "5"], jet: Jet) -> Float[Array, "*
 
     Returns:
       The operator's value at each point.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.physics.pde import apply_operator, differentiate
+      >>> jet = differentiate(lambda x, y: x**2 + y**2, jnp.array([[1.0, 3.0]]))
+      >>> apply_operator(jnp.array([0.0, 0.0, 0.0, 1.0, 1.0]), jet)  # the Laplacian
+      Array([4.], dtype=float32)
     """
     terms = (jet.u, jet.x, jet.y, jet.xx, jet.yy)
     return sum(c * term for c, term in zip(coefficients, terms, strict=True))
@@ -48,6 +55,13 @@ def differentiate(function, points: Float[Array, "n 2"]) -> Jet:
 
     Returns:
       The jet, ``[n]`` each.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.physics.pde import differentiate
+      >>> jet = differentiate(lambda x, y: x**2 * y, jnp.array([[1.0, 3.0]]))
+      >>> jet.xx, jet.xy
+      (Array([6.], dtype=float32), Array([2.], dtype=float32))
     """
 
     def along(point: Array, direction: Array) -> tuple[Array, Array, Array]:

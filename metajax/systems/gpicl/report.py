@@ -199,6 +199,9 @@ def draw_phases(evaluations: list[dict[str, Any]]):
 
     Args:
       evaluations: contents of ``eval.json`` of runs that differ in ``num_tasks`` and seed.
+
+    Returns:
+      The Matplotlib figure.
     """
     from matplotlib.figure import Figure as Canvas
 
