@@ -91,11 +91,12 @@ def test_online_sgd_equals_a_python_loop_over_examples():
     examples = Examples(jax.random.normal(key, (1, 6, 4)), jnp.array([[0, 2, 1, 1, 0, 2]]))
     params = network.init(key, examples.inputs[0, 0])
     logits = learner.logits(params, examples, key)[0]
+    gradient = jax.jit(jax.grad(lambda w, x, y: -jax.nn.log_softmax(network.apply(w, x))[y]))
     weights = params
     for i in range(6):
         x, y = examples.inputs[0, i], examples.targets[0, i]
         np.testing.assert_allclose(logits[i], network.apply(weights, x), rtol=1e-5, atol=1e-6)
-        grads = jax.grad(lambda w, x=x, y=y: -jax.nn.log_softmax(network.apply(w, x))[y])(weights)
+        grads = gradient(weights, x, y)
         weights = jax.tree.map(lambda w, g: w - jnp.float32(0.1) * g, weights, grads)
 
 
