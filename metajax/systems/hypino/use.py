@@ -17,8 +17,8 @@ from metajax.nn import PINN
 from metajax.physics.pde import PDE, in_closure, nodes
 from metajax.physics.solver import read_problem
 from metajax.systems.hypino.model import Model
+from metajax.systems.hypino.one_problem import generate
 from metajax.systems.hypino.refinement import Ensemble
-from metajax.systems.hypino.solving import generate
 from metajax.systems.use import Adapted, Told, Use
 
 SIZE = 65
