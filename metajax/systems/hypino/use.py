@@ -15,8 +15,8 @@ from jaxtyping import Array, Float
 from metajax.core import ConfigError, check_type, described
 from metajax.nn import PINN
 from metajax.physics.pde import PDE, in_closure, nodes
+from metajax.physics.solver import read_problem
 from metajax.systems.hypino.model import Model
-from metajax.systems.hypino.problem_file import read_problem
 from metajax.systems.hypino.refinement import Ensemble
 from metajax.systems.hypino.solving import generate
 from metajax.systems.use import Adapted, Told, Use
