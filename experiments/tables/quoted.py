@@ -139,5 +139,12 @@ def quoted() -> Quoted:
         f"{tuned['splits']} splits",
     ]
     return Quoted(
-        {"defaults": summary(found), "sets": by_set(found), "tuned": summary(tuned)}, sentences
+        {"defaults": summary(found), "sets": by_set(found), "tuned": summary(tuned)},
+        sentences,
+        {
+            "README.md": [
+                f"mean rank **{ranks['in_context']:.2f}** of {len(ranks)}; logistic regression "
+                f"{ranks['logistic_regression']:.2f}"
+            ]
+        },
     )

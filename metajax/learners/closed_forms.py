@@ -17,19 +17,18 @@ from metajax.core import Examples, Params
 from metajax.learners.losses import one_hot
 from metajax.learners.sequences import SequenceLearner, Stream, predict_after, sequence_learner
 from metajax.nn import (
-    InnerProducts,
     RidgeKernel,
     causal_channels,
+    causal_shrunk_discriminant,
     inner_products,
     ridge_channels,
     running_mean_square,
-    scatter_rows,
-    set_discriminant,
 )
 
 UNSEEN = -1e30
 """Logit of a class of which no example has been seen, where its logits are distances."""
 _LEAST_RIDGE = 1e-3  # of a discriminant, in units of the mean square norm
+_LEAST_SCALE = 1e-12  # of inputs that are all 0
 _LITTLE = 1e-4  # examples at the origin that a class of the discriminant begins with
 
 
@@ -41,6 +40,9 @@ def from_stream(stream: Stream, num_classes: int, params: Params) -> SequenceLea
         labels before it.
       num_classes: targets are 0 to ``num_classes - 1``.
       params: what ``stream`` is told; no randomness.
+
+    Returns:
+      The learner.
     """
 
     def logits(params: Params, examples: Examples, key: Any) -> Float[Array, "s n c"]:
@@ -68,6 +70,9 @@ def class_means(num_classes: int) -> SequenceLearner:
 
     Args:
       num_classes: targets are 0 to ``num_classes - 1``.
+
+    Returns:
+      The learner, which has no parameters.
     """
 
     def stream(params: Params, inputs: Array, labels: Array) -> Array:
@@ -104,6 +109,9 @@ def kernel_ridge(
       num_classes: targets are 0 to ``num_classes - 1``.
       gamma: of the Gaussian kernel; None: the linear one.
       ridge: weight of the regularizer.
+
+    Returns:
+      The learner, which has no parameters.
     """
     linear = gamma is None
 
@@ -121,37 +129,30 @@ def discriminant(num_classes: int, *, shrinkage: float = 0.3) -> SequenceLearner
 
     The covariance is shrunk towards a multiple of the identity of the same trace, and classes are
     weighed by how often they were seen (Fisher 1936; Friedman 1989, Regularized discriminant
-    analysis). Each prefix is solved for its examples, ``n^4 / 3`` operations a sequence.
+    analysis). Each prefix is solved for its examples (:func:`causal_shrunk_discriminant`).
 
     Args:
       num_classes: targets are 0 to ``num_classes - 1``.
       shrinkage: between 0 and 1: the weight of the identity.
+
+    Returns:
+      The learner, which has no parameters.
     """
 
     def stream(params: Params, inputs: Array, labels: Array) -> Array:
-        length, features = inputs.shape[1:]
         products = inner_products(inputs, inputs)
-        scale = running_mean_square(products.left)
+        least = _LEAST_RIDGE * jnp.maximum(running_mean_square(products.left), _LEAST_SCALE)
         share = params["shrinkage"]
+        per_trace = share / (1 - share) / inputs.shape[-1]
 
-        def at(place: Array) -> Array:
-            before = (jnp.arange(length) < place).astype(labels.dtype)
-            known = labels * before[None, :, None]
-            unit = jnp.take(scale, place, axis=1)
-            every = products.over(unit)
-            asked, square = (jnp.take(part, place[None], axis=1) for part in every[:2])
-            query = InnerProducts(asked, square, every.right)
-            rows = scatter_rows(known, _LITTLE)
-            trace = jnp.einsum("srn,snm,srm->s", rows, every.between, rows)
-            ridge = jnp.maximum(share / (1 - share) * trace / features, _LEAST_RIDGE)
-            distances = set_discriminant(every, query, known, ridge, _LITTLE).new[:, 0]
-            counts = jnp.sum(known, axis=1)
-            logits = jnp.log(jnp.maximum(counts, 1)) - distances * jnp.sum(before) / (
-                2 * (1 - share)
-            )
-            return jnp.where(counts > 0, logits, UNSEEN)
+        def ridge_of(traces: Array) -> Array:
+            return jnp.maximum(per_trace * traces, least)
 
-        return jnp.moveaxis(jax.lax.map(at, jnp.arange(length)), 0, 1)
+        distances = causal_shrunk_discriminant(products.between, labels, ridge_of, _LITTLE)
+        counts = _before(labels)
+        seen = jnp.sum(counts, axis=-1, keepdims=True)
+        logits = jnp.log(jnp.maximum(counts, 1)) - distances * seen / (2 * (1 - share))
+        return jnp.where(counts > 0, logits, UNSEEN)
 
     return from_stream(stream, num_classes, {"shrinkage": shrinkage})
 
@@ -172,6 +173,9 @@ def logistic_regression(
       num_classes: targets are 0 to ``num_classes - 1``.
       strength: the regularizer's weight.
       steps: after each example.
+
+    Returns:
+      The learner, which has no parameters.
     """
 
     def one(strength: Array, inputs: Array, labels: Array) -> Array:

@@ -65,6 +65,12 @@ def make_features(span: Span) -> Network:
 
     A learned one is the sum over particles of an output of the graph network. In the parameters'
     dtype.
+
+    Args:
+      span: what features the energy has.
+
+    Returns:
+      The network.
     """
     of = span.architecture
     inner = graph_net(of.width, of.rounds, layers=of.layers, num_outputs=span.features)
@@ -150,6 +156,12 @@ def make_linear_motion(span: Span) -> Derivative:
     """Make the equations of motion ``(state, (params, head), time) -> rates``.
 
     A damping below 0 is taken as 0: an undriven system never gains energy.
+
+    Args:
+      span: what features the energy has.
+
+    Returns:
+      The derivative of a state.
     """
     of, energy, extra = span.architecture, make_linear_energy(span), num_extra(span)
 

@@ -42,7 +42,11 @@ class Architecture(NamedTuple):
 
 
 def architecture_of(settings: Any) -> Architecture:
-    """Return the network's part of the settings of a problem, or of a run."""
+    """Return the network's part of the settings of a problem, or of a run.
+
+    Args:
+      settings: with the network's fields.
+    """
     return Architecture(*(getattr(settings, name) for name in Architecture._fields))
 
 
@@ -56,6 +60,12 @@ def make_motion(architecture: Architecture) -> Network:
     """Make the network ``(params, snapshots) -> time derivatives``, a ``Phase`` of float32.
 
     Its derivative of one state, ``motion(state, params)``, comes from :func:`make_derivative`.
+
+    Args:
+      architecture: of the network.
+
+    Returns:
+      The network.
     """
     inner = _inner(architecture)
 
@@ -103,7 +113,14 @@ def force_waves(duration: float, time: Any) -> Float[Array, "2 waves"]:
 
 
 def make_derivative(architecture: Architecture) -> Derivative:
-    """Make the equations of motion ``(state, params, time) -> rates`` of one system's network."""
+    """Make the equations of motion ``(state, params, time) -> rates`` of one system's network.
+
+    Args:
+      architecture: of the network.
+
+    Returns:
+      The derivative of a state.
+    """
     inner = _inner(architecture)
 
     def damping(state: Phase, params: Params) -> Float[Array, ""]:
