@@ -40,7 +40,7 @@ def solved(log_decay, data):
 
 def test_the_ridge_of_least_held_out_loss_is_found(data):
     """Against a grid of closed-form ridge regressions: the same decay, weights and loss."""
-    problem = descend(ridge_loss, squared_error, optax.sgd(0.1))
+    problem = descend(ridge_loss, squared_error, optax.sgd(0.1, momentum=0.9))
     found = tune(
         problem,
         jnp.float32(-5.0),

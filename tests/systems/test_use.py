@@ -68,8 +68,8 @@ def digits():
 @pytest.fixture(scope="module")
 def by_curves(tmp_path_factory):
     """A run of sinusoids, trained on eight devices."""
-    folder = tmp_path_factory.mktemp("runs") / "curves"
-    config = configure("fewshot", "sinusoid", "ridge", steps=600, tasks_per_step=8, learning_rate=0.01)
+    folder, fast = tmp_path_factory.mktemp("runs") / "curves", {"learning_rate": 0.01}
+    config = configure("fewshot", "sinusoid", "ridge", steps=600, tasks_per_step=8, **fast)
     setup = build(config)
     result = mj.fit(
         setup.algorithm,
