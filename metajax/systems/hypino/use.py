@@ -79,7 +79,7 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
         "solution holds, and corrects it"
     ]
     columns = {"x": where[inside, 0], "y": where[inside, 1], "u": u[inside]}
-    return Told(lines, columns, functools.partial(draw, u.reshape(SIZE, SIZE)), adapted)
+    return Told(lines, columns, functools.partial(draw, u.reshape(SIZE, SIZE)), lambda: adapted)
 
 
 def draw(u: Float[np.ndarray, "size size"]) -> Any:
