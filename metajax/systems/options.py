@@ -28,11 +28,14 @@ def options_type(function: Callable[..., Any]) -> type:
     hints = typing.get_type_hints(function, include_extras=True)
     fields, groups = [], []
     for name, default in _defaults(function).items():
-        own = {name: hints[name]}, {name: default}
+        types, values = {name: hints[name]}, {name: default}
         if dataclasses.is_dataclass(default):
             groups.append(hints[name])
-            own = typing.get_type_hints(hints[name], include_extras=True), vars(default)
-        fields += [(one, own[0][one], dataclasses.field(default=own[1][one])) for one in own[1]]
+            types = typing.get_type_hints(hints[name], include_extras=True)
+            values = vars(default)
+        fields += [
+            (one, types[one], dataclasses.field(default=value)) for one, value in values.items()
+        ]
     made = dataclasses.make_dataclass(
         f"{function.__name__}_options", fields, bases=tuple(groups), frozen=True
     )
@@ -45,9 +48,8 @@ def grouped(function: Callable[..., Any], options: Mapping[str, Any]) -> dict[st
     given = dict(options)
     for name, default in _defaults(function).items():
         if dataclasses.is_dataclass(default):
-            given[name] = dataclasses.replace(
-                default, **{one: given.pop(one) for one in vars(default)}
-            )
+            group: Any = type(default)
+            given[name] = group(**{one: given.pop(one) for one in vars(default)})
     return given
 
 

@@ -62,6 +62,7 @@ def test_what_needs_a_model_is_refused_without_one(tmp_path, capsys):
     assert "129" in capsys.readouterr().err
 
 
+LAPLACE = [0, 0, 0, 1, 1]
 NEUMANN = "coefficients: {u_xx: 1, u_yy: 1}\nsource: 1\nneumann: {square: FLUX}\n"
 
 

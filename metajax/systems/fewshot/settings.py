@@ -139,7 +139,7 @@ TINY: dict[str, Any] = {
     "tasks": "images",
     "shots": 1,
     "queries": 5,
-    "layers": 2,
+    "layers": 1,
     "channels": 4,
     "rotations": True,
     "tasks_per_step": 2,

@@ -211,7 +211,7 @@ def solve_refined(
     rounds: int,
 ) -> tuple[Ensemble, GridSolution]:
     """The networks of one pass and of rounds of refinement, and their sum on the grid."""
-    key = jax.random.key(EVAL_KEY)  # which one pass does not draw from
+    key = jax.random.key(EVAL_KEY)  # the same draws in every round, where a method draws at all
     ensemble = refine(lambda x: learner.adapt(params, x, key), target, inputs, points, rounds)
     return ensemble, on_grid(inputs.coefficients, source, ensemble.derivatives(target, grid()))
 

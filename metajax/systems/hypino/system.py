@@ -8,6 +8,7 @@ from metajax.systems.hypino.methods import METHODS
 from metajax.systems.hypino.problem import make_problem
 from metajax.systems.hypino.report import figures, table
 from metajax.systems.hypino.settings import PRESETS, TINY, Settings, check
+from metajax.systems.hypino.use import use
 
 SYSTEM = System(
     name="hypino",
@@ -28,5 +29,6 @@ SYSTEM = System(
     check=check,
     renamed={"decoder": "method"},
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""
