@@ -31,7 +31,7 @@ Linear = Callable[[PyTree], PyTree]
 
 
 def _init(problem, hparams, start, batch, key, calibration):
-    """Refuse a learned initialisation: where the steps converge does not depend on it."""
+    """Reject a learned initialisation: where the steps converge does not depend on it."""
     if used := leaves_used(lambda hparams: problem.init(hparams, start), hparams):
         raise ConfigError(
             "hparams",

@@ -120,7 +120,7 @@ def as_field(name: str, value: Any) -> Field:
 
 
 def check_function(name: str, function: Callable[[Array, Array], Any]) -> None:
-    """Refuse a function that JAX cannot trace, or whose value is not a number at each point.
+    """Reject a function that JAX cannot trace, or whose value is not a number at each point.
 
     Raises:
       ConfigError: what happens when it is called with the coordinates of three points.

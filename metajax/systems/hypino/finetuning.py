@@ -1,4 +1,4 @@
-"""Fine-tuning: a network goes on learning the one problem that it was generated for."""
+"""Fine-tuning a network on the one problem that it was generated for."""
 
 from __future__ import annotations
 
