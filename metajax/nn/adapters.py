@@ -60,8 +60,8 @@ def from_linen(module: nn.Module, **apply_kwargs: Any) -> Network:
         if extra:
             raise MetajaxError(
                 f"{type(module).__name__} keeps the variable collections {', '.join(extra)} "
-                "besides its params: from_linen takes modules without state, such as with GroupNorm "
-                "or LayerNorm in the place of BatchNorm"
+                "besides its params: from_linen takes modules without state, such as "
+                "GroupNorm or LayerNorm in the place of BatchNorm"
             )
         return nn.meta.unbox(variables.get("params", {}))
 
