@@ -103,7 +103,14 @@ def with_constant(features: Features) -> Features:
 
 
 def filled(found: Jet) -> Jet:
-    """The same with every derivative of the values' shape; a mixed one may be a mere 0."""
+    """The same with every derivative of the values' shape; a mixed one may be a mere 0.
+
+    Args:
+      found: the derivatives of some functions at some points.
+
+    Returns:
+      The derivatives, all of one shape.
+    """
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, found.u.shape), found)
 
 

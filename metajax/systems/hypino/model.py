@@ -107,6 +107,9 @@ def shipped() -> Model:
 def trained(workdir: str | os.PathLike) -> Model:
     """Return the hypernetwork of a run, :func:`metajax.systems.load`.
 
+    Args:
+      workdir: of the run.
+
     Raises:
       WorkdirError: the folder is not a run, or holds no checkpoint.
       ConfigError: it is one of another system.
