@@ -51,7 +51,7 @@ def _slope(losses: Array, noise: PyTree, sigma: Any) -> PyTree:
 
 
 def es(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
-    """Antithetic evolution strategies over each window, from the state that was reached.
+    """Estimate by antithetic evolution strategies over each window, from the state reached.
 
     Unbiased for the gradient of the outer loss smoothed by normal noise of deviation ``sigma``,
     within the window; blind to what came before it (truncation) and to how the initial state
@@ -93,7 +93,7 @@ class Particles(NamedTuple):
 
 
 def pes(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
-    """Persistent evolution strategies: perturbed runs continue from window to window.
+    """Estimate by persistent evolution strategies: perturbed runs continue from window to window.
 
     Every window draws new perturbations; its losses are weighted with the sum of those that
     each run has met so far: unbiased (up to smoothing) over the whole inner optimisation, with a

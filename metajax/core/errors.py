@@ -55,7 +55,7 @@ def needs_extra(needed_by: str, package: str, extra: str) -> Iterator[None]:
 
 
 def shown(value: object) -> str:
-    """The value as an error shows it: where it is long, how it begins.
+    """Return a value as an error shows it: where it is long, how it begins.
 
     Args:
       value: anything with a ``repr``.

@@ -278,7 +278,7 @@ class MultiStepState(NamedTuple):
 def annealed_weights(
     done: int | Int32[Array, ""], steps: int, anneal_steps: int
 ) -> Float[Array, " steps"]:
-    """Weights of the query losses after each inner step, equal at first, the last alone at the end.
+    """Return weights of the query losses after each inner step, annealed from equal to the last.
 
     They sum to 1; those of all steps but the last fall in proportion to the meta-steps ``done``
     until there are ``anneal_steps`` (arXiv 1810.09502, section 4, MSL).

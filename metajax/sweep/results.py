@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 
 
 def run_folder(folder: Path, point: Point) -> Path:
-    """The workdir of a run.
+    """Return the workdir of a run.
 
     Args:
       folder: of the sweep.
@@ -42,7 +42,7 @@ def run_folder(folder: Path, point: Point) -> Path:
 
 
 def is_done(folder: Path, point: Point) -> bool:
-    """Whether a run has been trained and evaluated.
+    """Return whether a run has been trained and evaluated.
 
     Args:
       folder: of the sweep.

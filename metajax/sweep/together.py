@@ -77,7 +77,7 @@ def varied(points: Sequence[Point]) -> tuple[str, ...]:
 def make_population(
     system: System, configs: Sequence[Any], runs: Sequence[Setup], fields: Sequence[str]
 ) -> tuple[Algorithm, Any]:
-    """One algorithm of all runs, and its tasks; see :func:`metajax.train.population`.
+    """Make one algorithm of all runs, and its tasks; see :func:`metajax.train.population`.
 
     Args:
       system: the runs' system.

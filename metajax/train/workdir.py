@@ -168,7 +168,7 @@ def _check(
 
 
 def in_use(workdir: str | os.PathLike) -> bool:
-    """Whether a live process holds ``workdir``.
+    """Return whether a live process holds ``workdir``.
 
     Args:
       workdir: any folder.

@@ -161,7 +161,7 @@ def as_boundary_field(name: str, value: Any) -> BoundaryField:
 
 
 def nodes(size: int) -> Float[Array, "size size 2"]:
-    """The nodes of a grid over the square from -1 to 1: ``[row, column]`` is ``(x, y)``.
+    """Return the nodes of a grid over the square from -1 to 1: ``[row, column]`` is ``(x, y)``.
 
     Args:
       size: nodes along a side.

@@ -91,7 +91,7 @@ def constant(points: Float[Array, "n 2"]) -> Jet:
 
 
 def with_constant(features: Features) -> Features:
-    """The features and a constant.
+    """Add a constant to the features.
 
     Args:
       features: any.
@@ -103,7 +103,7 @@ def with_constant(features: Features) -> Features:
 
 
 def filled(found: Jet) -> Jet:
-    """The same with every derivative of the values' shape; a mixed one may be a mere 0.
+    """Give every derivative the shape of the values; a mixed one may be a mere 0.
 
     Args:
       found: the derivatives of some functions at some points.
