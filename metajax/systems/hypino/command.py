@@ -86,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     asked = options.refine is not None or options.finetune is not None or options.head
     if options.model and not asked:
-        raise ConfigError("--model", str(options.model), "--refine, --finetune or --head besides")
+        raise ConfigError("--model", str(options.model), "--refine, --finetune or --head with it")
     model = None
     if asked:
         model = trained(options.model) if options.model else shipped()

@@ -55,6 +55,9 @@ def solve(
       head: whether the output layers are solved for by least squares.
       progress: whether to show a progress bar.
 
+    Returns:
+      The solution with its residual and warnings.
+
     Raises:
       ConfigError: ``rounds`` or ``tuning`` below 0, either of them or no ``head`` without a
         ``model``; and see :func:`metajax.physics.solver.solve`.
