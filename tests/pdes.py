@@ -21,7 +21,8 @@ from metajax.physics.pde import (
     sample,
 )
 from metajax.systems import build, configure
-from metajax.systems.hypino import Inputs, Scored
+from metajax.systems.hypino import Inputs
+from metajax.systems.hypino.tasks import Scored
 
 CONFIG = configure(
     "hypino",

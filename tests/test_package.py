@@ -115,7 +115,7 @@ def test_all_files_of_the_package_ship():
 
 @pytest.mark.slow
 def test_a_users_script_is_type_checked_against_it(tmp_path):
-    """A right script passes, one that gives ``fit`` no steps does not."""
+    """A right script passes under ``--strict``, one that gives ``fit`` no steps does not."""
     venv.create(tmp_path / "venv", symlinks=True)  # mypy reads types of what is installed
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     modules = set((ROOT / "metajax").rglob("*.py"))
@@ -144,6 +144,7 @@ def test_a_users_script_is_type_checked_against_it(tmp_path):
             "-m",
             "mypy",
             str(script),
+            "--strict",
             "--follow-imports",
             "silent",
             "--python-executable",

@@ -42,6 +42,9 @@ def needs_extra(needed_by: str, package: str, extra: str) -> Iterator[None]:
       package: the optional dependency.
       extra: the extra of metajax that brings it.
 
+    Returns:
+      Nothing: it is a context manager.
+
     Raises:
       MissingExtraError: an import inside the block failed.
     """
@@ -52,7 +55,14 @@ def needs_extra(needed_by: str, package: str, extra: str) -> Iterator[None]:
 
 
 def shown(value: object) -> str:
-    """The value as an error shows it: where it is long, how it begins."""
+    """The value as an error shows it: where it is long, how it begins.
+
+    Args:
+      value: anything with a ``repr``.
+
+    Returns:
+      At most ``LONGEST`` characters of its ``repr``, and how many there are.
+    """
     text = repr(value)
     if len(text) <= LONGEST:
         return text
@@ -62,8 +72,22 @@ def shown(value: object) -> str:
 def one_of(field: str, value: str, valid: Iterable[str]) -> str:
     """Return ``value`` if it is among ``valid``; otherwise refuse it, with the nearest valid name.
 
+    Args:
+      field: the name that an error gives ``value``.
+      value: what was asked for.
+      valid: all names there are.
+
     Raises:
       ConfigError: ``value`` is not valid.
+
+    Examples:
+      >>> from metajax.core import one_of
+      >>> one_of("method", "leapfrog", ("dopri8", "leapfrog"))
+      'leapfrog'
+      >>> one_of("method", "leapfog", ("dopri8", "leapfrog"))
+      Traceback (most recent call last):
+          ...
+      metajax.core.errors.ConfigError: method = 'leapfog': expected ...
     """
     names = sorted(valid)
     if value in names:

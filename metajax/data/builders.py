@@ -45,6 +45,15 @@ def prepare(
     disk whole: they are written beside their place and renamed, so an error or a crash leaves
     nothing that could be read as a set, and of two processes at once the first to finish wins.
 
+    Args:
+      name: of the set.
+      source: files or a folder to make it of, or None.
+      data_dir: folder of the data sets.
+      size: height and width in pixels to resize to.
+
+    Returns:
+      The folder.
+
     Raises:
       ConfigError: ``name`` is in nobody's catalogue, or ``source`` is of no known kind.
       BadDataError: a file is damaged or does not hold what it should.
@@ -79,6 +88,15 @@ def write_arrays(
 
     Every row has the same names, shapes and dtypes; :func:`metajax.data.load_arrays` reads them
     back. As with :func:`prepare`, a set appears on disk whole or not at all.
+
+    Args:
+      name: of the set.
+      rows: arrays by name.
+      origin: where they come from, in words, kept with them.
+      data_dir: folder of the data sets.
+
+    Returns:
+      The folder.
 
     Raises:
       BadDataError: there is no row, or the folder cannot be written to.

@@ -117,6 +117,9 @@ def read_labeled_folder(folder: Path, size: tuple[int, int], channels: int) -> L
       size: height and width that all are resized to.
       channels: 1 (gray) or 3 (color) that all are converted to.
 
+    Returns:
+      The labeled images with their classes, and the other images.
+
     Raises:
       BadDataError: there are no labeled images, or a file is no image.
     """

@@ -1,5 +1,6 @@
 """Few-shot learners: any network, loss and optax optimiser make a ``MetaLearner``."""
 
+from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
     class_means,
@@ -40,7 +41,6 @@ from metajax.learners.sequences import (
     sequence_learner,
     whole_sequence,
 )
-from metajax.learners.shared_cells import shared_cells
 from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.svm_head import SvmParams, svm, svm_weights

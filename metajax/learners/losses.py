@@ -22,8 +22,22 @@ def mean_squared_error(
 ) -> Float[Array, ""]:
     """Return the mean of the squared differences.
 
+    Args:
+      outputs: predictions.
+      targets: what they should be, of the same shape.
+
     Raises:
       ConfigError: the shapes differ; broadcasting would compare every output with every target.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.learners import mean_squared_error
+      >>> float(mean_squared_error(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0])))
+      2.0
+      >>> mean_squared_error(jnp.zeros(3), jnp.zeros((3, 1)))
+      Traceback (most recent call last):
+          ...
+      metajax.core.errors.ConfigError: targets = (3, 1): expected the shape of the outputs, (3,)
     """
     if outputs.shape != targets.shape:
         raise ConfigError("targets", targets.shape, f"the shape of the outputs, {outputs.shape}")
@@ -37,8 +51,18 @@ def cross_entropy(
 
     A traced target that is no class makes the loss and its gradient NaN.
 
+    Args:
+      outputs: logits.
+      targets: whole numbers of 0 to ``classes - 1``.
+
     Raises:
       ConfigError: targets are known, and not all of them are classes.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.learners import cross_entropy
+      >>> round(float(cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3]))), 4)
+      1.3863
     """
     valid = valid_labels(targets, outputs.shape[-1])
     losses = optax.softmax_cross_entropy_with_integer_labels(outputs, jnp.where(valid, targets, 0))

@@ -2,6 +2,7 @@
 
 from metajax.nn.adapters import from_equinox, from_linen, from_nnx
 from metajax.nn.class_channels import (
+    DIRECTION_KERNELS,
     KERNELS,
     ClassChannels,
     RidgeKernel,
@@ -78,6 +79,7 @@ from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
 
 __all__ = [
+    "DIRECTION_KERNELS",
     "KERNELS",
     "PINN",
     "ClassChannels",

@@ -155,6 +155,14 @@ def least_squares(
 
     Returns:
       The head, in float32 or the design's dtype, whichever is wider.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.nn import least_squares
+      >>> x = jnp.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+      >>> least_squares(x, jnp.array([[1.0], [3.0], [5.0]]), 0.0).round(3)
+      Array([[1.],
+             [2.]], dtype=float32)
     """
     rows = weighted_rows(design, targets, weights, mask)
     length = _lengths(rows.design) if lengths is None else lengths.astype(rows.design.dtype)

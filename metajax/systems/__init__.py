@@ -3,14 +3,7 @@
 import importlib
 from typing import Any
 
-from metajax.systems.base import (
-    SYSTEMS,
-    Method,
-    Objective,
-    Setup,
-    System,
-    get_system,
-)
+from metajax.systems.base import SYSTEMS, Method, Objective, Setup, System, get_system
 from metajax.systems.classes import Labels
 from metajax.systems.configs import (
     Config,
@@ -23,6 +16,7 @@ from metajax.systems.configs import (
     replace,
     setting_types,
     split,
+    tied_to_steps,
     traced_fields,
 )
 from metajax.systems.loading import Run, load
@@ -71,6 +65,7 @@ __all__ = [
     "setting_types",
     "split",
     "summary",
+    "tied_to_steps",
     "traced_fields",
     "write_page",
 ]

@@ -23,6 +23,7 @@ from metajax.core import (
 )
 from metajax.systems.base import Method, Setup
 from metajax.systems.configs import split
+from metajax.systems.options import grouped
 
 
 def make_method(config: Any, problem: Any) -> Method:
@@ -30,10 +31,15 @@ def make_method(config: Any, problem: Any) -> Method:
 
     Some of the config's settings may be traced now; these reach the method through
     ``problem.settings``.
+
+    Args:
+      config: of a run.
+      problem: made from the same settings.
     """
     settings, training, options = split(config)
     problem = problem._replace(settings=settings)
-    return config.system.methods[config.method](problem, training, **options)
+    function = config.system.methods[config.method]
+    return function(problem, training, **grouped(function, options))
 
 
 def check_fits(configs: Sequence[Any], data_dir: Path | None = None) -> dict[str, ConfigError]:
@@ -69,6 +75,9 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
     Args:
       config: from :func:`configure`.
       data_dir: folder of the data sets.
+
+    Returns:
+      The run, set up.
 
     Raises:
       MissingDataError: a data set is not on disk.

@@ -37,16 +37,16 @@ class Adapted:
       function: ``function(state, queries) -> outputs``, pure and traceable; each query is answered
         alone, whatever others it comes with.
       state: the arrays that it needs: parameters, and what has adapted.
-      query: the shape and dtype of one query.
-      encode: ``encode(inputs) -> queries``, a person's inputs as numpy arrays that ``function``
+      query: the shape and dtype of one query: an array's, or a tuple of them.
+      encode: ``encode(inputs) -> queries``, a person's inputs as the numpy arrays that ``function``
         takes; it raises a ``ConfigError`` where they are something else.
       answer: ``answer(outputs) -> answer``, numpy arrays in a person's own words.
     """
 
     function: Callable[[PyTree, Array], PyTree]
     state: PyTree
-    query: jax.ShapeDtypeStruct
-    encode: Callable[[Any], np.ndarray]
+    query: PyTree
+    encode: Callable[[Any], PyTree]
     answer: Callable[[PyTree], Any]
 
     def predict(self, inputs: Any) -> Any:
@@ -63,14 +63,16 @@ class Adapted:
         """
         queries = self.encode(inputs)
         check_queries(queries, self.query)
+        total = len(jax.tree.leaves(queries)[0])
         parts = []
-        for first in range(0, len(queries), AT_ONCE):
-            some = queries[first : first + AT_ONCE]
+        for first in range(0, total, AT_ONCE):
             # sizes are few, so that few programs are compiled
-            size = min(AT_ONCE, 1 << (len(some) - 1).bit_length())
-            padded = np.concatenate([some, np.repeat(some[:1], size - len(some), axis=0)])
-            found = _call(self.function, self.state, padded)
-            parts.append(jax.tree.map(lambda leaf, of=some: np.asarray(leaf)[: len(of)], found))
+            number = min(AT_ONCE, total - first)
+            size = 1 << (number - 1).bit_length()
+            places = first + np.minimum(np.arange(size), number - 1)
+            some = jax.tree.map(lambda leaf, at=places: leaf[at], queries)
+            found = _call(self.function, self.state, some)
+            parts.append(jax.tree.map(lambda leaf, end=number: np.asarray(leaf)[:end], found))
         return self.answer(jax.tree.map(lambda *leaves: np.concatenate(leaves), *parts))
 
     def export(self, path: str | os.PathLike, platforms: Sequence[str] = PLATFORMS) -> Path:
@@ -96,7 +98,9 @@ class Adapted:
         if path.exists():
             raise ConfigError("path", str(path), "a file that is not there yet")
         (number,) = export.symbolic_shape("queries")
-        queries = jax.ShapeDtypeStruct((number, *self.query.shape), self.query.dtype)
+        queries = jax.tree.map(
+            lambda one: jax.ShapeDtypeStruct((number, *one.shape), one.dtype), self.query
+        )
         # a file that stands alone holds its parameters in the program
         alone = jax.jit(functools.partial(self.function, jax.device_get(self.state)))
         exported = export.export(alone, platforms=tuple(platforms))(queries)
@@ -113,15 +117,16 @@ def _call(function: Any, state: Any, queries: Any) -> Any:
     return function(state, queries)
 
 
-def check_queries(queries: np.ndarray, one: jax.ShapeDtypeStruct) -> None:
+def check_queries(queries: PyTree, one: PyTree) -> None:
     """Raise where queries are not of the shape that the support's inputs had.
 
     Raises:
       ConfigError: they are not, or there are none.
     """
-    if queries.shape[1:] != one.shape or not len(queries):
-        expected = f"1 or more of the support's shape {list(one.shape)}"
-        raise ConfigError("inputs", described(queries), expected)
+    for leaf, like in zip(jax.tree.leaves(queries), jax.tree.leaves(one), strict=True):
+        if leaf.shape[1:] != like.shape or not len(leaf):
+            expected = f"1 or more of the support's shape {list(like.shape)}"
+            raise ConfigError("inputs", described(leaf), expected)
 
 
 def load_exported(path: str | os.PathLike) -> Callable[[Any], Any]:

@@ -17,36 +17,30 @@ from metajax.systems.gpicl.tasks import ProjectionTasks
 
 LAST = 10
 """Positions averaged into the figure "at the end of the sequence"."""
+AT_ONCE = 64
+"""Sequences that are drawn and scored by one call of a program."""
 
 
-@functools.partial(jax.jit, static_argnames="num")
-def sample_sequences(tasks: ProjectionTasks, key: Key[Array, ""], num: int) -> Examples:
-    """Draw ``num`` sequences, each of a task of its own: ``inputs[num, 1, length, features]``."""
+@jax.jit
+def sample_sequences(tasks: ProjectionTasks, keys: Key[Array, " num"]) -> Examples:
+    """Draw a sequence for each key, each of a task of its own: ``[num, 1, length, features]``."""
     tasks = dataclasses.replace(tasks, sequences=1)
-    return jax.vmap(lambda key: whole_sequence(tasks(key)))(jax.random.split(key, num))
+    return jax.vmap(lambda key: whole_sequence(tasks(key)))(keys)
 
 
-@functools.partial(jax.jit, static_argnames=("learner", "batch_size"))
+@functools.partial(jax.jit, static_argnames="learner")
 def score_sequences(
-    learner: SequenceLearner,
-    params: Params,
-    sequences: Examples,
-    key: Key[Array, ""],
-    batch_size: int = 64,
+    learner: SequenceLearner, params: Params, sequences: Examples, keys: Key[Array, " num"]
 ) -> Float[Array, "num length"]:
     """Return 1 for each of a learner's predictions that is right, by sequence and position.
 
     0 where it is wrong, and NaN where the outputs are not finite.
     """
-    num = sequences.targets.shape[0]
 
-    def one(examples_and_key):
-        examples, key = examples_and_key
-        predicted = learner.logits(params, examples, key)
-        return correct(predicted, examples.targets)[0]
+    def one(examples: Examples, key: Key[Array, ""]) -> Float[Array, " length"]:
+        return correct(learner.logits(params, examples, key), examples.targets)[0]
 
-    keys = jax.random.split(key, num)
-    return jax.lax.map(one, (sequences, keys), batch_size=min(num, batch_size))
+    return jax.vmap(one)(sequences, keys)
 
 
 def correct_by_position(
@@ -55,13 +49,20 @@ def correct_by_position(
     tasks: ProjectionTasks,
     key: Key[Array, ""],
     num: int,
-) -> Float[Array, "num length"]:
+) -> Float[np.ndarray, "num length"]:
     """Draw ``num`` sequences, each of a task of its own, and score them: :func:`score_sequences`.
 
-    Sampling and scoring are two programs: the same learner is scored on sequences from any
-    number of pools without compiling it again.
+    Sampling and scoring are two programs of ``AT_ONCE`` sequences: the same learner is scored on
+    any number of sequences from any number of pools without compiling it again.
     """
-    return score_sequences(learner, params, sample_sequences(tasks, key, num), key)
+    keys, size = jax.random.split(key, num), min(num, AT_ONCE)
+    found = []
+    for first in range(0, num, size):
+        start = min(first, num - size)  # the last ones overlap those before
+        some = jax.lax.dynamic_slice_in_dim(keys, start, size)
+        scored = score_sequences(learner, params, sample_sequences(tasks, some), some)
+        found.append((scored, first - start))
+    return np.concatenate([np.asarray(scored)[known:] for scored, known in found])
 
 
 def half_width(right: Float[np.ndarray, "num *positions"]) -> Float[np.ndarray, "*positions"]:
@@ -103,8 +104,19 @@ def accuracy_by_position(
     key: Key[Array, ""],
     num: int,
 ) -> dict[str, Any]:
-    """Score ``learner`` on ``num`` sequences of ``tasks``; see :func:`summarise`."""
-    return summarise(np.asarray(correct_by_position(learner, params, tasks, key, num)))
+    """Score ``learner`` on ``num`` sequences of ``tasks``; see :func:`summarise`.
+
+    Args:
+      learner: of sequences.
+      params: meta-trained.
+      tasks: to draw from.
+      key: of the draws.
+      num: sequences.
+
+    Returns:
+      Accuracies and half-widths of their 95% intervals by position, and the gain.
+    """
+    return summarise(correct_by_position(learner, params, tasks, key, num))
 
 
 def state_size(learner: MetaLearner, params: Params, tasks: ProjectionTasks) -> int:

@@ -17,7 +17,11 @@ DRAWN = ("sgd", "nearest_neighbour", "kernel_ridge", "lda")
 
 
 def in_rows(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Return an evaluation of any version, among them the committed results, in today's layout."""
+    """Return an evaluation of any version, among them the committed results, in today's layout.
+
+    Args:
+      evaluation: of ``eval.json``.
+    """
     if "rows" in evaluation:
         return evaluation
     rows: dict[str, Any] = {}
@@ -195,6 +199,9 @@ def draw_phases(evaluations: list[dict[str, Any]]):
 
     Args:
       evaluations: contents of ``eval.json`` of runs that differ in ``num_tasks`` and seed.
+
+    Returns:
+      The Matplotlib figure.
     """
     from matplotlib.figure import Figure as Canvas
 

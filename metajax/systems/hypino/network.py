@@ -73,6 +73,9 @@ def make_network(settings: Settings, decoder: Network) -> Network:
     Args:
       settings: sizes of the encoder.
       decoder: as :mod:`metajax.systems.hypino.decoders` makes them.
+
+    Returns:
+      The network.
     """
     dtype = jnp.bfloat16 if settings.bfloat16 else None
     embedding = grid_embedding(settings.width, dtype=dtype)

@@ -12,7 +12,7 @@ from jaxtyping import Array, Key
 from metajax.core import Params, count
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, interval
-from metajax.systems.tables.methods import METHODS, NOT_TRAINED
+from metajax.systems.tables.methods import BASELINES
 from metajax.systems.tables.problem import Problem
 from metajax.systems.training import Training
 
@@ -40,9 +40,9 @@ def evaluate(
     """Score a trained method on new tables, and baselines on the same."""
     num = problem.settings.eval_tasks
     rows = {"new_tasks": Row("new tables", score(problem, method, params, num))}
-    for name in NOT_TRAINED:
+    for name, baseline in BASELINES.items():
         if name != config.method:
-            found = score(problem, METHODS[name](problem, Training()), {}, num)
+            found = score(problem, baseline(problem, Training()), {}, num)
             rows[name] = Row(TITLES[name], found, baseline=True)
     return Evaluation(
         metric="log loss",

@@ -47,6 +47,10 @@ def learner_of(classes: int, width: int, row_width: int) -> MetaLearner:
 def save_model(path: Path, model: Model) -> None:
     """Write a model as one file: :func:`metajax.systems.model_file.write_model`.
 
+    Args:
+      path: of the file to write.
+      model: reader and config.
+
     Raises:
       ConfigError: the file exists already.
     """
@@ -55,6 +59,12 @@ def save_model(path: Path, model: Model) -> None:
 
 def load_model(path: Path) -> Model:
     """Read what :func:`save_model` wrote.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      The model.
 
     Raises:
       ConfigError: no such file, or its parameters do not fit its config.

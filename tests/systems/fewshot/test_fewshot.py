@@ -7,7 +7,8 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.systems import Method, build, configure
-from metajax.systems.fewshot import evaluate, scores
+from metajax.systems.fewshot import evaluate
+from metajax.systems.fewshot.evaluate import scores
 from small import tiny
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

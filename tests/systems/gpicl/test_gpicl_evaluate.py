@@ -51,11 +51,12 @@ def test_outputs_that_are_not_finite_are_neither_right_nor_wrong(bad):
     learner = sequence_learner("transformer", ways=3, examples=6)
     pool = noise_pool(jax.random.key(0), num_classes=3, size=(4, 4))
     tasks = projection_tasks(pool, jax.random.key(1), num_tasks=8, length=6)
-    sequences = sample_sequences(tasks, jax.random.key(2), 4)
+    keys = jax.random.split(jax.random.key(2), 4)
+    sequences = sample_sequences(tasks, keys)
     spoiled = learner._replace(
         logits=lambda params, examples, key: jax.numpy.zeros((1, 6, 3)).at[0, 2, 1].set(bad)
     )
-    scored = np.asarray(score_sequences(spoiled, {}, sequences, jax.random.key(3)))
+    scored = np.asarray(score_sequences(spoiled, {}, sequences, keys))
     assert np.isnan(scored[:, 2]).all() and np.isfinite(np.delete(scored, 2, 1)).all()
 
 

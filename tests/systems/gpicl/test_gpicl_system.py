@@ -286,6 +286,7 @@ def test_the_paper_preset_has_the_papers_size():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_the_digits_preset_learns_to_learn(data_dir):
     """Seed 0: 2 points or more ahead of the nearest neighbor, and not behind LDA, paired."""
     run, result = train(configure("gpicl", "digits"), data_dir)
@@ -302,6 +303,7 @@ def test_the_digits_preset_learns_to_learn(data_dir):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_few_tasks_are_learned_by_heart(data_dir):
     """Four tasks, seed 0: seen tasks are known from the first example on, unseen ones are not."""
     config = configure("gpicl", "digits", "transformer", num_tasks=4, steps=2000, other_sets=())

@@ -17,22 +17,20 @@ from metajax.systems.hamiltonian import (
     Problem,
     adapt_and_roll,
     architecture_of,
-    cka,
     fit_and_roll,
-    fit_polynomial,
-    make_motion,
-    make_problem,
     make_tasks,
     new_instances,
-    polynomial,
     prepare,
-    residual_mean,
-    residual_sum,
     roll_out,
-    simulate,
     summarise,
 )
 from metajax.systems.hamiltonian import tasks as motions
+from metajax.systems.hamiltonian.network import make_motion
+from metajax.systems.hamiltonian.polynomial_energy import fit_polynomial, polynomial
+from metajax.systems.hamiltonian.problem import make_problem
+from metajax.systems.hamiltonian.residuals import residual_mean, residual_sum
+from metajax.systems.hamiltonian.roll_out import cka
+from metajax.systems.hamiltonian.tasks import simulate
 from metajax.systems.setup import make_method
 from metajax.train import fit
 from small import tiny

@@ -21,7 +21,8 @@ from metajax.systems import (
     get_system,
     split,
 )
-from metajax.systems.hyperdistill import make_problem, make_testbed
+from metajax.systems.hyperdistill.problem import make_problem
+from metajax.systems.hyperdistill.testbed import make_testbed
 from metajax.train import fit
 from small import tiny
 

@@ -11,30 +11,14 @@ import pytest
 from non_finite import check_non_finite
 
 from metajax.core import ConfigError, enable_x64
-from metajax.physics.pde import (
-    PUBLISHED,
-    apply_operator,
-    benchmark,
-    nodes,
-    rasterise,
-)
+from metajax.physics.pde import PUBLISHED, apply_operator, benchmark, nodes, rasterise
+from metajax.physics.solver import random_features, solve_head
 from metajax.systems import build, get_system, replace
-from metajax.systems.hypino import (
-    PARTS,
-    Inputs,
-    Scored,
-    Settings,
-    by_least_squares,
-    grid_errors,
-    losses,
-    make_phases,
-    make_tasks,
-    prepare_benchmark,
-    random_features,
-    refine,
-    solve_head,
-)
+from metajax.systems.hypino import Inputs, Settings, make_tasks, refine
+from metajax.systems.hypino.benchmarking import by_least_squares, grid_errors, prepare_benchmark
+from metajax.systems.hypino.learner import PARTS, losses
 from metajax.systems.hypino.settings import BenchmarkName
+from metajax.systems.hypino.tasks import Scored, make_phases
 from metajax.train import fit
 from pdes import (
     COEFFICIENTS,

@@ -11,23 +11,19 @@ import pytest
 from metajax.core import ConfigError, Network, Task, cast_floats, enable_x64
 from metajax.nn import modified_mlp
 from metajax.physics.pde import PDE, Grids, apply_operator, differentiate, sample
-from metajax.systems import build, configure, replace
-from metajax.systems.hypino import (
-    Inputs,
-    Scored,
-    Target,
-    choose_features,
-    draw_features,
+from metajax.physics.solver import (
+    RandomFeatures,
     equations,
     improve_features,
-    make_solved_learner,
-    shipped,
     solve_head,
-    tanh_network,
     with_constant,
 )
+from metajax.systems import build, configure, replace
+from metajax.systems.hypino import Inputs, choose_features, draw_features, shipped
 from metajax.systems.hypino.distribution import SCALES, draw_from, drawn, first_maps
-from metajax.systems.hypino.least_squares import RandomFeatures
+from metajax.systems.hypino.network import Target
+from metajax.systems.hypino.solved import make_solved_learner, tanh_network
+from metajax.systems.hypino.tasks import Scored
 from pdes import CONFIG, quadratics
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -228,7 +224,9 @@ def test_the_loss_has_its_gradient_in_what_is_generated(make):
 def test_training_starts_from_the_shipped_weights():
     config = configure("hypino", "cpu", method="solved", start="shipped")
     run = build(config)
-    first = jax.jit(lambda key: run.method.learner.init(key, run.example_tasks(key)))(KEY)
+    shapes = jax.eval_shape(run.example_tasks, KEY)
+    task = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    first = jax.jit(run.method.learner.init)(KEY, task)
     jax.tree.map(np.testing.assert_array_equal, first, shipped().params)
     with pytest.raises(ConfigError, match="start = 'shipped'"):
         build(replace(config, target_width=16))

@@ -13,14 +13,9 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from metajax.cli.main import main
 from metajax.core import ConfigError, digest
 from metajax.systems.frame import code, read_frame
-from metajax.systems.tables import (
-    InContextClassifier,
-    load_model,
-    read_table,
-    save_model,
-    shipped,
-)
-from metajax.systems.tables.reading import LARGEST, padded
+from metajax.systems.tables import InContextClassifier, save_model, shipped
+from metajax.systems.tables.model import load_model
+from metajax.systems.tables.reading import LARGEST, padded, read_table
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

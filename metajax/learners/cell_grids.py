@@ -33,7 +33,7 @@ Grids = tuple[Grid, ...]
 
 
 def shared_cells(
-    num_classes: int, *, width: int = 16, messages: int = 8, hidden: Sequence[int] = ()
+    num_classes: int, *, width: int = 8, messages: int = 4, hidden: Sequence[int] = ()
 ) -> SequenceLearner:
     """Learn by message passing in place of backpropagation (VSML: Kirsch and Schmidhuber 2021).
 
