@@ -132,13 +132,13 @@ def _scale(inputs: Float[np.ndarray, "n ..."]) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _State(NamedTuple):
-    """What answers queries: arrays alone."""
+    """What answers queries: arrays alone; ``company`` is the support of learners of sets."""
 
     params: Any
     adapted: Any
     shift: Float[Array, "*features"]
     factor: Float[Array, "*features"]
-    company: Float[Array, "n h w c"] | None = None
+    company: Any = None
 
 
 def _read(inputs: Array, shift: Array, factor: Array) -> Array:
@@ -218,7 +218,7 @@ def _files(form: _Form, run: Any, path: Path, target: str | None, steps: int | N
     columns = {"query": given.names, "predicted": found.labels}
     for place, name in enumerate(found.classes):
         columns[f"p({name})"] = [f"{share:.4f}" for share in found.probabilities[:, place]]
-    return Told(lines, columns, functools.partial(draw, given, found), adapted)
+    return Told(lines, columns, functools.partial(draw, given, found), lambda: adapted)
 
 
 def draw(given: Given, found: Labels) -> Any:
