@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         TaskDistribution,
         gradient,
     )
+    from metajax.systems import Adapted, Run, load, load_exported
     from metajax.train import Fit, fit
 
 __version__ = "0.1.0"
@@ -43,7 +44,11 @@ _CORE = (
     "TaskDistribution",
     "gradient",
 )
-_LAZY = {"fit": "metajax.train", "Fit": "metajax.train", **dict.fromkeys(_CORE, "metajax.core")}
+_LAZY = {
+    **dict.fromkeys(("fit", "Fit"), "metajax.train"),
+    **dict.fromkeys(("Adapted", "Run", "load", "load_exported"), "metajax.systems"),
+    **dict.fromkeys(_CORE, "metajax.core"),
+}
 _SUBPACKAGES = (
     "bilevel",
     "cli",
@@ -60,6 +65,7 @@ _SUBPACKAGES = (
 )
 
 __all__ = [
+    "Adapted",
     "Algorithm",
     "ConfigError",
     "Evaluator",
@@ -69,12 +75,15 @@ __all__ = [
     "MetaLearner",
     "MetajaxError",
     "Network",
+    "Run",
     "SequenceNetwork",
     "Staged",
     "Task",
     "TaskDistribution",
     "fit",
     "gradient",
+    "load",
+    "load_exported",
 ]
 
 

@@ -28,7 +28,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "solve": Command(
-        "metajax.systems.hypino.command",
+        "metajax.cli.solve",
         (
             "PROBLEM [--out DIR]",
             "solve a linear PDE, from a YAML file or a benchmark by name; exit code",
@@ -38,10 +38,12 @@ COMMANDS = {
         ("solution.npz", "errors.json"),
     ),
     "predict": Command(
-        "metajax.systems.tables.command",
+        "metajax.systems.predicting",
         (
-            "--shipped TABLE.csv --target COLUMN [--out FILE]",
-            "predict a column of a small table from its others, without training",
+            "RUN DATA [--target COLUMN] [--steps N] [--out FILE]",
+            "let a trained run adapt to your own images, rows, points or motion, and",
+            "answer what is asked; with --shipped in place of RUN: predict a column",
+            "of a small table from its others, without training",
         ),
         "nothing was written, or not all of it",
     ),

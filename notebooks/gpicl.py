@@ -90,6 +90,18 @@ for num_tasks in (4, 2**20):
     )
 
 # %% [markdown]
+# ## Adapting by hand
+#
+# `adapt` reads the support into the key-value cache; `predict` decodes each query from it.
+
+# %%
+task = unseen(tasks_of(2**20))(jax.random.key(5))
+adapted = learner.meta.adapt(runs[2**20].params, task.support, jax.random.key(6))
+logits = learner.meta.predict(runs[2**20].params, adapted, task.query.inputs)
+print("probabilities", jax.nn.softmax(logits).round(3), "label", task.query.targets)
+print("cache position", jnp.asarray(adapted.state.position))
+
+# %% [markdown]
 # ## Tasks seen and tasks unseen, on images of the test split
 
 # %%
@@ -122,13 +134,10 @@ assert gains[2**20, "unseen tasks"] > 0.1
 assert gains[4, "unseen tasks"] < gains[2**20, "unseen tasks"]
 
 # %% [markdown]
-# ## Adapting by hand
+# ## Now change this
 #
-# `adapt` reads the support into the key-value cache; `predict` decodes each query from it.
-
-# %%
-task = unseen(tasks_of(2**20))(jax.random.key(5))
-adapted = learner.meta.adapt(runs[2**20].params, task.support, jax.random.key(6))
-logits = learner.meta.predict(runs[2**20].params, adapted, task.query.inputs)
-print("probabilities", jax.nn.softmax(logits).round(3), "label", task.query.targets)
-print("cache position", jnp.asarray(adapted.state.position))
+# - Put 64 or 1,024 in place of 4 in `for num_tasks in (4, 2**20)`: from which number on are unseen
+#   tasks learned?
+# - Replace `load_images("digits", ...)` by a set of your own ([how](../docs/data.md)).
+# - `metajax train gpicl --preset digits` trains a learner that knows about the symmetries of these
+#   tasks. It learns more in less time.

@@ -318,3 +318,10 @@ for name, run in tuned.items():
     assert reached < 0.5 * final[f"fixed at {guess:g}"].mean()  # far better than its guess
     assert reached < 1.5 * min(final[f"fixed at {rate:g}"].mean() for rate in grid)
     assert (run["rates"][-1] > 10 * guess).all()  # every layer's, in every run
+
+# %% [markdown]
+# ## Now change this
+#
+# - Start from `guess = 1e-6` or `10.0`: from how far does a run find its way?
+# - Tune the momentum too: it is a number in `sgd`, so make it a hyperparameter.
+# - Write an outer loop of your own: [your outer loop](your_outer_loop.ipynb).

@@ -196,3 +196,11 @@ plt.plot(seen.q[:, 0, 0], seen.p[:, 0, 0], "o", ms=4, label="the points")
 plt.xlabel("angle")
 plt.ylabel("momentum")
 plt.legend()
+
+# %% [markdown]
+# ## Now change this
+#
+# - Set `SEEN` to 5: fewer points, the same solve.
+# - Leave `"magnetic_mirror"` out of `trained_on`, or test on `"three_body"` in place of the
+#   pendulum.
+# - Compare with an energy that adapts in gradient steps: [hamiltonian](hamiltonian.ipynb).

@@ -68,6 +68,18 @@ print("accuracy", np.mean(model.predict(inputs[asked]) == names[asked]))
 print({name: tables.shipped().origin[name] for name in ("command", "steps", "seed")})
 
 # %% [markdown]
+# ## Missing values
+#
+# A missing value counts as the mean of its column.
+
+# %%
+holes = inputs.copy()
+holes[np.random.default_rng(1).random(holes.shape) < 0.2] = np.nan
+model = tables.InContextClassifier().fit(holes[known], names[known])
+print("accuracy with a fifth of all values missing", model.score(holes[asked], names[asked]))
+print("columns with missing values", model.missing_features_)
+
+# %% [markdown]
 # ## Are the probabilities right?
 #
 # The log loss asks for that: a wrong answer given for sure costs much. Logistic regression with
@@ -98,20 +110,12 @@ plt.legend()
 plt.show()
 
 # %% [markdown]
-# ## Missing values
+# ## Now change this
 #
-# A missing value counts as the mean of its column.
-
-# %%
-holes = inputs.copy()
-holes[np.random.default_rng(1).random(holes.shape) < 0.2] = np.nan
-model = tables.InContextClassifier().fit(holes[known], names[known])
-print("accuracy with a fifth of all values missing", model.score(holes[asked], names[asked]))
-print("columns with missing values", model.missing_features_)
-
-# %% [markdown]
-# ## From the command line
-#
-# `metajax predict --shipped wines.csv --target cultivar` reads a CSV file whose first line names
-# the columns. Rows whose target is empty are predicted from the others. It writes the
-# probabilities of all rows, and a figure of how well the known ones are predicted from each other.
+# - Read a table of your own: `inputs` is an array `[rows, features]`, `names` one label for each
+#   row.
+# - Put the model into scikit-learn's `cross_val_score` in place of `LogisticRegression`.
+# - The command line does the same: `metajax predict --shipped wines.csv --target cultivar` reads a
+#   CSV file whose first line names the columns. Rows whose target is empty are predicted from the
+#   others. It writes the probabilities of all rows, and a figure of how well the known ones are
+#   predicted.

@@ -1,5 +1,6 @@
 """Every test runs under the strict modes, on eight simulated devices, one thread a worker."""
 
+import gc
 import os
 import shutil
 import sys
@@ -25,19 +26,23 @@ def pytest_configure(config):
         # made here, before xdist starts its workers: they share what any of them has compiled
         config.metajax_cache = tempfile.mkdtemp(prefix="metajax-tests-xla-")
         os.environ["JAX_COMPILATION_CACHE_DIR"] = config.metajax_cache
-        os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
-        os.environ["JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES"] = "none"
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS", "0")
+    os.environ.setdefault("JAX_PERSISTENT_CACHE_ENABLE_XLA_CACHES", "none")
 
     jaxlib = tuple(int(part) for part in version("jaxlib").split(".")[:2])
     if jaxlib < (0, 11):
-        # compiles in a third of the time; notebooks and the README's commands run what users run.
-        # Later XLA may have no such flags, and an unknown one ends the process without a word.
+        # compiles in a third of the time; the quickstart and the README's commands run what users
+        # run. Later XLA may have no such flags, and an unknown one ends the process silently.
         os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
         # the parts of a program would be compiled side by side, but every core has its worker
         os.environ["XLA_FLAGS"] += " --xla_cpu_parallel_codegen_split_count=1"
 
+    # half the time again, to slower programs: nearly all tests compile much and run little
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+
     import jax
 
+    jax.config.update("jax_disable_most_optimizations", True)
     jax.config.update("jax_num_cpu_devices", 8)
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     jax.config.update("jax_numpy_rank_promotion", "raise")
@@ -48,19 +53,37 @@ def pytest_unconfigure(config):
         shutil.rmtree(config.metajax_cache, ignore_errors=True)
 
 
-@pytest.fixture(scope="module")
-def quick_compile():
-    """Compile in half the time to slower programs, for tests that compile much and run little.
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session):
+    """Let the garbage collector leave alone what importing and collecting made, and come rarely.
 
-    The processes that they start do so too.
+    It took a tenth of the time, most of it in walks through what stays until the end.
     """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(20_000, 20, 20)
+        gc.enable()
+
+
+@pytest.fixture
+def optimized():
+    """Compile as users do, for what runs long. The processes that the tests start do so too."""
     import jax
 
-    jax.config.update("jax_disable_most_optimizations", True)
-    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
-    yield
-    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
     jax.config.update("jax_disable_most_optimizations", False)
+    del os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"]
+    yield
+    os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = "1"
+    jax.config.update("jax_disable_most_optimizations", True)
+
+
+@pytest.fixture(scope="session")
+def quick_compile():
+    pass
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -29,6 +29,10 @@ def test_the_example_learns(name, tmp_path, monkeypatch):
     assert history[-1]["loss"] < 0.9 * history[0]["loss"]
 
 
+def test_the_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) < 120
+
+
 def test_the_weight_decays_find_the_weights_that_are_zero():
     """And the rate of the one long run finds its way up from the guess."""
     names = run("docs/hypergradients.md")

@@ -2,6 +2,7 @@
 
 import os
 import pkgutil
+import re
 import shutil
 import subprocess
 import sys
@@ -11,6 +12,7 @@ import venv
 from pathlib import Path
 
 import pytest
+import yaml
 
 import metajax
 
@@ -43,6 +45,47 @@ def test_every_package_is_listed_and_reached_by_attribute():
     assert set(metajax.__all__) <= listed
 
 
+def test_the_version_stands_in_one_place():
+    """The distribution reads it from the package; the citation and the changelog name the same."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["dynamic"] == ["version"]
+    assert project["tool"]["setuptools"]["dynamic"]["version"] == {"attr": "metajax.__version__"}
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == metajax.__version__
+    released = re.findall(r"^## (\d\S*)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.M)
+    assert released[0] == metajax.__version__
+
+
+def test_a_missing_extra_is_named():
+    """In a process where no optional dependency can be imported; what needs none runs."""
+    said = in_a_new_process(
+        """
+        import sys
+        sys.modules |= {name: None for name in ("diffrax", "grain", "ray", "skfem", "tensorboardX")}
+        import jax
+        import jax.numpy as jnp
+        import pytest
+        import metajax as mj
+        from metajax.core import MissingExtraError
+
+        spring = mj.physics.get_mechanics("mass_spring")
+        parameters, state = spring.draw(jax.random.key(0))
+
+        def move(method):
+            return mj.physics.trajectory(spring, state, parameters, jnp.arange(2.0), method=method)
+
+        move("leapfrog")
+        with pytest.raises(MissingExtraError, match="metajax.physics."):
+            move("dopri8")
+        with pytest.raises(MissingExtraError, match="metajax.grain."):
+            mj.data.host_batches("digits", tasks_per_step=1, examples_per_task=(2,))
+        with pytest.raises(MissingExtraError, match="metajax.fem."):
+            import metajax.physics.pde.finite_elements
+        """
+    )
+    assert not said
+
+
 def test_an_unknown_name_is_an_attribute_error():
     for module in (metajax, metajax.systems, metajax.physics):
         with pytest.raises(AttributeError, match="no_such_name"):
@@ -72,7 +115,7 @@ def test_all_files_of_the_package_ship():
 
 @pytest.mark.slow
 def test_a_users_script_is_type_checked_against_it(tmp_path):
-    """A right script passes, one that gives ``fit`` no steps does not."""
+    """A right script passes under ``--strict``, one that gives ``fit`` no steps does not."""
     venv.create(tmp_path / "venv", symlinks=True)  # mypy reads types of what is installed
     (site,) = (tmp_path / "venv").glob("lib/python*/site-packages")
     modules = set((ROOT / "metajax").rglob("*.py"))
@@ -101,6 +144,7 @@ def test_a_users_script_is_type_checked_against_it(tmp_path):
             "-m",
             "mypy",
             str(script),
+            "--strict",
             "--follow-imports",
             "silent",
             "--python-executable",

@@ -148,6 +148,10 @@ def quoted() -> Quoted:
         "omniglot": omniglot(one, five),
         "digits": digits(results("fewshot", "results/solved_digits_5shot.json")),
     }
+    in_readme = (
+        f"solved head **{bare(sines['ridge']['mean'][-1], 3)}**, MAML {bare(maml['mean'][-1], 3)}; "
+        f"untrained {sines['untrained']['mean'][-1]:.1f}"
+    )
     return Quoted(
         tables,
         [
@@ -162,5 +166,8 @@ def quoted() -> Quoted:
             f"{words[round(gains[0])]} to {words[round(gains[1])]} points better with five",
             *gained,
         ],
-        {"docs/solved_heads.md": [*tables["solved_sinusoids"].splitlines(), *gained]},
+        {
+            "docs/solved_heads.md": [*tables["solved_sinusoids"].splitlines(), *gained],
+            "README.md": [in_readme],
+        },
     )

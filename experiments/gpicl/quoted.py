@@ -15,6 +15,7 @@ FIRST = {
     "memorise": "memorise (cpu with 2^6 tasks)",
 }
 LEARNERS = {
+    "vsml": "VSML, 1,000 steps at 3e-3",
     "transformer": "Transformer",
     "maml": "MAML (Adam inside, one example a step)",
     "lstm": "LSTM",
@@ -164,6 +165,19 @@ def learners(runs: list[Any]) -> str:
     return markdown(["learner", "gain, unseen", "last ten", "parameters", "state", "CPU s"], rows)
 
 
+def of_vsml(run: Any, transformer: Any) -> list[str]:
+    """The sentence on VSML."""
+    own, theirs = (of["eval"]["more"] for of in (run, transformer))
+    ahead = 100 * (own["unseen"]["last"] - theirs["unseen"]["last"])
+    behind = own["nearest_neighbour"]
+    return [
+        f"ends {ahead:.1f} points ahead of the Transformer with a "
+        f"{theirs['parameters'] / own['parameters']:.0f}th of its weights, and "
+        f"{-100 * behind['lead']:.1f} ±{100 * behind['lead_ci95']:.1f} behind 1-nearest-neighbour, "
+        f"which finds {percent(behind['last'])}"
+    ]
+
+
 def of_sets(runs: list[Any]) -> list[str]:
     """The sentence on sets that the runs were not trained on."""
     gains = {
@@ -211,6 +225,12 @@ def at_7x7(runs: list[Any]) -> str:
     return markdown(["7x7, 10 ways, 64 sequences a step", "gain on unseen tasks"], rows)
 
 
+def in_readme(run: dict[str, Any]) -> list[str]:
+    """The README's figures of the main command."""
+    last = {name: percent(run["eval"]["more"][name]["last"]) for name in ("unseen", *CLOSED)}
+    return [f"**{last['unseen']}%**; LDA {last['lda']}%, 1-NN {last['nearest_neighbour']}%"]
+
+
 def evaluated(name: str) -> list[Any]:
     """Runs of a file of the results, their evaluations in today's layout."""
     runs = results("gpicl", f"results/{name}.json")
@@ -221,7 +241,8 @@ def quoted() -> Quoted:
     """Every table and sentence."""
     runs = {name: evaluated(name) for name in FIRST}
     others = evaluated("digits_learners")
-    every = [runs["digits"][0], *others]
+    vsml = evaluated("digits_vsml")
+    every = [runs["digits"][0], *others, *vsml]
     swept = results("gpicl", "results/sweep_tasks.json")
     phases = [in_rows(run.get("eval", run)) for run in swept]
     return Quoted(
@@ -232,5 +253,6 @@ def quoted() -> Quoted:
             "learners": learners(every),
             "at_7x7": at_7x7(results("gpicl", "results/bias_at_7x7.json")),
         },
-        of_sets(runs["cpu"]) + of_phases(phases),
+        of_vsml(vsml[0], every[0]) + of_sets(runs["cpu"]) + of_phases(phases),
+        {"README.md": in_readme(evaluated("digits_symmetric")[0])},
     )

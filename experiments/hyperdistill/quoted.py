@@ -350,4 +350,13 @@ def quoted() -> Quoted:
     }
     ten = results("hyperdistill", "results/sinusoid.json")["methods"]
     sentences = of_sinusoid(confirm, found, ten) + of_estimators(summary) + of_images(anil)
-    return Quoted(tables, sentences + along_training(measured["along_training"]))
+    best, first = next(iter(PAPER)), "first_order: 100 queries"
+    in_readme = (
+        f"**{within(triple(confirm[best]['at']['30']), 3)}**; first-order "
+        f"{bare(confirm[first]['at']['30']['median'], 3)}, the paper {PAPER[best][1]}"
+    )
+    return Quoted(
+        tables,
+        sentences + along_training(measured["along_training"]),
+        {"README.md": [in_readme]},
+    )

@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from metajax.systems import build
-from metajax.systems.hypino import save_model, shipped
-from metajax.systems.hypino.command import trained
+from metajax.systems.hypino import save_model, shipped, trained
 from metajax.systems.numbers import said
 from metajax.train import provenance, read_rows, write_json
 

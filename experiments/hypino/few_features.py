@@ -26,18 +26,16 @@ import numpy as np
 
 from metajax.core import cast_floats, float64_on_cpu
 from metajax.physics.pde import PUBLISHED, benchmark, draw_problem, sample
-from metajax.systems.hypino import (
+from metajax.physics.solver import (
     RandomFeatures,
-    choose_features,
-    draw_features,
     equations,
     improve_features,
     random_features,
     solve_head,
     with_constant,
 )
+from metajax.systems.hypino import choose_features, draw_features, trained
 from metajax.systems.hypino.benchmarking import EVAL_KEY
-from metajax.systems.hypino.command import trained
 from metajax.train import provenance, write_json
 
 SCALES = (0.5, 1.0, 2.0, 4.0)

@@ -46,6 +46,12 @@ def error(run: Any) -> str:
     return within([new["median_relative"], new["low"], new["high"]], 3)
 
 
+def in_readme(run: Any) -> list[str]:
+    """The README's figures of the shipped network."""
+    constant = bare(run["new_problems"]["constant_relative"], 3)
+    return [f"**{error(run)}** in one pass; the best constant {constant}"]
+
+
 def new_problems(runs: dict[str, Any]) -> str:
     """The presets on new problems."""
     shown = {"tiny": "`tiny`", "cpu": "`cpu`, which comes with the package"}
@@ -439,6 +445,7 @@ def quoted() -> Quoted:
     one_pass = bare(shipped["new_problems"]["one_pass"])
     elsewhere = {
         "docs/solved_heads.md": few_in_docs(few),
+        "README.md": in_readme(runs["cpu"]),
         SYSTEM: of_shipped(shipped),
         "metajax/systems/hypino/model.py": [f"its median relative error is {one_pass}"],
     }

@@ -35,16 +35,8 @@ from metajax.physics.pde import (
     rasterise,
     sample,
 )
-from metajax.systems.hypino import (
-    Inputs,
-    Model,
-    make_tasks,
-    new_problems,
-    random_features,
-    shipped,
-    solve_head,
-    with_constant,
-)
+from metajax.physics.solver import random_features, solve_head, with_constant
+from metajax.systems.hypino import Inputs, Model, make_tasks, new_problems, shipped
 from metajax.systems.hypino.benchmarking import EVAL_KEY, RANDOM_SCALE
 from metajax.train import provenance, write_json
 

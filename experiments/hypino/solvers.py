@@ -20,7 +20,7 @@ import numpy as np
 
 from metajax.core import float64_on_cpu
 from metajax.physics.pde import PROBLEMS, PUBLISHED, REFERENCE_SIZE, benchmark, finite_elements
-from metajax.systems.hypino import solve
+from metajax.physics.solver import solve
 from metajax.train import provenance, write_json
 
 MESHES: dict[str, Callable[[Any, int], Any]] = {

@@ -99,6 +99,12 @@ def distilled(
       scale: ``distilled`` as above; ``unit`` adds ``v / |v|`` instead (the paper's MetaWeightNet).
 
     Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3.
+
+    Returns:
+      The estimator; see :class:`metajax.bilevel.Hypergradient`.
+
+    Raises:
+      ConfigError: a factor is out of range.
     """
     if not isinstance(gamma, jax.core.Tracer) and not 0 <= float(gamma) < 1:
         raise ConfigError("gamma", gamma, "at least 0 and below 1")
@@ -178,6 +184,20 @@ def estimate_theta(
     its direction. The states that w* averages are those of the line too, so nothing is stored
     along the way; with ``stored`` all T states are kept and take the line's place in both. Where
     the fit is not finite or has no term to fit, ``fallback`` is returned.
+
+    Args:
+      problem: the inner problem.
+      hparams: where theta is fitted.
+      state: the first inner state.
+      batches: of the inner steps, on a leading axis.
+      outer_batch: of the outer loss.
+      key: of the inner steps.
+      gamma: decay of the running mixtures, from 0 to 1.
+      fallback: what stands in for a fit that is not finite.
+      stored: keep all states instead of taking a straight line.
+
+    Returns:
+      Theta, a scalar without unit.
     """
 
     note = (lambda state: state) if stored else others

@@ -56,6 +56,13 @@ def es(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
     Unbiased for the gradient of the outer loss smoothed by normal noise of deviation ``sigma``,
     within the window; blind to what came before it (truncation) and to how the initial state
     depends on the hyperparameters. Costs ``2 pairs`` windows; no derivative is taken.
+
+    Args:
+      sigma: deviation of the noise, in the hyperparameters' units.
+      pairs: perturbations, each taken both ways.
+
+    Returns:
+      The estimator.
     """
     _check(sigma, pairs)
 
@@ -92,6 +99,13 @@ def pes(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
     each run has met so far: unbiased (up to smoothing) over the whole inner optimisation, with a
     variance that grows with the number of windows. Costs ``2 pairs`` windows, memory ``2 pairs``
     states. (Vicol, Metz and Sohl-Dickstein 2021, arXiv 2112.13835.)
+
+    Args:
+      sigma: deviation of the noise, in the hyperparameters' units.
+      pairs: perturbed runs, each with one that is perturbed the other way.
+
+    Returns:
+      The estimator, whose memory is the perturbed runs' states.
     """
     _check(sigma, pairs)
 

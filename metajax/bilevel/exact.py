@@ -33,6 +33,15 @@ def unrolled(*, segment: int | None = None) -> Hypergradient:
     window's length by default: memory for ``T / segment + segment`` states instead of ``T``, at the
     price of running every step once more. ``segment=T`` keeps all states. Costs three to five inner
     optimisations. (Maclaurin et al. 2015, arXiv 1502.03492; Shaban et al. 2019, arXiv 1810.10667.)
+
+    Args:
+      segment: inner steps of a segment, or None for about the root of their number.
+
+    Returns:
+      The estimator.
+
+    Raises:
+      ConfigError: ``segment`` below 1.
     """
     if segment is not None and segment < 1:
         raise ConfigError("segment", segment, "1 inner step or more, or None")
@@ -61,6 +70,9 @@ def forward() -> Hypergradient:
     not with the number of steps. Where ``hparams`` move between windows, the derivative of each
     step is taken where it was taken (real-time recurrent learning). (Franceschi et al. 2017, arXiv
     1703.01785.)
+
+    Returns:
+      The estimator, whose memory is ``d state/d hparams``.
     """
 
     def basis(hparams):

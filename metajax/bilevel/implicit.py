@@ -108,6 +108,15 @@ def neumann(*, terms: int = 20) -> Hypergradient:
     not converge); ``stationarity``, how far one more step moves the state, over its size; and
     ``distance``, about how far all further steps would.
     (Lorraine et al. 2020, arXiv 1911.02590.)
+
+    Args:
+      terms: terms of the sum, each a vector-Jacobian product.
+
+    Returns:
+      The estimator.
+
+    Raises:
+      ConfigError: ``terms`` below 1.
     """
     if terms < 1:
         raise ConfigError("terms", terms, "1 or more")
@@ -146,6 +155,16 @@ def conjugate_gradient(*, iterations: int = 10, damping: float = 0.0) -> Hypergr
     ``distance``, about how far the minimum of ``inner_loss`` is, over the size of the parameters.
     An optimizer with a weight decay, a projection or noise of its own comes to rest elsewhere.
     (Pedregosa 2016, arXiv 1602.02355; Rajeswaran et al. 2019, arXiv 1909.04630.)
+
+    Args:
+      iterations: most Hessian-vector products.
+      damping: what is added to the Hessian's diagonal, 0 or more.
+
+    Returns:
+      The estimator.
+
+    Raises:
+      ConfigError: ``iterations`` below 1, or a negative ``damping``.
     """
     if iterations < 1:
         raise ConfigError("iterations", iterations, "1 or more")

@@ -80,6 +80,9 @@ def online_run(
     alone can hide it); ``grad_norm``, the norm of the hypergradient; and what the estimator reports
     of its window, by the names of its ``info``.
 
+    Returns:
+      The algorithm; its ``params`` are the inner parameters and the hyperparameters.
+
     Raises:
       ConfigError: what :func:`~metajax.bilevel.checks.check_problem` refuses, or hyperparameters
         that set the initial state, when the first state is made; a mapped axis (``pmap``).

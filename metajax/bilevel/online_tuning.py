@@ -109,6 +109,9 @@ def online(
     names of its ``info``, averaged. Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3;
     Reptile: Nichol et al. 2018, arXiv 1803.02999.
 
+    Returns:
+      The algorithm; its ``params`` are an :class:`OnlineParams`, which :func:`inner_learner` uses.
+
     Raises:
       ConfigError: sizes that do not fit, or what
         :func:`~metajax.bilevel.checks.check_problem` refuses, when the first state is made.
@@ -238,6 +241,13 @@ def inner_learner(
       init: ``init(key, task) -> OnlineParams``.
       inner_batches: as for :func:`online`.
       inner_steps: how many inner steps adapting takes.
+
+    Returns:
+      The learner, whose meta-parameters are an :class:`OnlineParams`.
+
+    Raises:
+      ConfigError: ``inner_steps`` below 1, or what :func:`~metajax.bilevel.checks.check_problem`
+        rejects.
     """
 
     def adapt(params: OnlineParams, support: Any, key: Key[Array, ""]) -> PyTree:

@@ -49,6 +49,9 @@ def descend(
       init: ``init(hparams, start) -> params``, where the initial parameters depend on
         hyperparameters; by default they are ``start``.
 
+    Returns:
+      The problem; its state holds the parameters and the optimizer's state.
+
     Raises:
       ConfigError: by ``problem.init``: ``optimizer`` needs more than ``inner_loss`` can give it.
     """

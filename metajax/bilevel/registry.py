@@ -90,8 +90,23 @@ def hypergradient(name: str, **options: Any) -> Hypergradient:
     | ``es`` | none; ``2 pairs`` runs | one state a run | smoothing, truncation |
     | ``pes`` | none; ``2 pairs`` runs | one state a run | smoothing |
 
+    Args:
+      name: of the table.
+      **options: keyword arguments of the estimator's function.
+
+    Returns:
+      The estimator.
+
     Raises:
       ConfigError: an unknown name, or an option that the estimator does not have or refuses.
+
+    Examples:
+      >>> from metajax.bilevel import hypergradient
+      >>> estimator = hypergradient("neumann", terms=5)
+      >>> hypergradient("neuman")
+      Traceback (most recent call last):
+          ...
+      metajax.core.errors.ConfigError: name = 'neuman': expected ...
     """
     one_of("name", name, tuple(ESTIMATORS))
     known = tuple(inspect.signature(ESTIMATORS[name]).parameters)
@@ -116,6 +131,22 @@ def estimate(
 
     As :func:`evaluate_hypergradient`, whose arguments these are; ``hypergradient`` in the result
     includes the gradient of a learned initialisation where the estimator has one.
+
+    Args:
+      estimator: of the hypergradient.
+      problem: the inner problem.
+      hparams: hyperparameters.
+      start: what the first inner state is made of.
+      inner_batches: one for each inner step, on a leading axis.
+      outer_batch: of the outer loss.
+      key: of the inner steps; None where they draw nothing.
+      windows: parts of equal length that the inner steps are cut into.
+
+    Returns:
+      The estimate: hypergradient, outer loss, last state and the estimator's own report.
+
+    Raises:
+      ConfigError: as :func:`evaluate_hypergradient`.
     """
     check_problem(problem, hparams, start, inner_batches, estimator)
     steps = num_steps(inner_batches)
@@ -181,10 +212,35 @@ def evaluate_hypergradient(
       windows: cut the steps into this many windows, as online use does, with ``hparams`` held
         still; the last window's estimate is returned. Only estimators with a memory see beyond it.
 
+    Returns:
+      The estimate, a tree as ``hparams`` is.
+
     Raises:
       ConfigError: see :func:`~metajax.bilevel.checks.check_problem`; or the hyperparameters, the
         start, the last inner state, HyperDistill's w*, the outer loss or the result is not finite:
         the message says which, and what to change.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> import optax
+      >>> from metajax.bilevel import descend, evaluate_hypergradient, hypergradient
+      >>> def inner_loss(params, hparams, batch):
+      ...     return jnp.sum((params - hparams) ** 2)
+      ...
+      >>> def outer_loss(params, hparams, batch):
+      ...     return jnp.sum(params**2)
+      ...
+      >>> problem = descend(inner_loss, outer_loss, optax.sgd(0.25))
+      >>> found = evaluate_hypergradient(
+      ...     hypergradient("unrolled"),
+      ...     problem,
+      ...     jnp.array(2.0),  # hyperparameter
+      ...     jnp.array(0.0),  # first parameters
+      ...     jnp.zeros((20, 1)),  # twenty inner batches
+      ...     jnp.zeros(1),
+      ... )
+      >>> round(float(found), 3)
+      4.0
     """
     found = estimate(
         estimator, problem, hparams, start, inner_batches, outer_batch, key=key, windows=windows

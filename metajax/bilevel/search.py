@@ -65,6 +65,19 @@ def random_search(
     optimisation and nothing for hypergradients, so it may have several times as many of them.
     Source: Bergstra and Bengio 2012, JMLR 13.
 
+    Args:
+      problem: the inner problem.
+      init: makes start and hyperparameters: a draw, with each key another.
+      inner_batches: makes the inner steps' batches of a task's support.
+      outer_batches: makes the outer loss's batch of a task's query.
+      inner_steps: of a meta-step.
+      trial_steps: meta-steps of a trial.
+      reptile_rate: of the move of the shared start; 0 leaves it where it is.
+      tasks_at_once: tasks worked on at once, to bound memory; None for all.
+
+    Returns:
+      The algorithm; its ``params`` are an :class:`OnlineParams`, those of the best trial.
+
     Raises:
       ConfigError: sizes below 1, or no ``problem.params``.
     """

@@ -30,6 +30,9 @@ def first_order() -> Hypergradient:
 
     Costs one gradient of the outer loss. Zero wherever ``hparams`` act only through the inner
     steps; biased otherwise by all that they do there.
+
+    Returns:
+      The estimator.
     """
 
     def update(problem, memory, hparams, state, batches, outer_batch, key):
@@ -45,6 +48,9 @@ def one_step() -> Hypergradient:
 
     Costs one vector-Jacobian product; memory independent of T. Biased by all earlier steps
     (short-horizon bias). (Luketina et al. 2016, arXiv 1511.06727.)
+
+    Returns:
+      The estimator.
     """
 
     @in_reverse
@@ -71,6 +77,9 @@ def drmad() -> Hypergradient:
     parameters on the way back, relative to that at the end. The error of the estimate is often near
     ``path``; a ``growth`` of many times the real one leaves nothing of it. (Fu et al. 2016, arXiv
     1601.00917.)
+
+    Returns:
+      The estimator.
     """
 
     @in_reverse

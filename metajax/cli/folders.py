@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from metajax.systems import System, configure
+from metajax.systems import System, configure, tied_to_steps
 
 ROOT = Path("runs")
 LONGEST = 80
@@ -37,7 +37,7 @@ def run_folder(system: System, preset: str, config: Any, on_nonfinite: str) -> P
     extended: such a command finds the folder of the run that it resumes.
     """
     free = {"seed", *system.evaluation}
-    if not system.tied_to_steps(config):
+    if not tied_to_steps(config):
         free.add("steps")
     changed = changed_fields(system, preset, config, free)
     if on_nonfinite != "stop":

@@ -20,10 +20,10 @@ def check_extension(system: Any, config: Any, workdir: Any) -> None:
     """
     if not (workdir / "config.json").exists():
         return
-    from metajax.systems import read_run
+    from metajax.systems import read_run, tied_to_steps
 
     _, there, _ = read_run(workdir)
-    tied = system.tied_to_steps(config)
+    tied = tied_to_steps(config)
     if tied and there.steps != config.steps:
         raise ConfigError(
             "steps",

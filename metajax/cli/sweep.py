@@ -333,8 +333,8 @@ def read_file(path: Path) -> dict[str, Any]:
     Raises:
       ConfigError: it can not be read, or holds other than it should.
     """
+    from metajax.core.yaml_files import read_yaml
     from metajax.systems import SYSTEMS
-    from metajax.systems.yaml_files import read_yaml
 
     # numbers as they are written, since the command line would have them so
     content = read_yaml("from", path, f"a mapping of {', '.join(YAML_FIELDS)}", floats_as_text=True)

@@ -16,6 +16,8 @@ from metajax.core.descent import GradientState, gradient
 from metajax.core.errors import (
     ConfigError,
     MetajaxError,
+    MissingExtraError,
+    needs_extra,
     one_of,
     shown,
 )
@@ -104,6 +106,7 @@ __all__ = [
     "MetaLearner",
     "MetajaxError",
     "Metrics",
+    "MissingExtraError",
     "MixedTasks",
     "Network",
     "NonNegative",
@@ -157,6 +160,7 @@ __all__ = [
     "mean_over_parts",
     "mean_over_tasks",
     "mixed",
+    "needs_extra",
     "norm",
     "normals_from",
     "one_of",

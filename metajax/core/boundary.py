@@ -27,6 +27,10 @@ _MISFITS = (TypeError, ValueError, IndexError, AssertionError)
 def as_arrays(field: str, tree: PyTree) -> PyTree:
     """Return a tree of JAX arrays: NumPy arrays are moved, lists of numbers become one array.
 
+    Args:
+      field: the name that an error gives ``tree``.
+      tree: arrays, numbers, and lists of numbers.
+
     Raises:
       ConfigError: a list is ragged, or something is no array of numbers.
     """
@@ -107,6 +111,11 @@ def as_examples(
 def check_type(field: str, value: Any, expected: type) -> None:
     """Raise where a value is not of a type.
 
+    Args:
+      field: the name that an error gives ``value``.
+      value: what is checked.
+      expected: the type that it must be of.
+
     Raises:
       ConfigError: it is not.
     """
@@ -117,6 +126,12 @@ def check_type(field: str, value: Any, expected: type) -> None:
 
 def check_labels(field: str, labels: Any, classes: int, *, axes: int = 1) -> None:
     """Raise where labels are not whole numbers of 0 to ``classes - 1``; values of known ones alone.
+
+    Args:
+      field: the name that an error gives them.
+      labels: whole numbers ``[*axes]``, traced or known.
+      classes: how many there are.
+      axes: number of axes that labels must have.
 
     Raises:
       ConfigError: another dtype or number of axes, or a label that is no class.
@@ -134,6 +149,11 @@ Check = Callable[[str, Examples], None]
 
 def as_task(value: Any, check: Check | None = None, **options: Any) -> Task:
     """Return a task of examples, support and query alike, as JAX arrays.
+
+    Args:
+      value: a :class:`~metajax.core.Task`, or a pair.
+      check: a further check of support and query; see :func:`as_examples`.
+      **options: of :func:`as_examples`.
 
     Raises:
       ConfigError: it is no task, or its support or query are not what :func:`as_examples` takes, or
@@ -162,6 +182,11 @@ def as_task(value: Any, check: Check | None = None, **options: Any) -> Task:
 
 def first_task(value: Any, check: Check | None = None, **options: Any) -> Task:
     """Return a task from which parameters are made: :func:`as_task`, whose query need not be read.
+
+    Args:
+      value: a :class:`~metajax.core.Task`, or a pair.
+      check: a further check of support and query; see :func:`as_examples`.
+      **options: of :func:`as_examples`.
 
     Raises:
       ConfigError: see :func:`as_task`; a query that is not of examples passes.
@@ -192,6 +217,9 @@ def checked_learner(
       axes: see :func:`as_examples`.
       may_be_empty: whether a support, or a query, may hold no examples.
       inputs: see :func:`as_examples`.
+
+    Raises:
+      ConfigError: from its functions, for what is no task or does not fit.
     """
     options: dict[str, Any] = {"axes": axes, "may_be_empty": may_be_empty, "inputs": inputs}
 
@@ -242,6 +270,9 @@ def checked_learner(
 def scalar_loss(learner: MetaLearner) -> Callable[..., tuple[Any, dict[str, Any]]]:
     """Return a learner's loss, which raises where it is not a scalar with metrics.
 
+    Args:
+      learner: whose ``loss`` is wanted.
+
     Raises:
       ConfigError: when it is called and returns something else.
     """
@@ -265,6 +296,10 @@ def checked_network(network: Any, field: str = "network") -> Any:
     """Return a network, or a sequence network, that says by name which arrays it cannot read.
 
     A call that succeeds costs nothing more.
+
+    Args:
+      network: a :class:`~metajax.core.Network` or :class:`~metajax.core.SequenceNetwork`.
+      field: the name that an error gives it.
 
     Raises:
       ConfigError: ``network`` is none; from ``init`` and ``apply``, for inputs or parameters that
@@ -304,7 +339,14 @@ def checked_network(network: Any, field: str = "network") -> Any:
 
 
 def is_misfit(error: Exception) -> bool:
-    """Whether an error says that arrays do not fit what was called with them."""
+    """Whether an error says that arrays do not fit what was called with them.
+
+    Args:
+      error: what a function of arrays raised.
+
+    Returns:
+      True for JAX's and NumPy's errors of shape and dtype, False for all others.
+    """
     ours = isinstance(error, MetajaxError | jax.errors.JAXTypeError | jax.errors.JAXIndexError)
     flax = type(error).__module__.startswith("flax.")
     return not ours and (flax or isinstance(error, _MISFITS))

@@ -55,10 +55,32 @@ def gradient(
     Metrics: the learner's own, averaged over tasks, ``loss``, and ``grad_norm`` (the Euclidean
     norm of the averaged gradient, before any clipping in ``optimizer``).
 
+    Returns:
+      The algorithm; its state holds ``params`` and the optimizer's state.
+
     Raises:
       ConfigError: there is no learner or no optimizer, or the learner's loss is not a scalar with
         metrics; ``tasks_at_once`` is below 1; or, when the first state is made, ``optimizer``
         needs what there is not, such as the gradient of every task (``dpsgd``).
+
+    Examples:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> import optax
+      >>> import metajax as mj
+      >>> learner = mj.MetaLearner(
+      ...     init=lambda key, task: jnp.zeros(()),
+      ...     adapt=lambda params, support, key: params,
+      ...     predict=lambda params, adapted, inputs: adapted * inputs,
+      ...     loss=lambda params, task, key: ((params - task.query.targets.mean()) ** 2, {}),
+      ... )
+      >>> algorithm = mj.gradient(learner, optax.sgd(0.25))
+      >>> ones = mj.Examples(jnp.ones((4, 1)), jnp.ones((4, 1)))
+      >>> state = algorithm.init(jax.random.key(0), mj.Task(ones, ones))
+      >>> tasks = jax.tree.map(lambda leaf: leaf[None], mj.Task(ones, ones))
+      >>> state, metrics = algorithm.update(state, tasks, jax.random.key(1))
+      >>> float(metrics["loss"]), float(algorithm.params(state))
+      (1.0, 0.5)
     """
     check_learner(learner)
     check_optimizer(optimizer)

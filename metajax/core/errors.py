@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 LONGEST = 200
 """Characters of a value that an error shows."""
@@ -21,8 +22,47 @@ class ConfigError(MetajaxError, ValueError):
         self.field, self.value, self.expected = field, value, expected
 
 
+class MissingExtraError(MetajaxError, ImportError):
+    """An optional dependency is not installed: names what needs it and the extra that brings it."""
+
+    def __init__(self, needed_by: str, package: str, extra: str):
+        super().__init__(
+            f"{needed_by} needs {package}, which cannot be imported here: "
+            f"pip install 'metajax[{extra}]'"
+        )
+        self.needed_by, self.package, self.extra = needed_by, package, extra
+
+
+@contextlib.contextmanager
+def needs_extra(needed_by: str, package: str, extra: str) -> Iterator[None]:
+    """Re-raise a failed import inside the block as an error that names the extra to install.
+
+    Args:
+      needed_by: what the user asked for, as the message begins.
+      package: the optional dependency.
+      extra: the extra of metajax that brings it.
+
+    Returns:
+      Nothing: it is a context manager.
+
+    Raises:
+      MissingExtraError: an import inside the block failed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(needed_by, package, extra) from error
+
+
 def shown(value: object) -> str:
-    """The value as an error shows it: where it is long, how it begins."""
+    """The value as an error shows it: where it is long, how it begins.
+
+    Args:
+      value: anything with a ``repr``.
+
+    Returns:
+      At most ``LONGEST`` characters of its ``repr``, and how many there are.
+    """
     text = repr(value)
     if len(text) <= LONGEST:
         return text
@@ -32,8 +72,22 @@ def shown(value: object) -> str:
 def one_of(field: str, value: str, valid: Iterable[str]) -> str:
     """Return ``value`` if it is among ``valid``; otherwise refuse it, with the nearest valid name.
 
+    Args:
+      field: the name that an error gives ``value``.
+      value: what was asked for.
+      valid: all names there are.
+
     Raises:
       ConfigError: ``value`` is not valid.
+
+    Examples:
+      >>> from metajax.core import one_of
+      >>> one_of("method", "leapfrog", ("dopri8", "leapfrog"))
+      'leapfrog'
+      >>> one_of("method", "leapfog", ("dopri8", "leapfrog"))
+      Traceback (most recent call last):
+          ...
+      metajax.core.errors.ConfigError: method = 'leapfog': expected ...
     """
     names = sorted(valid)
     if value in names:

@@ -47,7 +47,11 @@ _MADE_BY = {
 
 
 def described(array: Any) -> str:
-    """Return an array's dtype and shape, ``float32[5, 28]``; of a tree those of all its leaves."""
+    """Return an array's dtype and shape, ``float32[5, 28]``; of a tree those of all its leaves.
+
+    Args:
+      array: an array, or a tree of arrays.
+    """
     leaves = jax.tree.leaves(array)
     shown = [
         f"{leaf.dtype}{list(leaf.shape)}" if hasattr(leaf, "shape") else type(leaf).__name__
@@ -57,7 +61,11 @@ def described(array: Any) -> str:
 
 
 def library(value: Any) -> str | None:
-    """Return whose module a value is, or a class of modules: ``flax.linen``, ``flax.nnx``, ..."""
+    """Return whose module a value is, or a class of modules: ``flax.linen``, ``flax.nnx``, ...
+
+    Args:
+      value: anything.
+    """
     for base in (value if inspect.isclass(value) else type(value)).__mro__:
         for name in _FOREIGN:
             if base.__module__ == name or base.__module__.startswith(f"{name}."):
@@ -66,7 +74,11 @@ def library(value: Any) -> str | None:
 
 
 def kind(value: Any) -> str:
-    """Return what a value is, in words: ``a MetaLearner``, ``an optax optimizer``, ``a list``."""
+    """Return what a value is, in words: ``a MetaLearner``, ``an optax optimizer``, ``a list``.
+
+    Args:
+      value: anything.
+    """
     if value is None:
         return "None"
     if inspect.isclass(value):
@@ -97,6 +109,10 @@ def _has(value: Any, *names: str) -> bool:
 def check_learner(value: Any, field: str = "learner") -> None:
     """Raise where a value is not a meta-learner.
 
+    Args:
+      value: what is checked.
+      field: the name that an error gives it.
+
     Raises:
       ConfigError: it has no ``init``, ``adapt``, ``predict`` and ``loss``.
     """
@@ -111,6 +127,10 @@ def check_learner(value: Any, field: str = "learner") -> None:
 def follow_of(learner: Any, field: str = "learner") -> Follow:
     """Return the ``follow`` of a learner that adapts in steps.
 
+    Args:
+      learner: a meta-learner.
+      field: the name that an error gives it.
+
     Raises:
       ConfigError: it is no meta-learner, or has no ``follow``.
     """
@@ -123,6 +143,10 @@ def follow_of(learner: Any, field: str = "learner") -> Follow:
 
 def check_algorithm(value: Any, field: str = "algorithm") -> None:
     """Raise where a value is not an algorithm.
+
+    Args:
+      value: what is checked.
+      field: the name that an error gives it.
 
     Raises:
       ConfigError: it has no ``init``, ``update`` and ``params``.
@@ -138,6 +162,10 @@ def check_algorithm(value: Any, field: str = "algorithm") -> None:
 def check_optimizer(value: Any, field: str = "optimizer") -> None:
     """Raise where a value is not an optax optimizer.
 
+    Args:
+      value: what is checked.
+      field: the name that an error gives it.
+
     Raises:
       ConfigError: it has no ``init`` and ``update``, or is an algorithm.
     """
@@ -148,6 +176,10 @@ def check_optimizer(value: Any, field: str = "optimizer") -> None:
 
 def check_network(value: Any, field: str = "network") -> None:
     """Raise where a value is not a network of pure functions.
+
+    Args:
+      value: what is checked.
+      field: the name that an error gives it.
 
     Raises:
       ConfigError: it has no ``init`` and ``apply``, or it is another library's module.

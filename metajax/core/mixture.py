@@ -70,6 +70,12 @@ def mixed(learner: MetaLearner) -> MetaLearner:
     ``follow``, of a learner that has one, keeps what all tasks have adapted after every step, since
     its ``note`` is of all tasks together.
 
+    Args:
+      learner: of one task, whatever its shape.
+
+    Returns:
+      The learner of draws.
+
     Raises:
       ConfigError: ``learner`` is none; from the new one, for what is no draw of such tasks.
     """

@@ -105,6 +105,9 @@ def optimizer_step(
       grads: what is descended.
       value: of the loss.
       value_fn: the loss of other parameters on the same data, for optimizers that look ahead.
+
+    Returns:
+      New parameters, shaped as the old ones, and the new state.
     """
     known: dict[str, Any] = {"value": value, "grad": grads}
     if value_fn is not None:
@@ -116,6 +119,14 @@ def optimizer_step(
 @contextmanager
 def reverse_mode(field: str, value: str, expected: str) -> Iterator[None]:
     """Refuse a loop of unknown length where its derivative is taken in reverse, by ``field``.
+
+    Args:
+      field: the setting that caused the loop.
+      value: what it is.
+      expected: what would work.
+
+    Returns:
+      Nothing: it is a context manager.
 
     Raises:
       ConfigError: in place of the ``ValueError`` that JAX raises inside the block.

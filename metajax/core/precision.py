@@ -17,6 +17,10 @@ enable_x64: Any = _home.enable_x64
 
 @contextmanager
 def float64_on_cpu() -> Iterator[None]:
-    """Let arrays be float64 and live on the CPU inside the block: not every accelerator has it."""
+    """Let arrays be float64 and live on the CPU inside the block: not every accelerator has it.
+
+    Returns:
+      Nothing: it is a context manager.
+    """
     with enable_x64(True), jax.default_device(jax.local_devices(backend="cpu")[0]):
         yield

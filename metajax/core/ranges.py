@@ -94,12 +94,20 @@ def marks(hint: Any) -> tuple[Any, ...]:
 
 
 def is_traced(hint: Any) -> bool:
-    """Return whether a setting of this type may be a traced array."""
+    """Return whether a setting of this type may be a traced array.
+
+    Args:
+      hint: a type, annotated or not.
+    """
     return TRACED in marks(hint)
 
 
 def plain(hint: Any) -> Any:
-    """Return a type without its annotations, those of its parts included."""
+    """Return a type without its annotations, those of its parts included.
+
+    Args:
+      hint: a type, annotated or not.
+    """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
     if origin is Annotated:
         return plain(parts[0])
@@ -165,6 +173,10 @@ def check_value(name: str, hint: Any, value: Any) -> None:
 
 def check_values(hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
     """Check every value against the type of its name: :func:`check_value`.
+
+    Args:
+      hints: by name, the annotated type.
+      values: by name, the value.
 
     Raises:
       ConfigError: one is of another type, or out of range.

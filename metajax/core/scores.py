@@ -34,6 +34,11 @@ def valid_labels(
     Traced labels are not known: what is made of one that is no class must be NaN, so that it is
     never taken for a class.
 
+    Args:
+      labels: whole numbers.
+      classes: how many there are.
+      field: the name that an error gives ``labels``.
+
     Raises:
       ConfigError: labels are no whole numbers; or they are known, and not all of them are classes.
     """
@@ -53,6 +58,10 @@ def correct(
     That is where an output is not finite, whose largest would be an accident, and where a traced
     target is no class. Give a class that is ruled out a large negative output, not ``-inf``.
 
+    Args:
+      outputs: a number for each class, such as logits.
+      targets: whole numbers of 0 to ``classes - 1``.
+
     Raises:
       ConfigError: targets are known, and not all of them are classes.
     """
@@ -66,5 +75,16 @@ def correct(
 def accuracy(
     outputs: Float[Array, "*examples classes"], targets: Integer[Array, "*examples"]
 ) -> Float[Array, ""]:
-    """Return the share of examples whose largest output is the target's; see :func:`correct`."""
+    """Return the share of examples whose largest output is the target's; see :func:`correct`.
+
+    Args:
+      outputs: a number for each class, such as logits.
+      targets: whole numbers of 0 to ``classes - 1``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.core import accuracy
+      >>> float(accuracy(jnp.array([[2.0, 1.0], [0.0, 3.0]]), jnp.array([0, 0])))
+      0.5
+    """
     return jnp.mean(correct(outputs, targets))

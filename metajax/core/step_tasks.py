@@ -18,6 +18,9 @@ from metajax.core.trees import mean_over_devices, mean_over_tasks
 def check_tasks_at_once(tasks_at_once: Any) -> None:
     """Raise where so many tasks cannot be worked on at once.
 
+    Args:
+      tasks_at_once: the setting.
+
     Raises:
       ConfigError: it is neither a whole number of 1 or more nor None.
     """

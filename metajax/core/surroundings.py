@@ -34,6 +34,12 @@ def apart_from_surroundings(function: Callable[P, R]) -> Callable[P, R]:
     The function says itself where its arrays live, and JAX rejects arrays of one mesh within
     another; its transfers are deliberate. Arrays that it returns are whole on every device of the
     ambient mesh, where there is one, so that the caller can use them there.
+
+    Args:
+      function: of arrays.
+
+    Returns:
+      The function with the same arguments and results.
     """
 
     @functools.wraps(function)

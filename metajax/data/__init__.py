@@ -5,6 +5,7 @@ TFDS, Grain, scikit-learn and Pillow are imported by the functions that need the
 
 from metajax.data.augment import crop_and_flip
 from metajax.data.builders import prepare, write_arrays
+from metajax.data.class_folders import LabeledFolder, read_labeled_folder
 from metajax.data.episodes import EpisodeTasks, TaskParts, episode_parts, episode_tasks
 from metajax.data.errors import BadDataError, MissingDataError
 from metajax.data.host import host_batches, pool_statistics
@@ -24,6 +25,7 @@ from metajax.data.images import (
     split_classes,
 )
 from metajax.data.locations import set_path
+from metajax.data.pixels import resize_images
 from metajax.data.pool import ImagePool, device_pool, noise_pool, normalise
 from metajax.data.sinusoid import SinusoidTasks, sinusoid_tasks
 from metajax.data.tables import MISSING, TableTasks
@@ -34,6 +36,7 @@ __all__ = [
     "EpisodeTasks",
     "ImagePool",
     "ImageSet",
+    "LabeledFolder",
     "MissingDataError",
     "OpenSet",
     "SetRow",
@@ -55,6 +58,8 @@ __all__ = [
     "pool_statistics",
     "prepare",
     "prepared",
+    "read_labeled_folder",
+    "resize_images",
     "rotated_classes",
     "select_classes",
     "set_path",

@@ -17,6 +17,15 @@ def crop_and_flip(
     The standard augmentation of small colour images (He et al. 2016, arXiv 1512.03385, section
     4.2). Zero is the mean level of normalised images.
 
+    Args:
+      images: pixels, normalised.
+      key: of the draws, another for every image.
+      crop: largest shift, in pixels.
+      flip: mirror half of the images.
+
+    Returns:
+      Images of the same shape.
+
     Raises:
       ConfigError: ``crop`` is negative.
     """

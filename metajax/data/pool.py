@@ -81,6 +81,20 @@ def normalise(
     """Flatten images, scale their levels to [0, 1], subtract ``mean`` and divide by ``std``.
 
     The order and the single mean and deviation per set are those of GPICL (arXiv 2212.04458).
+
+    Args:
+      images: levels from 0 to 255.
+      mean: of the levels over 255.
+      std: of the levels over 255.
+
+    Returns:
+      Numbers ``[*batch, h * w * c]``, of about mean 0 and variance 1.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.data import normalise
+      >>> normalise(jnp.full((1, 2, 2, 1), 255, jnp.uint8), 0.5, 0.25)
+      Array([[2., 2., 2., 2.]], dtype=float32)
     """
     flat = images.reshape(*images.shape[:-3], math.prod(images.shape[-3:]))
     return (flat.astype(jnp.float32) / 255.0 - mean) / std
@@ -117,6 +131,15 @@ def device_pool(
     Resizing happens once, on the host (see :func:`metajax.data.pixels.resize_images`); ``mean``
     and ``std`` are those of the resized images. ``max_bytes`` bounds the images' bytes; None
     means half of the device's free memory, and no bound where the device does not report it.
+
+    Args:
+      image_set: images in host memory.
+      size: height and width in pixels to resize to; None keeps them.
+      channels: 1 or 3; None keeps them.
+      max_bytes: bound of the images' bytes.
+
+    Returns:
+      The pool, whose arrays are on the device.
 
     Raises:
       ConfigError: the pool would be larger than allowed (nothing has been resized or transferred
@@ -166,6 +189,15 @@ def noise_pool(
     """Make a pool of one image of uniform noise per class.
 
     With ten classes it is the "Random" set of GPICL (arXiv 2212.04458, Table 1).
+
+    Args:
+      key: of the noise.
+      num_classes: images, each a class.
+      size: height and width in pixels.
+      channels: 1 or 3.
+
+    Returns:
+      The pool.
     """
     images = jax.random.bits(key, (num_classes, *size, channels), jnp.uint8)
     scaled = images.astype(jnp.float32) / 255.0

@@ -58,8 +58,25 @@ def sinusoid_tasks(
 ) -> SinusoidTasks:
     """Make :class:`SinusoidTasks`, by default the standard ones.
 
+    Args:
+      support: points of a support.
+      query: points of a query.
+      amplitude: bounds of the amplitude.
+      phase: bounds of the phase, in radians.
+      inputs: bounds of the inputs.
+
+    Returns:
+      The task distribution; inputs and targets are float32 ``[points, 1]``.
+
     Raises:
       ConfigError: fewer than 1 example, or bounds that do not ascend.
+
+    Examples:
+      >>> import jax
+      >>> from metajax.data import sinusoid_tasks
+      >>> task = sinusoid_tasks(5, 10)(jax.random.key(0))
+      >>> task.support.inputs.shape, task.query.targets.shape
+      ((5, 1), (10, 1))
     """
     for name, num in (("support", support), ("query", query)):
         if num < 1:

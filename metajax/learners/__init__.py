@@ -1,5 +1,6 @@
 """Few-shot learners: any network, loss and optax optimiser make a ``MetaLearner``."""
 
+from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
     class_means,
@@ -95,6 +96,7 @@ __all__ = [
     "ridge",
     "ridge_solution",
     "sequence_learner",
+    "shared_cells",
     "svm",
     "svm_weights",
     "table_frequencies",

@@ -40,6 +40,9 @@ def from_stream(stream: Stream, num_classes: int, params: Params) -> SequenceLea
         labels before it.
       num_classes: targets are 0 to ``num_classes - 1``.
       params: what ``stream`` is told; no randomness.
+
+    Returns:
+      The learner.
     """
 
     def logits(params: Params, examples: Examples, key: Any) -> Float[Array, "s n c"]:
@@ -67,6 +70,9 @@ def class_means(num_classes: int) -> SequenceLearner:
 
     Args:
       num_classes: targets are 0 to ``num_classes - 1``.
+
+    Returns:
+      The learner, which has no parameters.
     """
 
     def stream(params: Params, inputs: Array, labels: Array) -> Array:
@@ -103,6 +109,9 @@ def kernel_ridge(
       num_classes: targets are 0 to ``num_classes - 1``.
       gamma: of the Gaussian kernel; None: the linear one.
       ridge: weight of the regularizer.
+
+    Returns:
+      The learner, which has no parameters.
     """
     linear = gamma is None
 
@@ -125,6 +134,9 @@ def discriminant(num_classes: int, *, shrinkage: float = 0.3) -> SequenceLearner
     Args:
       num_classes: targets are 0 to ``num_classes - 1``.
       shrinkage: between 0 and 1: the weight of the identity.
+
+    Returns:
+      The learner, which has no parameters.
     """
 
     def stream(params: Params, inputs: Array, labels: Array) -> Array:
@@ -161,6 +173,9 @@ def logistic_regression(
       num_classes: targets are 0 to ``num_classes - 1``.
       strength: the regularizer's weight.
       steps: after each example.
+
+    Returns:
+      The learner, which has no parameters.
     """
 
     def one(strength: Array, inputs: Array, labels: Array) -> Array:

@@ -28,7 +28,15 @@ from metajax.learners.named import named_loss
 def concatenated(
     context: Float[Array, " size"], inputs: Float[Array, "*batch features"]
 ) -> tuple[Float[Array, "*batch more"]]:
-    """Append the context to the last axis of the inputs: features of a row, channels of a pixel."""
+    """Append the context to the last axis of the inputs: features of a row, channels of a pixel.
+
+    Args:
+      context: numbers that are adapted.
+      inputs: rows, or images with their channels last.
+
+    Returns:
+      The inputs with ``size`` more features, for :func:`cavia` to call a network with.
+    """
     context = jnp.broadcast_to(context.astype(inputs.dtype), (*inputs.shape[:-1], *context.shape))
     return (jnp.concatenate([inputs, context], axis=-1),)
 

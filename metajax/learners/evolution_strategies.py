@@ -51,6 +51,9 @@ def evolution(
 
     Metrics: ``loss`` without perturbation, and ``grad_norm`` of the estimate.
 
+    Returns:
+      The algorithm.
+
     Raises:
       ConfigError: ``sigma``, ``pairs`` or ``tasks_at_once`` out of range.
     """

@@ -57,6 +57,9 @@ def imaml(
         ``conjugate_gradient(iterations=5, damping=damping)``.
       unroll: inner steps written out in the loop of ``adapt``.
 
+    Returns:
+      The learner.
+
     Raises:
       ConfigError: ``steps`` below 1, or a ``strength`` that is not above 0.
     """

@@ -155,6 +155,12 @@ def adapt_in_float64(
     For use after training: a solve in float32 cannot tell directions of the features apart whose
     sizes differ by more than its seven digits. Call it outside of compiled functions.
 
+    Args:
+      learner: any, usually one whose head is solved.
+      params: its meta-parameters.
+      support: of the task.
+      key: of what adapting draws, or None.
+
     Returns:
       What has been adapted, numpy arrays in float64.
     """

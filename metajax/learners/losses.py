@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 from jaxtyping import Array, Float, Integer
 
-from metajax.core import Metrics, accuracy, valid_labels
+from metajax.core import ConfigError, Metrics, accuracy, valid_labels
 
 Loss = Callable[[Any, Any], Float[Array, ""]]
 """``loss(outputs, targets) -> scalar``."""
@@ -21,8 +20,27 @@ Loss = Callable[[Any, Any], Float[Array, ""]]
 def mean_squared_error(
     outputs: Float[Array, "*shape"], targets: Float[Array, "*shape"]
 ) -> Float[Array, ""]:
-    """Return the mean of the squared differences."""
-    chex.assert_equal_shape([outputs, targets])
+    """Return the mean of the squared differences.
+
+    Args:
+      outputs: predictions.
+      targets: what they should be, of the same shape.
+
+    Raises:
+      ConfigError: the shapes differ; broadcasting would compare every output with every target.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.learners import mean_squared_error
+      >>> float(mean_squared_error(jnp.array([1.0, 2.0]), jnp.array([1.0, 4.0])))
+      2.0
+      >>> mean_squared_error(jnp.zeros(3), jnp.zeros((3, 1)))
+      Traceback (most recent call last):
+          ...
+      metajax.core.errors.ConfigError: targets = (3, 1): expected the shape of the outputs, (3,)
+    """
+    if outputs.shape != targets.shape:
+        raise ConfigError("targets", targets.shape, f"the shape of the outputs, {outputs.shape}")
     return jnp.mean(jnp.square(outputs - targets))
 
 
@@ -33,8 +51,18 @@ def cross_entropy(
 
     A traced target that is no class makes the loss and its gradient NaN.
 
+    Args:
+      outputs: logits.
+      targets: whole numbers of 0 to ``classes - 1``.
+
     Raises:
       ConfigError: targets are known, and not all of them are classes.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.learners import cross_entropy
+      >>> round(float(cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3]))), 4)
+      1.3863
     """
     valid = valid_labels(targets, outputs.shape[-1])
     losses = optax.softmax_cross_entropy_with_integer_labels(outputs, jnp.where(valid, targets, 0))

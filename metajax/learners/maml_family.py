@@ -137,6 +137,19 @@ def maml(
     Raises:
       ConfigError: an option that :func:`gradient_learner` refuses, unknown ``rates``, or an
         ``inner`` that chooses nothing, when the first parameters are made.
+
+    Examples:
+      >>> import jax
+      >>> import optax
+      >>> from metajax.data import sinusoid_tasks
+      >>> from metajax.learners import maml, mean_squared_error
+      >>> from metajax.nn import mlp
+      >>> task = sinusoid_tasks(10, 10)(jax.random.key(0))
+      >>> learner = maml(mlp([8], 1), mean_squared_error, optax.sgd(0.05), steps=3)
+      >>> params = learner.init(jax.random.key(1), task)
+      >>> adapted = learner.adapt(params, task.support, jax.random.key(2))
+      >>> learner.predict(params, adapted, task.query.inputs).shape
+      (10, 1)
     """
     one_of("rates", rates, ("fixed", "per_parameter", "per_step"))
     network, loss = checked_network(network), named_loss(loss)
@@ -190,7 +203,17 @@ def maml(
 def first_order_maml(
     network: Network, loss: Loss, optimizer: optax.GradientTransformation, **options: Any
 ) -> MetaLearner:
-    """Make :func:`maml` without second derivatives (FOMAML)."""
+    """Make :func:`maml` without second derivatives (FOMAML).
+
+    Args:
+      network: whose parameters are adapted.
+      loss: of outputs and targets.
+      optimizer: of the inner steps.
+      **options: of :func:`maml`.
+
+    Returns:
+      The learner.
+    """
     return maml(network, loss, optimizer, first_order=True, **options)
 
 
@@ -206,6 +229,16 @@ def anil(
 
     ``inner`` is the head's name in the network's parameters: ``head`` in
     :func:`metajax.nn.conv_net`, ``Dense_2`` in a :func:`metajax.nn.mlp` of two hidden layers.
+
+    Args:
+      network: whose head is adapted.
+      loss: of outputs and targets.
+      optimizer: of the inner steps.
+      inner: which parameters are adapted.
+      **options: of :func:`maml`.
+
+    Returns:
+      The learner.
     """
     return maml(network, loss, optimizer, inner=inner, **options)
 
@@ -217,6 +250,15 @@ def meta_sgd(
 
     Li et al. 2017, arXiv 1707.09835, eq. 2 and 3. What is learned is the factor of ``optimizer``'s
     rate, 1 at first.
+
+    Args:
+      network: whose parameters are adapted.
+      loss: of outputs and targets.
+      optimizer: of the inner steps.
+      **options: of :func:`maml`.
+
+    Returns:
+      The learner.
     """
     return maml(network, loss, optimizer, rates="per_parameter", **options)
 
@@ -240,6 +282,14 @@ def annealed_weights(
 
     They sum to 1; those of all steps but the last fall in proportion to the meta-steps ``done``
     until there are ``anneal_steps`` (arXiv 1810.09502, section 4, MSL).
+
+    Args:
+      done: meta-steps so far.
+      steps: inner steps.
+      anneal_steps: meta-steps after which the last inner step alone counts.
+
+    Returns:
+      One weight for each inner step.
     """
     left = jnp.maximum(1.0 - jnp.asarray(done).astype(float) / anneal_steps, 0.0)
     weights = jnp.full(steps, left / steps)
@@ -271,6 +321,9 @@ def multi_step_gradient(
       steps: inner steps of the learner.
       anneal_steps: meta-steps until the last loss alone counts; see :func:`annealed_weights`.
       **options: of :func:`metajax.core.gradient`.
+
+    Returns:
+      The algorithm.
 
     Raises:
       ConfigError: ``anneal_steps`` below 1, or what the learner refuses.

@@ -122,8 +122,25 @@ def prototypical(
       scale: what the logits are multiplied by; cosines need about 10.
       loss: ``loss(logits, targets) -> scalar``.
 
+    Returns:
+      The learner.
+
     Raises:
       ConfigError: fewer than 2 ways, or an unknown distance.
+
+    Examples:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from metajax.core import Examples, Task
+      >>> from metajax.learners import prototypical
+      >>> from metajax.nn import mlp
+      >>> support = Examples(jnp.eye(4), jnp.array([0, 0, 1, 1]))
+      >>> task = Task(support, support)
+      >>> learner = prototypical(mlp([8], 8), ways=2)
+      >>> params = learner.init(jax.random.key(0), task)
+      >>> adapted = learner.adapt(params, task.support, jax.random.key(1))
+      >>> learner.predict(params, adapted, task.query.inputs).argmax(-1)
+      Array([0, 0, 1, 1], dtype=int32)
     """
     check_ways(ways)
     network = embedding(network)
@@ -174,6 +191,9 @@ def matching(
       ways: classes; targets are 0 to ``ways - 1``.
       scale: sharpness of the attention.
       loss: ``loss(log_probabilities, targets) -> scalar``.
+
+    Returns:
+      The learner.
 
     Raises:
       ConfigError: fewer than 2 ways.

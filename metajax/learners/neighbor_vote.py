@@ -23,6 +23,9 @@ def k_nearest(num_classes: int, neighbors: int) -> SequenceLearner:
       num_classes: targets are 0 to ``num_classes - 1``.
       neighbors: how many examples vote.
 
+    Returns:
+      The learner, which has no parameters.
+
     Raises:
       ConfigError: ``neighbors`` below 1.
     """

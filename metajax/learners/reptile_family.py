@@ -83,6 +83,9 @@ def reptile(
     unseen examples), ``accuracy`` with integer targets, and ``grad_norm``, the size of the
     difference.
 
+    Returns:
+      The algorithm.
+
     Raises:
       ConfigError: ``steps`` or ``tasks_at_once`` below 1.
     """

@@ -44,6 +44,11 @@ def ridge_solution(
 
     By QR (:func:`metajax.nn.damped_least_squares`), of the examples where they are fewer than the
     features and of the features otherwise.
+
+    Args:
+      features: of the examples.
+      targets: numbers, such as one-hot labels.
+      strength: of the penalty, above 0.
     """
     return damped_least_squares(features, targets, strength).astype(features.dtype)
 
@@ -88,6 +93,18 @@ def ridge(
 
     Raises:
       ConfigError: fewer than 2 ways.
+
+    Examples:
+      >>> import jax
+      >>> from metajax.data import sinusoid_tasks
+      >>> from metajax.learners import mean_squared_error, ridge
+      >>> from metajax.nn import mlp
+      >>> task = sinusoid_tasks(10, 10)(jax.random.key(0))
+      >>> learner = ridge(mlp([8], 8), mean_squared_error)
+      >>> params = learner.init(jax.random.key(1), task)
+      >>> adapted = learner.adapt(params, task.support, jax.random.key(2))
+      >>> learner.predict(params, adapted, task.query.inputs).shape
+      (10, 1)
     """
     if ways is not None:
         check_ways(ways)

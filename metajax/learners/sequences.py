@@ -50,7 +50,11 @@ class SequenceLearner(NamedTuple):
 
 
 def whole_sequence(task: Task) -> Examples:
-    """Return support and query as one sequence ``[sequences, length, ...]``."""
+    """Return support and query as one sequence ``[sequences, length, ...]``.
+
+    Args:
+      task: support and query ``[sequences, length, ...]``.
+    """
 
     def join(s, q):
         return jnp.concatenate([s, q], axis=1)
@@ -95,6 +99,12 @@ def sequence_learner(
       logits: ``logits(params, examples, key)``, the same at every position of a whole sequence.
       num_classes: of the labels; None: as many as the logits have.
       loss: ``loss(params, task, key) -> (loss, metrics)``; None: the mean cross-entropy.
+
+    Returns:
+      The learner.
+
+    Raises:
+      ConfigError: from its functions, for what is no task or does not fit.
     """
     check = functools.partial(check_sequences, num_classes=num_classes)
     options: dict[str, Any] = {"axes": 2, "may_be_empty": True}
@@ -175,6 +185,14 @@ def in_context(
     ``adapt`` prefills the network's state (a Transformer's key-value cache, an LSTM's cell) and
     ``predict`` decodes one step for each query, from the same state (arXiv 2212.04458, eq. 1).
 
+    Args:
+      network: of token sequences, with ``num_classes`` outputs.
+      num_classes: classes of a task.
+      label_scale: factor of the one-hot labels.
+
+    Returns:
+      The learner.
+
     Raises:
       ConfigError: ``network`` is none.
     """
@@ -221,7 +239,14 @@ def in_context(
 
 
 def context_free(network: Network) -> SequenceLearner:
-    """Predict each label from its input alone: the network of the memorisation figure."""
+    """Predict each label from its input alone: the network of the memorisation figure.
+
+    Args:
+      network: of one input.
+
+    Returns:
+      The learner.
+    """
     network = checked_network(network)
 
     def init(key, task: Task) -> Params:
@@ -244,6 +269,17 @@ def online_sgd(
     differentiates through all its updates (the MAML baseline of arXiv 2212.04458); without, each
     sequence starts from weights of its own drawn afresh (the SGD baseline), and the
     meta-parameters only say their shapes.
+
+    Args:
+      network: of one input, with logits as outputs.
+      optimizer: of the steps.
+      learned_init: meta-train where sequences start.
+
+    Returns:
+      The learner.
+
+    Raises:
+      ConfigError: there is no network or no optimizer.
     """
     network = checked_network(network)
     check_optimizer(optimizer)
@@ -299,6 +335,23 @@ def nearest_neighbour(num_classes: int) -> SequenceLearner:
 
     The logit of a class is minus the squared distance to its nearest example, or a number below
     all of these where none has been seen.
+
+    Args:
+      num_classes: classes of a task.
+
+    Returns:
+      The learner, which has no parameters.
+
+    Examples:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from metajax.core import Examples
+      >>> from metajax.learners import nearest_neighbour
+      >>> learner = nearest_neighbour(2)
+      >>> support = Examples(jnp.array([[[0.0], [1.0]]]), jnp.array([[0, 1]]))
+      >>> memory = learner.meta.adapt(None, support, jax.random.key(0))
+      >>> learner.meta.predict(None, memory, jnp.array([[[0.9], [0.2]]])).argmax(-1)
+      Array([[1, 0]], dtype=int32)
     """
     unseen = -1e30
 

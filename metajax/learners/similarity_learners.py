@@ -35,6 +35,9 @@ def by_similarity(
         their order has no influence; the loss draws how many of a sequence's first examples are
         the support, each number as often, and is the mean over the others.
 
+    Returns:
+      The learner.
+
     Raises:
       ConfigError: there is no such ``form``.
     """

@@ -23,7 +23,7 @@ from metajax.core import (
 from metajax.learners.losses import Loss, one_hot
 from metajax.learners.maml_family import Selection, put_back, select
 from metajax.learners.metric import check_ways, embedding_learner
-from metajax.nn import damped_least_squares, inverse_factor
+from metajax.nn import damped_least_squares, ridge_scores
 
 LOG_STRENGTHS = tuple(range(-14, 3, 2))
 """Logarithms of the strengths that are tried, relative to the mean square of an equation."""
@@ -71,24 +71,16 @@ def strength_by_leaving_one_out(
 ) -> Float[Array, ""]:
     """Return the strength by which each equation is best predicted from all the others.
 
-    Ridge regression's error at an equation that is left out has a closed form, with
-    ``C = (design design^T + strength)^-1``: ``(C targets)_i / C_ii`` (PRESS; Allen 1974). The
-    strengths tried are ``e^LOG_STRENGTHS`` times the mean square of an equation's row. One
-    strength for all columns: relative to each column's own squares, a unit that is all but off on a
-    small support would get a huge head, and be on at the next query.
+    By :func:`metajax.nn.ridge_scores`, among ``e^LOG_STRENGTHS`` times the mean square of an
+    equation's row. One strength for all columns: relative to each column's own squares, a unit that
+    is all but off on a small support would get a huge head, and be on at the next query.
     """
-    gram = design @ design.T
-    size = jnp.maximum(jnp.trace(gram) / len(gram), jnp.finfo(gram.dtype).tiny)
-    strengths = size * jnp.exp(jnp.asarray(LOG_STRENGTHS, gram.dtype))
-
-    def error(strength: Float[Array, ""]) -> Float[Array, ""]:
-        eye = jnp.eye(len(gram), dtype=gram.dtype)
-        half = inverse_factor(gram + strength * eye)
-        solved = half.T @ (half @ targets)
-        return jnp.mean(jnp.square(solved[:, 0] / jnp.sum(jnp.square(half), 0)))
-
-    # NaN where the strength is below what the precision can factor
-    return strengths[jnp.nanargmin(jax.lax.map(error, strengths))]
+    mean_square = jnp.sum(jnp.square(design)) / len(design)
+    size = jnp.maximum(mean_square, jnp.finfo(design.dtype).tiny)
+    strengths = size * jnp.exp(jnp.asarray(LOG_STRENGTHS, design.dtype))
+    one = jnp.ones(design.shape[1], design.dtype)
+    scores = ridge_scores(design, targets, strengths, leave_one_out=True, lengths=one)
+    return strengths[jnp.argmin(scores)]
 
 
 def anil_solved(

@@ -2,6 +2,7 @@
 
 from metajax.nn.adapters import from_equinox, from_linen, from_nnx
 from metajax.nn.class_channels import (
+    DIRECTION_KERNELS,
     KERNELS,
     ClassChannels,
     RidgeKernel,
@@ -40,7 +41,13 @@ from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_r
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
-from metajax.nn.recurrent import LSTMState, OuterProductState, lstm, outer_product_lstm
+from metajax.nn.recurrent import (
+    LSTMState,
+    OuterProductState,
+    lstm,
+    lstm_step,
+    outer_product_lstm,
+)
 from metajax.nn.regression import (
     Factored,
     damped_least_squares,
@@ -63,7 +70,6 @@ from metajax.nn.similarity_networks import (
 )
 from metajax.nn.solves import (
     cholesky,
-    inverse_factor,
     one_at_a_time,
     positive_solve,
     triangular_solve,
@@ -73,6 +79,7 @@ from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
 
 __all__ = [
+    "DIRECTION_KERNELS",
     "KERNELS",
     "PINN",
     "ClassChannels",
@@ -120,13 +127,13 @@ __all__ = [
     "grid_positions",
     "image_function",
     "inner_products",
-    "inverse_factor",
     "joined",
     "kernel_logistic",
     "kernel_logistic_predict",
     "least_squares",
     "lecun_stddev",
     "lstm",
+    "lstm_step",
     "max_pool",
     "mean_square",
     "mlp",

@@ -34,10 +34,23 @@ def from_linen(module: nn.Module, **apply_kwargs: Any) -> Network:
       **apply_kwargs: keywords of the module's ``__call__`` that stay the same, such as
         ``train=False``; passed to ``init`` as well.
 
+    Returns:
+      The network.
+
     Raises:
       ConfigError: ``module`` is no Linen module.
       MetajaxError: from ``init``, where the module has other collections (``batch_stats``,
         ``cache``); from ``apply``, where it draws random numbers (dropout).
+
+    Examples:
+      >>> import flax.linen as nn
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from metajax.nn import from_linen
+      >>> network = from_linen(nn.Dense(2))
+      >>> params = network.init(jax.random.key(0), jnp.zeros((5, 3)))
+      >>> network.apply(params, jnp.zeros((5, 3))).shape
+      (5, 2)
     """
     _check_module("module", module, "flax.linen", "a Flax Linen module, e.g. MLP(width=8)")
 
@@ -111,6 +124,9 @@ def from_nnx(constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Netw
       *args: passed on to it.
       **kwargs: passed on to it.
 
+    Returns:
+      The network.
+
     Raises:
       ConfigError: ``constructor`` is a module already or no function, or does not take the
         arguments or ``rngs``.
@@ -177,6 +193,12 @@ def from_equinox(constructor: Callable[[Key[Array, ""]], Any]) -> Network:
     signature: most take ONE example, so map over a batch as Equinox does,
     ``jax.vmap(network.apply, (None, 0))``, and a module that takes a ``key`` by keyword alone
     needs a constructor that puts it in inference mode (``equinox.nn.inference_mode``).
+
+    Args:
+      constructor: makes the module of a key.
+
+    Returns:
+      The network.
 
     Raises:
       ConfigError: ``constructor`` is a module already or no function of a key, or makes no module.

@@ -27,22 +27,28 @@ class RidgeKernel(NamedTuple):
       gamma: of the Gaussian kernel ``exp(-gamma * squared distance)``; None: the linear kernel,
         1 + the inner product.
       ridge: the regularizer's weight.
+      directions: whether every input is divided by its own norm first.
 
-    Both may be traced.
+    The two numbers may be traced.
     """
 
     gamma: float | Float[Array, ""] | None
     ridge: float | Float[Array, ""]
+    directions: bool = False
 
     def between(self, products: InnerProducts) -> Float[Array, "*batch queries keys"]:
         """Return the kernel of two lists of inputs."""
+        if self.directions:
+            products = products.of_directions()
         if self.gamma is None:
             return 1 + products.between
         return jnp.exp(-self.gamma * products.distances())
 
     def own(self, squares: Float[Array, "*batch n"]) -> Float[Array, "*batch n"]:
         """Return the kernel of every input with itself, from the squared norms."""
-        return 1 + squares if self.gamma is None else jnp.ones_like(squares)
+        if self.gamma is None and not self.directions:
+            return 1 + squares
+        return jnp.full_like(squares, 2 if self.gamma is None else 1)
 
 
 KERNELS = (
@@ -55,6 +61,13 @@ KERNELS = (
     RidgeKernel(1.0, 0.2),
 )
 """Kernels with their ridges that did well on images; none is far from the best by itself."""
+DIRECTION_KERNELS = (
+    RidgeKernel(0.5, 0.1, directions=True),
+    RidgeKernel(1.0, 0.1, directions=True),
+    RidgeKernel(2.0, 0.1, directions=True),
+    RidgeKernel(2.0, 0.1),
+)
+"""More of them, for images of more pixels: without their contrast, and a narrow one."""
 SCATTER_RIDGES = (0.1, 1.0)
 """Ridges of discriminants, likewise."""
 
@@ -84,7 +97,11 @@ class ClassChannels(NamedTuple):
 
 
 def class_shares() -> ClassChannels:
-    """Count: the share of every class among the examples, and the logarithm of their number."""
+    """Count: the share of every class among the examples, and the logarithm of their number.
+
+    Returns:
+      The channels.
+    """
 
     def of(counts: Float[Array, "*batch n classes"], classes: Array) -> Array:
         total = jnp.sum(counts, axis=-1, keepdims=True)
@@ -109,11 +126,17 @@ def ridge_channels(kernels: Sequence[RidgeKernel] = KERNELS) -> ClassChannels:
 
     A variance is told as a share of what it is before any example.
 
+    Args:
+      kernels: a regression each.
+
+    Returns:
+      The channels.
+
     Raises:
       ConfigError: a kernel's ridge or gamma is not above 0.
     """
     for kernel in kernels:
-        known = [value for value in kernel if isinstance(value, int | float)]
+        known = [value for value in kernel[:2] if isinstance(value, int | float)]
         if min(known, default=1) <= 0:
             raise ConfigError("kernels", kernel, "ridges and gammas above 0")
     ridges = [kernel.ridge for kernel in kernels]
@@ -158,6 +181,12 @@ def discriminant_channels(ridges: Sequence[float] = SCATTER_RIDGES) -> ClassChan
     """Solve: class probabilities of linear discriminants, and their logarithms.
 
     The ridge stands for examples too, so that few examples are not taken for many.
+
+    Args:
+      ridges: what is added to the covariance's diagonal, a discriminant each.
+
+    Returns:
+      The channels.
 
     Raises:
       ConfigError: a ridge is not above 0.
@@ -209,7 +238,11 @@ def discriminant_channels(ridges: Sequence[float] = SCATTER_RIDGES) -> ClassChan
 
 
 def joined(*parts: ClassChannels) -> ClassChannels:
-    """Return all channels of several kinds."""
+    """Return all channels of several kinds.
+
+    Args:
+      *parts: kinds of channels, in order.
+    """
 
     def causal(products: InnerProducts, labels: Array, classes: Array) -> Array:
         return jnp.concatenate([part.causal(products, labels, classes) for part in parts], axis=-1)

@@ -33,6 +33,15 @@ def conv2d(
     default backend: patches on CPU, where XLA's convolution is several times slower once every
     task has its own kernel, and its derivatives ten times inside a loop, as meta-steps are
     (github.com/jax-ml/jax/issues/12868); native elsewhere.
+
+    Args:
+      images: a batch, channels last.
+      kernel: rows and columns are odd numbers.
+      method: how it is computed.
+      stride: in pixels, both ways.
+
+    Returns:
+      Images of ``ceil(h / stride)`` by ``ceil(w / stride)`` pixels.
     """
     if method is None:
         method = "patches" if jax.default_backend() == "cpu" else "native"
@@ -93,6 +102,14 @@ def batch_normalise(
 
     There are no running averages: a batch is always normalised by itself (Finn et al. 2017,
     arXiv 1703.03400), so an example's output depends on the others it comes with.
+
+    Args:
+      x: a batch, channels last.
+      scale: of each channel.
+      bias: of each channel.
+
+    Returns:
+      The same shape.
     """
     axes = tuple(range(x.ndim - 1))
     centred = x - jnp.mean(x, axes, keepdims=True)
@@ -102,7 +119,14 @@ def batch_normalise(
 
 
 def max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
-    """Keep the largest of every 2 x 2 pixels; an odd last row or column is dropped."""
+    """Keep the largest of every 2 x 2 pixels; an odd last row or column is dropped.
+
+    Args:
+      x: a batch, channels last.
+
+    Returns:
+      Half the rows and columns, rounded down.
+    """
     # Not the maximum over reshaped axes: its derivative compares every entry with the maximum, and
     # where XLA:CPU computes an entry twice, in two fusions that round differently, finds none.
     _, height, width, _ = x.shape
@@ -118,6 +142,14 @@ def conv_block(
 
     ``params`` holds ``kernel``, ``scale`` and ``bias``, as :func:`conv_net` makes them, and, with a
     ``context`` that scales and shifts channels, ``film``.
+
+    Args:
+      params: of the block.
+      x: a batch of images.
+      context: numbers that scale and shift channels, or None.
+
+    Returns:
+      Images of half the height and width.
     """
     x = conv2d(x, params["kernel"])
     x = batch_normalise(x, params["scale"], params["bias"])
@@ -147,6 +179,16 @@ def conv_net(
     which a linear map scales and shifts every block's channels behind the normalisation (FiLM:
     Perez et al. 2018, arXiv 1709.07871): a context that is appended to the images would be lost
     there, being the same for all of them.
+
+    Args:
+      num_outputs: outputs of the head, or None for features.
+      channels: filters of a block.
+      layers: blocks.
+      kernel_size: odd, in pixels.
+      context_size: numbers of a context, or None for none.
+
+    Returns:
+      The network.
 
     Raises:
       ConfigError: a size is below 1, or ``kernel_size`` is even.
@@ -196,7 +238,16 @@ def conv_net(
 
 
 def conv_params(depth: int, channels: int, kernel_size: int = 3) -> Params:
-    """A block's parameters, its ``kernel`` still to be drawn by ``draw_normals``."""
+    """A block's parameters, its ``kernel`` still to be drawn by ``draw_normals``.
+
+    Args:
+      depth: channels that come in.
+      channels: filters.
+      kernel_size: odd, in pixels.
+
+    Returns:
+      ``kernel``, ``scale`` and ``bias``.
+    """
     return {
         "kernel": jnp.zeros((kernel_size, kernel_size, depth, channels)),
         "scale": jnp.ones(channels),

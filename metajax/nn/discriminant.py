@@ -56,9 +56,32 @@ def causal_discriminant(
     scatter = causal_scatter(gram, labels, prior)
     factor = cholesky(_plus(scatter.between, ridge))
     solved = triangular_solve(factor, scatter.products)  # its rows before i are those of prefix i
-    earlier = jnp.swapaxes(_before(gram), -1, -2)[..., None]
-    explained = jnp.sum(earlier * scatter.about_means(solved) ** 2, axis=-3)
-    return jnp.maximum(scatter.squares(gram) - explained, 0) / ridge[..., None, None]
+    earlier = jnp.swapaxes(solved, -1, -2) * _before(gram) @ solved
+    added = (jnp.tril(solved) @ labels) ** 2  # by the row that a prefix has more than the last one
+    explained = _about_means(earlier, labels, scatter.counts, added)
+    squares = _about_means(gram, labels, scatter.counts)
+    return jnp.maximum(squares - explained, 0) / ridge[..., None, None]
+
+
+def _about_means(
+    products: Float[Array, "*batch n n"],
+    labels: Float[Array, "*batch n classes"],
+    counts: Float[Array, "*batch n classes"],
+    added: Float[Array, "*batch n classes"] | float = 0.0,
+) -> Float[Array, "*batch n classes"]:
+    """Return ``(x_i - mean_c)^2``, the means those of the examples before ``i``.
+
+    Args:
+      products: row ``i`` holds the products of ``x_i`` with the inputs up to itself.
+      labels: one-hot.
+      counts: of each class before ``i``, as its sum is divided by them.
+      added: where products grow with ``i``, by how much those of a class's sum with itself do.
+    """
+    own = jnp.diagonal(products, axis1=-2, axis2=-1)[..., None]
+    with_sums = jnp.tril(products, -1) @ labels
+    grown = labels * (2 * with_sums + own) + added
+    of_sums = jnp.cumsum(grown, axis=-2) - grown
+    return own - 2 * with_sums / counts + of_sums / counts**2
 
 
 class CausalScatter(NamedTuple):
@@ -82,13 +105,6 @@ class CausalScatter(NamedTuple):
         each = sides[..., None] * self.labels[..., None, :, :]
         sums = jnp.cumsum(each, axis=-2) - each  # over the examples before
         return sides[..., None] - sums / self.counts[..., None, :, :]
-
-    def squares(self, gram: Float[Array, "*batch n n"]) -> Float[Array, "*batch n classes"]:
-        """Return ``|x_i - mean_c|^2``, from products of the inputs with ``x_i - mean_c``."""
-        aside = self.about_means(gram)
-        at_input = jnp.diagonal(aside, axis1=-3, axis2=-2)  # x_i (x_i - mean_c), [classes, n]
-        taken = jnp.einsum("...ij,...jc,...jic->...ic", _before(gram), self.labels, aside)
-        return jnp.swapaxes(at_input, -1, -2) - taken / self.counts
 
 
 def causal_scatter(
@@ -161,7 +177,8 @@ def causal_shrunk_discriminant(
         jax.lax.map(functools.partial(explained, stop), jnp.arange(start, stop))
         for start, stop in itertools.pairwise(edges)
     ]
-    squares = scatter.squares(gram) - jnp.moveaxis(jnp.concatenate(found), 0, -2)
+    squares = _about_means(gram, labels, scatter.counts)
+    squares -= jnp.moveaxis(jnp.concatenate(found), 0, -2)
     return jnp.maximum(squares, 0) / ridges[..., None]
 
 

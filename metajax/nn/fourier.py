@@ -14,6 +14,17 @@ def fourier_features(
 
     Of each number ``2 * frequencies + 1``: all sines, all cosines, then ``x``; within the first
     two, the frequencies of the first number come first. Tancik et al. 2020, arXiv 2006.10739.
+
+    Args:
+      x: coordinates on the last axis.
+      frequencies: how many.
+      scale: of the lowest frequency, in periods a unit.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.nn import fourier_features
+      >>> fourier_features(jnp.zeros((5, 2)), frequencies=3).shape
+      (5, 14)
     """
     factors = (2 * np.pi * scale * 2.0 ** np.arange(frequencies)).astype(x.dtype)
     angles = (x[..., None] * factors.reshape((1,) * x.ndim + (-1,))).reshape(*x.shape[:-1], -1)
@@ -26,6 +37,11 @@ def grid_positions(height: int, width: int, channels: int) -> Float[np.ndarray, 
     A position ``p`` is encoded by ``sin(p w_k), cos(p w_k)``, interleaved, with ``w_k = 10000 **
     (-k / pairs)`` for as many pairs as fit (Vaswani et al. 2017, arXiv 1706.03762, section 3.5).
     ``channels`` must be a multiple of 4.
+
+    Args:
+      height: in cells.
+      width: in cells.
+      channels: a multiple of 4.
     """
     pairs = channels // 4
     rates = 10_000.0 ** (-np.arange(pairs) / pairs)

@@ -37,6 +37,14 @@ class Graph(NamedTuple):
 def pad_graph(graph: Graph, num_nodes: int, num_edges: int) -> Graph:
     """Add nodes and edges of zeros up to the given numbers, and the masks that tell them apart.
 
+    Args:
+      graph: to be padded.
+      num_nodes: nodes of the padded graph.
+      num_edges: edges of the padded graph.
+
+    Returns:
+      The padded graph.
+
     Raises:
       ConfigError: the graph is larger.
     """
@@ -96,6 +104,9 @@ def graph_net(
       position_dims: None, or how many of the first node features are positions that may enter only
         as differences between the ends of an edge: outputs do not change when all nodes move by
         the same. A lone node does not see where it is then.
+
+    Returns:
+      The network.
 
     Raises:
       ConfigError: a size is out of range; or, when parameters are made, nodes without a feature

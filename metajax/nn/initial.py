@@ -19,7 +19,15 @@ drawn_later = nn.initializers.zeros_init()
 
 
 def lecun_stddev(name: str, leaf: Float[Array, "..."]) -> float | None:
-    """LeCun's standard deviation, ``fan_in ** -0.5``, for arrays named ``kernel``."""
+    """LeCun's standard deviation, ``fan_in ** -0.5``, for arrays named ``kernel``.
+
+    Args:
+      name: of the parameter.
+      leaf: its array or shape.
+
+    Returns:
+      The deviation, or None for arrays of another name.
+    """
     return math.prod(leaf.shape[:-1]) ** -0.5 if name == "kernel" else None
 
 
@@ -40,6 +48,9 @@ def draw_normals(
         value, or None for one that stays as it is. Values are truncated at two standard
         deviations of the normal they come from, as ``flax.linen.initializers.lecun_normal`` does,
         and have this deviation after that.
+
+    Returns:
+      The parameters, arrays in place of what was to be drawn.
     """
     paths, treedef = jax.tree_util.tree_flatten_with_path(params)
     leaves: list[Any] = [leaf for _, leaf in paths]
@@ -63,6 +74,14 @@ def draw_orthogonal(
 
     That one makes one batched call where networks are drawn side by side, and several such calls
     can hang on the CPU (:mod:`metajax.nn.solves`).
+
+    Args:
+      key: of the draw.
+      width: rows and columns.
+      dtype: of the matrix.
+
+    Returns:
+      The matrix, uniform over all orthogonal ones.
     """
     q, r = lapack_qr(jax.random.normal(key, (width, width), dtype))
     return q * jnp.sign(jnp.diagonal(r))[None]

@@ -32,6 +32,9 @@ def image_function(size: int) -> PINN:
     Args:
       size: nodes along a side.
 
+    Returns:
+      The function, with its derivatives.
+
     Raises:
       ConfigError: ``size`` is below 4, or, when it is called, an image has another size or points
         are not in the plane.

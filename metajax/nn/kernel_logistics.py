@@ -117,5 +117,10 @@ def kernel_logistic_predict(
 def probabilities(
     logits: Float[Array, "... classes"], present: Bool[Array, " classes"]
 ) -> Float[Array, "... classes"]:
-    """Return the softmax over those classes that are present."""
+    """Return the softmax over those classes that are present.
+
+    Args:
+      logits: a number for each class.
+      present: whether a class is one.
+    """
     return jax.nn.softmax(logits, axis=-1, where=present)

@@ -14,6 +14,19 @@ def film(
 
     ``modulation`` holds ``scale`` and then ``shift``, ``both = 2 * channels``; its other axes are
     those of ``x``, or of size 1. Zeros leave ``x`` as it is.
+
+    Args:
+      x: channels last.
+      modulation: scale and shift of every channel.
+
+    Returns:
+      The same shape as ``x``.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.nn import film
+      >>> film(jnp.array([1.0, 2.0]), jnp.array([1.0, 0.0, 0.0, 5.0]))
+      Array([2., 7.], dtype=float32)
     """
     scale, shift = jnp.split(modulation, 2, axis=-1)
     return x * (1 + scale) + shift

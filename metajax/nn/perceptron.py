@@ -45,8 +45,21 @@ def mlp(
       num_outputs: size of the last axis of the outputs, e.g. classes.
       activation: applied after every hidden layer, not after the head.
 
+    Returns:
+      The network.
+
     Raises:
       ConfigError: a size is below 1.
+
+    Examples:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from metajax.core import count
+      >>> from metajax.nn import mlp
+      >>> network = mlp([8, 8], 2)
+      >>> params = network.init(jax.random.key(0), jnp.zeros((5, 3)))
+      >>> count(params), network.apply(params, jnp.zeros((5, 3))).shape
+      (122, (5, 2))
     """
     for field, size in [("widths", width) for width in widths] + [("num_outputs", num_outputs)]:
         if size < 1:

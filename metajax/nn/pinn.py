@@ -62,6 +62,9 @@ def modified_mlp(
       frequencies: of the Fourier features; 0 leaves the coordinates alone.
       scale: the lowest frequency in cycles per unit; each is twice the one before.
 
+    Returns:
+      The network, with its derivatives.
+
     Raises:
       ConfigError: a size is out of range; or, when it is called, points are not in the plane.
     """

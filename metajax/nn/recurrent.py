@@ -61,8 +61,21 @@ def _orthogonal_gates(key: Any, shape: tuple[int, int], dtype: Any = jnp.float32
     return jnp.concatenate([draw_orthogonal(k, shape[0], dtype) for k in keys], 1)
 
 
-def _lstm_step(recurrent, state, projected):
-    """One step; ``projected`` is the input's share of the gates, ``[*batch, 4 * width]``."""
+def lstm_step(
+    recurrent: Float[Array, "width 4*width"],
+    state: LSTMState,
+    projected: Float[Array, "*batch 4*width"],
+) -> tuple[LSTMState, Float[Array, "*batch width"]]:
+    """Take one step of an LSTM: see :func:`lstm`.
+
+    Args:
+      recurrent: the hidden state's share of the gates i, f, g and o, side by side.
+      state: before the step.
+      projected: the input's share of the gates, the bias included.
+
+    Returns:
+      The state after it, and its hidden part again, as ``jax.lax.scan`` takes them.
+    """
     gates = projected + state.hidden @ recurrent
     i, f, g, o = jnp.split(gates.astype(state.cell.dtype), 4, axis=-1)
     cell = jax.nn.sigmoid(f) * state.cell + jax.nn.sigmoid(i) * jnp.tanh(g)
@@ -86,11 +99,11 @@ class LSTMLayer(nn.Module):
         start = LSTMState(jnp.zeros(shape, _cell_dtype(dtype)), jnp.zeros(shape, dtype))
         # One matmul for all steps; only the hidden state's share must wait for its turn.
         projected = self.input(x.astype(dtype))
-        return jax.lax.scan(lambda s, p: _lstm_step(self.recurrent, s, p), start, projected)
+        return jax.lax.scan(lambda s, p: lstm_step(self.recurrent, s, p), start, projected)
 
     def decode(self, state, x):
         """Read one ``x [*, features]``: the next state, and hidden ``[*, width]``."""
-        return _lstm_step(self.recurrent, state, self.input(x.astype(self.recurrent.dtype)))
+        return lstm_step(self.recurrent, state, self.input(x.astype(self.recurrent.dtype)))
 
 
 def _outer_product_step(recurrent, key_scale, state, projected):

@@ -155,6 +155,14 @@ def least_squares(
 
     Returns:
       The head, in float32 or the design's dtype, whichever is wider.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.nn import least_squares
+      >>> x = jnp.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0]])
+      >>> least_squares(x, jnp.array([[1.0], [3.0], [5.0]]), 0.0).round(3)
+      Array([[1.],
+             [2.]], dtype=float32)
     """
     rows = weighted_rows(design, targets, weights, mask)
     length = _lengths(rows.design) if lengths is None else lengths.astype(rows.design.dtype)
@@ -224,7 +232,9 @@ def ridge_scores(
     By one singular value decomposition for all ridges. Generalized cross-validation (Golub, Heath
     and Wahba 1979) is the mean square of what is left of the equations over ``(1 - h)^2``, where
     ``h`` is the mean influence of an equation on its own prediction. Leaving each equation out
-    divides what is left of it by its own ``1 - h_i`` (PRESS; Allen 1974). No derivative is given.
+    divides what is left of it by its own ``1 - h_i`` (PRESS; Allen 1974). Both are summed from what
+    is not kept of each direction, so that ridges far below the dtype's rounding are compared too
+    where columns are as many as equations or more. No derivative is given.
 
     Args:
       design: see :func:`least_squares`; so are all others but these.
@@ -241,19 +251,25 @@ def ridge_scores(
     length = _lengths(rows.design) if lengths is None else lengths.astype(dtype)
     u, s, _ = lapack_svd(rows.design / length[None])
     along = u.T @ rows.targets
-    beyond = rows.targets - u @ along
+    # of as many columns as equations or more, u is orthogonal: the columns reach everything
+    tall = rows.design.shape[0] > len(s)
+    beyond = rows.targets - u @ along if tall else jnp.zeros_like(rows.targets)
+    alone = jnp.maximum(1 - jnp.sum(jnp.square(u), axis=1), 0) if tall else 0.0
     counts = jnp.any(rows.design != 0, axis=1) if mask is None else mask
     total = jnp.maximum(jnp.sum(counts.astype(dtype)), 1)
-    smallest = jnp.finfo(dtype).eps
+    tiny = jnp.finfo(dtype).tiny
+    least = jnp.finfo(dtype).eps if tall else tiny
 
     def score(ridge: Float[Array, ""]) -> Float[Array, ""]:
-        kept = jnp.square(s) / jnp.maximum(jnp.square(s) + ridge, jnp.finfo(dtype).tiny)
-        left = beyond + u @ ((1 - kept)[:, None] * along)
+        # what is not kept of a direction: 1 less what is kept would be no more than its rounding
+        both = jnp.square(s) + ridge
+        lost = jnp.where(both > tiny, ridge / jnp.maximum(both, tiny), 1)
+        left = beyond + u @ (lost[:, None] * along)
         if leave_one_out:
-            influence = jnp.square(u) @ kept
-            left = left / jnp.maximum(1 - influence, smallest)[:, None]
+            free = jnp.maximum(alone + jnp.square(u) @ lost, least)
+            left = left / free[:, None]
             return jnp.sum(jnp.square(left)) / total
-        free = jnp.maximum(1 - jnp.sum(kept) / total, smallest)
+        free = jnp.maximum((total - len(s) + jnp.sum(lost)) / total, least)
         return jnp.sum(jnp.square(left)) / total / jnp.square(free)
 
     return jax.vmap(score)(ridges.astype(dtype))

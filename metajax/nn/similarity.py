@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
@@ -43,6 +44,12 @@ class InnerProducts(NamedTuple):
         """Return the products of inputs whose squared norms are counted in units of ``scale``."""
         unit = 1 / jnp.maximum(scale, _SMALLEST)[..., None]
         return InnerProducts(self.between * unit[..., None], self.left * unit, self.right * unit)
+
+    def of_directions(self) -> InnerProducts:
+        """Return the products of inputs that are each divided by their norm: the cosines."""
+        left, right = (jnp.maximum(squares, _SMALLEST) for squares in (self.left, self.right))
+        cosines = self.between * jax.lax.rsqrt(left[..., :, None] * right[..., None, :])
+        return InnerProducts(cosines, self.left / left, self.right / right)
 
 
 def inner_products(

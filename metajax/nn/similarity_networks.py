@@ -178,6 +178,9 @@ def similarity_network(
       key_size: size of a head's queries, keys and values.
       mlp_ratio: hidden size of the MLP over ``width``.
 
+    Returns:
+      The network.
+
     Raises:
       ConfigError: a size is below 1, or there are channels without class symmetry.
     """

@@ -174,6 +174,9 @@ def inverse_factor(a: Float[Array, "*batch n n"]) -> Float[Array, "*batch n n"]:
     """Return ``L^-1`` for symmetric positive ``a = L L^T``, so that ``a^-1 = L^-T L^-1``.
 
     ``n^3 / 3 + n^3`` floating-point operations.
+
+    Args:
+      a: symmetric positive matrices.
     """
     eye = jnp.broadcast_to(jnp.eye(a.shape[-1], dtype=a.dtype), a.shape)
     return triangular_solve(cholesky(a), eye)
@@ -191,5 +194,12 @@ def positive_solve(
     Args:
       a: its symmetric part is meant. Where that is not positive, the result is NaN.
       b: the right sides.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.nn import positive_solve
+      >>> positive_solve(jnp.array([[2.0, 0.0], [0.0, 4.0]]), jnp.array([[2.0], [8.0]])).round(3)
+      Array([[1.],
+             [2.]], dtype=float32)
     """
     return _over_leading(_positive_solve, (a + jnp.swapaxes(a, -1, -2)) / 2, b, axes=2)

@@ -31,6 +31,9 @@ def spectral_conv2d(
         Images are real: where the latter is 0, of two opposite frequencies the mean of one matrix
         and the other's conjugate counts.
 
+    Returns:
+      Images of the same height and width.
+
     Raises:
       ConfigError: a side of the image is below ``2 * modes - 1`` and does not hold the frequencies.
     """
@@ -84,6 +87,9 @@ def fourier_operator(
         the layers are periodic and solutions are not.
       remat: recompute each layer in the backward pass, and keep its input alone.
       dtype: what it is computed in; by default the parameters' own. Fourier transforms are float32.
+
+    Returns:
+      The network.
 
     Raises:
       ConfigError: a size is out of range, or, when it is called, the padded grid does not hold

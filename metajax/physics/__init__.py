@@ -29,12 +29,7 @@ from metajax.physics.hamiltonians import (
     spring_graph,
 )
 from metajax.physics.integrate import Trajectory, trajectory
-from metajax.physics.linear_energies import (
-    damping_column,
-    energy_columns,
-    force_columns,
-    stacked,
-)
+from metajax.physics.linear_energies import damping_column, energy_columns, force_columns, stacked
 from metajax.physics.mechanics import (
     Derivative,
     Hamiltonian,
@@ -44,12 +39,14 @@ from metajax.physics.mechanics import (
     port_hamiltonian,
     symplectic_gradient,
 )
+from metajax.physics.rates import Estimated, estimate_rates
 
 __all__ = [
     "MECHANICS",
     "Derivative",
     "DoublePendulum",
     "Edges",
+    "Estimated",
     "Gravitation",
     "Hamiltonian",
     "HenonHeiles",
@@ -67,6 +64,7 @@ __all__ = [
     "energy",
     "energy_columns",
     "energy_drift",
+    "estimate_rates",
     "force_columns",
     "get_mechanics",
     "gravitation",
@@ -84,10 +82,10 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    if name == "pde":  # imported where it is used: it brings more than most need
-        return importlib.import_module("metajax.physics.pde")
+    if name in ("pde", "solver"):  # imported where used: they bring more than most need
+        return importlib.import_module(f"metajax.physics.{name}")
     raise AttributeError(f"module 'metajax.physics' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), "pde"})
+    return sorted({*globals(), "pde", "solver"})

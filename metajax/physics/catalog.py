@@ -106,6 +106,9 @@ def n_body(
       eccentricity: the highest of any orbit; at most .5, and .1 of more than two bodies.
       name: ``n_body_N`` by default.
 
+    Returns:
+      The mechanics.
+
     Raises:
       ConfigError: fewer than 2 particles, axes that do not ascend from above 0 or, of more than
         two bodies, differ by more than an eighth, or an eccentricity out of range.
@@ -142,6 +145,9 @@ def coupled_springs(
       particles: 2 or more.
       pairs: which particles a spring couples; by default each with its neighbours on a ring.
       name: ``coupled_springs_N`` by default.
+
+    Returns:
+      The mechanics.
 
     Raises:
       ConfigError: fewer than 2 particles, pairs of no such or the same particles, the same pair
@@ -271,14 +277,30 @@ def get_mechanics(name: str) -> Mechanics:
     | ``damped_spring``, ``damped_pendulum`` | 1 | no | yes |
     | ``driven_spring``, ``driven_pendulum`` (damped too) | 1 | no | yes |
 
+    Args:
+      name: of the table.
+
     Raises:
       ConfigError: there are none of this name.
+
+    Examples:
+      >>> import jax
+      >>> from metajax.physics import get_mechanics
+      >>> pendulum = get_mechanics("pendulum")
+      >>> parameters, state = pendulum.draw(jax.random.key(0))
+      >>> state.q.shape, pendulum.separable
+      ((1, 2), True)
     """
     return MECHANICS[one_of("mechanics", name, MECHANICS)]
 
 
 def check_state(mechanics: Mechanics, state: Phase, parameters: Any) -> None:
     """Refuse an initial state from which motion is not bounded. Not for use inside ``jax.jit``.
+
+    Args:
+      mechanics: that move.
+      state: initial ``q`` and ``p`` ``[particles, dim]``.
+      parameters: of the energy.
 
     Raises:
       ConfigError: ``state`` has the wrong shape; ``separation`` of particles with a common edge is

@@ -33,7 +33,15 @@ class Spring(NamedTuple):
 
 
 def mass_spring(state: Phase, parameters: Spring) -> Scalar:
-    """``p^2 / 2m + k q^2 / 2`` of the first coordinate (m)."""
+    """``p^2 / 2m + k q^2 / 2`` of the first coordinate (m).
+
+    Args:
+      state: ``q`` and ``p`` ``[1, dim]``.
+      parameters: mass (kg) and stiffness (N/m).
+
+    Returns:
+      The energy (J).
+    """
     q, p = state.q[0, 0], state.p[0, 0]
     return (p**2 / parameters.mass + parameters.stiffness * q**2) / 2
 
@@ -55,7 +63,15 @@ class Pendulum(NamedTuple):
 
 
 def pendulum(state: Phase, parameters: Pendulum) -> Scalar:
-    """``p^2 / 2ml^2 + mgl (1 - cos q)`` of the first coordinate, an angle (radians)."""
+    """``p^2 / 2ml^2 + mgl (1 - cos q)`` of the first coordinate, an angle (radians).
+
+    Args:
+      state: ``q`` and ``p`` ``[1, dim]``.
+      parameters: mass (kg), length (m) and gravity (m/s^2).
+
+    Returns:
+      The energy (J).
+    """
     q, p = state.q[0, 0], state.p[0, 0]
     mass, length, gravity = parameters[:3]
     return p**2 / (2 * mass * length**2) + mass * gravity * length * (1 - jnp.cos(q))
@@ -84,6 +100,13 @@ def henon_heiles(state: Phase, parameters: HenonHeiles) -> Scalar:
     """``|p|^2 / 2m + k (x^2 + y^2) / 2 + c (x^2 y - y^3 / 3)`` (Henon & Heiles 1964).
 
     Motion stays in the triangle around the origin below the energy ``k^3 / 6c^2`` of its corners.
+
+    Args:
+      state: ``q`` and ``p`` ``[1, 2]``.
+      parameters: ``mass`` ``m``, ``stiffness`` ``k`` and ``coupling`` ``c``.
+
+    Returns:
+      The energy (J).
     """
     x, y = state.q[0]
     mass, stiffness, coupling = parameters
@@ -105,6 +128,13 @@ def magnetic_mirror(state: Phase, parameters: Mirror) -> Scalar:
     ``|p|^2 / 2m + (w r)^2 / 2m (1 + s (z^2 / 2 - r^2 / 8))^2`` with field ``w``, curvature ``s``:
     the vector potential is that of a field without current, which grows along the axis. ``r`` runs
     through 0 to negative values. Below the energy ``16 w^2 / 27 m s`` motion stays near the axis.
+
+    Args:
+      state: ``q`` and ``p`` ``[1, 2]``.
+      parameters: ``mass`` ``m``, ``field`` ``w`` and ``curvature`` ``s``.
+
+    Returns:
+      The energy (J).
     """
     r, z = state.q[0]
     mass, field, curvature = parameters
@@ -121,7 +151,15 @@ class Gravitation(NamedTuple):
 
 
 def gravitation(state: Phase, parameters: Gravitation) -> Scalar:
-    """``sum_i |p_i|^2 / 2m_i - G sum_{i<j} m_i m_j / sqrt(|q_i - q_j|^2 + softening^2)``."""
+    """``sum_i |p_i|^2 / 2m_i - G sum_{i<j} m_i m_j / sqrt(|q_i - q_j|^2 + softening^2)``.
+
+    Args:
+      state: ``q`` and ``p`` ``[particles, dim]``.
+      parameters: ``mass`` (kg), ``constant`` ``G`` and ``softening`` (m).
+
+    Returns:
+      The energy (J).
+    """
     mass = parameters.mass
     first, second = np.triu_indices(mass.shape[0], 1)
     square = jnp.sum((state.q[first] - state.q[second]) ** 2, -1) + parameters.softening**2
@@ -143,6 +181,13 @@ def double_pendulum(state: Phase, parameters: DoublePendulum) -> Scalar:
     One particle with two coordinates, as the two arms are not alike. The kinetic energy depends on
     the angles, so the energy is not separable. Both angles stay within pi below the energy
     ``2g min((m1 + m2) l1, m2 l2)`` of the lowest upside-down position.
+
+    Args:
+      state: ``q`` and ``p`` ``[1, 2]``.
+      parameters: masses (kg), lengths (m) and gravity (m/s^2).
+
+    Returns:
+      The energy (J).
     """
     (q1, q2), (p1, p2) = state.q[0], state.p[0]
     (m1, m2), (l1, l2) = parameters.mass, parameters.length
@@ -170,6 +215,9 @@ def spring_graph(first: np.ndarray, second: np.ndarray) -> Hamiltonian:
     Args:
       first: ``[springs]``, the particle ``i`` at one end of every spring.
       second: ``[springs]``, the particle ``j`` at its other end.
+
+    Returns:
+      The energy of a state, for parameters masses, stiffnesses and lengths.
     """
 
     def hamiltonian(state: Phase, parameters: SpringGraph) -> Scalar:

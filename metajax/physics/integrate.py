@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, PyTree
 
-from metajax.core import ConfigError, all_finite, one_of
+from metajax.core import ConfigError, all_finite, needs_extra, one_of
 from metajax.physics.catalog import Mechanics
 from metajax.physics.mechanics import Derivative, Phase
 
@@ -73,9 +73,26 @@ def trajectory(
       tolerance: relative and absolute, a step, of ``dopri8``; by default 1e-11, or 1e-6 in float32.
       max_steps: of ``dopri8`` in all; more, and the trajectory has not ``succeeded``.
 
+    Returns:
+      The states at the times, and whether they can be trusted.
+
     Raises:
       ConfigError: an unknown method, ``substeps`` below 1, or ``leapfrog`` for mechanics that are
         not separable or are damped.
+      MissingExtraError: ``dopri8`` without Diffrax.
+
+    Examples:
+      >>> import jax
+      >>> import jax.numpy as jnp
+      >>> from metajax.physics import energy_drift, get_mechanics, trajectory
+      >>> spring = get_mechanics("mass_spring")
+      >>> parameters, start = spring.draw(jax.random.key(0))
+      >>> times = jnp.linspace(0.0, 1.0, 11)
+      >>> motion = trajectory(spring, start, parameters, times, method="leapfrog", substeps=20)
+      >>> motion.states.q.shape, bool(motion.succeeded)
+      ((11, 1, 2), True)
+      >>> bool(energy_drift(spring.hamiltonian, motion.states, parameters) < 1e-3)
+      True
     """
     one_of("method", method, ("dopri8", "leapfrog", "implicit_midpoint"))
     if substeps < 1:
@@ -103,7 +120,8 @@ def _dopri8(
     max_steps: int,
 ) -> tuple[Phase, Bool[Array, ""]]:
     # a third of what importing the physics took; its constants are arrays, not a trace's tracers
-    with jax.ensure_compile_time_eval():
+    needed = needs_extra("method = 'dopri8' of a trajectory", "Diffrax", "physics")
+    with needed, jax.ensure_compile_time_eval():
         import diffrax
 
     if tolerance is None:

@@ -40,7 +40,14 @@ class Derivative(Protocol):
 
 
 def symplectic_gradient(hamiltonian: Hamiltonian) -> Derivative:
-    """Make Hamilton's equations: ``dq/dt = dH/dp``, ``dp/dt = -dH/dq``, by one ``jax.grad``."""
+    """Make Hamilton's equations: ``dq/dt = dH/dp``, ``dp/dt = -dH/dq``, by one ``jax.grad``.
+
+    Args:
+      hamiltonian: the energy of one state.
+
+    Returns:
+      The derivative of a state.
+    """
 
     def derivative(state: Phase, parameters: Any, time: Any = 0.0, /) -> Phase:
         slope = jax.grad(hamiltonian)(state, parameters)
@@ -62,6 +69,9 @@ def port_hamiltonian(
       hamiltonian: the energy.
       dissipation: the diagonal of ``D``, or None for no damping.
       force: ``F``, or None for none.
+
+    Returns:
+      The derivative of a state.
     """
 
     def derivative(state: Phase, parameters: Any, time: Any = 0.0, /) -> Phase:
@@ -81,7 +91,16 @@ def energy(
     states: Float[Phase, "*batch particles dim"],
     parameters: PyTree,
 ) -> Float[Array, "*batch"]:
-    """The energy of every state; the parameters are those of all of them."""
+    """The energy of every state; the parameters are those of all of them.
+
+    Args:
+      hamiltonian: the energy of one state.
+      states: any number of them.
+      parameters: of the energy.
+
+    Returns:
+      One energy for each state.
+    """
     batch = states.q.shape[:-2]
     flat = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[-2:]), states)
     return jax.vmap(hamiltonian, (0, None))(flat, parameters).reshape(batch)
@@ -96,6 +115,14 @@ def energy_drift(
 
     A trajectory that is not finite has a drift of NaN, which is below no limit: test a ground
     truth as ``energy_drift(...) < 1e-8``, not the other way round.
+
+    Args:
+      hamiltonian: the energy of one state.
+      states: along the trajectory.
+      parameters: of the energy.
+
+    Returns:
+      The drift, without unit.
     """
     energies = energy(hamiltonian, states, parameters)
     largest = jnp.max(jnp.abs(energies - energies[0]))

@@ -30,7 +30,14 @@ NAME = "compare.json"
 
 
 def is_comparison(folder: Path) -> bool:
-    """Whether a comparison has been written into the folder."""
+    """Whether a comparison has been written into the folder.
+
+    Args:
+      folder: any.
+
+    Returns:
+      Whether ``compare.json`` is there.
+    """
     return (folder / NAME).exists()
 
 
@@ -40,6 +47,9 @@ def write_comparison(folder: Path, content: dict[str, Any]) -> tuple[str, Path]:
     Args:
       folder: where to.
       content: from :func:`metajax.sweep.compared`.
+
+    Returns:
+      The page's text and path.
     """
     folder.mkdir(parents=True, exist_ok=True)
     write_json(folder / NAME, content)
@@ -48,6 +58,12 @@ def write_comparison(folder: Path, content: dict[str, Any]) -> tuple[str, Path]:
 
 def report_comparison(folder: Path) -> tuple[str, Path]:
     """Write ``compare.md``, ``report.html`` and the figures; returns the page's text and path.
+
+    Args:
+      folder: of the comparison.
+
+    Returns:
+      The text and the path of ``report.html``.
 
     Raises:
       WorkdirError: ``compare.json`` does not hold what a comparison writes.

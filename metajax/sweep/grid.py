@@ -43,6 +43,13 @@ class Point(NamedTuple):
 def read_assignments(option: str, texts: Iterable[str]) -> dict[str, str]:
     """Split ``field=values`` of an option; fields may be written with hyphens.
 
+    Args:
+      option: its name, for errors.
+      texts: ``field=values`` each.
+
+    Returns:
+      The values' text by field.
+
     Raises:
       ConfigError: one is not of this form, or names a field again.
     """
@@ -84,6 +91,14 @@ def expand(
     Raises:
       ConfigError: a field is unknown or given twice, values are not of its type, a range is empty,
         or a run's config is refused.
+
+    Examples:
+      >>> from metajax.sweep import expand
+      >>> from metajax.systems import configure
+      >>> config = configure("fewshot", "sinusoid_quick")
+      >>> runs = expand(config, {"learning_rate": "0.001,0.01"}, {}, seeds=2)
+      >>> [(run.values["learning_rate"], run.config.seed) for run in runs]
+      [(0.001, 0), (0.001, 1), (0.01, 0), (0.01, 1)]
     """
     hints = swept_types(config, grid)
     for option, fields in (("grid", grid), ("random", random)):
@@ -146,6 +161,14 @@ def check_field(option: str, field: str, config: Any, known: Iterable[str]) -> N
 
 def parse_value(field: str, hint: Any, text: str) -> Any:
     """Read a field's value as the command line of ``train`` would; a tuple's parts by spaces.
+
+    Args:
+      field: the name that an error gives it.
+      hint: the field's type.
+      text: as on the command line.
+
+    Returns:
+      The value.
 
     Raises:
       ConfigError: it is not of the field's type.

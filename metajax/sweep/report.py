@@ -63,7 +63,14 @@ def half_width(scores: Sequence[float]) -> float | None:
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether the folder is a sweep's."""
+    """Whether the folder is a sweep's.
+
+    Args:
+      folder: any.
+
+    Returns:
+      Whether its ``config.json`` describes a sweep.
+    """
     try:
         saved = json.loads((folder / "config.json").read_bytes())
     except (OSError, ValueError, RecursionError):
@@ -73,6 +80,12 @@ def is_sweep(folder: Path) -> bool:
 
 def write_report(folder: Path) -> tuple[str, Path]:
     """Write ``report.html`` and its figures from ``results.csv``; returns its text and its path.
+
+    Args:
+      folder: of the sweep.
+
+    Returns:
+      The text and the path of ``report.html``.
 
     Raises:
       WorkdirError: the folder does not describe a sweep, or holds no results.

@@ -29,17 +29,43 @@ class Outcome(NamedTuple):
 
 
 def run_folder(folder: Path, point: Point) -> Path:
-    """The workdir of a run."""
+    """The workdir of a run.
+
+    Args:
+      folder: of the sweep.
+      point: the run.
+
+    Returns:
+      The folder.
+    """
     return folder / "runs" / point.name
 
 
 def is_done(folder: Path, point: Point) -> bool:
-    """Whether a run has been trained and evaluated."""
+    """Whether a run has been trained and evaluated.
+
+    Args:
+      folder: of the sweep.
+      point: the run.
+
+    Returns:
+      Whether its ``summary.json`` has been written.
+    """
     return (run_folder(folder, point) / "summary.json").exists()
 
 
 def flatten(values: Any, path: str = "") -> dict[str, float]:
-    """Return the numbers in nested JSON values by their path; of a list of numbers, the last."""
+    """Return the numbers in nested JSON values by their path; of a list of numbers, the last.
+
+    Args:
+      values: dicts, lists and numbers.
+      path: what all paths begin with.
+
+    Examples:
+      >>> from metajax.sweep import flatten
+      >>> flatten({"rows": {"maml": {"mean": [3.0, 0.5]}}})
+      {'rows.maml.mean[-1]': 0.5}
+    """
     if isinstance(values, Mapping):
         found: dict[str, float] = {}
         for name, value in values.items():
@@ -58,6 +84,14 @@ def write_results(folder: Path, points: Sequence[Point], outcomes: Mapping[int, 
     Columns: run, the swept fields, seed, status, seconds, the numbers of the evaluation
     (:func:`flatten`), of stopped runs the step and the metric that they reached, and the error of
     a run that failed.
+
+    Args:
+      folder: of the sweep.
+      points: all runs.
+      outcomes: by the run's number.
+
+    Returns:
+      The path of the table.
     """
     rows: list[dict[str, Any]] = []
     for point in points:
@@ -84,6 +118,9 @@ def write_results(folder: Path, points: Sequence[Point], outcomes: Mapping[int, 
 
 def read_results(folder: Path) -> list[dict[str, str]]:
     """Return the rows of ``results.csv``, as text.
+
+    Args:
+      folder: of the sweep.
 
     Raises:
       WorkdirError: there is none.

@@ -39,6 +39,10 @@ from metajax.train import (
 def check_traceable(system: System, points: Sequence[Point]) -> None:
     """Refuse points that differ in more than one program can vary.
 
+    Args:
+      system: whose runs they are.
+      points: all runs.
+
     Raises:
       ConfigError: a swept field is not among the system's ``traced`` and ``of_tasks``, or is None
         in some of the points and a number in others.
@@ -80,6 +84,9 @@ def make_population(
       configs: one per run.
       runs: what the system builds from each.
       fields: those that the configs differ in besides their seeds, not None in any.
+
+    Returns:
+      The algorithm and its tasks.
     """
 
     def make(values: Mapping[str, Any]) -> Algorithm:
@@ -130,6 +137,9 @@ def run_together(
       at_once: how many runs one program trains, the others after them; None: all.
       options: more of :func:`metajax.train.fit`: ``log_every``, ``checkpoint_every``, ``progress``,
         ``on_changed``.
+
+    Returns:
+      What came of each run, by its number.
 
     Raises:
       ConfigError: the points differ in what one program can not vary, their tasks are host-fed, or

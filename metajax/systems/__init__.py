@@ -3,14 +3,8 @@
 import importlib
 from typing import Any
 
-from metajax.systems.base import (
-    SYSTEMS,
-    Method,
-    Objective,
-    Setup,
-    System,
-    get_system,
-)
+from metajax.systems.base import SYSTEMS, Method, Objective, Setup, System, get_system
+from metajax.systems.classes import Labels
 from metajax.systems.configs import (
     Config,
     config_from_json,
@@ -22,8 +16,10 @@ from metajax.systems.configs import (
     replace,
     setting_types,
     split,
+    tied_to_steps,
     traced_fields,
 )
+from metajax.systems.loading import Run, load
 from metajax.systems.options import options_type, summary
 from metajax.systems.page import write_page
 from metajax.systems.runs import read_run
@@ -31,19 +27,25 @@ from metajax.systems.scores import Evaluation, Interval, Row, interval
 from metajax.systems.setup import build, check_fits, make_method
 from metajax.systems.show import Figure
 from metajax.systems.training import Training
+from metajax.systems.use import Adapted, Told, Use, load_exported
 
 __all__ = [
     "SYSTEMS",
+    "Adapted",
     "Config",
     "Evaluation",
     "Figure",
     "Interval",
+    "Labels",
     "Method",
     "Objective",
     "Row",
+    "Run",
     "Setup",
     "System",
+    "Told",
     "Training",
+    "Use",
     "build",
     "check_fits",
     "config_from_json",
@@ -53,6 +55,8 @@ __all__ = [
     "field_types",
     "get_system",
     "interval",
+    "load",
+    "load_exported",
     "make_method",
     "methods_with",
     "options_type",
@@ -61,6 +65,7 @@ __all__ = [
     "setting_types",
     "split",
     "summary",
+    "tied_to_steps",
     "traced_fields",
     "write_page",
 ]

@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from metajax.core import Algorithm, Evaluator, MetaLearner, Params, one_of
 from metajax.systems.scores import Evaluation
 from metajax.systems.show import Figure, figures, table
-from metajax.systems.training import Training, tied_to_steps
+from metajax.systems.training import Training
+from metajax.systems.use import Use
 
 
 class Method(NamedTuple):
@@ -117,13 +118,14 @@ class System:
         them and in traced fields alone can be one compiled program.
       check: ``check(config)`` raises where settings do not fit together.
       objective: ``objective(config) -> Objective``, what a sweep compares runs by.
-      tied_to_steps: ``tied_to_steps(config) -> str``, what in the training depends on ``steps``
-        besides its length, as ``schedule=cosine``; empty where nothing does, so that a finished
-        run can be given more steps.
+      tied_to_steps: what in the training of some methods depends on ``steps``, by method; of all
+        others the schedule may. Empty: nothing, as where nothing is trained.
       renamed: older words of the command line and what they are called now.
       older_values: of a renamed setting whose values are others now too, what the older ones are,
         by its older word.
       tiny: the smallest settings that every method still does all of its work with, for tests.
+      use: ``use(config) -> Use``, how what was trained is used on a person's own data; None: by its
+        learner alone.
       prepare: ``prepare(data_dir) -> folders``, which writes what the system can be trained from
         besides images, for ``metajax data prepare NAME``; None where there is nothing.
     """
@@ -144,9 +146,10 @@ class System:
     evaluation: tuple[str, ...] = ()
     of_tasks: tuple[str, ...] = ()
     check: Callable[[Any], None] = _no_check
-    tied_to_steps: Callable[[Any], str] = tied_to_steps
+    tied_to_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
+    use: Callable[[Any], Use] | None = None
     prepare: Callable[[Path | None], list[Path]] | None = None
 
 
@@ -157,7 +160,19 @@ SYSTEMS = ("gpicl", "hyperdistill", "fewshot", "hamiltonian", "hypino", "tables"
 def get_system(name: str) -> System:
     """Return the system called ``name``.
 
+    Args:
+      name: as on the command line.
+
     Raises:
       ConfigError: there is none; the message names the nearest.
+
+    Examples:
+      >>> from metajax.systems import get_system
+      >>> sorted(get_system("fewshot").presets)[:2]
+      ['digits', 'fashion']
+      >>> get_system("fewshots")
+      Traceback (most recent call last):
+          ...
+      metajax.core.errors.ConfigError: system = 'fewshots': expected ...
     """
     return importlib.import_module(f"{__package__}.{one_of('system', name, SYSTEMS)}").SYSTEM

@@ -37,6 +37,10 @@ class Config:
 def config_type(system: System, method: str | None = None) -> type:
     """Return the class of the configs of a system's method; of the default one for None.
 
+    Args:
+      system: any.
+      method: one of its methods, or None.
+
     Raises:
       ConfigError: the system has no such method.
     """
@@ -70,13 +74,26 @@ def _hints(kind: Any) -> dict[str, Any]:
 
 
 def field_types(system: System, method: str | None = None) -> dict[str, Any]:
-    """Return the settings that a run of a method has, by name, with their types."""
+    """Return the settings that a run of a method has, by name, with their types.
+
+    Args:
+      system: any.
+      method: one of its methods, or None for the default one.
+
+    Raises:
+      ConfigError: the system has no such method.
+    """
     hints = _hints(config_type(system, method))
     return {name: plain(hint) for name, hint in hints.items()}
 
 
 def methods_with(system: System, name: str) -> list[str]:
-    """Return the methods that have an option of this name."""
+    """Return the methods that have an option of this name.
+
+    Args:
+      system: any.
+      name: of an option.
+    """
     return [
         method
         for method, function in system.methods.items()
@@ -85,7 +102,11 @@ def methods_with(system: System, name: str) -> list[str]:
 
 
 def setting_types(system: System) -> dict[str, Any]:
-    """Return the settings that runs of a system have, by any of its methods, with their types."""
+    """Return the settings that runs of a system have, by any of its methods, with their types.
+
+    Args:
+      system: any.
+    """
     found: dict[str, Any] = {}
     for method in system.methods:
         found = field_types(system, method) | found
@@ -94,9 +115,24 @@ def setting_types(system: System) -> dict[str, Any]:
 
 
 def traced_fields(config: Any) -> tuple[str, ...]:
-    """Return the settings of a config that may be traced, so that runs share one program."""
+    """Return the settings of a config that may be traced, so that runs share one program.
+
+    Args:
+      config: of a run.
+    """
     kind: Any = type(config)
     return tuple(name for name, hint in _hints(kind).items() if is_traced(hint))
+
+
+def tied_to_steps(config: Any) -> str:
+    """Return what in a run's training depends on ``steps`` besides its length.
+
+    Returns:
+      In words, as ``schedule=cosine``; empty: nothing does, so that a finished run can be given
+      more steps.
+    """
+    scheduled = "" if config.schedule == "constant" else f"schedule={config.schedule}"
+    return config.system.tied_to_steps.get(config.method, scheduled)
 
 
 def configure(
@@ -131,6 +167,10 @@ def replace(config: Any, **values: Any) -> Any:
 
     Another ``method`` keeps the settings of the problem and of training, and of the options those
     that it has too and that differ from their default.
+
+    Args:
+      config: stays as it is.
+      **values: the new settings by name.
 
     Raises:
       ConfigError: an unknown name, a value out of range, or settings that do not fit together.
@@ -174,7 +214,11 @@ class Parts(NamedTuple):
 
 
 def split(config: Any) -> Parts:
-    """Return the settings of the problem, of training, and the method's options."""
+    """Return the settings of the problem, of training, and the method's options.
+
+    Args:
+      config: of a run.
+    """
     settings, training, options = (
         {field.name: getattr(config, field.name) for field in dataclasses.fields(part)}
         for part in _parts(config.system, config.method)
@@ -183,7 +227,12 @@ def split(config: Any) -> Parts:
 
 
 def config_to_json(system: System, config: Any) -> dict[str, Any]:
-    """Return what ``config.json`` holds of a config."""
+    """Return what ``config.json`` holds of a config.
+
+    Args:
+      system: whose config it is.
+      config: of a run.
+    """
     return {"system": system.name, "config": json.loads(json.dumps(dataclasses.asdict(config)))}
 
 
@@ -191,6 +240,10 @@ def config_from_json(system: System, values: Any) -> Any:
     """Return the config that ``config.json`` holds.
 
     Files of older versions may hold older words (``System.renamed``) and options of other methods.
+
+    Args:
+      system: whose config it is.
+      values: what the file holds.
 
     Raises:
       ConfigError: it names a field that this version does not have, or a value out of range.

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -70,19 +71,45 @@ def read_model(
     Raises:
       ConfigError: no such file, or its parameters do not fit its config.
     """
-    try:
+    with _of_a_model(path):
         state = flax.serialization.msgpack_restore(path.read_bytes())
         config = config_from_json(system, {**(older or {}), **json.loads(state["config"])})
-        like = shapes_of(config)
-        params = flax.serialization.from_state_dict(like, state["params"])
+        params = _fitting(state, shapes_of(config))
         kept = {name: json.loads(state[name]) for name in notes}
+    return ModelFile(config, params, kept)
+
+
+def read_params(path: Path, like: Params) -> Params:
+    """Read the parameters alone of what :func:`write_model` wrote, whatever its config.
+
+    Args:
+      path: of the file.
+      like: parameters of the same shapes and dtypes, or these alone.
+
+    Raises:
+      ConfigError: no such file, or its parameters do not fit.
+    """
+    with _of_a_model(path):
+        return _fitting(flax.serialization.msgpack_restore(path.read_bytes()), like)
+
+
+@contextlib.contextmanager
+def _of_a_model(path: Path) -> Iterator[None]:
+    """Name the file in what is raised where it is not a model's."""
+    try:
+        yield
     # AttributeError: other msgpack than a model's; RecursionError: its config is nested without end
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ConfigError("model", str(path), f"a file of save_model ({error})") from error
+
+
+def _fitting(state: Any, like: Params) -> Params:
+    """The parameters of a file's content, which have to be like others."""
+    params = flax.serialization.from_state_dict(like, state["params"])
 
     def described(tree: Params) -> list[Any]:
         return [(leaf.shape, leaf.dtype) for leaf in jax.tree.leaves(tree)]
 
     if described(params) != described(like):
-        raise ConfigError("model", str(path), f"{count(like)} parameters of its config's shapes")
-    return ModelFile(config, params, kept)
+        raise ValueError(f"its parameters are not the {count(like):,} of these shapes")
+    return params

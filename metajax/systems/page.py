@@ -28,7 +28,19 @@ def write_page(
     figures: Iterable[Figure],
     tables: Mapping[str, Mapping[str, Any]],
 ) -> Path:
-    """Write ``report.html`` and its PNG figures into ``folder``; returns the page's path."""
+    """Write ``report.html`` and its PNG figures into ``folder``; returns the page's path.
+
+    Args:
+      folder: to write into.
+      title: of the page.
+      subtitle: below it.
+      text: shown as it is, line by line.
+      figures: to draw, with names and captions.
+      tables: by title, values by name.
+
+    Returns:
+      The path of ``report.html``.
+    """
     parts = [f"<pre>{html.escape(text)}</pre>"]
     for figure in figures:
         path = folder / f"{figure.name}.png"

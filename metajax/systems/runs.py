@@ -17,6 +17,9 @@ def read_run(workdir: Any) -> tuple[Any, Any, dict[str, Any]]:
     Args:
       workdir: a path of :func:`metajax.train.as_path`.
 
+    Returns:
+      The system, its config, and the JSON.
+
     Raises:
       WorkdirError: the folder does not describe a run; the error says what it is.
       ConfigError: its config is not one of the system's.

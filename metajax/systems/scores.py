@@ -30,7 +30,18 @@ class Interval(NamedTuple):
 
 
 def interval(values: Float[Array | np.ndarray, "tasks *points"]) -> Interval:
-    """Return the mean over tasks with its normal 95% interval, ``1.96`` standard errors."""
+    """Return the mean over tasks with its normal 95% interval, ``1.96`` standard errors.
+
+    Args:
+      values: scores of tasks.
+
+    Examples:
+      >>> import numpy as np
+      >>> from metajax.systems import interval
+      >>> found = interval(np.array([0.0, 1.0, 1.0, 0.0]))
+      >>> found.mean, found.n
+      ([0.5], 4)
+    """
     array = np.asarray(values, float)
     mean = np.atleast_1d(array.mean(axis=0))
     half = np.atleast_1d(1.96 * array.std(axis=0, ddof=1) / np.sqrt(len(array)))

@@ -19,9 +19,11 @@ from metajax.core import (
     MixedTasks,
     Params,
     apart_from_surroundings,
+    mixed,
 )
 from metajax.systems.base import Method, Setup
 from metajax.systems.configs import split
+from metajax.systems.options import grouped
 
 
 def make_method(config: Any, problem: Any) -> Method:
@@ -29,10 +31,15 @@ def make_method(config: Any, problem: Any) -> Method:
 
     Some of the config's settings may be traced now; these reach the method through
     ``problem.settings``.
+
+    Args:
+      config: of a run.
+      problem: made from the same settings.
     """
     settings, training, options = split(config)
     problem = problem._replace(settings=settings)
-    return config.system.methods[config.method](problem, training, **options)
+    function = config.system.methods[config.method]
+    return function(problem, training, **grouped(function, options))
 
 
 def check_fits(configs: Sequence[Any], data_dir: Path | None = None) -> dict[str, ConfigError]:
@@ -69,6 +76,9 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
       config: from :func:`configure`.
       data_dir: folder of the data sets.
 
+    Returns:
+      The run, set up.
+
     Raises:
       MissingDataError: a data set is not on disk.
       ConfigError: the settings do not fit the data set.
@@ -84,13 +94,15 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
         return {"method": config.method, **found.to_json(), "settings": settings}
 
     trained = method.algorithm is not None
-    per_draw = sum(problem.tasks.counts) if isinstance(problem.tasks, MixedTasks) else 1
+    is_mixed = isinstance(problem.tasks, MixedTasks)
+    per_draw = sum(problem.tasks.counts) if is_mixed else 1
+    untrained = mixed(method.learner) if is_mixed and method.learner is not None else method.learner
     evaluators = [
         Evaluator(name, config.eval_every, functools.partial(function, problem, method))
         for name, function in system.evaluators.items()
     ]
     return Setup(
-        algorithm=method.algorithm or _untrained(method.learner),
+        algorithm=method.algorithm or _untrained(untrained),
         tasks=problem.tasks,
         tasks_per_step=config.tasks_per_step // per_draw,
         steps=config.steps if trained else 0,

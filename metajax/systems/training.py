@@ -95,11 +95,6 @@ class Training:
         return gradient(learner, self.make_optimizer(), **options)
 
 
-def tied_to_steps(training: Training) -> str:
-    """Say what in the training depends on ``steps`` besides its length; empty: nothing."""
-    return "" if training.schedule == "constant" else f"schedule={training.schedule}"
-
-
 def check_schedule(training: Any) -> None:
     """Raise where the warm-up does not end before training does.
 

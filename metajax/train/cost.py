@@ -95,6 +95,9 @@ def profile(
       key: of state, tasks and updates.
       steps: how many are timed, 1 or more.
 
+    Returns:
+      Times, operations and memory of each part.
+
     Raises:
       ConfigError: ``tasks`` draw nothing or are fed by the host, ``steps`` below 1, or
         ``jax.disable_jit``.
@@ -185,7 +188,14 @@ def peaks() -> tuple[float, float]:
 
 
 def profile_table(found: Profile) -> str:
-    """A profile as text."""
+    """A profile as text.
+
+    Args:
+      found: what :func:`profile` returned.
+
+    Returns:
+      Lines of text.
+    """
     lines = [
         f"parameters {found.parameters:,}; this machine's measured peak "
         f"{found.peak_gflops:.1f} GFLOP/s (float32 product), {found.peak_gbytes:.1f} GB/s (copy)",

@@ -93,6 +93,16 @@ def save_finished(
     the same call of :func:`fit` finds it finished. The arguments are those of :func:`fit`; tasks
     are sampled on the device.
 
+    Args:
+      workdir: to write into.
+      result: of the training.
+      algorithm: that was trained.
+      tasks: that it was trained on.
+      tasks_per_step: of the training.
+      key: of the training.
+      config: what ``config.json`` says of it.
+      on_changed: what happens where the workdir holds another run.
+
     Raises:
       WorkdirError: the workdir is in use, holds another run, or cannot be written.
       CheckpointError: the checkpoint could not be written.

@@ -141,6 +141,9 @@ def fit(
     included; what it returns is on all devices of that mesh. Under ``jax.disable_jit`` every
     operation runs by itself, slowly, and results agree up to rounding.
 
+    Returns:
+      The final state, meta-parameters and metrics.
+
     Raises:
       ConfigError: an argument is out of range, or not what it should be, such as a learner in
         place of an algorithm.
@@ -149,6 +152,29 @@ def fit(
       Interrupted: SIGTERM or SIGINT (Ctrl-C) came. The error carries ``state``, ``params``,
         ``step`` and ``history``; with a workdir the state is saved too.
       CheckpointError: a checkpoint could not be written, or does not fit the algorithm.
+
+    Examples:
+      >>> import jax
+      >>> import optax
+      >>> import metajax as mj
+      >>> from metajax.data import sinusoid_tasks
+      >>> from metajax.learners import mean_squared_error, ridge
+      >>> from metajax.nn import mlp
+      >>> learner = ridge(mlp([16], 16), mean_squared_error)
+      >>> algorithm = mj.gradient(learner, optax.adam(1e-2))
+      >>> result = mj.fit(
+      ...     algorithm,
+      ...     sinusoid_tasks(10, 10),
+      ...     steps=60,
+      ...     tasks_per_step=8,
+      ...     key=jax.random.key(0),
+      ...     log_every=20,
+      ...     progress=False,
+      ... )
+      >>> [row["step"] for row in result.history]
+      [20, 40, 60]
+      >>> result.history[-1]["loss"] < result.history[0]["loss"]
+      True
     """
     check_algorithm(algorithm)
     evaluators = checked_evaluators(evaluators)

@@ -17,6 +17,9 @@ def keep_freed_memory() -> bool:
     anew at the next one, and glibc hands anything above 32 MB back to the system in between, so
     every dispatch pays a page fault for each 4 kB. Call it before JAX starts its threads; what
     the process has once used it then keeps. False where the C library is not glibc.
+
+    Returns:
+      Whether it will.
     """
     if platform.libc_ver()[0] != "glibc":
         return False

@@ -25,7 +25,11 @@ UPLOAD_SECONDS = 60.0
 
 
 def plain(value: Any) -> Any:
-    """Return arrays and numbers as JSON can hold them; a number that is not finite is null."""
+    """Return arrays and numbers as JSON can hold them; a number that is not finite is null.
+
+    Args:
+      value: arrays, numbers, and containers of them.
+    """
     if isinstance(value, Mapping):
         return {name: plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)):
@@ -41,12 +45,20 @@ def to_json(value: Any, indent: int | None = None) -> str:
     """Return ``value`` as JSON text, which every file of results is written by.
 
     JSON knows no NaN and no infinity: such a number is null.
+
+    Args:
+      value: arrays, numbers, and containers of them.
+      indent: spaces a level, or None for one line.
     """
     return json.dumps(plain(value), indent=indent, allow_nan=False)
 
 
 def read_rows(workdir: Path) -> list[dict[str, Any]]:
-    """Return the rows of a workdir's ``metrics.jsonl``, up to a line that a kill cut short."""
+    """Return the rows of a workdir's ``metrics.jsonl``, up to a line that a kill cut short.
+
+    Args:
+      workdir: of a run.
+    """
     path = workdir / "metrics.jsonl"
     rows: list[dict[str, Any]] = []
     text = path.read_bytes().decode(errors="replace") if path.exists() else ""

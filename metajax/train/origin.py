@@ -58,6 +58,9 @@ def run_summary(
       cpu_seconds: the same, on all cores together.
       train_cpu_seconds: the part of these before the evaluation.
       command: what made the run.
+
+    Returns:
+      The summary's values by name.
     """
     return {
         "steps": result.step,

@@ -25,6 +25,9 @@ def is_remote(path: str | os.PathLike) -> bool:
 
     Args:
       path: one of :func:`as_path`.
+
+    Returns:
+      True for ``gs://`` and the like, False for local paths.
     """
     return "://" in os.fspath(path)
 

@@ -86,6 +86,9 @@ def population(
     Metrics: ``loss``, the mean over members that have not failed; every metric of the members,
     under ``runs/NAME``, ``[k]``.
 
+    Returns:
+      The algorithm and its tasks.
+
     Raises:
       ConfigError: no member, tasks that draw nothing, are host-fed or of different structures, or
         keys that :func:`metajax.core.check_key` rejects.
@@ -157,7 +160,15 @@ def population(
 
 
 def member_rows(rows: Sequence[Mapping[str, Any]], index: int) -> list[dict[str, Any]]:
-    """One member's rows of a population's log, as its own run would have written them."""
+    """One member's rows of a population's log, as its own run would have written them.
+
+    Args:
+      rows: of the population's log.
+      index: of the member.
+
+    Returns:
+      The rows.
+    """
     return [
         {"step": row["step"]}
         | {

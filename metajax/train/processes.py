@@ -59,14 +59,25 @@ def join(
 
 
 def leave(error: ProcessLostError) -> NoReturn:
-    """End this process at once: jax's own goodbye waits for the lost one, and then aborts."""
+    """End this process at once: jax's own goodbye waits for the lost one, and then aborts.
+
+    Args:
+      error: which processes were lost.
+
+    Returns:
+      Nothing: the process ends.
+    """
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(error.exit_code)
 
 
 def is_first() -> bool:
-    """Whether this process does what must be done once."""
+    """Whether this process does what must be done once.
+
+    Returns:
+      True in a program of one process.
+    """
     return jax.process_index() == 0
 
 

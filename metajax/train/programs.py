@@ -205,7 +205,7 @@ class _Walk:
         functions: list[_Value] = []
         # outer values go to where they are used, not by the order in which they were first used
         if name == "scan":
-            num = params["num_consts"]
+            num = _outer_values(params)
             functions = [self.closed(params.pop("jaxpr"), operands[:num])]
             operands = operands[num:]
         elif name == "while":
@@ -276,6 +276,16 @@ class _Walk:
             self.known[id(value), shape] = value, found, name
         self.constants[name] += 1
         return found
+
+
+def _outer_values(params: dict[str, Any]) -> int:
+    """How many operands of a scan are outer values; its parameters become those of jax 0.11."""
+    if "ft_in" not in params:
+        return params["num_consts"]
+    consts, carry, _ = (list(part) for part in params.pop("ft_in").unpack())
+    del params["ft_out"]
+    params["num_carry"] = len(carry)
+    return len(consts)
 
 
 def _dtype(equation: Any) -> Any:

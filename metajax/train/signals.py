@@ -10,7 +10,11 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def signals_noted() -> Iterator[list[int]]:
-    """Collect SIGTERM and SIGINT in a list instead of dying; a second one acts as it would have."""
+    """Collect SIGTERM and SIGINT in a list instead of dying; a second one acts as it would have.
+
+    Returns:
+      Nothing: it is a context manager, whose value is the list.
+    """
     noted: list[int] = []
     if threading.current_thread() is not threading.main_thread():
         yield noted  # Python lets the main thread alone handle signals

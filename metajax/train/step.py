@@ -42,7 +42,16 @@ Partition = Callable[[str, jax.ShapeDtypeStruct, int], PartitionSpec]
 
 
 def largest_axis(path: str, leaf: jax.ShapeDtypeStruct, num: int) -> PartitionSpec:
-    """Split an array of 4,096 numbers or more along its largest axis that ``num`` divides."""
+    """Split an array of 4,096 numbers or more along its largest axis that ``num`` divides.
+
+    Args:
+      path: of the leaf, not used.
+      leaf: its shape.
+      num: devices that hold one copy.
+
+    Returns:
+      How the axes are split.
+    """
     fitting = [(size, -axis) for axis, size in enumerate(leaf.shape) if size % num == 0]
     if not fitting or leaf.size < 4096:
         return PartitionSpec()  # what is small costs more to gather than to keep
@@ -106,6 +115,13 @@ def make_layout(
 
     With ``model_devices`` so many devices hold one copy of the algorithm's state between them,
     split by the rule ``partition``, and work on the same tasks together.
+
+    Args:
+      parallel: how tasks are split.
+      tasks_per_step: of the training.
+      devices: that take part, or None.
+      model_devices: devices that hold one copy of the state.
+      partition: how each leaf of the state is split over them.
 
     Raises:
       ConfigError: an unknown ``parallel``, or one that several processes can not run; no task, or

@@ -30,6 +30,10 @@ def write_json(path: Path, value: Any) -> None:
     """Write ``value`` as JSON so that ``path`` always holds a whole file, the old or the new.
 
     Arrays are lists, and numbers that are not finite are null.
+
+    Args:
+      path: of the file.
+      value: arrays, numbers, and containers of them.
     """
     write_whole(path, (to_json(value, indent=2) + "\n").encode())
 
@@ -166,6 +170,12 @@ def _check(
 def in_use(workdir: str | os.PathLike) -> bool:
     """Whether a live process holds ``workdir``.
 
+    Args:
+      workdir: any folder.
+
+    Returns:
+      True while another process, or this one, holds its lock.
+
     Raises:
       WorkdirError: its lock cannot be opened.
     """
@@ -202,6 +212,10 @@ def check_workdir(
       restart: whether a run of another config will make room.
 
     Raises as :func:`open_workdir`; of a run of another config, for the values given.
+
+    Raises:
+      ConfigError: as :func:`open_workdir`.
+      WorkdirError: as :func:`open_workdir`.
     """
     path = as_path(workdir)
     _check(path, _as_json(config), may_change, whole=False, restart=restart)
@@ -230,6 +244,15 @@ def open_workdir(
     of which :func:`renew_config` writes down the new ones. With ``restart`` it is moved to
     ``workdir/previous/`` instead.
 
+    Args:
+      workdir: of the run.
+      config: what ``config.json`` is to hold.
+      may_change: dotted paths of values that may differ.
+      restart: move another run aside.
+
+    Returns:
+      Nothing: it is a context manager, whose value is the path.
+
     Raises:
       ConfigError: ``config`` holds what JSON cannot, or the workdir is of a store that is not
         supported or whose package is not installed.
@@ -249,7 +272,12 @@ def open_workdir(
 
 
 def renew_config(workdir: Path, config: dict[str, Any]) -> None:
-    """Write ``config`` into a workdir that is held, where some of its values have changed."""
+    """Write ``config`` into a workdir that is held, where some of its values have changed.
+
+    Args:
+      workdir: that is held.
+      config: the new values.
+    """
     path = workdir / "config.json"
     old = json.loads(path.read_bytes())
     if (new := {**old, **_as_json(config)}) != old:

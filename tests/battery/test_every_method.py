@@ -16,12 +16,13 @@ import typing
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import docstring_parser
 import jax
 import numpy as np
 import pytest
 from non_finite import check_non_finite
 
-from metajax.core import ConfigError, HostFed, Range, digest, plain
+from metajax.core import ConfigError, HostFed, MixedTasks, Range, Task, digest, plain
 from metajax.core.ranges import marks
 from metajax.sweep import make_population
 from metajax.systems import (
@@ -32,10 +33,12 @@ from metajax.systems import (
     config_type,
     configure,
     get_system,
+    load,
     options_type,
     replace,
     split,
     summary,
+    tied_to_steps,
     traced_fields,
 )
 from metajax.train import fit, to_json
@@ -108,9 +111,17 @@ def test_every_setting_declares_its_range_and_is_explained(name, method):
     function = system.methods[method]
     parts = system.settings, system.training
     family = {field.name for part in parts for field in dataclasses.fields(part)}
-    for option in dataclasses.fields(options_type(function)):
+    options = options_type(function)
+    explained = {
+        param.arg_name
+        for base in options.__mro__
+        if dataclasses.is_dataclass(base)
+        for param in docstring_parser.parse_from_object(base).params
+        if param.description
+    }
+    for option in dataclasses.fields(options):
         assert option.name not in family, option.name
-        assert re.search(rf"^ +{option.name}: ", function.__doc__ or "", re.MULTILINE), option.name
+        assert option.name in explained, option.name
 
 
 @pytest.mark.parametrize(("name", "method"), ENTRIES)
@@ -213,6 +224,7 @@ def train(config, setup, workdir=None, **options):
         tasks_per_step=setup.tasks_per_step,
         key=jax.random.key(config.seed),
         workdir=workdir,
+        config=config_to_json(config.system, config),
         evaluators=setup.evaluators if workdir else (),
         checkpoint_every=2,
         log_every=1,
@@ -277,10 +289,41 @@ def test_a_run_resumed_from_its_middle_ends_in_the_same_bits(row):
     assert again.compile_seconds > 0  # steps were left to do
 
 
-@rows(MORE)
-def test_one_device_and_eight_agree(row):
-    alone = trained(row).result.params
-    assert_near(train(row.config, row.setup, parallel="jit").params, alone)
+@rows(COMPILED)
+def test_a_run_is_loaded_and_used(row, monkeypatch):
+    """What a folder holds adapts and predicts as what is in memory, to the bit.
+
+    And without the data set that it was trained on: the learner is made without.
+    """
+    if row.setup.method.learner is None:
+        pytest.skip(f"{row.method} is no meta-learner")
+    if not (row.workdir / "config.json").exists():
+        identity = config_to_json(row.system, row.config)
+        (row.workdir / "config.json").write_text(json.dumps(identity))
+    monkeypatch.setattr("metajax.systems.parts.load_images", no_set)
+    monkeypatch.setattr("metajax.systems.gpicl.problem.load_images", no_set)
+    key = jax.random.key(row.config.seed)
+    run, task = load(row.workdir), row.setup.example_tasks(key)
+    assert (run.config, run.step) == (row.config, row.setup.steps)
+    if row.result is not None:
+        assert digest(run.params) == digest(row.result.params)
+    params = run.params if row.result is None else row.result.params
+    if isinstance(row.setup.tasks, MixedTasks):
+        task = jax.tree.map(lambda leaf: leaf[0], Task(task.support[0], task.query[0]))
+    points = getattr(task.query, "points", None)
+    inputs = task.query.inputs if points is None else points.interior
+
+    def used(learner, params):
+        def use(params, support, inputs, key):
+            return learner.predict(params, learner.adapt(params, support, key), inputs)
+
+        return digest(jax.jit(use)(params, task.support, inputs, key))
+
+    assert used(run.learner, run.params) == used(row.setup.method.learner, params)
+
+
+def no_set(*args, **kwargs):
+    raise AssertionError("a set is read")
 
 
 MATTERS_NOT = re.compile(r".*qkv\.bias|(.*(params|mu|nu)\.)?norm\.bias")
@@ -308,7 +351,10 @@ def assert_near(found, expected):
 
 @rows(MORE)
 def test_runs_as_one_program_are_what_they_would_be_alone(row):
-    """All that a method declares traced, and the seed, vary within one program."""
+    """All that a method declares traced, and the seed, vary within one program.
+
+    One run is compared with itself alone on one device, another with itself alone on eight.
+    """
     base, changed = trained(row).config, row.changed
     other = replace(base, **changed, seed=1)
     configs = [base, replace(base, seed=1), other]
@@ -322,7 +368,7 @@ def test_runs_as_one_program_are_what_they_would_be_alone(row):
     members = [jax.tree.map(lambda leaf, i=i: leaf[i], state.members) for i in range(3)]
     assert digest(members[1]) != digest(members[2])  # the changes do change the result
     assert_near(members[0], row.result.state)
-    assert_near(members[2], train(other, setups[2]).state)
+    assert_near(members[2], train(other, setups[2], parallel="jit").state)
 
 
 def training(config):
@@ -348,12 +394,10 @@ def training(config):
 @pytest.mark.parametrize("schedule", ["constant", "cosine"])
 @pytest.mark.parametrize("each", MORE)
 def test_training_depends_on_steps_where_the_system_says_so(each, schedule):
-    name, method = each
-    system = get_system(name)
-    config = tiny(name, method, steps=20, schedule=schedule)
+    config = tiny(*each, steps=20, schedule=schedule)
     before, after = training(config), training(replace(config, steps=40))
     if before[0]:  # else nothing is trained
-        assert bool(system.tied_to_steps(config)) == (before[1:] != after[1:])
+        assert bool(tied_to_steps(config)) == (before[1:] != after[1:])
 
 
 OTHER = {

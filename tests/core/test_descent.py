@@ -12,8 +12,15 @@ from metajax.core import ConfigError, MetaLearner, all_finite, gradient, task_ke
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
 KEY = jax.random.key(0)
-TASKS = jax.jit(jax.vmap(toy_problem.make_tasks()))(jax.random.split(jax.random.key(1), 8))
-ONE = jax.tree.map(lambda x: x[0], TASKS)
+
+
+@jax.jit
+def drawn(key):
+    tasks = jax.vmap(toy_problem.make_tasks())(jax.random.split(key, 8))
+    return tasks, jax.tree.map(lambda x: x[0], tasks)
+
+
+TASKS, ONE = drawn(jax.random.key(1))
 LR = 0.5
 
 

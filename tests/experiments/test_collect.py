@@ -10,7 +10,7 @@ import pytest
 from metajax.cli.main import main as metajax
 from metajax.cli.sweep import flags
 from metajax.systems import configure
-from metajax.systems.hamiltonian import TINY
+from small import tiny_settings
 
 FOLDER = Path(__file__).parents[2] / "experiments"
 
@@ -121,7 +121,8 @@ def test_a_start_is_called_as_its_runs_folder_without_the_seed(folder, structure
 def test_a_run_adapted_at_its_own_rate_has_its_evaluations_errors(tmp_path, monkeypatch):
     """Before adapting at any rate; a second start joins the file, and none is adapted again."""
     for method in ("maml", "joint"):
-        words = flags({**TINY, "steps": 2, "eval_every": 2, "method": method})
+        small = tiny_settings("hamiltonian", method)
+        words = flags({**small, "steps": 2, "eval_every": 2, "method": method})
         workdir = str(tmp_path / f"{method}-0")
         off = ("--no-progress", "--compilation-cache", "off")
         assert metajax(["train", "hamiltonian", *words, "--workdir", workdir, *off]) == 0

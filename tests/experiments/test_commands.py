@@ -1,4 +1,4 @@
-"""The commands that the experiments' READMEs name are ones that the command line takes."""
+"""The commands that READMEs and docs name are ones that the command line takes."""
 
 import re
 import shlex
@@ -29,6 +29,17 @@ NAMED = [
     if path.parent.name != "launch"
     for words in commands(path.read_text())
     if words[:2] != ["metajax", "data"]
+]
+
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+NAMED += [
+    pytest.param(words, id=f"{path.name}: {shlex.join(words)[:60]}")
+    for path in PAGES
+    for words in commands(path.read_text())
+    if words[:2] in (["metajax", "train"], ["metajax", "compare"], ["metajax", "sweep"])
+    and not words[2].startswith("--engine")  # a sweep of any system
+    and "--help" not in words
 ]
 
 

@@ -4,6 +4,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 FOLDER = Path(__file__).parents[2] / "experiments"
 
@@ -35,6 +36,16 @@ def test_tables_and_sentences_are_what_the_results_say(tables, family, monkeypat
     # no committed result stands there unread
     folder = tables.FAMILIES[family]
     assert set(folder.rglob("*.json")) <= read
+
+
+def test_the_readmes_picture_is_of_the_results(monkeypatch):
+    """It carries the digest of the results that it was drawn from."""
+    monkeypatch.syspath_prepend(str(FOLDER / "gpicl"))
+    import picture
+
+    message = "draw it again: python experiments/gpicl/picture.py"
+    with Image.open(picture.PICTURE) as image:
+        assert image.text["Source"] == picture.digest(), message
 
 
 def test_a_wrong_figure_is_found(tables):

@@ -4,7 +4,16 @@ import optax
 
 from metajax import learners, nn
 
-NAMES = ["transformer", "lstm", "outer_product_lstm", "mlp", "maml", "sgd", "nearest_neighbour"]
+NAMES = [
+    "transformer",
+    "lstm",
+    "outer_product_lstm",
+    "shared_cells",
+    "mlp",
+    "maml",
+    "sgd",
+    "nearest_neighbour",
+]
 
 
 def sequence_learner(name, *, ways, examples, width=8, layers=1, inner_lr=1e-3):
@@ -22,6 +31,8 @@ def sequence_learner(name, *, ways, examples, width=8, layers=1, inner_lr=1e-3):
     if name in ("lstm", "outer_product_lstm"):
         network = getattr(nn, name)(num_outputs=ways, width=width)
         return learners.in_context(network, ways, label_scale=4.0)
+    if name == "shared_cells":
+        return learners.shared_cells(ways, width=4, messages=3, hidden=(3,) * (layers - 1))
     if name == "mlp":
         return learners.context_free(nn.mlp([width, width], ways))
     if name == "nearest_neighbour":

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)
 SGD = optax.sgd(0.1)
 CE, MSE = learners.cross_entropy, learners.mean_squared_error
-TASK = blobs(KEY)
+TASK = jax.jit(blobs)(KEY)
 SUPPORT = TASK.support
 
 

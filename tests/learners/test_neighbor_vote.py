@@ -9,8 +9,9 @@ from metajax.core import ConfigError, Examples
 from metajax.learners import k_nearest, nearest_neighbour
 
 KEY = jax.random.key(0)
-INPUTS = jax.random.normal(KEY, (2, 12, 3))
-EXAMPLES = Examples(INPUTS, jax.random.randint(jax.random.key(1), (2, 12), 0, 3))
+RNG = np.random.default_rng(0)
+INPUTS = jnp.asarray(RNG.normal(size=(2, 12, 3)), jnp.float32)
+EXAMPLES = Examples(INPUTS, jnp.asarray(RNG.integers(0, 3, (2, 12)), jnp.int32))
 
 
 def by_hand(neighbors, examples, position):

@@ -11,10 +11,11 @@ from metajax.learners import adaptation_curve, maml, mean_squared_error
 from metajax.nn import mlp
 from metajax.train import fit
 
-META_STEPS = 15_000
+META_STEPS = 5_000
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_ten_steps_from_the_learned_start_fit_a_new_sine():
     """Seed 0, 10 shots, five inner steps in training: below .5 at the 95% interval's upper end.
 

@@ -5,7 +5,13 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metajax.nn import inner_products, mean_square, running_mean_square, similarities
+from metajax.nn import (
+    RidgeKernel,
+    inner_products,
+    mean_square,
+    running_mean_square,
+    similarities,
+)
 
 RNG = np.random.default_rng(0)
 X = jnp.asarray(RNG.normal(size=(2, 9, 6)), jnp.float32)
@@ -36,6 +42,19 @@ def test_similarities_are_those_of_their_formulas():
     norms = np.linalg.norm(x, axis=-1)
     wanted = [-squares, x @ x.T / np.outer(norms, norms), -np.log(squares + 0.01)]
     np.testing.assert_allclose(found, wanted, atol=1e-4)
+
+
+@pytest.mark.parametrize("gamma", [None, 0.5])
+def test_kernels_of_directions_see_no_norms(gamma):
+    """They are kernels of the inputs divided by their norms; every input has the same prior."""
+    kernel = RidgeKernel(gamma, 0.1, directions=True)
+    unit = X / jnp.linalg.norm(X, axis=-1, keepdims=True)
+    stretched = X * jnp.arange(1.0, 10.0)[None, :, None]
+    found = kernel.between(inner_products(stretched, X))
+    wanted = RidgeKernel(gamma, 0.1).between(inner_products(unit, unit))
+    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+    own = kernel.own(inner_products(X, X).left)
+    np.testing.assert_allclose(own, jnp.diagonal(wanted, axis1=1, axis2=2), rtol=1e-5)
 
 
 def test_a_running_scale_ends_with_its_first_inputs():

@@ -120,7 +120,7 @@ def test_no_solved_channel_sees_its_own_label_or_what_comes_later():
     """The network does not differentiate through its channels: they are asked themselves."""
     channels = joined(
         class_shares(),
-        ridge_channels([RidgeKernel(None, 0.1), RidgeKernel(0.5, 0.1)]),
+        ridge_channels([RidgeKernel(None, 0.1), RidgeKernel(0.5, 0.1, directions=True)]),
         discriminant_channels([1.0]),
     )
 

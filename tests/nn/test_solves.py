@@ -313,6 +313,20 @@ def test_scores_of_ridges_are_those_of_leaving_equations_out(shape):
             np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("leave_one_out", [True, False])
+def test_scores_in_float32_are_those_in_float64_also_of_ridges_below_its_rounding(leave_one_out):
+    """With more columns than equations, whose influences on themselves are 1 but for the ridge."""
+    rng = np.random.default_rng(0)
+    design, targets = rng.normal(size=(9, 12)), rng.normal(size=(9, 2))
+    ridges = np.logspace(-12, 1, 14)
+    scores = jax.jit(ridge_scores, static_argnames="leave_one_out")
+    narrow = (part.astype(np.float32) for part in (design, targets, ridges))
+    found = scores(*narrow, leave_one_out=leave_one_out)
+    with enable_x64(True):
+        expected = scores(design, targets, ridges, leave_one_out=leave_one_out)
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
 def test_orthogonal_draws_are_those_of_jax():
     keys = jax.random.split(jax.random.key(0), 2)
     drawn = jax.vmap(lambda key: draw_orthogonal(key, 6))(keys)

@@ -11,7 +11,7 @@ from metajax.core import ConfigError, Examples, Task, digest
 from metajax.data import noise_pool
 from metajax.physics import Phase
 from metajax.systems import build, hamiltonian, replace
-from metajax.systems.hamiltonian import Snapshots
+from metajax.systems.hamiltonian.tasks import Snapshots
 from metajax.systems.setup import make_method
 from small import tiny
 
@@ -23,8 +23,9 @@ SEQUENCES = [name for name in NAMES if name != "mlp"]
 
 
 def sequences(examples):
-    x = jax.random.normal(KEY, (2, examples, FEATURES))
-    return Examples(x, jnp.tile(jnp.arange(examples) % WAYS, (2, 1)))
+    x = np.random.default_rng(0).normal(size=(2, examples, FEATURES))
+    labels = np.tile(np.arange(examples) % WAYS, (2, 1))
+    return Examples(jnp.asarray(x, jnp.float32), jnp.asarray(labels, jnp.int32))
 
 
 SUPPORT, QUERY = sequences(4), sequences(2)
@@ -65,19 +66,23 @@ def test_a_traced_label_that_is_no_class_is_seen(readers):
     assert not np.isfinite(learner.meta.predict(params, adapted, QUERY.inputs)).any()
 
 
-x, y = SUPPORT
+x, y = map(np.asarray, SUPPORT)
 SUPPORTS = {
     "no sequences": (x[0], y[0], "support.targets"),
     "raw images": (np.zeros((2, 4, 28, 28), np.uint8), y, "support.inputs"),
     "raw pixels": (np.zeros((2, 4, FEATURES), np.uint8), y, "support.inputs"),
-    "another number of features": (jnp.ones((2, 4, 9)), y, "inputs"),
+    "another number of features": (np.ones((2, 4, 9), np.float32), y, "inputs"),
     "fewer labels": (x, y[:, :2], "support.targets"),
-    "float labels": (x, y.astype(jnp.float32), "support.targets"),
-    "one-hot labels": (x, jax.nn.one_hot(y, WAYS, dtype=int), "support.targets"),
-    "too long": (jnp.ones((2, 9, FEATURES)), jnp.zeros((2, 9), int), "max_length"),
+    "float labels": (x, y.astype(np.float32), "support.targets"),
+    "one-hot labels": (x, np.eye(WAYS, dtype=np.int32)[y], "support.targets"),
+    "too long": (
+        np.ones((2, 9, FEATURES), np.float32),
+        np.zeros((2, 9), np.int32),
+        "max_length",
+    ),
     "no room for a query": (
-        jnp.ones((2, LENGTH, FEATURES)),
-        jnp.zeros((2, LENGTH), int),
+        np.ones((2, LENGTH, FEATURES), np.float32),
+        np.zeros((2, LENGTH), np.int32),
         "support",
     ),
 }

@@ -63,8 +63,6 @@ def run(parallel="none", **options):
 
 @pytest.fixture(scope="module")
 def plain():
-    # operations that other tests have compiled with more optimizations would round otherwise
-    jax.clear_caches()
     return {parallel: run(parallel) for parallel in ("none", "jit", "pmap")}
 
 

@@ -79,6 +79,9 @@ def grid_embedding(
       scale: of the lowest frequency, in cycles per unit of a value; each is twice the one before.
       dtype: what it is computed in; by default the parameters' own.
 
+    Returns:
+      The network.
+
     Raises:
       ConfigError: ``width`` is no multiple of 4, or above 32 none of 32; another size is below 1;
         or, when it is called, there is no source.

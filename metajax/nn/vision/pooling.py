@@ -72,6 +72,9 @@ def attention_pool(num_queries: int, *, heads: int = 1, dtype: Any = None) -> Ne
       heads: of the attention; they divide the width.
       dtype: what it is computed in; by default the parameters' own.
 
+    Returns:
+      The network.
+
     Raises:
       ConfigError: a size is below 1, or, when it is called, heads do not divide the width.
     """

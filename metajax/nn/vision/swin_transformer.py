@@ -133,6 +133,9 @@ def swin(
 
     ``apply`` has derivatives in reverse mode alone.
 
+    Returns:
+      The network.
+
     Raises:
       ConfigError: a size is below 1, ``depths`` and ``heads`` differ in length, or, when it is
         called, heads do not divide a stage's channels.

@@ -97,6 +97,9 @@ def unet_decoder(
         alone.
       dtype: what it is computed in; by default the parameters' own. Statistics are float32.
 
+    Returns:
+      The network.
+
     Raises:
       ConfigError: a size is below 1, or, when it is called, halving a map's size never gives the
         next one's.

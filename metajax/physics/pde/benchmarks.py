@@ -59,6 +59,9 @@ def on_reference_grid(
     Args:
       place: their rows and columns, as :attr:`Benchmark.place`.
       values: one for each.
+
+    Returns:
+      The values and the mask.
     """
     grid = np.zeros((REFERENCE_SIZE, REFERENCE_SIZE), np.float32)
     there = np.zeros(grid.shape, bool)
@@ -199,6 +202,9 @@ def benchmark(name: str) -> Benchmark:
     HT, HZ and WV have closed forms. The others come from
     :mod:`metajax.physics.pde.finite_elements`, with an error of at most 1e-5 of the largest |u|.
 
+    Args:
+      name: of the table.
+
     Raises:
       ConfigError: no such problem.
     """
@@ -216,7 +222,15 @@ def benchmark(name: str) -> Benchmark:
 
 
 def mean_squared_error(values: Float[Array, " n"], reference: Float[Array, " n"]) -> Array:
-    """The mean of ``(u - reference)^2``; pass points inside the domain only."""
+    """The mean of ``(u - reference)^2``; pass points inside the domain only.
+
+    Args:
+      values: of a solution.
+      reference: at the same points.
+
+    Returns:
+      A scalar.
+    """
     return jnp.mean((values - reference) ** 2)
 
 
@@ -224,6 +238,13 @@ def smape(values: Float[Array, " n"], reference: Float[Array, " n"]) -> Array:
     """The symmetric mean absolute percentage error, 0 to 200.
 
     The mean of ``200 |u - r| / (|u| + |r|)``, 0 where both are 0.
+
+    Args:
+      values: of a solution.
+      reference: at the same points.
+
+    Returns:
+      A scalar, in percent.
     """
     apart, size = jnp.abs(values - reference), jnp.abs(values) + jnp.abs(reference)
     return 200 * jnp.mean(apart / jnp.where(size > 0, size, 1.0))

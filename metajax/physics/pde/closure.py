@@ -41,6 +41,9 @@ def in_closure(
       shape: the domain, in float64: the inside is looked for nearer than float32 resolves.
       points: where.
       tolerance: how far outside a point may be.
+
+    Returns:
+      True where a point belongs to it.
     """
     curves = shape.curves
 
@@ -83,6 +86,12 @@ def has_inside(domain: Shape) -> bool:
 
     A narrow domain may pass between all points of the box, but not between all of its boundary. It
     is looked for in float64, as float32 does not tell the sides of what is narrower than 1e-4.
+
+    Args:
+      domain: not traced.
+
+    Returns:
+      Whether a point of its inside was found.
     """
     with float64_on_cpu():
         return bool(_has_inside(cast_floats(jax.tree.map(np.asarray, domain), np.float64)))

@@ -205,6 +205,9 @@ def sample(pde: PDE, key: Key[Array, ""], interior: int = 2048, boundary: int = 
       key: what is drawn from.
       interior: how many points inside.
       boundary: how many of the boundary, on the pieces that have data.
+
+    Returns:
+      The points with their data.
     """
     key, edge_key = jax.random.split(key)
     inside = sample_interior(pde.domain, key, interior)
@@ -226,6 +229,9 @@ def data_on(
       conditions: the data.
       boundary: the points.
       values: computes the values of one condition there.
+
+    Returns:
+      The data, and where there are any.
     """
     value = jnp.zeros_like(boundary.points[:, 0])
     mask = jnp.zeros(value.shape, bool)
@@ -260,12 +266,28 @@ def rasterise(pde: PDE, points: Points, size: int = 224) -> Grids:
     With stratified points, as :func:`sample` draws them, no node along the boundary is missed as
     long as they are nearer to each other than the nodes, ``2 / (size - 1)``: 2048 points for up to
     18 units of length at 224.
+
+    Args:
+      pde: whose source is drawn.
+      points: of its boundary, with their data.
+      size: nodes along a side.
+
+    Returns:
+      The images, ``[size, size]`` each.
     """
     return images(pde.source(nodes(size).reshape(-1, 2)).reshape(size, size), points)
 
 
 def images(source: Float[Array, "size size"], points: Points) -> Grids:
-    """Make the five images of the source's and of a problem's points; see :func:`rasterise`."""
+    """Make the five images of the source's and of a problem's points; see :func:`rasterise`.
+
+    Args:
+      source: at the nodes of the grid.
+      points: of the problem; those of its boundary count.
+
+    Returns:
+      The images, ``[size, size]`` each.
+    """
     size, where = source.shape[0], points.boundary.points
     return Grids(
         source,
@@ -281,6 +303,12 @@ def mark(
 
     Where several points claim a node it takes the nearest one's value. Integer maxima decide, so
     the result does not depend on the order in which a device writes.
+
+    Args:
+      points: in the square from -1 to 1.
+      values: at the points.
+      mask: which points count.
+      size: nodes along a side.
 
     Returns:
       The mask, 1 or 0, and the values.

@@ -45,6 +45,12 @@ def draw_expression(key: Key[Array, ""]) -> Expression:
     ``a`` and ``b`` are 0 with probability one half each, else uniform to 10 either way; ``c``,
     ``d`` and ``e`` are uniform to 2 pi either way; joins and functions are equally likely, but the
     first update adds. Composition leaves out ``a``, ``b`` and ``c``, as the authors' program does.
+
+    Args:
+      key: of the draw.
+
+    Returns:
+      The expression.
     """
     return make_expression(jax.random.uniform(key, NUMBERS))
 
@@ -65,7 +71,15 @@ def make_expression(unit: Float[Array, "11 9"]) -> Expression:
 
 
 def expand(expression: Expression, points: Float[Array, "n 2"]) -> Jet:
-    """The value and derivatives of an expression at points, ``[n]`` each, exact up to rounding."""
+    """The value and derivatives of an expression at points, ``[n]`` each, exact up to rounding.
+
+    Args:
+      expression: of x and y.
+      points: where it is taken.
+
+    Returns:
+      The jet.
+    """
     x, y = points.T
     zero, one = jnp.zeros_like(x), jnp.ones_like(x)
 

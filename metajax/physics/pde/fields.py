@@ -161,7 +161,14 @@ def as_boundary_field(name: str, value: Any) -> BoundaryField:
 
 
 def nodes(size: int) -> Float[Array, "size size 2"]:
-    """The nodes of a grid over the square from -1 to 1: ``[row, column]`` is ``(x, y)``."""
+    """The nodes of a grid over the square from -1 to 1: ``[row, column]`` is ``(x, y)``.
+
+    Args:
+      size: nodes along a side.
+
+    Returns:
+      Their coordinates.
+    """
     line = jnp.linspace(-1.0, 1.0, size)
     x, y = jnp.meshgrid(line, line)
     return jnp.stack([x, y], -1)

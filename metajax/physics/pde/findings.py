@@ -80,6 +80,12 @@ def review(pde: PDE) -> tuple[Finding, ...]:
     - pieces without the data that the equation's type needs, and time that runs the wrong way;
     - a source that contradicts the flux through a boundary where only that is given.
 
+    Args:
+      pde: not traced.
+
+    Returns:
+      The findings, empty where nothing was found.
+
     Raises:
       ConfigError: source or boundary data that are not finite somewhere, with the point and the
         value; boundary data of which none stand on the boundary.

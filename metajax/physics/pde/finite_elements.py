@@ -19,16 +19,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 from scipy.spatial import Delaunay, cKDTree
 
-from metajax.core import ConfigError, MetajaxError, enable_x64
+from metajax.core import ConfigError, enable_x64, needs_extra
 from metajax.physics.pde.benchmarks import EDGE, PROBLEMS, REFERENCE_SIZE
 from metajax.physics.pde.equation import PDE, data_on
 from metajax.physics.pde.fields import nodes
 from metajax.physics.pde.geometry import Boundary, Curves, Shape
 
-try:
+with needs_extra("a finite-element solution", "scikit-fem", "fem"):
     import skfem
-except ImportError as error:
-    raise MetajaxError("finite elements need scikit-fem: pip install 'metajax[fem]'") from error
 
 
 def triangulate(domain: Shape, width: float) -> Any:

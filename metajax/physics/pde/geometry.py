@@ -175,7 +175,21 @@ class Rectangle(Shape):
 
 
 def Square(name: str = "square") -> Rectangle:
-    """Make the square from -1 to 1."""
+    """Make the square from -1 to 1.
+
+    Args:
+      name: of its boundary.
+
+    Returns:
+      The square.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.physics.pde import Disk, Square
+      >>> domain = Square() - Disk((0.0, 0.0), 0.5)
+      >>> domain.contains(jnp.array([[0.0, 0.0], [0.9, 0.0]]))
+      Array([False,  True], dtype=bool)
+    """
     return Rectangle(real([-1, -1]), real([1, 1]), name)
 
 
@@ -412,6 +426,15 @@ def sample_interior(
 
     ``oversample * num`` are drawn in :attr:`Shape.bounds` and ``num`` of those inside taken; where
     there are fewer, some appear again. All are NaN where not one is inside.
+
+    Args:
+      shape: the domain.
+      key: of the draw.
+      num: points to return.
+      oversample: points drawn for each that is returned.
+
+    Returns:
+      The points.
     """
     points, keep = candidates_inside(shape, key, oversample * num)
     index, found = spread(keep, num)
@@ -478,6 +501,9 @@ def sample_boundary(
       on: the pieces to draw from; all by default.
       oversample: how many are drawn for one that is taken.
       least: share of the points that all curves divide equally, as a least number for each.
+
+    Returns:
+      The points, with normals and curves.
     """
     curves = shape.curves
     if on is not None:

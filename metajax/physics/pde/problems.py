@@ -186,6 +186,9 @@ def draw_sample(
       supervised: see :func:`draw_problem`, as what follows.
       homogeneous: likewise.
       tries: likewise.
+
+    Returns:
+      Points, images and what is known of the solution.
     """
     problem = draw_problem(key, supervised=supervised, homogeneous=homogeneous, tries=tries)
     points = sample(problem.pde, derive(key, "points"), interior, boundary)
@@ -232,6 +235,9 @@ def draw_problem(
         is time on its sides. A supervised problem then has no holes, an unsupervised one u = 0
         on them too. The published process has no such problems.
       tries: how often 16 solutions are drawn before a problem is given up as not valid.
+
+    Returns:
+      The problem, and whether it is valid.
     """
     # one draw for everything but the solution, as each takes long to compile
     key, solution_key = jax.random.split(key)

@@ -30,6 +30,9 @@ def sample_points(pde: PDE, key: Key[Array, ""], interior: int, boundary: int) -
       key: what is drawn from.
       interior: how many points inside.
       boundary: how many of the boundary, on the pieces that have data.
+
+    Returns:
+      The points with their data.
     """
     on = jnp.any(jnp.stack([one.pieces for one in (*pde.dirichlet, *pde.neumann)]), 0)
     inside, edge = _draw(pde.domain, key, on, interior, boundary)
@@ -52,6 +55,13 @@ def values_on(data: BoundaryField, at: Boundary) -> Float[Array, " n"]:
 
     A function is no array but part of the program: compiled, each one would be a program of its
     own, and the same formula, read again, is another function. What comes out may not be finite.
+
+    Args:
+      data: numbers, or functions of x and y.
+      at: points of the boundary.
+
+    Returns:
+      One value for each point.
     """
     with jax.debug_nans(False), jax.debug_infs(False):
         return data.on(at) if isinstance(data, Function) else _on(data, at)
@@ -63,6 +73,14 @@ def _on(data: BoundaryField, at: Boundary) -> Array:
 
 
 def values_at(data: Field, points: Float[Array, "n 2"]) -> Float[Array, " n"]:
-    """Values of a source at points; see :func:`values_on`."""
+    """Values of a source at points; see :func:`values_on`.
+
+    Args:
+      data: the source, a number or a function of x and y.
+      points: where it is taken.
+
+    Returns:
+      One value for each point.
+    """
     no_piece = jnp.zeros(points.shape[0], jnp.int32)
     return values_on(data, Boundary(points, jnp.zeros_like(points), no_piece))

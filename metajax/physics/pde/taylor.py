@@ -10,13 +10,36 @@ from metajax.nn import Jet
 
 
 def apply_operator(coefficients: Float[Array, "5"], jet: Jet) -> Float[Array, "*n"]:
-    """``c1 u + c2 u_x + c3 u_y + c4 u_xx + c5 u_yy``."""
+    """``c1 u + c2 u_x + c3 u_y + c4 u_xx + c5 u_yy``.
+
+    Args:
+      coefficients: ``c1`` to ``c5``.
+      jet: of ``u`` at any points.
+
+    Returns:
+      The operator's value at each point.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.physics.pde import apply_operator, differentiate
+      >>> jet = differentiate(lambda x, y: x**2 + y**2, jnp.array([[1.0, 3.0]]))
+      >>> apply_operator(jnp.array([0.0, 0.0, 0.0, 1.0, 1.0]), jet)  # the Laplacian
+      Array([4.], dtype=float32)
+    """
     terms = (jet.u, jet.x, jet.y, jet.xx, jet.yy)
     return sum(c * term for c, term in zip(coefficients, terms, strict=True))
 
 
 def normal_derivative(jet: Jet, normals: Float[Array, "n 2"]) -> Float[Array, "n *more"]:
-    """``du/dn`` of functions at points with these normals."""
+    """``du/dn`` of functions at points with these normals.
+
+    Args:
+      jet: of any number of functions.
+      normals: of length 1.
+
+    Returns:
+      One derivative for each point and function.
+    """
     across, along = (n.reshape(-1, *(1,) * (jet.u.ndim - 1)) for n in normals.T)
     return jet.x * across + jet.y * along
 
@@ -25,6 +48,20 @@ def differentiate(function, points: Float[Array, "n 2"]) -> Jet:
     """The jet of any ``function(x, y)`` of scalars, by two forward derivatives on each other.
 
     Three passes for the second derivatives, along x, y and both: by the polarisation identity.
+
+    Args:
+      function: of two scalars.
+      points: where it is taken.
+
+    Returns:
+      The jet, ``[n]`` each.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.physics.pde import differentiate
+      >>> jet = differentiate(lambda x, y: x**2 * y, jnp.array([[1.0, 3.0]]))
+      >>> jet.xx, jet.xy
+      (Array([6.], dtype=float32), Array([2.], dtype=float32))
     """
 
     def along(point: Array, direction: Array) -> tuple[Array, Array, Array]:

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from metajax.systems.base import System
-from metajax.systems.fewshot.evaluate import evaluate, on_validation, scores
-from metajax.systems.fewshot.methods import METHODS, nearest_mean
+from metajax.systems.fewshot.evaluate import evaluate, on_validation
+from metajax.systems.fewshot.methods import METHODS
 from metajax.systems.fewshot.problem import Problem, make_problem
 from metajax.systems.fewshot.settings import PRESETS, TINY, Settings, check
-from metajax.systems.parts import objective
-from metajax.systems.training import tied_to_steps
+from metajax.systems.parts import objective, use_of
 
 __all__ = [
-    "METHODS",
-    "PRESETS",
     "SYSTEM",
     "Problem",
     "Settings",
-    "make_problem",
-    "nearest_mean",
-    "scores",
 ]
-
-
-def _tied_to_steps(config: Any) -> str:
-    """Name the method whose outer rate falls to 0 at the last step."""
-    return "method=reptile" if config.method == "reptile" else tied_to_steps(config)
 
 
 SYSTEM = System(
@@ -41,8 +28,9 @@ SYSTEM = System(
     objective=objective,
     evaluation=("eval_every", "eval_tasks", "eval_steps", "eval_queries"),
     check=check,
-    tied_to_steps=_tied_to_steps,
+    tied_to_steps={"reptile": "method=reptile"},  # its rate falls to 0 at the last step
     renamed={"learner": "method"},
     tiny=TINY,
+    use=use_of(Problem),
 )
 """What the command line and a sweep know of this family."""

@@ -37,6 +37,19 @@ def scores(
     """Adapt to ``num`` new tasks and score their queries by ``metric``.
 
     After 0 to ``steps`` gradient steps; with ``steps`` None, once, of a learner that takes none.
+
+    Args:
+      learner: that adapts.
+      loss: of the queries, where ``metric`` is the loss.
+      params: meta-trained.
+      tasks: to draw from.
+      key: of the draws.
+      num: tasks.
+      metric: what is scored.
+      steps: gradient steps, or None.
+
+    Returns:
+      One score for each task and number of steps.
     """
 
     def one(key):

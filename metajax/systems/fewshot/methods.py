@@ -21,77 +21,47 @@ from metajax.core import (
 )
 from metajax.systems.base import Method
 from metajax.systems.fewshot.problem import Problem
+from metajax.systems.fewshot.settings import Inner
 from metajax.systems.training import Training
+
+INNER = Inner()
 
 
 def inner_sgd(
-    problem: Problem, inner_lr: float | None, usual: float | None = None
+    problem: Problem, inner: Inner, usual: float | None = None
 ) -> optax.GradientTransformation:
-    """Return SGD at an inner learning rate; None: ``usual``, or .01 on sinusoids, .1 on images."""
+    """Return SGD at the inner learning rate; None: ``usual``, or .01 on sinusoids, .1 on images."""
     if usual is None:
         usual = 0.1 if problem.images else 0.01
-    return optax.sgd(usual if inner_lr is None else inner_lr)
+    return optax.sgd(usual if inner.inner_lr is None else inner.inner_lr)
+
+
+def adapting(
+    problem: Problem, rule: Callable[..., MetaLearner], how: Inner, **options: Any
+) -> MetaLearner:
+    """Return the learner ``rule(network, loss, sgd, steps, ...)`` of the problem's network."""
+    sgd = inner_sgd(problem, how)
+    return rule(problem.network(), problem.loss, sgd, steps=how.inner_steps, **options)
 
 
 def descended(problem: Problem, training: Training, learner: MetaLearner) -> Method:
     """Return the method that moves a learner which takes inner steps down its loss."""
-    at_once = 1 if problem.in_turn else None
-    return Method(training.descend(learner, tasks_at_once=at_once), learner)
+    return Method(training.descend(learner, tasks_at_once=problem.tasks_at_once), learner)
 
 
-def maml(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 5,
-    inner_lr: Positive | None = None,
-) -> Method:
-    """Learn the start of a few gradient steps (MAML; Finn et al. 2017, arXiv 1703.03400).
-
-    Args:
-      inner_steps: Gradient steps of adapting.
-      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
-    """
-    sgd = inner_sgd(problem, inner_lr)
-    return descended(
-        problem, training, learners.maml(problem.network(), problem.loss, sgd, steps=inner_steps)
-    )
+def maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+    """Learn the start of a few gradient steps (MAML; Finn et al. 2017, arXiv 1703.03400)."""
+    return descended(problem, training, adapting(problem, learners.maml, inner))
 
 
-def first_order_maml(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 5,
-    inner_lr: Positive | None = None,
-) -> Method:
-    """MAML without second derivatives (Finn et al. 2017, arXiv 1703.03400, section 5.2).
-
-    Args:
-      inner_steps: Gradient steps of adapting.
-      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
-    """
-    sgd = inner_sgd(problem, inner_lr)
-    learner = learners.first_order_maml(problem.network(), problem.loss, sgd, steps=inner_steps)
-    return descended(problem, training, learner)
+def first_order_maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+    """MAML without second derivatives (Finn et al. 2017, arXiv 1703.03400, section 5.2)."""
+    return descended(problem, training, adapting(problem, learners.first_order_maml, inner))
 
 
-def anil(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 5,
-    inner_lr: Positive | None = None,
-) -> Method:
-    """MAML that adapts the last layer alone (ANIL; Raghu et al. 2020, arXiv 1909.09157).
-
-    Args:
-      inner_steps: Gradient steps of adapting.
-      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
-    """
-    sgd = inner_sgd(problem, inner_lr)
-    network, loss = problem.network(), problem.loss
-    learner = learners.anil(network, loss, sgd, steps=inner_steps, inner=problem.head)
+def anil(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+    """MAML that adapts the last layer alone (ANIL; Raghu et al. 2020, arXiv 1909.09157)."""
+    learner = adapting(problem, learners.anil, inner, inner=problem.head)
     return descended(problem, training, learner)
 
 
@@ -101,26 +71,15 @@ def anil_solved(problem: Problem, training: Training, *, scale: Positive = 10.0)
     Args:
       scale: Where the factor on the outputs starts (images).
     """
-    learner = solved(problem, 0.0, scale)
-    return descended(problem, training, learner)
+    return descended(problem, training, solved(problem, 0.0, scale))
 
 
-def maml_ridge(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 5,
-    inner_lr: Positive | None = None,
-) -> Method:
+def maml_ridge(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
     """MAML in training, its head by ridge regression in use (Finn et al. 2017, arXiv 1703.03400).
 
     The head is drawn towards MAML's own; leaving one out of the support chooses how much.
-
-    Args:
-      inner_steps: Gradient steps of adapting in training.
-      inner_lr: Learning rate of adapting in training; None: .01 on sinusoids, .1 on images.
     """
-    trained = maml(problem, training, inner_steps=inner_steps, inner_lr=inner_lr)
+    trained = maml(problem, training, inner=inner)
     return Method(trained.algorithm, solved(problem, None))
 
 
@@ -136,52 +95,29 @@ def solved(problem: Problem, log_strength: float | None, scale: float = 1.0) -> 
     )
 
 
-def meta_sgd(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 5,
-    inner_lr: Positive | None = None,
-) -> Method:
-    """MAML with a learned rate for every weight (Meta-SGD; Li et al. 2017, arXiv 1707.09835).
-
-    Args:
-      inner_steps: Gradient steps of adapting.
-      inner_lr: What the learned rates are factors of; None: .01 on sinusoids, .1 on images.
-    """
-    sgd = inner_sgd(problem, inner_lr)
-    learner = learners.meta_sgd(problem.network(), problem.loss, sgd, steps=inner_steps)
-    return descended(problem, training, learner)
+def meta_sgd(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+    """MAML with a learned rate for every weight (Meta-SGD; Li et al. 2017, arXiv 1707.09835)."""
+    return descended(problem, training, adapting(problem, learners.meta_sgd, inner))
 
 
 def maml_plus_plus(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 5,
-    inner_lr: Positive | None = None,
-    anneal_steps: Count = 2000,
+    problem: Problem, training: Training, *, inner: Inner = INNER, anneal_steps: Count = 2000
 ) -> Method:
     """MAML scored after every step, with learned rates (MAML++; Antoniou 2019, arXiv 1810.09502).
 
     Args:
-      inner_steps: Gradient steps of adapting.
-      inner_lr: What the learned rates are factors of; None: .01 on sinusoids, .1 on images.
       anneal_steps: Meta-steps until the loss after the last inner step counts alone.
     """
-    network, loss, sgd = problem.network(), problem.loss, inner_sgd(problem, inner_lr)
 
     def learner(step_weights: jax.Array | None = None) -> MetaLearner:
-        return learners.maml(
-            network, loss, sgd, steps=inner_steps, rates="per_step", step_weights=step_weights
-        )
+        return adapting(problem, learners.maml, inner, rates="per_step", step_weights=step_weights)
 
     algorithm = learners.multi_step_gradient(
         learner,
         training.make_optimizer(),
-        steps=inner_steps,
+        steps=inner.inner_steps,
         anneal_steps=anneal_steps,
-        tasks_at_once=1 if problem.in_turn else None,
+        tasks_at_once=problem.tasks_at_once,
     )
     return Method(algorithm, learner())
 
@@ -190,47 +126,30 @@ def imaml(
     problem: Problem,
     training: Training,
     *,
-    inner_steps: Count = 5,
-    inner_lr: Positive | None = None,
+    inner: Inner = INNER,
     strength: Positive = 2.0,
     damping: Annotated[float, Range(0)] = 10.0,
 ) -> Method:
     """MAML by implicit differentiation (iMAML; Rajeswaran et al. 2019, arXiv 1909.04630).
 
     Args:
-      inner_steps: Gradient steps of adapting.
-      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
       strength: Weight of the pull towards the shared start.
       damping: Added to the eigenvalues of the inner loss's Hessian, some of which are below 0.
     """
-    learner = learners.imaml(
-        problem.network(),
-        problem.loss,
-        inner_sgd(problem, inner_lr),
-        steps=inner_steps,
-        strength=strength,
-        damping=damping,
-    )
+    learner = adapting(problem, learners.imaml, inner, strength=strength, damping=damping)
     return descended(problem, training, learner)
 
 
 def cavia(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 5,
-    inner_lr: Positive | None = None,
-    context_size: Count = 8,
+    problem: Problem, training: Training, *, inner: Inner = INNER, context_size: Count = 8
 ) -> Method:
     """Adapt a context beside the input alone (CAVIA; Zintgraf et al. 2019, arXiv 1810.03642).
 
     Args:
-      inner_steps: Gradient steps of adapting.
-      inner_lr: Learning rate of adapting; None: 1.
       context_size: Numbers of the context that is adapted.
     """
-    sgd = inner_sgd(problem, inner_lr, 1.0)
-    options: dict[str, Any] = {"steps": inner_steps, "context_size": context_size}
+    sgd = inner_sgd(problem, inner, 1.0)
+    options: dict[str, Any] = {"steps": inner.inner_steps, "context_size": context_size}
     if problem.images:
 
         def modulating(context: Any, images: Any) -> Any:
@@ -245,23 +164,20 @@ def reptile(
     problem: Problem,
     training: Training,
     *,
-    inner_steps: Count = 5,
-    inner_lr: Positive | None = None,
+    inner: Inner = INNER,
     reptile_rate: Annotated[float, Range(above=0, high=1), TRACED] = 1.0,
 ) -> Method:
     """Move the start towards adapted weights (Reptile; Nichol et al. 2018, arXiv 1803.02999).
 
     Args:
-      inner_steps: Gradient steps of adapting.
-      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
       reptile_rate: Share of the way moved at first, which falls to 0 linearly; takes the place of
         the learning rate.
     """
-    network, loss, sgd = problem.network(), problem.loss, inner_sgd(problem, inner_lr)
+    network, loss, sgd = problem.network(), problem.loss, inner_sgd(problem, inner)
     outer = optax.sgd(optax.linear_schedule(reptile_rate, 0.0, training.steps))
     return Method(
-        learners.reptile(network, loss, sgd, outer, steps=inner_steps),
-        learners.maml(network, loss, sgd, steps=inner_steps),
+        learners.reptile(network, loss, sgd, outer, steps=inner.inner_steps),
+        learners.maml(network, loss, sgd, steps=inner.inner_steps),
     )
 
 
@@ -269,27 +185,23 @@ def evolution(
     problem: Problem,
     training: Training,
     *,
-    inner_steps: Count = 5,
-    inner_lr: Positive | None = None,
+    inner: Inner = INNER,
     sigma: Positive = 0.03,
     pairs: Count = 16,
 ) -> Method:
     """Meta-train MAML without derivatives (ES-MAML; Song et al. 2020, arXiv 1910.01215).
 
     Args:
-      inner_steps: Gradient steps of adapting.
-      inner_lr: Learning rate of adapting; None: .01 on sinusoids, .1 on images.
       sigma: Deviation of the perturbations.
       pairs: Antithetic pairs of perturbations per task.
     """
-    sgd = inner_sgd(problem, inner_lr)
-    learner = learners.maml(problem.network(), problem.loss, sgd, steps=inner_steps)
+    learner = adapting(problem, learners.maml, inner)
     algorithm = learners.evolution(
         learner,
         training.make_optimizer(),
         sigma=sigma,
         pairs=pairs,
-        tasks_at_once=1 if problem.in_turn else None,
+        tasks_at_once=problem.tasks_at_once,
     )
     return Method(algorithm, learner)
 
@@ -377,7 +289,11 @@ def only_classes(problem: Problem, method: str) -> None:
 
 
 def nearest_mean(problem: Problem) -> MetaLearner:
-    """Return the baseline of images: the class whose mean image is nearest; with one shot, 1-NN."""
+    """Return the baseline of images: the class whose mean image is nearest; with one shot, 1-NN.
+
+    Args:
+      problem: whose tasks are of images.
+    """
     pixels = Network(
         lambda key, images: {"none": jnp.zeros(())},
         lambda params, images: images.reshape(images.shape[0], -1),

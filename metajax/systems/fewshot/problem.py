@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import NamedTuple
 
-import jax
-
-from metajax.core import Network, TaskDistribution
+from metajax.core import Network
 from metajax.learners import cross_entropy, mean_squared_error
 from metajax.learners.losses import Loss
 from metajax.nn import conv_net, mlp
 from metajax.systems.fewshot.settings import Settings
-from metajax.systems.parts import image_parts, sinusoid_parts
+from metajax.systems.parts import PartedProblem, image_parts, sinusoid_parts
 from metajax.systems.training import Training
 
 
-class Problem(NamedTuple):
-    """Few-shot tasks, and what every method for them is made of.
+class Problem(PartedProblem):
+    """Few-shot tasks, and what every method for them is made of."""
 
-    Attributes:
-      settings: what it was made from.
-      tasks: to train on.
-      valid: to measure along the way; of images, of classes that are not trained on.
-      test: to evaluate on; of images, of classes that are neither trained on nor in ``valid``.
-    """
-
-    settings: Settings
-    tasks: TaskDistribution
-    valid: TaskDistribution
-    test: TaskDistribution
-
-    @property
-    def example_tasks(self) -> TaskDistribution:
-        """Tasks of the shapes that training has."""
-        return self.tasks
-
-    @property
-    def images(self) -> bool:
-        """Whether tasks are of images."""
-        return self.settings.images
+    __slots__ = ()
 
     @property
     def loss(self) -> Loss:
@@ -55,11 +32,6 @@ class Problem(NamedTuple):
     def head(self) -> str:
         """The name of the network's last layer."""
         return "head" if self.images else f"Dense_{self.settings.layers}"
-
-    @property
-    def in_turn(self) -> bool:
-        """Whether tasks are worked through one by one: kernels of their own make slow batches."""
-        return self.images and jax.default_backend() == "cpu"
 
     def network(self, context_size: int | None = None) -> Network:
         """Return the convolutional network, with logits, or the regressor.
@@ -81,16 +53,17 @@ class Problem(NamedTuple):
             return conv_net(None, channels=of.channels, layers=of.layers, context_size=None)
         return mlp((of.width,) * (of.layers - 1), of.width)
 
-    def setting(self) -> str:
-        """Return the tasks in a few words."""
-        of = self.settings
-        if self.images:
-            return f"{of.ways}-way {of.shots}-shot {of.base_set}"
-        return f"{of.shots}-shot sinusoids"
-
 
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
     """Make the problem of some settings.
+
+    Args:
+      settings: of the problem.
+      training: of meta-training.
+      data_dir: folder of the data sets.
+
+    Returns:
+      The problem.
 
     Raises:
       MissingDataError: the base set of images is not on disk.

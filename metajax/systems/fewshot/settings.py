@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from metajax.core import Count, Range
+from metajax.core import Count, Positive, Range
 from metajax.systems.parts import check_classes
 
 Classes = Annotated[int, Range(2)]
@@ -54,6 +54,17 @@ class Settings:
     def images(self) -> bool:
         """Whether tasks are of images."""
         return self.tasks == "images"
+
+
+@dataclass(frozen=True)
+class Inner:
+    """The inner steps of a method that adapts by gradients."""
+
+    inner_steps: Count = 5
+    """Gradient steps of adapting."""
+    inner_lr: Positive | None = None
+    """Learning rate of adapting, or what learned rates are factors of; None: 1 by cavia, else .01
+    on sinusoids and .1 on images."""
 
 
 def check(config: Any) -> None:
@@ -128,7 +139,7 @@ TINY: dict[str, Any] = {
     "tasks": "images",
     "shots": 1,
     "queries": 5,
-    "layers": 2,
+    "layers": 1,
     "channels": 4,
     "rotations": True,
     "tasks_per_step": 2,

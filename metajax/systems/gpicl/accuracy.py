@@ -104,7 +104,18 @@ def accuracy_by_position(
     key: Key[Array, ""],
     num: int,
 ) -> dict[str, Any]:
-    """Score ``learner`` on ``num`` sequences of ``tasks``; see :func:`summarise`."""
+    """Score ``learner`` on ``num`` sequences of ``tasks``; see :func:`summarise`.
+
+    Args:
+      learner: of sequences.
+      params: meta-trained.
+      tasks: to draw from.
+      key: of the draws.
+      num: sequences.
+
+    Returns:
+      Accuracies and half-widths of their 95% intervals by position, and the gain.
+    """
     return summarise(correct_by_position(learner, params, tasks, key, num))
 
 

@@ -17,7 +17,7 @@ from metajax.learners import SequenceLearner
 from metajax.systems.base import Method
 from metajax.systems.gpicl.accuracy import correct_by_position
 from metajax.systems.gpicl.problem import Problem
-from metajax.systems.gpicl.settings import Training
+from metajax.systems.gpicl.settings import Sizes, Training
 
 
 def scored(learner: SequenceLearner, training: Training | None = None) -> Method:
@@ -31,35 +31,21 @@ def scored(learner: SequenceLearner, training: Training | None = None) -> Method
     return Method(algorithm, learner.meta, functools.partial(correct_by_position, learner))
 
 
+SIZES, SMALL = Sizes(), Sizes(width=16, key_size=8)
+
+
 def transformer(
-    problem: Problem,
-    training: Training,
-    *,
-    width: Count = 64,
-    layers: Count = 2,
-    heads: Count = 4,
-    key_size: Count = 16,
-    mlp_ratio: Count = 4,
-    label_scale: Positive = 4.0,
+    problem: Problem, training: Training, *, sizes: Sizes = SIZES, label_scale: Positive = 4.0
 ) -> Method:
     """Learn by reading, with a causal Transformer (GPICL; Kirsch et al. 2022, arXiv 2212.04458).
 
     Args:
-      width: Size of the residual stream, units.
-      layers: Transformer layers.
-      heads: Attention heads per layer; must divide the width.
-      key_size: Size of a head's queries, keys and values, units.
-      mlp_ratio: Hidden size of a layer's MLP over the width.
       label_scale: Factor on the one-hot label in a token, the paper's is 1; sqrt(pixels) gives
         image and label equal power and shortens the loss plateau.
     """
     network = nn.causal_transformer(
         num_outputs=problem.settings.ways,
-        width=width,
-        layers=layers,
-        heads=heads,
-        key_size=key_size,
-        mlp_ratio=mlp_ratio,
+        **vars(sizes),
         max_length=problem.settings.examples,
     )
     learner = learners.in_context(network, problem.settings.ways, label_scale=label_scale)
@@ -92,6 +78,27 @@ def outer_product_lstm(
     ways = problem.settings.ways
     network = nn.outer_product_lstm(num_outputs=ways, width=width)
     return scored(learners.in_context(network, ways, label_scale=label_scale), training)
+
+
+def vsml(
+    problem: Problem,
+    training: Training,
+    *,
+    width: Count = 8,
+    messages: Annotated[int, Range(2)] = 4,
+    hidden: Annotated[int, Range(0)] = 0,
+) -> Method:
+    """Learn by cells that share weights and send messages (VSML; Kirsch 2021, arXiv 2012.14905).
+
+    Args:
+      width: Numbers that each cell's LSTM keeps, twice.
+      messages: Numbers of a message between units.
+      hidden: Units of a hidden layer between inputs and classes; 0: none.
+    """
+    between = (hidden,) if hidden else ()
+    ways = problem.settings.ways
+    learner = learners.shared_cells(ways, width=width, messages=messages, hidden=between)
+    return scored(learner, training)
 
 
 def mlp(problem: Problem, training: Training, *, width: Count = 64) -> Method:
@@ -172,15 +179,7 @@ def by_similarity(
 
 
 def similarity(
-    problem: Problem,
-    training: Training,
-    *,
-    width: Count = 64,
-    layers: Count = 2,
-    heads: Count = 4,
-    key_size: Count = 16,
-    mlp_ratio: Count = 4,
-    form: Form = "stream",
+    problem: Problem, training: Training, *, sizes: Sizes = SIZES, form: Form = "stream"
 ) -> Method:
     """Pass labels on between inputs that are alike, by a Transformer (after arXiv 2212.04458).
 
@@ -188,56 +187,30 @@ def similarity(
     tokens hold labels alone.
 
     Args:
-      width: Size of the residual stream, units.
-      layers: Transformer layers.
-      heads: Attention heads per layer.
-      key_size: Size of a head's queries, keys and values, units.
-      mlp_ratio: Hidden size of a layer's MLP over the width.
       form: stream: an example looks at those before it; set: all of a support look at each other,
         in any order.
     """
     network = nn.similarity_network(
         num_classes=problem.settings.ways,
-        width=width,
-        layers=layers,
-        heads=heads,
-        key_size=key_size,
-        mlp_ratio=mlp_ratio,
+        **vars(sizes),
     )
     return by_similarity(problem, training, network, form)
 
 
 def symmetric(
-    problem: Problem,
-    training: Training,
-    *,
-    width: Count = 16,
-    layers: Count = 2,
-    heads: Count = 4,
-    key_size: Count = 8,
-    mlp_ratio: Count = 4,
-    form: Form = "stream",
+    problem: Problem, training: Training, *, sizes: Sizes = SMALL, form: Form = "stream"
 ) -> Method:
     """Do the same for all classes alike (class symmetry as in VSML, arXiv 2012.14905).
 
     A Transformer of similarities whose state has an axis of classes that share all weights.
 
     Args:
-      width: Size of the residual stream of each class, units.
-      layers: Transformer layers.
-      heads: Attention heads per layer.
-      key_size: Size of a head's queries, keys and values, units.
-      mlp_ratio: Hidden size of a layer's MLP over the width.
       form: stream: an example looks at those before it; set: all of a support look at each other,
         in any order.
     """
     network = nn.similarity_network(
         channels=nn.class_shares(),
-        width=width,
-        layers=layers,
-        heads=heads,
-        key_size=key_size,
-        mlp_ratio=mlp_ratio,
+        **vars(sizes),
     )
     return by_similarity(problem, training, network, form)
 
@@ -246,12 +219,9 @@ def symmetric_ridge(
     problem: Problem,
     training: Training,
     *,
-    width: Count = 16,
-    layers: Count = 2,
-    heads: Count = 4,
-    key_size: Count = 8,
-    mlp_ratio: Count = 4,
+    sizes: Sizes = SMALL,
     discriminants: bool = True,
+    directions: bool = False,
     form: Form = "stream",
 ) -> Method:
     """Let a class-symmetric network read heads solved in context (mesa layer, arXiv 2309.05858).
@@ -260,25 +230,18 @@ def symmetric_ridge(
     discriminants on the examples so far predict, and how sure they are.
 
     Args:
-      width: Size of the residual stream of each class, units.
-      layers: Transformer layers.
-      heads: Attention heads per layer.
-      key_size: Size of a head's queries, keys and values, units.
-      mlp_ratio: Hidden size of a layer's MLP over the width.
       discriminants: Whether linear discriminants are solved too, not only kernel ridges.
+      directions: Whether kernel ridges are also solved on inputs divided by their norms.
       form: stream: an example looks at those before it; set: all of a support look at each other,
         in any order.
     """
-    solved = [nn.class_shares(), nn.ridge_channels()]
+    kernels = (*nn.KERNELS, *nn.DIRECTION_KERNELS) if directions else nn.KERNELS
+    solved = [nn.class_shares(), nn.ridge_channels(kernels)]
     if discriminants:
         solved.append(nn.discriminant_channels())
     network = nn.similarity_network(
         channels=nn.joined(*solved),
-        width=width,
-        layers=layers,
-        heads=heads,
-        key_size=key_size,
-        mlp_ratio=mlp_ratio,
+        **vars(sizes),
     )
     return by_similarity(problem, training, network, form)
 
@@ -385,6 +348,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "symmetric_ridge": symmetric_ridge,
     "lstm": lstm,
     "outer_product_lstm": outer_product_lstm,
+    "vsml": vsml,
     "mlp": mlp,
     "maml": maml,
     "sgd": sgd,

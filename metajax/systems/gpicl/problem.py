@@ -70,6 +70,14 @@ class Problem(NamedTuple):
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
     """Make the problem of some settings.
 
+    Args:
+      settings: of the problem.
+      training: of meta-training.
+      data_dir: folder of the data sets.
+
+    Returns:
+      The problem.
+
     Raises:
       MissingDataError: the base set is not on disk.
       ConfigError: the settings do not fit the base set, or ``other_sets`` has a name that no set
@@ -94,6 +102,7 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
         sequences=settings.sequences_per_task,
         bias=settings.bias_fraction,
         min_ways=settings.min_ways,
+        distorted=settings.distorted_fraction,
     )
     if settings.host_fed and settings.ways != train_pool.num_classes:
         raise ConfigError(

@@ -17,7 +17,11 @@ DRAWN = ("sgd", "nearest_neighbour", "kernel_ridge", "lda")
 
 
 def in_rows(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Return an evaluation of any version, among them the committed results, in today's layout."""
+    """Return an evaluation of any version, among them the committed results, in today's layout.
+
+    Args:
+      evaluation: of ``eval.json``.
+    """
     if "rows" in evaluation:
         return evaluation
     rows: dict[str, Any] = {}
@@ -86,7 +90,7 @@ def table(evaluation: dict[str, Any]) -> str:
     cells.append(["chance", *[f"{100 * more['chance']:.1f}"] * len(shown), "", ""])
     if not any("lead" in more[name] for name in rows):  # of a committed result
         cells = [line[:-1] for line in cells]
-    lines = aligned(cells, first=44, least=8)
+    lines = aligned(cells)
     widest = 100 * np.max(_half(rows["unseen"]))
     lines.append(
         f"{evaluation['method']}, {evaluation['setting']}; gain: "
@@ -195,6 +199,9 @@ def draw_phases(evaluations: list[dict[str, Any]]):
 
     Args:
       evaluations: contents of ``eval.json`` of runs that differ in ``num_tasks`` and seed.
+
+    Returns:
+      The Matplotlib figure.
     """
     from matplotlib.figure import Figure as Canvas
 

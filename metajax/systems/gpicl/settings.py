@@ -55,6 +55,9 @@ class Settings:
     bias_fraction: Annotated[float, Range(0, 1)] = 0.0
     """Fraction of training draws with one fixed label order: a curriculum that shortens the
     loss plateau (0 to 1)."""
+    distorted_fraction: Annotated[float, Range(0, 1)] = 0.0
+    """Fraction of training draws whose images go through one random change of levels and edges,
+    so that what is learned fits other sets of images too (0 to 1)."""
     sequences_per_task: Count = 1
     """Sequences of each task of a meta-step."""
     eval_tasks: Several = 1024
@@ -86,11 +89,28 @@ class Training(SharedTraining):
         )
 
 
+@dataclass(frozen=True)
+class Sizes:
+    """The sizes of a Transformer."""
+
+    width: Count = 64
+    """Size of the residual stream, units; of each class where classes have one of their own."""
+    layers: Count = 2
+    """Transformer layers."""
+    heads: Count = 4
+    """Attention heads per layer."""
+    key_size: Count = 16
+    """Size of a head's queries, keys and values, units."""
+    mlp_ratio: Count = 4
+    """Hidden size of a layer's MLP over the width."""
+
+
 def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: ``min_ways`` are more than ``ways``, or there where ``host_fed`` is on;
+      ConfigError: ``min_ways`` are more than ``ways``; they, or a ``distorted_fraction``, are
+        there where ``host_fed`` is on;
         the Transformer's ``heads`` do not divide its ``width``; ``baselines`` has a name that
         no method without training has.
     """
@@ -103,6 +123,8 @@ def check(config: Any) -> None:
             )
         if config.host_fed:
             raise ConfigError("min_ways", config.min_ways, "none where host_fed is on")
+    if config.host_fed and config.distorted_fraction:
+        raise ConfigError("distorted_fraction", config.distorted_fraction, "0 where host_fed is on")
     if config.method == "transformer" and config.width % config.heads:
         small = [n for n in range(1, math.isqrt(config.width) + 1) if config.width % n == 0]
         divisors = [*small, *(config.width // n for n in small)]
@@ -160,16 +182,21 @@ _TABLE: dict[str, Any] = {
     "ways": 10,
     "examples": 100,
     "num_tasks": 2**24,
+    "distorted_fraction": 0.5,
     "method": "symmetric_ridge",
     "own": {
-        "steps": 1000,
-        "tasks_per_step": 16,
+        "steps": 2000,
+        "eval_every": 2000,
+        "tasks_per_step": 8,
+        "learning_rate": 3e-3,
+        "warmup_steps": 100,
         "schedule": "cosine",
         "clip_norm": 1.0,
+        "directions": True,
     },
-    "eval_every": 500,
+    "eval_tasks": 4096,
     "baselines": ("nearest_neighbour", "class_means", "kernel_ridge", "lda"),
-    "other_sets": ("digits", "random"),
+    "other_sets": ("mnist_5k", "digits", "random"),
 }
 
 PRESETS: dict[str, dict[str, Any]] = {

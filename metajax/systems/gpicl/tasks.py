@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Float32, Int32, Integer, Key, UInt8, UInt32
 
 from metajax.core import ConfigError, Examples, Task, indices_from, normals_from
 from metajax.data import ImagePool
+from metajax.systems.gpicl.distortions import distort
 
 DRAW_BITS = 3
 """Random words behind a draw: its id, whether it is biased, and its number of ways."""
@@ -65,6 +66,8 @@ class ProjectionTasks:
         paper's curriculum against the loss plateau.
       min_ways: a draw uses this many of its task's classes or more, up to ``ways``, each number
         as likely: tasks of few classes are learned first and shorten the plateau for the others.
+      distorted: fraction of the draws whose images go through one random change of look
+        (:func:`~metajax.systems.gpicl.distortions.distort`); None: none of them.
       sequences: sequences per draw, all of the same task.
       length: examples per sequence; the last is the query, the others the support.
       ways: classes of a task; examples are drawn from them evenly.
@@ -77,6 +80,7 @@ class ProjectionTasks:
     num_tasks: UInt32[Array, ""]
     bias: Float32[Array, ""]
     min_ways: UInt32[Array, ""]
+    distorted: Float32[Array, ""] | None
     sequences: int = field(metadata={"static": True})
     length: int = field(metadata={"static": True})
     ways: int = field(metadata={"static": True})
@@ -90,8 +94,20 @@ class ProjectionTasks:
         draw = self.draw(bits[:DRAW_BITS])
         labels = draw.used[indices_from(bits[DRAW_BITS : DRAW_BITS + num], draw.num_ways)]
         inputs = self.pool.examples_from(bits[DRAW_BITS + num :], draw.classes[labels])
+        if self.distorted is not None:
+            inputs = self._distorted(inputs, self.distorted, jax.random.fold_in(key, 1))
         shape = (self.sequences, self.length)
         return self.assemble(draw, inputs.reshape(*shape, -1), labels.reshape(shape))
+
+    def _distorted(
+        self, inputs: Float[Array, "num features"], often: Float[Array, ""], key: Key[Array, ""]
+    ) -> Float[Array, "num features"]:
+        """Change the look of all images, or of none."""
+        which, how = jax.random.split(key)
+        levels = jnp.clip(inputs * self.pool.std + self.pool.mean, 0, 1)
+        images = levels.reshape(-1, *self.pool.images.shape[1:])
+        changed = distort(images, how).reshape(inputs.shape)
+        return jnp.where(jax.random.uniform(which) < often, changed, inputs)
 
     def draw(self, bits: UInt32[Array, " 3"]) -> Draw:
         """Draw an id from ``DRAW_BITS`` random words, and what the id decides."""
@@ -157,9 +173,24 @@ def projection_tasks(
     sequences: int = 1,
     bias: float = 0.0,
     min_ways: int | None = None,
+    distorted: float = 0.0,
     first_task: int = 0,
 ) -> ProjectionTasks:
     """Make :class:`ProjectionTasks`, with all classes of the pool in every draw by default.
+
+    Args:
+      pool: images on the device.
+      key: of all tasks; another key makes other tasks.
+      num_tasks: tasks that can be drawn.
+      length: examples of a sequence.
+      ways: classes of a task, or None for all.
+      sequences: sequences of a task.
+      bias: fraction of the draws whose labels are not permuted, 0 to 1.
+      min_ways: fewest classes of a task, or None for ``ways`` always.
+      first_task: id of the first task.
+
+    Returns:
+      The task distribution.
 
     Raises:
       ConfigError: a size or fraction is out of range.
@@ -176,6 +207,8 @@ def projection_tasks(
         raise ConfigError("sequences", sequences, "1 or more")
     if not 0 <= bias <= 1:
         raise ConfigError("bias", bias, "a fraction between 0 and 1")
+    if not 0 <= distorted <= 1:
+        raise ConfigError("distorted", distorted, "a fraction between 0 and 1")
     if num_tasks < 1 or not 0 <= first_task <= 2**32 - num_tasks:
         raise ConfigError(
             "num_tasks", num_tasks, f"1 or more, with ids from {first_task} below 2**32"
@@ -187,6 +220,7 @@ def projection_tasks(
         jnp.uint32(num_tasks),
         jnp.float32(bias),
         jnp.uint32(min_ways),
+        jnp.float32(distorted) if distorted else None,
         sequences=sequences,
         length=length,
         ways=ways,
@@ -198,7 +232,11 @@ UNSEEN_TASKS = 2**31
 
 
 def unseen(tasks: ProjectionTasks) -> ProjectionTasks:
-    """Return tasks whose ids training never draws, as many as there can be, without curriculum."""
+    """Return tasks whose ids training never draws, as many as there can be, without curriculum.
+
+    Args:
+      tasks: that are trained on.
+    """
     return dataclasses.replace(
         without_curriculum(tasks),
         first_task=jnp.uint32(UNSEEN_TASKS),
@@ -207,5 +245,6 @@ def unseen(tasks: ProjectionTasks) -> ProjectionTasks:
 
 
 def without_curriculum(tasks: ProjectionTasks) -> ProjectionTasks:
-    """Return the same tasks, every draw with its id's own label order and all its ways."""
-    return dataclasses.replace(tasks, bias=jnp.float32(0), min_ways=jnp.uint32(tasks.ways))
+    """Return the same tasks: their own label orders, all their ways, images as they are."""
+    every = jnp.uint32(tasks.ways)
+    return dataclasses.replace(tasks, bias=jnp.float32(0), min_ways=every, distorted=None)

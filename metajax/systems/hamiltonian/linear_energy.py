@@ -15,6 +15,7 @@ from metajax.core import Examples, MetaLearner, Network, Params, Task
 from metajax.nn import graph_net
 from metajax.physics import (
     Derivative,
+    Hamiltonian,
     Phase,
     damping_column,
     energy_columns,
@@ -64,6 +65,12 @@ def make_features(span: Span) -> Network:
 
     A learned one is the sum over particles of an output of the graph network. In the parameters'
     dtype.
+
+    Args:
+      span: what features the energy has.
+
+    Returns:
+      The network.
     """
     of = span.architecture
     inner = graph_net(of.width, of.rounds, layers=of.layers, num_outputs=span.features)
@@ -129,17 +136,34 @@ def _equations_counted(support: Examples) -> Bool[Array, " equations"]:
     return jnp.repeat(counted, equations)
 
 
-def make_linear_motion(span: Span) -> Derivative:
-    """Make the equations of motion ``(state, (params, head), time) -> rates``.
+def num_extra(span: Span) -> int:
+    """Return how many of the head's last entries are no energy: a damping, a force."""
+    return {"hamiltonian": 0, "port": 1, "driven": 1 + 2 * WAVES * 2}[span.architecture.structure]
 
-    A damping below 0 is taken as 0: an undriven system never gains energy.
-    """
-    of, features = span.architecture, make_features(span)
-    extra = {"hamiltonian": 0, "port": 1, "driven": 1 + 2 * WAVES * 2}[of.structure]
+
+def make_linear_energy(span: Span) -> Hamiltonian:
+    """Make the energy ``(state, (params, head)) -> energy``."""
+    features, extra = make_features(span), num_extra(span)
 
     def energy(state: Phase, solved: Any) -> Float[Array, ""]:
         params, head = solved
         return features.apply(params, state) @ head[: len(head) - extra]
+
+    return energy
+
+
+def make_linear_motion(span: Span) -> Derivative:
+    """Make the equations of motion ``(state, (params, head), time) -> rates``.
+
+    A damping below 0 is taken as 0: an undriven system never gains energy.
+
+    Args:
+      span: what features the energy has.
+
+    Returns:
+      The derivative of a state.
+    """
+    of, energy, extra = span.architecture, make_linear_energy(span), num_extra(span)
 
     def damping(state: Phase, solved: Any) -> Float[Array, ""]:
         return jnp.maximum(solved[1][-extra], 0)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import optax
 
 from metajax import learners
-from metajax.core import ConfigError, Count, MetaLearner, Network, Positive, Range, mixed
+from metajax.core import ConfigError, MetaLearner, Network, Range, mixed
 from metajax.learners.losses import Loss
 from metajax.systems.base import Method
 from metajax.systems.hamiltonian.linear_energy import LinearEnergy, Ridge, Span
@@ -22,10 +22,10 @@ from metajax.systems.hamiltonian.residuals import (
     scored_on_all,
     scored_on_query,
 )
+from metajax.systems.hamiltonian.settings import Inner
 from metajax.systems.training import Training
 
-Reduction = Literal["sum", "mean"]
-"""Whether a loss adds up the residuals of its points, or averages them."""
+INNER = Inner()
 LOSSES: dict[str, Loss] = {"sum": residual_sum, "mean": residual_mean}
 ADAPTED_BY_ANIL = ("readout", "head")
 """The parts of the graph network behind its messages."""
@@ -54,6 +54,12 @@ class OwnRates:
         return learners.meta_sgd(network, self.loss, optax.sgd(self.rate), **options)
 
 
+def adapting(problem: Problem, rule: Rule, how: Inner) -> MetaLearner:
+    """Return the learner by a rule, as it adapts in training."""
+    loss, sgd = LOSSES[how.reduction], optax.sgd(how.inner_lr)
+    return rule(problem.network(), loss, sgd, steps=how.inner_steps, unroll=1)
+
+
 def descended(training: Training, learner: MetaLearner, rule: Rule) -> Method:
     """Return the method that moves a learner down its loss on the query.
 
@@ -67,86 +73,26 @@ def descended(training: Training, learner: MetaLearner, rule: Rule) -> Method:
     return Method(training.descend(mixed(learner)), learner, parts=rule)
 
 
-def maml(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 1,
-    inner_lr: Positive = 0.2,
-    reduction: Reduction = "mean",
-) -> Method:
-    """Learn the start of a few gradient steps (MAML; Finn et al. 2017, arXiv 1703.03400).
+def maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+    """Learn the start of a few gradient steps (MAML; Finn et al. 2017, arXiv 1703.03400)."""
+    return descended(training, adapting(problem, learners.maml, inner), learners.maml)
 
-    Args:
-      inner_steps: Gradient steps of adapting in training.
-      inner_lr: Learning rate of adapting in training.
-      reduction: Whether the inner loss adds up the residuals of the support, or averages them. The
-        inner rates of the two differ by their number, shots * particles * 4.
-    """
-    network, loss, sgd = problem.network(), LOSSES[reduction], optax.sgd(inner_lr)
-    learner = learners.maml(network, loss, sgd, steps=inner_steps, unroll=1)
+
+def first_order_maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+    """MAML without second derivatives (Finn et al. 2017, arXiv 1703.03400, section 5.2)."""
+    learner = adapting(problem, learners.first_order_maml, inner)
     return descended(training, learner, learners.maml)
 
 
-def first_order_maml(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 1,
-    inner_lr: Positive = 0.2,
-    reduction: Reduction = "mean",
-) -> Method:
-    """MAML without second derivatives (Finn et al. 2017, arXiv 1703.03400, section 5.2).
-
-    Args:
-      inner_steps: Gradient steps of adapting in training.
-      inner_lr: Learning rate of adapting in training.
-      reduction: Whether the inner loss adds up the residuals of the support, or averages them.
-    """
-    network, loss, sgd = problem.network(), LOSSES[reduction], optax.sgd(inner_lr)
-    learner = learners.first_order_maml(network, loss, sgd, steps=inner_steps, unroll=1)
-    return descended(training, learner, learners.maml)
+def anil(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+    """MAML that adapts the layers behind the messages (ANIL; Raghu 2020, arXiv 1909.09157)."""
+    return descended(training, adapting(problem, head_alone, inner), head_alone)
 
 
-def anil(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 1,
-    inner_lr: Positive = 0.2,
-    reduction: Reduction = "mean",
-) -> Method:
-    """MAML that adapts the layers behind the messages (ANIL; Raghu et al. 2020, arXiv 1909.09157).
-
-    Args:
-      inner_steps: Gradient steps of adapting in training.
-      inner_lr: Learning rate of adapting in training.
-      reduction: Whether the inner loss adds up the residuals of the support, or averages them.
-    """
-    network, loss, sgd = problem.network(), LOSSES[reduction], optax.sgd(inner_lr)
-    learner = head_alone(network, loss, sgd, steps=inner_steps, unroll=1)
-    return descended(training, learner, head_alone)
-
-
-def meta_sgd(
-    problem: Problem,
-    training: Training,
-    *,
-    inner_steps: Count = 1,
-    inner_lr: Positive = 0.2,
-    reduction: Reduction = "mean",
-) -> Method:
-    """MAML with a learned rate for every weight (Meta-SGD; Li et al. 2017, arXiv 1707.09835).
-
-    Args:
-      inner_steps: Gradient steps of adapting in training.
-      inner_lr: What the learned rates are factors of, in training and on new systems.
-      reduction: Whether the inner loss adds up the residuals of the support, or averages them, in
-        training and on new systems.
-    """
-    network, loss, sgd = problem.network(), LOSSES[reduction], optax.sgd(inner_lr)
-    learner = learners.meta_sgd(network, loss, sgd, steps=inner_steps, unroll=1)
-    return descended(training, learner, OwnRates(loss, inner_lr))
+def meta_sgd(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+    """MAML with a learned rate for every weight (Meta-SGD; Li et al. 2017, arXiv 1707.09835)."""
+    rule = OwnRates(LOSSES[inner.reduction], inner.inner_lr)
+    return descended(training, adapting(problem, learners.meta_sgd, inner), rule)
 
 
 def joint(problem: Problem, training: Training) -> Method:

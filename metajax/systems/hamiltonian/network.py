@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Key
 
 from metajax.core import Network, Params
 from metajax.nn import Graph, graph_net
-from metajax.physics import Derivative, Phase, port_hamiltonian, symplectic_gradient
+from metajax.physics import Derivative, Hamiltonian, Phase, port_hamiltonian, symplectic_gradient
 from metajax.systems.hamiltonian.tasks import Snapshots
 
 DAMPING = -3.0
@@ -42,7 +42,11 @@ class Architecture(NamedTuple):
 
 
 def architecture_of(settings: Any) -> Architecture:
-    """Return the network's part of the settings of a problem, or of a run."""
+    """Return the network's part of the settings of a problem, or of a run.
+
+    Args:
+      settings: with the network's fields.
+    """
     return Architecture(*(getattr(settings, name) for name in Architecture._fields))
 
 
@@ -56,6 +60,12 @@ def make_motion(architecture: Architecture) -> Network:
     """Make the network ``(params, snapshots) -> time derivatives``, a ``Phase`` of float32.
 
     Its derivative of one state, ``motion(state, params)``, comes from :func:`make_derivative`.
+
+    Args:
+      architecture: of the network.
+
+    Returns:
+      The network.
     """
     inner = _inner(architecture)
 
@@ -103,11 +113,15 @@ def force_waves(duration: float, time: Any) -> Float[Array, "2 waves"]:
 
 
 def make_derivative(architecture: Architecture) -> Derivative:
-    """Make the equations of motion ``(state, params, time) -> rates`` of one system's network."""
-    inner = _inner(architecture)
+    """Make the equations of motion ``(state, params, time) -> rates`` of one system's network.
 
-    def energy(state: Phase, params: Params) -> Float[Array, ""]:
-        return inner.apply(params["graph"], to_graph(state))
+    Args:
+      architecture: of the network.
+
+    Returns:
+      The derivative of a state.
+    """
+    inner = _inner(architecture)
 
     def damping(state: Phase, params: Params) -> Float[Array, ""]:
         return jax.nn.softplus(params["damping"])
@@ -117,10 +131,12 @@ def make_derivative(architecture: Architecture) -> Derivative:
         return FORCE_SCALE * jnp.tensordot(waves, params["force"], 2)[None]
 
     if architecture.structure == "hamiltonian":
-        return symplectic_gradient(energy)
+        return symplectic_gradient(make_energy(architecture))
     if architecture.structure in ("port", "driven"):
         return port_hamiltonian(
-            energy, damping, force if architecture.structure == "driven" else None
+            make_energy(architecture),
+            damping,
+            force if architecture.structure == "driven" else None,
         )
 
     def derivative(state: Phase, params: Params, time: Any = 0.0) -> Phase:
@@ -128,6 +144,16 @@ def make_derivative(architecture: Architecture) -> Derivative:
         return Phase(*jnp.split(rates, 2, axis=-1))
 
     return derivative
+
+
+def make_energy(architecture: Architecture) -> Hamiltonian:
+    """Make the energy ``(state, params) -> energy`` of one system's network; not of ``direct``."""
+    inner = _inner(architecture)
+
+    def energy(state: Phase, params: Params) -> Float[Array, ""]:
+        return inner.apply(params["graph"], to_graph(state))
+
+    return energy
 
 
 def _inner(architecture: Architecture) -> Network:

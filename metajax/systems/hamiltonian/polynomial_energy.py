@@ -34,6 +34,14 @@ DEGREES = (2, 3, 4, 6)
 def polynomial(particles: int, dim: int, degree: int) -> Hamiltonian:
     """Make the energy ``(state, coefficients [terms]) -> scalar``, linear in the coefficients.
 
+    Args:
+      particles: how many.
+      dim: coordinates of a particle.
+      degree: of the polynomial.
+
+    Returns:
+      The energy.
+
     Raises:
       ConfigError: it has too many terms.
     """
@@ -56,6 +64,13 @@ def fit_polynomial(
 
     ``ridge`` is relative to the mean square of a column of the design. Call it in float64. Points
     that are not ``counted`` are left out.
+
+    Args:
+      states: of the points.
+      rates: observed there.
+      degree: of the polynomial.
+      ridge: of the least squares.
+      counted: which points count, or None for all.
     """
     features = functools.partial(monomials, degree=degree)
     columns = jax.vmap(functools.partial(energy_columns, features))(states)
@@ -69,7 +84,12 @@ def fit_polynomial(
 
 
 def choose_degree(settings: Settings, tasks: MixedTasks) -> int:
-    """Return the degree with the least error on trained mechanics of no more particles."""
+    """Return the degree with the least error on trained mechanics of no more particles.
+
+    Args:
+      settings: of the problem.
+      tasks: of trained mechanics.
+    """
     particles = get_mechanics(settings.held_out).particles
     possible = [d for d in DEGREES if num_terms(4 * particles, d) <= MOST_TERMS]
     with enable_x64(True):
@@ -126,6 +146,9 @@ def fit_and_roll(
       degree: of the polynomial.
       shots: points of each instance.
       most: of the largest support that is tried; fewer compile nothing again.
+
+    Returns:
+      Roll-outs with their errors, one for each instance.
     """
     mechanics = get_mechanics(name)
     solving = Polynomial(mechanics.particles, mechanics.dim, degree)

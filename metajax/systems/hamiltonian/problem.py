@@ -50,6 +50,9 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
       training: whose seed draws the systems.
       data_dir: folder of prepared motions.
 
+    Returns:
+      The problem.
+
     Raises:
       MetajaxError: a trajectory could not be integrated to the accuracy of a ground truth.
       MissingDataError: prepared motions are not on disk.

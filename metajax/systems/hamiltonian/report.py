@@ -19,10 +19,13 @@ WHAT = {
 
 
 def table(evaluation: dict[str, Any]) -> str:
-    """Return relative errors of roll-outs by gradient step, those of the baselines too."""
+    """Return relative errors of roll-outs by gradient step, or of solved heads; baselines too."""
     more, rows = evaluation["more"], evaluation["rows"]
     steps = evaluation["points"]
-    cells = [["relative error after n gradient steps: n =", *map(str, steps)]]
+    if len(steps) > 1:
+        cells = [["relative error after n gradient steps: n =", *map(str, steps)]]
+    else:
+        cells = [["relative error", "solved"]]
     for what, called in WHAT.items():
         for kind, row in rows.items():
             values = (row if what == "coordinates" else more[kind][what])["mean"]

@@ -23,7 +23,15 @@ from metajax.systems.hamiltonian.tasks import Snapshots
 
 
 def residual_sum(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
-    """Add up the log-cosh of all residuals of the points that count."""
+    """Add up the log-cosh of all residuals of the points that count.
+
+    Args:
+      outputs: predicted rates.
+      targets: observed rates, and which points count.
+
+    Returns:
+      A scalar.
+    """
 
     def total(found: Array, wanted: Array) -> Float[Array, ""]:
         each = optax.losses.log_cosh(found, wanted)
@@ -34,7 +42,15 @@ def residual_sum(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
 
 
 def residual_mean(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
-    """Average the log-cosh of the residuals of the points that count."""
+    """Average the log-cosh of the residuals of the points that count.
+
+    Args:
+      outputs: predicted rates.
+      targets: observed rates, and which points count.
+
+    Returns:
+      A scalar.
+    """
     _, particles, dim = targets.state.q.shape
     total = residual_sum(outputs, targets)
     return total / (2 * particles * dim * jnp.sum(targets.counted.astype(total.dtype)))

@@ -71,7 +71,16 @@ class Instances(NamedTuple):
 
 
 def new_instances(settings: Settings, name: str, num: int) -> Instances:
-    """Simulate ``num`` new systems of a type; the same ones for all settings of the same motion."""
+    """Simulate ``num`` new systems of a type; the same ones for all settings of the same motion.
+
+    Args:
+      settings: of the problem.
+      name: of the type.
+      num: systems.
+
+    Returns:
+      Their parameters and motions.
+    """
     key = jax.random.key(EVAL_KEY)
     truth = simulate(get_mechanics(name), key, num, settings)
 
@@ -96,6 +105,15 @@ def relative_errors(
     Coordinates: the norm of the difference of (q, p) over that of the truth, of all particles.
     Energy: the true energy function along the roll-out, against what it truly is at that time,
     relative to the energy at the start.
+
+    Args:
+      hamiltonian: the true energy.
+      parameters: of it.
+      found: the roll-out ``[times, particles, dim]``.
+      true: the true motion at the same times.
+
+    Returns:
+      Errors of coordinates and of energy at each time.
     """
     difference = jax.tree.map(lambda a, b: a - b, found, true)
 
@@ -112,7 +130,15 @@ def relative_errors(
 
 
 def cka(x: Float[Array, "points features"], y: Float[Array, "points features"]) -> Array:
-    """Linear centred kernel alignment of two representations (Kornblith et al. 2019, eq. 5)."""
+    """Linear centred kernel alignment of two representations (Kornblith et al. 2019, eq. 5).
+
+    Args:
+      x: one representation.
+      y: another, of the same points.
+
+    Returns:
+      A scalar from 0 to 1.
+    """
     x, y = x - jnp.mean(x, 0)[None], y - jnp.mean(y, 0)[None]
 
     def norm(a, b):
@@ -172,6 +198,9 @@ def adapt_and_roll(
       instances: of the held-out mechanics.
       steps: numbers of gradient steps up to ``eval_steps``.
       shots: points of each instance.
+
+    Returns:
+      Losses by step, and roll-outs with their errors.
 
     Raises:
       ConfigError: ``shots`` below 1 or above those of the settings.
@@ -246,7 +275,11 @@ def _weights(params: Params, inputs: Any) -> Params:
 
 
 def summarise(errors: Float[Array, "systems *points times"] | np.ndarray) -> Interval:
-    """Return geometric means over time and systems, with 95% intervals over systems."""
+    """Return geometric means over time and systems, with 95% intervals over systems.
+
+    Args:
+      errors: above 0.
+    """
     logs = interval(np.log(np.asarray(errors, float)).mean(-1))
     mean, low, high = (np.exp(ends).tolist() for ends in (logs.mean, logs.low, logs.high))
     return Interval(mean, low, high, logs.n)

@@ -19,6 +19,11 @@ def errors(coordinates: Any, energy: Any, instances: Instances) -> dict[str, Int
     """Return geometric means of the errors of roll-outs ``[systems, *steps, times]``.
 
     Of the coordinates over all time and up to a short horizon, and of the energy.
+
+    Args:
+      coordinates: relative errors of coordinates.
+      energy: relative errors of the energy.
+      instances: that were followed.
     """
     early = np.asarray(coordinates)[..., instances.times <= SHORT]
     found = {"coordinates": coordinates, "coordinates_early": early, "energy": energy}

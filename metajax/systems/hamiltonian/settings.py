@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from metajax.core import ConfigError, Count, Number, Range
+from metajax.core import ConfigError, Count, Number, Positive, Range
 
 Name = Literal[
     "mass_spring",
@@ -70,8 +70,27 @@ class Settings:
     """Its learning rate, for the mean of the residuals' loss."""
 
 
+@dataclass(frozen=True)
+class Inner:
+    """The inner steps of a method that adapts by gradients, in training."""
+
+    inner_steps: Count = 1
+    """Gradient steps of adapting in training."""
+    inner_lr: Positive = 0.2
+    """Learning rate of adapting in training, or what learned rates are factors of, those on new
+    systems too."""
+    reduction: Literal["sum", "mean"] = "mean"
+    """Whether the inner loss adds up the residuals of the support, or averages them; by learned
+    rates on new systems too. The inner rates of the two differ by their number, shots * particles
+    * 4."""
+
+
 def trained(settings: Any) -> tuple[Name, ...]:
-    """Return the mechanics that training sees."""
+    """Return the mechanics that training sees.
+
+    Args:
+      settings: of the problem.
+    """
     return tuple(name for name in settings.mechanics if name != settings.held_out)
 
 

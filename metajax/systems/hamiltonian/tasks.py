@@ -76,6 +76,15 @@ def simulate(
     In float64 by an adaptive integrator of order 8, on the CPU: not every accelerator has float64.
     Whatever ``num``, a type is compiled once: always ``BATCH`` motions side by side.
 
+    Args:
+      mechanics: of the type.
+      key: of the draws.
+      num: systems.
+      settings: with the number of points and the duration.
+
+    Returns:
+      Parameters, states and rates along time.
+
     Raises:
       MetajaxError: the integrator failed, or the energy of a conservative system drifts by more
         than ``DRIFT_LIMIT``.
@@ -118,6 +127,13 @@ def prepare(data_dir: Path | None = None, num: int = 10_000) -> list[Path]:
 
     One array_record TFDS set a type, ``hamiltonian_TYPE``, of float32 states and rates at 200
     points of 10 s; for runs with ``prepared``. Sets that are there already are left.
+
+    Args:
+      data_dir: folder of the data sets.
+      num: trajectories of a type.
+
+    Returns:
+      The folders of the sets.
     """
     settings, key = Settings(), jax.random.key(PREPARED_KEY)
     folders = []
@@ -255,6 +271,19 @@ def make_tasks(
 
     A draw has as many tasks as there are types; which types those of the same number of particles
     are is random.
+
+    Args:
+      settings: of the problem.
+      names: of the types.
+      key: of the systems.
+      num: of a type.
+      data_dir: folder of the data sets.
+
+    Returns:
+      The task distribution.
+
+    Raises:
+      MissingDataError: prepared motions are not on disk.
     """
     by_particles: dict[int, list[Any]] = {}
     for name in tqdm(names, "trajectories", leave=False, unit="type"):

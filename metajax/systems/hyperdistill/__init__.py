@@ -2,38 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from metajax.systems.base import System
-from metajax.systems.hyperdistill.evaluate import (
-    evaluate,
-    on_validation,
-    scores_by_step,
-    table,
-)
+from metajax.systems.hyperdistill.evaluate import evaluate, on_validation, table
 from metajax.systems.hyperdistill.methods import METHODS
 from metajax.systems.hyperdistill.problem import Problem, make_problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
-from metajax.systems.hyperdistill.testbed import Testbed, make_testbed
-from metajax.systems.parts import objective
-from metajax.systems.training import tied_to_steps
+from metajax.systems.parts import objective, use_of
 
 __all__ = [
-    "METHODS",
-    "PRESETS",
     "SYSTEM",
     "Problem",
     "Settings",
-    "Testbed",
-    "make_problem",
-    "make_testbed",
-    "scores_by_step",
 ]
-
-
-def _tied_to_steps(config: Any) -> str:
-    """Name the schedule; random search has no learning rate."""
-    return "" if config.method == "random_search" else tied_to_steps(config)
 
 
 SYSTEM = System(
@@ -49,7 +29,7 @@ SYSTEM = System(
     objective=objective,
     evaluation=("eval_every", "eval_tasks", "eval_queries"),
     check=check,
-    tied_to_steps=_tied_to_steps,
+    tied_to_steps={"random_search": ""},  # it has no learning rate
     renamed={
         "bed": "testbed",
         "outer_lr": "learning_rate",
@@ -58,5 +38,6 @@ SYSTEM = System(
     },
     older_values={"outer_decay": {True: "linear", False: "constant"}},
     tiny=TINY,
+    use=use_of(Problem),
 )
 """What the command line and a sweep know of this family."""

@@ -57,7 +57,20 @@ def scores_by_step(
     inner_steps: int,
     every: int,
 ) -> Float[Array, "num scores"]:
-    """Fit ``num`` new tasks from the shared start; score each at once and after ``every`` steps."""
+    """Fit ``num`` new tasks from the shared start; score each at once and after ``every`` steps.
+
+    Args:
+      testbed: that is tuned.
+      params: shared start and hyperparameters.
+      tasks: to draw from.
+      key: of the draws.
+      num: tasks.
+      inner_steps: in all.
+      every: inner steps from one score to the next.
+
+    Returns:
+      Scores of each task.
+    """
     hparams, start = params
 
     def one(key):

@@ -47,7 +47,14 @@ class Testbed(NamedTuple):
 
 
 def make_testbed(settings: Settings) -> Testbed:
-    """Make the test-bed of some settings, whose ``inner_lr`` and ``momentum`` may be traced."""
+    """Make the test-bed of some settings, whose ``inner_lr`` and ``momentum`` may be traced.
+
+    Args:
+      settings: of the problem.
+
+    Returns:
+      The test-bed.
+    """
     return _images(settings) if settings.images else _sinusoid(settings)
 
 

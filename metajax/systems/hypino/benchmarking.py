@@ -26,16 +26,16 @@ from metajax.physics.pde import (
     sample,
     smape,
 )
-from metajax.systems.base import Method
-from metajax.systems.hypino.features import HiddenFeatures
-from metajax.systems.hypino.finetuning import adam, as_examples, tuning_curves
-from metajax.systems.hypino.least_squares import (
+from metajax.physics.solver import (
     ConcatenatedFeatures,
     Features,
     random_features,
     solve_head,
     with_constant,
 )
+from metajax.systems.base import Method
+from metajax.systems.hypino.features import HiddenFeatures
+from metajax.systems.hypino.finetuning import adam, as_examples, tuning_curves
 from metajax.systems.hypino.network import Inputs, Target, solution
 from metajax.systems.hypino.problem import Problem
 from metajax.systems.hypino.refinement import Ensemble, refine
@@ -77,7 +77,15 @@ class PreparedBenchmark(NamedTuple):
 
 
 def prepare_benchmark(name: str, size: int) -> PreparedBenchmark:
-    """Sample a benchmark's points and draw its images, of ``size`` nodes along a side."""
+    """Sample a benchmark's points and draw its images, of ``size`` nodes along a side.
+
+    Args:
+      name: of :func:`metajax.physics.pde.benchmark`.
+      size: nodes along a side of the images.
+
+    Returns:
+      The benchmark with points and images.
+    """
     problem = benchmark(name)
     points = sample(problem.pde, jax.random.key(EVAL_KEY), *COLLOCATION)
     grids = rasterise(problem.pde, points, size)
@@ -94,6 +102,13 @@ def grid_errors(
 
     ``mse_square`` is the MSE as published: a mean over the whole square, with 0 outside the domain
     in solution and reference, and so smaller by the domain's share of the square.
+
+    Args:
+      u: a solution at the nodes.
+      known: the benchmark.
+
+    Returns:
+      The errors by name.
     """
     values = jnp.asarray(np.asarray(u)[known.place])
     mse = float(mean_squared_error(values, known.reference))
@@ -139,7 +154,15 @@ def combined(
 
 
 def by_least_squares(known: PreparedBenchmark, features: Features) -> GridSolution:
-    """The best combination of features, in float64 on the CPU, on the grid."""
+    """The best combination of features, in float64 on the CPU, on the grid.
+
+    Args:
+      known: the benchmark with its points.
+      features: to be combined.
+
+    Returns:
+      The solution at the nodes.
+    """
     with float64_on_cpu():
         given = jax.device_get((known.inputs.coefficients, known.points, known.source, features))
         return jax.device_get(combined(*cast_floats(given, np.float64)))
@@ -164,6 +187,9 @@ def benchmarks(
       method: one of the family's.
       params: its parameters.
       progress: is told each benchmark's name.
+
+    Returns:
+      Scores by problem and way.
     """
     found: dict[str, Any] = {}
     for name in problem.settings.benchmarks:
@@ -185,7 +211,7 @@ def solve_refined(
     rounds: int,
 ) -> tuple[Ensemble, GridSolution]:
     """The networks of one pass and of rounds of refinement, and their sum on the grid."""
-    key = jax.random.key(EVAL_KEY)  # which one pass does not draw from
+    key = jax.random.key(EVAL_KEY)  # the same draws in every round, where a method draws at all
     ensemble = refine(lambda x: learner.adapt(params, x, key), target, inputs, points, rounds)
     return ensemble, on_grid(inputs.coefficients, source, ensemble.derivatives(target, grid()))
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from metajax.core import Network, Params
 from metajax.hypernet import generator
-from metajax.nn import PINN, attention_pool
+from metajax.nn import attention_pool
 from metajax.systems.hypino.settings import Settings
 
 
-def weights_decoder(settings: Settings, target: PINN, hidden: int) -> Network:
+def weights_decoder(
+    settings: Settings, target: Callable[[Key[Array, ""]], Params], hidden: int
+) -> Network:
     """Make ``(params, images[h, w, 5], *maps[h_i, w_i, c_i]) -> parameters of the target``.
 
     Each stage is pooled by one learned query for every tensor of the target, and what a tensor's
@@ -21,17 +25,14 @@ def weights_decoder(settings: Settings, target: PINN, hidden: int) -> Network:
 
     Args:
       settings: of the encoder, for its heads and its dtype.
-      target: what the parameters are of.
+      target: ``target(key) -> parameters``, as the target starts by itself.
       hidden: units of the network that makes one tensor.
     """
     dtype = jnp.bfloat16 if settings.bfloat16 else None
 
-    def weights(key: Key[Array, ""]) -> Params:
-        return target.init(key, jnp.zeros((1, 2)))
-
-    tensors = len(jax.tree.leaves(jax.eval_shape(weights, jax.random.key(0))))
+    tensors = len(jax.tree.leaves(jax.eval_shape(target, jax.random.key(0))))
     pools = [attention_pool(tensors, heads=heads, dtype=dtype) for heads in settings.heads]
-    heads = generator(weights, latents="per_tensor", hidden=(hidden,))
+    heads = generator(target, latents="per_tensor", hidden=(hidden,))
 
     def pooled(params: Params, maps: tuple[Array, ...]) -> Float[Array, "tensors size"]:
         found = [

@@ -51,6 +51,9 @@ def new_problems(
       params: its parameters.
       tasks: what the problems are drawn from, with a known solution, always the same ones.
       num: how many are drawn.
+
+    Returns:
+      The errors of those problems that were scored.
     """
     keys = jax.random.split(jax.random.key(EVAL_KEY), num)
     *found, valid = map(np.asarray, _errors(learner, params, tasks, keys))

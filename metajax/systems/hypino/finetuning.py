@@ -43,6 +43,9 @@ def equation_loss(
     Args:
       outputs: the solution inside and on the edge.
       targets: coefficients, and the points with source and data.
+
+    Returns:
+      A scalar.
     """
     coefficients, points = targets
     residual, dirichlet, neumann = equation_losses(coefficients, *outputs, points)
@@ -55,6 +58,13 @@ def as_network(target: PINN, many: bool = False) -> Network:
     Its outputs are the solution's jets inside and on the edge, which :func:`equation_loss`
     takes: every learner of networks, Reptile for one, learns starts for solutions from it. With
     ``many`` the weights are those of several networks, on a leading axis, and their sum is it.
+
+    Args:
+      target: the network of a solution.
+      many: weights of several networks.
+
+    Returns:
+      The network.
     """
 
     def u(weights: Params, points: Float[Array, "n 2"]) -> Jet:
@@ -69,12 +79,28 @@ def as_network(target: PINN, many: bool = False) -> Network:
 
 
 def as_examples(coefficients: Float[Array, "5"], points: Points) -> Examples:
-    """One problem as what :func:`as_network` and :func:`equation_loss` learn from."""
+    """One problem as what :func:`as_network` and :func:`equation_loss` learn from.
+
+    Args:
+      coefficients: of the equation.
+      points: with their data.
+
+    Returns:
+      The examples.
+    """
     return Examples(points, (coefficients, points))
 
 
 def adam(steps: int, learning_rate: float = 1e-4) -> optax.GradientTransformation:
-    """Adam, its rate falling along a cosine to a thousandth (arXiv 2509.05117, section 5)."""
+    """Adam, its rate falling along a cosine to a thousandth (arXiv 2509.05117, section 5).
+
+    Args:
+      steps: of the fine-tuning.
+      learning_rate: at first.
+
+    Returns:
+      The optimizer.
+    """
     return optax.adam(optax.cosine_decay_schedule(learning_rate, steps, alpha=1e-3))
 
 
@@ -93,6 +119,18 @@ def tuning_curves(
     ``error`` is a function of one network's weights; the others are those of :func:`finetune`.
     Returns the errors after 0, ``every``, 2 ``every``, ... ``steps`` steps, and the weights in the
     end.
+
+    Args:
+      target: the network of a solution.
+      starts: weights, on a leading axis.
+      problem: as :func:`as_examples` gives it.
+      optimizer: of the fine-tuning.
+      error: of one network's weights.
+      steps: in all.
+      every: steps from one error to the next.
+
+    Returns:
+      The errors and the last weights.
     """
 
     def one(weights: Params) -> tuple[Array, Params]:
@@ -124,6 +162,9 @@ def finetune(
       steps: how many.
       every: steps between records.
       watch: a function of the weights to record besides the loss.
+
+    Returns:
+      The weights, and the losses on the way.
 
     Raises:
       ConfigError: ``steps`` is not a multiple of ``every``, or either is below 1.

@@ -68,6 +68,15 @@ def losses(coefficients: Float[Array, "5"], inside: Jet, edge: Jet, scored: Scor
 
     Huber losses of the equation's residual, of both kinds of boundary data and, where the solution
     is known, of its values, gradient and second derivatives (a Sobolev loss of second order).
+
+    Args:
+      coefficients: of the equation.
+      inside: the solution's jet at interior points.
+      edge: the solution's jet at boundary points.
+      scored: the points, their data, and what is known of the solution.
+
+    Returns:
+      Six scalars.
     """
     residual, dirichlet, neumann = equation_losses(coefficients, inside, edge, scored.points)
     true = scored.solution
@@ -146,6 +155,9 @@ def make_learner(network: Network, target: PINN, size: int) -> MetaLearner:
       network: from :class:`~metajax.systems.hypino.network.Inputs` to parameters of the target.
       target: what is the solution.
       size: nodes along a side of the images that the network reads.
+
+    Raises:
+      ConfigError: from its functions, for what is no task or does not fit.
     """
     network = checked_network(network)
 

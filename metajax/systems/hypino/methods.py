@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
+from typing import Literal
 
 import jax.numpy as jnp
+from jaxtyping import Array, Key
 
-from metajax.core import Count, Network, Number
-from metajax.nn import fourier_operator, image_function, modified_mlp, unet_decoder
+from metajax.core import Count, Network, Number, Params
+from metajax.nn import PINN, fourier_operator, image_function, modified_mlp, unet_decoder
 from metajax.systems.base import Method
 from metajax.systems.hypino.decoders import image_decoder, weights_decoder
+from metajax.systems.hypino.distribution import drawn, first_maps
 from metajax.systems.hypino.learner import make_learner
 from metajax.systems.hypino.network import Target, make_network
 from metajax.systems.hypino.problem import Problem
@@ -18,6 +22,7 @@ from metajax.systems.hypino.solved import (
     make_solved_learner,
     tanh_network,
 )
+from metajax.systems.hypino.start import from_shipped
 from metajax.systems.training import Training
 
 MODES, LAYERS = 12, 4
@@ -40,7 +45,7 @@ def weights(
       target_layers: Its layers with skips.
     """
     target = modified_mlp(width=target_width, layers=target_layers)
-    decoder = weights_decoder(problem.settings, target, head_hidden)
+    decoder = weights_decoder(problem.settings, starting(target), head_hidden)
     return solving(problem, training, decoder, Target(target, target_width))
 
 
@@ -74,6 +79,7 @@ def solved(
     head_hidden: Count = 64,
     target_width: Count = 32,
     target_layers: Number = 3,
+    start: Literal["drawn", "shipped"] = "drawn",
 ) -> Method:
     """Make a solution's features and solve for their head (Bertinetto 2019, arXiv 1805.08136).
 
@@ -83,9 +89,13 @@ def solved(
       head_hidden: Hidden units of the network that makes one tensor of the target.
       target_width: Units of the target network's layers, its features.
       target_layers: Its layers with skips.
+      start: What training starts from: weights as drawn, or those that come with the package, of
+        preset cpu's sizes.
     """
-    target = modified_mlp(width=target_width, layers=target_layers)
-    network = make_network(problem.settings, weights_decoder(problem.settings, target, head_hidden))
+    of, target = problem.settings, modified_mlp(width=target_width, layers=target_layers)
+    network = make_network(of, weights_decoder(of, starting(target), head_hidden))
+    if start == "shipped":
+        network = from_shipped(network, of.grid)
     return with_head(problem, training, network, Target(target, target_width))
 
 
@@ -105,9 +115,38 @@ def chosen(
     return with_head(problem, training, network, Target(tanh_network(features), features))
 
 
-def with_head(problem: Problem, training: Training, network: Network, target: Target) -> Method:
+def distribution(
+    problem: Problem, training: Training, *, head_hidden: Count = 64, features: Count = 32
+) -> Method:
+    """Draw a problem's features by a distribution made for it (Sinha & Duchi, NeurIPS 2016).
+
+    The head is solved, and the hypernetwork trained through the solve: it chooses the scale,
+    direction and centre of random features, which are drawn again for each problem.
+
+    Args:
+      head_hidden: Hidden units of the network that makes one tensor of the distribution.
+      features: Features that are drawn.
+    """
+    of = problem.settings
+    network = make_network(of, weights_decoder(of, first_maps, head_hidden))
+    target = Target(tanh_network(features), features)
+    return with_head(problem, training, network, target, functools.partial(drawn, features))
+
+
+def starting(target: PINN) -> Callable[[Key[Array, ""]], Params]:
+    """How a target network starts by itself."""
+    return functools.partial(target.init, points=jnp.zeros((1, 2)))
+
+
+def with_head(
+    problem: Problem,
+    training: Training,
+    network: Network,
+    target: Target,
+    draw: Callable[[Params, Key[Array, ""]], Params] | None = None,
+) -> Method:
     """Return the method that makes features by a network and solves for their head."""
-    learner = make_solved_learner(network, target, problem.settings.grid)
+    learner = make_solved_learner(network, target, problem.settings.grid, draw=draw)
     return Method(training.descend(learner), learner, parts=target)
 
 
@@ -124,5 +163,6 @@ METHODS: dict[str, Callable[..., Method]] = {
     "pino": pino,
     "solved": solved,
     "chosen": chosen,
+    "distribution": distribution,
 }
 """All methods by name, the default first. A new one joins by a line here."""

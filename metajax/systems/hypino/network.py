@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -37,6 +37,12 @@ class Inputs(NamedTuple):
     points: Points | None = None
 
 
+def input_shapes(size: int) -> Inputs:
+    """What a hypernetwork reads without values, of images with ``size`` nodes along a side."""
+    number: Any = jax.ShapeDtypeStruct
+    return Inputs(number((5,), jnp.float32), Grids(*[number((size, size), jnp.float32)] * 5))
+
+
 class Target(NamedTuple):
     """What a method's solutions are: its learner adapts to the parameters of it.
 
@@ -67,6 +73,9 @@ def make_network(settings: Settings, decoder: Network) -> Network:
     Args:
       settings: sizes of the encoder.
       decoder: as :mod:`metajax.systems.hypino.decoders` makes them.
+
+    Returns:
+      The network.
     """
     dtype = jnp.bfloat16 if settings.bfloat16 else None
     embedding = grid_embedding(settings.width, dtype=dtype)

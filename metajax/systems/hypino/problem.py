@@ -26,5 +26,14 @@ class Problem(NamedTuple):
 
 
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings; nothing is read from disk."""
+    """Make the problem of some settings; nothing is read from disk.
+
+    Args:
+      settings: of the problem.
+      training: of meta-training.
+      data_dir: not used.
+
+    Returns:
+      The problem.
+    """
     return Problem(settings, make_phases(settings), make_tasks(settings))

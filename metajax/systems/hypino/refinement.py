@@ -74,6 +74,9 @@ def refine(
       points: with their data, of which the images' boundary was made.
       rounds: corrections, 0 or more.
 
+    Returns:
+      The networks, whose sum is the solution.
+
     Raises:
       ConfigError: ``rounds`` below 0.
     """

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
@@ -9,14 +11,14 @@ from jaxtyping import Array, Float, Key
 from metajax.core import ConfigError, MetaLearner, Network, Params, Task, checked_network
 from metajax.nn import PINN, Jet, least_squares, orthogonal_least_squares
 from metajax.physics.pde import Points
-from metajax.systems.hypino.learner import check_inputs, check_points, check_problem
-from metajax.systems.hypino.least_squares import (
+from metajax.physics.solver import (
     BOUNDARY_WEIGHT,
     RandomFeatures,
     equations,
     filled,
     with_constant,
 )
+from metajax.systems.hypino.learner import check_inputs, check_points, check_problem
 from metajax.systems.hypino.network import Inputs, Target, solution
 
 RIDGE = 1e-8
@@ -34,6 +36,9 @@ def tanh_network(width: int) -> PINN:
 
     Args:
       width: number of features.
+
+    Returns:
+      The network, with its derivatives.
 
     Raises:
       ConfigError: ``width`` below 1.
@@ -68,8 +73,15 @@ def draw_features(key: Key[Array, ""], num: int) -> Float[Array, "3 num"]:
 
     Directions are uniform, slopes log-uniform over :data:`SLOPES`, and the line on which a feature
     is 0 passes through a uniform point of the square. Features with c as wide as a and b, as
-    :func:`~metajax.systems.hypino.random_features` draws them, bend outside of it half of the time
+    :func:`~metajax.physics.solver.random_features` draws them, bend outside of it half of the time
     (Zhang et al. 2023, arXiv 2301.11529, place theirs evenly in a ball).
+
+    Args:
+      key: of the draw.
+      num: features.
+
+    Returns:
+      The rows a, b and c.
     """
     keys = jax.random.split(key, 3)
     angle = jax.random.uniform(keys[0], (num,), maxval=2 * jnp.pi)
@@ -171,7 +183,11 @@ def every_other(points: Points, first: int) -> Points:
 
 
 def make_solved_learner(
-    network: Network, target: Target, size: int, ridge: float = RIDGE
+    network: Network,
+    target: Target,
+    size: int,
+    ridge: float = RIDGE,
+    draw: Callable[[Params, Key[Array, ""]], Params] | None = None,
 ) -> MetaLearner:
     """Return the learner that makes features of a problem and solves for their head there.
 
@@ -187,6 +203,11 @@ def make_solved_learner(
       target: what is the solution; its weights have a ``head`` of ``kernel`` and ``bias``.
       size: nodes along a side of the images.
       ridge: of the solve, relative to the square of a column's length.
+      draw: ``draw(outputs, key) -> weights`` of the target, where the network's outputs are a
+        distribution of them; None: the outputs are the weights.
+
+    Raises:
+      ConfigError: from its functions, for what is no task or does not fit.
     """
     network = checked_network(network)
     function = target.function
@@ -198,6 +219,8 @@ def make_solved_learner(
         support = check_inputs("support", support, size)
         points = points_of(support)
         weights = network.apply(params, support)
+        if draw is not None:
+            weights = draw(weights, key)
         return fit_at(support.coefficients, points, function, weights, ridge)
 
     def predict(params: Params, adapted: Params, points: Float[Array, "n 2"]) -> Jet:

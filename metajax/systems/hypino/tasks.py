@@ -114,7 +114,11 @@ def make_tasks(
 
 
 def make_phases(settings: Settings) -> Staged:
-    """Return the problems that are trained on: all with a known solution in the first phase."""
+    """Return the problems that are trained on: all with a known solution in the first phase.
+
+    Args:
+      settings: of the problem.
+    """
     first = make_tasks(settings, 1.0, settings.weights_first)
     second = make_tasks(settings, 1.0 - settings.unsupervised)
     return Staged(Phases(first, second, jnp.int32(settings.first_phase)))

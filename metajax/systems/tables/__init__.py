@@ -5,25 +5,17 @@
 
 from typing import Any
 
-from metajax.systems.tables.methods import METHODS
-from metajax.systems.tables.model import Model, load_model, save_model, shipped
-from metajax.systems.tables.problem import Problem, make_problem
-from metajax.systems.tables.reading import Table, read_table
-from metajax.systems.tables.settings import PRESETS, Settings
+from metajax.systems.tables.model import Model, save_model, shipped
+from metajax.systems.tables.problem import Problem
+from metajax.systems.tables.settings import Settings
 from metajax.systems.tables.system import SYSTEM
 
 __all__ = [
-    "METHODS",
-    "PRESETS",
     "SYSTEM",
     "InContextClassifier",
     "Model",
     "Problem",
     "Settings",
-    "Table",
-    "load_model",
-    "make_problem",
-    "read_table",
     "save_model",
     "shipped",
 ]

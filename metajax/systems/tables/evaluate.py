@@ -13,7 +13,7 @@ from metajax.core import Params, count
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, interval
 from metajax.systems.setup import first_drawn
-from metajax.systems.tables.methods import METHODS, NOT_TRAINED
+from metajax.systems.tables.methods import BASELINES
 from metajax.systems.tables.problem import Problem
 from metajax.systems.training import Training
 
@@ -50,9 +50,9 @@ def evaluate(
         drawn = first_drawn(method.learner, problem.new, jax.random.key(config.seed))
         found = score(problem, method, drawn, num)
         rows["first_drawn"] = Row(TITLES["first_drawn"], found, baseline=True)
-    for name in NOT_TRAINED:
+    for name, baseline in BASELINES.items():
         if name != config.method:
-            found = score(problem, METHODS[name](problem, Training()), {}, num)
+            found = score(problem, baseline(problem, Training()), {}, num)
             rows[name] = Row(TITLES[name], found, baseline=True)
     return Evaluation(
         metric="log loss",

@@ -12,9 +12,9 @@ import jax.numpy as jnp
 
 from metajax.core import MetaLearner, Params
 from metajax.learners import table_reader
+from metajax.systems.base import get_system
 from metajax.systems.model_file import read_model, write_model
 from metajax.systems.setup import build
-from metajax.systems.tables.system import SYSTEM
 
 SHIPPED = "cpu.msgpack"
 """File of the trained reader in this package."""
@@ -47,6 +47,10 @@ def learner_of(classes: int, width: int, row_width: int) -> MetaLearner:
 def save_model(path: Path, model: Model) -> None:
     """Write a model as one file: :func:`metajax.systems.model_file.write_model`.
 
+    Args:
+      path: of the file to write.
+      model: reader and config.
+
     Raises:
       ConfigError: the file exists already.
     """
@@ -56,10 +60,16 @@ def save_model(path: Path, model: Model) -> None:
 def load_model(path: Path) -> Model:
     """Read what :func:`save_model` wrote.
 
+    Args:
+      path: of the file.
+
+    Returns:
+      The model.
+
     Raises:
       ConfigError: no such file, or its parameters do not fit its config.
     """
-    found = read_model(SYSTEM, path, shapes_of, notes=("origin",))
+    found = read_model(get_system("tables"), path, shapes_of, notes=("origin",))
     return Model(found.config, jax.tree.map(jnp.asarray, found.params), found.notes["origin"])
 
 

@@ -31,7 +31,16 @@ class Problem(NamedTuple):
 
 
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings; nothing is read from disk."""
+    """Make the problem of some settings; nothing is read from disk.
+
+    Args:
+      settings: of the problem.
+      training: of meta-training.
+      data_dir: not used.
+
+    Returns:
+      The problem.
+    """
     sizes = {name: getattr(settings, name) for name in ("queries", "features", "classes")}
     least = max(2, settings.rows // 8)
     parts = (

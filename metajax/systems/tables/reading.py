@@ -77,6 +77,9 @@ def read_table(
       inputs: numbers, NaN where a value is missing.
       labels: whole numbers from 0; every class up to the largest has a row.
 
+    Returns:
+      The table, which predicts further rows.
+
     Raises:
       ConfigError: no rows, more than :data:`LARGEST`, or a value that is infinite.
     """

@@ -2,28 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from metajax.systems.base import Objective, System
 from metajax.systems.tables.evaluate import evaluate, on_new_tables
-from metajax.systems.tables.methods import METHODS, NOT_TRAINED
+from metajax.systems.tables.methods import BASELINES, METHODS
 from metajax.systems.tables.problem import make_problem
 from metajax.systems.tables.settings import PRESETS, TINY, Settings, check
-from metajax.systems.training import tied_to_steps
-
-
-def _objective(config: Any) -> Objective:
-    return Objective(
-        "rows.new_tasks.mean[-1]",
-        False,
-        "new_tasks/last",
-        "log loss at the most rows of new tables",
-    )
-
-
-def _tied_to_steps(config: Any) -> str:
-    return "" if config.method in NOT_TRAINED else tied_to_steps(config)
-
+from metajax.systems.tables.use import use
 
 SYSTEM = System(
     name="tables",
@@ -34,10 +18,16 @@ SYSTEM = System(
     problem=make_problem,
     evaluate=evaluate,
     evaluators={"new_tasks": on_new_tables},
-    objective=_objective,
+    objective=lambda config: Objective(
+        "rows.new_tasks.mean[-1]",
+        False,
+        "new_tasks/last",
+        "log loss at the most rows of new tables",
+    ),
     evaluation=("eval_every", "eval_tasks", "eval_rows"),
     check=check,
-    tied_to_steps=_tied_to_steps,
+    tied_to_steps=dict.fromkeys(BASELINES, ""),
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""

@@ -1,4 +1,4 @@
-"""The examples of the reference page run as they stand."""
+"""The examples of the reference pages run as they stand."""
 
 import re
 from pathlib import Path
@@ -7,11 +7,12 @@ import pytest
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
-PAGE = Path(__file__).parents[3] / "docs" / "reference" / "physics_pde.md"
+PAGES = Path(__file__).parents[3] / "docs" / "reference"
 
 
 @pytest.mark.slow
-def test_the_examples_hold():
-    blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
-    assert len(blocks) == 3
-    exec(compile("\n".join(blocks), PAGE.name, "exec"), {})
+@pytest.mark.parametrize(("page", "examples"), [("physics_pde.md", 3), ("physics_solver.md", 1)])
+def test_the_examples_hold(page, examples):
+    blocks = re.findall(r"```python\n(.*?)```", (PAGES / page).read_text(), flags=re.DOTALL)
+    assert len(blocks) == examples
+    exec(compile("\n".join(blocks), page, "exec"), {})

@@ -54,6 +54,7 @@ def test_characters_of_training_and_test_are_apart(data_dir):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_prototypes_of_characters_never_seen_beat_the_nearest_image(data_dir):
     """One example of each of five: 81% against 55% after 100 meta-steps of seed 0."""
     run = build(CONFIG, data_dir)

@@ -250,6 +250,12 @@ def test_the_committed_run_that_is_shown_is_that_of_the_results():
     assert not committed_runs(split(configure("gpicl", "digits", ways=4)).settings, "similarity")
 
 
+def test_the_widest_table_fits_the_page_of_the_report():
+    """Ten ways, eight numbers of examples and leads: a page takes 121 characters a line."""
+    shown = table(json.loads((RESULTS / "table.json").read_text())[0]["eval"])
+    assert "lead" in shown and max(map(len, shown.splitlines())) <= 120
+
+
 def test_evaluations_of_older_versions_are_read():
     """Committed results, of the layout before rows, in today's: the same numbers, and figures."""
     older = json.loads((RESULTS / "cpu.json").read_text())[0]["eval"]
@@ -280,6 +286,7 @@ def test_the_paper_preset_has_the_papers_size():
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_the_digits_preset_learns_to_learn(data_dir):
     """Seed 0: 2 points or more ahead of the nearest neighbor, and not behind LDA, paired."""
     run, result = train(configure("gpicl", "digits"), data_dir)
@@ -296,6 +303,7 @@ def test_the_digits_preset_learns_to_learn(data_dir):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("optimized")
 def test_few_tasks_are_learned_by_heart(data_dir):
     """Four tasks, seed 0: seen tasks are known from the first example on, unseen ones are not."""
     config = configure("gpicl", "digits", "transformer", num_tasks=4, steps=2000, other_sets=())

@@ -11,6 +11,7 @@ from metajax.core import ConfigError
 from metajax.data import noise_pool
 from metajax.learners import whole_sequence
 from metajax.systems.gpicl import projection_tasks, unseen
+from metajax.systems.gpicl.distortions import distort
 from metajax.systems.gpicl.tasks import DRAW_BITS
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -110,6 +111,31 @@ def test_min_ways_draws_every_number_of_ways_as_often(pool):
     assert set(labels.ravel()) == {0, 1, 2, 3}  # few ways still use every label
 
 
+def test_that_fraction_of_draws_has_images_of_another_look(pool):
+    """All of a draw's images change alike, labels and projection stay; unseen tasks have none."""
+    options = {"num_tasks": 8, "length": 12}
+    plain = projection_tasks(pool, KEY, **options)
+    some = projection_tasks(pool, KEY, **options, distorted=0.25)
+    keys = jax.random.split(jax.random.key(7), 400)
+    as_they_are, changed = (
+        jax.jit(jax.vmap(lambda key, tasks=tasks: sequence(tasks, key)))(keys)
+        for tasks in (plain, some)
+    )
+    np.testing.assert_array_equal(changed.targets, as_they_are.targets)
+    differ = jnp.any(jnp.abs(changed.inputs - as_they_are.inputs) > 1e-3, axis=-1)[:, 0]
+    each = np.asarray(jnp.mean(differ, axis=-1))
+    assert set(np.unique(each)) == {0.0, 1.0}
+    assert abs(each.mean() - 0.25) < 0.07
+    assert unseen(some).distorted is None
+
+
+def test_another_look_is_of_mean_0_and_deviation_1_and_keeps_flat_images_flat():
+    images = jax.random.uniform(jax.random.key(0), (5, 6, 6, 1)).at[0].set(0.5)
+    for found in jax.jit(jax.vmap(distort, (None, 0)))(images, jax.random.split(KEY, 8)):
+        assert abs(float(jnp.mean(found))) < 1e-4 and abs(float(jnp.std(found)) - 1) < 0.02
+        assert float(jnp.std(found[0, 1:-1, 1:-1])) < 1e-4
+
+
 def test_the_curriculum_is_off_for_unseen_tasks(pool):
     tasks = unseen(projection_tasks(pool, KEY, num_tasks=4, length=80, bias=1.0, min_ways=2))
     draw = jax.jit(jax.vmap(lambda key: sequence(tasks, key).targets[0]))
@@ -134,6 +160,7 @@ def test_num_tasks_is_traced(pool):
         ({"ways": 1}, "ways"),
         ({"length": 1}, "length"),
         ({"sequences": 0}, "sequences"),
+        ({"distorted": 1.5}, "distorted"),
         ({"bias": 1.5}, "bias"),
         ({"min_ways": 1}, "min_ways"),
         ({"min_ways": 11}, "min_ways"),

@@ -17,22 +17,20 @@ from metajax.systems.hamiltonian import (
     Problem,
     adapt_and_roll,
     architecture_of,
-    cka,
     fit_and_roll,
-    fit_polynomial,
-    make_motion,
-    make_problem,
     make_tasks,
     new_instances,
-    polynomial,
     prepare,
-    residual_mean,
-    residual_sum,
     roll_out,
-    simulate,
     summarise,
 )
 from metajax.systems.hamiltonian import tasks as motions
+from metajax.systems.hamiltonian.network import make_motion
+from metajax.systems.hamiltonian.polynomial_energy import fit_polynomial, polynomial
+from metajax.systems.hamiltonian.problem import make_problem
+from metajax.systems.hamiltonian.residuals import residual_mean, residual_sum
+from metajax.systems.hamiltonian.roll_out import cka
+from metajax.systems.hamiltonian.tasks import simulate
 from metajax.systems.setup import make_method
 from metajax.train import fit
 from small import tiny
@@ -200,9 +198,9 @@ def test_a_polynomial_is_fitted_exactly_where_energy_is_one():
             return jnp.sum(s.p**2) / 2 + s.q[0, 0] ** 2 * s.q[0, 1] + jnp.sum(s.q**4) / 4
 
         states = Phase(*jnp.asarray(rng.normal(size=(2, 30, 1, 2))))
-        rates = jax.vmap(symplectic_gradient(energy), (0, None))(states, None)
-        found = fit_polynomial(states, rates, degree, ridge=1e-14)
-        fitted = symplectic_gradient(polynomial(1, 2, degree))
+        rates = jax.jit(jax.vmap(symplectic_gradient(energy), (0, None)))(states, None)
+        found = jax.jit(lambda s, r: fit_polynomial(s, r, degree, ridge=1e-14))(states, rates)
+        fitted = jax.jit(symplectic_gradient(polynomial(1, 2, degree)))
         new = Phase(*jnp.asarray(rng.normal(size=(2, 1, 2))))
         wanted = symplectic_gradient(energy)(new, None)
         for one, other in zip(fitted(new, found), wanted, strict=True):
@@ -307,6 +305,23 @@ def test_cka_does_not_see_rotations_and_scales():
     with enable_x64(True):
         assert float(cka(jnp.asarray(x), jnp.asarray(turned + 7.0))) == pytest.approx(1.0)
         assert float(cka(jnp.asarray(x), jnp.asarray(other))) < 0.5
+
+
+@pytest.mark.parametrize(
+    ("points", "head"), [([0], ["solved"]), ([0, 5], ["gradient", "steps:", "n", "=", "0", "5"])]
+)
+def test_the_table_says_how_a_new_system_is_adapted_to(points, head):
+    score = {"mean": [0.5] * len(points), "low": [0.4], "high": [0.6], "n": 3}
+    evaluation = {
+        "method": "some",
+        "setting": "pendulum held out",
+        "points": points,
+        "rows": {"adapted": {"title": "adapted", **score}},
+        "more": {"structure": "port", "adapted": {"coordinates_early": score, "energy": score}},
+    }
+    shown = get_system("hamiltonian").table(evaluation).splitlines()
+    assert shown[0].split()[-len(head) :] == head
+    assert ("gradient steps" in shown[0]) == (len(points) > 1)
 
 
 @pytest.mark.slow

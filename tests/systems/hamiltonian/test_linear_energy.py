@@ -8,16 +8,10 @@ import pytest
 from metajax.core import ConfigError, Examples, Task, cast_floats, enable_x64
 from metajax.physics import Phase, get_mechanics, stacked
 from metajax.systems import configure, get_system, replace
-from metajax.systems.hamiltonian import (
-    LinearEnergy,
-    Problem,
-    Snapshots,
-    Span,
-    architecture_of,
-    make_linear_motion,
-    simulate,
-)
+from metajax.systems.hamiltonian import Problem, architecture_of
+from metajax.systems.hamiltonian.linear_energy import LinearEnergy, Span, make_linear_motion
 from metajax.systems.hamiltonian.monomials import highest_degree, num_terms
+from metajax.systems.hamiltonian.tasks import Snapshots, simulate
 from metajax.systems.setup import make_method
 
 pytestmark = pytest.mark.usefixtures("quick_compile")

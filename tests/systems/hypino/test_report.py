@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from metajax.physics.pde import PUBLISHED, benchmark
-from metajax.systems.hypino import PreparedBenchmark, grid_errors
+from metajax.systems.hypino.benchmarking import PreparedBenchmark, grid_errors
 from metajax.systems.hypino.evaluate import median
 from metajax.systems.hypino.report import PAPER, figures, table, title
 

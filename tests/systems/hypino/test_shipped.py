@@ -11,8 +11,7 @@ import pytest
 
 from metajax.physics.pde import PDE, Boundary, Points
 from metajax.systems import hypino
-from metajax.systems.hypino.solving import warn_of_nothing
-from metajax.systems.hypino.verdict import PointErrors
+from metajax.systems.hypino.one_problem import warn_of_nothing
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -72,10 +71,9 @@ def test_what_is_warned_of_is_a_residual_of_the_whole_source():
     def warned(residual, source, dirichlet=none, neumann=none):
         source = jnp.full(3, source)
         points = Points(jnp.zeros((3, 2)), source, edge, dirichlet, one, neumann, one)
-        errors = PointErrors(jnp.full(3, residual), *[jnp.full(3, 0.1)] * 5)
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            warn_of_nothing(points, errors)
+            warn_of_nothing(points, residual, float(source[0]))
         return bool(caught)
 
     assert warned(1.0, 1.0) and warned(0.95e-6, 1e-6) and warned(3.0, 1.0)

@@ -5,25 +5,25 @@ import functools
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from metajax.core import ConfigError, Network, Task, cast_floats, enable_x64
+from metajax.nn import modified_mlp
 from metajax.physics.pde import PDE, Grids, apply_operator, differentiate, sample
-from metajax.systems import build, replace
-from metajax.systems.hypino import (
-    Inputs,
-    Scored,
-    Target,
-    choose_features,
-    draw_features,
+from metajax.physics.solver import (
+    RandomFeatures,
     equations,
     improve_features,
-    make_solved_learner,
     solve_head,
-    tanh_network,
     with_constant,
 )
-from metajax.systems.hypino.least_squares import RandomFeatures
+from metajax.systems import build, configure, replace
+from metajax.systems.hypino import Inputs, choose_features, draw_features, shipped
+from metajax.systems.hypino.distribution import SCALES, draw_from, drawn, first_maps
+from metajax.systems.hypino.network import Target
+from metajax.systems.hypino.solved import make_solved_learner, tanh_network
+from metajax.systems.hypino.tasks import Scored
 from pdes import CONFIG, quadratics
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
@@ -54,7 +54,7 @@ def problem():
     sides = dict.fromkeys(("left", "bottom", "top"), true)
     pde = PDE(list(OPERATOR), source=source, dirichlet=sides, neumann={"right": flux})
     points = cast_floats(jax.jit(lambda key: sample(pde, key, 60, 40))(KEY), np.float64)
-    solution = differentiate(true, points.interior)
+    solution = jax.jit(lambda at: differentiate(true, at))(points.interior)
     scored = Scored(points, solution, jnp.array(True), jnp.array(True), jnp.ones(6))
     grids = Grids(*[jnp.zeros((CONFIG.grid, CONFIG.grid))] * 5)  # which are not read here
     inputs = Inputs(jnp.asarray(OPERATOR), grids, points)
@@ -65,11 +65,13 @@ def test_those_that_solve_the_problem_are_chosen_and_combined_exactly():
     with enable_x64(True):
         task = problem()
         points = jax.tree.map(jnp.asarray, task.support.points)
-        inner = choose_features(jnp.asarray(OPERATOR), points, jnp.asarray(CANDIDATES), 2)
+        choose = jax.jit(choose_features, static_argnums=3)
+        inner = choose(jnp.asarray(OPERATOR), points, jnp.asarray(CANDIDATES), 2)
         assert {tuple(column) for column in np.asarray(inner).T} == {
             tuple(CANDIDATES[:, place]) for place in (3, 7)
         }
-        head = solve_head(jnp.asarray(OPERATOR), points, with_constant(RandomFeatures(inner)))
+        solve = jax.jit(lambda o, at, i: solve_head(o, at, with_constant(RandomFeatures(i))))
+        head = solve(jnp.asarray(OPERATOR), points, inner)
         np.testing.assert_allclose(np.sort(head), np.sort(HEAD), atol=1e-8)
 
 
@@ -87,7 +89,7 @@ def test_a_learner_of_given_features_solves_and_learns_through_the_solve():
         adapt = jax.jit(lambda inner, support: learner.adapt(inner, support, KEY))
         inside = jnp.asarray(CANDIDATES[:, [0, 3, 5, 7]])
         adapted = adapt(inside, task.support)
-        found = learner.predict(inside, adapted, task.query.points.interior)
+        found = jax.jit(learner.predict)(inside, adapted, task.query.points.interior)
         for name, one, other in zip(found._fields, found, task.query.solution, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-7, err_msg=name)
         loss = jax.jit(lambda inner, task: learner.loss(inner, task, KEY)[0])
@@ -158,7 +160,84 @@ def test_first_features_bend_inside_the_square_and_have_their_derivatives():
         tanh_network(0)
 
 
-@pytest.mark.parametrize("method", ["chosen", pytest.param("solved", marks=pytest.mark.slow)])
+def test_a_distribution_scales_turns_and_places_random_features():
+    """It starts as random features of four scales; its maps move them as they say."""
+    maps = first_maps(KEY)
+    first = np.asarray(draw_from(maps, KEY, 4000))
+    for part, scale in enumerate(SCALES):
+        np.testing.assert_allclose(np.abs(first[:, part::4]).max(1), scale, rtol=0.02)
+        # of the mean of a thousand uniform numbers, four standard errors
+        assert np.abs(first[:, part::4].mean(1)).max() < 4 * scale / np.sqrt(3000)
+    # c = -(a x0 + b y0): all features are 0 at that point, whatever their slopes
+    around = jnp.asarray([[2.0, 0, 0], [0.5, 1, 0], [-(2 * 0.3 + 0.5 * -0.7), 0.7, 0]])
+    placed = draw_from({**maps, "map": jnp.stack([around] * 4)}, KEY, 40)
+    at = RandomFeatures(placed)(jnp.asarray([[0.3, -0.7]])).u
+    np.testing.assert_allclose(at, 0, atol=1e-6)
+    assert np.abs(placed[0]).max() > np.abs(first[0, :40]).max()
+    shifted = draw_from({**maps, "shift": jnp.full((4, 3), 0.25)}, KEY, 4000)
+    moved = 0.25 * np.tile(np.asarray(SCALES), 1000)
+    np.testing.assert_allclose(shifted - first, np.stack([moved] * 3), rtol=1e-5, atol=1e-5)
+
+
+def test_another_key_draws_other_features_of_any_number():
+    config = replace(CONFIG, method="distribution", features=4)
+    few, many = (build(replace(config, features=num)).method.learner for num in (4, 9))
+    task = quadratics(KEY)
+    given = task.support._replace(points=task.query.points)
+    params = jax.jit(lambda task: few.init(KEY, task))(task)
+    found = jax.jit(lambda key: few.adapt(params, given, key)["inner"])
+    assert np.abs(found(KEY) - found(jax.random.key(1))).min() > 0
+    np.testing.assert_array_equal(found(KEY), draw_from(first_maps(KEY), KEY, 4))
+    made = jax.eval_shape(lambda given: many.adapt(params, given, KEY), given)
+    assert made["inner"].shape == (3, 9)
+
+
+def of_network():
+    """The generated weights of `solved`, as the parameters that are learned."""
+    network = modified_mlp(width=4, layers=1)
+    return Target(network, 4), network.init(KEY, jnp.zeros((1, 2))), None
+
+
+def of_distribution():
+    """The generated maps of `distribution`, likewise."""
+    return Target(tanh_network(4), 4), first_maps(KEY), functools.partial(drawn, 4)
+
+
+@pytest.mark.parametrize("make", [of_network, of_distribution])
+def test_the_loss_has_its_gradient_in_what_is_generated(make):
+    """Along a random direction, against a central difference in float64."""
+    target, made, draw = make()
+    itself = Network(lambda key, inputs: made, lambda params, inputs: params)
+    learner = make_solved_learner(itself, target, CONFIG.grid, draw=draw)
+    with enable_x64(True):
+        task, params = problem(), cast_floats(jax.device_get(made), np.float64)
+        along = optax.tree.random_like(KEY, params, jax.random.normal)
+
+        def loss(by, task):
+            moved = jax.tree.map(lambda p, a: p + by * a, params, along)
+            return learner.loss(moved, task, KEY)[0]
+
+        (value, slope), step = jax.jit(jax.value_and_grad(loss))(0.0, task), 1e-6
+        up, down = (jax.jit(loss)(by, task) for by in (step, -step))
+        assert np.isfinite(value) and np.abs(slope) > 1e-3
+        np.testing.assert_allclose(slope, (up - down) / (2 * step), rtol=1e-5)
+
+
+def test_training_starts_from_the_shipped_weights():
+    config = configure("hypino", "cpu", method="solved", start="shipped")
+    run = build(config)
+    shapes = jax.eval_shape(run.example_tasks, KEY)
+    task = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), shapes)
+    first = jax.jit(run.method.learner.init)(KEY, task)
+    jax.tree.map(np.testing.assert_array_equal, first, shipped().params)
+    with pytest.raises(ConfigError, match="start = 'shipped'"):
+        build(replace(config, target_width=16))
+
+
+@pytest.mark.parametrize(
+    "method",
+    ["chosen", *(pytest.param(m, marks=pytest.mark.slow) for m in ("solved", "distribution"))],
+)
 def test_methods_solve_for_the_head_at_points(method):
     """Twice the data give twice the head; without points there is nothing to solve at."""
     learner = build(replace(CONFIG, method=method)).method.learner

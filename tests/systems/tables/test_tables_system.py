@@ -13,17 +13,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from metajax.cli.main import main
 from metajax.core import ConfigError, digest
 from metajax.systems import build, configure
+from metajax.systems.frame import code, read_frame
 from metajax.systems.setup import first_drawn
-from metajax.systems.tables import (
-    SYSTEM,
-    InContextClassifier,
-    load_model,
-    read_table,
-    save_model,
-    shipped,
-)
-from metajax.systems.tables.frame import code, read_frame
-from metajax.systems.tables.reading import LARGEST, padded
+from metajax.systems.tables import SYSTEM, InContextClassifier, save_model, shipped
+from metajax.systems.tables.model import load_model
+from metajax.systems.tables.reading import LARGEST, padded, read_table
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 

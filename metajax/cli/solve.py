@@ -9,18 +9,13 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-import jax
 import numpy as np
 
 from metajax.core import ConfigError, local_path
 from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, Benchmark, benchmark
-from metajax.systems.hypino.model import Model, shipped
-from metajax.systems.hypino.problem_file import read_problem
-from metajax.systems.hypino.solving import Solved, solve
-from metajax.systems.hypino.verdict import DoubtfulSolutionWarning
-from metajax.systems.runs import read_run
-from metajax.systems.setup import build
-from metajax.train import as_path, check_writable, restore_params, write_json
+from metajax.physics.solver import DoubtfulSolutionWarning, Solved, read_problem
+from metajax.systems.hypino import shipped, solve, trained
+from metajax.train import check_writable, write_json
 
 CANNOT_BE_RIGHT = 3
 """Exit code where a solution was found that cannot be right."""
@@ -153,23 +148,6 @@ def free_folder(path: Path, field: str) -> Path:
     if path.exists() and any(path.iterdir()):
         raise ConfigError(field, str(path), "a folder that is empty or not there")
     return path
-
-
-def trained(workdir: Path) -> Model:
-    """Return the hypernetwork of a run's newest checkpoint.
-
-    Raises:
-      WorkdirError: the folder is not a run, or holds no checkpoint.
-      ConfigError: it is one of another system.
-    """
-    workdir = as_path(workdir, "--model")
-    system, config, _ = read_run(workdir)
-    if system.name != "hypino":
-        raise ConfigError("--model", str(workdir), f"a run of hypino; it is one of {system.name}")
-    setup = build(config)
-    key = jax.random.key(0)
-    params, _ = restore_params(workdir, setup.algorithm, setup.example_tasks, key)
-    return Model(config, params)
 
 
 def against(known: Benchmark, u: np.ndarray) -> float:

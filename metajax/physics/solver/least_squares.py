@@ -50,6 +50,15 @@ def random_features(
     Extreme learning machines of this kind solve linear equations by themselves (Dong & Li 2021,
     arXiv 2012.02895).
 
+    Args:
+      key: of the draw.
+      num: features.
+      scale: of the draws, in radians a unit.
+      dtype: of the features; None for JAX's default.
+
+    Returns:
+      The features.
+
     Raises:
       ConfigError: ``num`` below 1.
     """
@@ -82,7 +91,14 @@ def constant(points: Float[Array, "n 2"]) -> Jet:
 
 
 def with_constant(features: Features) -> Features:
-    """The features and a constant."""
+    """The features and a constant.
+
+    Args:
+      features: any.
+
+    Returns:
+      One feature more.
+    """
     return ConcatenatedFeatures((features, Partial(constant)))
 
 
@@ -113,6 +129,12 @@ def equations(
 
     The sum of squares of what is left of them is the mean square of the equation's residual, and
     ``boundary_weight`` squared times that of both kinds of boundary data.
+
+    Args:
+      coefficients: of the equation.
+      points: with their data.
+      features: with their derivatives.
+      boundary_weight: of the boundary's rows.
     """
     inside, edge = features(points.interior), features(points.boundary.points)
     dtype = inside.u.dtype
@@ -155,7 +177,15 @@ def solve_head(
     boundary_weight: float = BOUNDARY_WEIGHT,
     ridge: float = 1e-13,
 ) -> Float[Array, " num"]:
-    """Return the weights that :func:`fit_head` finds."""
+    """Return the weights that :func:`fit_head` finds.
+
+    Args:
+      coefficients: of the equation.
+      points: with their data.
+      features: with their derivatives.
+      boundary_weight: of the boundary's rows.
+      ridge: relative to the mean square of a column.
+    """
     return fit_head(
         coefficients, points, features, boundary_weight=boundary_weight, ridge=ridge
     ).weights

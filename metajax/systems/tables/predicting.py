@@ -1,21 +1,20 @@
-"""`metajax predict --shipped`: a column of a CSV table, predicted from the others."""
+"""A column of a CSV table, predicted from the others."""
 
 from __future__ import annotations
 
-import argparse
-import csv
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
-from metajax.core import ConfigError, local_path
-from metajax.systems.tables.frame import Coded, Frame, code, read_frame
-from metajax.systems.tables.model import Model, shipped
+from metajax.core import ConfigError
+from metajax.systems.frame import Coded, Frame, code, read_frame
+from metajax.systems.tables.model import Model
 from metajax.systems.tables.reading import LARGEST, read_table
-from metajax.train import check_writable
+from metajax.systems.use import Told
 
 FOLDS = 5
 """Parts of the known rows, each predicted from the others."""
@@ -23,58 +22,25 @@ BINS = 5
 """Of the figure of how far probabilities hold."""
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Add what ``metajax predict`` takes."""
-    parser.description = (
-        "Predict a column of a CSV table from its other columns, by the reader of tables that "
-        "comes with the package: nothing is trained. Rows whose target is empty are predicted from "
-        "those whose target is known. Every known row is predicted from the others too, a fifth at "
-        "a time, which says how far the answers can be trusted. Writes the probabilities of all "
-        "rows and a figure."
-    )
-    parser.add_argument("table", help="a CSV file whose first line names its columns")
-    parser.add_argument("--target", required=True, help="the column to predict, of classes")
-    parser.add_argument(
-        "--shipped", action="store_true", help="use the reader that comes with the package"
-    )
-    parser.add_argument("--out", type=Path, help="CSV file to write; by default beside the table")
-    parser.add_argument("--seed", type=int, default=0, help="of the fifths")
-
-
-def run(options: argparse.Namespace) -> int:
-    """Predict a column, print how well known rows are predicted, and write both files.
+def told_of_table(model: Model, path: Path, target: str | None, seed: int) -> Told:
+    """Predict a column of a CSV table, and how well known rows are predicted from the others.
 
     Raises:
-      ConfigError: the table or a setting is not in order.
+      ConfigError: the table or its target is not in order.
     """
-    if not options.shipped:
-        raise ConfigError("--shipped", "not given", "--shipped, the only reader there is so far")
-    path = local_path(options.table, "TABLE")
-    out = local_path(options.out or path.with_name(f"{path.stem}-predicted.csv"), "--out")
-    figure = out.with_suffix(".png")
-    for written in (out, figure):
-        if written.exists():
-            raise ConfigError("--out", str(written), "a file that is not there yet")
-    check_writable(out.parent, "--out")
-    if not 0 <= options.seed < 2**31:
-        raise ConfigError("--seed", options.seed, "a whole number of 0 or more, below 2**31")
+    if target is None:
+        raise ConfigError("--target", target, "the column to predict")
     frame = read_frame(path)
-    table = code(frame, options.target)
-    for note in table.notes:
-        print(note)
+    table = code(frame, target)
     known = np.flatnonzero(table.labels >= 0)
     if len(known) > LARGEST:
         raise ConfigError("TABLE", f"{len(known)} rows with a target", f"{LARGEST} at most")
     if len(table.classes) < 2 or len(known) < 4:
-        raise ConfigError("--target", options.target, "two classes or more, in four rows or more")
+        raise ConfigError("--target", target, "two classes or more, in four rows or more")
     began = time.perf_counter()
-    likely = predict_all(shipped(), table, options.seed)
-    tell(table, likely, time.perf_counter() - began)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    write(out, frame, table, likely)
-    draw(table, likely, options.target).savefig(figure, dpi=120)
-    print(f"written: {out}, {figure.name}")
-    return 0
+    likely = predict_all(model, table, seed)
+    lines = [*table.notes, *told(table, likely), f"{time.perf_counter() - began:.1f} s"]
+    return Told(lines, columns(frame, table, likely), partial(draw, table, likely, target))
 
 
 def predict_all(model: Model, table: Coded, seed: int) -> Float[np.ndarray, "rows classes"]:
@@ -104,33 +70,34 @@ def _predict(model: Model, inputs: Any, labels: Any, asked: Any, like: Any) -> n
     return found
 
 
-def tell(table: Coded, likely: Float[np.ndarray, "rows classes"], seconds: float) -> None:
-    """Print how well known rows are predicted, compared with the commonest class."""
+def told(table: Coded, likely: Float[np.ndarray, "rows classes"]) -> list[str]:
+    """Say how well known rows are predicted, compared with the commonest class."""
     known = table.labels >= 0
     labels, found = table.labels[known], likely[known]
     right = found.argmax(axis=1) == labels
     loss = -np.log(np.maximum(found[np.arange(len(labels)), labels], 1e-6)).mean()
     shares = np.bincount(labels, minlength=len(table.classes)) / len(labels)
     entropy = -(shares * np.log(np.maximum(shares, 1e-12))).sum()
-    print(
+    return [
         f"{len(labels)} known rows, {len(table.classes)} classes, each predicted from the others: "
         f"accuracy {right.mean():.3f} (the commonest class {shares.max():.3f}), "
-        f"log loss {loss:.3f} (the classes' shares {entropy:.3f})"
-    )
-    print(f"{int((~known).sum())} rows without a target predicted; {seconds:.1f} s")
+        f"log loss {loss:.3f} (the classes' shares {entropy:.3f})",
+        f"{int((~known).sum())} rows without a target predicted",
+    ]
 
 
-def write(
-    path: Path, frame: Frame, table: Coded, likely: Float[np.ndarray, "rows classes"]
-) -> None:
-    """Write the table with the likeliest class and the probabilities behind each row."""
-    with path.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file)
-        writer.writerow([*frame.names, "predicted", *(f"p({name})" for name in table.classes)])
-        for row, found in zip(frame.cells, likely, strict=True):
-            best = table.classes[int(found.argmax())]
-            cells = ["" if cell is None else cell for cell in row]
-            writer.writerow([*cells, best, *(f"{share:.4f}" for share in found)])
+def columns(
+    frame: Frame, table: Coded, likely: Float[np.ndarray, "rows classes"]
+) -> dict[str, list[Any]]:
+    """Return the table's columns, the likeliest class and the probabilities of all."""
+    cells = zip(frame.names, zip(*frame.cells, strict=True), strict=True)
+    found: dict[str, list[Any]] = {
+        name: ["" if cell is None else cell for cell in column] for name, column in cells
+    }
+    found["predicted"] = [table.classes[place] for place in likely.argmax(axis=1)]
+    for place, name in enumerate(table.classes):
+        found[f"p({name})"] = [f"{share:.4f}" for share in likely[:, place]]
+    return found
 
 
 def draw(table: Coded, likely: Float[np.ndarray, "rows classes"], target: str) -> Any:

@@ -5,7 +5,7 @@ import random
 import pytest
 
 from metajax.core import ConfigError
-from metajax.systems.yaml_files import DEEPEST, LARGEST, read_yaml
+from metajax.core.yaml_files import DEEPEST, LARGEST, read_yaml
 
 
 def read(tmp_path, content, **options):

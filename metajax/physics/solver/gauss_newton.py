@@ -12,7 +12,7 @@ from jaxtyping import Array, Float
 from metajax.core import ConfigError
 from metajax.nn import least_squares, positive_solve
 from metajax.physics.pde import Points
-from metajax.systems.hypino.least_squares import (
+from metajax.physics.solver.least_squares import (
     BOUNDARY_WEIGHT,
     Equations,
     RandomFeatures,
@@ -60,6 +60,9 @@ def improve_features(
       inner: the features to start from.
       steps: that are tried, 0 or more.
       boundary_weight: of boundary data against the equation.
+
+    Returns:
+      The features, and what is left of the equations.
 
     Raises:
       ConfigError: ``steps`` below 0.

@@ -9,7 +9,7 @@ from odd import ODD, mutants
 from metajax.cli.main import main
 from metajax.core import ConfigError
 from metajax.physics.pde import sample
-from metajax.systems.hypino import read_problem
+from metajax.physics.solver import read_problem
 
 pytestmark = pytest.mark.usefixtures("quick_compile")
 
@@ -166,3 +166,59 @@ def test_the_command_keeps_compiled_programs_where_it_is_told(tmp_path, monkeypa
     options = ["--out", str(tmp_path / "out"), "--compilation-cache", "here"]
     assert main(["solve", str(tmp_path / "nowhere.yaml"), *options]) == 2
     assert told == ["here"]
+
+
+def test_a_file_is_the_problem_that_it_describes(tmp_path):
+    pde = read(
+        tmp_path,
+        """
+coefficients: {u: 1.5, u_yy: -2}
+source: "-x ** 2 + exp(y) / 4"
+domain:
+  less:
+    - disk: {centre: [0.5, 0.5], radius: 0.2, name: hole}
+    - rectangle: {lower: [-0.6, -0.6], upper: [-0.2, -0.3]}
+dirichlet: {square: 1, hole: "2 * pi"}
+neumann: {hole_1: x}
+""",
+    )
+    np.testing.assert_array_equal(pde.coefficients, [1.5, 0, 0, 0, -2])
+    points = jnp.array([[0.5, 0.5], [-0.4, -0.4], [0.1, -0.2]])
+    np.testing.assert_array_equal(pde.domain.contains(points), [False, False, True])
+    expected = -(points[:, 0] ** 2) + jnp.exp(points[:, 1]) / 4
+    np.testing.assert_allclose(pde.source(points), expected, rtol=1e-6)
+    names = [piece.shape for piece in pde.domain.pieces]
+    assert {"square", "hole", "hole_1"} == set(names)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("[1, 2]", "file"),
+        ("a: [", "YAML"),
+        ("coefficients: {u_z: 1}\\ndirichlet: {left: 0}", "u_z"),
+        ("coefficients: {u_x: true}\\ndirichlet: {left: 0}", "u_x"),
+        ("coefficients: {u_x: 1}", "dirichlet"),
+        ("coefficients: {u_x: 1}\\ndirichlet: {nowhere: 0}", "nowhere"),
+        (
+            "coefficients: {u_x: 1}\\nsource: __import__('os').getcwd()\\ndirichlet: {left: 0}",
+            "character 12 has no meaning",
+        ),
+        ("coefficients: {u_x: 1}\\nsource: x.real\\ndirichlet: {left: 0}", "'.' at character 2"),
+        ("coefficients: {u_x: 1}\\nsource: z\\ndirichlet: {left: 0}", "'z' at character 1"),
+        ("coefficients: {u_x: 1}\\nsource: '2 +'\\ndirichlet: {left: 0}", "formula"),
+        ("coefficients: {u_x: 1}\\nsource: 1 / 0\\ndirichlet: {left: 0}", "computed|formula"),
+        ("coefficients: {u_x: 1}\\nmore: 1\\ndirichlet: {left: 0}", "more"),
+        ("coefficients: {u_x: 1}\\ndomain: {less: [{ball: {}}]}\\ndirichlet: {left: 0}", "ball"),
+        (
+            "coefficients: {u_x: 1}\\ndomain: {less: [{disk: {radius: 1}}]}\\ndirichlet: {left: 0}",
+            "centre",
+        ),
+        ("!!python/object/apply:os.getcwd []", "YAML"),
+    ],
+)
+def test_ill_formed_files_are_refused_by_name(tmp_path, text, names):
+    with pytest.raises(ConfigError, match=names):
+        read(tmp_path, text.replace("\\n", "\n"))
+    with pytest.raises(ConfigError, match="file"):
+        read_problem(tmp_path / "nowhere.yaml")

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Key
 from tqdm.auto import tqdm
 
-from metajax.core import ConfigError, MetaLearner, Params, cast_floats, float64_on_cpu
-from metajax.nn import PINN, Jet
+from metajax.core import ConfigError, cast_floats, float64_on_cpu
+from metajax.nn import Jet
 from metajax.physics.pde import (
     PDE,
     Finding,
     Points,
     apply_operator,
-    images,
     in_closure,
     nodes,
     normal_derivative,
@@ -28,9 +27,7 @@ from metajax.physics.pde import (
     sample_points,
     values_at,
 )
-from metajax.systems.hypino.features import HiddenFeatures, SummedNetworks
-from metajax.systems.hypino.finetuning import adam, as_examples, as_network, finetune
-from metajax.systems.hypino.least_squares import (
+from metajax.physics.solver.least_squares import (
     ConcatenatedFeatures,
     Features,
     Head,
@@ -41,10 +38,7 @@ from metajax.systems.hypino.least_squares import (
     sensitivity,
     with_constant,
 )
-from metajax.systems.hypino.model import Model
-from metajax.systems.hypino.network import Inputs
-from metajax.systems.hypino.refinement import refine
-from metajax.systems.hypino.verdict import (
+from metajax.physics.solver.verdict import (
     DoubtfulSolutionWarning,
     PointErrors,
     Verdict,
@@ -64,10 +58,8 @@ PROBED = 64
 """Points at which it is found how far the data determine the solution."""
 CHUNK = 4096
 """Nodes at a time at which the solution is computed: its features take 48 bytes each a node."""
-UNTOUCHED = 0.9
-"""Share of the source from which on what is left of it is as much as 0 everywhere would leave."""
-TRAINED_UP_TO, TRAINED_TERMS = 2.0, 3
-"""Largest coefficient and number of terms of the operators that hypernetworks are trained on."""
+Given = Callable[[Key[Array, ""]], Features]
+"""``given(key) -> features``, made for a problem when it has been reviewed."""
 
 
 class Solved(NamedTuple):
@@ -140,49 +132,41 @@ def solve(
     features: int = 2000,
     size: int = 129,
     seed: int = 0,
-    model: Model | None = None,
-    rounds: int = 0,
-    tuning: int = 0,
+    given: Given | None = None,
     head: bool = True,
     progress: bool = False,
+    stacklevel: int = 2,
 ) -> Solved:
-    """Solve a linear problem, without or with a trained hypernetwork.
-
-    Without one by least squares over random features in float64 on the CPU. With one, its
-    networks, refined and fine-tuned as asked, are the solution, or their hidden layers more
-    features for the least squares.
+    """Solve a linear problem by least squares over random features, in float64 on the CPU.
 
     Args:
       pde: the problem.
-      features: random features; the solve takes time as their square. 0 with a model: none.
+      features: random features; the solve takes time as their square. 0 with ``given``: none.
       size: nodes along a side of the grid that is returned.
       seed: of features and points.
-      model: a trained hypernetwork.
-      rounds: its refinements, 0 or more.
-      tuning: steps of Adam on its networks together, then a tenth as many of L-BFGS.
-      head: whether the output layers are solved for by least squares.
+      given: makes more features for the least squares.
+      head: whether the features' combination is solved for. Otherwise ``given`` makes a single one,
+        which is the solution, and is judged like any other.
       progress: whether to show a progress bar.
+      stacklevel: of the warnings, as in ``warnings.warn``; 2: they name the line of the call.
+
+    Returns:
+      The solution with its residual and warnings.
 
     Raises:
-      ConfigError: ``features`` below 1 without a model's, ``size`` below 2, ``rounds`` or
-        ``tuning`` below 0, either of them or no ``head`` without a ``model``; source or data that
-        are not finite somewhere in the domain, or no data on its boundary.
+      ConfigError: ``features`` below 1 where none are given, ``size`` below 2, no ``head`` where
+        nothing is given; source or data that are not finite somewhere in the domain, or no data on
+        its boundary.
 
     Warns:
       DoubtfulSolutionWarning: each of the solution's ``warnings``.
-      UserWarning: the operator is not of those that hypernetworks are trained on; or all boundary
-        data are 0 and the networks' solution is no better than 0, which is what the shipped
-        hypernetwork makes of a source alone.
     """
-    if features < (0 if model and head else 1):
+    if features < (0 if given and head else 1):
         raise ConfigError("features", features, "1 or more")
     if size < 2:
         raise ConfigError("size", size, "2 or more")
-    for name, number in (("rounds", rounds), ("tuning", tuning)):
-        if number < 0 or (number and model is None):
-            raise ConfigError(name, number, "0 or more, and 0 without a model")
-    if model is None and not head:
-        raise ConfigError("head", head, "True without a model")
+    if given is None and not head:
+        raise ConfigError("head", head, "True where no solution is given")
     feature_key, fit_key, check_key = jax.random.split(jax.random.key(seed), 3)
     scales = SCALES if head and features else ()
     with tqdm(total=4 + len(scales), disable=not progress, leave=False) as bar:
@@ -193,19 +177,19 @@ def solve(
 
         stage("review of the problem")
         findings = review(pde)
-        stage("points" if model is None else "networks")
-        networks = None if model is None else generate(model, pde, fit_key, rounds, tuning)
+        stage("points" if given is None else "given features")
+        more = None if given is None else given(fit_key)
         with float64_on_cpu():
             exact = cast_floats(jax.tree.map(np.asarray, pde), np.float64)
             drawn = [sample_points(exact, key, *POINTS) for key in (fit_key, check_key)]
             units = in_own_units(exact.coefficients, drawn[0])
             fitted, checked = (units.points(points) for points in drawn)
-            networks = cast_floats(jax.device_get(networks), np.float64)
+            more = cast_floats(jax.device_get(more), np.float64)
             if head:
                 best = None
                 for tried_scale in scales or (np.nan,):
                     stage("least squares" + (f", features at {tried_scale:g}" if scales else ""))
-                    made = [] if networks is None else [networks]
+                    made = [] if more is None else [more]
                     if scales:
                         made.append(scaled_features(feature_key, features, tried_scale))
                     features_used = with_constant(ConcatenatedFeatures(tuple(made)))
@@ -217,13 +201,8 @@ def solve(
                 weights = fitted_head.weights
                 sensitive = np.asarray(sensitivity_at(fitted_head, used, checked.interior[:PROBED]))
             else:
-                scale, used, weights = (
-                    np.nan,
-                    SummedNetworks(networks.weights, networks.target),
-                    jnp.full(1, 1 / units.data),
-                )
+                scale, used, weights = np.nan, more, jnp.full(1, 1 / units.data)
                 errors = errors_at(units.coefficients, checked, used, weights)
-                warn_of_nothing(checked, errors)
                 sensitive = np.zeros(0)
             stage("solution")
             where = nodes(size).reshape(-1, 2)
@@ -240,7 +219,7 @@ def solve(
         pieces = pde.domain.pieces
         verdict, texts = judge(findings, errors, checked, pieces, sensitive, finite)
     for text in texts:
-        warnings.warn(text, DoubtfulSolutionWarning, stacklevel=2)
+        warnings.warn(text, DoubtfulSolutionWarning, stacklevel=stacklevel)
     return Solved(
         u.reshape(size, size),
         residual.reshape(size, size),
@@ -333,64 +312,6 @@ def without_source(where: Array, source: np.ndarray, inside: np.ndarray) -> Find
     return Finding(
         f"source is {source[node]} at x = {x:.4g}, y = {y:.4g}: it has no residual there"
     )
-
-
-def generate(model: Model, pde: PDE, key: Array, rounds: int, tuning: int) -> HiddenFeatures:
-    """The networks that a hypernetwork makes of a problem, in float32 on the default device."""
-    size, method = model.config.grid, model.method
-    terms = np.asarray(pde.coefficients)
-    if np.abs(terms).max() > TRAINED_UP_TO or np.count_nonzero(terms) > TRAINED_TERMS:
-        warnings.warn(
-            f"coefficients = {terms.tolist()}: hypernetworks are trained on operators of up to "
-            f"{TRAINED_TERMS} terms between {-TRAINED_UP_TO:g} and {TRAINED_UP_TO:g}; divide the "
-            "equation by a number, or see what its residual says of the solution",
-            stacklevel=3,
-        )
-    single = cast_floats(jax.tree.map(np.asarray, pde), np.float32)
-    points = sample_points(single, key, *POINTS)
-    source = values_at(single.source, nodes(size).reshape(-1, 2)).reshape(size, size)
-    inputs = single.coefficients, source, points
-    target = method.parts.function
-    weights = generate_weights(model.params, *inputs, method.learner, target, rounds, tuning)
-    return HiddenFeatures(weights, target)
-
-
-@partial(jax.jit, static_argnames=("learner", "target", "rounds", "tuning"))
-def generate_weights(
-    params: Params,
-    coefficients: Float[Array, "5"],
-    source: Float[Array, "size size"],
-    points: Points,
-    learner: MetaLearner,
-    target: PINN,
-    rounds: int,
-    tuning: int,
-) -> Params:
-    """A hypernetwork's pass, its corrections and the tuning of its networks."""
-    inputs, key = Inputs(coefficients, images(source, points), points), jax.random.key(0)
-    weights = refine(
-        lambda x: learner.adapt(params, x, key), target, inputs, points, rounds
-    ).weights
-    if tuning:
-        together = as_network(target, many=True)
-        problem = as_examples(coefficients, points)
-        weights = finetune(together, weights, problem, adam(tuning), steps=tuning).weights
-        polish = max(tuning // 10, 1)
-        weights = finetune(together, weights, problem, optax.lbfgs(), steps=polish).weights
-    return weights
-
-
-def warn_of_nothing(points: Points, errors: PointErrors) -> None:
-    """Warn where u = 0 keeps all boundary data, and the equation as well as a solution does."""
-    residual, source = rms(np.asarray(errors.residual)), rms(np.asarray(points.source))
-    data = np.any(points.dirichlet) or np.any(points.neumann)
-    if not data and source > 0 and residual >= UNTOUCHED * source:
-        warnings.warn(
-            f"residual_rms = {residual / source:.3g} of the source's: where all boundary data are "
-            "0 the source alone makes the solution, and this hypernetwork's is no better than 0 "
-            "everywhere; solve without a model, by least squares (head), or fine-tune it",
-            stacklevel=3,
-        )
 
 
 def weighted_error(errors: PointErrors, points: Points) -> float:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from metajax.core import ConfigError, one_of
+from metajax.core.yaml_files import read_yaml
 from metajax.physics.pde import (
     PDE,
     Disk,
@@ -19,8 +20,7 @@ from metajax.physics.pde import (
     Square,
     unclear_piece,
 )
-from metajax.systems.hypino.formulas import read_formula
-from metajax.systems.yaml_files import read_yaml
+from metajax.physics.solver.formulas import read_formula
 
 TERMS = ("u", "u_x", "u_y", "u_xx", "u_yy")
 FIELDS = ("coefficients", "source", "domain", "dirichlet", "neumann")
@@ -45,14 +45,20 @@ def read_problem(path: Path) -> PDE:
 
     ``coefficients`` are of u, u_x, u_y, u_xx and u_yy, those left out 0. ``domain`` is the square
     from -1 to 1, ``less`` any disks, rectangles and polygons. ``source`` and boundary data are
-    numbers or formulas of x and y (:func:`metajax.systems.hypino.formulas.read_formula`). Boundary
+    numbers or formulas of x and y (:func:`metajax.physics.solver.formulas.read_formula`). Boundary
     data are one of these for the whole boundary, or map to them names of its pieces: ``left``,
     ``right``, ``bottom``, ``top``, ``square``, or a hole's name. A piece has both kinds where both
     call it by the same name; where one of them names a wider part, the file is rejected, as it may
     mean either.
 
+    Args:
+      path: of the file.
+
+    Returns:
+      The problem.
+
     Raises:
-      ConfigError: the file is missing or no YAML (:mod:`metajax.systems.yaml_files`), a field is
+      ConfigError: the file is missing or no YAML (:mod:`metajax.core.yaml_files`), a field is
         unknown or ill-formed, or the problem is one that :class:`metajax.physics.pde.PDE` refuses.
     """
     fields = read_yaml("file", path, f"names with values: {', '.join(FIELDS)}")

@@ -1,0 +1,79 @@
+"""A hook of mkdocs: pages made from files that lie outside docs/.
+
+The notebooks become pages with the outputs that they were committed with; CHANGELOG.md and
+CITATION.cff become pages too. Nothing is run.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from mkdocs.structure.files import File, Files
+
+ROOT = Path(__file__).resolve().parents[1]
+# what the site and the notebooks call each other
+LINKS = [
+    (re.compile(r"\]\(\.\./docs/([\w/.-]+\.md)"), r"](../\1"),
+    (re.compile(r"\]\((\w+)\.ipynb\)"), r"](\1.md)"),
+]
+
+
+def text_of(value: str | list[str]) -> str:
+    return value if isinstance(value, str) else "".join(value)
+
+
+def notebook_page(name: str, cells: list[dict[str, Any]]) -> tuple[str, dict[str, bytes]]:
+    """A page of a notebook, and its pictures by file name."""
+    parts: list[str] = []
+    pictures: dict[str, bytes] = {}
+    title, _, *rest = cells
+    heading, *opening = text_of(title["source"]).split("\n")
+    badge = next((line for line in opening if "colab-badge" in line), "")
+    colab = re.search(r"\((https://colab[^)]*\.ipynb)\)", badge)
+    offers = [f"[Open it in Colab]({colab[1]})"] if colab else []
+    offers += [f"[download the notebook]({name}.ipynb)"]
+    parts.append(heading)
+    parts.append("*This page is a notebook: " + " or ".join(offers) + ".*")
+    parts.append("\n".join(line for line in opening if line != badge).strip())
+    for cell in rest:
+        source = text_of(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(source)
+            continue
+        parts.append(f"```python\n{source}\n```")
+        for output in cell["outputs"]:
+            data = output.get("data", {})
+            if "image/png" in data:
+                picture = f"{name}-{len(pictures) + 1}.png"
+                pictures[picture] = base64.b64decode(text_of(data["image/png"]))
+                parts.append(f"![Picture {len(pictures)} of the notebook]({picture})")
+            elif shown := text_of(output.get("text") or data.get("text/plain", "")).rstrip():
+                parts.append(f"``` {{ .text .output }}\n{shown}\n```")
+    page = "\n\n".join(parts) + "\n"
+    for pattern, replacement in LINKS:
+        page = pattern.sub(replacement, page)
+    return page, pictures
+
+
+def on_files(files: Files, config: Any) -> Files:
+    """Add the pages that are made from other files."""
+
+    def add(path: str, content: str | bytes) -> None:
+        files.append(File.generated(config, path, content=content))
+
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        page, pictures = notebook_page(path.stem, cells)
+        add(f"notebooks/{path.stem}.md", page)
+        add(f"notebooks/{path.name}", path.read_bytes())
+        for name, picture in pictures.items():
+            add(f"notebooks/{name}", picture)
+    add("readme.png", (ROOT / "experiments" / "gpicl" / "figures" / "readme.png").read_bytes())
+    changelog = ROOT / "CHANGELOG.md"
+    if changelog.exists():
+        add("changelog.md", changelog.read_text(encoding="utf-8"))
+    return files

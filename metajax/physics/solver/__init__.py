@@ -1,0 +1,38 @@
+"""Linear equations in the plane, solved by least squares over features, and what that is worth."""
+
+from metajax.physics.solver.gauss_newton import Fitted, improve_features
+from metajax.physics.solver.least_squares import (
+    BOUNDARY_WEIGHT,
+    ConcatenatedFeatures,
+    Equations,
+    Features,
+    RandomFeatures,
+    equations,
+    filled,
+    random_features,
+    solve_head,
+    with_constant,
+)
+from metajax.physics.solver.problem_file import read_problem
+from metajax.physics.solver.solving import POINTS, Solved, solve
+from metajax.physics.solver.verdict import DoubtfulSolutionWarning
+
+__all__ = [
+    "BOUNDARY_WEIGHT",
+    "POINTS",
+    "ConcatenatedFeatures",
+    "DoubtfulSolutionWarning",
+    "Equations",
+    "Features",
+    "Fitted",
+    "RandomFeatures",
+    "Solved",
+    "equations",
+    "filled",
+    "improve_features",
+    "random_features",
+    "read_problem",
+    "solve",
+    "solve_head",
+    "with_constant",
+]

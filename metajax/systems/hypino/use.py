@@ -1,0 +1,101 @@
+"""How a trained hypernetwork is used on a PDE of a person's own."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from metajax.core import ConfigError, check_type, described
+from metajax.nn import PINN
+from metajax.physics.pde import PDE, in_closure, nodes
+from metajax.physics.solver import read_problem
+from metajax.systems.hypino.model import Model
+from metajax.systems.hypino.one_problem import generate
+from metajax.systems.hypino.refinement import Ensemble
+from metajax.systems.use import Adapted, Told, Use
+
+SIZE = 65
+"""Nodes along a side of the grid that a file's solution is told at."""
+
+
+def _encode(inputs: Any) -> Float[np.ndarray, "n 2"]:
+    """Return points of the plane.
+
+    Raises:
+      ConfigError: they are something else.
+    """
+    array = np.asarray(inputs)
+    if array.dtype.kind not in "biuf" or array.ndim != 2:
+        raise ConfigError("inputs", described(array), "points of the plane [n, 2]")
+    return array.astype(np.float32)
+
+
+@functools.lru_cache(maxsize=16)
+def _function(target: PINN) -> Callable[..., Any]:
+    """Return ``function(weights, points) -> u``, the same one for equal targets."""
+
+    def function(weights: Any, points: Float[Array, "n 2"]) -> Float[Array, " n"]:
+        return Ensemble(weights).derivatives(target, points).u
+
+    return function
+
+
+def adapt(run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
+    """Generate the networks that solve a problem, refined ``steps`` times, 0 by default.
+
+    Raises:
+      ConfigError: it is no PDE, or ``steps`` are below 0.
+
+    Warns:
+      UserWarning: the operator is not of those that hypernetworks are trained on.
+    """
+    check_type("support", support, PDE)
+    if steps is not None and steps < 0:
+        raise ConfigError("steps", steps, "0 or more")
+    made = generate(Model(run.config, run.params), support, key, steps or 0, 0)
+    point = jax.ShapeDtypeStruct((2,), jnp.float32)
+    return Adapted(_function(made.target), made.weights, point, _encode, np.asarray)
+
+
+def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
+    """Solve the problem of a YAML file, on the nodes of a grid."""
+    if target is not None:
+        raise ConfigError("--target", target, "none, for a PDE")
+    pde = read_problem(path)
+    adapted = run.adapt(pde, steps=steps)
+    where = np.asarray(nodes(SIZE)).reshape(-1, 2)
+    inside = np.asarray(in_closure(pde.domain, jnp.asarray(where)))
+    u = np.where(inside, adapted.predict(where), np.nan)
+    lines = [
+        f"{int(inside.sum())} nodes in the domain; metajax solve with --model says how well a "
+        "solution holds, and corrects it"
+    ]
+    columns = {"x": where[inside, 0], "y": where[inside, 1], "u": u[inside]}
+    return Told(lines, columns, functools.partial(draw, u.reshape(SIZE, SIZE)), adapted)
+
+
+def draw(u: Float[np.ndarray, "size size"]) -> Any:
+    """Draw the solution."""
+    from matplotlib.figure import Figure
+
+    canvas = Figure(figsize=(5, 4), layout="constrained")
+    axes = canvas.subplots()
+    image = axes.imshow(u, origin="lower", extent=(-1, 1, -1, 1))
+    axes.set(title="solution", xlabel="x", ylabel="y")
+    canvas.colorbar(image, ax=axes)
+    return canvas
+
+
+PROBLEMS = Use(adapt, files)
+
+
+def use(config: Any) -> Use:
+    """Generate the solution of a PDE."""
+    return PROBLEMS
