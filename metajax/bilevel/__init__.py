@@ -22,6 +22,7 @@ from metajax.bilevel.registry import (
 )
 from metajax.bilevel.search import SearchState, random_search
 from metajax.bilevel.short import drmad, first_order, one_step
+from metajax.bilevel.tuning import TunedHyperparameters, tune
 from metajax.bilevel.types import Estimate, Hypergradient, InnerProblem
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "RunParams",
     "RunState",
     "SearchState",
+    "TunedHyperparameters",
     "conjugate_gradient",
     "descend",
     "distilled",
@@ -57,5 +59,6 @@ __all__ = [
     "online_run",
     "pes",
     "random_search",
+    "tune",
     "unrolled",
 ]

@@ -12,13 +12,20 @@ import jax
 import numpy as np
 from jaxtyping import Array, Key
 
-from metajax.core import ConfigError, MetaLearner, Params, at_step, check_key, check_type
-from metajax.core import Task as OneTask
+from metajax.core import (
+    ConfigError,
+    MetaLearner,
+    Params,
+    Task,
+    at_step,
+    check_key,
+    check_type,
+)
 from metajax.systems.base import Method, System
 from metajax.systems.configs import split
 from metajax.systems.runs import read_run
 from metajax.systems.scores import Interval, interval
-from metajax.systems.setup import build, first_drawn, make_method
+from metajax.systems.setup import algorithm_of, build, make_method
 from metajax.systems.use import Adapted
 from metajax.train import as_path, restore_params
 
@@ -139,7 +146,7 @@ class Run:
         if tasks is None:
             return build(self.config, self.data_dir).evaluate(self.params, False)
         key = jax.random.key(0) if key is None else key
-        if isinstance(tasks, list | tuple) and not isinstance(tasks, OneTask):
+        if isinstance(tasks, list | tuple) and not isinstance(tasks, Task):
             keys = jax.random.split(key, len(tasks))
             each = [
                 _loss(self.learner, self.params, *pair) for pair in zip(tasks, keys, strict=True)
@@ -224,10 +231,10 @@ def load(workdir: str | os.PathLike, data_dir: str | os.PathLike | None = None) 
     else:
         problem = use.problem(settings)
     method, key = make_method(config, problem), jax.random.key(config.seed)
+    algorithm = algorithm_of(method, problem.example_tasks)
     if method.algorithm is not None:
-        params, step = restore_params(path, method.algorithm, problem.example_tasks, key)
-    elif method.learner is not None:
-        params, step = first_drawn(method.learner, at_step(problem.example_tasks), key), 0
+        params, step = restore_params(path, algorithm, problem.example_tasks, key)
     else:
-        params, step = {}, 0
+        first = jax.jit(lambda tasks, key: algorithm.init(key, tasks(key)))
+        params, step = first(at_step(problem.example_tasks), key), 0
     return Run(path, config, method, params, step, folder)

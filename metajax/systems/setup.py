@@ -94,15 +94,13 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
         return {"method": config.method, **found.to_json(), "settings": settings}
 
     trained = method.algorithm is not None
-    is_mixed = isinstance(problem.tasks, MixedTasks)
-    per_draw = sum(problem.tasks.counts) if is_mixed else 1
-    untrained = mixed(method.learner) if is_mixed and method.learner is not None else method.learner
+    per_draw = sum(problem.tasks.counts) if isinstance(problem.tasks, MixedTasks) else 1
     evaluators = [
         Evaluator(name, config.eval_every, functools.partial(function, problem, method))
         for name, function in system.evaluators.items()
     ]
     return Setup(
-        algorithm=method.algorithm or _untrained(untrained),
+        algorithm=algorithm_of(method, problem.example_tasks),
         tasks=problem.tasks,
         tasks_per_step=config.tasks_per_step // per_draw,
         steps=config.steps if trained else 0,
@@ -115,8 +113,20 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
     )
 
 
-def _untrained(learner: MetaLearner | None) -> Algorithm:
-    """The algorithm of what is not meta-trained, whose state is the learner's first parameters."""
+def algorithm_of(method: Method, tasks: Any) -> Algorithm:
+    """Return a method's algorithm.
+
+    That of what is not meta-trained leaves its state, the learner's first parameters, as it is.
+
+    Args:
+      method: for a problem.
+      tasks: what its parameters are made from, of the shapes that training has.
+    """
+    if method.algorithm is not None:
+        return method.algorithm
+    learner = method.learner
+    if learner is not None and isinstance(tasks, MixedTasks):
+        learner = mixed(learner)
 
     def init(key: Key[Array, ""], task: Any) -> Params:
         return {} if learner is None else learner.init(key, task)

@@ -5,6 +5,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -17,11 +18,14 @@ import metajax as mj
 from metajax.cli.main import main
 from metajax.core import digest
 from metajax.data import sinusoid_tasks
-from metajax.systems import build, config_to_json, configure, get_system, make_method, split
+from metajax.physics.pde import benchmark
+from metajax.systems import build, config_to_json, configure, get_system, hypino, make_method, split
 from metajax.systems.hamiltonian import Motion
 from metajax.systems.setup import first_drawn
 from metajax.systems.tables import InContextClassifier, shipped
 from metajax.train import WorkdirError
+
+pytestmark = pytest.mark.usefixtures("quick_compile")
 
 CLASSES = 3, 5, 8
 
@@ -66,8 +70,8 @@ def digits():
 @pytest.fixture(scope="module")
 def by_curves(tmp_path_factory):
     """A run of sinusoids, trained on eight devices."""
-    folder = tmp_path_factory.mktemp("runs") / "curves"
-    config = configure("fewshot", "sinusoid", "ridge", steps=300, tasks_per_step=8)
+    folder, fast = tmp_path_factory.mktemp("runs") / "curves", {"learning_rate": 0.01}
+    config = configure("fewshot", "sinusoid", "ridge", steps=600, tasks_per_step=8, **fast)
     setup = build(config)
     result = mj.fit(
         setup.algorithm,
@@ -177,7 +181,7 @@ def test_a_run_is_scored_on_tasks(by_curves):
     assert found.n == 50 and found.low[0] < found.mean[0] < found.high[0] < 0.5
     tasks = [sinusoid_tasks(10, 20)(jax.random.key(seed)) for seed in range(3)]
     assert run.evaluate(tasks)["loss"].n == 3
-    assert run.settings.shots == 10 and run.training.steps == 300 and "steps" not in run.options
+    assert run.settings.shots == 10 and run.training.steps == 600 and "steps" not in run.options
 
 
 LOADED = """
@@ -308,7 +312,7 @@ def test_own_motion_makes_an_energy_that_is_conserved_and_followed(moving, swing
 @pytest.mark.parametrize(
     ("changed", "field"),
     [
-        ({"q": np.zeros(5)}, "support.p"),
+        ({"q": np.zeros(5)}, "support.q"),
         ({"times": np.zeros(80)}, "times"),
         ({"q": np.full(80, np.nan)}, "support.q"),
         ({"q": np.zeros((80, 2, 3)), "p": np.zeros((80, 2, 3))}, "support.q"),
@@ -321,7 +325,10 @@ def test_motions_that_do_not_fit_are_rejected_by_name(moving, swing, changed, fi
     assert raised.value.field == field
 
 
-@pytest.mark.parametrize("method", ["maml", "anil", "meta_sgd", "joint"])
+@pytest.mark.parametrize(
+    "method",
+    ["joint", *(pytest.param(m, marks=pytest.mark.slow) for m in ("maml", "anil", "meta_sgd"))],
+)
 def test_energies_of_networks_are_those_that_move(method, swing):
     """Rates are the symplectic gradient of the energy that is told, after steps too."""
     tiny = get_system("hamiltonian").tiny
@@ -339,6 +346,30 @@ def test_energies_of_networks_are_those_that_move(method, swing):
     np.testing.assert_allclose(p_rate, -by_q, rtol=1e-4, atol=1e-5)
     unmoved = run.adapt(swing, steps=0)
     assert digest(unmoved.state) != digest(adapted.state)
+
+
+@pytest.mark.slow
+def test_a_hypernetwork_generates_the_solution_of_a_pde(tmp_path):
+    """The very solution that `solve` has of the networks alone, also from a file."""
+    model = hypino.shipped()
+    run = mj.Run("shipped", model.config, model.method, model.params, 1)
+    pde = benchmark("PS-C").pde
+    adapted = run.adapt(pde)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = hypino.solve(pde, model=model, head=False, size=9)
+    line = np.linspace(-1, 1, 9)
+    points = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    inside = np.isfinite(found.u).reshape(-1)
+    scale = np.nanmax(np.abs(found.u))
+    np.testing.assert_allclose(
+        adapted.predict(points)[inside], found.u.reshape(-1)[inside], atol=0.05 * scale
+    )
+    path = tmp_path / "problem.yaml"
+    path.write_text("coefficients: {u_xx: 1, u_yy: 1}\nsource: 1\ndirichlet: 0\n")
+    said = run.system.use(run.config).files(run, path, None, None)
+    assert len(said.columns["u"]) > 1000 and np.isfinite(said.columns["u"]).all()
+    said.draw().savefig(tmp_path / "u.png")
 
 
 def told(path):

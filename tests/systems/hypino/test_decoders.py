@@ -110,5 +110,5 @@ def test_the_older_word_of_the_command_line_is_answered_with_todays(capsys):
 
 def test_sizes_of_generated_networks_are_no_settings_of_images():
     for name in ("head_hidden", "target_width", "target_layers"):
-        with pytest.raises(ConfigError, match=f"setting = '{name}'.*unet.*weights, solved have it"):
+        with pytest.raises(ConfigError, match=f"'{name}'.*unet.*weights, solved.*have it"):
             configure("hypino", method="unet", **{name: 4})
