@@ -152,10 +152,82 @@ def with_shipped(tuned: dict[str, Any], defaults: dict[str, Any]) -> dict[str, A
     return tuned | {"sets": sets}
 
 
+REGRESSORS = {
+    "in_context": "in context",
+    "gaussian_process": "Gaussian process, by marginal likelihood",
+    "ridge": "ridge, by left-out rows",
+    "random_forest": "random forest",
+    "k_nearest": "k nearest neighbors",
+}
+
+
+def regression_ranks(found: dict[str, Any]) -> dict[str, float]:
+    """Mean rank by error over sets and numbers of rows, 1 the best."""
+    each = cells(found, ROWS)
+    errors = np.array([[np.mean(by[name]["error"]) for name in REGRESSORS] for by in each])
+    ranks = errors.argsort(axis=1).argsort(axis=1) + 1
+    return dict(zip(REGRESSORS, ranks.mean(axis=0).tolist(), strict=True))
+
+
+def regression(found: dict[str, Any]) -> str:
+    """All regressors, over all sets."""
+    rows = []
+    for name, rank in regression_ranks(found).items():
+
+        def mean(score: str, number: str, name: str = name) -> float:
+            return float(np.mean([np.mean(by[name][score]) for by in cells(found, (number,))]))
+
+        sure = ["", ""]
+        if "log_loss" in cells(found, ROWS)[0][name]:
+            sure = [
+                " ".join(bare(mean(score, number)) for number in ROWS)
+                for score in ("log_loss", "inside")
+            ]
+        spent = [
+            float(np.median([np.median(by[name]["seconds"]) for by in cells(found, (number,))]))
+            for number in (ROWS[0], ROWS[-1])
+        ]
+        errors = (bare(mean("error", number), 3) for number in ROWS)
+        costs = f"{spent[0]:.3f}, {spent[1]:.3f}"
+        rows.append([REGRESSORS[name], f"{rank:.2f}", *errors, *sure, costs])
+    header = ["method", "mean rank", *(f"error, {number} rows" for number in ROWS)]
+    header += ["log loss, 10 30 100 300", "in 95% intervals", "CPU s, 10 and 300 rows"]
+    return markdown(header, rows)
+
+
+def regression_by_set(found: dict[str, Any]) -> str:
+    """Each set: the mean error over its numbers of rows."""
+    rows = []
+    for name, by_rows in found["sets"].items():
+        errors = [
+            float(np.mean([np.mean(by[one]["error"]) for by in by_rows.values()]))
+            for one in REGRESSORS
+        ]
+        shown = [f"**{bare(x, 3)}**" if x == min(errors) else bare(x, 3) for x in errors]
+        rows.append(["{} ({}, {})".format(name, *found["shapes"][name]), *shown])
+    return markdown(["set (rows, features)", *REGRESSORS.values()], rows)
+
+
+def of_regression(found: dict[str, Any]) -> list[str]:
+    """Sentences on regression."""
+    ranks = regression_ranks(found)
+    others = min(rank for name, rank in ranks.items() if name != "in_context")
+    each = cells(found, ROWS)
+    surer = sum(
+        np.mean(by["in_context"]["log_loss"]) < np.mean(by["gaussian_process"]["log_loss"])
+        for by in each
+    )
+    return [
+        f"mean rank {ranks['in_context']:.2f} of {len(ranks)} by error (the next {others:.2f})",
+        f"lower than the Gaussian process's in {surer} of {len(each)} cases",
+    ]
+
+
 def quoted() -> Quoted:
     """All of it."""
     found = results("tables", "results/defaults.json")
     tuned = with_shipped(results("tables", "results/tuned.json"), found)
+    numbers = results("tables", "results/regression.json")
     ranks, differences = mean_ranks(found), compared(found)
     others = min(rank for name, rank in ranks.items() if name != "in_context")
     worst = max(differences, key=lambda name: differences[name][0])
@@ -172,8 +244,14 @@ def quoted() -> Quoted:
         *by_training(found),
     ]
     return Quoted(
-        {"defaults": summary(found), "sets": by_set(found), "tuned": summary(tuned)},
-        sentences,
+        {
+            "defaults": summary(found),
+            "sets": by_set(found),
+            "tuned": summary(tuned),
+            "regression": regression(numbers),
+            "regression_sets": regression_by_set(numbers),
+        },
+        [*sentences, *of_regression(numbers)],
         {
             "README.md": [
                 f"mean rank **{ranks['in_context']:.2f}** of {len(ranks)}; logistic regression "

@@ -183,10 +183,11 @@ def predict_mixture(
     for one in solved:
         view = views[one.which]
         turned = kernel_between(view, one.view, one.scale, one.reach) @ one.vectors
-        own = 1 + (np.sum(view**2, axis=1) / one.scale if one.reach is None else 1)
-        own = np.broadcast_to(own, len(rows))[:, None]
+        own = np.full(len(rows), 2.0)
+        if one.reach is None:
+            own = 1 + np.sum(view**2, axis=1) / one.scale
         means.append(turned @ one.weights)
-        left = np.maximum(own - turned**2 @ one.inverse, 0)
+        left = np.maximum(own[:, None] - turned**2 @ one.inverse, 0)
         variances.append(one.scales * (left + one.ridges))
         shares.append(one.shares)
     mean, share = np.concatenate(means, axis=1), np.concatenate(shares)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from metajax.learners import predict_mixture, solve_mixture
-from metajax.learners.kernel_mixture import RIDGES, kernel_between, left_out
+from metajax.learners.kernel_mixture import RIDGES, kernel_between, left_out, views_of
 
 RNG = np.random.default_rng(0)
 
@@ -34,8 +34,7 @@ def test_predictions_are_those_of_separate_solves_weighed():
     means, variances, shares = [], [], []
     for one in solved:
         kernel = one.vectors @ np.diag(1 / one.inverse[:, 0] - one.ridges[0]) @ one.vectors.T
-        # the view of a query is found as that of a row is
-        view = predict_view(asked, one.which)
+        view = views_of(asked)[one.which]
         cross = kernel_between(view, one.view, one.scale, one.reach)
         own = np.diagonal(kernel_between(view, view, one.scale, one.reach))
         for ridge, scale, share in zip(one.ridges, one.scales, one.shares, strict=True):
@@ -48,12 +47,6 @@ def test_predictions_are_those_of_separate_solves_weighed():
     np.testing.assert_allclose(mean, wanted, rtol=1e-6, atol=1e-8)
     second = np.array(shares) @ (np.array(variances) + (np.array(means) - wanted) ** 2)
     np.testing.assert_allclose(variance, second, rtol=1e-6)
-
-
-def predict_view(rows, which):
-    from metajax.learners.kernel_mixture import views_of
-
-    return views_of(rows)[which]
 
 
 def test_orders_of_rows_and_features_change_nothing():
