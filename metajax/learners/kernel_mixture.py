@@ -177,7 +177,15 @@ def solve_mixture(
 def predict_mixture(
     solved: Sequence[Solved], rows: Float[np.ndarray, "queries features"]
 ) -> tuple[Float[np.ndarray, " queries"], Float[np.ndarray, " queries"]]:
-    """Return the mean and the variance of the mixture's prediction of each row's target."""
+    """Return the mean and the variance of the mixture's prediction of each row's target.
+
+    Args:
+      solved: of :func:`solve_mixture`.
+      rows: standardised as those were.
+
+    Returns:
+      Means, and variances with the noise of a target and the spread of the mixture's means.
+    """
     views = views_of(rows)
     means, variances, shares = [], [], []
     for one in solved:
