@@ -60,13 +60,16 @@ def test_a_missing_extra_is_named():
     """In a process where no optional dependency can be imported; what needs none runs."""
     said = in_a_new_process(
         """
+        import pathlib
         import sys
+        import tempfile
         sys.modules |= {name: None for name in ("diffrax", "grain", "ray", "skfem", "tensorboardX")}
         import jax
         import jax.numpy as jnp
         import pytest
         import metajax as mj
         from metajax.core import MissingExtraError
+        from metajax.train.metrics import MetricsLog
 
         spring = mj.physics.get_mechanics("mass_spring")
         parameters, state = spring.draw(jax.random.key(0))
@@ -81,6 +84,9 @@ def test_a_missing_extra_is_named():
             mj.data.host_batches("digits", tasks_per_step=1, examples_per_task=(2,))
         with pytest.raises(MissingExtraError, match="metajax.fem."):
             import metajax.physics.pde.finite_elements
+        with tempfile.TemporaryDirectory() as folder:
+            with pytest.raises(MissingExtraError, match="metajax.tensorboard."):
+                MetricsLog(pathlib.Path(folder), tensorboard=True)
         """
     )
     assert not said
