@@ -22,6 +22,9 @@ LINKS = [
 ]
 
 
+ROLE = re.compile(r":(?:func|class|data|meth|attr|mod|exc):<code>(~?)([\w.]+)</code>")
+
+
 def text_of(value: str | list[str]) -> str:
     return value if isinstance(value, str) else "".join(value)
 
@@ -53,7 +56,8 @@ def notebook_page(name: str, cells: list[dict[str, Any]]) -> tuple[str, dict[str
                 parts.append(f"![Picture {len(pictures)} of the notebook]({picture})")
             elif shown := text_of(output.get("text") or data.get("text/plain", "")).rstrip():
                 parts.append(f"``` {{ .text .output }}\n{shown}\n```")
-    page = "\n\n".join(parts) + "\n"
+    # lines of code are long: they take the room of the table of contents
+    page = "---\nhide: [toc]\n---\n\n" + "\n\n".join(parts) + "\n"
     for pattern, replacement in LINKS:
         page = pattern.sub(replacement, page)
     return page, pictures
@@ -77,3 +81,16 @@ def on_files(files: Files, config: Any) -> Files:
     if changelog.exists():
         add("changelog.md", changelog.read_text(encoding="utf-8"))
     return files
+
+
+def on_page_content(html: str, page: Any, **_: Any) -> str:
+    """Make links of the names that docstrings refer to, such as :func:`fit`."""
+    package = page.title
+
+    def link(found: re.Match[str]) -> str:
+        short, name = found[1], found[2]
+        shown = name.rpartition(".")[2] if short else name
+        target = name if name.startswith("metajax.") else f"{package}.{name}"
+        return f'<autoref optional identifier="{target}"><code>{shown}</code></autoref>'
+
+    return ROLE.sub(link, html)

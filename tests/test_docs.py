@@ -1,10 +1,15 @@
 """The examples of the README and of the docs run as they stand."""
 
+import json
 import re
 from pathlib import Path
 
 import jax
+import numpy as np
 import pytest
+
+from metajax.systems import build, config_to_json, configure
+from metajax.train import fit
 
 ROOT = Path(__file__).parents[1]
 
@@ -59,3 +64,56 @@ def test_the_features_of_an_energy_learn_to_predict_forces():
 
 def test_a_small_table_is_predicted_without_training():
     assert run("docs/tables.md")["scores"].mean() > -0.2
+
+
+def trained(folder, config, steps):
+    """Train a run in a folder, as `metajax train` would."""
+    setup = build(config)
+    if setup.steps:
+        fit(
+            setup.algorithm,
+            setup.example_tasks,
+            steps=steps,
+            tasks_per_step=setup.tasks_per_step,
+            key=jax.random.key(0),
+            workdir=folder,
+            config=config_to_json(config.system, config),
+            progress=False,
+        )
+    else:
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text(json.dumps(config_to_json(config.system, config)))
+
+
+@pytest.mark.slow
+def test_what_was_trained_is_used(tmp_path, monkeypatch):
+    """By runs that are quick to make: kernel ridge, a solved head, an energy with a polynomial."""
+    monkeypatch.chdir(tmp_path)
+    runs = {
+        "gpicl-digits-0": (configure("gpicl", "digits", "kernel_ridge"), 0),
+        "fewshot-sinusoid-0": (configure("fewshot", "sinusoid", "ridge", learning_rate=0.01), 600),
+        "hamiltonian-solved-0": (
+            configure(
+                "hamiltonian",
+                "solved",
+                width=8,
+                trajectories=5,
+                monomials=6,
+                features=4,
+                mechanics=("mass_spring", "pendulum"),
+                tasks_per_step=1,
+            ),
+            1,
+        ),
+    }
+    for name, (config, steps) in runs.items():
+        trained(tmp_path / "runs" / name, config, steps)
+    names = run("docs/using.md")
+    right = np.repeat(names["names"], 10)
+    assert (names["found"].labels == right).mean() > 0.7
+    assert np.abs(names["curve"].predict(names["x"] * 0 + 1.0)[0] - np.sin(1.0)) < 0.3
+    assert names["motion"].error < 1e-3 and names["rolled"].energy.std() < 0.01
+    assert np.abs(names["rolled"].q[-1, 0, 0] - np.cos(12)) < 0.05
+    assert names["tuned"].loss.min() < names["tuned"].loss[0]
+    outputs = names["function"](names["adapted"].encode(names["queries"]))
+    np.testing.assert_allclose(outputs, names["found"].probabilities, rtol=1e-4, atol=1e-5)

@@ -63,7 +63,8 @@ def test_a_missing_extra_is_named():
         import pathlib
         import sys
         import tempfile
-        sys.modules |= {name: None for name in ("diffrax", "grain", "ray", "skfem", "tensorboardX")}
+        missing = "diffrax", "flatbuffers", "grain", "ray", "skfem", "tensorboardX"
+        sys.modules |= dict.fromkeys(missing)
         import jax
         import jax.numpy as jnp
         import pytest
@@ -82,6 +83,8 @@ def test_a_missing_extra_is_named():
             move("dopri8")
         with pytest.raises(MissingExtraError, match="metajax.grain."):
             mj.data.host_batches("digits", tasks_per_step=1, examples_per_task=(2,))
+        with pytest.raises(MissingExtraError, match="metajax.export."):
+            mj.load_exported("function")
         with pytest.raises(MissingExtraError, match="metajax.fem."):
             import metajax.physics.pde.finite_elements
         with tempfile.TemporaryDirectory() as folder:

@@ -98,5 +98,5 @@ def estimate_rates(
     noise = np.sqrt(np.take_along_axis(misfit / free, best[None], axis=0)[0])
     errors = noise * np.sqrt(np.square(slopes) @ kept)
     fitted, rates = modes.T @ (kept * parts), slopes @ (kept * parts)
-    shaped = (each.reshape(values.shape) for each in (fitted, rates, errors))
-    return Estimated(*shaped, noise.reshape(values.shape[1:]))
+    fitted, rates, errors = (each.reshape(values.shape) for each in (fitted, rates, errors))
+    return Estimated(fitted, rates, errors, noise.reshape(values.shape[1:]))

@@ -52,9 +52,8 @@ def name_classes(labels: Any, most: int) -> Names:
     if array.ndim != 1 or array.dtype.kind not in "biuUSO" or None in array.tolist():
         expected = "labels [examples], whole numbers or text"
         raise ConfigError("support.targets", described(array), expected)
-    classes, places = np.unique(
-        array.astype(str) if array.dtype.kind == "O" else array, False, True
-    )
+    array = array.astype(str) if array.dtype.kind == "O" else array
+    classes, places = np.unique(array, return_inverse=True)
     if not NEEDED <= len(classes) <= most:
         expected = f"{NEEDED} to {most}, the most that this run tells apart"
         raise ConfigError("classes of the support", len(classes), expected)
@@ -132,13 +131,13 @@ def _scale(inputs: Float[np.ndarray, "n ..."]) -> tuple[np.ndarray, np.ndarray]:
 
 
 class _State(NamedTuple):
-    """What answers queries: arrays alone."""
+    """What answers queries: arrays alone; ``company`` is the support of learners of sets."""
 
     params: Any
     adapted: Any
     shift: Float[Array, "*features"]
     factor: Float[Array, "*features"]
-    company: Float[Array, "n h w c"] | None = None
+    company: Any = None
 
 
 def _read(inputs: Array, shift: Array, factor: Array) -> Array:
@@ -218,7 +217,7 @@ def _files(form: _Form, run: Any, path: Path, target: str | None, steps: int | N
     columns = {"query": given.names, "predicted": found.labels}
     for place, name in enumerate(found.classes):
         columns[f"p({name})"] = [f"{share:.4f}" for share in found.probabilities[:, place]]
-    return Told(lines, columns, functools.partial(draw, given, found), adapted)
+    return Told(lines, columns, functools.partial(draw, given, found), lambda: adapted)
 
 
 def draw(given: Given, found: Labels) -> Any:
@@ -240,7 +239,9 @@ def draw(given: Given, found: Labels) -> Any:
     axes.set_title(f"probabilities of the first {shown} of {len(found.labels)} queries")
     if images:
         columns[0].axis("off")
-        columns[0].imshow(np.concatenate(given.queries[:shown]).squeeze(), cmap="gray")
+        # an image beside each row of probabilities
+        stacked = np.concatenate(given.queries[:shown]).squeeze()
+        columns[0].imshow(stacked, cmap="gray", aspect="auto")
     return canvas
 
 

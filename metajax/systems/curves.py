@@ -45,7 +45,8 @@ def _function(learner: MetaLearner) -> Callable[..., Any]:
     """Return ``function(state, x) -> y``, the same one for equal learners."""
 
     def function(state: Any, queries: Float[Array, "n 1"]) -> Float[Array, " n"]:
-        return learner.predict(*state, queries)[:, 0]
+        params, adapted = state
+        return learner.predict(params, adapted, queries)[:, 0]
 
     return function
 
@@ -90,7 +91,7 @@ def _files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     found = adapted.predict(queries)
     lines = [f"{len(x)} points learned from; {len(queries)} predicted"]
     told = {"x": queries.reshape(-1), "predicted": found}
-    return Told(lines, told, functools.partial(draw, adapted, x, y, queries), adapted)
+    return Told(lines, told, functools.partial(draw, adapted, x, y, queries), lambda: adapted)
 
 
 def draw(adapted: Adapted, x: Any, y: Any, queries: Any) -> Any:

@@ -66,6 +66,8 @@ def read_classes(path: Path, target: str | None, image: tuple[int, int, int]) ->
     Raises:
       ConfigError: the file or folder holds something else, or nothing is asked.
     """
+    if target is not None and path.suffix.lower() != ".csv":
+        raise ConfigError("--target", target, "none, for images or arrays")
     if path.is_dir():
         return _from_folder(path, image)
     if path.suffix.lower() == ".npz":

@@ -13,10 +13,13 @@ from metajax.systems.show import Figure
 from metajax.train import write_whole
 
 _STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 60em; margin: 2em auto; padding: 0 1em;
+  overflow-wrap: anywhere; }
+h1 { font-size: 1.6em; line-height: 1.2; }
 pre { background: #f5f5f3; padding: 1em; overflow-x: auto; font-size: 12px; line-height: 1.4; }
 figure { margin: 2em 0; } img { max-width: 100%; } figcaption { color: #555; }
 table { border-collapse: collapse; } td { padding: .1em 1em .1em 0; vertical-align: top; }
+td:first-child { min-width: 6em; }
 """
 
 
@@ -62,8 +65,9 @@ def write_page(
         parts.append(f"<h2>{html.escape(heading)}</h2><table>{rows}</table>")
     title = html.escape(title)
     page = (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>"
+        '<!doctype html><html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>"
         f"<p>{html.escape(subtitle)}</p>{''.join(parts)}</body></html>\n"
     )
     path = folder / "report.html"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from metajax.systems.given import FIELD
 from metajax.systems.loading import load
 from metajax.systems.tables.model import shipped
 from metajax.systems.tables.predicting import told_of_table
+from metajax.systems.tables.use import read_by
 from metajax.systems.use import Told
 from metajax.train import check_writable
 
@@ -39,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--shipped", action="store_true", help="use the reader of tables of the package"
     )
     parser.add_argument("--out", type=Path, help="CSV file to write; by default next to the data")
-    parser.add_argument("--seed", type=int, default=0, help="of the fifths of a table")
+    parser.add_argument("--seed", type=int, help="of the fifths of a table; 0 by default")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -64,10 +66,15 @@ def run(options: argparse.Namespace) -> int:
             raise ConfigError(field, str(written), "a file that is not there yet")
         if written is not None:
             check_writable(written.parent, field)
-    if not 0 <= options.seed < 2**31:
-        raise ConfigError("--seed", options.seed, "a whole number of 0 or more, below 2**31")
+    if options.seed is not None and not (options.shipped and 0 <= options.seed < 2**31):
+        expected = "with --shipped, a whole number of 0 or more, below 2**31"
+        raise ConfigError("--seed", options.seed, expected)
     if options.shipped:
-        told = told_of_table(shipped(), data, options.target, options.seed)
+        if options.steps is not None:
+            raise ConfigError("--steps", options.steps, "a run; the shipped reader takes none")
+        reader = shipped()
+        read = functools.partial(read_by, reader)
+        told = told_of_table(data, options.target, options.seed or 0, reader, read)
     else:
         told = told_by_run(data, options)
     print("\n".join(told.lines))
@@ -76,9 +83,7 @@ def run(options: argparse.Namespace) -> int:
     told.draw().savefig(figure, dpi=120)
     also = ""
     if export is not None:
-        if told.adapted is None:
-            raise ConfigError("--export", str(export), "a run that adapts")
-        also = f", {told.adapted.export(export)}"
+        also = f", {told.adapted().export(export)}"
     print(f"written: {out}, {figure.name}{also}")
     return 0
 

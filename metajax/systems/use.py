@@ -15,12 +15,12 @@ from jaxtyping import Array, Key, PyTree
 
 from metajax.core import (
     ConfigError,
-    MetajaxError,
     MetaLearner,
     Params,
     described,
     follow_of,
     local_path,
+    needs_extra,
 )
 
 AT_ONCE = 64
@@ -90,7 +90,7 @@ class Adapted:
 
         Raises:
           ConfigError: the file exists already.
-          MetajaxError: flatbuffers is not installed, by which JAX writes such files.
+          MissingExtraError: flatbuffers is not installed, by which JAX writes such files.
         """
         from jax import export
 
@@ -103,12 +103,9 @@ class Adapted:
         )
         # a file that stands alone holds its parameters in the program
         alone = jax.jit(functools.partial(self.function, jax.device_get(self.state)))
-        exported = export.export(alone, platforms=tuple(platforms))(queries)
-        try:
-            written = exported.serialize()
-        except ImportError as error:
-            raise MetajaxError(f"{error}: pip install 'metajax[export]'") from error
-        path.write_bytes(written)
+        with needs_extra("Adapted.export", "flatbuffers", "export"):
+            import flatbuffers  # noqa: F401, by which JAX writes such files
+        path.write_bytes(export.export(alone, platforms=tuple(platforms))(queries).serialize())
         return path
 
 
@@ -140,9 +137,12 @@ def load_exported(path: str | os.PathLike) -> Callable[[Any], Any]:
 
     Raises:
       ConfigError: the file cannot be read, or holds no exported function.
+      MissingExtraError: flatbuffers is not installed, by which JAX reads such files.
     """
     from jax import export
 
+    with needs_extra("load_exported", "flatbuffers", "export"):
+        import flatbuffers  # noqa: F401
     path = local_path(path, "path")
     try:
         return export.deserialize(bytearray(path.read_bytes())).call
@@ -158,13 +158,13 @@ class Told(NamedTuple):
       lines: what is printed.
       columns: what is written, a CSV column each.
       draw: ``draw() -> matplotlib.figure.Figure``.
-      adapted: what has adapted, to be exported; None where nothing has.
+      adapted: ``adapted() -> Adapted``, what is exported.
     """
 
     lines: list[str]
     columns: Mapping[str, Any]
     draw: Callable[[], Any]
-    adapted: Adapted | None = None
+    adapted: Callable[[], Adapted]
 
 
 class Use(NamedTuple):

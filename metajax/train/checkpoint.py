@@ -8,6 +8,7 @@ passed over, with a warning, for the one before.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import errno
 import hashlib
@@ -15,7 +16,7 @@ import json
 import logging
 import os
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,18 @@ def _is_no_room(error: BaseException | None) -> bool:
     return False
 
 
+@contextlib.contextmanager
+def _without_warnings(read_only: bool) -> Iterator[None]:
+    """Leave out what Orbax warns of when a folder is to be read alone, as is meant."""
+    logger = logging.getLogger("absl")
+    before = logger.level
+    try:
+        logger.setLevel(max(before, logging.ERROR) if read_only else before)
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 def steps_in(directory: Any) -> list[int]:
     """The steps of a directory's checkpoints, good or not."""
     return [int(path.name) for path in directory.iterdir() if path.name.isdecimal()]
@@ -150,15 +163,16 @@ class Checkpointer:
             options["multiprocessing_options"] = ocp.options.MultiprocessingOptions(
                 primary_host=index, active_processes={index}
             )
-        self._manager = ocp.CheckpointManager(
-            self._mirror.local if self._mirror else self.directory,
-            options=ocp.CheckpointManagerOptions(
-                cleanup_tmp_directories=not read_only,
-                create=not read_only and self._mirror is None,
-                read_only=read_only,
-                **options,
-            ),
-        )
+        with _without_warnings(read_only):
+            self._manager = ocp.CheckpointManager(
+                self._mirror.local if self._mirror else self.directory,
+                options=ocp.CheckpointManagerOptions(
+                    cleanup_tmp_directories=not read_only,
+                    create=not read_only and self._mirror is None,
+                    read_only=read_only,
+                    **options,
+                ),
+            )
         self._keep_last, self._keep_every = keep_last, keep_every
         self._sealing: threading.Thread | None = None
         self._failure: Exception | None = None

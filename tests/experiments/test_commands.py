@@ -1,5 +1,6 @@
 """The commands that READMEs and docs name are ones that the command line takes."""
 
+import argparse
 import re
 import shlex
 from pathlib import Path
@@ -10,7 +11,7 @@ from metajax.cli import compare, sweep
 from metajax.cli.arguments import parse_train
 from metajax.cli.compared_methods import choose, group_words
 from metajax.sweep import check_traceable, expand
-from metajax.systems import get_system
+from metajax.systems import get_system, predicting
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,7 +38,8 @@ NAMED += [
     pytest.param(words, id=f"{path.name}: {shlex.join(words)[:60]}")
     for path in PAGES
     for words in commands(path.read_text())
-    if words[:2] in (["metajax", "train"], ["metajax", "compare"], ["metajax", "sweep"])
+    if words[0] == "metajax"
+    and words[1] in ("train", "compare", "sweep", "predict")
     and not words[2].startswith("--engine")  # a sweep of any system
     and "--help" not in words
 ]
@@ -75,7 +77,19 @@ def check_sweep(*words):
         check_traceable(system, points)
 
 
-CHECKS = {"train": check_train, "compare": check_compare, "sweep": check_sweep}
+def check_predict(*words):
+    parser = argparse.ArgumentParser()
+    predicting.add_arguments(parser)
+    options = parser.parse_args(words)
+    assert len(options.paths) == (1 if options.shipped else 2)
+
+
+CHECKS = {
+    "train": check_train,
+    "compare": check_compare,
+    "sweep": check_sweep,
+    "predict": check_predict,
+}
 
 
 @pytest.mark.parametrize("words", NAMED)

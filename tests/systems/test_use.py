@@ -5,6 +5,7 @@ import dataclasses
 import json
 import subprocess
 import sys
+import warnings
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +18,8 @@ import metajax as mj
 from metajax.cli.main import main
 from metajax.core import digest
 from metajax.data import sinusoid_tasks
-from metajax.systems import build, config_to_json, configure, get_system, make_method, split
+from metajax.physics.pde import benchmark
+from metajax.systems import build, config_to_json, configure, get_system, hypino, make_method, split
 from metajax.systems.hamiltonian import Motion
 from metajax.systems.setup import first_drawn
 from metajax.systems.tables import InContextClassifier, shipped
@@ -344,6 +346,30 @@ def test_energies_of_networks_are_those_that_move(method, swing):
     np.testing.assert_allclose(p_rate, -by_q, rtol=1e-4, atol=1e-5)
     unmoved = run.adapt(swing, steps=0)
     assert digest(unmoved.state) != digest(adapted.state)
+
+
+@pytest.mark.slow
+def test_a_hypernetwork_generates_the_solution_of_a_pde(tmp_path):
+    """The very solution that `solve` has of the networks alone, also from a file."""
+    model = hypino.shipped()
+    run = mj.Run("shipped", model.config, model.method, model.params, 1)
+    pde = benchmark("PS-C").pde
+    adapted = run.adapt(pde)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = hypino.solve(pde, model=model, head=False, size=9)
+    line = np.linspace(-1, 1, 9)
+    points = np.stack(np.meshgrid(line, line), axis=-1).reshape(-1, 2)
+    inside = np.isfinite(found.u).reshape(-1)
+    scale = np.nanmax(np.abs(found.u))
+    np.testing.assert_allclose(
+        adapted.predict(points)[inside], found.u.reshape(-1)[inside], atol=0.05 * scale
+    )
+    path = tmp_path / "problem.yaml"
+    path.write_text("coefficients: {u_xx: 1, u_yy: 1}\nsource: 1\ndirichlet: 0\n")
+    said = run.system.use(run.config).files(run, path, None, None)
+    assert len(said.columns["u"]) > 1000 and np.isfinite(said.columns["u"]).all()
+    said.draw().savefig(tmp_path / "u.png")
 
 
 def told(path):

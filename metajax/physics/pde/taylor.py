@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
@@ -44,7 +47,7 @@ def normal_derivative(jet: Jet, normals: Float[Array, "n 2"]) -> Float[Array, "n
     return jet.x * across + jet.y * along
 
 
-def differentiate(function, points: Float[Array, "n 2"]) -> Jet:
+def differentiate(function: Callable[..., Any], points: Float[Array, "n 2"]) -> Jet:
     """Return the jet of any ``function(x, y)`` of scalars, by two nested forward derivatives.
 
     Three passes for the second derivatives, along x, y and both: by the polarisation identity.

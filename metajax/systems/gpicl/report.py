@@ -190,7 +190,7 @@ def _draw_training(evaluation: dict[str, Any], history: list[dict[str, Any]]):
     return canvas
 
 
-def draw_phases(evaluations: list[dict[str, Any]]):
+def draw_phases(evaluations: list[dict[str, Any]]) -> Any:
     """Draw accuracy on seen and unseen tasks against the number of training tasks.
 
     The figure of the three phases (arXiv 2212.04458, figure 2). Left, before any example:

@@ -106,19 +106,20 @@ def observe(motion: Any) -> Observed:
         if part.shape != known["q"].shape or times.shape != part.shape[:1]:
             expected = f"the shape of q, {list(known['q'].shape)}, with {times.size} times"
             raise ConfigError(f"support.{name}", described(part), expected)
-    state = Phase(known["q"], known["p"])
+    state = _phase(known["q"], known["p"])
     if ("q_rate" in known) != ("p_rate" in known):
         raise ConfigError("support", sorted(known), "both q_rate and p_rate, or neither")
     if "q_rate" in known:
-        return Observed(times, state, Phase(known["q_rate"], known["p_rate"]), 0.0)
+        return Observed(times, state, _phase(known["q_rate"], known["p_rate"]), 0.0)
     found = estimate_rates(times, np.stack(state, axis=1))
     size = float(np.sqrt(np.mean(found.rates**2)))
-    error = float(np.sqrt(np.mean(found.errors**2))) / max(size, 1e-30)
-    return Observed(times, Phase(*_halves(found.values)), Phase(*_halves(found.rates)), error)
+    share = float(np.sqrt(np.mean(found.errors**2))) / max(size, 1e-30)
+    smoothed, rates = (_phase(part[:, 0], part[:, 1]) for part in (found.values, found.rates))
+    return Observed(times, smoothed, rates, share)
 
 
-def _halves(stacked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return stacked[:, 0], stacked[:, 1]
+def _phase(q: Any, p: Any) -> Phase:
+    return Phase(q, p)
 
 
 def read_motion(path: Path) -> Motion:

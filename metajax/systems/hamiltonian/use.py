@@ -23,6 +23,7 @@ from metajax.core import (
     enable_x64,
 )
 from metajax.physics import Phase, trajectory
+from metajax.systems.configs import split
 from metajax.systems.hamiltonian.linear_energy import LinearEnergy, make_linear_energy
 from metajax.systems.hamiltonian.motion import in_plane, observe, read_motion
 from metajax.systems.hamiltonian.network import architecture_of, make_energy
@@ -134,43 +135,42 @@ class _How(NamedTuple):
 @functools.lru_cache(maxsize=16)
 def _how(config: Any, parts: Any) -> _How:
     """Return how runs of a config adapt, by what their method says of it."""
-    settings, structure = config, config.structure
+    structure = config.structure
+    energy_of: Callable[..., Any]
     if isinstance(parts, LinearEnergy):
         learner, energy = parts.learner(), make_linear_energy(parts.span)
 
-        def of_state(params: Any, adapted: Any, points: Snapshots) -> Array:
+        def solved_energy(params: Any, adapted: Any, points: Snapshots) -> Array:
             solved = params.features, adapted[:, 0]
             return jax.vmap(energy, (0, None))(points.state, solved)
+
+        energy_of = solved_energy
     else:
-        problem = Problem(Settings(**_settings(config)), None)  # type: ignore[arg-type]
+        problem = at_rest(split(config).settings)
         network = problem.network()
 
         def by_rule(network: Network) -> MetaLearner:
-            optimizer = problem.optimizer(settings.eval_lr)
-            return parts(network, residual_mean, optimizer, steps=settings.eval_steps, unroll=1)
+            optimizer = problem.optimizer(config.eval_lr)
+            return parts(network, residual_mean, optimizer, steps=config.eval_steps, unroll=1)
 
         learner = checked(by_rule(network))
 
         def energies(params: Any, points: Snapshots) -> Array:
             if structure == "direct":
                 return jnp.full(points.time.shape, jnp.nan, points.state.q.dtype)
-            of_one = make_energy(architecture_of(settings))
+            of_one = make_energy(architecture_of(config))
             return jax.vmap(of_one, (0, None))(points.state, params)
 
-        of_state = by_rule(Network(network.init, energies)).predict
+        energy_of = by_rule(Network(network.init, energies)).predict
 
     def function(state: Any, queries: Any) -> Any:
         q, p, times = queries
         params, adapted = state
         points = Snapshots(Phase(q, p), times, jnp.ones(times.shape, bool))
         rates = learner.predict(params, adapted, points)
-        return of_state(params, adapted, points), rates.q, rates.p
+        return energy_of(params, adapted, points), rates.q, rates.p
 
     return _How(learner, function)
-
-
-def _settings(config: Any) -> dict[str, Any]:
-    return {name: getattr(config, name) for name in Settings.__dataclass_fields__}
 
 
 def adapt(run: Any, support: Any, key: Any, steps: int | None) -> AdaptedMotion:
@@ -247,7 +247,7 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
         flat = part.reshape(len(part), -1)
         columns |= {f"{name}{place + 1}": flat[:, place] for place in range(flat.shape[1])}
     columns["energy"] = found.energy
-    return Told(lines, columns, functools.partial(draw, seen, found, along), adapted)
+    return Told(lines, columns, functools.partial(draw, seen, found, along), lambda: adapted)
 
 
 def draw(seen: Any, found: RollOut, along: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from metajax.core import ConfigError
 from metajax.systems.frame import Coded, Frame, code, read_frame
 from metajax.systems.tables.model import Model
 from metajax.systems.tables.reading import LARGEST, read_table
-from metajax.systems.use import Told
+from metajax.systems.use import Adapted, Told
 
 FOLDS = 5
 """Parts of the known rows, each predicted from the others."""
@@ -22,8 +23,20 @@ BINS = 5
 """Of the figure of how far probabilities hold."""
 
 
-def told_of_table(model: Model, path: Path, target: str | None, seed: int) -> Told:
+def told_of_table(
+    path: Path, target: str | None, seed: int, model: Model, adapt: Callable[..., Adapted]
+) -> Told:
     """Predict a column of a CSV table, and how well known rows are predicted from the others.
+
+    Args:
+      path: of the file.
+      target: the name of the column.
+      seed: of the parts of the known rows.
+      model: the reader.
+      adapt: ``adapt((rows, labels)) -> Adapted`` of the same reader.
+
+    Returns:
+      What is told of it.
 
     Raises:
       ConfigError: the table or its target is not in order.
@@ -40,7 +53,10 @@ def told_of_table(model: Model, path: Path, target: str | None, seed: int) -> To
     began = time.perf_counter()
     likely = predict_all(model, table, seed)
     lines = [*table.notes, *told(table, likely), f"{time.perf_counter() - began:.1f} s"]
-    return Told(lines, columns(frame, table, likely), partial(draw, table, likely, target))
+    names = np.array(table.classes)[table.labels[known]]
+    adapted = partial(adapt, (table.inputs[known], names))
+    drawn = partial(draw, table, likely, target)
+    return Told(lines, columns(frame, table, likely), drawn, adapted)
 
 
 def predict_all(model: Model, table: Coded, seed: int) -> Float[np.ndarray, "rows classes"]:

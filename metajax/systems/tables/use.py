@@ -67,12 +67,21 @@ def adapt(run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
     """
     if steps is not None:
         raise ConfigError("steps", steps, "None, for a learner that takes no steps")
+    return read_by(model_of(run), support)
+
+
+def read_by(model: Model, support: Any) -> Adapted:
+    """Read rows and their labels by any reader.
+
+    Raises:
+      ConfigError: they are no rows and labels, or more than can be read.
+    """
     inputs, labels = support_pair(support)
     rows, names = _encode("support.inputs", inputs), name_classes(labels, LARGEST)
     if len(rows) != len(names.places):
         expected = f"{len(rows)} labels, one for each row"
         raise ConfigError("support.targets", f"{len(names.places)} labels", expected)
-    table = read_table(model_of(run), rows, names.places)
+    table = read_table(model, rows, names.places)
 
     def answer(probabilities: Float[np.ndarray, "queries classes"]) -> Labels:
         found = names.classes[probabilities.argmax(axis=1)]
@@ -94,7 +103,10 @@ def _encode32(inputs: Any) -> Float[np.ndarray, "rows features"]:
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """Predict a column of a CSV table."""
-    return told_of_table(model_of(run), path, target, 0)
+    if steps is not None:
+        raise ConfigError("steps", steps, "None, for a learner that takes no steps")
+    model = model_of(run)
+    return told_of_table(path, target, 0, model, functools.partial(read_by, model))
 
 
 READING = Use(adapt, files)
