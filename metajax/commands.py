@@ -28,7 +28,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "solve": Command(
-        "metajax.cli.solve",
+        "metajax.systems.hypino.command",
         (
             "PROBLEM [--out DIR]",
             "solve a linear PDE, from a YAML file or a benchmark by name; exit code",

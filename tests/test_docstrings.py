@@ -17,6 +17,9 @@ import pytest
 
 import metajax
 
+NOUN = r"(A|An|The|One|What|Whether|How|Values?) "
+"""How a first line begins that says what something is in place of what it does."""
+
 SECTION = r"^{}:\n((?:[ ].*\n|\n)*)"
 
 
@@ -60,7 +63,8 @@ def missing(function: Callable[..., Any]) -> list[str]:
     """What a docstring lacks. A first line that begins with "Return" needs no ``Returns``."""
     text = inspect.getdoc(function) or ""
     signature = inspect.signature(function)
-    found = [] if re.match(r".+[.:]$", text.partition("\n")[0]) else ["a first line that ends"]
+    first = text.partition("\n")[0]
+    found = [] if re.fullmatch(rf"(?!{NOUN})[A-Z].*[.:]", first) else ["a first line: what it does"]
     described = section(text, "Args") or ""
     found += [
         f"Args: {name}"

@@ -34,7 +34,8 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.svm import SVC
 
 from metajax.systems import build, read_run
-from metajax.systems.tables import InContextClassifier, Model
+from metajax.systems.setup import first_drawn
+from metajax.systems.tables import InContextClassifier, Model, shipped
 from metajax.train import restore_params, write_json
 
 ROWS = (10, 30, 100, 300)
@@ -158,6 +159,13 @@ def trained(workdir: Path) -> Model:
     return Model(config, params, {})
 
 
+def as_first_drawn(model: Model) -> Model:
+    """The same reader before training: what it owes to solving alone."""
+    setup, key = build(model.config), jax.random.key(model.config.seed)
+    drawn = first_drawn(setup.method.learner, setup.problem.new, key)
+    return model._replace(params=drawn)
+
+
 def run(
     table: Table, methods: dict[str, Callable[[np.ndarray], Any]], number: int
 ) -> dict[str, dict[str, Any]]:
@@ -205,8 +213,10 @@ def main() -> None:
     warnings.filterwarnings("ignore", category=UserWarning)
     methods: dict[str, Callable[[np.ndarray], Any]] = {}
     if not options.tuned:
-        model = None if options.run is None else trained(options.run)
+        model = shipped() if options.run is None else trained(options.run)
+        untrained = as_first_drawn(model)
         methods["in_context"] = lambda labels: InContextClassifier(model)
+        methods["first_drawn"] = lambda labels: InContextClassifier(untrained)
     for name in DEFAULTS:
         methods[name] = functools.partial(tuned if options.tuned else default, name)
     if options.methods:

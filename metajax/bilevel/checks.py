@@ -1,4 +1,4 @@
-"""What is refused, or warned of, before an inner optimisation runs."""
+"""What is rejected, or warned of, before an inner optimisation runs."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def check_problem(
     batches: PyTree,
     estimator: Hypergradient | None = None,
 ) -> None:
-    """Refuse what no estimator could work with; nothing is computed.
+    """Reject what no estimator could work with; nothing is computed.
 
     Raises:
       ConfigError: no inner step, steps that disagree in number, hyperparameters that are not

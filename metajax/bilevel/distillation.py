@@ -83,7 +83,9 @@ def distilled(
     theta: float | Array = 1.0,
     scale: Literal["distilled", "unit"] = "distilled",
 ) -> Hypergradient:
-    """HyperDistill: ``g_FO + theta (1 - gamma^t) / (1 - gamma) alpha dPhi(w*; D*)/dhparams``.
+    """Estimate by one product that stands for all past steps (HyperDistill).
+
+    It is ``g_FO + theta (1 - gamma^t) / (1 - gamma) alpha dPhi(w*; D*)/dhparams``.
 
     w* and D* are running mixtures of the states and the batches so far, so that one
     vector-Jacobian product at the end of a window stands for the whole sum over past steps, under

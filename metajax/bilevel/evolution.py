@@ -51,7 +51,7 @@ def _slope(losses: Array, noise: PyTree, sigma: Any) -> PyTree:
 
 
 def es(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
-    """Antithetic evolution strategies over each window, from the state that was reached.
+    """Estimate by antithetic evolution strategies over each window, from the state reached.
 
     Unbiased for the gradient of the outer loss smoothed by normal noise of deviation ``sigma``,
     within the window; blind to what came before it (truncation) and to how the initial state
@@ -93,9 +93,9 @@ class Particles(NamedTuple):
 
 
 def pes(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
-    """Persistent evolution strategies: perturbed runs go on from window to window.
+    """Estimate by persistent evolution strategies: perturbed runs continue from window to window.
 
-    Every window perturbs anew, and its losses are weighted with the sum of the perturbations that
+    Every window draws new perturbations; its losses are weighted with the sum of those that
     each run has met so far: unbiased (up to smoothing) over the whole inner optimisation, with a
     variance that grows with the number of windows. Costs ``2 pairs`` windows, memory ``2 pairs``
     states. (Vicol, Metz and Sohl-Dickstein 2021, arXiv 2112.13835.)

@@ -27,7 +27,7 @@ def no_memory(problem, hparams, start, batch, key, calibration):
 
 
 def unrolled(*, segment: int | None = None) -> Hypergradient:
-    """Reverse mode through the window: exact there, blind to what came before it (truncation).
+    """Differentiate in reverse through the window: exact there, blind to what came before it.
 
     The steps are differentiated in segments of ``segment`` steps, about the square root of the
     window's length by default: memory for ``T / segment + segment`` states instead of ``T``, at the
@@ -64,7 +64,7 @@ def unrolled(*, segment: int | None = None) -> Hypergradient:
 
 
 def forward() -> Hypergradient:
-    """Forward mode: carries ``d state/d hparams`` along, exact over all windows so far.
+    """Differentiate in forward mode: ``d state/d hparams`` is carried along, exact over windows.
 
     Memory and time grow with the number of hyperparameters (one tangent of the state each) and
     not with the number of steps. Where ``hparams`` move between windows, the derivative of each

@@ -31,7 +31,7 @@ Linear = Callable[[PyTree], PyTree]
 
 
 def _init(problem, hparams, start, batch, key, calibration):
-    """Refuse a learned initialisation: where the steps converge does not depend on it."""
+    """Reject a learned initialisation: where the steps converge does not depend on it."""
     if used := leaves_used(lambda hparams: problem.init(hparams, start), hparams):
         raise ConfigError(
             "hparams",
@@ -99,7 +99,7 @@ def _distance(push: PyTree, solution: PyTree, right: PyTree, at: PyTree) -> Arra
 
 
 def neumann(*, terms: int = 20) -> Hypergradient:
-    """The implicit gradient at the last state, its inverse as a sum: ``sum_k alpha A^k B``.
+    """Take the implicit gradient at the last state, its inverse as a sum: ``sum_k alpha A^k B``.
 
     ``A`` and ``B`` are derivatives of the update itself on the window's last batch, so any inner
     optimiser will do, momentum included. Costs ``terms`` vector-Jacobian products; memory
@@ -145,7 +145,7 @@ def neumann(*, terms: int = 20) -> Hypergradient:
 
 
 def conjugate_gradient(*, iterations: int = 10, damping: float = 0.0) -> Hypergradient:
-    """The implicit gradient at the last state, its inverse by conjugate gradients.
+    """Take the implicit gradient at the last state, its inverse by conjugate gradients.
 
     Solves ``(H + damping) x = dL/dw`` with the Hessian ``H`` of ``problem.inner_loss`` on the
     window's last batch, and returns ``dL/dhparams - x d2 l/dw dhparams``. Costs at most

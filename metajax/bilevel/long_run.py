@@ -59,7 +59,7 @@ def online_run(
 
     A window runs as many inner steps as it is given tasks, in their order, then moves the
     hyperparameters by the estimator's hypergradient of the outer loss at its end. The next window
-    goes on from the state reached. Task ``i`` of a window is the data of its ``i``-th inner step:
+    starts from the state reached. Task ``i`` of a window is the data of its ``i``-th inner step:
     ``support`` is the inner batch; the outer loss is the mean over the ``query`` of ALL its tasks,
     so that no example is drawn for nothing. For ``fit``, ``tasks_per_step`` is thus the number of
     inner steps between hyperparameter updates, and the whole run has ``steps * tasks_per_step``.
@@ -84,7 +84,7 @@ def online_run(
       The algorithm; its ``params`` are the inner parameters and the hyperparameters.
 
     Raises:
-      ConfigError: what :func:`~metajax.bilevel.checks.check_problem` refuses, or hyperparameters
+      ConfigError: what :func:`~metajax.bilevel.checks.check_problem` rejects, or hyperparameters
         that set the initial state, when the first state is made; a mapped axis (``pmap``).
     """
 

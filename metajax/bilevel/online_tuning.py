@@ -114,7 +114,7 @@ def online(
 
     Raises:
       ConfigError: sizes that do not fit, or what
-        :func:`~metajax.bilevel.checks.check_problem` refuses, when the first state is made.
+        :func:`~metajax.bilevel.checks.check_problem` rejects, when the first state is made.
     """
     if inner_steps < 1:
         raise ConfigError("inner_steps", inner_steps, "1 or more")
@@ -147,7 +147,7 @@ def online(
         )
 
     def calibrated(state: OnlineState, over: Callable, axis_name: str | None) -> PyTree:
-        """The calibration for this meta-step: found anew where its turn has come."""
+        """The calibration for this meta-step: found again where its turn has come."""
         calibrate = estimator.calibrate
         if calibrate is None or calibrate_every is None:
             return state.calibration

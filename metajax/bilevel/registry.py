@@ -98,7 +98,7 @@ def hypergradient(name: str, **options: Any) -> Hypergradient:
       The estimator.
 
     Raises:
-      ConfigError: an unknown name, or an option that the estimator does not have or refuses.
+      ConfigError: an unknown name, or an option that the estimator does not have or rejects.
 
     Examples:
       >>> from metajax.bilevel import hypergradient
@@ -258,7 +258,7 @@ def evaluate_hypergradient(
 def _check_finite(
     estimator: Hypergradient, problem: InnerProblem, hparams: PyTree, start: PyTree, found: Estimate
 ) -> None:
-    """Refuse an estimate behind which something is not finite: the first cause is named."""
+    """Reject an estimate behind which something is not finite: the first cause is named."""
     stays = "one that stays finite: lower the inner learning rate, or clip the inner gradients"
     causes = [
         ("hparams", hparams, "finite hyperparameters"),

@@ -26,7 +26,7 @@ from metajax.core import norm
 
 
 def first_order() -> Hypergradient:
-    """The direct gradient dL/d hparams at the last state alone.
+    """Take the direct gradient dL/d hparams at the last state alone.
 
     Costs one gradient of the outer loss. Zero wherever ``hparams`` act only through the inner
     steps; biased otherwise by all that they do there.
@@ -44,7 +44,7 @@ def first_order() -> Hypergradient:
 
 
 def one_step() -> Hypergradient:
-    """The direct gradient, and the effect through the last step alone: ``g_FO + alpha B_T``.
+    """Take the direct gradient, and the effect through the last step: ``g_FO + alpha B_T``.
 
     Costs one vector-Jacobian product; memory independent of T. Biased by all earlier steps
     (short-horizon bias). (Luketina et al. 2016, arXiv 1511.06727.)
@@ -65,7 +65,7 @@ def one_step() -> Hypergradient:
 
 
 def drmad() -> Hypergradient:
-    """Reverse mode along the straight line from the window's first state to its last.
+    """Differentiate in reverse along the straight line from the window's first state to its last.
 
     The state before step ``t`` is taken as ``(1 - (t-1)/T) s_0 + ((t-1)/T) s_T``: no state but two
     is kept, 2T - 1 vector-Jacobian products. Counters are those of the real steps. Momenta and

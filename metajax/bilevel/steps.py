@@ -20,7 +20,7 @@ in_reverse = reverse_mode(
     "steps that can be differentiated in reverse: a line search (lbfgs) cannot; take another inner "
     "optimizer, or forward, conjugate_gradient, es or pes",
 )
-"""Decorates what differentiates inner steps in reverse: a refusal that names them."""
+"""Decorates what differentiates inner steps in reverse: an error that names them."""
 
 
 def is_float(leaf: Any) -> bool:

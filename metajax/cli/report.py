@@ -1,4 +1,4 @@
-"""``report.html``: one self-contained page per run, with its figures as PNG beside it."""
+"""``report.html``: one self-contained page per run, with its figures as PNG next to it."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ def may_change(system: Any) -> tuple[str, ...]:
 
 
 def check_extension(system: Any, config: Any, workdir: Any) -> None:
-    """Refuse other ``steps`` than a run in ``workdir`` has, where its training depends on them.
+    """Reject other ``steps`` than a run in ``workdir`` has, where its training depends on them.
 
     Raises:
       ConfigError: it does.

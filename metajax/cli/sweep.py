@@ -162,7 +162,7 @@ def sweep_command(argv: list[str]) -> int:
 
 
 def check_engine(options: argparse.Namespace) -> None:
-    """Refuse options that the chosen engine does not have.
+    """Reject options that the chosen engine does not have.
 
     Raises:
       ConfigError: one is the engine ray's, which was not chosen.
@@ -174,7 +174,7 @@ def check_engine(options: argparse.Namespace) -> None:
 
 
 def check_vmap(system: Any, points: Sequence[Any], options: Any) -> None:
-    """Refuse what the engine ``vmap`` does not do.
+    """Reject what the engine ``vmap`` does not do.
 
     Raises:
       ConfigError: a field that can not be traced, or an option of runs by themselves.

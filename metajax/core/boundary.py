@@ -339,7 +339,7 @@ def checked_network(network: Any, field: str = "network") -> Any:
 
 
 def is_misfit(error: Exception) -> bool:
-    """Whether an error says that arrays do not fit what was called with them.
+    """Return whether an error says that arrays do not fit what was called with them.
 
     Args:
       error: what a function of arrays raised.

@@ -15,7 +15,7 @@ class MetajaxError(Exception):
 
 
 class ConfigError(MetajaxError, ValueError):
-    """A setting is refused: names the field, the value and what was expected."""
+    """A setting is rejected; the error names the field, the value and what was expected."""
 
     def __init__(self, field: str, value: object, expected: str):
         super().__init__(f"{field} = {shown(value)}: expected {expected}")
@@ -55,7 +55,7 @@ def needs_extra(needed_by: str, package: str, extra: str) -> Iterator[None]:
 
 
 def shown(value: object) -> str:
-    """The value as an error shows it: where it is long, how it begins.
+    """Return a value as an error shows it: where it is long, how it begins.
 
     Args:
       value: anything with a ``repr``.
@@ -70,7 +70,7 @@ def shown(value: object) -> str:
 
 
 def one_of(field: str, value: str, valid: Iterable[str]) -> str:
-    """Return ``value`` if it is among ``valid``; otherwise refuse it, with the nearest valid name.
+    """Return ``value`` if it is among ``valid``; otherwise reject it, with the nearest valid name.
 
     Args:
       field: the name that an error gives ``value``.

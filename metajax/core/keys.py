@@ -16,7 +16,7 @@ IMPLEMENTATION = "threefry2x32"
 
 
 def check_key(name: str, key: Key[Array, "..."]) -> None:
-    """Reject keys whose draws depend on what else is drawn beside them.
+    """Reject keys whose draws depend on what else is drawn with them.
 
     Under ``vmap`` those of ``rbg`` and ``unsafe_rbg`` give a batch bits that are not those of its
     members: how many of a step's tasks a device works on at once would change them.

@@ -1,4 +1,4 @@
-"""Any optax optimizer, given what it asks for, or refused by what it lacks."""
+"""Any optax optimizer, given what it asks for, or rejected by what it lacks."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def prepare_optimizer(
     Args:
       optimizer: any of optax.
       has_function: whether updates are given the loss as a function, and not its value alone.
-      field: what a refusal names.
+      field: what the error names.
 
     Raises:
       ConfigError: it is no optax optimizer; or, by ``init``, its update needs more, or returns
@@ -118,7 +118,7 @@ def optimizer_step(
 
 @contextmanager
 def reverse_mode(field: str, value: str, expected: str) -> Iterator[None]:
-    """Refuse a loop of unknown length where its derivative is taken in reverse, by ``field``.
+    """Reject a loop of unknown length where its derivative is taken in reverse, by ``field``.
 
     Args:
       field: the setting that caused the loop.
@@ -142,7 +142,7 @@ def reverse_mode(field: str, value: str, expected: str) -> Iterator[None]:
 def _functions(value_fn: Callable[[Params], Float[Array, ""]]) -> dict[str, Any]:
     """The loss and its gradient under the names that optimizers have for them."""
 
-    # a line search hands the other names on to the loss, and refuses what that does not take
+    # a line search hands the other names on to the loss, and rejects what that does not take
     def loss(params: Params, obj_fn: Any = None, grad_fn: Any = None) -> Float[Array, ""]:
         return value_fn(params)
 

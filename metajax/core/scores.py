@@ -29,7 +29,7 @@ def check_known_labels(
 def valid_labels(
     labels: Integer[Array, "*examples"], classes: int, field: str = "targets"
 ) -> Bool[Array, "*examples"]:
-    """Return which labels are classes, 0 to ``classes - 1``; where all are known, refuse others.
+    """Return which labels are classes, 0 to ``classes - 1``; where all are known, reject others.
 
     Traced labels are not known: what is made of one that is no class must be NaN, so that it is
     never taken for a class.

@@ -120,7 +120,7 @@ class Algorithm(NamedTuple):
         does not depend on the layout.
       params: ``params(state) -> params``, what a learner's ``adapt`` and ``predict`` take.
       stages: what ``update`` does first, for :func:`metajax.train.profile`, by name and in order:
-        ``stage(state, tasks, key)`` does what the stage before it does and goes on from there.
+        ``stage(state, tasks, key)`` does what the stage before it does and continues from there.
         :func:`metajax.core.gradient` has ``forward``, the loss, and ``backward``, its gradient.
         None by default.
     """

@@ -42,7 +42,7 @@ def prepare(
     width) resizes sets from local files. ``data_dir`` None means TFDS' own folder.
 
     A set that is there already is left as it is, and a line on stdout says so. Sets appear on
-    disk whole: they are written beside their place and renamed, so an error or a crash leaves
+    disk whole: they are written next to their place and renamed, so an error or a crash leaves
     nothing that could be read as a set, and of two processes at once the first to finish wins.
 
     Args:
@@ -218,7 +218,7 @@ def _run(builder: Any, name: str, data_dir: str | Path | None) -> Path:
 
 
 def _check_network(name: str, builder: Any) -> None:
-    """Refuse at once where no host can be found: TFDS would try again for minutes."""
+    """Reject at once where no host can be found: TFDS would try again for minutes."""
     hosts = {urllib.parse.urlsplit(url).hostname for url in builder.url_infos or {}} - {None}
     if not hosts or urllib.request.getproxies():  # behind a proxy names need not resolve here
         return

@@ -21,7 +21,7 @@ from metajax.data.pool import ImagePool, device_pool
 class EpisodeTasks:
     """Tasks of ``ways`` random classes, ``shots`` examples of each to learn, ``queries`` to score.
 
-    Every call draws classes, their labels and their images anew; within a task no image occurs
+    Every call draws new classes, labels and images; within a task no image occurs
     twice, so none of the query is in the support (N-way K-shot episodes: Vinyals et al. 2016,
     arXiv 1606.04080). Inputs are normalised images ``[examples, h, w, c]``; the examples of both
     parts go round the classes, so any ``ways`` in a row hold one of each.
@@ -138,7 +138,7 @@ def episode_parts(
 
     Raises:
       ConfigError: more classes than there are, images that are not square but are to be turned,
-        or what :func:`episode_tasks` refuses.
+        or what :func:`episode_tasks` rejects.
     """
 
     def part(some: ImageSet) -> EpisodeTasks:

@@ -36,7 +36,7 @@ def host_batches(
 
     Each element is ``{"images": uint8 [tasks_per_step, *examples_per_task, h, w, c], "labels":
     int32 [tasks_per_step, *examples_per_task]}``. Every image of the split is seen once before
-    any is seen again, in an order shuffled anew each time, which ``seed`` fixes. The iterators'
+    any is seen again, in an order that is shuffled each time, which ``seed`` fixes. The iterators'
     ``get_state`` and ``set_state`` continue exactly: the state is the number of the next
     meta-step. It is what ``batches`` of :class:`metajax.core.HostFed` wants; bring the images to
     floats on the device, with :func:`metajax.data.normalise` and :func:`pool_statistics`.
@@ -69,7 +69,7 @@ def host_batches(
         raise ConfigError("workers", workers, "a whole number of 0 or more")
     opened = _open(name_or_source, split, data_dir)
     shape = (tasks_per_step, *examples_per_task)
-    read_examples(opened, np.zeros(1, int), size, channels)  # so that bad settings are refused here
+    read_examples(opened, np.zeros(1, int), size, channels)  # so bad settings are rejected here
     # Grain orders and batches indices, and each batch is then one read: reading example by
     # example takes about twice as long
     steps = (

@@ -72,7 +72,7 @@ def cavia(
       A learner whose ``adapted`` is the context ``[context_size]``, in the parameters' dtype.
 
     Raises:
-      ConfigError: ``context_size`` below 1, or an option that is refused.
+      ConfigError: ``context_size`` below 1, or an option that is rejected.
     """
     if context_size < 1:
         raise ConfigError("context_size", context_size, "1 or more")

@@ -30,7 +30,7 @@ from metajax.learners.named import named_loss
 
 
 def check_steps(steps: int, remat_every: int | None = None) -> None:
-    """Refuse numbers of inner steps that cannot be run."""
+    """Reject numbers of inner steps that cannot be run."""
     if steps < 1:
         raise ConfigError("steps", steps, "1 inner step or more")
     if remat_every is not None and remat_every < 1:

@@ -108,7 +108,7 @@ def maml(
     """Learn the start of ``steps`` inner steps, through which the meta-gradient runs (MAML).
 
     ``adapt`` moves the network's parameters down the loss on the support by ``optimizer``, whose
-    momenta start anew with every task and are differentiated, too. Finn et al. 2017, arXiv
+    momenta start from 0 with every task and are differentiated, too. Finn et al. 2017, arXiv
     1703.03400, Algorithm 2; first order: the end of section 5.2. Learned rates: Meta-SGD (Li et al.
     2017, arXiv 1707.09835) and MAML++ (Antoniou et al. 2019, arXiv 1810.09502, LSLR).
 
@@ -135,7 +135,7 @@ def maml(
       ones. Metrics: ``query_loss`` and, with integer targets, ``accuracy``.
 
     Raises:
-      ConfigError: an option that :func:`gradient_learner` refuses, unknown ``rates``, or an
+      ConfigError: an option that :func:`gradient_learner` rejects, unknown ``rates``, or an
         ``inner`` that chooses nothing, when the first parameters are made.
 
     Examples:
@@ -278,7 +278,7 @@ class MultiStepState(NamedTuple):
 def annealed_weights(
     done: int | Int32[Array, ""], steps: int, anneal_steps: int
 ) -> Float[Array, " steps"]:
-    """Weights of the query losses after each inner step, equal at first, the last alone at the end.
+    """Return weights of the query losses after each inner step, annealed from equal to the last.
 
     They sum to 1; those of all steps but the last fall in proportion to the meta-steps ``done``
     until there are ``anneal_steps`` (arXiv 1810.09502, section 4, MSL).
@@ -326,7 +326,7 @@ def multi_step_gradient(
       The algorithm.
 
     Raises:
-      ConfigError: ``anneal_steps`` below 1, or what the learner refuses.
+      ConfigError: ``anneal_steps`` below 1, or what the learner rejects.
     """
     if anneal_steps < 1:
         raise ConfigError("anneal_steps", anneal_steps, "1 meta-step or more")

@@ -83,7 +83,7 @@ def embedding(network: Network) -> Network:
 
 
 def check_ways(ways: int) -> None:
-    """Refuse fewer than two classes."""
+    """Reject fewer than two classes."""
     if ways < 2:
         raise ConfigError("ways", ways, "2 classes or more")
 

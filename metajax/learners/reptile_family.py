@@ -75,8 +75,8 @@ def reptile(
       batches: ``batches(examples, key, num)`` makes the steps' batches, e.g.
         :func:`metajax.bilevel.minibatches`; None: every step sees all examples.
       examples: ``examples(task)``, what is learned from: the support by default.
-      keep_inner_state: the inner optimiser goes on from its last state, averaged over the tasks,
-        as in the authors' code, where Adam's moments are kept; otherwise it starts anew.
+      keep_inner_state: the inner optimiser continues from its last state, averaged over the tasks,
+        as in the authors' code, where Adam's moments are kept; otherwise it starts from scratch.
       tasks_at_once: tasks worked on side by side, the others wait their turn; None for all.
 
     Metrics: ``loss``, of the query after the inner steps (where ``examples`` leave it out, of

@@ -238,7 +238,7 @@ def conv_net(
 
 
 def conv_params(depth: int, channels: int, kernel_size: int = 3) -> Params:
-    """A block's parameters, its ``kernel`` still to be drawn by ``draw_normals``.
+    """Return a block's parameters, its ``kernel`` still to be drawn by ``draw_normals``.
 
     Args:
       depth: channels that come in.

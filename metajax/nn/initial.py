@@ -19,7 +19,7 @@ drawn_later = nn.initializers.zeros_init()
 
 
 def lecun_stddev(name: str, leaf: Float[Array, "..."]) -> float | None:
-    """LeCun's standard deviation, ``fan_in ** -0.5``, for arrays named ``kernel``.
+    """Return LeCun's standard deviation, ``fan_in ** -0.5``, for arrays named ``kernel``.
 
     Args:
       name: of the parameter.

@@ -73,12 +73,14 @@ def kernel_logistic(
         return (targets - probabilities(values, present)) * here[:, None]
 
     bounded = inverse_factor(kernel + eye / BOUND)
+    # turned once: a product with the transpose of a matrix reads it against its order at every step
+    turned = bounded.T
 
     def step(state, momentum):
         _, values, earlier = state
         ahead = values + momentum * (values - earlier)
         pulled = ahead + slopes(ahead) / BOUND
-        new = bounded.T @ (bounded @ pulled)
+        new = turned @ (bounded @ pulled)
         # (kernel + 1 / BOUND) new = pulled
         return (new, pulled - new / BOUND, values), None
 

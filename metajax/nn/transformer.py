@@ -194,7 +194,7 @@ class CausalTransformer(nn.Module):
             new_keys.append(k)
             new_values.append(v)
         outputs = self.head(self.norm(rows))
-        # A full cache cannot be refused under jit; NaN is seen, an overwritten slot is not.
+        # A full cache cannot be rejected under jit; NaN is seen, an overwritten slot is not.
         outputs = jnp.where(position < self.max_length, outputs, jnp.nan)
         return outputs, tuple(new_keys), tuple(new_values)
 

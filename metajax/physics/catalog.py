@@ -295,7 +295,7 @@ def get_mechanics(name: str) -> Mechanics:
 
 
 def check_state(mechanics: Mechanics, state: Phase, parameters: Any) -> None:
-    """Refuse an initial state from which motion is not bounded. Not for use inside ``jax.jit``.
+    """Reject an initial state from which motion is not bounded. Not for use inside ``jax.jit``.
 
     Args:
       mechanics: that move.

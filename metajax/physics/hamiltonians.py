@@ -33,7 +33,7 @@ class Spring(NamedTuple):
 
 
 def mass_spring(state: Phase, parameters: Spring) -> Scalar:
-    """``p^2 / 2m + k q^2 / 2`` of the first coordinate (m).
+    """Return the energy ``p^2 / 2m + k q^2 / 2`` of the first coordinate (m).
 
     Args:
       state: ``q`` and ``p`` ``[1, dim]``.
@@ -63,7 +63,7 @@ class Pendulum(NamedTuple):
 
 
 def pendulum(state: Phase, parameters: Pendulum) -> Scalar:
-    """``p^2 / 2ml^2 + mgl (1 - cos q)`` of the first coordinate, an angle (radians).
+    """Return ``p^2 / 2ml^2 + mgl (1 - cos q)`` of the first coordinate, an angle (radians).
 
     Args:
       state: ``q`` and ``p`` ``[1, dim]``.
@@ -97,7 +97,9 @@ class HenonHeiles(NamedTuple):
 
 
 def henon_heiles(state: Phase, parameters: HenonHeiles) -> Scalar:
-    """``|p|^2 / 2m + k (x^2 + y^2) / 2 + c (x^2 y - y^3 / 3)`` (Henon & Heiles 1964).
+    """Return the energy of Henon and Heiles (1964).
+
+    ``|p|^2 / 2m + k (x^2 + y^2) / 2 + c (x^2 y - y^3 / 3)``.
 
     Motion stays in the triangle around the origin below the energy ``k^3 / 6c^2`` of its corners.
 
@@ -123,7 +125,7 @@ class Mirror(NamedTuple):
 
 
 def magnetic_mirror(state: Phase, parameters: Mirror) -> Scalar:
-    """A charge without angular momentum in a magnetic bottle, at ``q = (r, z)``.
+    """Return the energy of a charge without angular momentum in a magnetic bottle, ``q = (r, z)``.
 
     ``|p|^2 / 2m + (w r)^2 / 2m (1 + s (z^2 / 2 - r^2 / 8))^2`` with field ``w``, curvature ``s``:
     the vector potential is that of a field without current, which grows along the axis. ``r`` runs
@@ -151,7 +153,9 @@ class Gravitation(NamedTuple):
 
 
 def gravitation(state: Phase, parameters: Gravitation) -> Scalar:
-    """``sum_i |p_i|^2 / 2m_i - G sum_{i<j} m_i m_j / sqrt(|q_i - q_j|^2 + softening^2)``.
+    """Return the energy of bodies that attract each other.
+
+    ``sum_i |p_i|^2 / 2m_i - G sum_{i<j} m_i m_j / sqrt(|q_i - q_j|^2 + softening^2)``.
 
     Args:
       state: ``q`` and ``p`` ``[particles, dim]``.
@@ -176,7 +180,7 @@ class DoublePendulum(NamedTuple):
 
 
 def double_pendulum(state: Phase, parameters: DoublePendulum) -> Scalar:
-    """A pendulum below a pendulum; ``q`` holds both angles from the vertical (radians).
+    """Return the energy of a pendulum below a pendulum; ``q`` holds both angles (radians).
 
     One particle with two coordinates, as the two arms are not alike. The kinetic energy depends on
     the angles, so the energy is not separable. Both angles stay within pi below the energy

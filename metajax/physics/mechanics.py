@@ -91,7 +91,7 @@ def energy(
     states: Float[Phase, "*batch particles dim"],
     parameters: PyTree,
 ) -> Float[Array, "*batch"]:
-    """The energy of every state; the parameters are those of all of them.
+    """Return the energy of every state; all have the same parameters.
 
     Args:
       hamiltonian: the energy of one state.
@@ -111,7 +111,7 @@ def energy_drift(
     states: Float[Phase, "times particles dim"],
     parameters: PyTree,
 ) -> Float[Array, ""]:
-    """The largest departure of a trajectory's energy from its first, relative to the first.
+    """Return the largest departure of a trajectory's energy from its first, relative to the first.
 
     A trajectory that is not finite has a drift of NaN, which is below no limit: test a ground
     truth as ``energy_drift(...) < 1e-8``, not the other way round.

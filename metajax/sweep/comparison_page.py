@@ -30,7 +30,7 @@ NAME = "compare.json"
 
 
 def is_comparison(folder: Path) -> bool:
-    """Whether a comparison has been written into the folder.
+    """Return whether a comparison has been written into the folder.
 
     Args:
       folder: any.

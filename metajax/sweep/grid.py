@@ -90,7 +90,7 @@ def expand(
 
     Raises:
       ConfigError: a field is unknown or given twice, values are not of its type, a range is empty,
-        or a run's config is refused.
+        or a run's config is rejected.
 
     Examples:
       >>> from metajax.sweep import expand

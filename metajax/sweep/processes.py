@@ -30,9 +30,9 @@ def run_processes(
 ) -> dict[int, Outcome]:
     """Run every point that is not done in a process of its own, ``workers`` of them at a time.
 
-    ``results.csv`` is written anew whenever a run ends. A run that fails is noted and the others go
-    on. A run that is still alive, because the sweep that started it was killed, is waited for. What
-    a run prints goes to ``logs/NNNN.txt``.
+    ``results.csv`` is written whenever a run ends. A run that fails is noted and the others
+    continue. A run that is still alive, because the sweep that started it was killed, is waited
+    for. What a run prints goes to ``logs/NNNN.txt``.
 
     Args:
       folder: of the sweep.

@@ -376,7 +376,7 @@ def run_ray(
     """Run every point that is not done as a trial of Ray Tune, each in a process of its own.
 
     The same folders and table as :func:`metajax.sweep.run_processes`; Tune's own state is in
-    ``tune/``, from which the same call goes on after the driver was killed.
+    ``tune/``, from which the same call resumes after the driver was killed.
 
     Args:
       folder: of the sweep.

@@ -63,7 +63,7 @@ def half_width(scores: Sequence[float]) -> float | None:
 
 
 def is_sweep(folder: Path) -> bool:
-    """Whether the folder is a sweep's.
+    """Return whether the folder is a sweep's.
 
     Args:
       folder: any.

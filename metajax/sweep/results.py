@@ -13,7 +13,7 @@ from metajax.sweep.grid import Point
 from metajax.train import WorkdirError, write_whole
 
 Status = str
-"""done; failed; interrupted, and goes on with the same command; stopped, by a scheduler that saw
+"""done; failed; interrupted, and resumes with the same command; stopped, by a scheduler that saw
 others do better; waiting, not yet begun."""
 
 FIXED = ("run", "seed", "status", "seconds", "error")
@@ -29,7 +29,7 @@ class Outcome(NamedTuple):
 
 
 def run_folder(folder: Path, point: Point) -> Path:
-    """The workdir of a run.
+    """Return the workdir of a run.
 
     Args:
       folder: of the sweep.
@@ -42,7 +42,7 @@ def run_folder(folder: Path, point: Point) -> Path:
 
 
 def is_done(folder: Path, point: Point) -> bool:
-    """Whether a run has been trained and evaluated.
+    """Return whether a run has been trained and evaluated.
 
     Args:
       folder: of the sweep.
@@ -79,7 +79,7 @@ def flatten(values: Any, path: str = "") -> dict[str, float]:
 
 
 def write_results(folder: Path, points: Sequence[Point], outcomes: Mapping[int, Outcome]) -> Path:
-    """Write ``results.csv`` anew; a reader finds the old table or the new one, always whole.
+    """Write ``results.csv`` again; a reader finds the old table or the new one, always whole.
 
     Columns: run, the swept fields, seed, status, seconds, the numbers of the evaluation
     (:func:`flatten`), of stopped runs the step and the metric that they reached, and the error of

@@ -37,7 +37,7 @@ from metajax.train import (
 
 
 def check_traceable(system: System, points: Sequence[Point]) -> None:
-    """Refuse points that differ in more than one program can vary.
+    """Reject points that differ in more than one program can vary.
 
     Args:
       system: whose runs they are.
@@ -77,7 +77,7 @@ def varied(points: Sequence[Point]) -> tuple[str, ...]:
 def make_population(
     system: System, configs: Sequence[Any], runs: Sequence[Setup], fields: Sequence[str]
 ) -> tuple[Algorithm, Any]:
-    """One algorithm of all runs, and its tasks; see :func:`metajax.train.population`.
+    """Make one algorithm of all runs, and its tasks; see :func:`metajax.train.population`.
 
     Args:
       system: the runs' system.
@@ -125,8 +125,8 @@ def run_together(
     """Train every point that is not done, all in one compiled program, and evaluate each.
 
     A run's workdir holds in the end what ``metajax train`` leaves there, its last checkpoint
-    included. Training itself is checkpointed in ``populations/`` and goes on from there. A run
-    whose step is not finite is noted as failed, and the others go on.
+    included. Training itself is checkpointed in ``populations/`` and resumes from there. A run
+    whose step is not finite is noted as failed, and the others continue.
 
     Args:
       folder: of the sweep.

@@ -52,9 +52,8 @@ def name_classes(labels: Any, most: int) -> Names:
     if array.ndim != 1 or array.dtype.kind not in "biuUSO" or None in array.tolist():
         expected = "labels [examples], whole numbers or text"
         raise ConfigError("support.targets", described(array), expected)
-    classes, places = np.unique(
-        array.astype(str) if array.dtype.kind == "O" else array, False, True
-    )
+    array = array.astype(str) if array.dtype.kind == "O" else array
+    classes, places = np.unique(array, return_inverse=True)
     if not NEEDED <= len(classes) <= most:
         expected = f"{NEEDED} to {most}, the most that this run tells apart"
         raise ConfigError("classes of the support", len(classes), expected)
@@ -240,7 +239,9 @@ def draw(given: Given, found: Labels) -> Any:
     axes.set_title(f"probabilities of the first {shown} of {len(found.labels)} queries")
     if images:
         columns[0].axis("off")
-        columns[0].imshow(np.concatenate(given.queries[:shown]).squeeze(), cmap="gray")
+        # an image beside each row of probabilities
+        stacked = np.concatenate(given.queries[:shown]).squeeze()
+        columns[0].imshow(stacked, cmap="gray", aspect="auto")
     return canvas
 
 

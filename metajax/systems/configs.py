@@ -127,6 +127,9 @@ def traced_fields(config: Any) -> tuple[str, ...]:
 def tied_to_steps(config: Any) -> str:
     """Return what in a run's training depends on ``steps`` besides its length.
 
+    Args:
+      config: of a run.
+
     Returns:
       In words, as ``schedule=cosine``; empty: nothing does, so that a finished run can be given
       more steps.

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--shipped", action="store_true", help="use the reader of tables of the package"
     )
-    parser.add_argument("--out", type=Path, help="CSV file to write; by default beside the data")
+    parser.add_argument("--out", type=Path, help="CSV file to write; by default next to the data")
     parser.add_argument("--seed", type=int, help="of the fifths of a table; 0 by default")
 
 

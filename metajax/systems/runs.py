@@ -12,7 +12,7 @@ from metajax.train import WorkdirError
 
 
 def read_run(workdir: Any) -> tuple[Any, Any, dict[str, Any]]:
-    """The system of a run, its config, and the config as it was written.
+    """Return the system of a run, its config, and the config as it was written.
 
     Args:
       workdir: a path of :func:`metajax.train.as_path`.

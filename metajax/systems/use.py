@@ -20,6 +20,7 @@ from metajax.core import (
     described,
     follow_of,
     local_path,
+    needs_extra,
 )
 
 AT_ONCE = 64

@@ -3,7 +3,7 @@
 Orbax writes a checkpoint whole or not at all, but does not notice a byte that changed later. So
 once a save has finished, every file's SHA-256 goes into ``metajax.sha256`` in its folder: a
 checkpoint without that seal is unfinished, one that differs from it is damaged, and either is
-passed over, aloud, for the one before.
+passed over, with a warning, for the one before.
 """
 
 from __future__ import annotations
@@ -134,8 +134,8 @@ class Checkpointer:
 
     ``state`` is a pytree of jax arrays, ``meta`` a dict of JSON values. The ``keep_last`` newest
     checkpoints stay, and with ``keep_every`` those at its multiples stay for ever. Faulty ones
-    are moved to the folder ``damaged`` beside ``directory``, unless ``read_only``. Those of a store
-    are saved to a folder of this machine and sent from there, the seal last.
+    are moved to the folder ``damaged`` next to ``directory``, unless ``read_only``. Those of a
+    store are saved to a folder of this machine and sent from there, the seal last.
     """
 
     def __init__(
@@ -183,7 +183,7 @@ class Checkpointer:
         good, faults = newest_good(self.directory, self._mirror)
         instead = "starting from step 0" if good is None else f"using step {good}"
         for step, fault in faults:
-            where = "" if self._read_only else f"put aside as {self._put_aside(step)}, "
+            where = "" if self._read_only else f"moved to {self._put_aside(step)}, "
             log.warning("checkpoint %d %s: %s%s", step, fault, where, instead)
         return good
 
@@ -202,7 +202,7 @@ class Checkpointer:
     def save(self, step: int, state: PyTree, meta: dict[str, Any]) -> None:
         """Start saving; returns once ``state`` may be donated and ``meta`` changed.
 
-        The write goes on behind; where several processes save together, it ends here.
+        The write continues in the background; where several processes save together, it ends here.
 
         Raises:
           ConfigError: two leaves of ``state`` would have one name in the checkpoint.
@@ -297,7 +297,7 @@ class Checkpointer:
             ) from error
 
     def restore(self, like: PyTree) -> tuple[PyTree, dict[str, Any]]:
-        """Return the newest good checkpoint's state, on one device, and what was saved beside it.
+        """Return the newest good checkpoint's state, on one device, and what was saved with it.
 
         Args:
           like: a pytree of arrays or of ``jax.ShapeDtypeStruct``, as saved.

@@ -188,7 +188,7 @@ def peaks() -> tuple[float, float]:
 
 
 def profile_table(found: Profile) -> str:
-    """A profile as text.
+    """Return a profile as text.
 
     Args:
       found: what :func:`profile` returned.

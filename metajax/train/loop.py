@@ -65,7 +65,7 @@ from metajax.train.workdir import open_workdir, renew_config, start_over
 log = logging.getLogger("metajax")
 
 # One dispatch: short enough to answer a signal, long beside its cost. On CPU that is the page
-# faults of its temporaries, which XLA takes from the system anew each time: 66 ms for 100 MB.
+# faults of its temporaries, which XLA takes from the system again each time: 66 ms for 100 MB.
 DISPATCH_SECONDS = 2.0
 
 
@@ -109,10 +109,10 @@ def fit(
       key: a typed key; it and the step number decide every draw.
       workdir: folder for ``config.json``, ``metrics.jsonl`` and checkpoints, on this machine or
         in a store as ``gs://bucket/run``. Where it holds a
-        checkpoint of the same run, the run goes on from there, and its final state equals bit
+        checkpoint of the same run, the run resumes from there, and its final state equals bit
         for bit that of a run never stopped. None keeps everything in memory.
-      config: JSON values that identify the run in its workdir, beside the arguments that decide
-        its result; a workdir of another config is refused.
+      config: JSON values that identify the run in its workdir, with the arguments that decide
+        its result; a workdir of another config is rejected.
       may_change: dotted paths of values in ``config`` that do not decide the result, for which
         no workdir is rejected, such as ``"config.eval_tasks"``.
       evaluators: measurements taken every so many steps and after the last; their metrics are

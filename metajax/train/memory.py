@@ -14,7 +14,7 @@ def keep_freed_memory() -> bool:
     """Let this process keep freed memory for its next allocation; returns whether it will.
 
     For programs on CPU: XLA frees a compiled program's temporaries after every call and takes them
-    anew at the next one, and glibc hands anything above 32 MB back to the system in between, so
+    again at the next one, and glibc hands anything above 32 MB back to the system in between, so
     every dispatch pays a page fault for each 4 kB. Call it before JAX starts its threads; what
     the process has once used it then keeps. False where the C library is not glibc.
 

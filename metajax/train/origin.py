@@ -18,7 +18,7 @@ _LIBRARIES = ("metajax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "
 
 
 def provenance(command: str | None = None) -> dict[str, Any]:
-    """What every file of results says about itself, as JSON values.
+    """Return what every file of results says about itself, as JSON values.
 
     Args:
       command: what made it; by default this process' script and arguments.
@@ -50,7 +50,7 @@ def run_summary(
     train_cpu_seconds: float,
     command: str,
 ) -> dict[str, Any]:
-    """What ``summary.json`` says of a run; its seconds are those of the process that ended it.
+    """Return what ``summary.json`` says of a run; seconds are those of the process that ended it.
 
     Args:
       result: of the training.

@@ -21,7 +21,7 @@ STORES = {"gs": "gcsfs", "s3": "s3fs", "az": "adlfs"}
 
 
 def is_remote(path: str | os.PathLike) -> bool:
-    """Whether a path lies in a store.
+    """Return whether a path lies in a store.
 
     Args:
       path: one of :func:`as_path`.

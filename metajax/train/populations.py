@@ -160,7 +160,7 @@ def population(
 
 
 def member_rows(rows: Sequence[Mapping[str, Any]], index: int) -> list[dict[str, Any]]:
-    """One member's rows of a population's log, as its own run would have written them.
+    """Return one member's rows of a population's log, as its own run would have written them.
 
     Args:
       rows: of the population's log.

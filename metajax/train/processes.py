@@ -73,7 +73,7 @@ def leave(error: ProcessLostError) -> NoReturn:
 
 
 def is_first() -> bool:
-    """Whether this process does what must be done once.
+    """Return whether this process does what must be done once.
 
     Returns:
       True in a program of one process.

@@ -123,7 +123,7 @@ def _check(
     whole: bool = True,
     restart: bool = False,
 ) -> bool:
-    """Refuse a folder that is not free for a run of ``config``, without touching it.
+    """Reject a folder that is not free for a run of ``config``, without touching it.
 
     Values that are only in the folder's own count where ``config`` is ``whole``; those at the
     dotted paths ``may_change`` never count. Returns whether the run there has to make room, which
@@ -168,7 +168,7 @@ def _check(
 
 
 def in_use(workdir: str | os.PathLike) -> bool:
-    """Whether a live process holds ``workdir``.
+    """Return whether a live process holds ``workdir``.
 
     Args:
       workdir: any folder.
@@ -203,7 +203,7 @@ def check_workdir(
     *,
     restart: bool = False,
 ) -> None:
-    """Refuse what :func:`open_workdir` will refuse, before time is spent on preparing a run.
+    """Reject what :func:`open_workdir` will reject, before time is spent on preparing a run.
 
     Args:
       workdir: where the run will be; nothing is made or changed there.

@@ -73,8 +73,8 @@ def test_loss_is_the_mean_cross_entropy_and_accuracy_of_its_logits(name, tasks):
 
 def test_nearest_neighbour_equals_a_loop_over_distances(tasks):
     learner = nearest_neighbour(4)
-    examples = whole_sequence(tasks(jax.random.key(5)))
-    predicted = np.asarray(learner.logits({}, examples, jax.random.key(0)).argmax(-1))
+    examples = whole_sequence(jax.jit(tasks)(jax.random.key(5)))
+    predicted = np.asarray(jax.jit(learner.logits)({}, examples, jax.random.key(0))).argmax(-1)
     inputs, targets = np.asarray(examples.inputs), np.asarray(examples.targets)
     for s in range(2):
         for i in range(1, 9):
@@ -89,13 +89,14 @@ def test_online_sgd_equals_a_python_loop_over_examples():
     learner = online_sgd(network, optax.sgd(0.1), learned_init=True)
     key = jax.random.key(0)
     examples = Examples(jax.random.normal(key, (1, 6, 4)), jnp.array([[0, 2, 1, 1, 0, 2]]))
-    params = network.init(key, examples.inputs[0, 0])
-    logits = learner.logits(params, examples, key)[0]
+    params = jax.jit(network.init)(key, examples.inputs[0, 0])
+    logits = jax.jit(learner.logits)(params, examples, key)[0]
+    gradient = jax.jit(jax.grad(lambda w, x, y: -jax.nn.log_softmax(network.apply(w, x))[y]))
     weights = params
     for i in range(6):
         x, y = examples.inputs[0, i], examples.targets[0, i]
         np.testing.assert_allclose(logits[i], network.apply(weights, x), rtol=1e-5, atol=1e-6)
-        grads = jax.grad(lambda w, x=x, y=y: -jax.nn.log_softmax(network.apply(w, x))[y])(weights)
+        grads = gradient(weights, x, y)
         weights = jax.tree.map(lambda w, g: w - jnp.float32(0.1) * g, weights, grads)
 
 
@@ -112,8 +113,8 @@ def test_first_prediction_sees_no_label(tasks):
     for name in NAMES:
         learner = sequence_learner(name, **SIZES)
         key = jax.random.key(2)
-        params = learner.meta.init(key, tasks(key))
-        examples = whole_sequence(tasks(key))
+        params, task = drawn(learner, tasks, key)
+        examples, logits = whole_sequence(task), jax.jit(learner.logits)
         other = examples._replace(targets=(examples.targets + 1) % 4)
-        first = learner.logits(params, examples, key)[:, 0]
-        np.testing.assert_array_equal(first, learner.logits(params, other, key)[:, 0])
+        first, second = (np.asarray(logits(params, x, key))[:, 0] for x in (examples, other))
+        np.testing.assert_array_equal(first, second)

@@ -11,7 +11,7 @@ from metajax.learners import adaptation_curve, maml, mean_squared_error
 from metajax.nn import mlp
 from metajax.train import fit
 
-META_STEPS = 15_000
+META_STEPS = 5_000
 
 
 @pytest.mark.slow

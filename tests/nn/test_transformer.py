@@ -33,17 +33,18 @@ def strict(quick_compile):
 @functools.cache
 def make():
     net = causal_transformer(**SIZES)
-    params = jax.jit(net.init)(jax.random.key(0), jnp.zeros((LENGTH, FEATURES)))
+    params = jax.jit(net.init)(jax.random.key(0), np.zeros((LENGTH, FEATURES), np.float32))
     net = SequenceNetwork(*map(jax.jit, net))
     # biases start at zero and scales at one, where a wrong use of them would not show
     leaves, treedef = jax.tree.flatten(params)
-    noise = jax.random.split(jax.random.key(1), len(leaves))
-    leaves = [x + 0.1 * jax.random.normal(k, x.shape) for x, k in zip(leaves, noise, strict=True)]
+    draw = np.random.default_rng(1).standard_normal
+    leaves = [x + jnp.asarray(0.1 * draw(x.shape), jnp.float32) for x in leaves]
     return net, jax.tree.unflatten(treedef, leaves)
 
 
 def tokens_of(*shape, seed=2):
-    return jax.random.normal(jax.random.key(seed), (*shape, FEATURES))
+    draw = np.random.default_rng(seed).standard_normal
+    return jnp.asarray(draw((*shape, FEATURES)), jnp.float32)
 
 
 def reference(params, x):

@@ -19,10 +19,11 @@ def test_two_particles_in_one_place_have_finite_forces_of_every_order():
     q = jnp.array([[0.0, 0.0], [0.0, 0.0], [3.0, 4.0]])
     state = Phase(q, jnp.zeros_like(q))
     np.testing.assert_allclose(CHAIN(state, PARAMETERS), 1 + 16)
-    force = jax.grad(lambda q: CHAIN(Phase(q, state.p), PARAMETERS))
+    force = jax.jit(jax.grad(lambda q: CHAIN(Phase(q, state.p), PARAMETERS)))
     np.testing.assert_allclose(force(q), [[0, 0], [-4.8, -6.4], [4.8, 6.4]], rtol=1e-6)
-    assert np.all(np.isfinite(jax.jacrev(force)(q)))
-    assert all(np.all(np.isfinite(leaf)) for leaf in symplectic_gradient(CHAIN)(state, PARAMETERS))
+    assert np.all(np.isfinite(jax.jit(jax.jacrev(force))(q)))
+    rates = jax.jit(symplectic_gradient(CHAIN))(state, PARAMETERS)
+    assert all(np.all(np.isfinite(leaf)) for leaf in rates)
 
 
 def test_no_energy_that_stays_none_has_not_drifted():
@@ -45,7 +46,7 @@ def test_a_state_is_given_its_energy_also_where_it_has_none(p, energy):
         state = Phase(jnp.zeros((1, 1)), jnp.full((1, 1), p))
         return with_energy(free, *state, None, energy).p[0, 0]
 
-    value, slope = jax.value_and_grad(speed)(jnp.float32(energy))
+    value, slope = jax.jit(jax.value_and_grad(speed))(jnp.float32(energy))
     np.testing.assert_allclose(value, np.sqrt(2 * energy) if p else 0, rtol=1e-6)
     np.testing.assert_allclose(slope, 1 / np.sqrt(2 * energy) if p and energy else 0, rtol=1e-6)
 

@@ -118,7 +118,7 @@ def test_an_upload_cut_short_and_a_damaged_checkpoint_are_put_aside(saved, caplo
         result = run("gs://bucket/run")
     assert digest(result.state) == digest(run().state)
     assert "checkpoint 16 is damaged" in caplog.text and "changed since" in caplog.text
-    assert "checkpoint 8 was not finished: put aside as gs://bucket/run/damaged/8-0" in caplog.text
+    assert "checkpoint 8 was not finished: moved to gs://bucket/run/damaged/8-0" in caplog.text
     moved = saved / "damaged" / "16-0" / array.relative_to(saved / "checkpoints/16")
     assert moved.read_bytes().endswith(b"?")
     rows = [json.loads(line) for line in (saved / "metrics.jsonl").read_text().splitlines()]

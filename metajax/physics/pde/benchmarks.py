@@ -54,7 +54,7 @@ PS_5G_VORTICES: Vortices = (
 def on_reference_grid(
     place: tuple[np.ndarray, np.ndarray], values: Float[Array, " n"]
 ) -> tuple[Float[np.ndarray, "size size"], Bool[np.ndarray, "size size"]]:
-    """Values at some nodes of the references' grid as all of it, 0 elsewhere, and which they are.
+    """Put values at some nodes of the references' grid on all of it, 0 elsewhere.
 
     Args:
       place: their rows and columns, as :attr:`Benchmark.place`.
@@ -222,7 +222,7 @@ def benchmark(name: str) -> Benchmark:
 
 
 def mean_squared_error(values: Float[Array, " n"], reference: Float[Array, " n"]) -> Array:
-    """The mean of ``(u - reference)^2``; pass points inside the domain only.
+    """Return the mean of ``(u - reference)^2``; pass points inside the domain only.
 
     Args:
       values: of a solution.
@@ -235,7 +235,7 @@ def mean_squared_error(values: Float[Array, " n"], reference: Float[Array, " n"]
 
 
 def smape(values: Float[Array, " n"], reference: Float[Array, " n"]) -> Array:
-    """The symmetric mean absolute percentage error, 0 to 200.
+    """Return the symmetric mean absolute percentage error, 0 to 200.
 
     The mean of ``200 |u - r| / (|u| + |r|)``, 0 where both are 0.
 

@@ -29,7 +29,7 @@ ALONG, DEPTH = (0.0, -3e-4, 3e-4), 1e-8
 def in_closure(
     shape: Shape, points: Float[Array, "n 2"], tolerance: float = TOLERANCE
 ) -> Bool[Array, " n"]:
-    """Whether points belong to the closure of a domain's inside.
+    """Return whether points belong to the closure of a domain's inside.
 
     The distance is 0 wherever the boundaries of two combined shapes coincide, also where neither
     side is inside the domain: on those edges of a hole that lie on the edge of what it is taken
@@ -82,7 +82,7 @@ def in_closure(
 
 
 def has_inside(domain: Shape) -> bool:
-    """Whether a domain has an inside: at a random point of its box, or along its boundary.
+    """Return whether a domain has an inside: at a random point of its box, or along its boundary.
 
     A narrow domain may pass between all points of the box, but not between all of its boundary. It
     is looked for in float64, as float32 does not tell the sides of what is narrower than 1e-4.

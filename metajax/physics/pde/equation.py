@@ -223,7 +223,7 @@ def data_on(
     boundary: Boundary,
     values: Callable[[BoundaryField, Boundary], Array] = lambda data, at: data.on(at),
 ) -> tuple[Float[Array, " n"], Bool[Array, " n"]]:
-    """Boundary data at points, 0 where there is none, and whether there is any.
+    """Return boundary data at points, 0 where there is none, and whether there is any.
 
     Args:
       conditions: the data.

@@ -71,7 +71,7 @@ def make_expression(unit: Float[Array, "11 9"]) -> Expression:
 
 
 def expand(expression: Expression, points: Float[Array, "n 2"]) -> Jet:
-    """The value and derivatives of an expression at points, ``[n]`` each, exact up to rounding.
+    """Return an expression's value and derivatives at points, ``[n]`` each, exact up to rounding.
 
     Args:
       expression: of x and y.

@@ -120,7 +120,7 @@ def as_field(name: str, value: Any) -> Field:
 
 
 def check_function(name: str, function: Callable[[Array, Array], Any]) -> None:
-    """Refuse a function that JAX cannot trace, or whose value is not a number at each point.
+    """Reject a function that JAX cannot trace, or whose value is not a number at each point.
 
     Raises:
       ConfigError: what happens when it is called with the coordinates of three points.
@@ -161,7 +161,7 @@ def as_boundary_field(name: str, value: Any) -> BoundaryField:
 
 
 def nodes(size: int) -> Float[Array, "size size 2"]:
-    """The nodes of a grid over the square from -1 to 1: ``[row, column]`` is ``(x, y)``.
+    """Return the nodes of a grid over the square from -1 to 1: ``[row, column]`` is ``(x, y)``.
 
     Args:
       size: nodes along a side.

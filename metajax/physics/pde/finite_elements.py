@@ -1,7 +1,7 @@
 """Finite-element solutions of steady problems, by scikit-fem: ``pip install 'metajax[fem]'``.
 
 ``python -m metajax.physics.pde.finite_elements FOLDER`` makes the references of
-:func:`metajax.physics.pde.benchmark` anew, a minute on one core.
+:func:`metajax.physics.pde.benchmark` again, a minute on one core.
 """
 
 from __future__ import annotations

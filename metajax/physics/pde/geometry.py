@@ -604,7 +604,7 @@ def pair(name: str, value: Any) -> Float[Array, "2"]:
 
 
 def finite(name: str, value: Any, expected: str) -> Float[Array, "..."]:
-    """Convert numbers to an array, refused where they are none or, if they are known, not finite.
+    """Convert numbers to an array, rejected where they are none or, if they are known, not finite.
 
     Raises:
       ConfigError: as described.

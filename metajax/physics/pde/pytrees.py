@@ -16,7 +16,7 @@ def pytree(cls: type) -> Any:
     """Make a class a frozen dataclass and a pytree; fields with ``static`` metadata are its shape.
 
     Unlike ``jax.tree_util.register_dataclass`` it does not run ``__init__`` when jax rebuilds it,
-    so ``__post_init__`` may refuse and convert values without meeting jax's placeholders.
+    so ``__post_init__`` may reject and convert values without meeting jax's placeholders.
     """
     cls = dataclass(frozen=True, eq=False)(cls)
     static = [field.name for field in fields(cls) if field.metadata.get("static")]

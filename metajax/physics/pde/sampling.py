@@ -51,7 +51,7 @@ def _draw(
 
 
 def values_on(data: BoundaryField, at: Boundary) -> Float[Array, " n"]:
-    """Values of data at points of a boundary, compiled unless they are a function.
+    """Return the values of data at points of a boundary, compiled unless they are a function.
 
     A function is no array but part of the program: compiled, each one would be a program of its
     own, and the same formula, read again, is another function. What comes out may not be finite.
@@ -73,7 +73,7 @@ def _on(data: BoundaryField, at: Boundary) -> Array:
 
 
 def values_at(data: Field, points: Float[Array, "n 2"]) -> Float[Array, " n"]:
-    """Values of a source at points; see :func:`values_on`.
+    """Return the values of a source at points; see :func:`values_on`.
 
     Args:
       data: the source, a number or a function of x and y.

@@ -13,7 +13,7 @@ from metajax.nn import Jet
 
 
 def apply_operator(coefficients: Float[Array, "5"], jet: Jet) -> Float[Array, "*n"]:
-    """``c1 u + c2 u_x + c3 u_y + c4 u_xx + c5 u_yy``.
+    """Return ``c1 u + c2 u_x + c3 u_y + c4 u_xx + c5 u_yy``.
 
     Args:
       coefficients: ``c1`` to ``c5``.
@@ -34,7 +34,7 @@ def apply_operator(coefficients: Float[Array, "5"], jet: Jet) -> Float[Array, "*
 
 
 def normal_derivative(jet: Jet, normals: Float[Array, "n 2"]) -> Float[Array, "n *more"]:
-    """``du/dn`` of functions at points with these normals.
+    """Return ``du/dn`` of functions at points with these normals.
 
     Args:
       jet: of any number of functions.
@@ -48,7 +48,7 @@ def normal_derivative(jet: Jet, normals: Float[Array, "n 2"]) -> Float[Array, "n
 
 
 def differentiate(function: Callable[..., Any], points: Float[Array, "n 2"]) -> Jet:
-    """The jet of any ``function(x, y)`` of scalars, by two forward derivatives on each other.
+    """Return the jet of any ``function(x, y)`` of scalars, by two nested forward derivatives.
 
     Three passes for the second derivatives, along x, y and both: by the polarisation identity.
 

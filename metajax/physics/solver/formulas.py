@@ -394,7 +394,7 @@ class Reader:
 
 
 def need(wanted: type, found: type, what: str) -> None:
-    """Refuse a condition for a number or the other way round."""
+    """Reject a condition for a number or the other way round."""
     if wanted is not found:
         words: dict[type, str] = {float: "a number", bool: "a condition, such as x < 0"}
         raise Unreadable(f"{what} must be {words[wanted]}")

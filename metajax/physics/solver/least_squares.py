@@ -91,7 +91,7 @@ def constant(points: Float[Array, "n 2"]) -> Jet:
 
 
 def with_constant(features: Features) -> Features:
-    """The features and a constant.
+    """Add a constant to the features.
 
     Args:
       features: any.
@@ -103,7 +103,14 @@ def with_constant(features: Features) -> Features:
 
 
 def filled(found: Jet) -> Jet:
-    """The same with every derivative of the values' shape; a mixed one may be a mere 0."""
+    """Give every derivative the shape of the values; a mixed one may be a mere 0.
+
+    Args:
+      found: the derivatives of some functions at some points.
+
+    Returns:
+      The derivatives, all of one shape.
+    """
     return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, found.u.shape), found)
 
 

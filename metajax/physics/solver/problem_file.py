@@ -59,7 +59,7 @@ def read_problem(path: Path) -> PDE:
 
     Raises:
       ConfigError: the file is missing or no YAML (:mod:`metajax.core.yaml_files`), a field is
-        unknown or ill-formed, or the problem is one that :class:`metajax.physics.pde.PDE` refuses.
+        unknown or ill-formed, or the problem is one that :class:`metajax.physics.pde.PDE` rejects.
     """
     fields = read_yaml("file", path, f"names with values: {', '.join(FIELDS)}")
     for name in fields:
@@ -78,14 +78,14 @@ def read_problem(path: Path) -> PDE:
 
 
 def as_mapping(name: str, value: Any) -> dict[str, Any]:
-    """Return the value, refused unless it maps names to values."""
+    """Return the value, rejected unless it maps names to values."""
     if not isinstance(value, dict):
         raise ConfigError(name, value, "names with values, as in {left: 0, right: 1}")
     return value
 
 
 def number(name: str, value: Any) -> float:
-    """Return the value as a float, refused unless it is a number that single precision holds."""
+    """Return the value as a float, rejected unless it is a number that single precision holds."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     largest = float(np.finfo(np.float32).max)
     if not is_number or not abs(value) <= largest:

@@ -143,7 +143,7 @@ def imaml(
 def cavia(
     problem: Problem, training: Training, *, inner: Inner = INNER, context_size: Count = 8
 ) -> Method:
-    """Adapt a context beside the input alone (CAVIA; Zintgraf et al. 2019, arXiv 1810.03642).
+    """Adapt only a context that joins the input (CAVIA; Zintgraf et al. 2019, arXiv 1810.03642).
 
     Args:
       context_size: Numbers of the context that is adapted.

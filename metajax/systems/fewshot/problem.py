@@ -37,7 +37,7 @@ class Problem(PartedProblem):
         """Return the convolutional network, with logits, or the regressor.
 
         Args:
-          context_size: numbers that modulate the convolutions beside the images, of images alone.
+          context_size: numbers that modulate the convolutions, only for images.
         """
         of = self.settings
         if self.images:

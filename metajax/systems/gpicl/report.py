@@ -194,7 +194,7 @@ def draw_phases(evaluations: list[dict[str, Any]]) -> Any:
     """Draw accuracy on seen and unseen tasks against the number of training tasks.
 
     The figure of the three phases (arXiv 2212.04458, figure 2). Left, before any example:
-    tasks known by heart. Right, the gain over the sequence: seen tasks alone gain where they are
+    memorised tasks. Right, the gain over the sequence: seen tasks alone gain where they are
     identified, both where learning is general.
 
     Args:

@@ -208,7 +208,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """digits: a minute on 2 cores, two by `transformer`; cpu: a quarter of an hour on a core; table:
 tasks of the paper's sizes, a quarter of an hour on a core; paper: one GPU; memorise: the preset cpu
-with 2^6 tasks, which are learned by heart."""
+with 2^6 tasks, which are memorised."""
 
 TINY: dict[str, Any] = {
     "width": 16,

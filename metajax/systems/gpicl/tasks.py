@@ -187,6 +187,7 @@ def projection_tasks(
       sequences: sequences of a task.
       bias: fraction of the draws whose labels are not permuted, 0 to 1.
       min_ways: fewest classes of a task, or None for ``ways`` always.
+      distorted: fraction of the draws whose images are distorted, 0 to 1.
       first_task: id of the first task.
 
     Returns:

@@ -79,6 +79,12 @@ def in_plane(field: str, values: Any) -> Float[np.ndarray, "times particles 2"]:
 def observe(motion: Any) -> Observed:
     """Check a motion, and estimate its rates where they are not given.
 
+    Args:
+      motion: a :class:`Motion`, or its fields as a tuple or dict; without rates they are estimated.
+
+    Returns:
+      The motion with its rates.
+
     Raises:
       ConfigError: it is something else, or parts of it do not fit together.
     """

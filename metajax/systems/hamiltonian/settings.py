@@ -106,7 +106,7 @@ def check(config: Any) -> None:
         )
     names = trained(config)
     if not names:
-        raise ConfigError("mechanics", config.mechanics, "one or more besides those held out")
+        raise ConfigError("mechanics", config.mechanics, "one or more that are not held out")
     if len(set(config.mechanics)) < len(config.mechanics):
         raise ConfigError("mechanics", config.mechanics, "each name once")
     if config.tasks_per_step % len(names):

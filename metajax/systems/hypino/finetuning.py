@@ -1,4 +1,4 @@
-"""Fine-tuning: a network goes on learning the one problem that it was generated for."""
+"""Fine-tuning a network on the one problem that it was generated for."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Tuned(NamedTuple):
 def equation_loss(
     outputs: tuple[Jet, Jet], targets: tuple[Float[Array, "5"], Points]
 ) -> Float[Array, ""]:
-    """How badly a solution holds: the weighted losses of equation and boundary data.
+    """Return how badly a solution holds: the weighted losses of equation and boundary data.
 
     Args:
       outputs: the solution inside and on the edge.
@@ -53,7 +53,7 @@ def equation_loss(
 
 
 def as_network(target: PINN, many: bool = False) -> Network:
-    """A target that reads the :class:`~metajax.physics.pde.Points` of one problem.
+    """Make a network of a target that reads :class:`~metajax.physics.pde.Points` of one problem.
 
     Its outputs are the solution's jets inside and on the edge, which :func:`equation_loss`
     takes: every learner of networks, Reptile for one, learns starts for solutions from it. With
@@ -79,7 +79,7 @@ def as_network(target: PINN, many: bool = False) -> Network:
 
 
 def as_examples(coefficients: Float[Array, "5"], points: Points) -> Examples:
-    """One problem as what :func:`as_network` and :func:`equation_loss` learn from.
+    """Return one problem as what :func:`as_network` and :func:`equation_loss` learn from.
 
     Args:
       coefficients: of the equation.
@@ -92,7 +92,7 @@ def as_examples(coefficients: Float[Array, "5"], points: Points) -> Examples:
 
 
 def adam(steps: int, learning_rate: float = 1e-4) -> optax.GradientTransformation:
-    """Adam, its rate falling along a cosine to a thousandth (arXiv 2509.05117, section 5).
+    """Make Adam whose rate falls along a cosine to a thousandth (arXiv 2509.05117, section 5).
 
     Args:
       steps: of the fine-tuning.
@@ -114,7 +114,7 @@ def tuning_curves(
     steps: int,
     every: int,
 ) -> tuple[Float[Array, "starts records"], Params]:
-    """Errors while several starts, on a leading axis, are fine-tuned on one problem.
+    """Fine-tune several starts, on a leading axis, on one problem and record their errors.
 
     ``error`` is a function of one network's weights; the others are those of :func:`finetune`.
     Returns the errors after 0, ``every``, 2 ``every``, ... ``steps`` steps, and the weights in the

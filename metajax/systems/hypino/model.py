@@ -91,7 +91,7 @@ def shapes_of(config: Any) -> Params:
 
 
 def shipped() -> Model:
-    """The hypernetwork that comes with the package, of preset ``cpu``.
+    """Return the hypernetwork that comes with the package, of preset ``cpu``.
 
     It is no solver: on new random problems its median relative error is .25, and where all boundary
     data are 0 it answers with nearly 0 whatever the source. The README of this package has the
@@ -106,6 +106,9 @@ def shipped() -> Model:
 
 def trained(workdir: str | os.PathLike) -> Model:
     """Return the hypernetwork of a run, :func:`metajax.systems.load`.
+
+    Args:
+      workdir: of the run.
 
     Raises:
       WorkdirError: the folder is not a run, or holds no checkpoint.

@@ -55,6 +55,9 @@ def solve(
       head: whether the output layers are solved for by least squares.
       progress: whether to show a progress bar.
 
+    Returns:
+      The solution with its residual and warnings.
+
     Raises:
       ConfigError: ``rounds`` or ``tuning`` below 0, either of them or no ``head`` without a
         ``model``; and see :func:`metajax.physics.solver.solve`.
@@ -71,7 +74,7 @@ def solve(
     if model is None and not head:
         raise ConfigError("head", head, "True without a model")
     if model is not None:
-        warn_of_operator(np.asarray(pde.coefficients))
+        warn_of_operator(pde)
 
     def networks(key: Key[Array, ""]) -> solver.Features:
         assert model is not None
@@ -140,8 +143,9 @@ def points_of(pde: PDE, key: Key[Array, ""]) -> Points:
     return sample_points(in_float32(pde), key, *solver.POINTS)
 
 
-def warn_of_operator(coefficients: Float[np.ndarray, "5"]) -> None:
+def warn_of_operator(pde: PDE) -> None:
     """Warn where an operator is not of those that hypernetworks are trained on."""
+    coefficients = np.asarray(pde.coefficients)
     if np.abs(coefficients).max() > TRAINED_UP_TO or np.count_nonzero(coefficients) > TRAINED_TERMS:
         warnings.warn(
             f"coefficients = {coefficients.tolist()}: hypernetworks are trained on operators of up "

@@ -59,7 +59,7 @@ def adapt(run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
     check_type("support", support, PDE)
     if steps is not None and steps < 0:
         raise ConfigError("steps", steps, "0 or more")
-    warn_of_operator(np.asarray(support.coefficients))
+    warn_of_operator(support)
     made = generate(Model(run.config, run.params), support, key, steps or 0, 0)
     point = jax.ShapeDtypeStruct((2,), jnp.float32)
     return Adapted(_function(made.target), made.weights, point, _encode, np.asarray)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Key
 from metajax.core import Params, count
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, interval
+from metajax.systems.setup import first_drawn
 from metajax.systems.tables.methods import BASELINES
 from metajax.systems.tables.problem import Problem
 from metajax.systems.training import Training
@@ -21,6 +22,7 @@ EVAL_KEY = 2112_10510
 VALID_TASKS = 50
 """New tables along the way, at most."""
 TITLES = {
+    "first_drawn": "weights as first drawn, same tables",
     "logistic_regression": "logistic regression, same tables",
     "frequencies": "class frequencies, same tables",
 }
@@ -37,9 +39,17 @@ def score(problem: Problem, method: Method, params: Params, num: int) -> Any:
 def evaluate(
     problem: Problem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
-    """Score a trained method on new tables, and baselines on the same."""
+    """Score a trained method on new tables, and baselines on the same.
+
+    A trained method's own first weights are among the baselines.
+    """
     num = problem.settings.eval_tasks
     rows = {"new_tasks": Row("new tables", score(problem, method, params, num))}
+    if method.algorithm is not None:
+        assert method.learner is not None
+        drawn = first_drawn(method.learner, problem.new, jax.random.key(config.seed))
+        found = score(problem, method, drawn, num)
+        rows["first_drawn"] = Row(TITLES["first_drawn"], found, baseline=True)
     for name, baseline in BASELINES.items():
         if name != config.method:
             found = score(problem, baseline(problem, Training()), {}, num)

@@ -19,12 +19,15 @@ def test_the_score_after_the_inner_steps_is_the_learners_loss():
     setup = build(config)
     problem, learner = setup.problem, setup.method.learner
     tasks = setup.tasks
-    params = learner.init(jax.random.key(1), tasks(jax.random.key(0)))
+    params = jax.jit(learner.init)(jax.random.key(1), tasks(jax.random.key(0)))
     found = scores(learner, problem.loss, params, tasks, jax.random.key(2), 3, "query_loss", 3)
-    losses = []
-    for key in jax.random.split(jax.random.key(2), 3):
+
+    @jax.jit
+    def loss(params, key):
         task_key, adapt_key = jax.random.split(key)
-        losses.append(learner.loss(params, tasks(task_key), adapt_key)[0])
+        return learner.loss(params, tasks(task_key), adapt_key)[0]
+
+    losses = [loss(params, key) for key in jax.random.split(jax.random.key(2), 3)]
     np.testing.assert_allclose(found[:, config.inner_steps], losses, rtol=1e-5)
 
 

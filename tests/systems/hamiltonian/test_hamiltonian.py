@@ -198,9 +198,9 @@ def test_a_polynomial_is_fitted_exactly_where_energy_is_one():
             return jnp.sum(s.p**2) / 2 + s.q[0, 0] ** 2 * s.q[0, 1] + jnp.sum(s.q**4) / 4
 
         states = Phase(*jnp.asarray(rng.normal(size=(2, 30, 1, 2))))
-        rates = jax.vmap(symplectic_gradient(energy), (0, None))(states, None)
-        found = fit_polynomial(states, rates, degree, ridge=1e-14)
-        fitted = symplectic_gradient(polynomial(1, 2, degree))
+        rates = jax.jit(jax.vmap(symplectic_gradient(energy), (0, None)))(states, None)
+        found = jax.jit(lambda s, r: fit_polynomial(s, r, degree, ridge=1e-14))(states, rates)
+        fitted = jax.jit(symplectic_gradient(polynomial(1, 2, degree)))
         new = Phase(*jnp.asarray(rng.normal(size=(2, 1, 2))))
         wanted = symplectic_gradient(energy)(new, None)
         for one, other in zip(fitted(new, found), wanted, strict=True):

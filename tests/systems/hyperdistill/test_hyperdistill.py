@@ -78,7 +78,7 @@ def test_every_image_testbed_trains_and_is_scored(values, data_dir):
 def test_the_median_is_of_the_last_scores_and_the_baseline_of_the_first_weights():
     config = small()
     run = build(config)
-    first = run.method.learner.init(jax.random.key(config.seed), None)
+    first = jax.jit(lambda key: run.method.learner.init(key, None))(jax.random.key(config.seed))
     evaluation = run.evaluate(first, False)
     key = jax.random.key(2110_02508)
     last = np.asarray(run.method.measure(first, run.problem.test, key, config.eval_tasks))[:, -1]
@@ -123,12 +123,15 @@ def test_the_error_after_the_last_step_is_the_learners_loss():
     """Fitting task by task with the learner gives what the evaluation gives."""
     setup = build(small())
     tasks, learner = setup.tasks, setup.method.learner
-    params = learner.init(jax.random.key(1), None)
+    params = jax.jit(lambda key: learner.init(key, None))(jax.random.key(1))
     errors = setup.method.measure(params, tasks, jax.random.key(2), 3)
-    losses = []
-    for key in jax.random.split(jax.random.key(2), 3):
+
+    @jax.jit
+    def loss(params, tasks, key):
         task_key, _ = jax.random.split(key)
-        losses.append(learner.loss(params, tasks(task_key), key)[0])
+        return learner.loss(params, tasks(task_key), key)[0]
+
+    losses = [loss(params, tasks, key) for key in jax.random.split(jax.random.key(2), 3)]
     np.testing.assert_allclose(errors[:, -1], losses, rtol=1e-5)
 
 
@@ -140,7 +143,7 @@ def test_a_step_moves_what_a_task_fits_and_outputs_depend_on_both_parts(testbed,
         make_testbed(settings),
         make_problem(settings, Training(), data_dir).tasks(jax.random.key(0)),
     )
-    params = parts.init(jax.random.key(1), task)
+    params = jax.jit(parts.init)(jax.random.key(1), task)
     fitted = {"anil": {"conv_1", "head"}}.get(testbed, {"conv_0", "conv_1", "head"})
     assert set(params.start) == fitted
 
@@ -168,7 +171,7 @@ def test_the_weighed_loss_is_the_mean_of_losses_times_their_weights(data_dir):
         make_testbed(settings),
         make_problem(settings, Training(), data_dir).tasks(jax.random.key(0)),
     )
-    hparams, w = parts.init(jax.random.key(1), task)
+    hparams, w = jax.jit(parts.init)(jax.random.key(1), task)
     batch = jax.tree.map(lambda leaf: leaf[:4], task.support)
     state = parts.inner.init(hparams, w)
 

@@ -46,7 +46,8 @@ def test_lbfgs_finds_the_one_quadratic_that_solves_the_problem():
 
 def test_the_solution_itself_stays():
     with enable_x64(True):
-        found = finetune(as_network(QUADRATIC), jnp.asarray(WEIGHTS), problem(), adam(5), steps=5)
+        tune = jax.jit(lambda w, given: finetune(as_network(QUADRATIC), w, given, adam(5), steps=5))
+        found = tune(jnp.asarray(WEIGHTS), problem())
         assert float(jnp.max(found.loss)) < 1e-20
         np.testing.assert_allclose(found.weights, WEIGHTS, atol=1e-3)
 
@@ -57,11 +58,11 @@ def test_several_networks_are_tuned_as_their_sum():
         halves = jnp.stack([jnp.zeros(6), jnp.ones(6)])
         together, alone = as_network(QUADRATIC, many=True), as_network(QUADRATIC)
         given, rule = problem(), optax.sgd(0.01)
-        found = finetune(together, halves, given, rule, steps=3).weights
+        found = jax.jit(lambda w: finetune(together, w, given, rule, steps=3).weights)(halves)
         np.testing.assert_allclose(found[1] - found[0], np.ones(6), atol=1e-12)
         # each half takes the whole gradient, so their sum moves at twice the rate
         sgd = optax.sgd(0.02)
-        expected = finetune(alone, jnp.ones(6), given, sgd, steps=3).weights
+        expected = jax.jit(lambda w: finetune(alone, w, given, sgd, steps=3).weights)(jnp.ones(6))
         np.testing.assert_allclose(found.sum(0), expected, atol=1e-12)
 
 
@@ -83,8 +84,7 @@ def test_reptile_learns_a_start_from_problems():
 
 
 def test_impossible_numbers_of_steps_are_refused():
+    network, start, given = as_network(QUADRATIC), jnp.zeros(6), problem()
     for steps, every in ((0, 1), (5, 2), (4, 0)):
         with pytest.raises(ConfigError, match="steps"):
-            finetune(
-                as_network(QUADRATIC), jnp.zeros(6), problem(), adam(1), steps=steps, every=every
-            )
+            finetune(network, start, given, adam(1), steps=steps, every=every)

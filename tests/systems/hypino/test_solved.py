@@ -54,7 +54,7 @@ def problem():
     sides = dict.fromkeys(("left", "bottom", "top"), true)
     pde = PDE(list(OPERATOR), source=source, dirichlet=sides, neumann={"right": flux})
     points = cast_floats(jax.jit(lambda key: sample(pde, key, 60, 40))(KEY), np.float64)
-    solution = differentiate(true, points.interior)
+    solution = jax.jit(lambda at: differentiate(true, at))(points.interior)
     scored = Scored(points, solution, jnp.array(True), jnp.array(True), jnp.ones(6))
     grids = Grids(*[jnp.zeros((CONFIG.grid, CONFIG.grid))] * 5)  # which are not read here
     inputs = Inputs(jnp.asarray(OPERATOR), grids, points)
@@ -65,11 +65,13 @@ def test_those_that_solve_the_problem_are_chosen_and_combined_exactly():
     with enable_x64(True):
         task = problem()
         points = jax.tree.map(jnp.asarray, task.support.points)
-        inner = choose_features(jnp.asarray(OPERATOR), points, jnp.asarray(CANDIDATES), 2)
+        choose = jax.jit(choose_features, static_argnums=3)
+        inner = choose(jnp.asarray(OPERATOR), points, jnp.asarray(CANDIDATES), 2)
         assert {tuple(column) for column in np.asarray(inner).T} == {
             tuple(CANDIDATES[:, place]) for place in (3, 7)
         }
-        head = solve_head(jnp.asarray(OPERATOR), points, with_constant(RandomFeatures(inner)))
+        solve = jax.jit(lambda o, at, i: solve_head(o, at, with_constant(RandomFeatures(i))))
+        head = solve(jnp.asarray(OPERATOR), points, inner)
         np.testing.assert_allclose(np.sort(head), np.sort(HEAD), atol=1e-8)
 
 
@@ -87,7 +89,7 @@ def test_a_learner_of_given_features_solves_and_learns_through_the_solve():
         adapt = jax.jit(lambda inner, support: learner.adapt(inner, support, KEY))
         inside = jnp.asarray(CANDIDATES[:, [0, 3, 5, 7]])
         adapted = adapt(inside, task.support)
-        found = learner.predict(inside, adapted, task.query.points.interior)
+        found = jax.jit(learner.predict)(inside, adapted, task.query.points.interior)
         for name, one, other in zip(found._fields, found, task.query.solution, strict=True):
             np.testing.assert_allclose(one, other, atol=1e-7, err_msg=name)
         loss = jax.jit(lambda inner, task: learner.loss(inner, task, KEY)[0])

@@ -12,8 +12,10 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from metajax.cli.main import main
 from metajax.core import ConfigError, digest
+from metajax.systems import build, configure
 from metajax.systems.frame import code, read_frame
-from metajax.systems.tables import InContextClassifier, save_model, shipped
+from metajax.systems.setup import first_drawn
+from metajax.systems.tables import SYSTEM, InContextClassifier, save_model, shipped
 from metajax.systems.tables.model import load_model
 from metajax.systems.tables.reading import LARGEST, padded, read_table
 
@@ -105,6 +107,20 @@ def test_two_thousand_rows_take_seconds():
     model = InContextClassifier().fit(x[:2000], y[:2000])
     model.predict_proba(x)
     assert time.process_time() - began < 40
+
+
+def test_the_evaluation_shows_the_weights_as_first_drawn():
+    """What was never trained is as good as these are, on the same tables."""
+    setup = build(configure("tables", seed=3, **SYSTEM.tiny))
+    key = jax.random.key(3)
+    drawn = first_drawn(setup.method.learner, setup.problem.new, key)
+    rows = setup.evaluate(drawn, False)["rows"]
+    assert rows["first_drawn"]["baseline"] and not rows["new_tasks"]["baseline"]
+    assert rows["first_drawn"]["mean"] == rows["new_tasks"]["mean"]
+    moved = jax.tree.map(lambda leaf: leaf + 0.3, drawn)
+    again = setup.evaluate(moved, False)["rows"]
+    assert again["first_drawn"] == rows["first_drawn"]
+    assert again["new_tasks"]["mean"] != rows["new_tasks"]["mean"]
 
 
 def test_a_model_survives_its_file(tmp_path):

@@ -14,7 +14,8 @@ import numpy as np
 from metajax.core import ConfigError, local_path
 from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, Benchmark, benchmark
 from metajax.physics.solver import DoubtfulSolutionWarning, Solved, read_problem
-from metajax.systems.hypino import shipped, solve, trained
+from metajax.systems.hypino.model import shipped, trained
+from metajax.systems.hypino.one_problem import solve
 from metajax.train import check_writable, write_json
 
 CANNOT_BE_RIGHT = 3
@@ -85,7 +86,7 @@ def run(options: argparse.Namespace) -> int:
     began = time.perf_counter()
     asked = options.refine is not None or options.finetune is not None or options.head
     if options.model and not asked:
-        raise ConfigError("--model", str(options.model), "--refine, --finetune or --head besides")
+        raise ConfigError("--model", str(options.model), "--refine, --finetune or --head with it")
     model = None
     if asked:
         model = trained(options.model) if options.model else shipped()
