@@ -110,12 +110,12 @@ SLOW = [
 def test_the_notebook_runs(name, tmp_path, monkeypatch):
     """Its own assertions hold: the loss fell, the gains are what the text says.
 
-    The quickstart is compiled as users compile it, without the flags that make tests quick; in the
+    `your_tasks` is compiled as users compile it, without the flags that make tests quick; in the
     others, which train longer, most time went into compiling.
     """
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
-    if name == "quickstart":
+    if name == "your_tasks":
         monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     NotebookClient(notebook, timeout=900, kernel_name="python3").execute(cwd=str(FOLDER))
