@@ -47,8 +47,8 @@ from metajax.systems import hypino
 # %% [markdown]
 # ## The problem
 #
-# Coefficients are those of $u, u_x, u_y, u_{xx}, u_{yy}$. A plate with a hole, heated all over
-# and kept at 0 on its outer edge and at 1 on the hole.
+# Coefficients are those of `u`, `u_x`, `u_y`, `u_xx` and `u_yy`. A plate with a hole, heated all
+# over and kept at 0 on its outer edge and at 1 on the hole.
 
 # %%
 plate = PDE(
