@@ -44,11 +44,10 @@ from metajax.systems import build, replace
 from metajax.systems.hypino import (
     Inputs,
     Model,
-    prepare_benchmark,
     shipped,
     trained,
 )
-from metajax.systems.hypino.benchmarking import EVAL_KEY
+from metajax.systems.hypino.benchmarking import EVAL_KEY, prepare_benchmark
 from metajax.systems.hypino.features import HiddenFeatures
 from metajax.train import provenance, write_json
 
