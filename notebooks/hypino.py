@@ -28,8 +28,9 @@ import importlib.util
 
 if importlib.util.find_spec("metajax") is None:
     raise ModuleNotFoundError(
-        "metajax is missing: run `%pip install PATH` in a new cell, with the path of a clone of "
-        "metajax or of a wheel made there by `pip wheel --no-deps .`, and then this cell again"
+        "metajax is missing: run `%pip install 'PATH[export,physics]'` in a new cell, with the "
+        "path of a clone of metajax or of a wheel made there by `pip wheel --no-deps .`, and then "
+        "this cell again"
     )
 
 # %%
@@ -46,8 +47,8 @@ from metajax.systems import hypino
 # %% [markdown]
 # ## The problem
 #
-# Coefficients are those of $u, u_x, u_y, u_{xx}, u_{yy}$. A plate with a hole, heated all over
-# and kept at 0 on its outer edge and at 1 on the hole.
+# Coefficients are those of `u`, `u_x`, `u_y`, `u_xx` and `u_yy`. A plate with a hole, heated all
+# over and kept at 0 on its outer edge and at 1 on the hole.
 
 # %%
 plate = PDE(

@@ -28,8 +28,9 @@ import importlib.util
 
 if importlib.util.find_spec("metajax") is None:
     raise ModuleNotFoundError(
-        "metajax is missing: run `%pip install PATH` in a new cell, with the path of a clone of "
-        "metajax or of a wheel made there by `pip wheel --no-deps .`, and then this cell again"
+        "metajax is missing: run `%pip install 'PATH[export,physics]'` in a new cell, with the "
+        "path of a clone of metajax or of a wheel made there by `pip wheel --no-deps .`, and then "
+        "this cell again"
     )
 
 # %%

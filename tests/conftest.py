@@ -31,7 +31,7 @@ def pytest_configure(config):
 
     jaxlib = tuple(int(part) for part in version("jaxlib").split(".")[:2])
     if jaxlib < (0, 11):
-        # compiles in a third of the time; the quickstart and the README's commands run what users
+        # compiles in a third of the time; a notebook and the README's commands run what users
         # run. Later XLA may have no such flags, and an unknown one ends the process silently.
         os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
         # the parts of a program would be compiled side by side, but every core has its worker

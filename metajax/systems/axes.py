@@ -94,11 +94,11 @@ def band(
 
 
 def legend_outside(canvas: Any, axes: Any) -> None:
-    """Put the legend to the right of the axes, where it hides no line."""
-    canvas.set_size_inches(canvas.get_figwidth() + 2.4, canvas.get_figheight())
+    """Put the legend below the axes, where it hides no line and can be read on a phone."""
     handles, labels = axes.get_legend_handles_labels()
+    canvas.set_size_inches(canvas.get_figwidth(), canvas.get_figheight() + 0.17 * len(labels) + 0.1)
     canvas.legend(
-        handles, labels, loc="outside right upper", frameon=False, fontsize=8, handlelength=3
+        handles, labels, loc="outside lower left", frameon=False, fontsize=9, handlelength=3
     )
 
 

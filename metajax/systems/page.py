@@ -19,7 +19,7 @@ h1 { font-size: 1.6em; line-height: 1.2; }
 pre { background: #f5f5f3; padding: 1em; overflow-x: auto; font-size: 12px; line-height: 1.4; }
 figure { margin: 2em 0; } img { max-width: 100%; } figcaption { color: #555; }
 table { border-collapse: collapse; } td { padding: .1em 1em .1em 0; vertical-align: top; }
-td:first-child { min-width: 6em; }
+td:first-child { overflow-wrap: break-word; }
 """
 
 

@@ -6,18 +6,18 @@ Tornado, which the notebooks' kernel brings, speaks to it: no driver is needed.
 from __future__ import annotations
 
 import asyncio
-import base64
 import itertools
 import json
-import re
 import shutil
 import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
 from tornado.websocket import websocket_connect
 
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+PATIENCE = 120  # seconds, on a machine that does much else
 LARGEST = 64 * 2**20  # bytes of a message, such as a picture
 
 
@@ -43,32 +43,33 @@ class Browser:
                 f"--user-data-dir={profile}",
                 "about:blank",
             ],
-            stderr=subprocess.PIPE,
-            text=True,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         try:
-            self.socket = self.loop.run_until_complete(self._connect())
+            self.socket = self.loop.run_until_complete(self._connect(profile))
         except BaseException:
             self.process.kill()
             raise
         for domain in ("Page", "Runtime", "Network", "Log"):
             self.send(f"{domain}.enable")
 
-    async def _connect(self) -> Any:
-        for line in self.process.stderr:
-            if found := re.search(r"DevTools listening on (ws://\S+)", line):
-                break
-        else:
-            raise RuntimeError("Chromium ended before it listened")
-        whole = await websocket_connect(found[1], max_message_size=LARGEST)
+    async def _connect(self, profile: Path) -> Any:
+        listening = profile / "DevToolsActivePort"  # written when it listens
+        end = time.monotonic() + PATIENCE
+        while not (listening.exists() and listening.read_text().count("\n")):
+            assert self.process.poll() is None and time.monotonic() < end, "Chromium did not start"
+            await asyncio.sleep(0.05)
+        port, path = listening.read_text().split("\n")
+        address = f"ws://127.0.0.1:{port}"
+        whole = await websocket_connect(address + path, max_message_size=LARGEST)
         await whole.write_message(json.dumps({"id": 0, "method": "Target.getTargets"}))
         answer = json.loads(await whole.read_message())
         whole.close()
         page = next(
             each["targetId"] for each in answer["result"]["targetInfos"] if each["type"] == "page"
         )
-        address = re.sub(r"/devtools/.*", f"/devtools/page/{page}", found[1])
-        return await websocket_connect(address, max_message_size=LARGEST)
+        return await websocket_connect(f"{address}/devtools/page/{page}", max_message_size=LARGEST)
 
     def send(self, method: str, **params: Any) -> dict[str, Any]:
         """Send a command and return its result."""
@@ -85,7 +86,7 @@ class Browser:
                 return answer["result"]
 
     async def _read(self) -> dict[str, Any]:
-        text = await asyncio.wait_for(self.socket.read_message(), 60)
+        text = await asyncio.wait_for(self.socket.read_message(), PATIENCE)
         assert text is not None, "Chromium closed the connection"
         message = json.loads(text)
         self._note(message.get("method"), message.get("params", {}))
@@ -159,16 +160,10 @@ class Browser:
             })()"""
         )
 
-    def picture(self, path: Path) -> None:
-        """Save the whole page as a PNG."""
-        found = self.send("Page.captureScreenshot", captureBeyondViewport=True, format="png")
-        path.write_bytes(base64.b64decode(found["data"]))
-
     def close(self) -> None:
         """End the browser."""
         self.socket.close()
         self.process.terminate()
         self.process.wait(timeout=30)
-        self.process.stderr.close()
         self.loop.run_until_complete(asyncio.sleep(0))
         self.loop.close()

@@ -73,6 +73,11 @@ def test_an_address_is_installed_from_and_can_be_taken_back(generator, address, 
     assert list(generator.rewritten(*changed, "your_tasks", generator.address())) == files
 
 
+def test_a_release_is_installed_from_the_index(generator, monkeypatch):
+    monkeypatch.setattr(generator, "RELEASED", True)
+    assert 'source = "metajax[export,physics]"' in generator.first_cell(None)
+
+
 def test_without_an_address_the_first_cell_says_how_to_install(generator):
     """It does nothing where metajax is there."""
     cell = generator.first_cell(None)
@@ -81,7 +86,7 @@ def test_without_an_address_the_first_cell_says_how_to_install(generator):
     # -I: no folder of this process leads to metajax, -S: nor do installed packages
     done = subprocess.run([sys.executable, "-I", "-S", "-c", cell], capture_output=True, text=True)
     assert done.returncode == 1
-    assert "ModuleNotFoundError: metajax is missing: run `%pip install PATH`" in done.stderr
+    assert "ModuleNotFoundError: metajax is missing: run `%pip install 'PATH[" in done.stderr
 
 
 SLOW = [
@@ -105,12 +110,12 @@ SLOW = [
 def test_the_notebook_runs(name, tmp_path, monkeypatch):
     """Its own assertions hold: the loss fell, the gains are what the text says.
 
-    The quickstart is compiled as users compile it, without the flags that make tests quick; in the
+    `your_tasks` is compiled as users compile it, without the flags that make tests quick; in the
     others, which train longer, most time went into compiling.
     """
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
-    if name == "quickstart":
+    if name == "your_tasks":
         monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)
     NotebookClient(notebook, timeout=900, kernel_name="python3").execute(cwd=str(FOLDER))

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from metajax.systems.axes import band, marks, style
+from metajax.systems.axes import band, legend_outside, marks, style
 from metajax.systems.gpicl.evaluate import SHORT, TITLES, over
 from metajax.systems.numbers import aligned, cell, numbers, said
 from metajax.systems.show import Figure
@@ -141,7 +141,7 @@ def _draw_accuracy(evaluation: dict[str, Any]):
     from matplotlib.figure import Figure as Canvas
     from matplotlib.ticker import MaxNLocator
 
-    canvas = Canvas(figsize=(7.5, 4.5), layout="constrained")
+    canvas = Canvas(figsize=(6, 4), layout="constrained")
     axes = canvas.add_subplot()
     index = 0
     for name, row in evaluation["rows"].items():
@@ -159,7 +159,7 @@ def _draw_accuracy(evaluation: dict[str, Any]):
     axes.set_title(f"{evaluation['method']}, {more['ways']}-way {more['base_set']}", loc="left")
     axes.grid(alpha=0.25)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    canvas.legend(loc="outside right upper", fontsize=8, frameon=False)
+    legend_outside(canvas, axes)
     return canvas
 
 
