@@ -30,7 +30,7 @@ def import_torch() -> Any:
 
 
 def use_one_thread(torch: Any = None) -> dict[str, Any]:
-    """Keep this process to one thread on CPU, and compile everything anew.
+    """Keep this process to one thread on CPU, and compile everything again.
 
     Returns what the result's JSON begins with, PyTorch's version where it is given.
     """

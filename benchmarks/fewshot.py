@@ -1,4 +1,4 @@
-"""What a MAML meta-step costs beside plain JAX and PyTorch's ways of doing it.
+"""What a MAML meta-step costs compared with plain JAX and PyTorch's ways of doing it.
 
     python benchmarks/fewshot.py --out benchmarks/results/fewshot.json
 

@@ -1,4 +1,4 @@
-"""Time one GPICL meta-training step beside eager PyTorch on the same arrays.
+"""Time one GPICL meta-training step and eager PyTorch's on the same arrays.
 
 A step is forward, backward and Adam of a causal Transformer over a batch of sequences. Ours is
 `metajax.core.gradient` over one task per sequence, several steps per dispatch as the training

@@ -1,4 +1,4 @@
-"""What meta-learning a Hamiltonian costs beside the same network in PyTorch.
+"""What meta-learning a Hamiltonian costs compared with the same network in PyTorch.
 
     python benchmarks/hamiltonian.py --out benchmarks/results/hamiltonian.json
 

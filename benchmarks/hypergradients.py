@@ -1,4 +1,4 @@
-"""What HyperDistill costs online: beside plain training, over longer runs, and beside gradhpo.
+"""What HyperDistill costs online: compared with plain training and gradhpo.
 
     python benchmarks/hypergradients.py --out benchmarks/results/hypergradients.json
 

@@ -1,13 +1,13 @@
-"""What hypernetworks and their targets cost beside PyTorch and DeepXDE.
+"""What hypernetworks and their targets cost compared with PyTorch and DeepXDE.
 
     python benchmarks/hypernet.py --out benchmarks/results/hypernet.json
 
 1. `encoder`: five grids of a boundary value problem and its coefficients through an embedding, a
    Swin Transformer with FiLM, attention pooling and a head for each of the 14 tensors of a target
-   network (HyPINO's blocks at a small size), forward, and forward with backward; beside
+   network (HyPINO's blocks at a small size), forward, and forward with backward; compared with
    `torch.nn` modules of the same blocks.
 2. `pinn`: the target network's residual of a linear equation of second order at 2048 points, its
-   derivatives alone and a step of Adam on its mean square; beside other ways to take derivatives
+   derivatives alone and a step of Adam on its mean square; and other ways to take derivatives
    in JAX, PyTorch's autograd and DeepXDE (backend pytorch) in both of its modes.
 
 All sides start from the same weights and see the same arrays, and what they compute must agree

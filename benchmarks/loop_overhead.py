@@ -1,4 +1,4 @@
-"""What the training loop costs beside a bare `lax.scan` of the same update.
+"""What the training loop costs compared with a bare `lax.scan` of the same update.
 
     python benchmarks/loop_overhead.py --out benchmarks/results/loop_overhead.json
 

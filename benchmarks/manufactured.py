@@ -4,7 +4,7 @@
 
 1. `samples`: whole samples at the sizes of Bischof et al. 2025 (2048 interior and 2048 boundary
    points, five 224 x 224 images), in one vmapped batch and one after the other (`jax.lax.map`).
-   Beside them stand the authors' generator's CPU seconds as quoted from another run, on another
+   Next to them are the authors' generator's CPU seconds as quoted from another run, on another
    machine: .67 a sample with a solution, .47 without.
 2. `derivatives`: value, gradient and second derivatives of the same expressions at the same points
    by carrying jets forward (`expand`), by forward derivatives on each other (`differentiate`), by

@@ -34,6 +34,28 @@ def of_gpicl(found: Any) -> list[str]:
     return [f"8 heads of 16 | {cells[0]} | {cells[1]} |"]
 
 
+def of_in_context(found: Any) -> list[str]:
+    """The symmetric learners against a Transformer, and the reader on a large table."""
+    learners = found["learners"]
+    last = learners["symmetric_ridge"]
+    rows = [
+        f"| Transformer, width {last['transformer_width']} | "
+        f"{last['transformer_million_operations']:.0f} | "
+        f"{last['transformer_milliseconds']['median']:.1f} | |"
+    ]
+    for name, one in learners.items():
+        rows.append(
+            f"| {name} | {one['million_operations']:.0f} | {one['milliseconds']['median']:.1f} | "
+            f"{ratio(one['over_transformer'])} |"
+        )
+    first, again = (found["reader"][turn]["cpu_seconds"] for turn in ("first", "again"))
+    memory = found["reader"]["largest_mb"] / 1000
+    return [
+        *rows,
+        f"{first:.1f} CPU seconds with compiling, {again:.1f} without, and {memory:.2f} GB",
+    ]
+
+
 def of_first_step(found: Any) -> list[str]:
     """CPU seconds to the first step."""
 
@@ -247,6 +269,7 @@ def quoted() -> Quoted:
         {},
         [
             *of_gpicl(results("gpicl_step_base.json")),
+            *of_in_context(results("in_context.json")),
             *of_first_step(results("first_step.json")),
             *of_loop(results("loop_overhead.json")),
             *of_hypergradients(results("hypergradients.json")),

@@ -60,7 +60,9 @@ def test_a_missing_extra_is_named():
     """In a process where no optional dependency can be imported; what needs none runs."""
     said = in_a_new_process(
         """
+        import pathlib
         import sys
+        import tempfile
         missing = "diffrax", "flatbuffers", "grain", "ray", "skfem", "tensorboardX"
         sys.modules |= dict.fromkeys(missing)
         import jax
@@ -68,6 +70,7 @@ def test_a_missing_extra_is_named():
         import pytest
         import metajax as mj
         from metajax.core import MissingExtraError
+        from metajax.train.metrics import MetricsLog
 
         spring = mj.physics.get_mechanics("mass_spring")
         parameters, state = spring.draw(jax.random.key(0))
@@ -84,6 +87,9 @@ def test_a_missing_extra_is_named():
             mj.load_exported("function")
         with pytest.raises(MissingExtraError, match="metajax.fem."):
             import metajax.physics.pde.finite_elements
+        with tempfile.TemporaryDirectory() as folder:
+            with pytest.raises(MissingExtraError, match="metajax.tensorboard."):
+                MetricsLog(pathlib.Path(folder), tensorboard=True)
         """
     )
     assert not said

@@ -20,7 +20,7 @@ class Table(NamedTuple):
     Attributes:
       name: of the set.
       inputs: numbers, NaN where a value is missing; a column for each value of a category.
-      labels: whole numbers from 0.
+      labels: whole numbers from 0; of a table to regress on, its target's numbers.
     """
 
     name: str
@@ -37,13 +37,18 @@ def of_frame(name: str, frame: pd.DataFrame, target: str, drop: tuple[str, ...] 
     """Return a frame's columns as features but for those dropped; rows without a label go too."""
     frame = frame[frame[target].notna()].drop(columns=list(drop))
     labels = pd.factorize(frame.pop(target).astype(str), sort=True)[0]
+    return Table(name, numbers_of(frame), labels)
+
+
+def numbers_of(frame: pd.DataFrame) -> np.ndarray:
+    """Return columns of numbers as they are, and of words one of 0 and 1 for each word."""
     columns = []
     for _, column in frame.items():
         if pd.api.types.is_numeric_dtype(column):
             columns.append(column.to_numpy(float)[:, None])
         else:
             columns.append(pd.get_dummies(column).to_numpy(float))
-    return Table(name, np.concatenate(columns, axis=1), labels)
+    return np.concatenate(columns, axis=1)
 
 
 def _of_sklearn(name: str) -> Table:

@@ -31,7 +31,7 @@ from metajax.train import as_path
 
 @dataclass(frozen=True)
 class RunOptions:
-    """Where and how to run; nothing here changes what is computed, but for `on-nonfinite`."""
+    """Where and how to run. Only `on-nonfinite` changes what is computed."""
 
     workdir: Path | None = None
     """Folder of the run, on this machine or in a store as gs://BUCKET/FOLDER; by default
@@ -49,26 +49,26 @@ class RunOptions:
     """Train in several processes, one per host, that jax.distributed finds by itself, as on TPU
     pods and under Slurm: the same command on each, with --parallel jit and a shared workdir."""
     coordinator: str | None = None
-    """Where nothing tells of them: HOST:PORT of the first process, with the two below."""
+    """HOST:PORT of the first process, where --distributed cannot find it; with the two below."""
     processes: int | None = None
-    """How many processes there are."""
+    """Number of processes."""
     process: int | None = None
-    """Which of them this is, from 0."""
+    """Number of this process, from 0."""
     on_nonfinite: Literal["stop", "skip"] = "stop"
     """When a loss or gradient is not finite: stop with the last good checkpoint kept, or leave
-    that step out and go on."""
+    that step out and continue."""
     on_changed: Literal["raise", "restart", "ignore"] = "raise"
     """When the workdir holds a run of other settings or another program, finished or not: raise;
-    restart moves it to WORKDIR/previous and trains from step 0; ignore resumes it all the same if
-    its settings are these."""
+    restart moves it to WORKDIR/previous and trains from step 0; ignore resumes it anyway if
+    its settings are the same."""
     log_every: Count = 100
     """Meta-steps averaged into one row of metrics.jsonl."""
     checkpoint_every: Count = 500
     """Meta-steps between checkpoints."""
     keep_last: Count = 3
-    """How many of the newest checkpoints stay."""
+    """Number of newest checkpoints to keep."""
     keep_every: int | None = None
-    """Checkpoints at multiples of this many meta-steps stay for ever."""
+    """Checkpoints at multiples of this many meta-steps are never deleted."""
     tensorboard: bool = False
     """Also write TensorBoard event files (pip install 'metajax[tensorboard]')."""
     compilation_cache: str = DEFAULT_CACHE

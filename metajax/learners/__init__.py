@@ -13,6 +13,7 @@ from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
+from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import cross_entropy, mean_squared_error
@@ -91,12 +92,14 @@ __all__ = [
     "nearest_neighbour",
     "online_sgd",
     "predict_after",
+    "predict_mixture",
     "prototypical",
     "reptile",
     "ridge",
     "ridge_solution",
     "sequence_learner",
     "shared_cells",
+    "solve_mixture",
     "svm",
     "svm_weights",
     "table_frequencies",

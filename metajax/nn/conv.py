@@ -28,7 +28,7 @@ def conv2d(
     """Convolve with as many zeros around as keep the size, and keep every ``stride``-th pixel.
 
     ``native`` is XLA's convolution; ``patches`` copies every pixel's neighbourhood into a row and
-    multiplies matrices, or copies its column alone and adds the products of the columns beside,
+    multiplies matrices, or copies its column alone and adds the products of the columns next to it,
     where that moves fewer numbers. Both are the same numbers to rounding. None chooses by the
     default backend: patches on CPU, where XLA's convolution is several times slower once every
     task has its own kernel, and its derivatives ten times inside a loop, as meta-steps are

@@ -37,8 +37,8 @@ def run_processes(
     Args:
       folder: of the sweep.
       points: its runs.
-      command: ``command(point, workdir)``, which trains and evaluates a run in its workdir, goes on
-        with it if it was begun, and exits with 75 if it was stopped with its state saved.
+      command: ``command(point, workdir)``, which trains and evaluates a run in its workdir, resumes
+        it if it was begun, and exits with 75 if it was stopped with its state saved.
       workers: processes at a time.
       progress: show a progress bar.
 

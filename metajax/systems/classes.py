@@ -239,7 +239,7 @@ def draw(given: Given, found: Labels) -> Any:
     axes.set_title(f"probabilities of the first {shown} of {len(found.labels)} queries")
     if images:
         columns[0].axis("off")
-        # an image beside each row of probabilities
+        # an image next to each row of probabilities
         stacked = np.concatenate(given.queries[:shown]).squeeze()
         columns[0].imshow(stacked, cmap="gray", aspect="auto")
     return canvas

@@ -62,7 +62,7 @@ class PartedProblem(NamedTuple):
 def sinusoid_parts(config: Any) -> TaskParts:
     """Sinusoids of the config's ``shots``, ``queries`` and ``eval_queries``.
 
-    They are drawn anew each time, so validation and test are one distribution.
+    They are drawn again each time, so validation and test are one distribution.
     """
     new = sinusoid_tasks(config.shots, config.eval_queries)
     return TaskParts(sinusoid_tasks(config.shots, config.queries), new, new)

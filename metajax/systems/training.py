@@ -32,14 +32,14 @@ class Training:
     tasks_per_step: Count = 25
     """Tasks of a meta-step."""
     learning_rate: Positive = 1e-3
-    """Learning rate of meta-training, the largest where it moves."""
+    """Learning rate of meta-training; with a schedule, its largest."""
     optimizer: Literal["adam", "adamw", "sgd"] = "adam"
     """Optimizer of meta-training; sgd has momentum .9."""
     schedule: Literal["constant", "linear", "cosine"] = "constant"
-    """How the learning rate moves after the warm-up: linear and cosine fall to `final_rate` at the
-    last step."""
+    """Schedule of the learning rate after the warm-up; linear and cosine fall to `final_rate` at
+    the last step."""
     final_rate: NonNegative = 0.0
-    """Where a falling learning rate ends, as a fraction of its largest."""
+    """Final learning rate of a schedule, as a fraction of the largest."""
     warmup_steps: Number = 0
     """Meta-steps over which the learning rate rises linearly from 0; fewer than steps."""
     adam_epsilon: Positive = 1e-8
@@ -47,7 +47,7 @@ class Training:
     weight_decay: NonNegative = 1e-4
     """Weight decay of adamw."""
     clip_norm: Positive | None = None
-    """Largest norm of a meta-gradient, larger ones are scaled down; None: any."""
+    """Norm that larger meta-gradients are scaled down to; None: no clipping."""
     seed: Seed = 0
     """Seed of the run: weights, tasks and order."""
     eval_every: Count = 1000

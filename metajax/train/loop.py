@@ -64,7 +64,7 @@ from metajax.train.workdir import open_workdir, renew_config, start_over
 
 log = logging.getLogger("metajax")
 
-# One dispatch: short enough to answer a signal, long beside its cost. On CPU that is the page
+# One dispatch: short enough to answer a signal, long next to its own cost. On CPU that is the page
 # faults of its temporaries, which XLA takes from the system again each time: 66 ms for 100 MB.
 DISPATCH_SECONDS = 2.0
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from metajax.core import needs_extra
 from metajax.train.errors import WorkdirError
 from metajax.train.leases import check_held
 from metajax.train.paths import is_remote, write_whole
@@ -121,7 +122,8 @@ class MetricsLog:
         else:
             self._file = path.open("a", encoding="utf-8")
         if tensorboard:
-            from tensorboardX import SummaryWriter  # optional extra
+            with needs_extra("tensorboard = True", "tensorboardX", "tensorboard"):
+                from tensorboardX import SummaryWriter
 
             self._writer = SummaryWriter(str(workdir / "tensorboard"), purge_step=step + 1)
 

@@ -73,7 +73,7 @@ def test_loss_is_the_mean_cross_entropy_and_accuracy_of_its_logits(name, tasks):
 
 def test_nearest_neighbour_equals_a_loop_over_distances(tasks):
     learner = nearest_neighbour(4)
-    examples = whole_sequence(jax.jit(tasks)(jax.random.key(5)))
+    examples = whole_sequence(jax.jit(lambda key: tasks(key))(jax.random.key(5)))
     predicted = np.asarray(jax.jit(learner.logits)({}, examples, jax.random.key(0))).argmax(-1)
     inputs, targets = np.asarray(examples.inputs), np.asarray(examples.targets)
     for s in range(2):

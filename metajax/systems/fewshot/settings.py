@@ -17,20 +17,20 @@ class Settings:
     """Few-shot learning: regress sinusoids, or tell apart image classes never trained on."""
 
     tasks: Literal["sinusoid", "images"] = "sinusoid"
-    """What tasks are of."""
+    """Kind of task."""
     shots: Count = 10
     """Examples to learn from; per class on images."""
     queries: Count = 10
-    """Examples that training scores; per class on images."""
+    """Examples that training is scored on; per class on images."""
     width: Count = 40
     """Size of the regressor's hidden layers, units (sinusoid)."""
     layers: Count = 2
     """Hidden layers (sinusoid), convolution blocks (images)."""
     base_set: str = "digits"
-    """Set of images that tasks are made from; see `metajax data list`. Images only, as is all down
-    to `channels`."""
+    """Set of images that tasks are made from; see `metajax data list`. This and
+    the fields down to `channels` are for images only."""
     split: str = "train+test"
-    """TFDS split that images come from; classes, not images, keep training and test apart."""
+    """TFDS split that images come from. Training and test differ in classes, not in images."""
     image_size: Count = 8
     """Height and width that images are resized to, pixels."""
     image_channels: Literal[1, 3] = 1
@@ -44,9 +44,9 @@ class Settings:
     channels: Count = 32
     """Filters of a convolution."""
     eval_tasks: Annotated[int, Range(2)] = 1000
-    """New tasks behind every evaluated figure."""
+    """New tasks that every evaluated figure is a mean over."""
     eval_steps: Count = 10
-    """Gradient steps that a new task is followed for."""
+    """Gradient steps of adapting to a new task."""
     eval_queries: Count = 100
     """Examples that a new task is scored on (sinusoid; images have `queries`)."""
 
@@ -63,8 +63,8 @@ class Inner:
     inner_steps: Count = 5
     """Gradient steps of adapting."""
     inner_lr: Positive | None = None
-    """Learning rate of adapting, or what learned rates are factors of; None: 1 by cavia, else .01
-    on sinusoids and .1 on images."""
+    """Learning rate of adapting; learned rates are factors of it. None: 1 by cavia, else .01 on
+    sinusoids and .1 on images."""
 
 
 def check(config: Any) -> None:

@@ -44,14 +44,14 @@ class Settings:
     host_fed: bool = False
     """Read images on the host with Grain instead of holding the set on the device."""
     ways: Several = 3
-    """Classes of a task; fewer than the base set has are drawn per task."""
+    """Classes of a task; if the base set has more, each task draws its own."""
     min_ways: Several | None = None
-    """Training draws use this many of a task's classes or more, up to `ways`, each number as
-    often: a curriculum that shortens the loss plateau. None: always all of them."""
+    """Fewest classes of a training draw; the number is uniform up to `ways`. A curriculum that
+    shortens the loss plateau. None: all classes always."""
     examples: Several = 24
     """Examples of a sequence, the last one included."""
     num_tasks: Annotated[int, Range(1, 2**31)] = 2**20
-    """Tasks that training draws from."""
+    """Number of tasks that training draws from."""
     bias_fraction: Annotated[float, Range(0, 1)] = 0.0
     """Fraction of training draws with one fixed label order: a curriculum that shortens the
     loss plateau (0 to 1)."""
@@ -61,12 +61,12 @@ class Settings:
     sequences_per_task: Count = 1
     """Sequences of each task of a meta-step."""
     eval_tasks: Several = 1024
-    """Sequences, each of a task of its own, behind every evaluated figure."""
+    """Sequences that every evaluated figure is a mean over, each of another task."""
     baselines: tuple[str, ...] = NOT_TRAINED
     """Methods that need no meta-training, scored on the same sequences in every evaluation."""
     other_sets: tuple[str, ...] = ("random",)
-    """Further base sets to evaluate on after training; `random` is ten noise images. Of a set that
-    does not have `test_split` all is used; one that is not on disk is left out and named."""
+    """Further base sets to evaluate on after training; `random` is ten noise images. A set
+    without `test_split` is used whole; a set that is not on disk is left out and named."""
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,7 @@ class Training(SharedTraining):
     """How a sequence learner is meta-trained."""
 
     tasks_at_once: Count | None = None
-    """Tasks of a meta-step that a device works through at once, the others after them, to save
-    memory; None: all."""
+    """Tasks of a meta-step that a device computes at the same time, to save memory; None: all."""
     compute_dtype: Literal["float32", "bfloat16"] = "float32"
     """Number format inside the loss; parameters and optimizer state stay float32."""
 
@@ -94,7 +93,7 @@ class Sizes:
     """The sizes of a Transformer."""
 
     width: Count = 64
-    """Size of the residual stream, units; of each class where classes have one of their own."""
+    """Size of the residual stream, units; per class in class-symmetric networks."""
     layers: Count = 2
     """Transformer layers."""
     heads: Count = 4

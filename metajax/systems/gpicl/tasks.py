@@ -23,7 +23,7 @@ class Draw(NamedTuple):
     """A task: its projection, label order and classes, and which of these it uses.
 
     ``classes`` ascend; the first ``num_ways`` of ``used`` say which of them a draw uses. All but
-    ``num_ways``, which is drawn anew each time, are those of the task's id.
+    ``num_ways``, which is drawn each time, are those of the task's id.
     """
 
     projection: Float32[Array, "features features"]

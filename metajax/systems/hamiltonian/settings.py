@@ -28,17 +28,17 @@ SIX: tuple[Name, ...] = get_args(Name)[:6]
 
 @dataclass(frozen=True)
 class Settings:
-    """Learn to adapt a network of motion to a type of physical system that is never trained on."""
+    """Learn to adapt a network of motion to a held-out type of physical system."""
 
     held_out: Name = "pendulum"
-    """The mechanics that are tested on; training sees all others of `mechanics`."""
+    """The type that is tested on; training sees all others of `mechanics`."""
     mechanics: tuple[Name, ...] = SIX
     """Types of physical systems. Names besides the paper's six: double_pendulum, coupled_springs,
     damped_spring, damped_pendulum, driven_spring, driven_pendulum."""
     structure: Literal["hamiltonian", "port", "driven", "direct"] = "hamiltonian"
     """hamiltonian: the network is an energy and motion its symplectic gradient; port: with a
-    learned damping besides; driven: with a damping and a force of time; direct: the network is the
-    motion itself."""
+    learned damping too; driven: with a damping and a force that depends on time; direct: the
+    network is the motion itself."""
     width: Count = 64
     """Size of the network's hidden layers, units."""
     layers: Count = 1
@@ -48,26 +48,26 @@ class Settings:
     shots: Count = 50
     """Points of a trajectory, with their time derivatives, to adapt to."""
     queries: Count = 50
-    """Other points of it that training scores."""
+    """Other points of the trajectory, which training is scored on."""
     noise: Annotated[float, Range(0)] = 0.0
     """Deviation of Gaussian noise on the points' coordinates and momenta, SI units. Above 0,
     derivatives are estimated from the noisy trajectory, not given."""
     trajectories: Count = 1000
-    """Trajectories of each type to train on, each of a system and a start of its own."""
+    """Trajectories of each type to train on, each of another system and start."""
     points: Annotated[int, Range(8)] = 200  # fewer do not tell a trajectory's shape
     """Points of a trajectory."""
     duration: Annotated[float, Range(above=0)] = 10.0
-    """Its length, seconds."""
+    """Length of a trajectory, seconds."""
     prepared: bool = False
     """Read trajectories that `metajax data prepare hamiltonian` wrote instead of simulating."""
     eval_tasks: Annotated[int, Range(2)] = 100
-    """New systems of the held-out type behind every evaluated figure."""
+    """New systems of the held-out type that every evaluated figure is a mean over."""
     eval_steps: Count = 50
     """Gradient steps of adapting to a new system."""
     eval_optimizer: Literal["sgd", "adam"] = "sgd"
-    """What takes them (meta_sgd takes its own)."""
+    """Optimizer of adapting to a new system (meta_sgd has its own)."""
     eval_lr: Annotated[float, Range(above=0)] = 0.1
-    """Its learning rate, for the mean of the residuals' loss."""
+    """Learning rate of adapting to a new system, for the mean of the residuals' loss."""
 
 
 @dataclass(frozen=True)
@@ -77,8 +77,8 @@ class Inner:
     inner_steps: Count = 1
     """Gradient steps of adapting in training."""
     inner_lr: Positive = 0.2
-    """Learning rate of adapting in training, or what learned rates are factors of, those on new
-    systems too."""
+    """Learning rate of adapting in training; learned rates are factors of it, on new systems
+    too."""
     reduction: Literal["sum", "mean"] = "mean"
     """Whether the inner loss adds up the residuals of the support, or averages them; by learned
     rates on new systems too. The inner rates of the two differ by their number, shots * particles

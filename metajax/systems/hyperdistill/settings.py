@@ -14,7 +14,7 @@ class Settings:
     """Hyperparameters meta-learned online, while tasks are being fitted (arXiv 2110.02508)."""
 
     testbed: Literal["sinusoid", "anil", "warpgrad", "weights"] = "sinusoid"
-    """What is hyperparameter, and of which tasks. sinusoid: the hidden layers of a regressor. anil:
+    """What is tuned, and on which tasks. sinusoid: the hidden layers of a regressor. anil:
     the lower blocks of a convolutional network. warpgrad: warp layers between its blocks.
     weights: a network that weighs examples by their loss, under noisy labels."""
     inner_steps: Count = 30
@@ -60,7 +60,7 @@ class Settings:
     label_noise: Annotated[float, Range(0, 1)] = 0.0
     """Fraction of a support's labels replaced by uniform ones."""
     eval_tasks: Annotated[int, Range(2)] = 1000
-    """New tasks behind every evaluated figure."""
+    """New tasks that every evaluated figure is a mean over."""
     eval_queries: Count = 100
     """Examples that a new task is scored on (sinusoid; images have `queries`)."""
 

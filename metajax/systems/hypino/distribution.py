@@ -45,6 +45,6 @@ def draw_from(maps: Params, key: Key[Array, ""], num: int) -> Float[Array, "3 nu
 
 
 def drawn(num: int, maps: Params, key: Key[Array, ""]) -> Params:
-    """Weights of :func:`~metajax.systems.hypino.tanh_network` that are drawn so."""
+    """Weights of :func:`~metajax.systems.hypino.solved.tanh_network` that are drawn so."""
     inner = draw_from(maps, key, num)
     return {"inner": inner, "head": zero_head(inner)}

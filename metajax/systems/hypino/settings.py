@@ -27,7 +27,7 @@ class Settings:
     interior: Count = 256
     """Points inside the domain that a problem is trained on."""
     boundary: Count = 256
-    """Points of its boundary."""
+    """Points of the boundary that a problem is trained on."""
     width: Annotated[int, Range(4)] = 32
     """Channels of the first stage of the encoder, a multiple of 4, and of 32 if above; each further
     stage has twice as many."""
@@ -49,13 +49,13 @@ class Settings:
     """Weights of residual, solution, its gradient, its second derivatives, Dirichlet and Neumann
     data in the first phase."""
     weights_second: Weights = (0.1, 1.0, 1.0, 0.1, 10.0, 1.0)
-    """The same in the second."""
+    """The same weights in the second phase."""
     remat: bool = False
     """Recompute each block in the backward pass, which saves memory."""
     bfloat16: bool = False
     """Compute the encoder in bfloat16; heads, target and losses stay float32."""
     eval_tasks: Annotated[int, Range(2)] = 256
-    """New problems behind the error that is reported."""
+    """New problems that the reported error is over."""
     benchmarks: tuple[BenchmarkName, ...] = get_args(BenchmarkName)
     """Benchmarks that a run is evaluated on."""
     finetune_steps: Number = 500

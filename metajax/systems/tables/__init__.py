@@ -1,6 +1,7 @@
 """Learners that read a small table and predict a column of it: nothing is trained on the table.
 
-``InContextClassifier`` needs scikit-learn, which is imported when it is asked for.
+``InContextClassifier`` and ``InContextRegressor`` need scikit-learn, which is imported when one of
+them is asked for.
 """
 
 from typing import Any
@@ -13,6 +14,7 @@ from metajax.systems.tables.system import SYSTEM
 __all__ = [
     "SYSTEM",
     "InContextClassifier",
+    "InContextRegressor",
     "Model",
     "Problem",
     "Settings",
@@ -26,4 +28,8 @@ def __getattr__(name: str) -> Any:
         from metajax.systems.tables.classifier import InContextClassifier
 
         return InContextClassifier
+    if name == "InContextRegressor":
+        from metajax.systems.tables.regressor import InContextRegressor
+
+        return InContextRegressor
     raise AttributeError(f"module {__name__} has no attribute {name}")

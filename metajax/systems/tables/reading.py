@@ -45,8 +45,7 @@ class Table(NamedTuple):
 
     def standardised(self, inputs: Float[np.ndarray, "rows features"]) -> Any:
         """Return rows as the reader sees them; missing values are the features' means."""
-        scaled = (inputs - self.shift) * self.factor
-        return pad(np.nan_to_num(np.clip(scaled, -1e6, 1e6), nan=0.0), 1, self.features)
+        return pad(standardised(inputs, self.shift, self.factor), 1, self.features)
 
     def probabilities(
         self, inputs: Float[np.ndarray, "rows features"]
@@ -86,15 +85,7 @@ def read_table(
     rows = len(labels)
     if not 1 <= rows <= LARGEST:
         raise ConfigError("rows", rows, f"1 to {LARGEST} rows to learn from")
-    if np.isinf(inputs).any():
-        raise ConfigError("inputs", "infinite values", "numbers, or NaN for missing values")
-    known = ~np.isnan(inputs)
-    number = np.maximum(known.sum(axis=0), 1)
-    filled = np.where(known, inputs, 0)
-    shift = filled.sum(axis=0) / number
-    spread = np.sqrt((np.where(known, inputs - shift, 0) ** 2).sum(axis=0) / number)
-    varies = spread > 1e-10 * np.abs(shift) + 1e-100
-    factor = np.where(varies, 1 / np.where(varies, spread, 1), 0)
+    shift, factor = standards(inputs)
     classes, features = int(labels.max()) + 1, padded(inputs.shape[1], 8)
     sizes = (2 if classes <= 2 else padded(classes, 4), model.config.width, model.config.row_width)
     table = Table(sizes, model.params, None, shift, factor, features, classes)
@@ -105,6 +96,35 @@ def read_table(
     )
     assert MISSING == -1
     return table._replace(state=_adapt(learner_of(*sizes), model.params, support))
+
+
+def standards(
+    inputs: Float[np.ndarray, "rows features"],
+) -> tuple[Float[np.ndarray, " features"], Float[np.ndarray, " features"]]:
+    """Return what to take from each feature, and by what to multiply it then.
+
+    Missing values (NaN) are counted out; the factor of a feature that does not vary is 0.
+
+    Raises:
+      ConfigError: a value is infinite.
+    """
+    if np.isinf(inputs).any():
+        raise ConfigError("inputs", "infinite values", "numbers, or NaN for missing values")
+    known = ~np.isnan(inputs)
+    number = np.maximum(known.sum(axis=0), 1)
+    shift = np.where(known, inputs, 0).sum(axis=0) / number
+    spread = np.sqrt((np.where(known, inputs - shift, 0) ** 2).sum(axis=0) / number)
+    varies = spread > 1e-10 * np.abs(shift) + 1e-100
+    return shift, np.where(varies, 1 / np.where(varies, spread, 1), 0)
+
+
+def standardised(
+    inputs: Float[np.ndarray, "rows features"],
+    shift: Float[np.ndarray, " features"],
+    factor: Float[np.ndarray, " features"],
+) -> Float[np.ndarray, "rows features"]:
+    """Return rows standardised by :func:`standards`; missing values are the features' means."""
+    return np.nan_to_num(np.clip((inputs - shift) * factor, -1e6, 1e6), nan=0.0)
 
 
 def padded(size: int, least: int) -> int:

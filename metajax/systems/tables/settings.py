@@ -18,18 +18,18 @@ class Settings:
     small_rows: Several = 48
     """Rows of the support of a small table, at most."""
     rows: Several = 256
-    """Rows of the support of a large table, at most; an eighth of them at least."""
+    """Rows of the support of a large table, at most; at least an eighth of that."""
     small_tables: Count = 24
-    """Small tables for each large one. One draw holds both: tasks_per_step is a multiple of this
-    number and 1."""
+    """Small tables for each large one. One draw holds both, so tasks_per_step is a
+    multiple of this number plus 1."""
     queries: Count = 32
-    """Rows to predict, of each table."""
+    """Rows of each table to predict."""
     features: Several = 40
     """Features of a table, at most."""
     classes: Several = 10
     """Classes of a table, at most; half of the tables have two."""
     eval_tasks: Several = 200
-    """New tables behind every evaluated figure."""
+    """New tables that every evaluated figure is a mean over."""
     eval_rows: tuple[Several, ...] = (10, 30, 100)
     """Rows that new tables are learned from, ascending."""
 

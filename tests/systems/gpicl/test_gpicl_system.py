@@ -306,7 +306,7 @@ def test_the_digits_preset_learns_to_learn(data_dir):
 @pytest.mark.usefixtures("optimized")
 def test_few_tasks_are_learned_by_heart(data_dir):
     """Four tasks, seed 0: seen tasks are known from the first example on, unseen ones are not."""
-    config = configure("gpicl", "digits", "transformer", num_tasks=4, steps=2000, other_sets=())
+    config = configure("gpicl", "digits", "transformer", num_tasks=4, steps=800, other_sets=())
     run, result = train(config, data_dir)
     rows = run.evaluate(result.params, False)["rows"]
     seen, unseen = rows["seen"]["mean"], rows["unseen"]["mean"]

@@ -46,8 +46,7 @@ def test_lbfgs_finds_the_one_quadratic_that_solves_the_problem():
 
 def test_the_solution_itself_stays():
     with enable_x64(True):
-        tune = jax.jit(lambda w, given: finetune(as_network(QUADRATIC), w, given, adam(5), steps=5))
-        found = tune(jnp.asarray(WEIGHTS), problem())
+        found = finetune(as_network(QUADRATIC), jnp.asarray(WEIGHTS), problem(), adam(5), steps=5)
         assert float(jnp.max(found.loss)) < 1e-20
         np.testing.assert_allclose(found.weights, WEIGHTS, atol=1e-3)
 
@@ -84,7 +83,8 @@ def test_reptile_learns_a_start_from_problems():
 
 
 def test_impossible_numbers_of_steps_are_refused():
-    network, start, given = as_network(QUADRATIC), jnp.zeros(6), problem()
-    for steps, every in ((0, 1), (5, 2), (4, 0)):
-        with pytest.raises(ConfigError, match="steps"):
-            finetune(network, start, given, adam(1), steps=steps, every=every)
+    with enable_x64(True):
+        network, start, given = as_network(QUADRATIC), jnp.zeros(6), problem()
+        for steps, every in ((0, 1), (5, 2), (4, 0)):
+            with pytest.raises(ConfigError, match="steps"):
+                finetune(network, start, given, adam(1), steps=steps, every=every)
