@@ -206,7 +206,7 @@ PRESETS: dict[str, dict[str, Any]] = {
     "memorise": _CPU | {"num_tasks": 2**6},
 }
 """digits: a minute on 2 cores, two by `transformer`; cpu: a quarter of an hour on a core; table:
-tasks of the paper's sizes, a quarter of an hour on a core; paper: one GPU; memorise: the preset cpu
+tasks of the paper's sizes, nine minutes on a core; paper: one GPU; memorise: the preset cpu
 with 2^6 tasks, which are memorised."""
 
 TINY: dict[str, Any] = {
