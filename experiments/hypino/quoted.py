@@ -46,12 +46,6 @@ def error(run: Any) -> str:
     return within([new["median_relative"], new["low"], new["high"]], 3)
 
 
-def in_readme(run: Any) -> list[str]:
-    """The README's figures of the shipped network."""
-    constant = bare(run["new_problems"]["constant_relative"], 3)
-    return [f"**{error(run)}** in one pass; the best constant {constant}"]
-
-
 def new_problems(runs: dict[str, Any]) -> str:
     """The presets on new problems."""
     shown = {"tiny": "`tiny`", "cpu": "`cpu`, which comes with the package"}
@@ -210,12 +204,23 @@ WAYS = {
 """How few features are found."""
 
 
-def few_features(found: dict[str, Any]) -> str:
-    """Errors of few features with a solved head, and ratios to random ones."""
+def in_readme(run: Any) -> list[str]:
+    """The README's figures of the shipped network."""
+    constant = bare(run["new_problems"]["constant_relative"], 3)
+    return [f"**{error(run)}** in one pass; the best constant {constant}"]
+
+
+def few_features(found: dict[str, Any], names: dict[str, str]) -> str:
+    """Errors of few features with a solved head, and ratios to random ones, by how they are found.
+
+    Args:
+      found: of `few_features.py` or `solved_features.py`.
+      names: by way, in the order of the rows.
+    """
     rows = []
     for num, part in found["new_problems"]["by_number"].items():
         known = found["benchmarks"]["by_number"][num]
-        for way, name in WAYS.items():
+        for way, name in names.items():
             if way in part["ways"]:
                 new, old = part["ways"][way], known["ways"][way]
                 rows.append(
@@ -239,6 +244,64 @@ def few_features(found: dict[str, Any]) -> str:
         "times better than the best scale",
     ]
     return markdown(header, rows)
+
+
+MADE = {
+    "solved_before": "the hypernetwork's, as first drawn",
+    "solved": "**the same, trained through the solve** (`--method solved`)",
+    "solved_shipped_before": "the shipped hypernetwork's",
+    "solved_shipped": "**the same, trained further through the solve** (`--start shipped`)",
+    "distribution_before": "random, a quarter of each scale",
+    "distribution": "**random, by a distribution made for the problem** (`--method distribution`)",
+    "oracle": "random, best of the four scales for each problem (an oracle)",
+    "distribution_before_chosen": "chosen among 512 random, a quarter of each scale",
+    "distribution_chosen": "**chosen among 512 by a distribution made for the problem**",
+    "distribution_before_chosen_improved": "chosen among 512 random, and 10 Gauss-Newton steps",
+    "distribution_chosen_improved": "chosen among 512 by the distribution, and 10 such steps",
+}
+"""How a hypernetwork makes few features."""
+
+
+def made_in_docs(found: dict[str, Any]) -> list[str]:
+    """The rows of docs/solved_heads.md on hypernetworks, of 32 and 64 features."""
+    parts = [found["new_problems"]["by_number"][num]["ways"] for num in ("32", "64")]
+    names = {
+        "solved": "made by a hypernetwork that was trained through the solve",
+        "distribution": "random, by a distribution that a hypernetwork makes for the problem",
+    }
+    rows = {
+        name: [within(ways[way]["error"], 3) if way in ways else "" for ways in parts]
+        for way, name in names.items()
+    }
+    return [markdown([name, *cells], []).splitlines()[0] for name, cells in rows.items()]
+
+
+def of_made_features(found: dict[str, Any]) -> list[str]:
+    """The sentences on features that a hypernetwork makes."""
+    new, known = (found[kind]["by_number"] for kind in ("new_problems", "benchmarks"))
+
+    def ratio(part: Any, way: str, num: str = "32") -> str:
+        return within(part[num]["ways"][way]["ratio"])
+
+    def fell(name: str) -> str:
+        losses = found["trained"][name]["log_error"]
+        return f"from {bare(losses[0])} to {bare(losses[-1])}"
+
+    def minutes(name: str) -> str:
+        return bare(found["trained"][name]["train_cpu_seconds"] / 60, 1)
+
+    by_number = [ratio(new, "distribution", num) for num in ("32", "64", "128")]
+    return [
+        f"{ratio(new, 'solved')} times better than random ones on new problems, and "
+        f"{ratio(known, 'solved')} on the benchmarks",
+        f"from the shipped weights {ratio(new, 'solved_shipped')} and "
+        f"{ratio(known, 'solved_shipped')}",
+        f"{by_number[0]}, {by_number[1]} and {by_number[2]} times better at 32, 64 and 128",
+        f"the logarithm of the error fell {fell('solved')} as drawn, {fell('solved_shipped')} from "
+        f"the shipped weights and {fell('distribution')} for the distribution",
+        f"{minutes('solved')}, {minutes('solved_shipped')} and {minutes('distribution')} CPU "
+        "minutes",
+    ]
 
 
 def few_in_docs(found: dict[str, Any]) -> list[str]:
@@ -419,6 +482,7 @@ def quoted() -> Quoted:
     tuned = results("hypino", "results/starts.json")["benchmarks"]
     few = results("hypino", "results/few_features.json")
     moved = results("hypino", "results/few_features_128.json")
+    made = results("hypino", "results/solved_features.json")
     of_moved = [
         within(moved[kind]["by_number"]["128"]["ways"]["chosen_improved"]["ratio"], 1)
         for kind in ("new_problems", "benchmarks")
@@ -427,7 +491,8 @@ def quoted() -> Quoted:
         "new_problems": new_problems(runs),
         "decoders": decoders(runs),
         "benchmarks": benchmarks(runs),
-        "few_features": few_features(few),
+        "few_features": few_features(few, WAYS),
+        "made_features": few_features(made, MADE),
         "more_features": more_features(few),
         "starts": starts(tuned),
         "solvers": solvers(solved),
@@ -439,13 +504,14 @@ def quoted() -> Quoted:
         *of_starts(tuned, runs["cpu"]["tuned"]),
         *of_solvers(solved),
         *of_few_features(few),
+        *of_made_features(made),
         f"make it {of_moved[0]}, and {of_moved[1]} on the benchmarks",
     ]
     shipped = results("hypino", "results/shipped.json")
     one_pass = bare(shipped["new_problems"]["one_pass"])
     elsewhere = {
-        "docs/solved_heads.md": few_in_docs(few),
         "README.md": in_readme(runs["cpu"]),
+        "docs/solved_heads.md": [*few_in_docs(few), *made_in_docs(made)],
         SYSTEM: of_shipped(shipped),
         "metajax/systems/hypino/model.py": [f"its median relative error is {one_pass}"],
     }
