@@ -1,4 +1,4 @@
-"""Classes from a few labelled images or rows of a person's own."""
+"""Classes from a few labeled images or rows of a person's own."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ class _State(NamedTuple):
 
 
 def _read(inputs: Array, shift: Array, factor: Array) -> Array:
-    """Standardise inputs; missing values are means."""
+    """Standardize inputs; missing values are means."""
     shift, factor = (jnp.broadcast_to(each, inputs.shape) for each in (shift, factor))
     return jnp.nan_to_num((inputs - shift) * factor, posinf=0.0, neginf=0.0)
 
@@ -206,12 +206,12 @@ def _adapt(form: _Form, run: Any, support: Any, key: Any, steps: int | None) -> 
 
 
 def _files(form: _Form, run: Any, path: Path, target: str | None, steps: int | None) -> Told:
-    """Adapt to the labelled images or rows of a file or folder, and answer the others."""
+    """Adapt to the labeled images or rows of a file or folder, and answer the others."""
     given = read_classes(path, target, form.image)
     adapted = run.adapt(given.support, steps=steps)
     found = adapted.predict(given.queries)
     lines = [
-        f"{len(given.support[1])} labelled examples of {len(found.classes)} classes; "
+        f"{len(given.support[1])} labeled examples of {len(found.classes)} classes; "
         f"{len(found.labels)} queries"
     ]
     columns = {"query": given.names, "predicted": found.labels}

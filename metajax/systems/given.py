@@ -52,7 +52,7 @@ def read_arrays(path: Path, *needed: str, optional: tuple[str, ...] = ()) -> dic
 
 
 def read_classes(path: Path, target: str | None, image: tuple[int, int, int]) -> Given:
-    """Read labelled and unlabelled images or rows.
+    """Read labeled and unlabeled images or rows.
 
     An ``.npz`` file holds ``inputs``, ``labels`` and ``queries``; a ``.csv`` file a table whose
     rows without a ``target`` are asked for; a folder a folder of images for each class, and the

@@ -17,7 +17,6 @@ BY_OTHER_TESTS = {
     "using.md",
     "reference/physics_pde.md",
     "reference/physics_solver.md",
-    "using.md",
 }
 SLOW = {
     "data.md",

@@ -390,7 +390,7 @@ def test_the_command_names_images_of_a_folder(by_ridge, digits, tmp_path, capsys
     for number, image in enumerate(asked):
         Image.fromarray(image).save(tmp_path / "mine" / f"{number:03}.png")
     assert main([*words, "--export", str(tmp_path / "function")]) == 0
-    assert "24 labelled examples of 3 classes; 60 queries" in capsys.readouterr().out
+    assert "24 labeled examples of 3 classes; 60 queries" in capsys.readouterr().out
     rows = told(tmp_path / "mine-predicted.csv")
     assert rows[0]["query"] == "000.png"
     assert np.mean([row["predicted"] == name for row, name in zip(rows, names, strict=True)]) > 0.8

@@ -184,9 +184,9 @@ def adapt(run: Any, support: Any, key: Any, steps: int | None) -> AdaptedMotion:
 
     def fit(params: Any, dtype: Any) -> Any:
         state, rates, times = cast_floats((seen.state, seen.rates, seen.times), dtype)
-        beside = jnp.asarray(times), jnp.ones(len(times), bool)
+        rest = jnp.asarray(times), jnp.ones(len(times), bool)
         arrays = jax.tree.map(jnp.asarray, (state, rates))
-        points, targets = (Snapshots(phase, *beside) for phase in arrays)
+        points, targets = (Snapshots(phase, *rest) for phase in arrays)
         return adapt_learner(how.learner, params, Examples(points, targets), key, steps)
 
     if isinstance(run.method.parts, LinearEnergy):  # solved in float64, as in the evaluation
