@@ -1,7 +1,7 @@
 """A hook of mkdocs: pages made from files that lie outside docs/.
 
-The notebooks become pages with the outputs that they were committed with; CHANGELOG.md and
-CITATION.cff become pages too. Nothing is run.
+The notebooks become pages with the outputs that they were committed with; CHANGELOG.md becomes a
+page, and the README's picture is copied. Nothing is run.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from typing import Any
 from mkdocs.structure.files import File, Files
 
 ROOT = Path(__file__).resolve().parents[1]
-# what the site and the notebooks call each other
 LINKS = [
     (re.compile(r"\]\(\.\./docs/([\w/.-]+\.md)"), r"](../\1"),
     (re.compile(r"\]\((\w+)\.ipynb\)"), r"](\1.md)"),
 ]
-
-
+"""Addresses in a notebook, and in the page made of it."""
 ROLE = re.compile(r":(?:func|class|data|meth|attr|mod|exc):<code>(~?)([\w.]+)</code>")
+"""A name that a docstring refers to, as :func:`fit`."""
 
 
 def text_of(value: str | list[str]) -> str:
+    """The text of a cell, which a notebook keeps in lines or as a whole."""
     return value if isinstance(value, str) else "".join(value)
 
 

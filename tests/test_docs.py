@@ -16,7 +16,9 @@ ROOT = Path(__file__).parents[1]
 
 def run(name: str) -> dict:
     """Run the Python blocks of a page, one after the other, and return their names."""
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / name).read_text(), flags=re.DOTALL)
+    # a block below a comment says why it is not run
+    text = (ROOT / name).read_text()
+    blocks = re.findall(r"(?<! -->\n)```python\n(.*?)```", text, flags=re.DOTALL)
     names: dict = {}
     # a reader's JAX is not in strict mode, and optax's updates need the standard one
     with jax.numpy_dtype_promotion("standard"):

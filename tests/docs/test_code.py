@@ -14,6 +14,7 @@ BY_OTHER_TESTS = {
     "nouns.md",
     "solved_heads.md",
     "tables.md",
+    "using.md",
     "reference/physics_pde.md",
     "reference/physics_solver.md",
     "using.md",

@@ -16,7 +16,7 @@ from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, Benchmark, benchmark
 from metajax.physics.solver import DoubtfulSolutionWarning, Solved, read_problem
 from metajax.systems.hypino.model import shipped, trained
 from metajax.systems.hypino.one_problem import solve
-from metajax.train import check_writable, write_json
+from metajax.train import as_path, check_writable, write_json
 
 CANNOT_BE_RIGHT = 3
 """Exit code where a solution was found that cannot be right."""
@@ -89,7 +89,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("--model", str(options.model), "--refine, --finetune or --head with it")
     model = None
     if asked:
-        model = trained(options.model) if options.model else shipped()
+        model = trained(as_path(options.model, "--model")) if options.model else shipped()
     with warnings.catch_warnings():
         # printed below, each on a line of its own
         warnings.simplefilter("ignore", DoubtfulSolutionWarning)
