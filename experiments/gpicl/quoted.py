@@ -223,7 +223,7 @@ def of_phases(runs: list[Any]) -> list[str]:
     gains = [100 * run["more"]["unseen"]["gain"] for run in many]
     return [
         f"(seen {min(known):.0f} to {max(known):.0f}% at the first position",
-        f"known by heart in part ({in_part:.0f}%)",
+        f"memorized in part ({in_part:.0f}%)",
         f"(seen {seen[0]} and {seen[1]}, unseen {new[0]} and {new[1]})",
         f"({min(gains):+.0f} to {max(gains):+.0f})",
     ]

@@ -236,8 +236,8 @@ def quoted() -> Quoted:
     sentences = [
         f"mean rank {ranks['in_context']:.2f} of {len(ranks)} by log loss at 10 to 100 rows (the "
         f"next {others:.2f})",
-        f"lower than logistic regression's on {lower} of {len(differences)} sets, {clear} of them "
-        "with an interval apart from 0",
+        f"lower than logistic regression's on {lower} of {len(differences)} sets, on {clear} of "
+        "them with an interval that excludes 0",
         f"worst on {worst}, {differences[worst][0]:+.3f} ±{differences[worst][1]:.3f}",
         f"{found['splits']} splits a set and size",
         f"{tuned['splits']} splits",
