@@ -346,8 +346,8 @@ def of_six(contents: dict[str, Any]) -> list[str]:
         f"MAML's error after 50 steps of SGD is {span(overs(('maml', sgd), ('random', sgd)))} of "
         f"theirs on the four types, {span(overs(('maml', adam), ('random', adam)))} with Adam",
         f"(MAML {within(over(two, ('maml', adam), ('random', adam), early))} of random)",
-        f"Of the ten comparisons without three bodies (SGD and Adam), {level} have an interval "
-        f"that holds 1; the mirror with Adam comes nearest to a difference, {within(mirror)}",
+        f"In the ten comparisons without three bodies (SGD and Adam), {level} intervals contain "
+        f"1; the mirror with Adam is closest to a difference, {within(mirror)}",
         f"{within(over(two, ('maml', sgd), ('joint', sgd), early))}",
         f"its error is {span(overs(('meta_sgd', sgd), ('joint', sgd)))} of the pre-trained "
         f"network's and {span(overs(('meta_sgd', sgd), ('maml', sgd)))} of MAML's",
