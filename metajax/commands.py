@@ -41,8 +41,8 @@ COMMANDS = {
         "metajax.systems.predicting",
         (
             "RUN DATA [--target COLUMN] [--steps N] [--out FILE]",
-            "let a trained run adapt to your own images, rows, points or motion, and",
-            "answer what is asked; with --shipped in place of RUN: predict a column",
+            "adapt a trained run to your own images, rows, points or motion, and predict",
+            "the queries; with --shipped in place of RUN: predict a column",
             "of a small table from its others, without training",
         ),
         "nothing was written, or not all of it",

@@ -160,8 +160,8 @@ def quoted() -> Quoted:
             f"{bare(last('maml', 1), 3)} for seeds 0 and 1",
             f"two seeds reach {bare(ended[0])} and {bare(ended[1])} and one stops after "
             f"{int(stopped.split()[1]):,} meta-steps",
-            f"ends at {words[error_ratio]} times MAML's error for {words[time_ratio]} times its CPU "
-            "time",
+            f"ends at {words[error_ratio]} times MAML's error for {words[time_ratio]} times its "
+            "CPU time",
             f"with it at {bare(last('meta_sgd', 0))}",
             f"{words[round(gains[0])]} to {words[round(gains[1])]} points better with five",
             *gained,

@@ -99,7 +99,7 @@ def online_run(
             raise ConfigError(
                 "hparams",
                 ", ".join(used),
-                "hyperparameters of the steps: these set the initial state, which one run makes "
+                "hyperparameters of the steps: these set the initial state, which a run makes "
                 "only once; learn them over many runs, with online",
             )
         memory, inner = estimator.init(
@@ -115,8 +115,8 @@ def online_run(
             raise ConfigError(
                 "parallel",
                 "jit or pmap",
-                "none: the steps of one run follow one another, so no device can run ahead of "
-                "another; tasks of their own, which devices can share out, are for online",
+                "none: the steps of one run are sequential, so devices cannot share them; devices "
+                "can share the tasks of online",
             )
         steps = num_steps(tasks.support)
 

@@ -192,7 +192,7 @@ def check_words(system: System, config: Any, rest: list[str]) -> None:
             raise ConfigError(
                 option,
                 given,
-                f"options of {config.method} (--help lists them); this one is of "
+                f"options of {config.method} (--help lists them); this one belongs to "
                 f"--method {' and '.join(having)}",
             )
 

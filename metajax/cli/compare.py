@@ -198,8 +198,13 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("system", metavar="SYSTEM", help="by name; metajax methods lists all, with their methods")
-    add("--preset", metavar="NAME", help="of the system; its first by default")
-    add("--methods", nargs="+", metavar="METHOD", help="by name; all that fit the preset's tasks")
+    add("--preset", metavar="NAME", help="preset of the system; by default its first")
+    add(
+        "--methods",
+        nargs="+",
+        metavar="METHOD",
+        help="names; all for the preset's tasks by default",
+    )
     add(
         "--seeds",
         type=int,
@@ -213,7 +218,7 @@ def make_parser() -> argparse.ArgumentParser:
         action="extend",
         default=[],
         metavar="METHOD.FIELD=VALUE",
-        help="a setting of one method: an option of it, or of its training",
+        help="a setting of one method: its option, or a setting of its training",
     )
     add(
         "--engine",

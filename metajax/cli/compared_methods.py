@@ -113,7 +113,7 @@ def check_groups(
             raise ConfigError(
                 words[0].partition("=")[0],
                 said,
-                f"options of {', '.join(methods)}; this one is of {' and '.join(having)}",
+                f"options of {', '.join(methods)}; this one belongs to {' and '.join(having)}",
             )
 
 

@@ -429,7 +429,7 @@ def _data(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="metajax data")
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="the sets, and which are on this machine")
-    preparing = commands.add_parser("prepare", help="bring a set onto this machine")
+    preparing = commands.add_parser("prepare", help="download or convert a set")
     preparing.add_argument(
         "name",
         help="a TFDS image-classification set, a name for your own, or a system that simulates "

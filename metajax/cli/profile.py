@@ -28,7 +28,9 @@ def profile_command(argv: list[str]) -> int:
         "machine's measured peak. Further options are those of `metajax train SYSTEM`.",
     )
     parser.add_argument("system", metavar="SYSTEM", help=f"by name: {', '.join(SYSTEMS)}")
-    parser.add_argument("--preset", metavar="NAME", help="of the system; its first by default")
+    parser.add_argument(
+        "--preset", metavar="NAME", help="preset of the system; by default its first"
+    )
     parser.add_argument(
         "--timed",
         type=int,

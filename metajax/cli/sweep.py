@@ -254,7 +254,7 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="FILE",
         help="a YAML file of these arguments, see docs/sweeps.md",
     )
-    add("--preset", metavar="NAME", help="of the system; its first by default")
+    add("--preset", metavar="NAME", help="preset of the system; by default its first")
     add(
         "--grid",
         nargs="+",
@@ -307,17 +307,17 @@ def make_parser() -> argparse.ArgumentParser:
     )
     add(
         "--metric",
-        help="of metrics.jsonl, which the scheduler compares runs by (ray); by default "
-        "the system's own, as new_tasks/last",
+        help="field of metrics.jsonl that the scheduler compares runs by (ray); by default "
+        "the system's own, such as new_tasks/last",
     )
     add("--mode", choices=("min", "max"), help="whether less or more of the metric is better (ray)")
     add(
         "--grace-period",
         type=int,
         metavar="STEPS",
-        help="no run is stopped before (ray); a tenth of its steps by default",
+        help="steps before which no run is stopped (ray); by default a tenth of its steps",
     )
-    add("--address", help="of a Ray cluster, auto or HOST:PORT (ray); this machine by default")
+    add("--address", help="Ray cluster, auto or HOST:PORT (ray); this machine by default")
     add(
         "--workdir",
         type=Path,

@@ -33,8 +33,8 @@ def check_key(name: str, key: Key[Array, "..."]) -> None:
         raise ConfigError(
             name,
             f"a key of {implementation}",
-            f"jax.random.key(seed, impl={IMPLEMENTATION!r}): what {implementation} draws for a "
-            "task depends on which other tasks are worked on with it",
+            f"jax.random.key(seed, impl={IMPLEMENTATION!r}): with {implementation} the draws for a "
+            "task depend on which other tasks are computed with it",
         )
 
 

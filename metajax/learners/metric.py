@@ -74,7 +74,7 @@ def embedding(network: Network) -> Network:
             raise ConfigError(
                 "inputs",
                 described(inputs),
-                "[n, ...] of which the network makes features [n, features], not "
+                "[n, ...] from which the network makes features [n, features], not "
                 f"{described(features)}",
             )
         return features

@@ -54,16 +54,15 @@ def check_traceable(system: System, points: Sequence[Point]) -> None:
             raise ConfigError(
                 "engine",
                 "vmap",
-                f"fields that one compiled program can vary ({', '.join(able)}), which {field} is "
-                "not; --engine process runs any",
+                f"only fields that one compiled program can vary ({', '.join(able)}); {field} is "
+                "not one of them, so use --engine process",
             )
         values = {point.values[field] for point in points}
         if field in traced and None in values and len(values) > 1:
             raise ConfigError(
                 "engine",
                 "vmap",
-                f"numbers alone for {field}: without it, it is another program; --engine process "
-                "runs any",
+                f"only numbers for {field}: None makes another program, so use --engine process",
             )
 
 

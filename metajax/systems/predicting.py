@@ -36,12 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--steps", type=int, help="steps of adapting, of a learner that adapts in steps"
     )
-    parser.add_argument("--export", type=Path, help="also write what has adapted, as a function")
+    parser.add_argument("--export", type=Path, help="also write the adapted model as a function")
     parser.add_argument(
-        "--shipped", action="store_true", help="use the reader of tables of the package"
+        "--shipped", action="store_true", help="use the table reader of the package"
     )
     parser.add_argument("--out", type=Path, help="CSV file to write; by default next to the data")
-    parser.add_argument("--seed", type=int, help="of the fifths of a table; 0 by default")
+    parser.add_argument("--seed", type=int, help="seed of the fifths of a table; 0 by default")
 
 
 def run(options: argparse.Namespace) -> int:

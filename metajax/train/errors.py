@@ -60,8 +60,8 @@ class ProcessLostError(MetajaxError):
     def __init__(self, index: int, num: int, said: str):
         super().__init__(
             f"process {index} of {num} has lost another one: it ended, or can not be reached. The "
-            "last checkpoint is kept; start all processes again, with the same command, to go on "
-            f"from there. ({said.splitlines()[0] if said else 'no message'})"
+            "last checkpoint is kept; start all processes again with the same command to resume "
+            f"from it. ({said.splitlines()[0] if said else 'no message'})"
         )
 
 

@@ -83,7 +83,7 @@ def _write_errors(name: str) -> Iterator[None]:
     except OSError as error:
         raise WorkdirError(
             f"{name} cannot be written: {error}. The last checkpoint is kept; run the same command "
-            "again to go on from there."
+            "again to resume from it."
         ) from error
 
 

@@ -258,7 +258,7 @@ def test_room_is_not_the_advice_elsewhere(tmp_path, monkeypatch):
 @pytest.mark.parametrize("implementation", ["rbg", "unsafe_rbg"])
 def test_keys_whose_draws_depend_on_the_layout_are_rejected(implementation, tmp_path):
     key = jax.random.key(0, impl=implementation)
-    said = f"key of {implementation}.*threefry2x32.*depends on which other tasks"
+    said = f"key of {implementation}.*threefry2x32.*depend on which other tasks"
     with pytest.raises(ConfigError, match=said):
         run(toy_problem.make_algorithm(), tmp_path / "run", key=key)
     assert not (tmp_path / "run").exists()

@@ -134,7 +134,7 @@ def check_function(name: str, function: Callable[[Array, Array], Any]) -> None:
         raise ConfigError(
             name,
             function,
-            "a function of x and y that JAX can trace: of jax.numpy, jnp.sin for "
+            "a function of x and y that JAX can trace, with jax.numpy: jnp.sin for "
             f"np.sin, and jnp.where for `if`; it raised {type(error).__name__}: {said}",
         ) from error
     kinds = jnp.floating, jnp.integer, jnp.bool_
@@ -147,7 +147,7 @@ def check_function(name: str, function: Callable[[Array, Array], Any]) -> None:
         raise ConfigError(
             name,
             function,
-            f"a function whose value is a real number a point; of 3 points it is {got}",
+            f"a function with one real number for each point; for 3 points it returned {got}",
         )
 
 

@@ -57,11 +57,11 @@ class Settings:
     loss plateau (0 to 1)."""
     distorted_fraction: Annotated[float, Range(0, 1)] = 0.0
     """Fraction of training draws whose images go through one random change of levels and edges,
-    so that what is learned fits other sets of images too (0 to 1)."""
+    so that the learner works on other sets of images too (0 to 1)."""
     sequences_per_task: Count = 1
     """Sequences of each task of a meta-step."""
     eval_tasks: Several = 1024
-    """Sequences that every evaluated figure is a mean over, each of another task."""
+    """Sequences that every evaluated figure is a mean over, each of a different task."""
     baselines: tuple[str, ...] = NOT_TRAINED
     """Methods that need no meta-training, scored on the same sequences in every evaluation."""
     other_sets: tuple[str, ...] = ("random",)

@@ -80,9 +80,9 @@ class Inner:
     """Learning rate of adapting in training; learned rates are factors of it, on new systems
     too."""
     reduction: Literal["sum", "mean"] = "mean"
-    """Whether the inner loss adds up the residuals of the support, or averages them; by learned
-    rates on new systems too. The inner rates of the two differ by their number, shots * particles
-    * 4."""
+    """Sum or mean of the support's residuals in the inner loss; with learned rates, on new systems
+    too. The inner rates of the two differ by a factor of shots * particles * 4, the number of
+    residuals."""
 
 
 def trained(settings: Any) -> tuple[Name, ...]:

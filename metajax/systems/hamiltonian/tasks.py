@@ -189,7 +189,7 @@ def read_prepared(
         raise ConfigError(
             "points",
             (settings.points, settings.duration),
-            f"points = {times.size} and duration = {times[-1]:g}, as prepared, or no prepared",
+            f"points = {times.size} and duration = {times[-1]:g} as prepared, or prepared off",
         )
     q, p, q_rate, p_rate = (cast("Any", found[key]) for key in STORED)
     return Trajectories(None, Phase(q, p), Phase(q_rate, p_rate), times)

@@ -24,21 +24,23 @@ class Settings:
     momentum: Decay = 0.9
     """Momentum of the inner SGD."""
     reptile_rate: Fraction = 1.0
-    """How far the shared start moves towards the tasks' mean result, by any method."""
+    """Share of the way that the shared start moves towards the mean of the tasks' results, with
+    every method."""
     shots: Count = 10
     """Examples that a task is fitted to; per class on images."""
     queries: Count = 100
-    """Examples of the outer loss; per class on images, where batches are drawn from them. With the
-    10 that `shots` has, the hyperparameters fit those."""
+    """Examples of the outer loss; per class on images, where batches are drawn from them. With only
+    10, as many as `shots`, the hyperparameters overfit them."""
     width: Count = 100
-    """Size of the hidden layers (sinusoid), of the weighing network's (weights), units."""
+    """Size of the hidden layers of the regressor (sinusoid) or the weighting network (weights),
+    units."""
     layers: Count = 3
     """Hidden layers (sinusoid), convolution blocks (images)."""
     base_set: str = "digits"
-    """Set of images that tasks are made from; see `metajax data list`. Images only, as is all down
-    to `label_noise`."""
+    """Set of images that tasks are made from; see `metajax data list`. This and the fields down to
+    `label_noise` are for images only."""
     split: str = "train+test"
-    """TFDS split that images come from; classes, not images, keep training and test apart."""
+    """TFDS split that images come from; training and test differ in classes, not in images."""
     image_size: Count = 8
     """Height and width that images are resized to, pixels."""
     image_channels: Literal[1, 3] = 1

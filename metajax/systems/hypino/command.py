@@ -40,10 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--refine",
         type=int,
         metavar="N",
-        help="the hypernetwork's solution, corrected N times by what is still wrong",
+        help="the hypernetwork's solution, corrected N times by its residuals",
     )
     parser.add_argument(
-        "--finetune", type=int, metavar="N", help="train its networks on for N steps of Adam"
+        "--finetune", type=int, metavar="N", help="train its networks for N steps of Adam"
     )
     parser.add_argument(
         "--head",
@@ -51,10 +51,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="solve its output layers by least squares, together with the random features",
     )
     parser.add_argument(
-        "--model", type=Path, help="folder that metajax train hypino has written; else the shipped"
+        "--model", type=Path, help="folder of a run of metajax train hypino; by default the shipped"
     )
     parser.add_argument("--size", type=int, default=129, help="nodes along a side of the solution")
-    parser.add_argument("--seed", type=int, default=0, help="of features and points")
+    parser.add_argument("--seed", type=int, default=0, help="seed of features and points")
 
 
 def check(options: argparse.Namespace) -> None:

@@ -40,7 +40,7 @@ class Settings:
     mlp_ratio: Count = 2
     """Hidden size of a block's MLP over its channels."""
     homogeneous: Share = 0.0
-    """Share of problems whose solution is 0 on the square's edge; the published have none."""
+    """Share of problems whose solution is 0 on the square's edge; 0 in the published run."""
     unsupervised: Share = 0.5
     """Share of problems without a known solution in the second phase; the first has none."""
     first_phase: Number = 1000
@@ -62,7 +62,7 @@ class Settings:
     """Steps of Adam that a generated and a random network are fine-tuned for on each benchmark, 0
     for none."""
     rounds: tuple[Count, ...] = (3, 10)
-    """Numbers of refinement rounds that the benchmarks are evaluated after."""
+    """Numbers of refinement rounds after which the benchmarks are evaluated."""
 
 
 def check(config: Any) -> None:

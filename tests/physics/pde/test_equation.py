@@ -225,7 +225,7 @@ def unhashable():
         (lambda x, y: np.sin(x) * y, r"jnp.sin for np.sin.*TracerArrayConversionError"),
         (lambda x, y: 1.0 if x > 0 else 0.0, "jnp.where for `if`"),
         (lambda x: x, "takes 1 positional argument"),
-        (lambda x, y: (x, y), "a real number a point"),
+        (lambda x, y: (x, y), "one real number for each point"),
         (lambda x, y: jnp.stack([x, y], -1), r"float32\[3, 2\]"),
         (jax.lax.complex, "complex64"),
         (lambda x, y: "x", "not a valid JAX type"),
