@@ -53,7 +53,7 @@ def blind_to(problem: InnerProblem, hparams: PyTree, state: PyTree, batch: PyTre
 
 
 def curved_state(problem: InnerProblem, hparams: PyTree, state: PyTree, batch: PyTree) -> list[str]:
-    """Return the parts of a state, besides the parameters, in which a step is not linear.
+    """Return the parts of a state, other than the parameters, in which a step is not linear.
 
     The derivative of a step is the same wherever a momentum stands; that of a step which divides by
     the root of a second moment is not.

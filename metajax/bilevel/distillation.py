@@ -87,12 +87,11 @@ def distilled(
 
     It is ``g_FO + theta (1 - gamma^t) / (1 - gamma) alpha dPhi(w*; D*)/dhparams``.
 
-    w* and D* are running mixtures of the states and the batches so far, so that one
-    vector-Jacobian product at the end of a window stands for the whole sum over past steps, under
-    the assumption that Hessians are near ``k I``. Costs what ``one_step`` does and an average of
-    the state each step; memory two states and two batches, independent of T. With ``gamma = 0`` it
-    is ``one_step`` with its indirect part scaled by theta. All leaves of a batch must share a
-    leading axis of examples.
+    w* and D* are running mixtures of the states and the batches so far. If Hessians are near ``k
+    I``, one vector-Jacobian product at the end of a window approximates the whole sum over past
+    steps. Costs what ``one_step`` does and an average of the state each step; memory two states and
+    two batches, independent of T. With ``gamma = 0`` it is ``one_step`` with its indirect part
+    scaled by theta. All leaves of a batch must share a leading axis of examples.
 
     Args:
       gamma: in [0, 1), the decay of older steps' weights; may be traced.
@@ -181,11 +180,11 @@ def estimate_theta(
     """Fit theta along one inner optimisation from ``state`` (arXiv 2110.02508, Algorithm 4).
 
     Runs all steps, then goes back along the straight line between the first state and the last
-    (DrMAD's), which accumulates the second-order term of the last s steps; theta is the
-    least-squares slope from the size of the distilled term to the projection of that one onto
-    its direction. The states that w* averages are those of the line too, so nothing is stored
-    along the way; with ``stored`` all T states are kept and take the line's place in both. Where
-    the fit is not finite or has no term to fit, ``fallback`` is returned.
+    (DrMAD's), and so accumulates the second-order term of the last s steps. That term is projected
+    onto the direction of the distilled term; theta is the least-squares slope from the distilled
+    term's size to this projection. The states that w* averages are those of the line too, so
+    nothing is stored along the way; with ``stored`` all T states are kept and take the line's place
+    in both. Where the fit is not finite or has no term to fit, ``fallback`` is returned.
 
     Args:
       problem: the inner problem.

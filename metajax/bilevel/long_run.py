@@ -31,7 +31,7 @@ class RunParams(NamedTuple):
 
 
 class RunState(NamedTuple):
-    """What a run carries from window to window: all that it needs to go on.
+    """What a run carries from window to window: all that it needs to continue.
 
     Attributes:
       hparams: the hyperparameters.
@@ -76,9 +76,9 @@ def online_run(
         from.
 
     ``params(state)`` is a :class:`RunParams`. Metrics: ``loss``, the outer loss at the window's
-    end, before the hyperparameters move, and NaN where what the window leaves is not finite (a loss
-    alone can hide it); ``grad_norm``, the norm of the hypergradient; and what the estimator reports
-    of its window, by the names of its ``info``.
+    end, before the hyperparameters are updated, or NaN where the window's result is not finite (a
+    loss alone can hide that); ``grad_norm``, the norm of the hypergradient; and what the estimator
+    reports of its window, by the names of its ``info``.
 
     Returns:
       The algorithm; its ``params`` are the inner parameters and the hyperparameters.

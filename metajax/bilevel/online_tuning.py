@@ -78,8 +78,8 @@ def online(
     """Learn hyperparameters online: one meta-step is one inner optimisation of every task.
 
     All tasks of the step run their ``inner_steps`` from the shared start at once. After every
-    ``every`` of these the estimator's hypergradients, averaged over tasks (and devices), move the
-    hyperparameters, and the inner optimisations go on with the new ones. At the end the shared
+    ``every`` of these the estimator's hypergradients, averaged over tasks (and devices), update the
+    hyperparameters, and the inner optimisations continue with the new ones. At the end the shared
     start moves towards the mean of the tasks' last parameters by Reptile. ``every=inner_steps`` is
     the offline form: one update from the whole horizon.
 
@@ -102,9 +102,9 @@ def online(
       tasks_at_once: tasks worked off side by side, the others wait their turn, which bounds memory;
         None for all. With weights of its own for each task, 1 can be the fastest on CPU.
 
-    Metrics: ``loss``, the outer loss at the end of the inner optimisations, and NaN where what they
-    leave is not finite (a loss alone can hide it); ``loss_mean``, its mean over the hyperparameter
-    updates; ``grad_norm``, the norm of the last averaged hypergradient;
+    Metrics: ``loss``, the outer loss at the end of the inner optimisations, or NaN where their
+    result is not finite (a loss alone can hide that); ``loss_mean``, its mean over the
+    hyperparameter updates; ``grad_norm``, the norm of the last averaged hypergradient;
     ``calibration`` where there is one; and what the estimator reports of the last windows, by the
     names of its ``info``, averaged. Source: Lee et al. 2022, arXiv 2110.02508, Algorithm 3;
     Reptile: Nichol et al. 2018, arXiv 1803.02999.

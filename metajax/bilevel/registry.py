@@ -197,9 +197,9 @@ def evaluate_hypergradient(
 ) -> PyTree:
     """Estimate d(outer loss after the last inner step)/d(hparams), shaped like ``hparams``.
 
-    May be compiled; then only shapes are checked. Outside ``jax.jit`` a result from an inner
-    optimisation that did not stay finite is rejected, even where it is finite itself, and one whose
-    own report of its assumptions is bad is warned of: see ``DOUBTS``.
+    May be compiled; then only shapes are checked. Outside ``jax.jit`` a result is rejected if its
+    inner optimisation did not stay finite, even if the result itself is finite. A warning is given
+    if the estimator reports that its assumptions do not hold: see ``DOUBTS``.
 
     Args:
       estimator: from :func:`hypergradient`.

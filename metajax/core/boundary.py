@@ -209,7 +209,7 @@ def checked_learner(
     may_be_empty: bool = False,
     inputs: type = object,
 ) -> MetaLearner:
-    """Return a learner of :class:`~metajax.core.Examples` that checks what it is called with.
+    """Return a learner of :class:`~metajax.core.Examples` that checks its arguments.
 
     Args:
       learner: whose functions are called.

@@ -60,8 +60,8 @@ def gradient(
 
     Raises:
       ConfigError: there is no learner or no optimizer, or the learner's loss is not a scalar with
-        metrics; ``tasks_at_once`` is below 1; or, when the first state is made, ``optimizer``
-        needs what there is not, such as the gradient of every task (``dpsgd``).
+        metrics; ``tasks_at_once`` is below 1; or, when the first state is made, ``optimizer`` needs
+        something that is not available, such as the gradient of every task (``dpsgd``).
 
     Examples:
       >>> import jax

@@ -86,7 +86,7 @@ _WORDS = {int: "a whole number", float: "a number", bool: "True or False", str: 
 
 
 def marks(hint: Any) -> tuple[Any, ...]:
-    """Return what is annotated to a type, or to what an optional one holds besides None."""
+    """Return the annotations of a type, or of an optional type without None."""
     if typing.get_origin(hint) is Annotated:
         return hint.__metadata__
     some = [part for part in _alternatives(hint) if part is not type(None)]

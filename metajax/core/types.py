@@ -137,8 +137,8 @@ class HostFed(NamedTuple):
     Attributes:
       batches: an iterable whose iterators yield a pytree of numpy arrays per meta-step, each
         with a leading task axis of ``tasks_per_step``, and have ``get_state()`` and
-        ``set_state(state)`` (a Grain ``IterDataset``), so that a resumed run reads on where the
-        stopped one was.
+        ``set_state(state)`` (a Grain ``IterDataset``), so that a resumed run continues reading
+        where the stopped run was.
       assemble: ``assemble(key, raw) -> Task`` for one task, pure and traceable, a pytree as a
         task distribution is; it runs on the device inside the compiled step.
     """
@@ -148,7 +148,7 @@ class HostFed(NamedTuple):
 
 
 class Evaluator(NamedTuple):
-    """A measurement that the training loop takes as it goes.
+    """A measurement that the training loop makes along training.
 
     Attributes:
       name: prefix of the metrics in the log, ``name/metric``.

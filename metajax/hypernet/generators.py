@@ -61,11 +61,11 @@ def generator(
     It starts so that the target starts as it would have by itself: over the draws of the
     hypernetwork every generated tensor has the mean and variance that ``target`` gives it, and
     entries that it does not draw (biases of zero, scales of one) are what it sets them to. The
-    output layer's variance is divided by the numbers that it sums, as in Chang, Flokas and Lipson
-    (2020, ICLR, "Principled weight initialization for hypernetworks", hyperfan-in), and the norm
+    output layer's variance is divided by the number of inputs that it sums, as in Chang, Flokas and
+    Lipson (2020, ICLR, "Principled weight initialization for hypernetworks", hyperfan-in). The norm
     before it makes that hold for latents of any magnitude, the aim of Ortiz, Guttag and Dalca
-    (2023, arXiv 2304.07645, magnitude invariant parametrisation). Without hidden layers there is
-    no norm, and latents are taken to have entries of mean square 1.
+    (2023, arXiv 2304.07645, magnitude invariant parametrisation). Without hidden layers there is no
+    norm, and latents are taken to have entries of mean square 1.
 
     A dense head of a tensor of ``s`` entries on latents of ``z`` numbers, with one hidden layer of
     ``h``, has ``z h + 2 h + (h + 1) s`` parameters.
@@ -81,9 +81,9 @@ def generator(
         1906.00695): ``(z + e) h + 2 h + (h + 1) chunk_size`` parameters and ``e`` for every chunk.
         There the latents are divided by their root mean square.
       chunk_embedding: numbers of such an embedding, ``e``.
-      rank: tensors of two axes or more, the last of ``n`` and the others of ``m`` together, are
-        the product of ``[m, rank]`` and ``[rank, n]`` where these two have fewer entries than the
-        tensor; what a dense head makes are the two factors.
+      rank: for tensors of two axes or more, the last of ``n`` and the others of ``m`` together, a
+        dense head makes two factors of them, ``[m, rank]`` and ``[rank, n]``, if these have fewer
+        entries than the tensor.
       base: add a learned tensor, of the target's own size, to what is generated: MIP's residual.
         It starts with this share, 0 to 1, of the variance of the target's start, and what depends
         on the latents with the rest; with 1 all latents give the same network at first. None: no

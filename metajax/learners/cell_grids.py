@@ -38,9 +38,9 @@ def shared_cells(
     """Learn by message passing in place of backpropagation (VSML: Kirsch and Schmidhuber 2021).
 
     Every weight of a fully connected network becomes an LSTM cell (arXiv 2012.14905). The cell
-    between units ``a`` and ``b`` reads the message that came forward to ``a`` and the one that came
-    back to ``b``; its output, by two linear maps, is its share of what ``b`` sends forward and of
-    what ``a`` sends back, and shares are added. All cells of all layers have the same weights, so
+    between units ``a`` and ``b`` reads the forward message to ``a`` and the backward message to
+    ``b``. Two linear maps of its output give its share of the forward message from ``b`` and of the
+    backward message from ``a``; shares are added. All cells of all layers have the same weights, so
     what is meta-learned is a learning rule: for any number of inputs, units and classes, and the
     same for features or classes in any order.
 

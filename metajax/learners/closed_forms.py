@@ -162,12 +162,12 @@ def logistic_regression(
 ) -> SequenceLearner:
     """Fit a multinomial logistic regression as examples come, a few steps after each.
 
-    The weights start where they were before the example. A step goes down the gradient of the
-    cross-entropy of all examples so far plus ``strength |w|^2 / 2``, divided by a matrix that
-    bounds its second derivative, ``X^T X / 2 + strength I`` (Bohning 1992, Annals of the Institute
-    of Statistical Mathematics 44), whose inverse is updated with every example. A feature of ones
-    stands for the intercept; inputs are scaled to unit mean square of a feature, each by those
-    before it and itself, at most ten.
+    The weights start where they were before the example. A step descends the gradient of the
+    cross-entropy of all examples so far plus ``strength |w|^2 / 2``. The gradient is divided by a
+    matrix that bounds its second derivative, ``X^T X / 2 + strength I`` (Bohning 1992, Annals of
+    the Institute of Statistical Mathematics 44), whose inverse is updated with every example. A
+    feature of ones stands for the intercept; inputs are scaled to unit mean square of a feature,
+    each by those before it and itself, at most ten.
 
     Args:
       num_classes: targets are 0 to ``num_classes - 1``.

@@ -265,10 +265,10 @@ def online_sgd(
 ) -> SequenceLearner:
     """Learn by descending: one optimizer step on each example in turn, scored before each step.
 
-    With ``learned_init`` the meta-parameters are where every sequence starts, and the loss
-    differentiates through all its updates (the MAML baseline of arXiv 2212.04458); without, each
-    sequence starts from weights of its own drawn afresh (the SGD baseline), and the
-    meta-parameters only say their shapes.
+    With ``learned_init`` every sequence starts from the meta-parameters, and the loss
+    differentiates through all its updates (the MAML baseline of arXiv 2212.04458). Without it, each
+    sequence starts from newly drawn weights (the SGD baseline), and the meta-parameters only give
+    their shapes.
 
     Args:
       network: of one input, with logits as outputs.

@@ -31,9 +31,9 @@ def by_similarity(
       network: reads the examples.
       num_classes: targets are 0 to ``num_classes - 1``.
       form: how a sequence is read. As a stream, an example looks at those before it, and the loss
-        is the mean over all positions. As a set, all examples of a support look at each other and
-        their order has no influence; the loss draws how many of a sequence's first examples are
-        the support, each number as often, and is the mean over the others.
+        is the mean over all positions. As a set, all examples of a support attend to each other and
+        their order has no influence. The loss draws how many of a sequence's first examples are the
+        support, every number with the same probability. It is the mean over the other examples.
 
     Returns:
       The learner.

@@ -142,11 +142,11 @@ def table_reader(classes: int, *, width: int = 64, row_width: int = 32) -> MetaL
 
     Logistic regressions and Gaussian-process classifiers with the kernels of :data:`KERNELS` are
     solved in closed form, each with its prediction of every row from the others. A network reads
-    how good and how sure these were, and how large the table is, and answers with the weight, the
-    temperature and the trust in each; a second one moves the weights by query, by how sure the
-    kernels are of it. The mix of them is mixed with the classes' frequencies, by as much as labels
-    seem to be noise. Learning from synthetic tables how to predict is the idea of prior-fitted
-    networks (Müller et al. 2022, arXiv 2112.10510).
+    how good and how certain these were, and how large the table is. It gives the weight, the
+    temperature and the trust of each kernel. A second network adjusts the weights for each query,
+    by how certain the kernels are of it. The mix of them is mixed with the classes' frequencies, by
+    as much as labels seem to be noise. Learning from synthetic tables how to predict is the idea of
+    prior-fitted networks (Müller et al. 2022, arXiv 2112.10510).
 
     The order of rows, features and classes changes nothing, nor do features that are 0, nor rows
     whose target is -1: these are not there. The parameters fit any number of all of them.

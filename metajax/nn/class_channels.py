@@ -124,7 +124,7 @@ def class_shares() -> ClassChannels:
 def ridge_channels(kernels: Sequence[RidgeKernel] = KERNELS) -> ClassChannels:
     """Solve: predictions of kernel ridge regressions on one-hot labels, and their variances.
 
-    A variance is told as a share of what it is before any example.
+    A variance is given relative to its value before any example.
 
     Args:
       kernels: a regression each.

@@ -163,7 +163,7 @@ def causal_shrunk_discriminant(
     sides = scatter.about_means(scatter.products)
 
     def explained(size: int, place: Array) -> Array:
-        """Of position ``place <= size``, by the leading ``size`` rows."""
+        """At position ``place <= size``, by the leading ``size`` rows."""
         known = (jnp.arange(size) < place).astype(gram.dtype)
         both = _alike(known[:, None] * known[None], gram)
         ridge = jnp.take(ridges, place, axis=-1)

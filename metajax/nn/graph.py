@@ -110,7 +110,7 @@ def graph_net(
 
     Raises:
       ConfigError: a size is out of range; or, when parameters are made, nodes without a feature
-        besides their positions.
+        other than their positions.
     """
     one_of("readout", readout, ("sum", "nodes"))
     least = {"width": 1, "layers": 1, "num_outputs": 1, "rounds": 0}

@@ -23,7 +23,7 @@ def image_function(size: int) -> PINN:
     second derivatives are continuous, with not-a-knot ends (de Boor 2001, A Practical Guide to
     Splines, chapter IV). Polynomials that are cubic in each coordinate are reproduced everywhere;
     of other functions the value's error falls as the fourth power of the distance between nodes,
-    that of second derivatives as its square. Outside the square the outermost cubics go on.
+    that of second derivatives as its square. Outside the square the outermost cubics continue.
 
     An image starts as zeros. There are no layers, so that the ``hidden`` of ``derivatives`` are
     the outputs ``[*batch, 1]`` themselves. It is computed in the dtype of the image, to which

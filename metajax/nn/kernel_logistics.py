@@ -1,6 +1,6 @@
 """Multinomial logistic regression in a kernel's space, with left-out predictions of its own rows.
 
-The prediction for a row from all other rows costs nothing besides: no row is fitted twice.
+The prediction for a row from all other rows has no further cost: no row is fitted twice.
 """
 
 from __future__ import annotations

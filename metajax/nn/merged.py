@@ -17,12 +17,11 @@ def merge_vmapped_rows(function: Callable[..., Array]) -> Callable[..., Array]:
 
     ``function`` must treat its rows alike and apart: ``function(params, rows)[i]`` depends on
     ``rows[i]`` alone; rows may be several arrays with one leading axis. Under ``jax.vmap`` over
-    rows with shared params it is then called once on ``rows[b * n, ...]``, so what it was written
-    for (2-D matrix products, loops over sequences, the gradient of shared weights as one
-    contraction) is what gets compiled; the batching rules of its single operations would give
-    contractions over two axes instead, which XLA:CPU works off several times slower. Where params
-    are mapped too, ``function`` is vmapped as usual.
-    Derivatives are those of ``function``, of any order and mode that it allows.
+    rows with shared params it is then called once on ``rows[b * n, ...]``. So it is compiled as it
+    was written: 2-D matrix products, loops over sequences, the gradient of shared weights as one
+    contraction. The batching rules of its single operations would give contractions over two axes
+    instead, which are several times slower on XLA:CPU. Where params are mapped too, ``function`` is
+    vmapped as usual. Derivatives are those of ``function``, of any order and mode that it allows.
     """
 
     def merged(params: PyTree, *rows: Array) -> Array:

@@ -170,7 +170,7 @@ def similarity_network(
     Args:
       num_classes: None: class-symmetric; else labels are read and predicted by weights of their
         own.
-      channels: what a class-symmetric network reads of each class besides; nothing is
+      channels: further inputs of a class-symmetric network for each class; nothing is
         differentiated through them.
       width: size of a token's state, of each class where it is class-symmetric.
       layers: attention and MLP pairs.

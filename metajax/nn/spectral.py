@@ -86,7 +86,8 @@ def fourier_operator(
       padding: cells of zeros behind the last row and column between lifting and projection, since
         the layers are periodic and solutions are not.
       remat: recompute each layer in the backward pass, and keep its input alone.
-      dtype: what it is computed in; by default the parameters' own. Fourier transforms are float32.
+      dtype: dtype of the computation; by default the parameters' own. Fourier transforms are
+        float32.
 
     Returns:
       The network.

@@ -17,7 +17,7 @@ Status = str
 others do better; waiting, not yet begun."""
 
 FIXED = ("run", "seed", "status", "seconds", "error")
-"""Columns besides swept fields and metrics."""
+"""Columns other than swept fields and metrics."""
 
 
 class Outcome(NamedTuple):

@@ -82,7 +82,7 @@ def make_population(
       system: the runs' system.
       configs: one per run.
       runs: what the system builds from each.
-      fields: those that the configs differ in besides their seeds, not None in any.
+      fields: those in which the configs differ, other than seeds; no config has None there.
 
     Returns:
       The algorithm and its tasks.

@@ -126,8 +126,8 @@ class System:
       tiny: the smallest settings that every method still does all of its work with, for tests.
       use: ``use(config) -> Use``, how what was trained is used on a person's own data; None: by its
         learner alone.
-      prepare: ``prepare(data_dir) -> folders``, which writes what the system can be trained from
-        besides images, for ``metajax data prepare NAME``; None where there is nothing.
+      prepare: ``prepare(data_dir) -> folders``, which writes training data of the system other than
+        images, for ``metajax data prepare NAME``; None where there is nothing.
     """
 
     name: str

@@ -125,7 +125,7 @@ def traced_fields(config: Any) -> tuple[str, ...]:
 
 
 def tied_to_steps(config: Any) -> str:
-    """Return what in a run's training depends on ``steps`` besides its length.
+    """Return the parts of a run's training, other than its length, that depend on ``steps``.
 
     Args:
       config: of a run.

@@ -1,4 +1,4 @@
-"""A person's files: what is to be learned from, and what is asked."""
+"""A person's files: the examples to learn from, and the queries."""
 
 from __future__ import annotations
 

@@ -212,7 +212,7 @@ def load(workdir: str | os.PathLike, data_dir: str | os.PathLike | None = None) 
       The run: ``run.adapt(support)``, ``run.learner``, ``run.params``, ``run.config``.
 
     Raises:
-      WorkdirError: the folder does not describe a run; the error says what it is.
+      WorkdirError: the folder does not describe a run; the error describes what it is.
       CheckpointError: it holds no good checkpoint.
       ConfigError: its config is not one of the system's.
 

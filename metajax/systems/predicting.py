@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Adapt and predict, print what is worth knowing, and write the answers and a figure.
+    """Adapt and predict, print a summary, and write the predictions and a figure.
 
     Raises:
       ConfigError: the data or a setting is not in order.

@@ -72,7 +72,7 @@ class Evaluation(NamedTuple):
       points: where on the axis they lie.
       rows: by name; the first is the trained method on new tasks, which runs are compared by.
       setting: the tasks in a few words.
-      more: what this family measures besides, JSON values by name.
+      more: further measurements of this family, JSON values by name.
     """
 
     metric: str

@@ -101,10 +101,11 @@ def fit(
       tasks: a task distribution, a callable pytree sampled on the device inside the compiled
         step, :class:`~metajax.core.Staged` where it depends on the step, or
         :class:`~metajax.core.HostFed` batches.
-      steps: meta-steps of the whole run, a resumed one included. A finished run given more of
-        them is extended, and ends as a run of that many from the start does, bit for bit, log and
-        all; an algorithm made from the number of steps, such as a schedule that ends with the
-        last, is another algorithm then. Fewer than are done already are rejected.
+      steps: meta-steps of the whole run, a resumed one included. A finished run is extended if it
+        is given more steps. It then ends with the same bits and log as a run of that many steps
+        from the start. An algorithm that is made from the number of steps, such as a schedule that
+        ends with the last, is a different algorithm then. Fewer steps than are done already are
+        rejected.
       tasks_per_step: tasks of one meta-step, over all devices.
       key: a typed key; it and the step number decide every draw.
       workdir: folder for ``config.json``, ``metrics.jsonl`` and checkpoints, on this machine or

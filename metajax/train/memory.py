@@ -13,10 +13,10 @@ _LARGEST = 2**31 - 1
 def keep_freed_memory() -> bool:
     """Let this process keep freed memory for its next allocation; returns whether it will.
 
-    For programs on CPU: XLA frees a compiled program's temporaries after every call and takes them
-    again at the next one, and glibc hands anything above 32 MB back to the system in between, so
-    every dispatch pays a page fault for each 4 kB. Call it before JAX starts its threads; what
-    the process has once used it then keeps. False where the C library is not glibc.
+    For programs on CPU: XLA frees a compiled program's temporaries after every call and allocates
+    them again at the next one. In between, glibc returns anything above 32 MB to the system, so
+    every dispatch has a page fault for each 4 kB. Call it before JAX starts its threads; what the
+    process has once used it then keeps. False where the C library is not glibc.
 
     Returns:
       Whether it will.

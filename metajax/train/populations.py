@@ -77,7 +77,7 @@ def population(
 
     Args:
       make: ``make(values) -> algorithm`` of one member, from traced scalars.
-      values: what members differ in besides their keys, one number each.
+      values: what members differ in, other than their keys; one number each.
       keys: the members' keys.
       tasks: the members' task distributions, sampled on the device, of one structure and shapes;
         a leaf that is the same in all is held once.

@@ -77,7 +77,7 @@ def grid_embedding(
       conditions: kinds of boundary conditions.
       frequencies: of the Fourier features.
       scale: of the lowest frequency, in cycles per unit of a value; each is twice the one before.
-      dtype: what it is computed in; by default the parameters' own.
+      dtype: dtype of the computation; by default the parameters' own.
 
     Returns:
       The network.

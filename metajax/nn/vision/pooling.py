@@ -70,7 +70,7 @@ def attention_pool(num_queries: int, *, heads: int = 1, dtype: Any = None) -> Ne
     Args:
       num_queries: vectors that come out.
       heads: of the attention; they divide the width.
-      dtype: what it is computed in; by default the parameters' own.
+      dtype: dtype of the computation; by default the parameters' own.
 
     Returns:
       The network.

@@ -115,8 +115,8 @@ def swin(
     embedded already. A block is pre-LN window attention with relative position biases and a GELU
     MLP (the tanh form); every second one has its windows shifted by half; between stages 2 x 2
     cells are merged. There is no stochastic depth, and no norm behind the last stage. Grids that
-    windows do not divide are padded with cells that nobody sees, odd ones with zeros before they
-    are merged; a window is no larger than its grid, and one that holds all of it does not shift.
+    windows do not divide are padded with masked cells, odd grids with zeros before they are merged.
+    A window is no larger than its grid; a window that covers the whole grid does not shift.
     Parameters do not depend on the size of the grid.
 
     With a second argument, ``condition[*batch, size]``, every stage ends in FiLM by a linear

@@ -95,7 +95,7 @@ def unet_decoder(
       channels: of the convolutions at the finest size.
       remat: recompute the convolutions of each size in the backward pass, and keep their input
         alone.
-      dtype: what it is computed in; by default the parameters' own. Statistics are float32.
+      dtype: dtype of the computation; by default the parameters' own. Statistics are float32.
 
     Returns:
       The network.

@@ -219,14 +219,14 @@ def draw_problem(
     du/dn at first, at ``bottom``.
 
     Supervised problems have a solution from :func:`metajax.physics.pde.draw_expression`, drawn
-    anew, up to ``tries`` times 16, until |u| is at most 10, its standard deviation .1 or more, and
+    again, up to ``tries`` times 16, until |u| is at most 10, its standard deviation .1 or more, and
     derivatives and the source at most 1e4 at 1024 points of the square, and du/dn at most 100 at
     256 points of the curves on which it is given.
 
-    Unsupervised problems have a constant source, normal with standard deviation 10; u on the
-    boundary is 0 where the operator has ``u``, else a constant where it has no second derivative,
-    else a linear function, on each hole plus a constant of its own; du/dn is 0, and no piece has
-    both, except for initial data.
+    Unsupervised problems have a constant source, normal with standard deviation 10. On the boundary
+    u is 0 where the operator has ``u``, else a constant where it has no second derivative, else a
+    linear function, with a further constant on each hole. du/dn is 0, and no piece has both, except
+    for initial data.
 
     Args:
       key: what is drawn from.

@@ -83,8 +83,8 @@ def evaluate(
     """Score a trained method, and baselines on the very same sequences of unseen tasks.
 
     ``more`` holds, by row, the accuracy over the last ten positions (``last``) and its gain over
-    the first, with its interval; by baseline, how far the method is ahead of it (``lead``) and what
-    settings were chosen for it on training tasks.
+    the first, with its interval. By baseline it holds the method's lead over it (``lead``) and the
+    settings that were chosen for it on training tasks.
     """
     settings, key = problem.settings, jax.random.key(TASK_KEY + 1)
     untrained = baselines(problem, config)

@@ -47,7 +47,7 @@ class Problem(NamedTuple):
         statistics.
       seen: of the ids that training draws, over test images, without curriculum.
       unseen: of ids that training never draws, over test images.
-      data_dir: folder of the data sets, for those that are evaluated on besides.
+      data_dir: folder of the data sets, for the other sets that are evaluated on.
     """
 
     settings: Settings

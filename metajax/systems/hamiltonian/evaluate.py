@@ -31,7 +31,7 @@ TITLES = {
     "polynomial": "polynomial energy, ridge regression",
 }
 ROLLED = (0, 10)
-"""Gradient steps after which motion is followed, besides the last."""
+"""Gradient steps after which motion is followed, in addition to the last."""
 DRAWS = 40
 """Draws of tasks, one for every trained type, that the loss is measured on along training."""
 
@@ -96,7 +96,7 @@ def _followed(of: Settings) -> tuple[int, ...]:
 def _rolled(
     of: Settings, method: Method, params: Params, instances: Instances
 ) -> tuple[Interval, dict[str, Any]]:
-    """The score of a start of adapting, and what a report says of it besides, as JSON values."""
+    """The score of a start of adapting, and its further figures for a report, as JSON values."""
     found = adapt_and_roll(of, method, params, instances, _followed(of), of.shots)
     score, more = split_score(errors(found.coordinates, found.energy, instances))
     return score, more | {

@@ -36,7 +36,7 @@ value decomposition for every system."""
 def evaluate_solved(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
     """Solve for the energies of new systems of the held-out mechanics, and follow them.
 
-    In float64, all rows alike. The row with monomials has those of the polynomial besides the
+    In float64, all rows alike. The row with monomials adds the polynomial's monomials to the
     features, which were trained without them.
     """
     of, how = problem.settings, cast("LinearEnergy", method.parts)
@@ -93,7 +93,7 @@ def evaluate_solved(problem: Problem, method: Method, params: Params, config: An
 
 
 def described_roll(rolled: Rolled, instances: Instances) -> tuple[Interval, dict[str, Any]]:
-    """Return the score of a row, and what a report says of it besides, as JSON values."""
+    """Return the score of a row, and its further figures for a report, as JSON values."""
     score, more = split_score(errors(rolled.coordinates, rolled.energy, instances))
     along = along_time(rolled.coordinates, rolled.energy)
     return score, more | {**along, "motion": shown(rolled.states)}

@@ -37,11 +37,11 @@ class Span(NamedTuple):
     """What an energy is linear in: equal ones make one program.
 
     Attributes:
-      architecture: of the network whose outputs are the features; its structure says what acts
-        besides the energy.
+      architecture: of the network whose outputs are the features; its structure says what acts in
+        addition to the energy.
       features: learned ones.
-      degree: of the monomials besides them, 0 for none; lower for systems of many particles, see
-        :func:`~metajax.systems.hamiltonian.monomials.highest_degree`.
+      degree: degree of the monomials that are added to them, 0 for none; lower for systems of many
+        particles, see :func:`~metajax.systems.hamiltonian.monomials.highest_degree`.
     """
 
     architecture: Architecture
@@ -88,8 +88,8 @@ def make_features(span: Span) -> Network:
 def make_design(span: Span) -> Callable[[Params, Seen], Float[Array, "equations columns"]]:
     """Make the equations that the head solves, of one support.
 
-    Their columns are the rates by each feature as an energy; of structure ``port`` and ``driven``
-    besides them those by a damping of 1, and of ``driven`` those by each wave of a force.
+    Their columns are the rates by each feature as an energy; structures ``port`` and ``driven`` add
+    those by a damping of 1, and ``driven`` those by each wave of a force.
     """
     of, features = span.architecture, make_features(span)
 

@@ -84,7 +84,7 @@ def scored_on_all(learner: MetaLearner, network: Network) -> MetaLearner:
 
 
 def checked(learner: MetaLearner) -> MetaLearner:
-    """Return a learner of motion that checks what it is called with."""
+    """Return a learner of motion that checks its arguments."""
     return checked_learner(learner, _check_states, inputs=Snapshots)
 
 

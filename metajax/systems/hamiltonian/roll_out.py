@@ -166,7 +166,7 @@ class Adapted(NamedTuple):
 
 
 class _HowAdapted(NamedTuple):
-    """All that the program of adapting depends on besides shapes."""
+    """All that the program of adapting depends on, other than shapes."""
 
     held_out: str
     architecture: Architecture

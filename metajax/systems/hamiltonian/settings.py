@@ -33,8 +33,8 @@ class Settings:
     held_out: Name = "pendulum"
     """The type that is tested on; training sees all others of `mechanics`."""
     mechanics: tuple[Name, ...] = SIX
-    """Types of physical systems. Names besides the paper's six: double_pendulum, coupled_springs,
-    damped_spring, damped_pendulum, driven_spring, driven_pendulum."""
+    """Types of physical systems. Names in addition to the paper's six: double_pendulum,
+    coupled_springs, damped_spring, damped_pendulum, driven_spring, driven_pendulum."""
     structure: Literal["hamiltonian", "port", "driven", "direct"] = "hamiltonian"
     """hamiltonian: the network is an energy and motion its symplectic gradient; port: with a
     learned damping too; driven: with a damping and a force that depends on time; direct: the

@@ -1,4 +1,4 @@
-"""`metajax solve`: a PDE from a file, or a benchmark, to a solution and what it is worth."""
+"""`metajax solve`: a PDE from a file, or a benchmark, to a solution with its errors."""
 
 from __future__ import annotations
 

@@ -161,7 +161,7 @@ def finetune(
       optimizer: any of optax; ``optax.lbfgs()``, with its line search, too.
       steps: how many.
       every: steps between records.
-      watch: a function of the weights to record besides the loss.
+      watch: a function of the weights to record in addition to the loss.
 
     Returns:
       The weights, and the losses on the way.

@@ -64,9 +64,8 @@ def solve(
 
     Warns:
       DoubtfulSolutionWarning: each of the solution's ``warnings``.
-      UserWarning: the operator is not of those that hypernetworks are trained on; or all boundary
-        data are 0 and the networks' solution is no better than 0, which is what the shipped
-        hypernetwork makes of a source alone.
+      UserWarning: hypernetworks are not trained on the operator; or all boundary data are 0 and the
+        networks' solution is no better than 0, as the shipped hypernetwork's is for a source alone.
     """
     for name, number in (("rounds", rounds), ("tuning", tuning)):
         if number < 0 or (number and model is None):

@@ -62,9 +62,9 @@ def refine(
 ) -> Ensemble:
     """Solve a linear problem again and again for what is still wrong (arXiv 2509.05117, sec. 4).
 
-    After a first solution, each round puts the residuals of the equation and of both kinds of
-    boundary data in place of the problem's own, with the same operator and domain, and adds what
-    the model makes of them. One program for all rounds; its length grows by one pass of the model
+    After a first solution, each round poses a new problem with the same operator and domain: its
+    data are the residuals of the equation and of both kinds of boundary data. The model's solution
+    of that problem is added. One program for all rounds; its length grows by one pass of the model
     a round. A model that is linear in the data and exact needs one round.
 
     Args:

@@ -89,8 +89,8 @@ def _one_table(setup: Any) -> Any:
 def shipped() -> Model:
     """Return the reader of tables that comes with the package, of preset ``cpu``.
 
-    Some thousands of numbers, trained on synthetic tables alone. Its ``origin`` says by which
-    command; experiments/tables/README.md has what it is worth on real tables.
+    Some thousands of numbers, trained on synthetic tables alone. Its ``origin`` holds the command;
+    experiments/tables/README.md has its results on real tables.
     """
     with as_file(files("metajax.systems.tables") / SHIPPED) as path:
         return load_model(path)

@@ -30,7 +30,7 @@ class Table(NamedTuple):
       params: its parameters.
       state: what it keeps of the table.
       shift: what is taken from each feature first, in float64.
-      factor: by what it is multiplied then; 0 for features that do not vary.
+      factor: what each feature is then multiplied by; 0 for features that do not vary.
       features: how many the reader sees: padded.
       classes: how many there are.
     """
