@@ -2,12 +2,12 @@
 
     python benchmarks/hypergradients.py --out benchmarks/results/hypergradients.json
 
-1. `cost`: inner steps with a hyperparameter update from `distilled` every k of them, beside the
+1. `cost`: inner steps with a hyperparameter update from `distilled` every k of them, compared with the
    same inner steps with the outer loss's gradient every k of them and nothing else. CPU time in
    interleaved rounds of one compiled scan each; flops from XLA's analysis of one step.
 2. `memory`: bytes that XLA's analysis of a compiled online run gives for 100 and 1000 inner steps.
 3. `gradhpo`: gradhpo 0.1.3's HyperDistill on the problem of its own demo (per-parameter learning
-   rates of an MLP 10-32-5, 20 inner steps, label noise), beside ours. Both must arrive at the same
+   rates of an MLP 10-32-5, 20 inner steps, label noise), compared with ours. Both must arrive at the same
    hyperparameters where their definitions coincide before anything is timed. Needs
    `pip install gradhpo==0.1.3`, without which the command says so and exits with 2;
    `--parts cost memory` does without it.
@@ -289,7 +289,7 @@ TOLERANCE = 1e-4  # largest difference of hyperparameters there, over the larges
 
 
 def demo_data() -> Task:
-    """500 examples with a fifth of the labels drawn anew, and 200 clean ones; labels one-hot."""
+    """500 examples with a fifth of the labels drawn again, and 200 clean ones; labels one-hot."""
     keys = iter(jax.random.split(jax.random.key(0), 9))
     centres = 2 * jax.random.normal(next(keys), (CLASSES, FEATURES))
 

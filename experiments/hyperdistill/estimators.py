@@ -165,7 +165,7 @@ def quality(kind: str, seeds: int, updates: int, stride: int) -> dict[str, Any]:
     """Cosine and norm ratio of every row at every ``stride``-th of ``updates`` outer updates.
 
     Returns arrays ``[seeds, points]`` by row, NaN where a vector is zero; HyperDistill's are with
-    theta = 1 (its outer loss has no direct term, so theta scales it and no more), beside the
+    theta = 1 (its outer loss has no direct term, so theta scales it and no more), compared with the
     thetas estimated at the same hyperparameters.
     """
     problem, first = PROBLEMS[kind]()

@@ -122,7 +122,7 @@ def benchmarks(runs: dict[str, Any]) -> str:
 
 
 def starts(found: dict[str, Any]) -> str:
-    """What a generated start is worth, beside two others."""
+    """A generated start compared with two others."""
     kinds = {"generated": "generated", "reptile": "Reptile"}
     rows = []
     for start, shown in kinds.items():

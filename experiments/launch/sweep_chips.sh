@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # A sweep on one TPU host: a process per chip, each with a seed of its own over the whole grid.
 #   bash experiments/launch/sweep_chips.sh CHIPS FOLDER
-# Given again after a stop, it goes on. Chip 0's sweep is in FOLDER/seed-0, and so on.
+# Run again after a stop, it resumes. Chip 0's sweep is in FOLDER/seed-0, and so on.
 # Where the grid has only fields of docs/sweeps.md's table, `metajax sweep --engine vmap` on a
 # single chip comes first: the runs are then one program.
 set -euo pipefail
@@ -36,7 +36,7 @@ for pid in "${pids[@]}"; do
     code=0
     wait "$pid" || code=$?
   fi
-  # stopped with the state saved (75) counts before failures: the same command goes on
+  # stopped with the state saved (75) counts before failures: the same command resumes
   if [ "$code" -eq 75 ] || { [ "$code" -ne 0 ] && [ "$worst" -ne 75 ]; }; then worst=$code; fi
 done
 exit "$worst"

@@ -127,7 +127,7 @@ def test_the_same_command_finds_it_done_and_another_is_refused(swept, capsys):
         (["--grid", "width=4,8"], ["grid = 'width'", "not fixed too"]),
         (["--random", "learning_rate=log:0:1", "--samples", "2"], ["ends above 0"]),
         (["--random", "learning_rate=log:1:2"], ["samples = None"]),
-        (["--grid", "layers=1,2", "--engine", "vmap"], ["which layers is not", "process"]),
+        (["--grid", "layers=1,2", "--engine", "vmap"], ["layers is not one of them", "process"]),
         (["--grid", "clip_norm=none,1", "--engine", "vmap"], ["only numbers for clip_norm"]),
         (["--engine", "vmap", "--on-nonfinite", "skip"], ["on_nonfinite = 'skip'", "process"]),
         (["--grid", "tasks=sinusoid,images", "--rotations"], ["scored alike"]),
