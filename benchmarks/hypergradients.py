@@ -2,13 +2,13 @@
 
     python benchmarks/hypergradients.py --out benchmarks/results/hypergradients.json
 
-1. `cost`: inner steps with a hyperparameter update from `distilled` every k of them, compared with the
-   same inner steps with the outer loss's gradient every k of them and nothing else. CPU time in
+1. `cost`: inner steps with a hyperparameter update from `distilled` after every k steps, compared
+   with the same inner steps with only the outer loss's gradient after every k steps. CPU time in
    interleaved rounds of one compiled scan each; flops from XLA's analysis of one step.
 2. `memory`: bytes that XLA's analysis of a compiled online run gives for 100 and 1000 inner steps.
 3. `gradhpo`: gradhpo 0.1.3's HyperDistill on the problem of its own demo (per-parameter learning
-   rates of an MLP 10-32-5, 20 inner steps, label noise), compared with ours. Both must arrive at the same
-   hyperparameters where their definitions coincide before anything is timed. Needs
+   rates of an MLP 10-32-5, 20 inner steps, label noise), compared with ours. Both must give the
+   same hyperparameters where their definitions coincide before anything is timed. Needs
    `pip install gradhpo==0.1.3`, without which the command says so and exits with 2;
    `--parts cost memory` does without it.
 """

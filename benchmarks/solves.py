@@ -3,8 +3,8 @@
     python benchmarks/solves.py --out benchmarks/results/solves.json
 
 1. `adapt`: design and solve of 64 features at 50 points, for values (50 equations) and for values
-   and both slopes (150 equations), compared with 50 steps of SGD of the same network with a linear output
-   on the values. One task, compiled, float32. Goal: below 1 ms.
+   and both slopes (150 equations), compared with 50 steps of SGD of the same network with
+   a linear output on the values. One task, compiled, float32. Goal: below 1 ms.
 2. `solves`: what metajax maps one system at a time and one batched LAPACK call by JAX, forward
    and with the gradient. CPU time of one thread, so the ratio is that of the work; the batched call
    would use several threads.
