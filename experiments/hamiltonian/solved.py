@@ -27,7 +27,7 @@ from metajax.systems.hamiltonian import SIX, prepare
 from metajax.train import fit, provenance, write_json
 
 KEPT = ("coordinates_early", "energy", "degree")
-"""What is kept of the evaluation's rows other than scores, also of smaller supports."""
+"""Parts of the evaluation's rows that are kept in addition to scores."""
 
 
 def run(held_out: str, seed: int, options: Any) -> dict[str, Any]:

@@ -194,7 +194,7 @@ def _make(kind: Any, usual: Mapping[str, Any], values: Mapping[str, Any]) -> Any
     system, known = kind.system, _hints(kind)
     for name in [name for name in values if name not in known]:
         if name in system.renamed:
-            raise ConfigError("setting", name, f"{system.renamed[name]} instead, its name now")
+            raise ConfigError("setting", name, f"{system.renamed[name]}, its new name")
         if having := ", ".join(methods_with(system, name)):
             raise ConfigError("setting", name, f"one that {kind.method} has; {having} have it")
         one_of(f"setting of {system.name}", name, known)

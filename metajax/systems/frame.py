@@ -67,7 +67,7 @@ def read_frame(path: Path) -> Frame:
     for number, line in enumerate(lines[1:], 2):
         if len(line) != len(names):
             found = f"{len(line)} cells in line {number}"
-            raise ConfigError("TABLE", found, f"{len(names)}, as there are names")
+            raise ConfigError("TABLE", found, f"{len(names)}, one for each name")
     return Frame(names, [[_cell(cell) for cell in line] for line in lines[1:]])
 
 

@@ -44,7 +44,7 @@ def write_model(path: Path, config: Any, params: Params, **notes: Any) -> None:
       ConfigError: the file exists already.
     """
     if path.exists():
-        raise ConfigError("path", str(path), "a file that is not there yet")
+        raise ConfigError("path", str(path), "a file that does not exist yet")
     texts = {"config": dataclasses.asdict(config), **notes}
     state: dict[str, Any] = {name: json.dumps(value) for name, value in texts.items()}
     state["params"] = flax.serialization.to_state_dict(jax.device_get(params))

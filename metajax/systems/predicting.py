@@ -57,13 +57,13 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("arguments", " ".join(options.paths), expected)
     data = local_path(options.paths[-1], needed[-1])
     if not data.exists():
-        raise ConfigError(needed[-1], str(data), "a file or folder that is there")
+        raise ConfigError(needed[-1], str(data), "an existing file or folder")
     out = local_path(options.out or data.with_name(f"{data.stem}-predicted.csv"), "--out")
     figure = out.with_suffix(".png")
     export = None if options.export is None else local_path(options.export, "--export")
     for field, written in (("--out", out), ("--out", figure), ("--export", export)):
         if written is not None and written.exists():
-            raise ConfigError(field, str(written), "a file that is not there yet")
+            raise ConfigError(field, str(written), "a file that does not exist yet")
         if written is not None:
             check_writable(written.parent, field)
     if options.seed is not None and not (options.shipped and 0 <= options.seed < 2**31):
@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
         raise ConfigError("--seed", options.seed, expected)
     if options.shipped:
         if options.steps is not None:
-            raise ConfigError("--steps", options.steps, "a run; the shipped reader takes none")
+            raise ConfigError("--steps", options.steps, "none: the shipped reader takes no steps")
         reader = shipped()
         read = functools.partial(read_by, reader)
         told = told_of_table(data, options.target, options.seed or 0, reader, read)
@@ -97,7 +97,7 @@ def told_by_run(data: Path, options: argparse.Namespace) -> Told:
     trained = load(options.paths[0])
     system = trained.system
     if system.use is None:
-        raise ConfigError("RUN", system.name, "a run of a system with a form for your own data")
+        raise ConfigError("RUN", system.name, "a run of a system that predicts from your own data")
     print(f"{trained}")
     return system.use(trained.config).files(trained, data, options.target, options.steps)
 

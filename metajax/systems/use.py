@@ -96,7 +96,7 @@ class Adapted:
 
         path = local_path(path, "path")
         if path.exists():
-            raise ConfigError("path", str(path), "a file that is not there yet")
+            raise ConfigError("path", str(path), "a file that does not exist yet")
         (number,) = export.symbolic_shape("queries")
         queries = jax.tree.map(
             lambda one: jax.ShapeDtypeStruct((number, *one.shape), one.dtype), self.query

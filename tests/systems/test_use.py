@@ -444,7 +444,7 @@ def test_words_of_the_command_are_checked(by_ridge, tmp_path, capsys):
     (tmp_path / "a.csv").write_text("a,b\n1,2\n")
     for words, said in (
         ([str(by_ridge)], "RUN and DATA"),
-        ([str(by_ridge), str(tmp_path / "none.csv")], "that is there"),
+        ([str(by_ridge), str(tmp_path / "none.csv")], "an existing file"),
         (["--shipped", str(tmp_path / "a.csv")], "--target"),
         ([str(tmp_path / "none"), str(tmp_path / "a.csv")], "is not there"),
         ([str(by_ridge), str(tmp_path / "a.csv"), "--target", "b", "--seed", "-1"], "--seed"),

@@ -147,7 +147,7 @@ def free_folder(path: Path, field: str) -> Path:
     path = local_path(path, field)
     check_writable(path, field)
     if path.exists() and any(path.iterdir()):
-        raise ConfigError(field, str(path), "a folder that is empty or not there")
+        raise ConfigError(field, str(path), "an empty or new folder")
     return path
 
 
