@@ -107,9 +107,9 @@ def check_problem(
       ConfigError: no inner step, steps that disagree in number, hyperparameters that are not
         floats, or a state whose shapes or dtypes an update changes.
 
-    Warns of hyperparameters that neither the update nor the initialisation uses, or that act on
-    the steps without a derivative; and of an ``estimator`` that takes states from a straight line
-    where the steps are not linear in them.
+    Warns of hyperparameters that neither the update nor the initialisation uses, and of those that
+    act on the steps without a derivative. Also warns of an ``estimator`` that takes states from a
+    straight line where the steps are not linear in them.
     """
     lengths = sorted({leaf.shape[0] for leaf in jax.tree.leaves(batches)})
     if len(lengths) != 1:

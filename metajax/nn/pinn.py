@@ -43,12 +43,12 @@ def modified_mlp(
     """Make a PINN with gates and multiplicative skips.
 
     Fourier features of a point give two gates ``u`` and ``v`` and the first hidden layer ``h``,
-    each a tanh layer; then ``layers`` times ``h = tanh(W (u h + v (1 - h)) + b)``, and a linear
-    head: the modified MLP of Wang, Teng and Perdikaris (2021, arXiv 2001.04536, section 2.6). The
-    default is the target network of HyPINO (Bischof et al. 2025, arXiv 2509.05117): 7 kernels and
-    7 biases, 5409 numbers. Params are ``gate_u``, ``gate_v``, ``layer_0``, ... and ``head``, each
-    with ``kernel`` and ``bias``; kernels start LeCun-normal. It is computed in the dtype of the
-    parameters, to which points are cast, and analytic: all derivatives exist.
+    each by a tanh layer. Then follow ``layers`` times ``h = tanh(W (u h + v (1 - h)) + b)``, and a
+    linear head: the modified MLP of Wang, Teng and Perdikaris (2021, arXiv 2001.04536, section
+    2.6). The default is the target network of HyPINO (Bischof et al. 2025, arXiv 2509.05117): 7
+    kernels and 7 biases, 5409 numbers. Params are ``gate_u``, ``gate_v``, ``layer_0``, ... and
+    ``head``, each with ``kernel`` and ``bias``; kernels start LeCun-normal. It is computed in the
+    dtype of the parameters, to which points are cast, and analytic: all derivatives exist.
 
     Its ``derivatives`` come from one pass forward, in which every layer maps six arrays rather
     than one (Taylor mode). A gradient of a residual in the parameters takes half the time of nested

@@ -156,9 +156,9 @@ def similarity_network(
 
     Pre-LN layers of attention and MLP. The logit of a head from token ``i`` to example ``m`` is the
     usual ``q k / sqrt(size)`` plus a weighted sum of three similarities of their inputs
-    (:func:`~metajax.nn.similarities`), with weights ``c(i)`` that are learned numbers (drawn
-    N(0, 9)) plus a small linear map of the token. Tokens hold no coordinates and no positions, so
-    that orthogonal maps of the inputs, zero features and units of measure change nothing.
+    (:func:`~metajax.nn.similarities`). The weights ``c(i)`` are learned numbers (drawn N(0, 9))
+    plus a small linear map of the token. Tokens hold no coordinates and no positions, so that
+    orthogonal maps of the inputs, zero features and units of measure change nothing.
 
     Without ``num_classes`` it is class-symmetric: the state of a token is ``[classes, width]``, all
     classes pass through the same weights, queries and keys are made of the mean over classes, the

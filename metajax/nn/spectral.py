@@ -18,11 +18,11 @@ def spectral_conv2d(
 ) -> Float[Array, "*batch h w channels"]:
     """Convolve around the edges by a kernel that is given by its low frequencies.
 
-    A frequency is whole periods along the rows and along the columns of the image, both below
-    ``modes`` in size; each has a matrix from channels to channels, which its coefficients in ``x``
-    are multiplied by, and all others are dropped (Li et al. 2021, arXiv 2010.08895, section 4). It
-    commutes with shifts of the grid that go around its edges. Half precision is widened to
-    float32, as Fourier transforms need it.
+    A frequency has whole numbers of periods along the rows and the columns of the image, both below
+    ``modes`` in size. Its coefficients in ``x`` are multiplied by a matrix from channels to
+    channels of its own; all other frequencies are dropped (Li et al. 2021, arXiv 2010.08895,
+    section 4). It commutes with shifts of the grid that go around its edges. Half precision is
+    widened to float32, as Fourier transforms need it.
 
     Args:
       x: images.
@@ -71,12 +71,12 @@ def fourier_operator(
     """Make a Fourier neural operator in the plane (Li et al. 2021, arXiv 2010.08895, section 4).
 
     ``apply(params, x[*batch, h, w, c], *coarser) -> [*batch, h, w, num_outputs]``. A linear map
-    lifts every cell with its coordinates to ``channels``; then come ``layers`` of ``gelu(W v + b +
-    K v)``, ``K`` a :func:`spectral_conv2d` and no gelu behind the last; and a GELU layer of ``4 *
-    channels`` and a linear one give the outputs of every cell. It is the network that physics-
-    informed operators are trained in, too (Li et al. 2024, arXiv 2111.03794). Images of fewer
-    cells may follow, ``[*batch, h_i, w_i, c_i]``: each is lifted by itself and spread over the
-    grid by bilinear interpolation. Parameters do not depend on the size of the grid.
+    lifts every cell with its coordinates to ``channels``. Then come ``layers`` of ``gelu(W v + b +
+    K v)``, where ``K`` is a :func:`spectral_conv2d`; the last has no gelu. A GELU layer of ``4 *
+    channels`` and a linear layer give the outputs of every cell. It is the network that physics-
+    informed operators are trained in, too (Li et al. 2024, arXiv 2111.03794). Images of fewer cells
+    may follow, ``[*batch, h_i, w_i, c_i]``: each is lifted by itself and spread over the grid by
+    bilinear interpolation. Parameters do not depend on the size of the grid.
 
     Args:
       num_outputs: numbers in every cell.

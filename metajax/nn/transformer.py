@@ -211,11 +211,11 @@ def causal_transformer(
 ) -> SequenceNetwork:
     """Make a causal pre-LN Transformer over sequences of real-valued tokens.
 
-    One linear embedding of the token plus a learned embedding of its absolute position, then
-    ``layers`` times multi-head attention and a GELU MLP (the tanh form, JAX's default), each
-    behind its own LayerNorm and added to the residual stream, then a LayerNorm and a linear head;
-    no dropout. This is the network of GPICL (Kirsch et al. 2022, arXiv 2212.04458). Everything is
-    computed in the dtype of the parameters, except softmax and LayerNorm statistics, which are
+    A token's linear embedding is added to a learned embedding of its absolute position. Then follow
+    ``layers`` times multi-head attention and a GELU MLP (the tanh form, JAX's default), each after
+    its own LayerNorm and added to the residual stream. A LayerNorm and a linear head end it; there
+    is no dropout. This is the network of GPICL (Kirsch et al. 2022, arXiv 2212.04458). Everything
+    is computed in the dtype of the parameters, except softmax and LayerNorm statistics, which are
     float32.
 
     Args:

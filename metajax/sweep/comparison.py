@@ -32,11 +32,11 @@ def compared(
       command: that compares them.
 
     Returns:
-      JSON values: the evaluation's ``metric``, ``axis`` and the like; the ``settings`` that all
-      share; ``methods`` by name, each with its ``score`` (:func:`over_runs`; None without a run
+      JSON values: the evaluation's ``metric``, ``axis`` and similar entries; the ``settings`` that
+      all share; ``methods`` by name, each with its ``score`` (:func:`over_runs`; None without a run
       that has one), the same for its other ``rows`` and its own ``baselines``, its ``settings``,
-      ``runs`` and their cost; ``baselines`` that are the same whatever the method; the command,
-      and the hardware and versions that the runs name, each once.
+      ``runs`` and their cost; ``baselines`` that are the same whatever the method; the command, and
+      the hardware and versions that the runs name, each once.
     """
     system = points[0].config.system
     grouped: dict[str, list[Point]] = {}

@@ -54,9 +54,9 @@ def read_arrays(path: Path, *needed: str, optional: tuple[str, ...] = ()) -> dic
 def read_classes(path: Path, target: str | None, image: tuple[int, int, int]) -> Given:
     """Read labeled and unlabeled images or rows.
 
-    An ``.npz`` file holds ``inputs``, ``labels`` and ``queries``; a ``.csv`` file a table whose
-    rows without a ``target`` are asked for; a folder a folder of images for each class, and the
-    images that are asked for directly in it.
+    An ``.npz`` file holds ``inputs``, ``labels`` and ``queries``. A ``.csv`` file holds a table
+    whose rows without a ``target`` are predicted. A folder holds a folder of images for each class;
+    the images directly in it are predicted.
 
     Args:
       path: file or folder.

@@ -67,10 +67,10 @@ def grid_embedding(
     ``grids[*batch, h, w, channels] -> tokens[*batch, h / 4, w / 4, width]``, sizes rounded up. The
     channels are ``conditions`` masks that say where a kind of boundary condition is given, as many
     grids of what is given there, and any number of sources. Values and sources go through Fourier
-    features, and each of the streams through two 3 x 3 convolutions of stride 2; that of the
-    values is multiplied by one of the masks, another of the masks is added, and that of the
-    sources is concatenated. Then come sinusoidal positions, a 1 x 1 convolution and GroupNorm.
-    ``apply`` has derivatives in reverse mode alone.
+    features, and every stream through two 3 x 3 convolutions of stride 2. The values are multiplied
+    by one stream of the masks, a second stream of the masks is added, and the sources are
+    concatenated. Then come sinusoidal positions, a 1 x 1 convolution and GroupNorm. ``apply`` has
+    derivatives in reverse mode alone.
 
     Args:
       width: of a token.

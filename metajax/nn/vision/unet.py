@@ -83,9 +83,9 @@ def unet_decoder(
 
     ``apply(params, *maps[*batch, h_i, w_i, c_i]) -> [*batch, h_0, w_0, num_outputs]``. Maps come
     finest first, as an encoder's stages give them, each of the size of the one before halved once
-    or more, rounded up. From the coarsest on, the grid is doubled by bilinear interpolation, the
-    map of that size, if there is one, is concatenated, and two 3 x 3 convolutions follow, each
-    with GroupNorm (groups of 32 channels, or one where 32 does not divide them) and GELU; a linear
+    or more, rounded up. From the coarsest map on, the grid is doubled by bilinear interpolation,
+    and the map of that size, if there is one, is concatenated. Two 3 x 3 convolutions follow, each
+    with GroupNorm (groups of 32 channels, or one where 32 does not divide them) and GELU. A linear
     map of every cell ends it. There are ``channels`` at the finest size and twice as many at each
     coarser one. Parameters do not depend on the size of the grid as long as as many halves lie
     between maps.

@@ -352,7 +352,7 @@ def _transport(edge: Outline, velocity: np.ndarray, pieces: tuple[Piece, ...]) -
 
 
 def _balance(pde: PDE, edge: Outline, cells: np.ndarray, source: np.ndarray) -> list[Finding]:
-    """Whether the source, integrated over cells, agrees with the flux, where that alone is given.
+    """Whether the source, integrated over cells, agrees with the flux, where only that is given.
 
     ``L u = c2 u_x + c3 u_y + c4 u_xx + c5 u_yy`` times ``w = exp(c2 x / c4 + c3 y / c5)`` is the
     divergence of ``w (c4 u_x, c5 u_y)``, so its integral is that through the boundary. There

@@ -177,10 +177,10 @@ def benchmarks(
     """Every way to solve the benchmarks of the settings, each with MSE, SMAPE and seconds of CPU.
 
     ``zero``; the model alone, ``model``, and refined, ``refined_N``; the closed-form head on the
-    features of one network, of all rounds, and of these and as many random ones (``head``,
-    ``head_N``, ``head_N_and_random``); random features alone at equal number (``random_equal``),
-    at twice that, and 2000 of them (``random``). A method that makes images has no features, and
-    no closed-form heads. Seconds of the first benchmark include compiling.
+    features of one network (``head``), of all rounds (``head_N``), and of these with as many random
+    ones (``head_N_and_random``); random features alone: the same number (``random_equal``), twice
+    that, and 2000 (``random``). A method that makes images has no features, and no closed-form
+    heads. Seconds of the first benchmark include compiling.
 
     Args:
       problem: the family's; its settings say which, the rounds, and the steps of fine-tuning.
