@@ -105,7 +105,7 @@ class Run:
         """
         use = self.system.use
         if use is None:
-            expected = "a family with a form for your own data; run.learner takes its own arrays"
+            expected = "a family that predicts from your own data; run.learner takes its own arrays"
             raise ConfigError("system", self.system.name, expected)
         key = jax.random.key(0) if key is None else key
         check_key("key", key)
