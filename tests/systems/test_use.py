@@ -245,7 +245,7 @@ def test_what_has_adapted_is_exported_as_a_function_of_jax_alone(
     assert done.returncode == 0, done.stderr
     for found, wanted in zip(json.loads(done.stdout), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
-    with pytest.raises(mj.ConfigError, match="not there yet"):
+    with pytest.raises(mj.ConfigError, match="does not exist yet"):
         curve.export(tmp_path / "c")
     (tmp_path / "broken").write_bytes(b"no program")
     for broken in ("broken", "nothing"):
@@ -395,7 +395,7 @@ def test_the_command_names_images_of_a_folder(by_ridge, digits, tmp_path, capsys
     assert (tmp_path / "mine-predicted.png").stat().st_size > 10_000
     assert (tmp_path / "function").stat().st_size > 100
     assert main(words) == 2
-    assert "not there yet" in capsys.readouterr().err
+    assert "does not exist yet" in capsys.readouterr().err
 
 
 def test_the_command_reads_arrays_and_tables(by_ridge, by_curves, digits, tmp_path, capsys):
