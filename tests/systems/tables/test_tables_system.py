@@ -129,7 +129,7 @@ def test_a_model_survives_its_file(tmp_path):
     assert again.config == model.config and again.origin == model.origin
     assert digest(again.params) == digest(model.params)
     assert "metajax train tables" in model.origin["command"] and "seed" in model.origin
-    with pytest.raises(ConfigError, match="not there yet"):
+    with pytest.raises(ConfigError, match="does not exist yet"):
         save_model(path, model)
     path.write_bytes(b"no model")
     with pytest.raises(ConfigError, match="save_model"):
@@ -200,5 +200,5 @@ def test_the_command_predicts_what_is_missing(tmp_path, capsys):
     assert (tmp_path / "iris-predicted.png").stat().st_size > 10_000
     # what is there already is kept
     assert main(words) == 2
-    assert "not there yet" in capsys.readouterr().err
+    assert "does not exist yet" in capsys.readouterr().err
     assert main(["predict", str(path), "--target", "kind"]) == 2
