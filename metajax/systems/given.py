@@ -94,5 +94,5 @@ def _from_folder(path: Path, image: tuple[int, int, int]) -> Given:
     except BadDataError as error:
         raise ConfigError(FIELD, str(path), f"a folder of images a class ({error})") from error
     if not found.names:
-        raise ConfigError(FIELD, str(path), "images to predict directly in it, too")
+        raise ConfigError(FIELD, str(path), "images directly in it too, to predict")
     return Given((found.images, np.array(found.labels)), found.others, found.names)
