@@ -18,7 +18,7 @@
 #
 # The rates of a mechanical system are linear in its energy `H`. If `H = phi . head`, then `dq/dt =
 # dphi/dp . head` and `dp/dt = -dphi/dq . head`. So an energy adapts to a new system without a
-# gradient step: its features `phi` are meta-learned, and its head, the weights of the features, is
+# gradient step. Its features `phi` are meta-learned. Its head, the weights of the features, is
 # solved by least squares on the observed points. Under a minute on a CPU.
 
 # %%
