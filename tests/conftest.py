@@ -81,11 +81,6 @@ def optimized():
     jax.config.update("jax_disable_most_optimizations", True)
 
 
-@pytest.fixture(scope="session")
-def quick_compile():
-    pass
-
-
 @pytest.fixture(scope="module", autouse=True)
 def room_for_programs():
     """Drop compiled programs before Linux runs out of memory maps for this process.

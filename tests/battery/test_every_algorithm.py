@@ -26,8 +26,6 @@ from metajax.core import (
 )
 from metajax.train import Checkpointer, fit
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 class Row(NamedTuple):
     """An algorithm under test.

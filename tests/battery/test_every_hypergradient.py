@@ -10,8 +10,6 @@ import pytest
 
 from metajax.bilevel import ESTIMATORS, descend, estimate, hypergradient
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 STEPS, EXAMPLES = 6, 4
 OPTIONS = {"es": {"pairs": 2}, "pes": {"pairs": 2}, "neumann": {"terms": 4}}
 

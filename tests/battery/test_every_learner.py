@@ -25,8 +25,6 @@ from metajax.nn import mlp
 from metajax.systems import build, replace
 from metajax.systems.gpicl import projection_tasks
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 class Row(NamedTuple):
     """A learner under test.

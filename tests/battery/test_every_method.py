@@ -44,8 +44,6 @@ from metajax.systems import (
 from metajax.train import fit, to_json
 from small import tiny
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 ENTRIES = [(name, method) for name in SYSTEMS for method in get_system(name).methods]
 FIRST = {name: next(iter(get_system(name).methods), None) for name in SYSTEMS}
 LONG = {"hypino", "tables"}

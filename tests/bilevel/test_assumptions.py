@@ -21,8 +21,6 @@ from metajax.bilevel import (
 from metajax.core import Examples, Task, enable_x64
 from quadratic import arguments, inner_loss, outer_loss
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture(autouse=True)
 def _float64():

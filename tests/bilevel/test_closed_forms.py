@@ -8,8 +8,6 @@ from metajax.bilevel import estimate, estimate_theta, evaluate_hypergradient, hy
 from metajax.core import enable_x64
 from quadratic import Closed, arguments, problem
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 EXPECTED = [
     ("unrolled", {}, lambda c: c.exact()),
     ("unrolled", {"segment": 3}, lambda c: c.exact()),

@@ -3,12 +3,9 @@
 import jax
 import jax.numpy as jnp
 import optax
-import pytest
 
 from metajax.bilevel import OnlineParams, descend, hypergradient, minibatches, online
 from metajax.core import Examples, Task
-
-pytestmark = pytest.mark.usefixtures("quick_compile")
 
 FEATURES = 4000
 

@@ -8,8 +8,6 @@ from metajax.bilevel import evaluate_hypergradient, hypergradient
 from metajax.core import enable_x64
 from quadratic import Closed, arguments, problem
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 STEPS, REPEATS = 12, 200
 
 

@@ -11,8 +11,6 @@ from metajax.bilevel import descend, evaluate_hypergradient, hypergradient
 from metajax.core import enable_x64
 from metajax.nn import mlp
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 NETWORK = mlp([6], 1, jnp.tanh)
 OPTIMIZERS = {
     "sgd": lambda h: optax.sgd(jnp.exp(h["log_lr"])),

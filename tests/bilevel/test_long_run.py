@@ -22,8 +22,6 @@ from metajax.bilevel import (
 from metajax.core import ConfigError, Evaluator, Task, digest
 from metajax.train import NonFiniteError, fit
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY, EVERY = jax.random.key(0), 4
 OPTIONS = {"es": {"pairs": 2}, "pes": {"pairs": 2}, "neumann": {"terms": 3}}
 

@@ -20,8 +20,6 @@ from metajax.bilevel import (
 from metajax.core import ConfigError, task_keys
 from metajax.train import NonFiniteError, fit
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY, NUM, STEPS = jax.random.key(0), 3, 6
 OPTIONS = {"distilled": {"gamma": 0.9}}
 

@@ -12,8 +12,6 @@ from metajax.bilevel import OnlineParams, descend, random_search
 from metajax.bilevel.search import WORST
 from metajax.core import ConfigError, Task
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 
 

@@ -87,7 +87,7 @@ QUICK = {**os.environ, "JAX_DISABLE_MOST_OPTIMIZATIONS": "1"}
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory, data_dir, quick_compile):
+def run(tmp_path_factory, data_dir):
     """One finished run; its folder and what it printed."""
     workdir = tmp_path_factory.mktemp("run") / "w"
     with contextlib.redirect_stdout(io.StringIO()) as printed:

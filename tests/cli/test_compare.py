@@ -44,7 +44,7 @@ def times(folder):
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory, quick_compile):
+def done(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compare") / "c"
     assert compare(folder, "--methods", "maml", "ridge", "--seeds", 2, "--inner-steps", 1) == 0
     return folder

@@ -32,8 +32,6 @@ SMALL = [
     "off",
 ]
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def train(workdir, *more):
     return main(["train", *SMALL, "--eval-tasks", "6", "--workdir", str(workdir), *map(str, more)])

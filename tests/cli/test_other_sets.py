@@ -8,8 +8,6 @@ import pytest
 from metajax.cli.main import main
 from metajax.data import prepare
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture(scope="module")
 def data_dir(tmp_path_factory):

@@ -10,8 +10,6 @@ from metajax.cli.arguments import parse_train
 from metajax.cli.main import main
 from metajax.systems import get_system
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SMALL = [
     "--method",
     "ridge",

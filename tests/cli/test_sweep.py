@@ -62,7 +62,7 @@ TOGETHER = ["--grid", "learning-rate=1e-3,1e-2", "--seeds", "2", "--engine", "vm
 
 
 @pytest.fixture(scope="module")
-def swept(tmp_path_factory, quick_compile):
+def swept(tmp_path_factory):
     folder = tmp_path_factory.mktemp("sweep") / "s"
     assert sweep(folder, *TOGETHER) == 0
     return folder

@@ -9,8 +9,6 @@ import pytest
 import toy_problem
 from metajax.core import ConfigError, MetaLearner, all_finite, gradient, task_keys
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 
 

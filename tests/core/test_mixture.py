@@ -10,7 +10,6 @@ from metajax.core import ConfigError, Examples, MixedTasks, Task, gradient, mixe
 from metajax.learners import maml, mean_squared_error
 from metajax.nn import mlp
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)
 
 

@@ -19,8 +19,6 @@ from metajax.core import (
     prepare_optimizer,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 CURVATURE = jnp.array([1.0, 3.0, 2.0])[:, None]
 TASKS = jnp.stack([jnp.full((3, 2), centre) for centre in (0.0, 1.0, 2.0, 3.0)])

@@ -15,8 +15,6 @@ from metajax.data import (
     split_classes,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SIZES = (5, 9, 7, 6)
 
 

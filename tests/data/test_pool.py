@@ -8,8 +8,6 @@ import metajax.data as data
 from metajax.core import ConfigError
 from metajax.data.pool import level_statistics
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture(scope="module")
 def pool(digits):

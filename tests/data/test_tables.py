@@ -12,7 +12,7 @@ TASKS = TableTasks(rows=30, queries=20, features=6, classes=4)
 
 
 @pytest.fixture(scope="module")
-def drawn(quick_compile):
+def drawn():
     return jax.device_get(jax.jit(jax.vmap(TASKS))(jax.random.split(jax.random.key(0), 400)))
 
 

@@ -39,7 +39,6 @@ PAGES = [
 ]
 
 
-@pytest.mark.usefixtures("quick_compile")
 @pytest.mark.parametrize("name", PAGES)
 def test_the_code_of_the_page_runs(name, tmp_path, monkeypatch):
     """Its own assertions hold. The blocks of a page share their names."""

@@ -19,8 +19,6 @@ from metajax.nn import (
     swin,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 INPUTS = np.random.default_rng(0).standard_normal((64, 16)).astype(np.float32)
 EDGE = np.zeros(1, np.int32)
 GRAPH = Graph(INPUTS[:2], EDGE, EDGE)

@@ -13,8 +13,6 @@ from metajax import learners
 from metajax.core import ConfigError, Examples, MetaLearner, Network, Task, digest, gradient
 from metajax.nn import conv_net, from_equinox, from_linen, from_nnx, mlp
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 SGD = optax.sgd(0.1)
 CE, MSE = learners.cross_entropy, learners.mean_squared_error

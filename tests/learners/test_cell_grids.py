@@ -8,8 +8,6 @@ import pytest
 from metajax.core import ConfigError, Examples, Task
 from metajax.learners import shared_cells
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 WAYS, FEATURES, LENGTH = 3, 5, 6
 
 

@@ -50,8 +50,6 @@ from metajax.learners import (
     ridge,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 STEPS, LR = 4, 0.3
 SGD = optax.sgd(LR)
 PARAMS = {"w": jnp.asarray(THETA, jnp.float32)}

@@ -11,8 +11,6 @@ from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from metajax.core import Examples, Task
 from metajax.learners import class_means, discriminant, kernel_ridge, logistic_regression
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 LENGTH, FEATURES, CLASSES = 14, 4, 3

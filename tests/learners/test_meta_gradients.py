@@ -25,8 +25,6 @@ from metajax.learners import (
     ridge,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 STEPS, LR = 3, 0.3
 NETWORK, ONE = smooth(), optax.sgd(1.0)
 

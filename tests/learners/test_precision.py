@@ -20,7 +20,6 @@ from metajax.bilevel import (
 from metajax.core import MetaLearner, enable_x64, gradient
 from quadratic import arguments, inner_loss, outer_loss
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)
 SGD = optax.sgd(0.1)
 MSE, CE = learners.mean_squared_error, learners.cross_entropy

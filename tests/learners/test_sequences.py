@@ -13,8 +13,6 @@ from metajax.learners import nearest_neighbour, online_sgd, whole_sequence
 from metajax.nn import mlp
 from metajax.systems.gpicl import projection_tasks
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SIZES = {"ways": 4, "examples": 9, "width": 16, "layers": 2}
 
 

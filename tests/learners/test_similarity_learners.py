@@ -9,8 +9,6 @@ from metajax.core import ConfigError, Examples, Task
 from metajax.learners import by_similarity
 from metajax.nn import class_shares, similarity_network
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
 EXAMPLES = Examples(

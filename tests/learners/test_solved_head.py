@@ -12,8 +12,6 @@ from metajax.learners import anil, anil_solved, cross_entropy, mean_squared_erro
 from metajax.learners.solved_head import LOG_STRENGTHS, head_equations
 from metajax.nn import mlp
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def linear_head(width=4, outputs=1):
     """Tanh features and a linear head, in the dtype of the inputs."""

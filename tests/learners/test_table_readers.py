@@ -10,7 +10,6 @@ import pytest
 from metajax.core import ConfigError, Examples, Task
 from metajax.learners import table_frequencies, table_logistic, table_reader
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)
 CLASSES = 3
 READER = table_reader(CLASSES, width=6, row_width=4)

@@ -11,8 +11,6 @@ from metajax.core import Examples, Network, Task, enable_x64
 from metajax.learners import cross_entropy, matching, prototypical
 from metajax.learners.metric import unit
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 SIZES = [0.0, 1e-42, 1e-30, 1e-18, 1e-3, 1.0, 1e18, 1e30]
 """Of the embedding, as far as float32 reaches: squares of most overflow or vanish."""

@@ -14,8 +14,6 @@ from flax import nnx
 from metajax.core import ConfigError, MetajaxError, Network
 from metajax.nn import from_equinox, from_linen, from_nnx
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 eqx = pytest.importorskip("equinox")
 
 

@@ -10,8 +10,6 @@ from flax import linen
 from metajax.core import ConfigError, enable_x64
 from metajax.nn import batch_normalise, conv2d, conv_net, max_pool
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 
 

@@ -8,8 +8,6 @@ import pytest
 from metajax.core import ConfigError, enable_x64
 from metajax.nn import Graph, graph_net, mlp, pad_graph
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SENDERS = np.array([0, 1, 2, 0, 3, 2], np.int32)
 RECEIVERS = np.array([1, 0, 1, 2, 0, 3], np.int32)
 

@@ -11,8 +11,6 @@ from metajax.core import ConfigError, enable_x64
 from metajax.nn import image_function
 from metajax.physics.pde import nodes
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 DRAW = np.random.default_rng(0)
 POINTS = np.concatenate([DRAW.uniform(-1, 1, (20, 2)), [[-1, -1], [1, 1], [1, -0.3], [0.2, 1]]])
 ORDERS = {"u": (0, 0), "x": (1, 0), "y": (0, 1), "xx": (2, 0), "xy": (1, 1), "yy": (0, 2)}

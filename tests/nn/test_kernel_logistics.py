@@ -3,11 +3,9 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 
 from metajax.nn import kernel_logistic, kernel_logistic_predict, probabilities
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 CLASSES = 3
 
 

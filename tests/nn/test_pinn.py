@@ -11,8 +11,6 @@ from jax.test_util import check_grads
 from metajax.core import ConfigError, cast_floats, count, enable_x64
 from metajax.nn import fourier_features, modified_mlp
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 POINTS = np.random.default_rng(0).uniform(-1, 1, (17, 2)).astype(np.float32)
 
 

@@ -12,8 +12,6 @@ from jax.test_util import check_grads
 from metajax.core import ConfigError, SequenceNetwork
 from metajax.nn import lstm, outer_product_lstm
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 TIME, FEATURES, OUTPUTS, WIDTH = 7, 5, 3, 6
 
 NETWORKS = {

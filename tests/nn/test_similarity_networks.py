@@ -19,8 +19,6 @@ from metajax.nn import (
 )
 from metajax.nn.similarity import FIRST
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 RNG = np.random.default_rng(0)
 TIME, FEATURES, CLASSES = 14, 6, 3
 X = jnp.asarray(RNG.normal(size=(2, TIME, FEATURES)), jnp.bfloat16).astype(jnp.float32)

@@ -19,8 +19,6 @@ from metajax.nn import (
     triangular_solve,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 RIDGE = 1e-6
 FIT = jax.jit(least_squares)
 SHAPES = {"tall": (30, 8), "square": (9, 9), "wide": (6, 10)}

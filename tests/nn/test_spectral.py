@@ -9,8 +9,6 @@ import pytest
 from metajax.core import ConfigError, cast_floats, count
 from metajax.nn import fourier_operator, spectral_conv2d
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 DRAW = np.random.default_rng(0)
 MODES = 3
 

@@ -25,7 +25,7 @@ SIZES = {
 
 
 @pytest.fixture(autouse=True)
-def strict(quick_compile):
+def strict():
     with jax.numpy_dtype_promotion("strict"), jax.numpy_rank_promotion("raise"):
         yield
 

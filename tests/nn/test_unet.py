@@ -10,8 +10,6 @@ from metajax.core import ConfigError
 from metajax.nn import unet_decoder
 from metajax.nn.vision.unet import levels
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 DRAW = np.random.default_rng(0)
 SHAPES = (11, 9, 2), (3, 3, 4), (2, 2, 5)
 

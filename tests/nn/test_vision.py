@@ -14,8 +14,6 @@ from metajax.nn import attention_pool, film, grid_embedding, grid_positions, swi
 from metajax.nn.vision.swin_transformer import PatchMerging, SwinBlock, WindowAttention
 from metajax.nn.vision.windows import from_windows, to_windows, window_mask, windows_of
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 SIZES = {"depths": (2, 1), "heads": (2, 4), "window": 3, "mlp_ratio": 2}
 
 

@@ -26,7 +26,7 @@ from metajax.physics import (
 )
 from metajax.physics.hamiltonians import drive
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
+pytestmark = pytest.mark.usefixtures("x64")
 
 Q, P = np.array([[0.3, -0.8]]), np.array([[0.6, 0.5]])
 SQUARE = np.array([[0.0, 0.0], [3.0, 0.0], [3.0, 4.0], [0.0, 4.0]])

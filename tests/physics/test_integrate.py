@@ -18,7 +18,7 @@ from metajax.physics import (
     trajectory,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
+pytestmark = pytest.mark.usefixtures("x64")
 
 TIMES = np.linspace(0.0, 10.0, 200)
 # an adaptive integration takes seconds to compile

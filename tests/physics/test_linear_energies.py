@@ -14,7 +14,7 @@ from metajax.physics import (
     stacked,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
+pytestmark = pytest.mark.usefixtures("x64")
 
 
 def test_columns_times_a_head_are_the_motion():

@@ -17,7 +17,7 @@ from metajax.physics import (
     symplectic_gradient,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
+pytestmark = pytest.mark.usefixtures("x64")
 
 DAMPED = [name for name, mechanics in MECHANICS.items() if mechanics.dissipation is not None]
 

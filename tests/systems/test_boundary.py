@@ -15,8 +15,6 @@ from metajax.systems.hamiltonian.tasks import Snapshots
 from metajax.systems.setup import make_method
 from small import tiny
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 WAYS, LENGTH, FEATURES = 3, 6, 4
 SEQUENCES = [name for name in NAMES if name != "mlp"]

@@ -12,7 +12,6 @@ from metajax.train import make_layout
 from metajax.train.step import LoopState, make_steps
 from small import tiny
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)
 COLLECTIVE = re.compile(
     r"= (.*?) (all-reduce|all-gather|all-to-all|collective-permute|reduce-scatter|"

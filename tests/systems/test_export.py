@@ -10,7 +10,6 @@ from jax import export
 from metajax.systems import SYSTEMS, build
 from small import tiny
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(0)
 PLATFORMS = ("cpu", "cuda", "tpu")
 

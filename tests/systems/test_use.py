@@ -25,8 +25,6 @@ from metajax.systems.setup import first_drawn
 from metajax.systems.tables import InContextClassifier, shipped
 from metajax.train import WorkdirError
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 CLASSES = 3, 5, 8
 
 

@@ -14,8 +14,6 @@ from metajax.core import Evaluator, digest
 from metajax.train import Checkpointer, CheckpointError, fit, restore_params
 from metajax.train.checkpoint import SEAL, find_fault, newest_good
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(4)
 STATE = {
     "w": jnp.arange(12, dtype=jnp.float32).reshape(3, 4),

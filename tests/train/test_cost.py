@@ -14,8 +14,6 @@ from metajax.core import ConfigError, HostFed, Staged, gradient
 from metajax.train import cost, profile, profile_table
 from metajax.train.cost import Part, Profile, measured
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 
 

@@ -13,8 +13,6 @@ import toy_problem
 from metajax.core import ConfigError, Evaluator, digest, gradient
 from metajax.train import Interrupted, WorkdirError, fit
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def norm(params, key):
     return {"norm": np.sqrt(sum(float((leaf**2).sum()) for leaf in jax.tree.leaves(params)))}

@@ -33,7 +33,6 @@ from metajax.train import (
 from metajax.train.checkpoint import find_fault
 from runs import SCRIPT, checkpoints, completed, run
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 KEY = jax.random.key(3)
 
 

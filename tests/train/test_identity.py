@@ -21,8 +21,6 @@ from metajax.train import (
 from metajax.train.identity import FILE
 from metajax.train.workdir import start_over
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(4)
 
 

@@ -11,8 +11,6 @@ import toy_problem
 from metajax.core import Evaluator, digest
 from metajax.train import Interrupted, NonFiniteError, fit
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def run(evaluators=(), tasks=None, **changes):
     settings = {

@@ -25,8 +25,6 @@ from metajax.core import (
 from metajax.train import NonFiniteError, fit, make_layout
 from metajax.train.step import LoopState, make_steps
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(4)
 STEPS, NUM = 24, 16
 

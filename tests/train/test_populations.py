@@ -10,8 +10,6 @@ import toy_problem
 from metajax.core import ConfigError, Evaluator, HostFed, gradient
 from metajax.train import MEMBER, NonFiniteError, fit, member_rows, population
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 RATES, SEEDS = (0.05, 0.01, 0.05), (4, 4, 7)
 STEPS, NUM = 24, 8
 

@@ -33,8 +33,6 @@ from metajax.train import (
 from metajax.train.checkpoint import write_seal
 from metajax.train.mirror import save_alone
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(4)
 
 

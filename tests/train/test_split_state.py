@@ -12,7 +12,6 @@ from metajax.train import MODEL_AXIS, TASKS_AXIS, fit, largest_axis, make_layout
 from small import tiny
 from toy_problem import make_tasks
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
 WIDTH = 1024
 
 

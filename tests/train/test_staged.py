@@ -27,8 +27,6 @@ from metajax.core import (
 )
 from metajax.train import WorkdirError, fit, population, profile, restore_params
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY, NUM = jax.random.key(4), 16
 
 

@@ -16,8 +16,6 @@ from metajax.core import Algorithm, ConfigError, Evaluator, digest, gradient, ta
 from metajax.train import Checkpointer, CheckpointError, fit, population, restore_params
 from metajax.train.state import check_names, strong
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(4)
 
 

@@ -16,8 +16,6 @@ from metajax.systems import build
 from metajax.train import fit, restore_params
 from small import tiny
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 TASKS = toy_problem.make_tasks()
 LEARNER = toy_problem.make_learner()

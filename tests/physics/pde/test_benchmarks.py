@@ -25,7 +25,7 @@ from metajax.physics.pde import (
 )
 from metajax.physics.pde.benchmarks import HZ_G_HOLES, REFERENCE_SIZE
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
+pytestmark = pytest.mark.usefixtures("x64")
 
 CLOSED, SOLVED = ("HT", "HZ", "WV"), ("HZ-G", "PS-C", "PS-L", "PS-G", "PS-5G")
 

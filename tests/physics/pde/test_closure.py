@@ -16,7 +16,7 @@ from metajax.physics.pde import (
 )
 from metajax.physics.pde.geometry import LEAST, sample_interior_near
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
+pytestmark = pytest.mark.usefixtures("x64")
 
 INCH = 1e-9
 inner_points = jax.jit(sample_interior_near, static_argnums=2)

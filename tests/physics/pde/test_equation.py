@@ -22,8 +22,6 @@ from metajax.physics.pde import (
     sample,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 LAPLACE = [0, 0, 0, 1, 1]
 
 

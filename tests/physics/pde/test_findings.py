@@ -7,8 +7,6 @@ import pytest
 from metajax.core import ConfigError
 from metajax.physics.pde import PDE, PROBLEMS, Disk, Grid, Rectangle, Square, benchmark, review
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 LAPLACE, HEAT, WAVE = [0, 0, 0, 1, 1], [0, 0, 1, -0.2, 0], [0, 0, 0, -2, 0.5]
 HOLE = Square() - Disk((0.2, 0.1), 0.25, "hole")
 SIDES = {"left": 0.0, "right": 0.0}

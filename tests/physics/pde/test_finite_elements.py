@@ -11,7 +11,7 @@ from metajax.core import ConfigError
 from metajax.physics.pde import PDE, Disk, Rectangle, Square, nodes
 from metajax.physics.pde.finite_elements import curved, refine, solve, square_mesh, triangulate
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
+pytestmark = pytest.mark.usefixtures("x64")
 
 
 def holes():

@@ -20,7 +20,7 @@ from metajax.physics.pde import (
 )
 from metajax.physics.pde.geometry import NUDGE
 
-pytestmark = pytest.mark.usefixtures("quick_compile", "x64")
+pytestmark = pytest.mark.usefixtures("x64")
 
 TRIANGLE = np.array([[-0.5, -0.4], [0.6, -0.2], [0.1, 0.7]])
 ARROW = np.array([[0.0, 0.8], [0.8, -0.6], [0.0, -0.1], [-0.8, -0.6]])

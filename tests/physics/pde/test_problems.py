@@ -18,8 +18,6 @@ from metajax.physics.pde import (
     nodes,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 NUM = 24
 SIZES = {"interior": 64, "boundary": 128, "size": 33}
 

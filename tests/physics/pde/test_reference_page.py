@@ -5,8 +5,6 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 PAGES = Path(__file__).parents[3] / "docs" / "reference"
 
 

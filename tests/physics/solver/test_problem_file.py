@@ -11,8 +11,6 @@ from metajax.core import ConfigError
 from metajax.physics.pde import sample
 from metajax.physics.solver import read_problem
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 PROBLEM = """
 coefficients: {u_xx: 1, u_yy: 1.5}
 source: x

@@ -10,8 +10,6 @@ from metajax.core import ConfigError
 from metajax.physics.pde import PDE, Disk, Rectangle, Square, benchmark, nodes
 from metajax.physics.solver import DoubtfulSolutionWarning, read_problem, solve
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def test_sizes_are_checked(tmp_path):
     pde = read_problem(written(tmp_path, HEAT))

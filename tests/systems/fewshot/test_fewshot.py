@@ -11,8 +11,6 @@ from metajax.systems.fewshot import evaluate
 from metajax.systems.fewshot.evaluate import scores
 from small import tiny
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def test_the_score_after_the_inner_steps_is_the_learners_loss():
     config = tiny("fewshot", "maml", tasks="sinusoid", shots=3, width=6)

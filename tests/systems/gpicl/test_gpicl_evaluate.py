@@ -16,8 +16,6 @@ from metajax.systems.gpicl.accuracy import (
     summarise,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def test_half_width_covers_the_truth_at_its_rate():
     """Over 2000 draws of 64 coins with p = .3, the interval holds p in 93% to 98% of them."""

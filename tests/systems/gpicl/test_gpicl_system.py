@@ -64,7 +64,6 @@ def train(config, data_dir, **options):
     return run, result
 
 
-@pytest.mark.usefixtures("quick_compile")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -102,7 +101,6 @@ def test_every_way_of_training_runs_and_is_evaluated(changes, data_dir):
     check_non_finite(get_system("gpicl"), config, run, result.params, result.history)
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_host_fed_tasks_are_the_device_sampled_ones_over_other_images(data_dir):
     """Same id, same raw images: the task that the host-fed path assembles is the very same."""
     config = small(ways=10, host_fed=True)
@@ -172,7 +170,6 @@ def test_a_config_of_an_older_run_is_read():
     )
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_what_is_not_meta_trained_is_evaluated_alone(data_dir):
     """Nearest neighbours: no step, no parameters, and the other baseline on the same sequences."""
     config = small(
@@ -194,7 +191,6 @@ def test_what_is_not_meta_trained_is_evaluated_alone(data_dir):
     assert rows["other.random"]["mean"][-1] > 0.6
 
 
-@pytest.mark.usefixtures("quick_compile")
 def test_one_program_scores_a_method_on_every_pool_of_its_shapes(data_dir):
     """``measure`` is compiled once for unseen and seen tasks, and not again the next time."""
     run = build(small("mlp"), data_dir)

@@ -14,8 +14,6 @@ from metajax.systems.gpicl import projection_tasks, unseen
 from metajax.systems.gpicl.distortions import distort
 from metajax.systems.gpicl.tasks import DRAW_BITS
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(3)
 
 

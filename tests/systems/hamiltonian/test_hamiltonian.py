@@ -35,8 +35,6 @@ from metajax.systems.setup import make_method
 from metajax.train import fit
 from small import tiny
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 TINY = tiny("hamiltonian", "maml", steps=2, eval_every=1)
 BODIES = replace(TINY, mechanics=("mass_spring", "two_body"), rounds=1)
 KEY = jax.random.key(0)

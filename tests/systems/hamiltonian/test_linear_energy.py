@@ -14,8 +14,6 @@ from metajax.systems.hamiltonian.monomials import highest_degree, num_terms
 from metajax.systems.hamiltonian.tasks import Snapshots, simulate
 from metajax.systems.setup import make_method
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 TINY = configure("hamiltonian", method="linear_energy", **get_system("hamiltonian").tiny)
 KEY = jax.random.key(0)
 

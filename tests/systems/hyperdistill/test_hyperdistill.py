@@ -26,8 +26,6 @@ from metajax.systems.hyperdistill.testbed import make_testbed
 from metajax.train import fit
 from small import tiny
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 small = functools.partial(tiny, "hyperdistill", steps=2)
 
 IMAGES = {

@@ -12,8 +12,6 @@ from metajax.physics.pde import PDE
 from metajax.physics.solver import DoubtfulSolutionWarning, read_problem, solving
 from metajax.systems.hypino import solve
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def test_the_heat_equation_from_a_file(tmp_path, capsys):
     """The closed form, from the command line; the folder is not written to twice."""

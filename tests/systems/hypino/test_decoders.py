@@ -15,8 +15,6 @@ from metajax.systems import build, configure, replace
 from metajax.systems.hypino import benchmarking, refine
 from metajax.systems.hypino.report import title
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 METHODS = ("unet", "pino")
 by_image = pytest.mark.parametrize("method", METHODS)

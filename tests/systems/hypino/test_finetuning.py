@@ -17,8 +17,6 @@ from metajax.systems.hypino import (
 )
 from pdes import COEFFICIENTS, QUADRATIC, TARGET, WEIGHTS, quadratic_problem
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 
 

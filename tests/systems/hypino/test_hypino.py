@@ -30,8 +30,6 @@ from pdes import (
     quadratics,
 )
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 TINY = replace(
     CONFIG,
     interior=12,

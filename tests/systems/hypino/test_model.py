@@ -12,8 +12,6 @@ from metajax.systems import config_from_json, configure, replace
 from metajax.systems.hypino import SYSTEM, Model, load_model, save_model, shipped
 from pdes import CONFIG, METHOD, quadratics
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def made():
     key = jax.random.key(1)

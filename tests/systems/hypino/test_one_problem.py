@@ -11,8 +11,6 @@ from metajax.systems.hypino import Model, one_problem, solve
 from metajax.systems.hypino.one_problem import generate
 from pdes import CONFIG, METHOD, TARGET, quadratics
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def untrained():
     key = jax.random.key(0)

@@ -13,8 +13,6 @@ from metajax.physics.pde import PDE, Boundary, Points
 from metajax.systems import hypino
 from metajax.systems.hypino.one_problem import warn_of_nothing
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 @pytest.fixture(scope="module")
 def example():

@@ -26,8 +26,6 @@ from metajax.systems.hypino.solved import make_solved_learner, tanh_network
 from metajax.systems.hypino.tasks import Scored
 from pdes import CONFIG, quadratics
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 KEY = jax.random.key(0)
 OPERATOR = (0.5, -1.0, 0.25, 1.0, 2.0)
 CANDIDATES = np.random.default_rng(1).uniform(-2, 2, (3, 12))

@@ -19,8 +19,6 @@ from metajax.systems.tables import SYSTEM, InContextClassifier, save_model, ship
 from metajax.systems.tables.model import load_model
 from metajax.systems.tables.reading import LARGEST, padded, read_table
 
-pytestmark = pytest.mark.usefixtures("quick_compile")
-
 
 def split(load, rows, seed=0):
     inputs, labels = load(return_X_y=True)
