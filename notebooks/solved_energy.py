@@ -16,10 +16,10 @@
 # %% [markdown]
 # # An energy from 20 points, in milliseconds
 #
-# The rates of a mechanical system are linear in its energy `H`. If `H = phi . head`, then `dq/dt =
-# dphi/dp . head` and `dp/dt = -dphi/dq . head`. So an energy adapts to a new system without a
-# gradient step. Its features `phi` are meta-learned. Its head, the weights of the features, is
-# solved by least squares on the observed points. Under a minute on a CPU.
+# The rates of a mechanical system are linear in its energy `H`. If `H = phi . head`, then
+# `dq/dt = dphi/dp . head` and `dp/dt = -dphi/dq . head`. So an energy adapts to a new system
+# without a gradient step. Its features `phi` are meta-learned. Its head, the weights of the
+# features, is solved by least squares on the observed points. Under a minute on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
