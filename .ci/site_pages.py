@@ -1,7 +1,7 @@
 """A hook of mkdocs: pages made from files that lie outside docs/.
 
 The notebooks become pages with the outputs that they were committed with; CHANGELOG.md becomes a
-page, and the README's picture is copied. Nothing is run.
+page, and the README's picture is copied. Links to them lead to these pages. Nothing is run.
 """
 
 from __future__ import annotations
@@ -20,6 +20,11 @@ LINKS = [
     (re.compile(r"\]\((\w+)\.ipynb\)"), r"](\1.md)"),
 ]
 """Addresses in a notebook, and in the page made of it."""
+FROM_REPOSITORY = [
+    (re.compile(r"\]\(((?:\.\./)*)\.\./notebooks/(\w+)\.ipynb\)"), r"](\1notebooks/\2.md)"),
+    (re.compile(r"\]\(\.\./experiments/gpicl/figures/readme\.png\)"), "](readme.png)"),
+]
+"""Addresses in the repository, where docs/ is read too, and those of the same on the site."""
 ROLE = re.compile(r":(?:func|class|data|meth|attr|mod|exc):<code>(~?)([\w.]+)</code>")
 """A name that a docstring refers to, as :func:`fit`."""
 
@@ -81,6 +86,13 @@ def on_files(files: Files, config: Any) -> Files:
     if changelog.exists():
         add("changelog.md", changelog.read_text(encoding="utf-8"))
     return files
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Let links to notebooks and to the README's picture lead to their copies on the site."""
+    for pattern, replacement in FROM_REPOSITORY:
+        markdown = pattern.sub(replacement, markdown)
+    return markdown
 
 
 def on_page_content(html: str, page: Any, **_: Any) -> str:

@@ -16,10 +16,10 @@
 # %% [markdown]
 # # GPICL: learning to learn, or learning by heart
 #
-# A Transformer that reads labelled examples and predicts the next label can solve its training
-# tasks in two ways: remember them, or learn how to learn. Kirsch et al. (2022, arXiv 2212.04458)
-# found that the number of tasks decides. Here both happen side by side, on scikit-learn's digits,
-# in about two minutes on a CPU.
+# A Transformer reads labeled examples and predicts the next label. It can solve its training tasks
+# in two ways: remember them, or learn how to learn. Kirsch et al. (2022, arXiv 2212.04458) found
+# that the number of training tasks decides which. This notebook shows both, on scikit-learn's
+# digits, in about two minutes on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -56,9 +56,9 @@ from metajax.systems.gpicl import (
 # %% [markdown]
 # ## Tasks
 #
-# A task is an id: it decides a random projection of the images and an order of the labels. Two
-# classes are drawn per task, so that the notebook is quick; the presets of `metajax train gpicl`
-# use more.
+# A task has an id, which determines a random projection of the images and an order of the labels.
+# Each task here has two classes, so that the notebook is quick. The presets of
+# `metajax train gpicl` have more.
 
 # %%
 ways, length = 2, 16
@@ -103,7 +103,7 @@ print("probabilities", jax.nn.softmax(logits).round(3), "label", task.query.targ
 print("cache position", jnp.asarray(adapted.state.position))
 
 # %% [markdown]
-# ## Tasks seen and tasks unseen, on images of the test split
+# ## Training tasks and new tasks, on images of the test split
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(10, 3.5), sharey=True, layout="constrained")
@@ -127,8 +127,8 @@ plt.show()
 gains
 
 # %% [markdown]
-# With a million tasks, unseen tasks are learned from their examples as well as seen ones. With
-# four tasks there is nothing to gain from learning: the network knows them.
+# Trained on a million tasks, the network learns unseen tasks from their examples as well as
+# training tasks. Trained on four tasks, it remembers these tasks, and does not learn from examples.
 
 # %%
 assert gains[2**20, "unseen tasks"] > 0.1
@@ -137,8 +137,8 @@ assert gains[4, "unseen tasks"] < gains[2**20, "unseen tasks"]
 # %% [markdown]
 # ## Now change this
 #
-# - Put 64 or 1,024 in place of 4 in `for num_tasks in (4, 2**20)`: from which number on are unseen
-#   tasks learned?
+# - Put 64 or 1,024 in place of 4 in `for num_tasks in (4, 2**20)`. How many training tasks does the
+#   network need to learn unseen tasks?
 # - Replace `load_images("digits", ...)` by a set of your own ([how](../docs/data.md)).
-# - `metajax train gpicl --preset digits` trains a learner that knows about the symmetries of these
-#   tasks. It learns more in less time.
+# - Run `metajax train gpicl --preset digits`. It trains a learner with the symmetries of these
+#   tasks built in, which learns more in less time.

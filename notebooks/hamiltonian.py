@@ -16,10 +16,11 @@
 # %% [markdown]
 # # A pendulum never seen: energies that adapt to new physics
 #
-# A graph network is the energy of a system and its symplectic gradient is the motion. Meta-trained
-# by MAML on springs, Henon-Heiles systems and a magnetic mirror, it adapts to fifty points of a
-# pendulum's motion. Beside it: the same steps from weights as first drawn, and a
-# polynomial energy fitted by least squares. About two minutes on a CPU.
+# A graph network computes the energy of a mechanical system. The symplectic gradient of the energy
+# gives the motion. The network is meta-trained by MAML on springs, Henon-Heiles systems and a
+# magnetic mirror. It then adapts to fifty points of a pendulum's motion. There are two baselines:
+# the same steps from random initial weights (*as first drawn*), and a polynomial energy that is
+# fitted by least squares. About two minutes on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -45,8 +46,8 @@ from metajax.systems import build, configure, hamiltonian
 # %% [markdown]
 # ## Systems and their motion
 #
-# `metajax.physics` has the energies, draws systems (their constants and a start) at random, and
-# integrates them: in float64 and of order 8 for a ground truth.
+# `metajax.physics` has the energies. It draws systems at random (their constants and an initial
+# state) and integrates them. The ground truth is computed in float64, by a method of order 8.
 
 # %%
 pendulum = get_mechanics("pendulum")
@@ -60,8 +61,9 @@ print("relative drift of energy:", np.abs(energies / energies[0] - 1).max())
 # %% [markdown]
 # ## Meta-training
 #
-# `configure` takes what the command line takes, too. One type is held out, the others are trained
-# on; `build` simulates their trajectories and makes tasks and the algorithm for `fit`.
+# `configure` takes the same settings as the command line. One type of system is held out of
+# training. `build` simulates trajectories of the others, and makes the tasks and the algorithm for
+# `fit`.
 
 # %%
 config = configure(
@@ -86,9 +88,9 @@ result = mj.fit(
 # %% [markdown]
 # ## Adapting
 #
-# Forty new pendulums, fifty points of each, fifty steps of SGD. A roll-out starts where the
-# truth does and follows the adapted energy for ten seconds; errors are relative and averaged as
-# logarithms.
+# Each of forty new pendulums gives fifty points; adapting takes fifty steps of SGD. A roll-out is
+# the motion that an adapted energy predicts: it starts in the true initial state and runs for ten
+# seconds. The errors are relative, and averaged as logarithms.
 
 # %%
 instances = hamiltonian.new_instances(config, "pendulum", config.eval_tasks)
@@ -113,14 +115,14 @@ assert errors["meta-trained"][-1] < 0.3 * errors["as first drawn"][-1]
 assert errors["meta-trained"][-1] < 0.5 * errors["meta-trained"][0]
 
 # %% [markdown]
-# So fifty steps from the meta-trained energy lead to a pendulum that can be followed. A
-# polynomial with as many points is better still: this energy is smooth and has one
-# coordinate. It is the baseline to have in mind.
+# After fifty steps, the meta-trained energy predicts the motion of a pendulum. A polynomial fitted
+# to the same points is still better, because this energy is smooth and has only one coordinate. It
+# is the baseline to beat.
 
 # %% [markdown]
 # ## Fewer points
 #
-# Another number of points up to the config's compiles nothing again.
+# Fewer points than the config's need no new compilation.
 
 # %%
 for shots in (5, 10, 25, 50):
@@ -128,7 +130,7 @@ for shots in (5, 10, 25, 50):
     print(shots, "points:", round(hamiltonian.summarise(rolled.coordinates).mean[-1], 4))
 
 # %% [markdown]
-# ## Three of them, followed for ten seconds
+# ## Three pendulums, followed for ten seconds
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(10, 3.2), layout="constrained")
@@ -143,7 +145,9 @@ plt.show()
 # %% [markdown]
 # ## Now change this
 #
-# - Hold out another type: `held_out="mass_spring"`, or all six types of the paper in `mechanics`.
-# - Solve for the energy in place of descending: [an energy from 20 points](solved_energy.ipynb).
+# - Hold out another type: `held_out="mass_spring"`. Or train on all six types of the paper, in
+#   `mechanics`.
+# - Solve for the energy instead of taking gradient steps:
+#   [an energy from 20 points](solved_energy.ipynb).
 # - `metajax train hamiltonian` trains on all six types and writes a report; `--structure port` and
 #   `--structure driven` learn damping and a driving force too.

@@ -16,11 +16,11 @@
 # %% [markdown]
 # # Hypergradients: learning rates that tune themselves in one training run
 #
-# A hypergradient says how the validation loss changes with the hyperparameters of the training that
-# led to it. Here it tunes three of them, the learning rate of each layer of a small network, while
-# the network trains: one run, no restarts. The first guess is a hundred times too small. Beside it
-# stand the same guess held still and a grid of fixed rates. scikit-learn's digits, eight seeds,
-# about two minutes on a CPU.
+# A hypergradient is the derivative of the validation loss with respect to the hyperparameters of
+# the training. Here it tunes three hyperparameters, the learning rates of the layers of a small
+# network, while the network trains: one run, no restarts. The first guess is a hundred times too
+# small. The baselines are the same guess kept fixed, and a grid of fixed rates. The data are
+# scikit-learn's digits, with eight seeds; about two minutes on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -58,8 +58,8 @@ from metajax.nn import mlp
 # %% [markdown]
 # ## Data: three parts
 #
-# The weights are fitted to 1000 images, the rates to the other 442 of the training split, and the
-# 355 of the test split are kept for the table at the end.
+# The weights are fitted to 1000 images of the training split, and the rates to its other 442. The
+# 355 images of the test split are kept for the table at the end.
 
 # %%
 images = load_images("digits", "train")
@@ -82,8 +82,8 @@ def whole(pool):
 # %% [markdown]
 # ## The inner problem: SGD with momentum, one log rate per layer
 #
-# `descend` takes any optax optimiser. Logarithms keep rates positive, and one step of the outer
-# optimiser then changes a rate by the same factor whatever its size.
+# `descend` takes any optax optimizer. The hyperparameters are logarithms of the rates. This keeps
+# the rates positive, and one step of the outer optimizer changes every rate by a similar factor.
 
 # %%
 network = mlp([64, 64], 10)
@@ -110,10 +110,10 @@ problem = descend(loss, loss, sgd)
 # %% [markdown]
 # ## Offline: how good are the estimators?
 #
-# `evaluate_hypergradient` differentiates a whole inner optimisation; `unrolled` is exact.
-# First-order looks at the outer loss alone, where rates do not appear: its estimate is zero. The
-# implicit estimators are left out: rates do not change where training converges to, so theirs says
-# nothing about rates.
+# `evaluate_hypergradient` differentiates a whole inner optimization. The estimator `unrolled` is
+# exact. `first_order` differentiates the outer loss alone, in which the rates do not appear, so its
+# estimate is zero. The implicit estimators are left out: they differentiate the point to which
+# training converges, and this point does not depend on the rates.
 
 # %%
 seeds, horizon = 8, 100
@@ -170,19 +170,19 @@ for name, estimator in estimators.items():
 assert min(cosine[0].mean() for cosine in cosines.values()) > 0.9
 
 # %% [markdown]
-# Sizes are medians, as shares of the exact one's. Where the rate is far too small every estimator
-# points the right way, and only its size is off. Where the rate is good, only DrMAD, which goes
-# back over all the steps, still does; it is also the only one that costs about as much as the
-# exact one.
+# Sizes are medians, relative to the size of the exact hypergradient. Where the rate is far too
+# small, every estimator points in the right direction, and only its size is wrong. Where the rate
+# is good, only DrMAD still points in the right direction, because it goes back over all the steps.
+# It is also the only one that costs about as much as the exact hypergradient.
 
 # %% [markdown]
 # ## Online: one long run
 #
-# A task is the data of one inner step: a batch to fit, and one to validate on. `online_run` makes
-# one meta-step of `tasks_per_step` inner steps and one move of the hyperparameters.
+# A task is the data of one inner step: a batch to fit, and one to validate on. A meta-step of
+# `online_run` is `tasks_per_step` inner steps and one update of the hyperparameters.
 #
-# An `Algorithm` is three pure functions, so `jax.vmap` makes eight runs of one, each with weights
-# and batches of its own, and a row of them for each first guess of the rate.
+# An `Algorithm` is three pure functions. So `jax.vmap` makes one program of many runs: for each
+# first guess of the rate there are eight runs, each with its own weights and batches.
 
 
 # %%
@@ -275,8 +275,9 @@ tuned = {
 # %% [markdown]
 # ## What came out
 #
-# Means over eight seeds with 95% intervals. `forward` carries the exact derivative of the weights
-# along: affordable with three hyperparameters, and what the others are to be held against.
+# The table shows means over eight seeds with 95% intervals. `forward` computes the exact derivative
+# of the weights along with the weights. With three hyperparameters this is affordable, and it is
+# the reference for the other estimators.
 
 # %%
 rows = {f"fixed at {rate:g}": (fixed, i) for i, rate in enumerate([guess, *grid])}
@@ -307,11 +308,12 @@ plt.show()
 
 # %% [markdown]
 # One run from a guess a hundred times too small ends about where the best fixed rate does, for the
-# price of one run in place of a grid. It gains no more than that: the rates are fitted to the
-# validation split, and on the test split, which tuned nothing, the best fixed rate is at least as
-# good. Nor does the better estimator win here: from a guess this bad every one knows the way, and
-# Adam, as outer optimiser, looks at signs more than at sizes. Once the loss is flat in the rates,
-# they wander.
+# price of one run in place of a grid. It gains no more than that. The rates are fitted to the
+# validation split. On the test split, which tuned nothing, the best fixed rate is at least as good.
+#
+# The better estimators do not win here either. From a guess this bad, every estimator has the right
+# direction, and the outer optimizer, Adam, uses signs more than sizes. Once the loss is flat in the
+# rates, the rates drift at random.
 
 # %%
 for name, run in tuned.items():
@@ -323,6 +325,6 @@ for name, run in tuned.items():
 # %% [markdown]
 # ## Now change this
 #
-# - Start from `guess = 1e-6` or `10.0`: from how far does a run find its way?
-# - Tune the momentum too: it is a number in `sgd`, so make it a hyperparameter.
+# - Start from `guess = 1e-6` or `10.0`. From how far away does a run still find good rates?
+# - Tune the momentum too: replace the number in `sgd` by a hyperparameter.
 # - Write an outer loop of your own: [your outer loop](your_outer_loop.ipynb).

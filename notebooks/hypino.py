@@ -16,10 +16,10 @@
 # %% [markdown]
 # # A PDE in, a network that solves it out
 #
-# A hypernetwork reads a linear PDE of second order, its domain and its boundary data, and makes
-# the weights of a small network that is the solution. Here with the one that comes with the
-# package, trained on a CPU: what one pass is worth, what least squares make of it, and how far
-# any of these solutions can be trusted. About three minutes on a CPU.
+# A hypernetwork reads a linear PDE of second order, its domain and its boundary data. It generates
+# the weights of a small network that is the solution. This notebook uses the hypernetwork that
+# comes with the package, which was trained on a CPU. It shows how good one pass is, how much least
+# squares improve it, and how far these solutions can be trusted. About three minutes on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -47,8 +47,8 @@ from metajax.systems import hypino
 # %% [markdown]
 # ## The problem
 #
-# Coefficients are those of `u`, `u_x`, `u_y`, `u_xx` and `u_yy`. A plate with a hole, heated all
-# over and kept at 0 on its outer edge and at 1 on the hole.
+# The problem is a plate with a hole. It is heated everywhere, and kept at 0 on its outer edge and
+# at 1 on the edge of the hole. The coefficients are those of `u`, `u_x`, `u_y`, `u_xx` and `u_yy`.
 
 # %%
 plate = PDE(
@@ -72,8 +72,8 @@ plt.show()
 # %% [markdown]
 # ## One pass
 #
-# `adapt` is one pass of the hypernetwork; `predict` evaluates the network that it made, with its
-# derivatives. Both are pure functions, so a batch of problems is `vmap`.
+# `adapt` is one pass of the hypernetwork. `predict` evaluates the generated network and its
+# derivatives. Both are pure functions, so `vmap` solves a batch of problems.
 
 # %%
 learner = model.learner
@@ -114,8 +114,8 @@ assert np.median(relative) < 0.6
 # %% [markdown]
 # ## A derivative with respect to the problem
 #
-# One pass is a function of the problem like any other: how much does the value in the middle change
-# with the heating?
+# One pass is a differentiable function of the problem. So its derivative says how much the value in
+# the middle changes with the heating.
 
 
 # %%
@@ -134,12 +134,12 @@ print("by automatic differentiation:", float(slope), " by differences:", float(d
 assert abs(slope - difference) < 0.05 * abs(slope) + 1e-3
 
 # %% [markdown]
-# ## What least squares make of it
+# ## Solving the last layer by least squares
 #
-# The problem is linear, and so is a network in its last layer: given the hidden layers that the
-# hypernetwork makes, the best last layer is one least-squares solve. Random layers do, too, if
-# there are enough of them: without a trained model `solve` takes 2000. A benchmark with a known
-# solution, the heat equation:
+# The problem is linear, and a network is linear in its last layer. So for the hidden layers that
+# the hypernetwork generates, one least-squares solve gives the best last layer. Random hidden
+# layers work too if they are wide enough: without a trained model, `solve` uses 2000 random
+# features. Here both solve a benchmark with a known solution, the heat equation:
 
 # %%
 heat = benchmark("HT")
@@ -162,7 +162,7 @@ assert errors["their last layers solved for"] < 0.1 * errors["one pass"]
 assert errors["2000 random features"] < 1e-8
 
 # %% [markdown]
-# The residual is known without a reference: look at it before a solution is believed.
+# The residual is known without a reference solution. Look at it before you trust a solution.
 
 # %%
 figure, axes = plt.subplots(1, 4, figsize=(12, 2.8), layout="constrained")
@@ -175,7 +175,7 @@ plt.show()
 # %% [markdown]
 # ## Now change this
 #
-# - Give `PDE` coefficients, a source and boundary values of your own. Its domain is any made of
-#   disks, rectangles and polygons.
+# - Give `PDE` coefficients, a source and boundary values of your own. Its domain can be any
+#   combination of disks, rectangles and polygons.
 # - `metajax solve problem.yaml` does the same from a file.
 # - `metajax train hypino` trains a hypernetwork.

@@ -16,10 +16,10 @@
 # %% [markdown]
 # # MAML: a start from which a few gradient steps suffice
 #
-# First the standard regression bed: a sinusoid from ten points, by weights that were
-# meta-trained to be adapted, beside weights trained on all sinusoids at once and weights as
-# first drawn. Then five-way one-shot classification of characters never seen, by MAML and by
-# Prototypical Networks. About two minutes on a CPU.
+# The first part is the standard regression benchmark: fit a sinusoid from ten points. It compares
+# weights that MAML has meta-trained with weights trained on all sinusoids at once, and with random
+# initial weights (*as first drawn*). The second part is classification from one example of each of
+# five classes, by MAML and by Prototypical Networks. About two minutes on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -47,9 +47,9 @@ from metajax.nn import conv_net, mlp
 # %% [markdown]
 # ## Sinusoids
 #
-# A task is one sine of amplitude .1 to 5 and phase 0 to pi: ten points to learn from (the
+# A task is one sine of amplitude .1 to 5 and phase 0 to pi. It has ten points to learn from (the
 # support) and others to be scored on (the query). `maml` makes a learner from any network, loss
-# and optax optimiser; `gradient` meta-trains it; `fit` is the loop.
+# and optax optimizer. `gradient` makes the algorithm that meta-trains it, and `fit` is the loop.
 
 # %%
 tasks = data.sinusoid_tasks(10, 10)
@@ -64,8 +64,8 @@ trained = mj.fit(
 )
 
 # %% [markdown]
-# The baseline learns no adapting: the same network, the same tasks, trained to answer without
-# looking at the support. As sines of all phases average out, the best it can do is nearly zero.
+# The baseline is the same network on the same tasks, trained to answer without looking at the
+# support. Sines of all phases average out, so its best answer is nearly zero everywhere.
 
 
 # %%
@@ -85,8 +85,8 @@ joint = mj.fit(
 # %% [markdown]
 # ## Error by gradient step, on 1000 new sines
 #
-# `adaptation_curve` scores one task after every step, more of them than in training; `vmap`
-# makes it a thousand tasks.
+# `adaptation_curve` scores one task after every step, and takes more steps than training did.
+# `vmap` maps it over a thousand tasks.
 
 # %%
 new = data.sinusoid_tasks(10, 100)
@@ -115,8 +115,9 @@ plt.xlabel("gradient steps")
 plt.ylabel("squared error on the query")
 plt.legend()
 # %% [markdown]
-# One of them, before and after ten steps. `adapt` takes the steps of training; `follow` takes any
-# number, and returns what a function gives of the adapted weights after each.
+# This is one of the sines, before and after ten steps. `adapt` takes as many steps as in training.
+# `follow` takes any number of steps, and returns the values of a function of the adapted weights
+# after each step.
 
 # %%
 task = new(jax.random.key(7))
@@ -139,11 +140,11 @@ plt.legend()
 # %% [markdown]
 # ## Characters from one example each
 #
-# Omniglot where it was prepared: `metajax data prepare omniglot` downloads it by TFDS, or
-# `metajax data prepare omniglot_small --from FOLDER` takes its two small sets from a folder. Or
-# else scikit-learn's digits, which every installation holds. Classes, not images, keep training
-# and test apart, and each class turned by a quarter, a half and three quarters is a class of
-# its own.
+# The data are Omniglot's characters if you have prepared them: `metajax data prepare omniglot`
+# downloads them by TFDS, and `metajax data prepare omniglot_small --from FOLDER` takes the two
+# small sets from a folder. Otherwise the notebook uses scikit-learn's digits, which every
+# installation has. Training and test have different classes. Each class turned by 90, 180 and 270
+# degrees is a class of its own.
 
 # %%
 NUM_CLASSES = {"omniglot": (800, 64, 100), "omniglot_small": (150, 30, 62), "digits": (5, 2, 3)}
@@ -161,9 +162,9 @@ for i in range(5):
 
 # %% [markdown]
 # MAML adapts a classifier by gradient steps. Prototypical Networks average the embeddings of
-# each class and look for the nearest. The learners differ; the tasks, the loop and the
-# evaluation do not. (`tasks_at_once=1` takes the tasks one after the other: on a CPU that is the
-# faster way for convolutions with weights of their own for each task.)
+# each class, and assign a query to the nearest average. Only the learners differ; the tasks, the
+# loop and the evaluation are the same. (`tasks_at_once=1` computes one task after another. On a CPU
+# this is faster for convolutions whose weights differ from task to task.)
 
 # %%
 rivals = {
@@ -184,8 +185,9 @@ for name, learner in rivals.items():
     ).params
 
 # %% [markdown]
-# Accuracy on 600 episodes of classes that were not trained on, beside the same learners with
-# weights as first drawn and the class whose (one) image is nearest, pixel by pixel.
+# The table shows the accuracy on 600 episodes (tasks) of classes that were not in training. The
+# baselines are the same learners with weights as first drawn, and the class whose image is nearest,
+# pixel by pixel.
 
 # %%
 pixels = mj.Network(lambda key, x: {"none": jnp.zeros(())}, lambda params, x: x.reshape(len(x), -1))
@@ -221,9 +223,8 @@ plt.xlabel("accuracy (chance is dotted)")
 plt.show()
 
 # %% [markdown]
-# On Omniglot's characters both learners leave the nearest image far behind. The digits are too
-# few to learn to learn from: twenty classes with their rotations, and the nearest image is the
-# better answer.
+# On Omniglot's characters both learners are far better than the nearest image. The digits have too
+# few classes for meta-training, twenty with their rotations, and the nearest image is better.
 
 # %%
 # what the text says, held by the tests of the project

@@ -16,8 +16,9 @@
 # %% [markdown]
 # # Sweep on many chips
 #
-# First one run on all chips, then many runs on one chip, then many runs on many chips. A laptop is
-# enough to try it: JAX can show its CPU as eight devices. About a minute on a CPU.
+# This notebook trains one run on all chips and then many runs on one chip, and shows how to train
+# many runs on many chips. A laptop is enough: JAX can show its CPU as eight devices. About a minute
+# on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -56,7 +57,8 @@ print(jax.device_count(), "devices")
 # ## One run on all chips
 #
 # `parallel="jit"` splits the tasks of each step over all devices. The draws are the same, so the
-# result is that of one device, up to rounding. `tasks_per_step` must be a multiple of the devices.
+# result is that of one device, up to rounding. `tasks_per_step` must be a multiple of the number of
+# devices.
 
 # %%
 learner = maml(mlp([40, 40], 1), mean_squared_error, optax.sgd(0.01), steps=1)
@@ -79,9 +81,10 @@ assert abs(losses[0] - losses[1]) < 1e-3 * losses[0]
 # %% [markdown]
 # ## Many runs on one chip
 #
-# A small run leaves a chip idle. With `--engine vmap` all runs of a sweep are one compiled program:
-# the values of the grid are traced, so nothing is compiled twice. Here 3 inner rates, 3 outer rates
-# and 2 seeds are 18 runs. (`main([...])` is the command `metajax ...`, and resumes like it.)
+# A small run leaves a chip mostly idle. With `--engine vmap` all runs of a sweep are one compiled
+# program. The values of the grid are traced, so nothing is compiled twice. Here 3 inner learning
+# rates, 3 outer learning rates and 2 seeds make 18 runs. (`main([...])` does the same as the
+# command `metajax ...`; called again, it resumes.)
 
 # %%
 folder = Path(tempfile.mkdtemp()) / "rates"
@@ -94,8 +97,8 @@ assert main(sweep) == 0
 # %% [markdown]
 # ## Many runs on many chips
 #
-# Runs that differ in shapes (`width`, `layers`) are processes: `--engine process --workers 8`. On a
-# TPU host each process must see one chip, and each chip gets its share of the seeds:
+# Runs whose networks differ in shape must be separate processes: `--engine process --workers 8`. On
+# a TPU host each process must see one chip. Here each chip gets one of the seeds:
 #
 # ```bash
 # for chip in 0 1 2 3; do
@@ -104,14 +107,15 @@ assert main(sweep) == 0
 # done; wait
 # ```
 #
-# Recipes for whole TPU slices are in `experiments/launch`. A slice of several hosts takes one run
-# with `metajax train ... --parallel jit --distributed`. [Sweeps](../docs/sweeps.md) has the rest.
+# Recipes for whole TPU slices are in `experiments/launch`. To train one run on a slice of several
+# hosts, use `metajax train ... --parallel jit --distributed`. [Sweeps](../docs/sweeps.md) explains
+# all options.
 
 # %% [markdown]
 # ## What the sweep found
 #
-# `report.html` in the folder shows this with intervals and learning curves. Here from
-# `results.csv`.
+# This figure is drawn from `results.csv`. `report.html` in the same folder also has intervals and
+# learning curves.
 
 # %%
 error = np.zeros((len(inner), len(outer)))
@@ -133,7 +137,7 @@ assert error[2, 1:].min() < 0.7 * error[0].min()
 # %% [markdown]
 # ## Now change this
 #
-# - Sweep another system: `metajax methods` names them, and [Sweeps](../docs/sweeps.md) the fields
+# - Sweep another system: `metajax list` names them. [Sweeps](../docs/sweeps.md) lists the fields
 #   that one program can vary.
-# - Draw rates in place of a grid: `"--random", "inner_lr=log:1e-4:1e-1", "--samples", "8"`.
+# - Draw random rates instead of a grid: `"--random", "inner_lr=log:1e-4:1e-1", "--samples", "8"`.
 # - Stop bad runs early: `--engine ray --scheduler asha`.

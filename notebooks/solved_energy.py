@@ -16,10 +16,10 @@
 # %% [markdown]
 # # An energy from 20 points, in milliseconds
 #
-# Motion is linear in the energy: if `H = phi . head`, then `dq/dt = dphi/dp . head` and
-# `dp/dt = -dphi/dq . head`. So no gradient step is needed to adapt an energy to a new system. Its
-# features `phi` are meta-learned, its head is solved by least squares on the points that were seen.
-# Under a minute on a CPU.
+# The rates of a mechanical system are linear in its energy `H`. If `H = phi . head`, then
+# `dq/dt = dphi/dp . head` and `dp/dt = -dphi/dq . head`. So an energy adapts to a new system
+# without a gradient step. Its features `phi` are meta-learned. Its head, the weights of the
+# features, is solved by least squares on the observed points. Under a minute on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -56,8 +56,8 @@ from metajax.physics import (
 # %% [markdown]
 # ## Tasks
 #
-# A task is one system of a type, with constants and a start of its own. Sixty points of its motion
-# over ten seconds are drawn in random order; the first 20 are the support, the others the query.
+# A task is one system of a type, with its own constants and initial state. It has sixty points of
+# the motion over ten seconds, in random order. The first 20 are the support, the others the query.
 
 # %%
 SEEN, POINTS = 20, 60
@@ -95,9 +95,9 @@ tasks = jax.tree_util.Partial(draw)
 # %% [markdown]
 # ## The learner
 #
-# `linear_head` needs a design, one row for each rate of each point, and what the rates were. The
-# loss is the logarithm of the relative error: errors of different types lie orders of magnitude
-# apart.
+# `linear_head` needs the rates and a design, the matrix of the least-squares problem, with one row
+# for each rate of each point. The loss is the logarithm of the relative error, because the errors
+# of different types differ by orders of magnitude.
 
 # %%
 network = mlp((48, 48), 32, jax.nn.tanh)
@@ -139,7 +139,7 @@ first = algorithm.params(algorithm.init(key, tasks(key)))
 print("loss:", *(f"{row['loss']:.1f}" for row in (result.history[0], result.history[-1])))
 
 # %% [markdown]
-# ## A pendulum, which it has not seen
+# ## A pendulum, a type that was not in training
 #
 # Adapting is one solve.
 
@@ -170,10 +170,10 @@ print({name: round(float(value), 4) for name, value in errors.items()})
 assert errors["meta-learned"] < 0.5 * errors["features as first drawn"]
 
 # %% [markdown]
-# ## Following it
+# ## Predicting the motion
 #
-# The energy can be followed in time by a symplectic integrator. It is known where the motion has
-# been, and its level is kept.
+# A symplectic integrator computes the motion from the energy. The energy is known near the observed
+# motion, and the predicted motion stays there, because the integrator nearly conserves the energy.
 
 # %%
 task, head = new[0], heads[0]
@@ -202,6 +202,6 @@ plt.legend()
 # ## Now change this
 #
 # - Set `SEEN` to 5: fewer points, the same solve.
-# - Leave `"magnetic_mirror"` out of `trained_on`, or test on `"three_body"` in place of the
+# - Leave `"magnetic_mirror"` out of `trained_on`, or test on `"three_body"` instead of the
 #   pendulum.
 # - Compare with an energy that adapts in gradient steps: [hamiltonian](hamiltonian.ipynb).

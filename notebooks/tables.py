@@ -16,9 +16,9 @@
 # %% [markdown]
 # # Your own table: no training
 #
-# A small table, a column to predict, probabilities that can be trusted: a learner that comes with
-# metajax reads the rows and answers at once. This notebook takes under three minutes on a CPU,
-# most of it compiling.
+# A learner that comes with metajax predicts a column of a small table. It reads the rows and gives
+# calibrated probabilities at once, without training. This notebook takes under three minutes on a
+# CPU, most of it compiling.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -45,8 +45,9 @@ from metajax.systems import tables
 # %% [markdown]
 # ## A table
 #
-# 178 wines of three cultivars, 13 measurements each. Thirty of them are known. Any other table will
-# do: numbers in rows, `NaN` where a value is missing, and a label for each row.
+# The table has 178 wines of three cultivars, with 13 measurements each. The cultivars of thirty
+# wines are given. You can use any other table: numbers in rows, `NaN` where a value is missing, and
+# a label for each row.
 
 # %%
 inputs, labels = load_wine(return_X_y=True)
@@ -58,9 +59,10 @@ known, asked = order[:30], order[30:]
 # ## Read it
 #
 # `fit` trains nothing. It solves logistic regressions and Gaussian-process classifiers with ten
-# kernels in closed form, each with its prediction of every row from the others. A network that was
-# trained once, on synthetic tables, decides from these how much to trust which, and how sure to be.
-# The file behind it says how it was made.
+# kernels in closed form, and from each its predictions of every row from the other rows. A network
+# that was trained once, on synthetic tables, uses these predictions. It decides how much to trust
+# each classifier, and how certain the answer is. The file of its weights records how it was
+# trained.
 
 # %%
 model = tables.InContextClassifier().fit(inputs[known], names[known])
@@ -83,8 +85,8 @@ print("columns with missing values", model.missing_features_)
 # %% [markdown]
 # ## Are the probabilities right?
 #
-# The log loss asks for that: a wrong answer given for sure costs much. Logistic regression with
-# scikit-learn's defaults stands for comparison, on the same rows, after 10, 20, 40 and 80 of them.
+# The log loss measures this: a wrong answer with a high probability costs much. The baseline is
+# logistic regression with scikit-learn's defaults. Both learn from the same 10, 20, 40 and 80 rows.
 
 
 # %%
@@ -113,8 +115,8 @@ plt.show()
 # %% [markdown]
 # ## Now change this
 #
-# - Read a table of your own: `inputs` is an array `[rows, features]`, `names` one label for each
-#   row.
+# - Read a table of your own: `inputs` is an array `[rows, features]`, and `names` has one label for
+#   each row.
 # - Put the model into scikit-learn's `cross_val_score` in place of `LogisticRegression`.
 # - The command line does the same: `metajax predict --shipped wines.csv --target cultivar` reads a
 #   CSV file whose first line names the columns. Rows whose target is empty are predicted from the

@@ -16,9 +16,10 @@
 # %% [markdown]
 # # Adapt on your own data
 #
-# A trained folder is loaded by `mj.load`. It then adapts to a few examples of yours and answers
-# queries, with probabilities. Here a learner that was meta-trained on digits reads a table of
-# wines, and another one follows a curve through five points. Under two minutes on a CPU.
+# `mj.load` loads a trained run from its folder. The run then adapts to a few examples of your own
+# and answers queries with probabilities. In this notebook a learner that was meta-trained on digits
+# classifies a table of wines. Another learner fits a curve through five points. Under two minutes
+# on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -50,8 +51,9 @@ from metajax.systems import load_exported
 # %% [markdown]
 # ## Train something
 #
-# `main([...])` is the command `metajax ...`. Skip this cell if you have trained folders. The first
-# learner classifies from examples, on tasks made of digits; the second fits curves.
+# `main([...])` does the same as the command `metajax ...`. Skip this cell if you have trained runs.
+# The first learner classifies from examples, and is trained on tasks made of digits. The second
+# fits curves.
 
 # %%
 runs = Path(tempfile.mkdtemp())
@@ -65,7 +67,8 @@ assert main([*train, "--steps", "1000", *quick]) == 0
 # %% [markdown]
 # ## Load it
 #
-# The newest good checkpoint is read, on this machine's device. The training's data is not needed.
+# `mj.load` reads the newest undamaged checkpoint onto this machine's device. It does not need the
+# training data.
 
 # %%
 run = mj.load(digits)
@@ -75,9 +78,9 @@ print(run.settings.ways, "classes at most")
 # %% [markdown]
 # ## Adapt to a table
 #
-# 178 wines of three cultivars, 13 measurements each. Seven of each are labeled. `adapt` takes
-# arrays of rows or images and labels of any kind, and raises an error that says what is wrong with
-# them otherwise.
+# The table has 178 wines of three cultivars, with 13 measurements each. Seven wines of each
+# cultivar are labeled. `adapt` takes arrays of rows or images, and labels as integers or text.
+# Where it cannot use them, the error says why.
 
 # %%
 rows, cultivar = load_wine(return_X_y=True)
@@ -96,8 +99,8 @@ print(found.probabilities[:3].round(3))
 # %% [markdown]
 # ## Is it right?
 #
-# Over ten draws of the labeled wines, compared with scikit-learn's logistic regression on the same
-# rows. The 95% intervals are over draws.
+# The labeled wines are drawn ten times. The baseline is scikit-learn's logistic regression on the
+# same rows. The 95% intervals are over draws.
 
 # %%
 accuracy = {"metajax, meta-trained on digits": [], "logistic regression": []}
@@ -117,14 +120,15 @@ for name, scores in accuracy.items():
 assert np.mean(accuracy["metajax, meta-trained on digits"]) > 0.8
 
 # %% [markdown]
-# A minute of training on digits is enough to read wines, without one gradient step on them.
-# Logistic regression is still better here. The reader of tables that comes with the package was
-# trained on tables, and is ahead of it: [your own table](tables.ipynb).
+# After a minute of training on digits, the learner classifies wines without a gradient step on
+# them. Logistic regression is still better here. The learner for tables that comes with the package
+# was trained on tables, and is better than logistic regression: [your own table](tables.ipynb).
 
 # %% [markdown]
 # ## Adapt to points of a curve
 #
-# The second folder takes numbers. It was trained on sine waves of any height and phase.
+# The second run adapts to pairs of numbers. It was trained on sine waves of many heights and
+# phases.
 
 # %%
 curves = mj.load(waves)
@@ -135,7 +139,8 @@ curve = curves.adapt((x, y))
 # %% [markdown]
 # ## Take it elsewhere
 #
-# `export` writes the adapted learner as one file with its parameters. It needs JAX alone.
+# `export` writes the adapted learner and its parameters to one file. Other programs can load the
+# file without metajax.
 
 # %%
 path = curve.export(runs / "curve.jax")
@@ -159,10 +164,10 @@ plt.show()
 # %% [markdown]
 # ## Now change this
 #
-# - Put a table of your own in place of the wines: `rows` is an array `[rows, features]`, `names` a
-#   label for each row. Images work too: `[images, height, width]`.
+# - Put a table of your own in place of the wines: `rows` is an array `[rows, features]`, and
+#   `names` has one label for each row. Images work too: `[images, height, width]`.
 # - Move the five points, or give only two.
 # - From the command line: `metajax predict RUN DATA`, where DATA is a `.csv`, an `.npz` or a folder
 #   of images.
-# - The reader of tables that comes with the package needs no training: [your own
+# - Use the learner for tables that comes with the package; it needs no training: [your own
 #   table](tables.ipynb).

@@ -17,9 +17,9 @@
 # # Bring your own network
 #
 # A network is two pure functions, `init(key, inputs)` and `apply(params, inputs)`. Every learner of
-# metajax takes one. Here the same meta-learner (MAML) is given three: a Flax NNX module, a Flax
-# Linen module, and two functions written by hand. Equinox modules come in by `from_equinox` in the
-# same way. Under a minute on a CPU.
+# metajax takes one. This notebook gives the same learner (MAML) three networks: a Flax NNX module,
+# a Flax Linen module, and two functions written by hand. `from_equinox` does the same for Equinox
+# modules. Under a minute on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -90,8 +90,8 @@ by_linen = from_linen(Shortcuts(40))
 # %% [markdown]
 # ## Two functions
 #
-# Parameters may be any pytree of arrays. This network answers with a sum of 20 waves: their
-# frequencies, phases and heights are what is learned.
+# Parameters may be any pytree of arrays. The output of this network is a sum of 20 waves, and its
+# parameters are their frequencies, phases and heights.
 
 
 # %%
@@ -114,8 +114,8 @@ by_hand = mj.Network(init, apply)
 # %% [markdown]
 # ## One learner, three networks
 #
-# A task is a sine wave of its own height and phase: ten points to learn from, ten to be scored on.
-# MAML learns parameters from which five gradient steps lead to any of these waves.
+# A task is one sine wave with its own height and phase. It has ten points to learn from and ten to
+# be scored on. MAML learns parameters from which five gradient steps lead to any of these waves.
 
 # %%
 tasks = sinusoid_tasks(10, 10)
@@ -136,8 +136,8 @@ for name, network in networks.items():
 # %% [markdown]
 # ## Scores on 500 new waves
 #
-# The mean of the squared error on the query, with its 95% interval. Whoever answers 0 whatever the
-# wave has the error in the last row.
+# The table shows the mean squared error on the query, with its 95% interval. The baseline in the
+# last row answers 0 for every wave.
 
 # %%
 keys = jax.random.split(jax.random.key(1), 500)
@@ -182,7 +182,7 @@ plt.show()
 # %% [markdown]
 # ## Now change this
 #
-# - Replace `Perceptron` by a module of your own. Its parameters must be all that it keeps: no
+# - Replace `Perceptron` by a module of your own. It may have no state other than its parameters: no
 #   running statistics, no dropout.
 # - Replace `maml` by another learner of [metajax.learners](../docs/reference/learners.md), such as
 #   `ridge` (its network returns features) or `meta_sgd`.

@@ -17,9 +17,10 @@
 # # Your own outer loop and hypergradient
 #
 # An inner optimization trains a classifier on images, and half of their labels are wrong. The outer
-# loop learns how much to trust an image by its loss, so that the classifier does well on a few
-# images whose labels are right. Its gradient is a *hypergradient*: it runs through the whole inner
-# optimization. scikit-learn's digits, under a minute on a CPU.
+# loop learns how much weight an image gets, depending on its loss. Its aim is a classifier that
+# does well on a few images whose labels are right. The gradient of the outer loop is a
+# *hypergradient*: it goes through the whole inner optimization. The data are scikit-learn's digits;
+# under a minute on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -50,8 +51,8 @@ from metajax.nn import mlp
 # %% [markdown]
 # ## Data
 #
-# 600 images whose labels are wrong in one case of two, 100 images with true labels, and the test
-# split, which is used once, at the end.
+# There are 600 images, half of them with wrong labels, and 100 images with true labels. The test
+# split is used once, at the end.
 
 # %%
 rng = np.random.default_rng(0)
@@ -73,9 +74,9 @@ test = (inputs_of(held_out.images), jnp.asarray(held_out.labels, jnp.int32))
 # %% [markdown]
 # ## The inner problem
 #
-# `descend` takes two losses and an optax optimizer. The inner loss sees the hyperparameters: two
-# numbers that say how the weight of an image falls with its loss. The outer loss is what they are
-# for.
+# `descend` takes two losses and an optax optimizer. The inner loss depends on the hyperparameters,
+# two numbers that determine how the weight of an image falls with its loss. The outer loss judges
+# the trained classifier on the images with true labels.
 
 # %%
 network = mlp([], 10)  # a linear classifier
@@ -112,8 +113,8 @@ batches = full_batches(train, jax.random.key(0), INNER_STEPS)  # one batch for e
 #
 # An `Algorithm` is three pure functions: `init`, `update`, `params`. This one moves the
 # hyperparameters down the hypergradient. `fit` does the rest: compiling, the log, and with
-# `workdir="..."` checkpoints and exact resume. The data stays the same from step to step, so the
-# task says nothing.
+# `workdir="..."` checkpoints and exact resume. The data are the same in every step, so the task is
+# empty.
 
 
 # %%
@@ -159,8 +160,9 @@ for name, estimator in {
 # %% [markdown]
 # ## Train with what was found
 #
-# The 100 trusted images join the others. Three baselines trust every image that they see: all 700
-# images, the 100 trusted images alone, and, out of reach in practice, those whose labels are right.
+# The 100 trusted images are added to the training data. Three baselines give every image the same
+# weight. They use all 700 images, the 100 trusted images alone, and only the images whose labels
+# are right, which nobody knows in practice.
 
 
 # %%
@@ -200,9 +202,9 @@ for name, score in scores.items():
     print(f"{name:40} {100 * score:.1f} ± {100 * half:.1f} %")
 
 # %% [markdown]
-# By the exact hypergradient the classifier is ten points better than with all images trusted, and
-# three better than with the 100 trusted images alone (one draw, 355 test images). The last step
-# alone does not say how weights act over the whole training.
+# With the exact hypergradient the classifier is ten points better than with all images trusted, and
+# three better than with the 100 trusted images alone (one draw, 355 test images). The estimator
+# that sees only the last step misses how the weights act over the whole training.
 
 # %%
 weights = {
@@ -214,9 +216,9 @@ for values in weights.values():
     assert values[wrong].mean() < 0.5 * values[~wrong].mean()
 
 # %% [markdown]
-# ## Which images were distrusted
+# ## Which images got little weight
 #
-# Nothing told the outer loop which labels are wrong.
+# The outer loop was not told which labels are wrong.
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True, layout="constrained")
@@ -234,7 +236,7 @@ plt.show()
 # - Replace `unrolled` by `drmad` or `conjugate_gradient`: [which to
 #   choose](../docs/hypergradients.md).
 # - Make `network` deeper: `mlp([64], 10)`.
-# - Learn one weight for each image in place of two numbers: `jnp.zeros(600)` as `hparams`. With so
-#   many numbers the outer loop fits the 100 images too well.
+# - Learn one weight for each image instead of two numbers: `jnp.zeros(600)` as `hparams`. With so
+#   many hyperparameters the outer loop overfits the 100 images.
 # - Learn something else: hyperparameters are any pytree of floats, and the inner optimizer may
 #   depend on them. [hypergradients](hypergradients.ipynb) tunes one learning rate for each layer.

@@ -16,10 +16,9 @@
 # %% [markdown]
 # # Your own tasks
 #
-# A task distribution is a function of a key that returns a task. This notebook writes two: one
-# draws tasks from a formula, the other from arrays that you have. A learner written in four
-# functions, a ridge regression whose features are meta-learned, is trained on the first. Under a
-# minute on a CPU.
+# A task distribution is a function of a random key that returns a task. This notebook writes two:
+# one draws tasks from a formula, the other from arrays that you have. It then writes a learner, a
+# ridge regression with meta-learned features, and trains it on the first. Under a minute on a CPU.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -48,9 +47,9 @@ from metajax.nn import damped_least_squares, mlp
 # %% [markdown]
 # ## Tasks from a formula
 #
-# Any pytree that can be called with a key. Its numbers are leaves, so changing them recompiles
-# nothing, and `fit` samples it inside the compiled step. A learner may look at the support; it is
-# scored on the query.
+# A task distribution is any pytree that can be called with a key. Its numbers are leaves, so you
+# can change them without compiling again. `fit` draws the tasks inside the compiled step. A learner
+# adapts to the support of a task and is scored on its query.
 
 
 # %%
@@ -77,9 +76,9 @@ jax.tree.map(jnp.shape, tasks(jax.random.key(0)))
 # %% [markdown]
 # ## Tasks from your arrays
 #
-# Measurements of 50 machines, 30 each, say. One machine is one task: ten of its measurements, drawn
-# at random, are the support, ten others the query. The arrays are leaves too: they lie on the
-# device and are not compiled into the program.
+# As an example, there are 50 machines with 30 measurements each. One machine is one task: ten of
+# its measurements, drawn at random, are the support, and ten others are the query. The arrays are
+# leaves too, so they are on the device and are not compiled into the program.
 
 
 # %%
@@ -109,8 +108,9 @@ held_out = Machines(jnp.asarray(measured[40:]), jnp.asarray(answers[40:]))  # ot
 # %% [markdown]
 # ## A learner
 #
-# Four pure functions, each for one task. `adapt` solves a ridge regression on the features of the
-# support; the loss is the squared error on the query, so its gradient goes through that solve.
+# A learner is four pure functions, each for one task. `adapt` solves a ridge regression on the
+# features of the support. The loss is the squared error on the query, so its gradient goes through
+# that solve.
 
 # %%
 features = mlp([64, 64], 32)
@@ -192,8 +192,8 @@ plt.show()
 # ## Now change this
 #
 # - Replace the line `y = amplitude * jnp.sin(x + phase)` by a formula of your own.
-# - Give `Machines` arrays of your own, with as many features and outputs as you like. Keep the
-#   machines that you test on out of training.
+# - Give `Machines` arrays of your own, with any number of features and outputs. Do not train on the
+#   machines that you test on.
 # - Tasks that get harder during training are [`Staged`](../docs/nouns.md); tasks that are read from
 #   disk are [host-fed](../docs/data.md).
 # - [Bring your own network](your_network.ipynb).

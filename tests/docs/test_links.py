@@ -1,4 +1,4 @@
-"""Every link of the built site leads somewhere, and nothing is loaded from other hosts."""
+"""Every link of the site and the repository leads somewhere; nothing is loaded from elsewhere."""
 
 import re
 from functools import cache
@@ -8,6 +8,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 BASE = "http://site/"
 LOADED = re.compile(
     r"<(?:script|img|iframe|source)\b[^>]*\bsrc=[\"']?([^\"'> ]+)"
@@ -48,6 +49,24 @@ def test_no_link_is_dead(site, pages):
                 target.fragment and unquote(target.fragment) not in anchors(path) | {"__tabbed"}
             ):
                 dead.add((address, link))
+    assert not dead
+
+
+def test_no_link_is_dead_in_the_repository():
+    """Of the pages that a reader reaches from the README, without the site."""
+    left, seen, dead = [ROOT / "README.md"], set(), set()
+    while left:
+        page = left.pop()
+        seen.add(page)
+        text = re.sub(r"```.*?```|`[^`\n]*`", "", read(page), flags=re.DOTALL)
+        for link in re.findall(r"\]\(([^)#\s]+)", text):
+            if link.startswith(("http", "mailto")):
+                continue
+            target = (page.parent / link).resolve()
+            if not target.exists():
+                dead.add((page, link))
+            elif target.suffix == ".md" and target not in seen:
+                left.append(target)
     assert not dead
 
 
