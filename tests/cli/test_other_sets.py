@@ -42,6 +42,7 @@ def options(data_dir):
 def run(tmp_path_factory, options):
     workdir = tmp_path_factory.mktemp("run") / "w"
     small = "--method mlp --width 8 --examples 6 --steps 2 --tasks-per-step 2 --eval-tasks 16"
+    small += " --baselines nearest_neighbour"
     code = main(
         ["train", "gpicl", *small.split(), "--no-progress", "--workdir", str(workdir), *options]
     )

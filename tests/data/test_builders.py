@@ -300,6 +300,7 @@ def test_a_process_that_comes_second_takes_the_firsts_set(tmp_path, monkeypatch)
     assert [path.name for path in (tmp_path / "digits").iterdir()] == ["1.0.0"]
 
 
+@pytest.mark.slow
 def test_two_processes_building_digits_at_once(tmp_path):
     code = (
         "import sys, hashlib, metajax.data as d; "

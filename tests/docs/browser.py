@@ -162,8 +162,13 @@ class Browser:
 
     def close(self) -> None:
         """End the browser."""
-        self.socket.close()
-        self.process.terminate()
-        self.process.wait(timeout=30)
-        self.loop.run_until_complete(asyncio.sleep(0))
-        self.loop.close()
+
+        async def close() -> None:
+            self.socket.close()  # of the loop that runs
+
+        try:
+            self.loop.run_until_complete(close())
+        finally:
+            self.process.terminate()
+            self.process.wait(timeout=30)
+            self.loop.close()

@@ -40,6 +40,7 @@ def browser(served, tmp_path):
     browser.close()
 
 
+@pytest.mark.slow
 def test_every_page_loads_without_errors_and_fits_a_phone(site, served, browser):
     """No script error, no missing file, nothing asked of other hosts, no sideways scrolling."""
     browser.size(PHONE)

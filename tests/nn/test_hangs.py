@@ -55,6 +55,7 @@ def start(*options):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="Linux's account of CPU time")
 def test_many_mapped_solves_and_gradients_end_on_two_cores():
     process = start("solves", "5")

@@ -89,7 +89,7 @@ def test_without_an_address_the_first_cell_says_how_to_install(generator):
     assert "ModuleNotFoundError: metajax is missing: run `%pip install 'PATH[" in done.stderr
 
 
-SLOW = [
+RUN = [
     "gpicl",
     "hamiltonian",
     "hypergradients",
@@ -101,12 +101,12 @@ SLOW = [
     "your_data",
     "your_network",
     "your_outer_loop",
+    "your_tasks",
 ]
 
 
-@pytest.mark.parametrize(
-    "name", ["your_tasks", *(pytest.param(name, marks=pytest.mark.slow) for name in SLOW)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", RUN)
 def test_the_notebook_runs(name, tmp_path, monkeypatch):
     """Its own assertions hold: the loss fell, the gains are what the text says.
 
@@ -122,4 +122,4 @@ def test_the_notebook_runs(name, tmp_path, monkeypatch):
 
 
 def test_every_notebook_is_run():
-    assert set(NAMES) == {"your_tasks", *SLOW}
+    assert set(NAMES) == set(RUN)
