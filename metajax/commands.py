@@ -41,7 +41,7 @@ COMMANDS = {
         "metajax.systems.predicting",
         (
             "RUN DATA [--target COLUMN] [--steps N] [--out FILE]",
-            "adapt a trained run to your own images, rows, points or motion, and predict",
+            "adapt a trained run to your images, rows, points or motion, and predict",
             "the queries; with --shipped in place of RUN: predict a column",
             "of a small table from its others, without training",
         ),

@@ -168,7 +168,7 @@ def test_what_is_the_same_for_all_methods_is_said_once(tmp_path):
         ("--methods maml matching", "method = 'matching': .*one that regresses"),
         ("--method maml", "--method = 'maml': expected --methods"),
         ("--learner maml", "--method instead|--methods"),
-        ("--methods maml --strength 2", "--strength = '2': expected options of maml; .*of imaml"),
+        ("--methods maml --strength 2", "--strength = '2': expected options of maml; .* imaml"),
         ("--methods maml --set ridge.scale=2", "method of --set = 'ridge'"),
         ("--methods maml --set inner_steps=2", "METHOD.FIELD=VALUE"),
         ("--methods maml --set maml.inner_stepz=2", "did you mean 'inner_steps'"),

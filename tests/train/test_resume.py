@@ -69,6 +69,7 @@ def test_killed_at_more_random_moments(seed, uninterrupted, tmp_path):
     assert completed(tmp_path / "run") == uninterrupted
 
 
+@pytest.mark.slow
 def test_killed_during_a_save_before_its_seal_and_while_old_ones_go(uninterrupted, tmp_path):
     """With one checkpoint kept, at no moment is there none: the run never starts afresh."""
     workdir, keep = tmp_path / "run", ("--keep-last", 1)

@@ -79,6 +79,7 @@ def test_a_run_is_that_without_them(plain, parallel, around):
             assert row == expected
 
 
+@pytest.mark.slow
 def test_without_jit_a_run_agrees_up_to_rounding():
     options = {"steps": 1, "tasks_per_step": 2, "key": KEY, "progress": False}
     compiled = fit(ALGORITHM, TASKS, **options)

@@ -391,7 +391,7 @@ def test_settings_that_do_not_fit_together_are_rejected(field, value):
 def test_older_words_are_answered_with_todays(old, new, value):
     """On the command line and in Python by name; in the config of an older run they are read."""
     system = get_system("hamiltonian")
-    with pytest.raises(ConfigError, match=f"{new} instead"):
+    with pytest.raises(ConfigError, match=f"{new}, its new name"):
         configure("hamiltonian", **{old: value})
     words = [str(word) for word in (value if isinstance(value, list) else [value])]
     option = f"--{old.replace('_', '-')}"

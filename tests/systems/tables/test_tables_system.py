@@ -107,6 +107,7 @@ def test_two_thousand_rows_take_seconds():
     assert time.process_time() - began < 40
 
 
+@pytest.mark.slow
 def test_the_evaluation_shows_the_weights_as_first_drawn():
     """What was never trained is as good as these are, on the same tables."""
     setup = build(configure("tables", seed=3, **SYSTEM.tiny))
