@@ -121,5 +121,10 @@ def test_the_notebook_runs(name, tmp_path, monkeypatch):
     NotebookClient(notebook, timeout=900, kernel_name="python3").execute(cwd=str(FOLDER))
 
 
+def test_no_output_names_a_folder_of_the_machine_that_made_it():
+    for name in NAMES:
+        assert "/tmp/" not in (FOLDER / f"{name}.ipynb").read_text(encoding="utf-8"), name
+
+
 def test_every_notebook_is_run():
     assert set(NAMES) == set(RUN)
