@@ -12,10 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int
 
-from metajax.core import ConfigError, Examples, MetaLearner, described, kind
+from metajax.core import ConfigError, Examples, MetaLearner, described
 from metajax.data import resize_images
 from metajax.systems.given import Given, read_classes
-from metajax.systems.use import Adapted, Told, Use, adapt_learner
+from metajax.systems.scales import shift_and_factor
+from metajax.systems.use import Adapted, Told, Use, adapt_learner, support_pair
 
 NEEDED = 2
 """Classes of a support, at least."""
@@ -41,6 +42,10 @@ class Names(NamedTuple):
     classes: np.ndarray
     places: Int[np.ndarray, " examples"]
 
+    def label(self, probabilities: Float[np.ndarray, "queries classes"]) -> Labels:
+        """Return the likeliest class of each query, by its name."""
+        return Labels(self.classes[probabilities.argmax(axis=1)], probabilities, self.classes)
+
 
 def name_classes(labels: Any, most: int) -> Names:
     """Code labels of any kind.
@@ -60,15 +65,20 @@ def name_classes(labels: Any, most: int) -> Names:
     return Names(classes, places.astype(np.int32))
 
 
-def support_pair(support: Any) -> tuple[Any, Any]:
-    """The inputs and the labels of a support.
+def read_labeled(
+    support: Any, encode: Callable[[str, Any], np.ndarray], most: int
+) -> tuple[np.ndarray, Names]:
+    """Return the inputs of a support as ``encode(field, inputs)`` reads them, and its classes.
 
     Raises:
-      ConfigError: it is no pair.
+      ConfigError: it is no pair, one part of it is not what it should be, or they differ in length.
     """
-    if not isinstance(support, tuple | list) or len(support) != 2:
-        raise ConfigError("support", kind(support), "a pair (inputs, labels)")
-    return support[0], support[1]
+    inputs, labels = support_pair(support, "(inputs, labels)")
+    names, encoded = name_classes(labels, most), encode("support.inputs", inputs)
+    if len(encoded) != len(names.places):
+        expected = f"{len(encoded)} labels, one for each of the inputs"
+        raise ConfigError("support.targets", f"{len(names.places)} labels", expected)
+    return encoded, names
 
 
 class _Form(NamedTuple):
@@ -118,15 +128,7 @@ def _scale(inputs: Float[np.ndarray, "n ..."]) -> tuple[np.ndarray, np.ndarray]:
     All pixels of images share one mean and one deviation, as the learner's own images do; each
     feature of rows has its own. What does not vary is 0.
     """
-    axes = 0 if inputs.ndim == 2 else None
-    with np.errstate(invalid="ignore"):
-        known = np.isfinite(inputs)
-        number = np.maximum(known.sum(axis=axes), 1)
-        shift = np.where(known, inputs, 0).sum(axis=axes, dtype=np.float64) / number
-        off = np.where(known, inputs - shift, 0)
-    spread = np.sqrt((off**2).sum(axis=axes) / number)
-    varies = spread > 1e-6 * np.abs(shift) + 1e-30
-    factor = np.where(varies, 1 / np.where(varies, spread, 1), 0)
+    shift, factor = shift_and_factor(inputs, 0 if inputs.ndim == 2 else None, 1e-6, 1e-30)
     return shift.astype(np.float32), factor.astype(np.float32)
 
 
@@ -173,12 +175,7 @@ def _function(learner: MetaLearner, classes: int, flat: bool) -> Callable[..., A
 
 def _adapt(form: _Form, run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
     """Adapt to images or rows and their labels."""
-    inputs, labels = support_pair(support)
-    names = name_classes(labels, run.settings.ways)
-    encoded = form.encode("support.inputs", inputs)
-    if len(encoded) != len(names.places):
-        expected = f"{len(encoded)} labels, one for each of the inputs"
-        raise ConfigError("support.targets", f"{len(names.places)} labels", expected)
+    encoded, names = read_labeled(support, form.encode, run.settings.ways)
     shift, factor = _scale(encoded)
     read = _read(jnp.asarray(encoded), jnp.asarray(shift), jnp.asarray(factor))
     targets, company = jnp.asarray(names.places), None
@@ -191,17 +188,12 @@ def _adapt(form: _Form, run: Any, support: Any, key: Any, steps: int | None) -> 
     else:
         company = read
     adapted = adapt_learner(run.learner, run.params, Examples(read, targets), key, steps)
-
-    def answer(probabilities: Float[np.ndarray, "queries classes"]) -> Labels:
-        found = names.classes[probabilities.argmax(axis=1)]
-        return Labels(found, probabilities, names.classes)
-
     return Adapted(
         _function(run.learner, len(names.classes), form.flat),
         _State(run.params, adapted, jnp.asarray(shift), jnp.asarray(factor), company),
         jax.ShapeDtypeStruct(encoded.shape[1:], jnp.float32),
         functools.partial(form.encode, "inputs"),
-        answer,
+        names.label,
     )
 
 

@@ -12,11 +12,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, Examples, MetaLearner, described, kind
+from metajax.core import ConfigError, Examples, MetaLearner, described
 from metajax.systems.axes import make_axes
 from metajax.systems.given import FIELD, read_arrays
 from metajax.systems.table_files import read_columns
-from metajax.systems.use import Adapted, Told, Use, adapt_learner
+from metajax.systems.use import Adapted, Told, Use, adapt_learner, support_pair
 
 DRAWN = 200
 """Points at which a curve is predicted where none are asked for."""
@@ -53,9 +53,8 @@ def _function(learner: MetaLearner) -> Callable[..., Any]:
 
 def _adapt(run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
     """Adapt to points."""
-    if not isinstance(support, tuple | list) or len(support) != 2:
-        raise ConfigError("support", kind(support), "a pair (x, y)")
-    x, y = _encode("support.inputs", support[0]), _encode("support.targets", support[1])
+    inputs, targets = support_pair(support, "(x, y)")
+    x, y = _encode("support.inputs", inputs), _encode("support.targets", targets)
     if len(x) != len(y) or not len(x):
         expected = f"{len(x)} numbers, one for each of the inputs, and 1 or more"
         raise ConfigError("support.targets", f"{len(y)} numbers", expected)

@@ -19,6 +19,7 @@ from metajax.core import (
     Params,
     described,
     follow_of,
+    kind,
     local_path,
     needs_extra,
 )
@@ -183,6 +184,27 @@ class Use(NamedTuple):
     problem: Callable[[Any], Any] | None = None
 
 
+def support_pair(support: Any, names: str) -> tuple[Any, Any]:
+    """Return both parts of a support, which errors call ``names``.
+
+    Raises:
+      ConfigError: it is no pair.
+    """
+    if not isinstance(support, tuple | list) or len(support) != 2:
+        raise ConfigError("support", kind(support), f"a pair {names}")
+    return support[0], support[1]
+
+
+def check_no_steps(steps: int | None) -> None:
+    """Raise where steps are asked of a learner that takes none.
+
+    Raises:
+      ConfigError: they are.
+    """
+    if steps is not None:
+        raise ConfigError("steps", steps, "None, for a learner that takes no steps")
+
+
 def adapt_learner(
     learner: MetaLearner, params: Params, support: Any, key: Key[Array, ""], steps: int | None
 ) -> Any:
@@ -198,11 +220,10 @@ def adapt_learner(
     Raises:
       ConfigError: ``steps`` of a learner that takes none, or below 0.
     """
-    if steps is not None:
-        if learner.follow is None:
-            raise ConfigError("steps", steps, "None, for a learner that takes no steps")
-        if steps < 0:
-            raise ConfigError("steps", steps, "0 or more")
+    if learner.follow is None:
+        check_no_steps(steps)
+    if steps is not None and steps < 0:
+        raise ConfigError("steps", steps, "0 or more")
     return _adapt(learner, params, support, key, steps)
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import ClassifierMixin
 from sklearn.utils.multiclass import check_classification_targets
-from sklearn.utils.validation import check_is_fitted, validate_data
 
-from metajax.core import ConfigError
+from metajax.systems.tables.estimator import TableEstimator
 from metajax.systems.tables.model import shipped
-from metajax.systems.tables.reading import LARGEST, read_table
+from metajax.systems.tables.reading import read_table
 
 
-class InContextClassifier(ClassifierMixin, BaseEstimator):
+class InContextClassifier(ClassifierMixin, TableEstimator):
     """Classify small tables by a learner that was trained on synthetic ones: nothing is tuned.
 
     ``fit`` reads the rows, ``predict_proba`` answers with calibrated probabilities. Numbers of
@@ -43,11 +42,6 @@ class InContextClassifier(ClassifierMixin, BaseEstimator):
         """
         self.model = model
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
     def fit(self, X: Any, y: Any) -> InContextClassifier:
         """Read a table.
 
@@ -58,14 +52,11 @@ class InContextClassifier(ClassifierMixin, BaseEstimator):
         Raises:
           ConfigError: more rows.
         """
-        X, y = validate_data(self, X, y, dtype=np.float64, ensure_all_finite="allow-nan")
+        X, y = self._known(X, y)
         check_classification_targets(y)
-        if len(y) > LARGEST:
-            raise ConfigError("X", f"{len(y)} rows", f"at most {LARGEST} rows to learn from")
         self.classes_, labels = np.unique(y, return_inverse=True)
         self.table_ = read_table(shipped() if self.model is None else self.model, X, labels)
-        self.constant_features_ = np.flatnonzero(self.table_.factor == 0)
-        self.missing_features_ = np.flatnonzero(np.isnan(X).any(axis=0))
+        self._note(X, self.table_.factor)
         return self
 
     def predict_proba(self, X: Any) -> np.ndarray:
@@ -74,9 +65,7 @@ class InContextClassifier(ClassifierMixin, BaseEstimator):
         Args:
           X: numbers ``[rows, features]``, NaN where a value is missing.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        return self.table_.probabilities(X)
+        return self.table_.probabilities(self._asked(X))
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest labels ``[rows]``.

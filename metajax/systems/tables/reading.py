@@ -12,6 +12,7 @@ from jaxtyping import Float, Int
 
 from metajax.core import ConfigError, Examples, MetaLearner, Params
 from metajax.data import MISSING
+from metajax.systems.scales import shift_and_factor
 from metajax.systems.tables.model import Model, learner_of
 
 SIZES = (16, 48, 128, 384, 1024, 2048)
@@ -110,12 +111,7 @@ def standards(
     """
     if np.isinf(inputs).any():
         raise ConfigError("inputs", "infinite values", "numbers, or NaN for missing values")
-    known = ~np.isnan(inputs)
-    number = np.maximum(known.sum(axis=0), 1)
-    shift = np.where(known, inputs, 0).sum(axis=0) / number
-    spread = np.sqrt((np.where(known, inputs - shift, 0) ** 2).sum(axis=0) / number)
-    varies = spread > 1e-10 * np.abs(shift) + 1e-100
-    return shift, np.where(varies, 1 / np.where(varies, spread, 1), 0)
+    return shift_and_factor(inputs, 0, 1e-10, 1e-100)
 
 
 def standardised(

@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from sklearn.base import BaseEstimator, RegressorMixin
-from sklearn.utils.validation import check_is_fitted, validate_data
+from sklearn.base import RegressorMixin
 
-from metajax.core import ConfigError
 from metajax.learners import predict_mixture, solve_mixture
-from metajax.systems.tables.reading import AT_ONCE, LARGEST, standardised, standards
+from metajax.systems.tables.estimator import TableEstimator
+from metajax.systems.tables.reading import AT_ONCE, standardised, standards
 
 
-class InContextRegressor(RegressorMixin, BaseEstimator):
+class InContextRegressor(RegressorMixin, TableEstimator):
     """Predict numbers of small tables by kernel ridges, weighed by left-out rows.
 
     ``fit`` solves linear and Gaussian kernels with several strengths of the ridge in closed form;
@@ -34,11 +33,6 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
       True
     """
 
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
     def fit(self, X: Any, y: Any) -> InContextRegressor:
         """Read a table.
 
@@ -49,18 +43,14 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         Raises:
           ConfigError: more rows.
         """
-        options: dict[str, Any] = {"dtype": np.float64, "ensure_all_finite": "allow-nan"}
-        X, y = validate_data(self, X, y, y_numeric=True, **options)
-        if len(y) > LARGEST:
-            raise ConfigError("X", f"{len(y)} rows", f"at most {LARGEST} rows to learn from")
+        X, y = self._known(X, y, y_numeric=True)
         y = np.asarray(y, np.float64)
         self.shift_, self.factor_ = standards(X)
         self.mean_, spread = float(y.mean()), float(y.std())
         self.unit_ = spread if spread > 1e-10 * abs(self.mean_) + 1e-100 else 1.0
         rows = standardised(X, self.shift_, self.factor_)
         self.solved_ = solve_mixture(rows, (y - self.mean_) / self.unit_)
-        self.constant_features_ = np.flatnonzero(self.factor_ == 0)
-        self.missing_features_ = np.flatnonzero(np.isnan(X).any(axis=0))
+        self._note(X, self.factor_)
         return self
 
     def predict(self, X: Any, return_std: bool = False) -> Any:
@@ -73,9 +63,7 @@ class InContextRegressor(RegressorMixin, BaseEstimator):
         Returns:
           Means ``[rows]``, or means and standard deviations.
         """
-        check_is_fitted(self)
-        X = validate_data(self, X, dtype=np.float64, ensure_all_finite="allow-nan", reset=False)
-        rows = standardised(X, self.shift_, self.factor_)
+        rows = standardised(self._asked(X), self.shift_, self.factor_)
         parts = [
             predict_mixture(self.solved_, rows[first : first + AT_ONCE])
             for first in range(0, len(rows), AT_ONCE)

@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, described
-from metajax.systems.classes import Labels, name_classes, support_pair
+from metajax.systems.classes import read_labeled
 from metajax.systems.tables.model import Model, learner_of
 from metajax.systems.tables.predicting import told_of_table
 from metajax.systems.tables.reading import LARGEST, read_table
-from metajax.systems.use import Adapted, Told, Use
+from metajax.systems.use import Adapted, Told, Use, check_no_steps
 
 
 def model_of(run: Any) -> Model:
@@ -65,8 +65,7 @@ def adapt(run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
     Raises:
       ConfigError: they are no rows and labels, more than can be read, or ``steps`` are asked for.
     """
-    if steps is not None:
-        raise ConfigError("steps", steps, "None, for a learner that takes no steps")
+    check_no_steps(steps)
     return read_by(model_of(run), support)
 
 
@@ -76,24 +75,15 @@ def read_by(model: Model, support: Any) -> Adapted:
     Raises:
       ConfigError: they are no rows and labels, or more than can be read.
     """
-    inputs, labels = support_pair(support)
-    rows, names = _encode("support.inputs", inputs), name_classes(labels, LARGEST)
-    if len(rows) != len(names.places):
-        expected = f"{len(rows)} labels, one for each row"
-        raise ConfigError("support.targets", f"{len(names.places)} labels", expected)
+    rows, names = read_labeled(support, _encode, LARGEST)
     table = read_table(model, rows, names.places)
-
-    def answer(probabilities: Float[np.ndarray, "queries classes"]) -> Labels:
-        found = names.classes[probabilities.argmax(axis=1)]
-        return Labels(found, probabilities, names.classes)
-
     scale = (jnp.asarray(each, jnp.float32) for each in (table.shift, table.factor))
     return Adapted(
         _function(table.sizes, table.features, table.classes),
         (table.params, table.state, *scale),
         jax.ShapeDtypeStruct((rows.shape[1],), jnp.float32),
         _encode32,
-        answer,
+        names.label,
     )
 
 
@@ -103,8 +93,7 @@ def _encode32(inputs: Any) -> Float[np.ndarray, "rows features"]:
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """Predict a column of a CSV table."""
-    if steps is not None:
-        raise ConfigError("steps", steps, "None, for a learner that takes no steps")
+    check_no_steps(steps)
     model = model_of(run)
     return told_of_table(path, target, 0, model, functools.partial(read_by, model))
 
