@@ -68,12 +68,16 @@ class LeftOut(NamedTuple):
       variances: of them, the noise included, in units of ``scales``.
       scales: variance of the process, by which the errors are as large as they should be.
       densities: logarithm of the predictive density of all targets together.
+      inverse: of the kernel's eigenvalues plus the ridges.
+      weights: of predictions from all rows, in the eigenvectors.
     """
 
     errors: Float[np.ndarray, "rows ridges"]
     variances: Float[np.ndarray, "rows ridges"]
     scales: Float[np.ndarray, " ridges"]
     densities: Float[np.ndarray, " ridges"]
+    inverse: Float[np.ndarray, "rows ridges"]
+    weights: Float[np.ndarray, "rows ridges"]
 
 
 def left_out(
@@ -92,12 +96,13 @@ def left_out(
     """
     inverse = 1 / (values[:, None] + ridges)
     precision = vectors**2 @ inverse
-    errors = vectors @ ((vectors.T @ targets)[:, None] * inverse) / precision
+    weights = (vectors.T @ targets)[:, None] * inverse
+    errors = vectors @ weights / precision
     variances = 1 / precision
     scales = np.maximum(np.mean(errors**2 / variances, axis=0), _LEAST)
     spread = scales * variances
     densities = -0.5 * np.sum(np.log(2 * np.pi * spread) + errors**2 / spread, axis=0)
-    return LeftOut(errors, variances, scales, densities)
+    return LeftOut(errors, variances, scales, densities, inverse, weights)
 
 
 class Solved(NamedTuple):
@@ -152,9 +157,7 @@ def solve_mixture(
         values, vectors = np.linalg.eigh(kernel_between(view, view, scale, reach))
         values = np.maximum(values, 0)  # rounding
         known = left_out(values, vectors, targets, RIDGES)
-        inverse = 1 / (values[:, None] + RIDGES)
-        weights = (vectors.T @ targets)[:, None] * inverse
-        solutions = (inverse, weights, RIDGES, known.scales)
+        solutions = (known.inverse, known.weights, RIDGES, known.scales)
         found.append(Solved(view, which, scale, reach, vectors, *solutions, RIDGES))
         densities.append(known.densities)
     shares = np.exp(TEMPER * (np.array(densities) - np.max(densities)))
