@@ -167,6 +167,7 @@ def _train(argv: list[str]) -> int:
     from metajax.cli.runs import check_extension, may_change
     from metajax.core import ConfigError
     from metajax.systems import SYSTEMS, build, config_to_json, get_system
+    from metajax.systems.setup import untrained_params
 
     if not argv or argv[0].startswith("-"):
         print(f"usage: metajax train SYSTEM ...; systems: {', '.join(SYSTEMS)}")
@@ -242,7 +243,15 @@ def _train(argv: list[str]) -> int:
         with held if is_first() else contextlib.nullcontext():
             if is_first():
                 renew_config(workdir, identity)
-            result = Fit(None, _initial_params(run, config), 0, [], 0.0, 0.0, 0)
+            result = Fit(
+                None,
+                untrained_params(run.algorithm, run.example_tasks, config.seed),
+                0,
+                [],
+                0.0,
+                0.0,
+                0,
+            )
     trained_cpu = time.process_time() - cpu
     # by each process, of several: none has to wait for the first, which alone writes it down
     evaluation = run.evaluate(result.params, options.progress and is_first())
@@ -259,15 +268,6 @@ def _train(argv: list[str]) -> int:
     write_json(workdir / "summary.json", summary)
     _show(workdir, system, identity["config"], evaluation, summary, result.history)
     return 0
-
-
-def _initial_params(run: Any, config: Any):
-    import jax
-
-    from metajax.core import at_step
-
-    key = jax.random.key(config.seed)
-    return run.algorithm.params(run.algorithm.init(key, at_step(run.example_tasks)(key)))
 
 
 def _show(workdir, system, config, evaluation, summary, history) -> None:
@@ -317,6 +317,7 @@ def _read_json(path: Path) -> Any:
 def _eval(argv: list[str]) -> int:
     from metajax.cli.arguments import parse_evaluation
     from metajax.systems import SYSTEMS, build, get_system, read_run
+    from metajax.systems.setup import untrained_params
     from metajax.train import check_writable
 
     epilog = ""
@@ -338,7 +339,7 @@ def _eval(argv: list[str]) -> int:
         params, step = restore_params(options.workdir, run.algorithm, run.example_tasks, key)
         print(f"checkpoint of step {step} of {run.steps}")
     else:
-        params = _initial_params(run, config)
+        params = untrained_params(run.algorithm, run.example_tasks, config.seed)
     evaluation = run.evaluate(params, True)
     write_json(options.workdir / "eval.json", evaluation)
     print(system.table(evaluation))

@@ -25,7 +25,7 @@ from metajax.systems.base import Method, System
 from metajax.systems.configs import split
 from metajax.systems.runs import read_run
 from metajax.systems.scores import Interval, interval
-from metajax.systems.setup import algorithm_of, build, make_method
+from metajax.systems.setup import algorithm_of, build, make_method, untrained_params
 from metajax.systems.use import Adapted
 from metajax.train import as_path, restore_params
 
@@ -235,6 +235,5 @@ def load(workdir: str | os.PathLike, data_dir: str | os.PathLike | None = None) 
     if method.algorithm is not None:
         params, step = restore_params(path, algorithm, problem.example_tasks, key)
     else:
-        first = jax.jit(lambda tasks, key: algorithm.init(key, tasks(key)))
-        params, step = first(at_step(problem.example_tasks), key), 0
+        params, step = untrained_params(algorithm, problem.example_tasks, config.seed), 0
     return Run(path, config, method, params, step, folder)

@@ -19,6 +19,7 @@ from metajax.core import (
     MixedTasks,
     Params,
     apart_from_surroundings,
+    at_step,
     mixed,
 )
 from metajax.systems.base import Method, Setup
@@ -137,6 +138,17 @@ def algorithm_of(method: Method, tasks: Any) -> Algorithm:
     return Algorithm(init, update, lambda state: state)
 
 
-def first_drawn(learner: MetaLearner, tasks: Any, key: Key[Array, ""]) -> Params:
-    """Return a learner's parameters as they are first drawn, for tasks of these shapes."""
+def untrained_params(algorithm: Algorithm, tasks: Any, seed: int) -> Params:
+    """Return what every run of a seed starts from.
+
+    Args:
+      algorithm: of the run's method.
+      tasks: what the parameters are made from, of the shapes that training has.
+      seed: of the run.
+    """
+    return algorithm.params(first_drawn(algorithm, at_step(tasks), jax.random.key(seed)))
+
+
+def first_drawn(learner: MetaLearner | Algorithm, tasks: Any, key: Key[Array, ""]) -> Params:
+    """Return a learner's parameters, or an algorithm's state, as first drawn for such tasks."""
     return jax.jit(lambda tasks, key: learner.init(key, tasks(key)))(tasks, key)
