@@ -82,9 +82,7 @@ def on_files(files: Files, config: Any) -> Files:
         for name, picture in pictures.items():
             add(f"notebooks/{name}", picture)
     add("readme.png", (ROOT / "experiments" / "gpicl" / "figures" / "readme.png").read_bytes())
-    changelog = ROOT / "CHANGELOG.md"
-    if changelog.exists():
-        add("changelog.md", changelog.read_text(encoding="utf-8"))
+    add("changelog.md", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"))
     return files
 
 

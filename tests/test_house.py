@@ -26,7 +26,7 @@ BELOW: dict[str, set[str]] = {
 }
 """The packages that each package may import, besides itself."""
 
-MARKS = "fmt: skip", "fmt: off", "noqa: E731"
+MARKS = "fmt: skip", "fmt: off", "E731"
 """What would have the formatter leave a line alone, or allow a lambda that has a name."""
 
 

@@ -35,6 +35,15 @@ def by_definition(expression, x, y):
     return u
 
 
+def by_steps(expression, x, y, h, i, j):
+    """The expression ``i`` and ``j`` steps of ``h`` away."""
+    return by_definition(expression, x + i * h, y + j * h)
+
+
+def at_places(expression, places):
+    return by_definition(expression, *places.astype(float).T)
+
+
 @functools.cache
 def expressions(x64=False):
     with enable_x64(x64):
@@ -51,7 +60,7 @@ def test_values_and_derivatives_equal_finite_differences_in_float64():
     compared = 0
     for number in range(200):
         one = jax.tree.map(lambda leaf: leaf[number], drawn)  # noqa: B023
-        at = lambda i, j: by_definition(one, x + i * h, y + j * h)  # noqa: B023, E731
+        at = functools.partial(by_steps, one, x, y, h)
         jet = [np.asarray(leaf[number]) for leaf in jets]
         np.testing.assert_allclose(jet[0], at(0, 0), rtol=1e-9, atol=1e-9)
         if max(np.abs(leaf).max() for leaf in jet) > 1e4:
@@ -165,7 +174,7 @@ def test_a_known_solution_satisfies_equation_and_boundary_data():
         size = 1 + np.abs(c[:, None] * terms).max()
         source = sum(c * term for c, term in zip(c, terms, strict=True))
         np.testing.assert_allclose(points.source / size, source / size, atol=1e-3)
-        at = lambda place: by_definition(expression, *place.astype(float).T)  # noqa: B023, E731
+        at = functools.partial(at_places, expression)
         np.testing.assert_allclose(u.u, at(points.interior), atol=2e-3)
         place, normals, _ = points.boundary
         on = points.dirichlet_mask
