@@ -234,6 +234,8 @@ def draw(given: Given, found: Labels) -> Any:
         # an image next to each row of probabilities
         stacked = np.concatenate(given.queries[:shown]).squeeze()
         columns[0].imshow(stacked, cmap="gray", aspect="auto")
+        for row in range(1, shown):
+            columns[0].axhline(row * given.queries.shape[1] - 0.5, color="white", linewidth=1.5)
     return canvas
 
 
