@@ -65,7 +65,8 @@ class InContextClassifier(ClassifierMixin, TableEstimator):
         Args:
           X: numbers ``[rows, features]``, NaN where a value is missing.
         """
-        return self.table_.probabilities(self._asked(X))
+        rows = self._asked(X)
+        return self.table_.probabilities(rows)
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest labels ``[rows]``.
