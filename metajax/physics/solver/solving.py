@@ -73,8 +73,8 @@ class Solved(NamedTuple):
       neumann_rms: likewise.
       source_rms: root mean square of the source, to compare the residual with.
       scale: of the random features; NaN without any.
-      verdict: ``good`` where nothing speaks against the solution, ``doubtful`` where it may be
-        wrong, ``wrong`` where it cannot be right.
+      verdict: ``reliable`` where nothing speaks against the solution, ``check`` where it may be
+        wrong, ``failed`` where it cannot be right.
       warnings: what speaks against it, by name.
     """
 

@@ -11,7 +11,7 @@ from jaxtyping import Array, Float
 
 from metajax.physics.pde import Finding, Piece, Points
 
-Verdict = Literal["good", "doubtful", "wrong"]
+Verdict = Literal["reliable", "check", "failed"]
 """Of a solution: nothing speaks against it, it may be wrong, or it cannot be right."""
 ACCURATE = 0.01
 """Relative error above which a second digit is in doubt."""
@@ -86,7 +86,7 @@ def judge(
     """
     texts = [finding.text for finding in findings]
     if not finite:
-        return "wrong", (*texts, "u is not finite everywhere in the domain")
+        return "failed", (*texts, "u is not finite everywhere in the domain")
     left, terms = rms_without_worst(errors.residual), rms_without_worst(errors.terms)
     if left > ACCURATE * terms:
         texts.append(
@@ -117,5 +117,5 @@ def judge(
             "rather than about 10 times at most"
         )
     if any(finding.fatal for finding in findings):
-        return "wrong", tuple(texts)
-    return ("doubtful" if texts else "good"), tuple(texts)
+        return "failed", tuple(texts)
+    return ("check" if texts else "reliable"), tuple(texts)
