@@ -405,18 +405,14 @@ def backward() -> Known:
 
 
 def without_velocity() -> Known:
-    """A wave of which the initial velocity is not given."""
+    """A wave along y whose velocity is not given."""
 
-    def exact(x, t):
-        return np.sin(np.pi * x) * np.cos(np.pi * t)
+    def exact(x, y):
+        return np.sin(np.pi * x) * np.cos(np.pi * y)
 
     problem = PDEProblem(
-        {"u_tt": 1.0, "u_xx": -1.0},
-        domain=Rectangle((0.0, 0.0), (1.0, 1.0), "box"),
-        dirichlet={"box.left": 0.0, "box.right": 0.0},
-        time="t",
-        initial=lambda x, t: np.sin(np.pi * x),
-        coordinates=("x", "t"),
+        {"u_yy": 1.0, "u_xx": -1.0},
+        dirichlet={"left": 0.0, "right": 0.0, "bottom": exact},
     )
     return Known(problem, (exact,), True, False)
 

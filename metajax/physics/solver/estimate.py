@@ -14,6 +14,10 @@ from metajax.physics.solver.operators import At, Block, Operator, design
 from metajax.physics.solver.ridge_functions import FeatureSet
 
 
+PROBED = 64
+"""Points at which it is found how far the data determine the solution."""
+
+
 class Residual(NamedTuple):
     """What a solution leaves of a block's equations.
 
@@ -44,7 +48,6 @@ class Estimate(NamedTuple):
     Attributes:
       points: in units.
       u: the solution there.
-      error: the estimate of its error there.
       relative: the number: the estimated root mean square of the error, over that of u.
       by_residual: the same, of what is left at fresh points and what that does to u at most.
       by_rounds: the same, of the difference from the solution before; NaN where there is none.
@@ -54,7 +57,6 @@ class Estimate(NamedTuple):
 
     points: Float[np.ndarray, "n d"]
     u: Float[np.ndarray, " n"]
-    error: Float[np.ndarray, " n"]
     relative: float
     by_residual: float
     by_rounds: float
@@ -69,6 +71,19 @@ def rms(values: np.ndarray) -> float:
       values: any number of them.
     """
     return float(np.sqrt(np.mean(np.square(values)))) if np.size(values) else 0.0
+
+
+def trimmed(values: np.ndarray) -> float:
+    """Return the root mean square of all values but the fiftieth that is largest.
+
+    What is left at the points that are nearest to a corner may be many times that everywhere else;
+    whether such points were drawn says little about the solution.
+
+    Args:
+      values: any number of them.
+    """
+    squared = np.sort(np.square(values))
+    return rms(np.sqrt(squared[: len(squared) - len(squared) // 50]))
 
 
 def terms(part: At, features: FeatureSet, weights: np.ndarray) -> list[np.ndarray]:
@@ -168,39 +183,57 @@ def estimate(
     features: FeatureSet,
     head: HostHead,
     left: Sequence[Residual],
-    before: Float[np.ndarray, " n"] | None = None,
+    before: tuple[FeatureSet, np.ndarray] | None = None,
 ) -> Estimate:
     """Estimate the error of a solution.
 
     Two numbers are found. What is left at points that were not fitted changes u by the
-    sensitivity times that at most: the largest change of u at a point, of all combinations of the
-    features, that changes equations and data by a root mean square of 1. And the solution before,
-    of fewer or of other features, was wrong by about what it differs.
+    sensitivity times that at most: the largest change of u, of all combinations of the features
+    that change equations and data by a root mean square of 1. And the solution before was wrong by
+    about as much as it differs. Both are most often too large, as the one takes the worst case and
+    the other is of a worse solution; the estimate is their geometric mean.
 
     Args:
       points: inside, in units.
       features: of the solution.
       head: of :func:`host_least_squares`, for a nonlinear problem that of the last step's rows.
       left: what is left at points that were not fitted.
-      before: another solution at the same points, with fewer or other features.
+      before: another solution, with fewer or other features: they and their weights.
     """
-    values = features(points, Operator(np.ones(len(points))))
+    one = Operator(np.ones(len(points)))
+    values = features(points, one)
     u = values @ head.weights
+    few = slice(None, None, max(len(points) // PROBED, 1))
     change = linalg.solve_triangular(
-        head.factor, (values / head.length).T, trans="T", check_finite=False
+        head.factor, (values[few] / head.length).T, trans="T", check_finite=False
     ).T
-    sensitive = np.linalg.norm(change, axis=1)
     shape, sizes, _ = linalg.svd(change, full_matrices=False, check_finite=False)
     free = shape[:, 0] / np.abs(shape[:, 0]).max()
     size = max(rms(u), np.finfo(float).tiny)
     # the change of all points together is less than all of their own largest ones
-    together = sizes[0] / np.sqrt(len(points))
-    by_residual = together * weighted(left) / size
-    by_rounds = np.nan if before is None else rms(u - before) / size
-    error = sensitive * (weighted(left) * together / max(rms(sensitive), 1e-300))
+    by_residual = sizes[0] / np.sqrt(len(shape)) * weighted(left) / size
+    by_rounds = np.nan
     if before is not None:
-        error = np.maximum(error, np.abs(u - before))
-    relative = rms(error) / size
-    return Estimate(
-        points, u, error, relative, by_residual, by_rounds, float(sensitive.max()), free
-    )
+        by_rounds = rms(u - before[0](points, one) @ before[1]) / size
+    relative = by_residual if before is None else float(np.sqrt(by_residual * by_rounds))
+    most = float(np.linalg.norm(change, axis=1).max())
+    return Estimate(points[few], u[few], relative, by_residual, by_rounds, most, free)
+
+
+def error_field(u: np.ndarray, before: np.ndarray | None, found: Estimate) -> np.ndarray:
+    """Return the estimated error of a solution at the nodes of a picture.
+
+    It lies where the solution differs from the one before, and its root mean square is the
+    estimate's number.
+
+    Args:
+      u: the solution at nodes; NaN where there is none.
+      before: the one before, at the same nodes; None: the error is taken to be the same everywhere.
+      found: of the solution.
+    """
+    known = np.isfinite(u)
+    size = found.relative * rms(u[known])
+    if before is None:
+        return np.where(known, size, np.nan)
+    apart = np.abs(u - before)
+    return apart * (size / max(rms(apart[known]), np.finfo(float).tiny))
