@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -11,6 +11,8 @@ from jaxtyping import Float
 
 from metajax.core import ConfigError, float64_on_cpu
 from metajax.physics.pde import Shape, on_host
+from metajax.physics.solver.problem import PDEProblem
+from metajax.physics.solver.solving import Solved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +32,7 @@ SMALLEST = 1e-16
 """Share of the largest value below which a value is drawn as 0 would be."""
 DECADES = 8
 """Powers of ten that the colors of a map tell apart."""
-BOTH_SIGNS = 0.05
+BOTH_SIGNS = 0.15
 """Share of the largest size that values of the other sign have where 0 is the middle color."""
 
 
@@ -259,7 +261,8 @@ def draw_map(
     scale = "equal" if in_scale(maps, plane) else "auto"
     image = axes.imshow(plane.of(shown).T, origin="lower", extent=ends, aspect=scale, **look)
     draw_boundary(axes, maps, plane)
-    axes.set(**dict(zip(("xlabel", "ylabel"), (maps.coordinates[p] for p in plane.along))))
+    across, along = (maps.coordinates[place] for place in plane.along)
+    axes.set(xlabel=across, ylabel=along)
     axes.set(xlim=ends[:2], ylim=ends[2:])
     return image
 
