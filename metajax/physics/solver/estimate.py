@@ -13,7 +13,6 @@ from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.operators import At, Block, Operator, design
 from metajax.physics.solver.ridge_functions import FeatureSet
 
-
 PROBED = 64
 """Points at which it is found how far the data determine the solution."""
 

@@ -29,18 +29,17 @@ class Operator(NamedTuple):
         Args:
           half: half the extent of the box along each coordinate.
         """
+        squared = half[:, None] * half[None, :]
         return Operator(
             self.value,
             None if self.gradient is None else self.gradient / half[None],
-            None if self.hessian is None else self.hessian / (half[:, None] * half[None, :])[None],
+            None if self.hessian is None else self.hessian / squared[None],
         )
 
     def __or__(self, other: Any) -> Operator:
         """Return the sum of two operators at the same points."""
-        added = [
-            a if b is None else b if a is None else a + b for a, b in zip(self, other, strict=True)
-        ]
-        return Operator(*added)
+        both = zip(self, other, strict=True)
+        return Operator(*(a if b is None else b if a is None else a + b for a, b in both))
 
 
 class Values(NamedTuple):
