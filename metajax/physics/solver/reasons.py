@@ -23,8 +23,9 @@ its sides, and how many places are looked at."""
 SENSITIVE = 1000.0
 """Change of u, for a change of equation and data by 1, above which they hardly determine it.
 
-It is .4 to 20 for problems that determine their solution, 1e4 or more for heat backward in time, and
-1e7 or more at a resonance, with initial data missing, or without data on a side.
+It is .4 to 20 for most problems that determine their solution and up to 1e3 for waves, 1e4 or more
+for heat backward in time, and 1e7 or more at a resonance, with initial data missing, or without
+data on a side.
 """
 CONSTANT = 0.05
 """How far a free direction may vary, relative to its mean, and count as a constant."""
@@ -221,13 +222,13 @@ def about_residual(
 
 
 def wave_number(equation: Block) -> float:
-    """Return the wave number of an equation such as Helmholtz', in radians a unit; 0: it has none.
+    """Return the wave number of a linear equation, in radians a unit; 0: it has no waves.
 
     Args:
       equation: the equation's block.
     """
     value, _, hessian = equation.parts[0].operator
-    if value is None or hessian is None:
+    if value is None or hessian is None or equation.nonlinear is not None:
         return 0.0
     second = np.linalg.eigvalsh((hessian + np.swapaxes(hessian, 1, 2)) / 2)
     largest = np.where(np.all(second >= 0, 1), second[:, -1], 0) + np.where(
