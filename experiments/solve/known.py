@@ -118,9 +118,7 @@ def nonlinear() -> Known:
         u = exact(x, y)
         return -2 * np.pi**2 * u - u**3
 
-    problem = PDEProblem(
-        LAPLACE, source, nonlinear="-(u**3)", dirichlet=everywhere(0.0)
-    )
+    problem = PDEProblem(LAPLACE, source, nonlinear="-(u**3)", dirichlet=everywhere(0.0))
     return Known(problem, (exact,))
 
 
@@ -185,9 +183,7 @@ def disk() -> Known:
     def exact(x, y):
         return x**3 - 3 * x * y**2 + np.exp(y) * np.cos(x)
 
-    problem = PDEProblem(
-        LAPLACE, domain=Disk((0.0, 0.0), 1.0, "disk"), dirichlet={"disk": exact}
-    )
+    problem = PDEProblem(LAPLACE, domain=Disk((0.0, 0.0), 1.0, "disk"), dirichlet={"disk": exact})
     return Known(problem, (exact,))
 
 
@@ -198,7 +194,9 @@ def annulus() -> Known:
         return np.log(np.hypot(x, y)) / np.log(0.3)
 
     domain = Disk((0.0, 0.0), 1.0, "outer") - Disk((0.0, 0.0), 0.3, "hole")
-    return Known(PDEProblem(LAPLACE, domain=domain, dirichlet={"outer": 0.0, "hole": 1.0}), (exact,))
+    return Known(
+        PDEProblem(LAPLACE, domain=domain, dirichlet={"outer": 0.0, "hole": 1.0}), (exact,)
+    )
 
 
 def waves(number: float, nasty: bool) -> Known:
@@ -255,7 +253,9 @@ def micrometres() -> Known:
 
 def corner() -> Known:
     """The corner of an L-shape, where a solution's slope is unbounded."""
-    domain = Rectangle((-1.0, -1.0), (1.0, 1.0), "box") - Rectangle((0.0, -1.0), (1.0, 0.0), "notch")
+    domain = Rectangle((-1.0, -1.0), (1.0, 1.0), "box") - Rectangle(
+        (0.0, -1.0), (1.0, 0.0), "notch"
+    )
 
     def exact(x, y):
         angle = np.mod(np.arctan2(y, x), 2 * np.pi)
@@ -267,7 +267,9 @@ def corner() -> Known:
 
 def smooth_corner() -> Known:
     """An L-shape with a solution that is smooth at its corner."""
-    domain = Rectangle((-1.0, -1.0), (1.0, 1.0), "box") - Rectangle((0.0, -1.0), (1.0, 0.0), "notch")
+    domain = Rectangle((-1.0, -1.0), (1.0, 1.0), "box") - Rectangle(
+        (0.0, -1.0), (1.0, 0.0), "notch"
+    )
 
     def exact(x, y):
         return np.exp(x) * np.sin(y) + x

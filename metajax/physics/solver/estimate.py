@@ -13,7 +13,8 @@ from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.operators import At, Block, Operator, design
 from metajax.physics.solver.ridge_functions import FeatureSet
 
-
+BELIEVED = 0.01
+"""Share of the estimate by residuals below which that by rounds is not believed."""
 PROBED = 64
 """Points at which it is found how far the data determine the solution."""
 
@@ -215,7 +216,10 @@ def estimate(
     by_rounds = np.nan
     if before is not None:
         by_rounds = rms(u - before[0](points, one) @ before[1]) / size
-    relative = by_residual if before is None else float(np.sqrt(by_residual * by_rounds))
+    relative = by_residual
+    if before is not None:
+        # two solutions may be alike and both wrong
+        relative = float(np.sqrt(by_residual * max(by_rounds, by_residual * BELIEVED)))
     most = float(np.linalg.norm(change, axis=1).max())
     return Estimate(points[few], u[few], relative, by_residual, by_rounds, most, free)
 

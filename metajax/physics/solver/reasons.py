@@ -23,8 +23,9 @@ its sides, and how many places are looked at."""
 SENSITIVE = 1000.0
 """Change of u, for a change of equation and data by 1, above which they hardly determine it.
 
-It is .4 to 20 for problems that determine their solution, 1e4 or more for heat backward in time, and
-1e7 or more at a resonance, with initial data missing, or without data on a side.
+It is .4 to 20 for most problems that determine their solution and up to 1e3 for waves, 1e4 or more
+for heat backward in time, and 1e7 or more at a resonance, with initial data missing, or without
+data on a side.
 """
 CONSTANT = 0.05
 """How far a free direction may vary, relative to its mean, and count as a constant."""
@@ -48,9 +49,10 @@ class Jump(NamedTuple):
     size: float
 
 
-def place(point: np.ndarray) -> str:
-    """A point in brackets."""
-    return "(" + ", ".join(f"{one:.4g}" for one in point) + ")"
+def place(person: Callable[[np.ndarray], np.ndarray], point: np.ndarray) -> str:
+    """A point in units, to three digits, as the person writes it."""
+    at = person(np.round(point[None], 3) + 0.0)[0]
+    return "(" + ", ".join(f"{one:.4g}" for one in at) + ")"
 
 
 def values_given(blocks: Sequence[Block]) -> list[Block]:
@@ -113,7 +115,7 @@ def about_jumps(found: Sequence[Jump], person: Callable[[np.ndarray], np.ndarray
     """
     texts = []
     for jump in found:
-        at = place(person(jump.point[None])[0])
+        at = place(person, jump.point)
         if len(jump.names) > 1:
             texts.append(
                 f"incompatible data at the corner {at}: {' and '.join(jump.names)} disagree by "
@@ -150,7 +152,7 @@ def about_free(
             "derivatives of u alone are given: any constant may be added to u (give u at one piece "
             "of the boundary, or take its mean away)"
         ], False
-    at = place(person(found.points[np.argmax(np.abs(found.free))][None])[0])
+    at = place(person, found.points[np.argmax(np.abs(found.free))])
     return [f"the data hardly determine u: {size}, most of all near {at}"], False
 
 
@@ -174,9 +176,7 @@ def about_residual(
     """
     points = np.concatenate([one.points for one in left])
     # their sizes rather than squares: a few points may have residuals many times all others'
-    share = np.concatenate(
-        [one.weight * np.abs(one.off) / max(len(one.off), 1) for one in left]
-    )
+    share = np.concatenate([one.weight * np.abs(one.off) / max(len(one.off), 1) for one in left])
     share /= max(share.sum(), np.finfo(float).tiny)
     plain = np.concatenate([np.full(len(one.off), 1 / max(len(one.off), 1)) for one in left])
     plain /= plain.sum()
@@ -187,20 +187,20 @@ def about_residual(
         ball = tree.query_ball_point(corner, NEAR)
         if share[ball].sum() > CONCENTRATED * plain[ball].sum():
             return (
-                f"corner singularity: the domain's corner at {place(person(corner[None])[0])} "
+                f"corner singularity: the domain's corner at {place(person, corner)} "
                 "points inwards, where the slope of u is unbounded"
             )
     source = np.abs(equation.target)
     where = equation.parts[0].points
     ball = np.linalg.norm(where - where[np.argmax(source)], axis=1) < NEAR
     if source[ball].sum() > MOST * source.sum() and np.mean(ball) < MOST / 4:
-        at = place(person(where[np.argmax(source)][None])[0])
+        at = place(person, where[np.argmax(source)])
         return f"under-resolved: the source is concentrated near {at}, where u is finer {few}"
     balls = tree.query_ball_point(points[np.argsort(-share)[:64]], NEAR)
     ball = max(balls, key=lambda ball: share[ball].sum())
     if waves <= WAVES and share[ball].sum() > max(MOST, 2 * plain[ball].sum()):
         middle = share[ball] @ points[ball] / share[ball].sum()
-        at = place(person(middle[None])[0])
+        at = place(person, middle)
         return f"under-resolved: the residual is largest near {at}, where u is finer {few}"
     if waves > WAVES:
         number = waves / np.pi
@@ -222,13 +222,13 @@ def about_residual(
 
 
 def wave_number(equation: Block) -> float:
-    """Return the wave number of an equation such as Helmholtz', in radians a unit; 0: it has none.
+    """Return the wave number of a linear equation, in radians a unit; 0: it has no waves.
 
     Args:
       equation: the equation's block.
     """
     value, _, hessian = equation.parts[0].operator
-    if value is None or hessian is None:
+    if value is None or hessian is None or equation.nonlinear is not None:
         return 0.0
     second = np.linalg.eigvalsh((hessian + np.swapaxes(hessian, 1, 2)) / 2)
     largest = np.where(np.all(second >= 0, 1), second[:, -1], 0) + np.where(

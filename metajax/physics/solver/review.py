@@ -22,7 +22,7 @@ from metajax.physics.solver.collocation import (
     units_of,
 )
 from metajax.physics.solver.operators import Block, Operator
-from metajax.physics.solver.points import Box, contains, ends_here, extent, faces_of
+from metajax.physics.solver.points import Box, Face, contains, ends_here, extent, faces_of
 from metajax.physics.solver.problem import PDEProblem, Robin
 from metajax.physics.solver.values import evaluate, known_parameters
 
@@ -131,7 +131,7 @@ def review(problem: PDEProblem) -> Reviewed:
     operator = operator_at(problem, sampled.inside, parameters).scaled(units.box.half)
     operator = times(operator, 1 / units.equation)
     edge, blocks = outline(problem, units, operator)
-    names = ["/".join(known[-1:]) for known in problem.names]
+    names = [known[-1] for known in problem.names]
     found = _hidden(problem, edge)
     domain: Shape = on_host(problem.domain)
     plane = len(units.box.half) == 2
@@ -165,7 +165,7 @@ def outline(
     each = (OUTLINE if dimensions == 2 else SOLID) // max(len(faces), 4)
     found = []
     for face in faces:
-        points, normals, size = _along(face, each, dimensions)
+        points, normals = _along(face, each, dimensions)
         shown = ends_here(domain, box, points, normals)
         length = np.full(len(points), extent(face, box) / len(points))
         piece = np.full(len(points), face.piece)
@@ -244,7 +244,7 @@ def inward_corners(domain: Shape, box: Box, edge: Outline) -> Float[np.ndarray, 
     return np.reshape(found, (-1, 2))
 
 
-def _along(face, num: int, dimensions: int):
+def _along(face: Face, num: int, dimensions: int) -> tuple[np.ndarray, np.ndarray]:
     """Points of a face at equal steps, its ends nearly among them."""
     if dimensions == 2:
         unit = ((np.arange(num) + 0.5) / num)[:, None]
@@ -253,7 +253,7 @@ def _along(face, num: int, dimensions: int):
         line = (np.arange(side) + 0.5) / side
         unit = np.stack(np.meshgrid(line, line, indexing="ij"), -1).reshape(-1, 2)
     points, normals = face.place(unit)
-    return np.asarray(points), np.asarray(normals), len(unit)
+    return np.asarray(points), np.asarray(normals)
 
 
 def _at_end(places: np.ndarray, normals: np.ndarray, axis: int) -> np.ndarray:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
@@ -27,6 +27,7 @@ ACCURATE, USELESS = 0.01, 1.0
 """Estimated relative errors above which a solution has to be checked, and above which it failed."""
 MISSED = 0.3
 """Share of an equation's terms, or of data, that is left where a solution failed."""
+TINY = np.finfo(float).tiny
 HOPELESS = 1e6
 """Sensitivity above which nothing is left of what data say, with an error that is not small."""
 
@@ -85,19 +86,37 @@ def assess(
         texts += free
     discontinuous = about_jumps(jumps(reviewed.edges), person)
     texts += discontinuous
-    missed = [one for one in left if trimmed(one.off) > MISSED * trimmed(one.size)]
-    if found.relative > ACCURATE and found.sensitivity <= SENSITIVE:
+    off = {one.name: trimmed(one.off) / max(trimmed(one.size), TINY) for one in left}
+    missed = {name: share for name, share in off.items() if share > ACCURATE}
+    doubtful = found.relative > ACCURATE or bool(missed)
+    if doubtful and found.sensitivity <= SENSITIVE:
         if not discontinuous:
             number = len(head.weights)
             edges, corners = reviewed.edges, reviewed.corners
             texts.append(about_residual(left, fresh[0], edges, corners, person, number))
-        texts.append(
-            f"the error of u is estimated as {found.relative:.1%} of its size"
-            + "".join(f"; {one.name} does not hold ({one.share:.0%} are missed)" for one in missed)
-        )
+        texts += about_missed(missed)
+    if doubtful and found.relative > ACCURATE:
+        size = f"{found.relative:.1%} of its size" if found.relative < 1 else "more than its size"
+        texts.append(f"the error of u is estimated as {size}")
     undetermined = found.sensitivity > HOPELESS and found.relative > ACCURATE
-    if fatal or contradiction or missed or undetermined or found.relative > USELESS:
-        if not texts:
-            texts.append(f"the error of u is estimated as {found.relative:.1%} of its size")
+    useless = found.relative > USELESS or max(off.values()) > MISSED
+    if fatal or contradiction or undetermined or useless:
         return Trust("failed", tuple(texts), found, left)
     return Trust("check" if texts else "reliable", tuple(texts), found, left)
+
+
+def about_missed(missed: Mapping[str, float]) -> list[str]:
+    """Say which equations do not hold, those of one kind together.
+
+    Args:
+      missed: the share that is left, by the blocks' names.
+    """
+    kinds: dict[str, list[str]] = {}
+    for name, share in missed.items():
+        kind, _, piece = name.partition(" on ")
+        kinds.setdefault(kind, []).append(f"{share:.1%}" + (f" on {piece}" if piece else ""))
+    return [
+        f"{kind} does not hold: left at points that were not fitted are {', '.join(shares)} of its "
+        "terms, without the fiftieth that is worst"
+        for kind, shares in kinds.items()
+    ]
