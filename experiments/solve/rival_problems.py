@@ -30,12 +30,12 @@ class Given(NamedTuple):
     Attributes:
       edge: ``left``, ``right``, ``bottom``, ``top`` or ``boundary``, which is all of it.
       kind: ``value``, or ``slope`` for the derivative by y.
-      value: ``value(x, y)``, in NumPy.
+      value: ``value(x, y, ops)``, of arrays of a library and its functions.
     """
 
     edge: str
     kind: str
-    value: Callable[[Any, Any], Any]
+    value: Callable[[Any, Any, Any], Any]
 
 
 class Problem(NamedTuple):
@@ -57,21 +57,25 @@ class Problem(NamedTuple):
     corner: bool = False
 
 
-def zero(x: Any, y: Any) -> Any:
+def zero(x: Any, y: Any, ops: Any = np) -> Any:
     return 0 * x
 
 
-def heat(x: Any, y: Any) -> Any:
-    return np.exp(-0.05 * PI**2 * (y + 1)) * np.sin(PI * (x + 1) / 2)
+def minus_sine(x: Any, y: Any, ops: Any = np) -> Any:
+    return -ops.sin(PI * x)
+
+
+def heat(x: Any, y: Any, ops: Any = np) -> Any:
+    return ops.exp(-0.05 * PI**2 * (y + 1)) * ops.sin(PI * (x + 1) / 2)
 
 
 def helmholtz(x: Any, y: Any) -> Any:
     return np.sin(PI * x) * np.sin(4 * PI * y)
 
 
-def wave(x: Any, y: Any) -> Any:
-    low = np.sin(PI * (x + 1) / 2) * np.cos(PI * (y + 1))
-    return low + 0.5 * np.sin(2 * PI * (x + 1)) * np.cos(4 * PI * (y + 1))
+def wave(x: Any, y: Any, ops: Any = np) -> Any:
+    low = ops.sin(PI * (x + 1) / 2) * ops.cos(PI * (y + 1))
+    return low + 0.5 * ops.sin(2 * PI * (x + 1)) * ops.cos(4 * PI * (y + 1))
 
 
 def burgers(x: Any, t: Any, nodes: int = 200) -> Any:
@@ -129,7 +133,7 @@ PROBLEMS = {
         wave_residual, sides(Given("bottom", "value", wave), Given("bottom", "slope", zero))
     ),
     "Burgers": Problem(
-        burgers_residual, sides(Given("bottom", "value", burgers)), (-1.0, 0.0), (1.0, 1.0)
+        burgers_residual, sides(Given("bottom", "value", minus_sine)), (-1.0, 0.0), (1.0, 1.0)
     ),
 }
 SOLUTIONS = {"HT": heat, "HZ": helmholtz, "WV": wave, "Burgers": burgers}

@@ -91,11 +91,9 @@ def by_deepxde(name: str, seed: int, budgets: list[float]) -> list[dict[str, Any
     problem, clock = PROBLEMS[name], Clock(name, budgets)
     dde.config.set_random_seed(seed)
     (left, bottom), (right, top) = problem.lower, problem.upper
+    geometry = dde.geometry.Rectangle(problem.lower, problem.upper)
     if problem.corner:
-        outline = [[left, bottom], [right, bottom], [right, 0], [0, 0], [0, top], [left, top]]
-        geometry = dde.geometry.Polygon(outline)
-    else:
-        geometry = dde.geometry.Rectangle(problem.lower, problem.upper)
+        geometry = geometry - dde.geometry.Rectangle([0, 0], problem.upper)
 
     def equation(at, u):
         slope = [dde.grad.jacobian(u, at, j=j) for j in (0, 1)]
@@ -110,7 +108,7 @@ def by_deepxde(name: str, seed: int, budgets: list[float]) -> list[dict[str, Any
 
     def condition(given: Given):
         def value(at):
-            return given.value(at[:, 0:1], at[:, 1:2])
+            return given.value(at[:, 0:1], at[:, 1:2], np)
 
         if given.kind == "value":
             return dde.icbc.DirichletBC(geometry, value, partial(on, given.edge))
@@ -193,23 +191,8 @@ def by_jinns(name: str, seed: int, budgets: list[float]) -> list[dict[str, Any]]
 
         def equation_f(self, inputs, params, gridify=False):
             return tuple(
-                traced(given)(*inputs[..., place])[None] for given, place in self.all_given()
+                given.value(*inputs[..., place], jnp)[None] for given, place in self.all_given()
             )
-
-    def traced(given: Given):
-        """The data as a function of JAX's arrays: its points are drawn once and are few."""
-
-        def value(x, y):
-            kind = jax.ShapeDtypeStruct(jnp.shape(x), jnp.float32)
-            return jax.pure_callback(
-                lambda *at: np.asarray(given.value(*map(np.asarray, at)), np.float32),
-                kind,
-                x,
-                y,
-                vmap_method="broadcast_all",
-            )
-
-        return value
 
     data = jinns.data.CubicMeshPDEStatio(
         key=data_key,

@@ -32,8 +32,8 @@ FAILED = 3
 """Exit code where what was found cannot be the solution."""
 OF_HYPERNETWORKS = ("refine", "finetune", "head", "model")
 """Options that need a hypernetwork."""
-PATIENCE = 2.0
-"""Seconds after which progress is shown."""
+SIDE = 129
+"""Nodes along a side of what hypernetworks solve, where no other number is asked for."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -131,7 +131,10 @@ def run(options: argparse.Namespace) -> int:
     print(f"{seconds:.1f} s, after {imported:.1f} s of CPU time to import metajax")
     written = write(found, general, errors, options)
     print(f"written to {options.out}: {', '.join(written)}")
-    return FAILED if found.verdict == "failed" else 0
+    if found.verdict == "failed":
+        print("metajax: error: the solution cannot be right", file=sys.stderr)
+        return FAILED
+    return 0
 
 
 def with_parameters(problem: PDEProblem | PDE, given: Sequence[str]) -> PDEProblem | PDE:
@@ -200,14 +203,12 @@ def solved(problem: PDEProblem | PDE, options: argparse.Namespace) -> Solved:
 def tell(found: Solved) -> None:
     """Print what a solution is worth: the verdict, its reasons, and the figures behind it."""
     print(f"verdict: {found.verdict}")
-    kind = "error" if found.verdict == "failed" else "warning"
     for text in found.warnings:
-        print(f"metajax: {kind}: {text}", file=sys.stderr)
-    if found.verdict == "failed":
-        print("metajax: error: the solution cannot be right", file=sys.stderr)
+        print(f"- {text}")
     print(f"estimated error of u: {found.error:.1e} of its size")
+    print("left at points that were not fitted, of the size of the terms:")
     for one in found.left:
-        print(f"{one.name}: {one.share:.1e} of its size is left at points that were not fitted")
+        print(f"  {one.name}: {one.share:.1e}")
 
 
 def measured(found: Solved) -> dict[str, Any]:

@@ -49,6 +49,8 @@ TOLERANCE = 1e-7
 """Share of equation and data that may be left."""
 POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
+PATIENCE = 2.0
+"""Seconds after which progress is shown."""
 PROBED = 64
 """Points at which it is found how far the data determine the solution."""
 CHUNK = 4096
@@ -201,7 +203,7 @@ def solve(
         raise ConfigError("tolerance", tolerance, "above 0")
     if given is None and not head:
         raise ConfigError("head", head, "True where no solution is given")
-    with tqdm(disable=not progress, leave=False) as bar:
+    with tqdm(disable=not progress, leave=False, delay=PATIENCE) as bar:
 
         def report(text: str) -> None:
             bar.set_description(text)
