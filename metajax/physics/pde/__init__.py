@@ -24,7 +24,15 @@ from metajax.physics.pde.equation import (
     unclear_piece,
 )
 from metajax.physics.pde.expressions import Expression, draw_expression, expand
-from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function, Grid, nodes
+from metajax.physics.pde.fields import (
+    BoundaryField,
+    Constant,
+    Field,
+    Function,
+    Grid,
+    as_boundary_field,
+    nodes,
+)
 from metajax.physics.pde.findings import Finding, review
 from metajax.physics.pde.geometry import (
     Boundary,
@@ -32,6 +40,7 @@ from metajax.physics.pde.geometry import (
     Combination,
     Curves,
     Disk,
+    Ellipse,
     Empty,
     Piece,
     Polygon,
@@ -66,6 +75,7 @@ __all__ = [
     "Constant",
     "Curves",
     "Disk",
+    "Ellipse",
     "Empty",
     "Expression",
     "Field",
@@ -83,6 +93,7 @@ __all__ = [
     "Shape",
     "Square",
     "apply_operator",
+    "as_boundary_field",
     "benchmark",
     "data_on",
     "differentiate",

@@ -16,7 +16,7 @@ from metajax.physics.solver.least_squares import (
 )
 from metajax.physics.solver.operators import At, Block, Operator, design
 from metajax.physics.solver.points import Box
-from metajax.physics.solver.problem import PDEProblem, Robin, as_problem
+from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
 from metajax.physics.solver.solving import POINTS, Solved, solve
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning
@@ -39,6 +39,7 @@ __all__ = [
     "Robin",
     "Solved",
     "Units",
+    "as_pde",
     "as_problem",
     "collocate",
     "design",

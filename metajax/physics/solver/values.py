@@ -18,7 +18,12 @@ from metajax.physics.solver.problem import PDEProblem, Value
 
 
 def evaluate(
-    name: str, value: Value, at: Boundary, problem: PDEProblem, parameters: Mapping[str, Any]
+    name: str,
+    value: Value,
+    at: Boundary,
+    problem: PDEProblem,
+    parameters: Mapping[str, Any],
+    finite: bool = True,
 ) -> Float[Array, " n"]:
     """Return a value at points.
 
@@ -28,6 +33,7 @@ def evaluate(
       at: where: points in the person's units, and for fields of the boundary normals and pieces.
       problem: whose value it is.
       parameters: of the problem; where one of them is an array of JAX, so is what is returned.
+      finite: whether values that are not are rejected.
 
     Returns:
       An array of NumPy, in float64, where neither points nor parameters are JAX's.
@@ -49,7 +55,7 @@ def evaluate(
     known = () if callable(value) or isinstance(value, BoundaryField) else value
     on_jax = namespace(at.points, parameters, known) is jnp
     expected = f"a function of {', '.join(problem.coordinates)}"
-    return numbers_at(name, value, compute, at.points, expected, on_jax)
+    return numbers_at(name, value, compute, at.points, expected, on_jax, finite)
 
 
 def numbers_at(
