@@ -33,7 +33,7 @@ WIDTH, DEPTH, LEARNING_RATE = 50, 4, 1e-3
 INTERIOR, BOUNDARY = 2500, 400
 ADAM_SHARE = 1 / 3
 """Of the largest budget; the rest is L-BFGS."""
-CHUNK = 250
+CHUNK = 50
 """Steps of jinns between two measurements."""
 
 

@@ -20,6 +20,7 @@ from metajax.physics.solver import (
     PDEProblem,
     Solved,
     animate,
+    as_pde,
     as_problem,
     draw,
     maps_of,
@@ -179,10 +180,9 @@ def solved(problem: PDEProblem | PDE, options: argparse.Namespace) -> Solved:
         )
     # hypernetworks are imported where they are used: the rest needs none of them
     from metajax.systems.hypino.model import shipped, trained
-    from metajax.systems.hypino.one_problem import as_pde
     from metajax.systems.hypino.one_problem import solve as solve_by_networks
 
-    pde = as_pde(f"--{asked[0]}", problem)
+    pde = for_networks(problem, f"--{asked[0]}")
     if asked == ["model"]:
         expected = "--refine, --finetune or --head with it"
         raise ConfigError("--model", str(options.model), expected)
@@ -198,6 +198,25 @@ def solved(problem: PDEProblem | PDE, options: argparse.Namespace) -> Solved:
         head=options.head,
         progress=sys.stderr.isatty(),
     )
+
+
+def for_networks(problem: PDEProblem | PDE, option: str) -> PDE:
+    """The problem as hypernetworks read it.
+
+    Raises:
+      ConfigError: it is none of those; it names the option and what is in the way.
+    """
+    expected = (
+        "a linear problem with constant coefficients on the square from -1 to 1, and u or du/dn "
+        "on its boundary"
+    )
+    try:
+        pde = as_pde(problem)
+    except ConfigError as error:
+        raise ConfigError(option, f"for {error.field}", expected) from error
+    if not np.array_equal(np.asarray(pde.domain.bounds), [[-1, -1], [1, 1]]):
+        raise ConfigError(option, "for domain", expected)
+    return pde
 
 
 def tell(found: Solved) -> None:

@@ -13,6 +13,7 @@ from metajax.physics.solver import PDEProblem
 from metajax.systems.solving import with_parameters
 
 LAPLACE = [0, 0, 0, 1, 1]
+POISSON = "coefficients: {u_xx: 1, u_yy: 1}\nsource: 1\ndirichlet: 0"
 NEUMANN = "coefficients: {u_xx: 1, u_yy: 1}\nsource: 1\nneumann: {square: FLUX}\n"
 
 
@@ -76,6 +77,20 @@ def test_options_that_cannot_be_are_rejected_before_anything_is_solved(
 ):
     assert solved(tmp_path, HEAT, *more) == (2, None)
     assert named in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ("nonlinear: u**3\n" + POISSON, "nonlinear"),
+        (POISSON.replace("u_yy: 1", "u_yy: 1 + x**2"), "u_yy"),
+        (POISSON + "\ndomain: {box: {x: [0, 2], y: [0, 1]}}", "domain"),
+    ],
+)
+def test_what_hypernetworks_do_not_read_is_rejected_by_name(tmp_path, capsys, text, named):
+    assert solved(tmp_path, text, "--head") == (2, None)
+    said = capsys.readouterr().err
+    assert "--head" in said and named in said and "constant coefficients" in said
 
 
 def cooling(**changes):

@@ -96,43 +96,6 @@ def solve(
     return found
 
 
-def as_pde(name: str, problem: PDE | solver.PDEProblem) -> PDE:
-    """Return what hypernetworks can read of a problem.
-
-    Args:
-      name: of the option that needs a hypernetwork, for errors.
-      problem: any.
-
-    Raises:
-      ConfigError: it is not linear with constant coefficients on the square from -1 to 1, or has
-        data of kinds that hypernetworks do not read.
-    """
-    if isinstance(problem, PDE):
-        return problem
-    square = np.array_equal(np.asarray(problem.domain.bounds), [[-1, -1], [1, 1]])
-    coefficients = dict(problem.coefficients)
-    lacking = {
-        "a nonlinear term": problem.nonlinear is not None,
-        f"coordinates {', '.join(problem.coordinates)}": problem.coordinates != ("x", "y"),
-        "another domain": len(problem.coordinates) == 2 and not square,
-        "a term u_xy": "u_xy" in coefficients,
-        "coefficients that vary": not all(map(np.isscalar, coefficients.values())),
-        "robin": bool(problem.robin),
-        "periodic": bool(problem.periodic),
-        "time (state u at its beginning as dirichlet on bottom)": problem.time is not None,
-        "parameters": bool(problem.parameters),
-    }
-    found = [what for what, there in lacking.items() if there]
-    if found:
-        expected = (
-            "a linear problem with constant coefficients on the square from -1 to 1, with "
-            f"Dirichlet and Neumann data; this one has {', '.join(found)}"
-        )
-        raise ConfigError(name, "given", expected)
-    numbers = [coefficients.get(term, 0.0) for term in ("u", "u_x", "u_y", "u_xx", "u_yy")]
-    return PDE(numbers, problem.source, problem.domain, problem.dirichlet, problem.neumann)
-
-
 def generate(model: Model, pde: PDE, key: Array, rounds: int, tuning: int) -> HiddenFeatures:
     """The networks that a hypernetwork makes of a problem, in float32 on the default device."""
     size, method = model.config.grid, model.method

@@ -6,10 +6,10 @@ import pytest
 from problem_files import HEAT, written
 
 from metajax.core import ConfigError
-from metajax.physics.pde import PDE, Rectangle, nodes
-from metajax.physics.solver import PDEProblem, read_problem
+from metajax.physics.pde import PDE, nodes
+from metajax.physics.solver import read_problem
 from metajax.systems.hypino import Model, one_problem, solve
-from metajax.systems.hypino.one_problem import as_pde, generate
+from metajax.systems.hypino.one_problem import generate
 from pdes import CONFIG, METHOD, TARGET, quadratics
 
 
@@ -55,34 +55,3 @@ def test_what_needs_a_model_is_rejected_without_one():
     for field, value in (("rounds", 1), ("tuning", 1), ("head", False)):
         with pytest.raises(ConfigError, match=field):
             solve(pde, **{field: value})
-
-
-LAPLACE = {"u_xx": 1, "u_yy": 1}
-
-
-@pytest.mark.parametrize(
-    ("changes", "named"),
-    [
-        ({"nonlinear": "u**3"}, "nonlinear"),
-        ({"coefficients": {"u_xx": "1 + x**2", "u_yy": 1}}, "vary"),
-        ({"coefficients": {**LAPLACE, "u_xy": 1}}, "u_xy"),
-        ({"domain": Rectangle((0.0, 0.0), (2.0, 1.0))}, "domain"),
-        ({"periodic": ("x",), "dirichlet": {"top": 0, "bottom": 0}}, "periodic"),
-        ({"parameters": {"k": 1.0}}, "parameters"),
-    ],
-)
-def test_what_hypernetworks_do_not_read_is_rejected_by_name(changes, named):
-    given = {"coefficients": LAPLACE, "dirichlet": 0.0} | changes
-    with pytest.raises(ConfigError, match="--head") as raised:
-        as_pde("--head", PDEProblem(**given))
-    assert named in str(raised.value)
-
-
-def test_a_problem_of_the_square_is_what_hypernetworks_read():
-    """The same operator, source and data."""
-    stated = PDEProblem(LAPLACE, "x * y", dirichlet={"left": 1, "right": "y", "top": 0, "bottom": 0})
-    pde = as_pde("--head", stated)
-    np.testing.assert_array_equal(pde.coefficients, [0, 0, 0, 1, 1])
-    at = np.array([[0.5, 0.25], [-1.0, 0.5]], np.float32)
-    np.testing.assert_allclose(pde.source(at), at[:, 0] * at[:, 1], rtol=1e-6)
-    assert len(pde.dirichlet) == 4 and not pde.neumann
