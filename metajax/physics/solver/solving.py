@@ -243,9 +243,12 @@ def solve(
         bounds = square if isinstance(problem, PDE) else None
         u, residual, axes, lacking = on_grid(solution, stated, parameters, bounds, size)
         report("verdict")
+        findings = list(reviewed.findings)
         if lacking:
-            findings = (*reviewed.findings, Finding(lacking))
-            reviewed = reviewed._replace(findings=findings)
+            findings.append(Finding(lacking))
+        if not np.isfinite(u[~np.isnan(residual)]).all():
+            findings.append(Finding("u is not finite everywhere in the domain", True))
+        reviewed = reviewed._replace(findings=tuple(findings))
         before = found.before and (found.before.features, found.before.head.weights)
         trust = assess(found.fresh, best.features, best.head, before, reviewed, units.box.places)
     for text in trust.reasons:
