@@ -42,6 +42,7 @@ from metajax.physics.solver.points import Box, contains
 from metajax.physics.solver.problem import PDEProblem, as_problem
 from metajax.physics.solver.review import Finding, review
 from metajax.physics.solver.ridge_functions import FeatureSet, combine
+from metajax.physics.solver.singular import special_features
 from metajax.physics.solver.values import evaluate, known_parameters
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Verdict, assess
 
@@ -49,6 +50,8 @@ TOLERANCE = 1e-7
 """Share of equation and data that may be left."""
 POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
+LOOKED = 256, 64
+"""Points inside and on the boundary at which an equation's coefficients are looked at."""
 PROBED = 64
 """Points at which it is found how far the data determine the solution."""
 CHUNK = 4096
@@ -225,6 +228,8 @@ def solve(
             exact = cast_floats(jax.device_get(made), np.float64)
             more.append(JetFeatures(exact, units.box.centre, units.box.half))
         if head:
+            if features:
+                more += special_features(stated, units, take(seed, *LOOKED)[0].parts[0])
             found = rounds(
                 take,
                 len(stated.coordinates),
