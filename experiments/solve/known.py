@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import erf
 
 from metajax.physics.pde import Disk, Rectangle
-from metajax.physics.solver.problem import PDEProblem, Robin
+from metajax.physics.solver import PDEProblem, Robin
 
 Function = Callable[..., Any]
 LAPLACE = {"u_xx": 1.0, "u_yy": 1.0}
@@ -430,8 +432,6 @@ def two_solutions() -> Known:
 
         return exact
 
-    from scipy.optimize import brentq
-
     def balance(steepness):
         return 2 * steepness**2 - strength * np.cosh(steepness) ** 2
 
@@ -487,13 +487,13 @@ KNOWN: dict[str, Callable[[], Known]] = {
     "disk": disk,
     "annulus": annulus,
     "smooth corner": smooth_corner,
-    "waves 5": lambda: waves(5.0, False),
-    "layer .1": lambda: layer(0.1, False),
-    "waves 20": lambda: waves(20.0, True),
-    "waves 40": lambda: waves(40.0, True),
-    "waves 60": lambda: waves(60.0, True),
-    "layer .01": lambda: layer(0.01, True),
-    "layer .001": lambda: layer(0.001, True),
+    "waves 5": partial(waves, 5.0, False),
+    "layer .1": partial(layer, 0.1, False),
+    "waves 20": partial(waves, 20.0, True),
+    "waves 40": partial(waves, 40.0, True),
+    "waves 60": partial(waves, 60.0, True),
+    "layer .01": partial(layer, 0.01, True),
+    "layer .001": partial(layer, 0.001, True),
     "thin": thin,
     "micrometres": micrometres,
     "corner": corner,
@@ -502,8 +502,8 @@ KNOWN: dict[str, Callable[[], Known]] = {
     "step": step,
     "peak": peak,
     "pulse": pulse,
-    "flux alone": lambda: flux_alone(True),
-    "flux against source": lambda: flux_alone(False),
+    "flux alone": partial(flux_alone, True),
+    "flux against source": partial(flux_alone, False),
     "one side": one_side,
     "resonance": resonance,
     "backward": backward,

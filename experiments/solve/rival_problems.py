@@ -79,7 +79,7 @@ def wave(x: Any, y: Any, ops: Any = np) -> Any:
 
 
 def burgers(x: Any, t: Any, nodes: int = 200) -> Any:
-    """Solve Burgers' equation from ``-sin(pi x)``, by Cole and Hopf and Gauss-Hermite quadrature."""
+    """Solve Burgers, by the transform of Cole and Hopf and quadrature of Gauss and Hermite."""
     z, weights = np.polynomial.hermite.hermgauss(nodes)
     at = np.asarray(x)[..., None] - np.sqrt(4 * VISCOSITY * np.asarray(t))[..., None] * z
     exponent = -np.cos(PI * at) / (2 * PI * VISCOSITY)

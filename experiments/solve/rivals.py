@@ -27,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from rival_problems import PROBLEMS, Given, Problem, reference, relative_error
+from rival_problems import PROBLEMS, Given, reference, relative_error
 
 WIDTH, DEPTH, LEARNING_RATE = 50, 4, 1e-3
 INTERIOR, BOUNDARY = 2500, 400
@@ -58,7 +58,7 @@ class Clock:
     def look(
         self, predict: Callable[[np.ndarray], np.ndarray], steps: int, ended: bool = False
     ) -> bool:
-        """Record the error where a budget is used up, or training has ended; return whether all are.
+        """Record the error where a budget is used up; return whether all are.
 
         Args:
           predict: the solution at points.
@@ -213,12 +213,19 @@ def by_jinns(name: str, seed: int, budgets: list[float]) -> list[dict[str, Any]]
     )
     optimizer = optax.adam(LEARNING_RATE)
     state, steps = None, 0
-    predicted = jax.jit(lambda params, at: jax.vmap(lambda x: network(x, params))(at))
+
+    @jax.jit
+    def predicted(params, at):
+        return jax.vmap(lambda x: network(x, params))(at)
+
+    def predict(params, at):
+        return predicted(params, jnp.asarray(at, jnp.float32))
+
     with tempfile.TemporaryDirectory() as folder:
         # so that a later chunk is not compiled again
         jax.config.update("jax_compilation_cache_dir", folder)
         jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-        while not clock.look(lambda at: predicted(params, jnp.asarray(at, jnp.float32)), steps):
+        while not clock.look(partial(predict, params), steps):
             params, _, _, data, loss, state, *_ = jinns.solve(
                 n_iter=CHUNK,
                 init_params=params,
@@ -263,7 +270,7 @@ def main() -> None:
             print(name, seed, flush=True)
             rows[name][str(seed)] = solve(name, seed, options.cpu_seconds)
             found = {
-                "command": "python experiments/solve/" + " ".join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+                "command": " ".join(["python experiments/solve/rivals.py", *sys.argv[1:]]),
                 "hardware": f"{os.cpu_count()} CPU cores, one used",
                 "versions": {name: importlib.metadata.version(name) for name in packages}
                 | {"python": platform.python_version()},
@@ -275,5 +282,6 @@ def main() -> None:
 
 if __name__ == "__main__":
     # one core: CPU time is then what a quiet machine would take
-    os.environ |= {"OMP_NUM_THREADS": "1", "DDE_BACKEND": "pytorch", "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false"}
+    one = "--xla_cpu_multi_thread_eigen=false"
+    os.environ |= {"OMP_NUM_THREADS": "1", "DDE_BACKEND": "pytorch", "XLA_FLAGS": one}
     main()

@@ -78,9 +78,7 @@ class CornerFeatures:
         away = points - self.point
         z = away @ self.direction
         z = np.where(np.abs(z) < NEAREST, NEAREST * np.exp(1j * self.middle), z)[:, None]
-        log = np.log(np.abs(z)) + 1j * (
-            self.middle + np.angle(z * np.exp(-1j * self.middle))
-        )
+        log = np.log(np.abs(z)) + 1j * (self.middle + np.angle(z * np.exp(-1j * self.middle)))
         # f = z^p, or z^p log z, with its derivatives
         power, logs = self.powers[None], self.logs[None]
         f = np.exp(power * log)
@@ -156,9 +154,7 @@ def to_laplacian(hessian: Float[np.ndarray, "2 2"]) -> Complex[np.ndarray, "2"]:
     return rows[0] + 1j * rows[1]
 
 
-def corners_of(
-    domain: Shape, box: Box, kinds: Sequence[frozenset[str]]
-) -> list[Corner]:
+def corners_of(domain: Shape, box: Box, kinds: Sequence[frozenset[str]]) -> list[Corner]:
     """Find the corners between straight edges of a domain's boundary.
 
     Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -217,7 +218,7 @@ def rounds(
     seed: int,
     solve: Combine = combine_linear,
     more: Sequence[FeatureSet] = (),
-    least_scale: float = 0.0,
+    least_scale: float | Float[np.ndarray, " d"] = 0.0,
     report: Callable[[str], None] = str,
 ) -> Rounds:
     """Solve a problem by rounds of ever more sines.
@@ -242,33 +243,22 @@ def rounds(
     fresh = take(seed + 1, *FRESH)
     history: list[tuple[int, Left]] = []
     best, before = None, None
-    reach = np.full(dimensions, np.nan)
+    starts = [np.full(dimensions, ratio) for ratio in RATIOS]
     extra = sum(counted(part, dimensions) for part in more)
     num = min(FIRST, most)
     while True:
         total = num + extra
         inside, edge = max(int(INSIDE * total), 2 * FEWEST), max(int(EDGE * total), FEWEST)
-        blocks = take(seed, inside, edge)
-        unit = max(num, 1) ** (1 / dimensions)
-
-        def attempt(reach: Float[np.ndarray, " d"]) -> Fitted:
-            report(f"least squares, {num} features")
-            scale = np.maximum(reach * unit, least_scale)
-            sines = (sine_features(num, scale, seed),) if num else ()
-            features = Joined((One(), *more, *sines))
-            head = solve(blocks, features, best)
-            return Fitted(features, head, scale, left_of(fresh, features, head.weights))
-
-        tries = next((count for size, count in TRIES.items() if num <= size), 1)
-        if best is None:
-            starts = [np.full(dimensions, ratio) for ratio in RATIOS]
-        else:
-            starts = [reach]
-        found, reach = search(attempt, starts, tries if num else 1, tolerance)
-        history.append((num, found.left))
-        falls = best is None or found.left.worst < best.left.worst
+        at = Round(num, take(seed, inside, edge), fresh, tuple(more), seed, solve, best)
+        report(f"least squares, {total} features")
+        tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
+        least = np.asarray(least_scale) / max(num, 1) ** (1 / dimensions)
+        starts = [np.maximum(start, least) for start in starts]
+        found, reach = search(partial(attempt, at), starts, tries if num else 1, tolerance)
+        starts = [reach]
+        history.append((total, found.left))
         fast = best is None or FALLS * found.left.worst < best.left.worst
-        if falls:
+        if best is None or found.left.worst < best.left.worst:
             best, before = found, best
         else:
             before = found
@@ -276,6 +266,45 @@ def rounds(
         if best.left.worst < tolerance or num >= most or hopeless:
             return Rounds(best, before, tuple(history), fresh)
         num = min(2 * num, most)
+
+
+class Round(NamedTuple):
+    """What the solves of one round have in common.
+
+    Attributes:
+      num: sines.
+      blocks: that are fitted.
+      fresh: at which solutions are judged.
+      more: features other than sines.
+      seed: of the sines.
+      solve: combines features.
+      before: the best solution of the rounds before.
+    """
+
+    num: int
+    blocks: tuple[Block, ...]
+    fresh: tuple[Block, ...]
+    more: tuple[FeatureSet, ...]
+    seed: int
+    solve: Combine
+    before: Fitted | None
+
+
+def attempt(at: Round, reach: Float[np.ndarray, " d"]) -> Fitted:
+    """Solve with sines of one scale.
+
+    Args:
+      at: the round.
+      reach: the scale for a single sine; it grows as their number's root in all dimensions.
+
+    Returns:
+      The solution.
+    """
+    scale = reach * max(at.num, 1) ** (1 / len(reach))
+    sines = (sine_features(at.num, scale, at.seed),) if at.num else ()
+    features = Joined((One(), *at.more, *sines))
+    head = at.solve(at.blocks, features, at.before)
+    return Fitted(features, head, scale, left_of(at.fresh, features, head.weights))
 
 
 def search(
@@ -322,7 +351,7 @@ def objective_of(tried: tuple[Fitted, np.ndarray]) -> float:
 
 
 def moves_of(dimensions: int) -> list[Float[np.ndarray, " d"]]:
-    """Factors to a scale's neighbors: along one coordinate, less along the others, and all alike."""
+    """Factors to a scale's neighbors: along one coordinate at the others' cost, and all alike."""
     found = []
     for sign in (1, -1):
         for place in range(dimensions if dimensions > 2 else dimensions - 1):

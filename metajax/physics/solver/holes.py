@@ -135,9 +135,9 @@ def holes_of(domain: Shape, box: Box) -> list[Hole]:
     for shape in taken_away(domain):
         lower, upper = np.asarray(shape.bounds, float)
         middle, half = (lower + upper) / 2, (upper - lower) / 2
-        around = middle + half * (1 if isinstance(shape, Disk) else np.sqrt(2)) * (
-            1 + OUTSIDE
-        ) * circle
+        around = (
+            middle + half * (1 if isinstance(shape, Disk) else np.sqrt(2)) * (1 + OUTSIDE) * circle
+        )
         if not contains(domain, middle[None])[0] and contains(domain, around).mean() > 0.5:
             orders = ORDERS if isinstance(shape, Disk) else FEW_ORDERS
             found.append(Hole(box.units(middle), orders))

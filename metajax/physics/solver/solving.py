@@ -42,6 +42,7 @@ from metajax.physics.solver.points import Box, contains
 from metajax.physics.solver.problem import PDEProblem, as_problem
 from metajax.physics.solver.review import Finding, review
 from metajax.physics.solver.ridge_functions import FeatureSet, combine
+from metajax.physics.solver.singular import special_features
 from metajax.physics.solver.values import evaluate, known_parameters
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Verdict, assess
 
@@ -51,6 +52,8 @@ POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
 PATIENCE = 2.0
 """Seconds after which progress is shown."""
+LOOKED = 256, 64
+"""Points inside and on the boundary at which an equation's coefficients are looked at."""
 PROBED = 64
 """Points at which it is found how far the data determine the solution."""
 CHUNK = 4096
@@ -227,6 +230,8 @@ def solve(
             exact = cast_floats(jax.device_get(made), np.float64)
             more.append(JetFeatures(exact, units.box.centre, units.box.half))
         if head:
+            if features:
+                more += special_features(stated, units, take(seed, *LOOKED)[0].parts[0])
             found = rounds(
                 take,
                 len(stated.coordinates),
@@ -245,9 +250,12 @@ def solve(
         bounds = square if isinstance(problem, PDE) else None
         u, residual, axes, lacking = on_grid(solution, stated, parameters, bounds, size)
         report("verdict")
+        findings = list(reviewed.findings)
         if lacking:
-            findings = (*reviewed.findings, Finding(lacking))
-            reviewed = reviewed._replace(findings=findings)
+            findings.append(Finding(lacking))
+        if not np.isfinite(u[~np.isnan(residual)]).all():
+            findings.append(Finding("u is not finite everywhere in the domain", True))
+        reviewed = reviewed._replace(findings=tuple(findings))
         before = found.before and (found.before.features, found.before.head.weights)
         trust = assess(found.fresh, best.features, best.head, before, reviewed, units.box.places)
     for text in trust.reasons:

@@ -29,7 +29,9 @@ MISSED = 0.3
 """Share of an equation's terms, or of data, that is left where a solution failed."""
 TINY = np.finfo(float).tiny
 HOPELESS = 1e6
-"""Sensitivity above which nothing is left of what data say, with an error that is not small."""
+"""Sensitivity above which a solution failed whose error is not small."""
+NEGLIGIBLE = 1e-4
+"""Relative error that what is left makes at most, below which it does not matter."""
 
 
 class DoubtfulSolutionWarning(UserWarning):
@@ -87,6 +89,9 @@ def assess(
     discontinuous = about_jumps(jumps(reviewed.edges), person)
     texts += discontinuous
     off = {one.name: trimmed(one.off) / max(trimmed(one.size), TINY) for one in left}
+    if found.by_residual <= NEGLIGIBLE:
+        # terms may all be 0, and what is left be rounding
+        off = dict.fromkeys(off, 0.0)
     missed = {name: share for name, share in off.items() if share > ACCURATE}
     doubtful = found.relative > ACCURATE or bool(missed)
     if doubtful and found.sensitivity <= SENSITIVE:
@@ -98,7 +103,8 @@ def assess(
     if doubtful and found.relative > ACCURATE:
         size = f"{found.relative:.1%} of its size" if found.relative < 1 else "more than its size"
         texts.append(f"the error of u is estimated as {size}")
-    undetermined = found.sensitivity > HOPELESS and found.relative > ACCURATE
+    hopeless = SENSITIVE if reviewed.findings else HOPELESS
+    undetermined = found.sensitivity > hopeless and found.relative > ACCURATE
     useless = found.relative > USELESS or max(off.values()) > MISSED
     if fatal or contradiction or undetermined or useless:
         return Trust("failed", tuple(texts), found, left)
@@ -106,17 +112,19 @@ def assess(
 
 
 def about_missed(missed: Mapping[str, float]) -> list[str]:
-    """Say which equations do not hold, those of one kind together.
+    """Say what does not hold at points that were not fitted, leaving out the fiftieth that is worst.
 
     Args:
       missed: the share that is left, by the blocks' names.
     """
+    texts: list[str] = []
     kinds: dict[str, list[str]] = {}
     for name, share in missed.items():
         kind, _, piece = name.partition(" on ")
-        kinds.setdefault(kind, []).append(f"{share:.1%}" + (f" on {piece}" if piece else ""))
-    return [
-        f"{kind} does not hold: left at points that were not fitted are {', '.join(shares)} of its "
-        "terms, without the fiftieth that is worst"
-        for kind, shares in kinds.items()
-    ]
+        if kind == "equation":
+            texts.append(f"the equation does not hold: its residual is {share:.1%} of its terms")
+        else:
+            kinds.setdefault(kind, []).append(f"{share:.1%}" + (f" on {piece}" if piece else ""))
+    for kind, shares in kinds.items():
+        texts.append(f"{kind} does not hold: the solution misses the data by {', '.join(shares)}")
+    return texts
