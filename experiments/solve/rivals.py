@@ -119,9 +119,7 @@ def by_deepxde(name: str, seed: int, budgets: list[float]) -> list[dict[str, Any
         return dde.icbc.OperatorBC(geometry, slope, partial(on, given.edge))
 
     conditions = [condition(given) for given in problem.given]
-    data = dde.data.PDE(
-        geometry, equation, conditions, num_domain=INTERIOR, num_boundary=BOUNDARY
-    )
+    data = dde.data.PDE(geometry, equation, conditions, num_domain=INTERIOR, num_boundary=BOUNDARY)
     model = dde.Model(data, dde.nn.FNN([2] + [WIDTH] * DEPTH + [1], "tanh", "Glorot normal"))
 
     class Until(dde.callbacks.Callback):

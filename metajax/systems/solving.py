@@ -252,9 +252,7 @@ def write(
     """Write a solution, what it is worth and its pictures, and return the files' names."""
     options.out.mkdir(parents=True, exist_ok=True)
     axes = dict(zip(problem.coordinates, found.axes, strict=True))
-    np.savez_compressed(
-        options.out / "solution.npz", **axes, u=found.u, residual=found.residual
-    )
+    np.savez_compressed(options.out / "solution.npz", **axes, u=found.u, residual=found.residual)
     write_json(options.out / "errors.json", errors)
     maps = maps_of(found, problem)
     draw(maps, f"{found.verdict}: error about {found.error:.0e} of u").savefig(
