@@ -47,7 +47,7 @@ from metajax.physics.solver.singular import special_features
 from metajax.physics.solver.values import evaluate, known_parameters
 from metajax.physics.solver.verdict import ACCURATE, SENSITIVE, DoubtfulSolutionWarning, Verdict
 
-TOLERANCE = 1e-7
+TOLERANCE = 1e-6
 """Share of equation and data that may be left."""
 POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
