@@ -28,6 +28,7 @@ from metajax.physics.solver.fitting import (
     FRESH,
     Fitted,
     Rounds,
+    combine_linear,
     data_left,
     left_of,
     misses,
@@ -39,6 +40,7 @@ from metajax.physics.solver.fitting import (
 from metajax.physics.solver.jet_features import JetFeatures
 from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.least_squares import Features
+from metajax.physics.solver.nonlinear import combine_nonlinear
 from metajax.physics.solver.operators import Block, Operator, Values, terms
 from metajax.physics.solver.points import Box, contains
 from metajax.physics.solver.problem import PDEProblem, as_problem
@@ -233,6 +235,7 @@ def solve(
                 tolerance=tolerance,
                 most=features,
                 seed=seed,
+                solve=combine_linear if stated.nonlinear is None else combine_nonlinear,
                 more=more,
                 report=report,
             )
