@@ -25,7 +25,6 @@ from metajax.physics.pde.equation import (
 )
 from metajax.physics.pde.expressions import Expression, draw_expression, expand
 from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function, Grid, nodes
-from metajax.physics.pde.findings import Finding, review
 from metajax.physics.pde.geometry import (
     Boundary,
     ChosenShape,
@@ -69,7 +68,6 @@ __all__ = [
     "Empty",
     "Expression",
     "Field",
-    "Finding",
     "Function",
     "Grid",
     "Grids",
@@ -101,7 +99,6 @@ __all__ = [
     "on_host",
     "on_reference_grid",
     "rasterise",
-    "review",
     "sample",
     "sample_boundary",
     "sample_interior",

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 import jax
 import numpy as np
 from jaxtyping import Array, Bool, Float, Key
-from scipy import linalg
 from tqdm.auto import tqdm
 
 from metajax.core import ConfigError, cast_floats
-from metajax.physics.pde import PDE, Finding, Shape, on_host, review
+from metajax.physics.pde import PDE, Shape, on_host
 from metajax.physics.solver.collocation import (
     PROBES,
     Units,
@@ -24,17 +23,16 @@ from metajax.physics.solver.collocation import (
     sample_problem,
     units_of,
 )
+from metajax.physics.solver.estimate import Residual
 from metajax.physics.solver.fitting import (
     FRESH,
     Fitted,
     Rounds,
     combine_linear,
-    data_left,
     left_of,
     misses,
     rms,
     rounds,
-    share,
     values_of,
 )
 from metajax.physics.solver.jet_features import JetFeatures
@@ -44,10 +42,11 @@ from metajax.physics.solver.nonlinear import combine_nonlinear
 from metajax.physics.solver.operators import Block, Operator, Values, terms
 from metajax.physics.solver.points import Box, contains
 from metajax.physics.solver.problem import PDEProblem, as_problem
+from metajax.physics.solver.review import Finding, review
 from metajax.physics.solver.ridge_functions import FeatureSet, combine
 from metajax.physics.solver.singular import special_features
 from metajax.physics.solver.values import evaluate, known_parameters
-from metajax.physics.solver.verdict import ACCURATE, SENSITIVE, DoubtfulSolutionWarning, Verdict
+from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Verdict, assess
 
 TOLERANCE = 1e-6
 """Share of equation and data that may be left."""
@@ -127,9 +126,11 @@ class Solved(NamedTuple):
       scale: the largest frequency of the sines along any coordinate, in radians for half the extent
         of the domain; NaN without any.
       features: how many functions are combined.
-      verdict: ``good`` where nothing speaks against the solution, ``doubtful`` where it may be
-        wrong, ``wrong`` where it cannot be right.
+      verdict: ``reliable`` where nothing speaks against the solution, ``check`` where it may be
+        wrong, ``failed`` where it cannot be right.
       warnings: what speaks against it, by name.
+      error: the estimated root mean square of its error, over that of u.
+      left: what it leaves of the equation and of each kind of data at points that were not fitted.
       solution: it, as a function.
       rounds: all solutions by ever more features, the one before the last among them.
     """
@@ -145,6 +146,8 @@ class Solved(NamedTuple):
     features: int
     verdict: Verdict
     warnings: tuple[str, ...]
+    error: float
+    left: tuple[Residual, ...]
     solution: Solution
     rounds: Rounds
 
@@ -210,8 +213,8 @@ def solve(
             bar.update()
 
         report("review of the problem")
-        findings = review(problem) if isinstance(problem, PDE) else ()
-        stated = as_problem(problem) if isinstance(problem, PDE) else problem
+        stated = as_problem(problem)
+        reviewed = review(stated)
         report("points")
         parameters = known_parameters(stated)
         units = units_of(stated, sample_problem(stated, 0, *PROBES), parameters)
@@ -248,10 +251,15 @@ def solve(
         bounds = square if isinstance(problem, PDE) else None
         u, residual, axes, lacking = on_grid(solution, stated, parameters, bounds, size)
         report("verdict")
+        findings = list(reviewed.findings)
         if lacking:
-            findings = (*findings, Finding(lacking))
-        verdict, texts = judged(findings, found, bool(np.isfinite(u[~np.isnan(residual)]).all()))
-    for text in texts:
+            findings.append(Finding(lacking))
+        if not np.isfinite(u[~np.isnan(residual)]).all():
+            findings.append(Finding("u is not finite everywhere in the domain", True))
+        reviewed = reviewed._replace(findings=tuple(findings))
+        before = found.before and (found.before.features, found.before.head.weights)
+        trust = assess(found.fresh, best.features, best.head, before, reviewed, units.box.places)
+    for text in trust.reasons:
         warnings.warn(text, DoubtfulSolutionWarning, stacklevel=stacklevel)
     whole = units.equation * units.u
     off = [
@@ -274,8 +282,10 @@ def solve(
         whole * rms(found.fresh[0].target),
         float(np.max(best.scale)) if head and features else np.nan,
         len(best.head.weights),
-        verdict,
-        texts,
+        trust.verdict,
+        trust.reasons,
+        trust.estimate.relative,
+        trust.left,
         solution,
         found,
     )
@@ -286,7 +296,8 @@ def as_given(
 ) -> Rounds:
     """A solution that is a single feature, of the person's units, as if it had been found."""
     fresh = take(seed + 1, *FRESH)
-    head = HostHead(np.full(1, 1 / units.u), np.ones((1, 1)), np.ones(1))
+    # what equations and data leave of u is taken to change u by as much
+    head = HostHead(np.full(1, 1 / units.u), np.ones((1, 1)), np.full(1, units.u))
     left = left_of(fresh, given, head.weights)
     best = Fitted(given, head, np.full(len(units.box.half), np.nan), left)
     return Rounds(best, None, ((0, left),), fresh)
@@ -352,42 +363,3 @@ def in_closed_domain(
         found = contains(domain, around.reshape(-1, points.shape[1]))
         inside[near] = found.reshape(len(near), -1).any(1)
     return inside
-
-
-def judged(
-    findings: tuple[Finding, ...], found: Rounds, finite: bool
-) -> tuple[Verdict, tuple[str, ...]]:
-    """Judge a solution by what it leaves at points that were not fitted."""
-    texts = [finding.text for finding in findings]
-    if not finite:
-        return "wrong", (*texts, "u is not finite everywhere in the domain")
-    features, head = found.best.features, found.best.head
-    if found.best.left.equation > ACCURATE:
-        texts.append(
-            f"the equation does not hold: its residual is {found.best.left.equation:.1%} of its "
-            "terms, in the root mean square at points that were not fitted, without the hundredth "
-            "that is worst"
-        )
-    inside = values_of(found.fresh[0], features, head.weights)[0]
-    for block in found.fresh[1:]:
-        missed = share(*data_left(block, features, head.weights, inside))
-        if missed > ACCURATE:
-            kind, _, name = block.name.partition(" on ")
-            where = f" on {name}" if name else ""
-            texts.append(
-                f"{kind} does not hold: the solution misses the data by {missed:.1%}{where}"
-            )
-    probes = found.fresh[0].parts[0].points[:PROBED]
-    values = features(probes, Operator(np.ones(len(probes))))
-    change = linalg.solve_triangular(
-        head.factor, (values / head.length).T, trans="T", check_finite=False
-    )
-    most = float(np.linalg.norm(change, axis=0).max())
-    if most > SENSITIVE:
-        texts.append(
-            f"the data hardly determine u: it may change {most:.1e} times as much as they do, "
-            "rather than about 10 times at most"
-        )
-    if any(finding.fatal for finding in findings):
-        return "wrong", tuple(texts)
-    return ("doubtful" if texts else "good"), tuple(texts)
