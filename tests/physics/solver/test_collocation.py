@@ -125,9 +125,7 @@ def bar(metre, kelvin, watt, second):
     return PDEProblem(
         {"u_t": heat, "u_xx": -conductivity},
         lambda x, t: 1e3 * watt / metre**3 * np.sin(x / metre),
-        nonlinear=lambda u, gradient, coordinates: (
-            1e-3 * conductivity / kelvin * gradient[:, 0] ** 2
-        ),
+        nonlinear=lambda u, gradient, coordinates: steeper * gradient[:, 0] ** 2,
         domain=Rectangle((0, 0), (long, 3600 * second)),
         dirichlet={"left": 90 * kelvin},
         robin={"right": Robin(exchange, conductivity, 20 * kelvin * exchange)},
