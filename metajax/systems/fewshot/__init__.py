@@ -7,7 +7,8 @@ from metajax.systems.fewshot.evaluate import evaluate, on_validation
 from metajax.systems.fewshot.methods import METHODS
 from metajax.systems.fewshot.problem import Problem, make_problem
 from metajax.systems.fewshot.settings import PRESETS, TINY, Settings, check
-from metajax.systems.parts import objective, use_of
+from metajax.systems.parts import objective
+from metajax.systems.using.parted import use_of
 
 __all__ = [
     "SYSTEM",

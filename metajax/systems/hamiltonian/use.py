@@ -23,6 +23,7 @@ from metajax.core import (
     enable_x64,
 )
 from metajax.physics import Phase, trajectory
+from metajax.systems.base import Use
 from metajax.systems.configs import split
 from metajax.systems.hamiltonian.linear_energy import LinearEnergy, make_linear_energy
 from metajax.systems.hamiltonian.motion import in_plane, observe, read_motion
@@ -31,7 +32,7 @@ from metajax.systems.hamiltonian.problem import Problem
 from metajax.systems.hamiltonian.residuals import checked, residual_mean
 from metajax.systems.hamiltonian.settings import Settings
 from metajax.systems.hamiltonian.tasks import MotionTasks, Snapshots
-from metajax.systems.use import Adapted, Told, Use, adapt_learner
+from metajax.systems.using.adapted import Adapted, Told, adapt_learner
 
 
 class Moving(NamedTuple):

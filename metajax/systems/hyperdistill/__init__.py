@@ -7,7 +7,8 @@ from metajax.systems.hyperdistill.evaluate import evaluate, on_validation, table
 from metajax.systems.hyperdistill.methods import METHODS
 from metajax.systems.hyperdistill.problem import Problem, make_problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
-from metajax.systems.parts import objective, use_of
+from metajax.systems.parts import objective
+from metajax.systems.using.parted import use_of
 
 __all__ = [
     "SYSTEM",
