@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -51,6 +52,23 @@ class PartedProblem(NamedTuple):
         if self.images:
             return f"{of.ways}-way {of.shots}-shot {of.base_set}"
         return f"{of.shots}-shot sinusoids"
+
+
+def problem_of(kind: type[PartedProblem], *of_images: str) -> Callable[..., Any]:
+    """Return what makes a family's problem of its settings, ``System.problem``.
+
+    Args:
+      kind: the family's own.
+      of_images: settings that are also options of :func:`metajax.data.episode_tasks`.
+    """
+
+    def make_problem(settings: Any, training: Any, data_dir: Path | None = None) -> Any:
+        if not settings.images:
+            return kind(settings, *sinusoid_parts(settings))
+        options = {name: getattr(settings, name) for name in of_images}
+        return kind(settings, *image_parts(settings, data_dir, **options))
+
+    return make_problem
 
 
 def sinusoid_parts(config: Any) -> TaskParts:
