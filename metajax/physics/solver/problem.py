@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from metajax.core import ConfigError, one_of
@@ -181,7 +182,7 @@ class PDEProblem:
             raise ConfigError("coordinates", coordinates, shown)
         if not isinstance(self.domain, Shape):
             raise ConfigError("domain", self.domain, "a shape, such as Square() - Disk((0, 0), .5)")
-        dimensions = np.shape(self.domain.bounds)[-1]
+        dimensions = self.domain.dimensions
         if dimensions != len(coordinates):
             expected = f"the names of {dimensions} coordinates, as the domain has"
             raise ConfigError("coordinates", coordinates, expected)
@@ -417,7 +418,7 @@ def as_pde(problem: PDE | PDEProblem) -> PDE:
     data: dict[str, list[Condition]] = {"dirichlet": [], "neumann": []}
     for edge in problem.edges:
         name = f"{edge.kind}[{edge.name!r}]" if edge.name else edge.kind
-        on = np.isin(np.arange(num), edge.pieces)
+        on = jnp.asarray(np.isin(np.arange(num), edge.pieces))
         field = as_boundary_field(name, without_parameters(problem, edge.value))
         data[edge.kind].append(Condition(field, on))
     return PDE(
@@ -431,7 +432,7 @@ def as_pde(problem: PDE | PDEProblem) -> PDE:
 def constant(problem: PDEProblem, name: str, value: Value) -> float:
     """A coefficient that is the same everywhere."""
     if isinstance(value, Formula):
-        place = [np.zeros(1)] * len(problem.coordinates)
+        place: list[Any] = [np.zeros(1)] * len(problem.coordinates)
         value = value(*place, *problem.parameters.values())
     if not isinstance(value, int | float):
         raise ConfigError(f"coefficients[{name!r}]", value, "the same number everywhere, for a PDE")

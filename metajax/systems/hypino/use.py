@@ -16,10 +16,11 @@ from metajax.core import ConfigError, check_type, described
 from metajax.nn import PINN
 from metajax.physics.pde import PDE, in_closure, nodes
 from metajax.physics.solver import as_pde, read_problem
+from metajax.systems.base import Use
 from metajax.systems.hypino.model import Model
 from metajax.systems.hypino.one_problem import generate, warn_of_operator
 from metajax.systems.hypino.refinement import Ensemble
-from metajax.systems.use import Adapted, Told, Use
+from metajax.systems.using.adapted import Adapted, Told
 
 SIZE = 65
 """Nodes along a side of the grid that a file's solution is told at."""

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from odd import ODD, mutants
+from odd import ODD, damaged, mutants
 
 from metajax.cli.main import main
 from metajax.core import ConfigError
 from metajax.physics.pde import sample
-from metajax.physics.solver import as_pde, read_problem
+from metajax.physics.solver import as_pde, collocate, read_problem
 
 PROBLEM = """
 coefficients: {u_xx: 1, u_yy: 1.5}
@@ -128,17 +128,71 @@ def test_files_are_refused_by_name(tmp_path, text, words):
         read(tmp_path, LAPLACE + text)
 
 
-def test_no_other_error_escapes_whichever_value_is_odd(tmp_path):
-    assert read(tmp_path, PROBLEM).neumann
-    refused = 0
-    for path, odd, text in mutants(PROBLEM):
+IN_TIME = """
+domain:
+  box: {x: [0, 3], t: [0, 0.5], name: ring}
+  less:
+    - intersection:
+        - disk: {centre: [1, 0.2], radius: 0.1}
+        - disk: {centre: [1.1, 0.2], radius: 0.1}
+    - ellipse: {centre: [2, 0.3], radii: [0.1, 0.05], angle: 0.3, name: hole}
+coefficients: {u_tt: 1, u_xx: -c ** 2, u_x: "where(x < 1, 0, x - 1)", u: 1e-3}
+nonlinear: u ** 3 - c * u_x
+source: exp(-t) * sin(x)
+periodic: [x]
+time: t
+initial: sin(2 * pi * x / 3)
+initial_velocity: 0
+parameters: {c: 1.5}
+coordinates: [x, t]
+dirichlet: {part_0: 0}
+robin: {hole: {u: 1, flux: c, value: x}}
+"""
+IN_SPACE = """
+domain:
+  union:
+    - extruded:
+        shape: {polygon: {vertices: [[0, 0], [2, 0], [1, 2]]}, less: []}
+        lower: 0
+        upper: 1
+    - ball: {centre: [1, 0.5, 1], radius: 0.6, name: dome}
+coordinates: [x, y, z]
+coefficients: {u_xx: 1, u_yy: 1, u_zz: k, u_xz: 0.1}
+parameters: {k: 2}
+dirichlet: {polygon: 0}
+neumann: {dome: z}
+"""
+FILES = {"plane": PROBLEM, "time": IN_TIME, "space": IN_SPACE}
+
+
+def rejected(tmp_path, texts):
+    """How many files are rejected, read and taken at points; no other error may escape."""
+    count = 0
+    for text in texts:
         try:
-            read(tmp_path, text)
+            collocate(problem_of(tmp_path, text), 0, 16, 16)
         except ConfigError as error:
-            refused += 1
-            assert "\n" not in str(error) and len(str(error)) < 900, (path, odd)
+            count += 1
+            assert "\n" not in str(error) and len(str(error)) < 1200, text
+    return count
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_other_error_escapes_from_a_damaged_file(tmp_path, name):
+    assert rejected(tmp_path, [FILES[name]]) == 0
+    rng = np.random.default_rng(0)
+    found = rejected(tmp_path, (damaged(FILES[name], rng) for _ in range(170)))
+    assert 70 < found < 170
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_no_other_error_escapes_whichever_value_is_odd(tmp_path, name):
+    found = rejected(tmp_path, (text for _, _, text in mutants(FILES[name])))
     # what is left: numbers and formulas where they belong, kinds of data left out
-    assert refused > 25 * len(ODD)
+    assert found > 25 * len(ODD)
+    rng = np.random.default_rng(1)
+    assert rejected(tmp_path, (damaged(FILES[name], rng) for _ in range(1500))) > 700
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfea\x00", b"\x00", b"- 1", b"a: &a [*a]", None])
