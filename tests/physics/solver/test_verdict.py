@@ -137,6 +137,11 @@ def test_a_solution_of_too_few_features_is_not_called_reliable():
     assert found.verdict != "reliable" and found.error > 0.01
 
 
+def test_a_solution_that_is_0_is_reliable():
+    found = solve(PDEProblem({"u_xx": 1, "u_yy": 1}, dirichlet=0), features=20, size=9)
+    assert found.verdict == "reliable" and np.abs(found.u).max() < 1e-9
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", KNOWN)
 def test_no_wrong_solution_is_called_reliable(name):
