@@ -19,11 +19,12 @@ from metajax.physics.solver.ridge_functions import (
     counted,
     sine_features,
 )
+from metajax.physics.solver.tabulated import Tabulated
 
 FIRST = 160
 """Features of the first round; each further one has twice as many."""
-INSIDE, EDGE = 2.0, 0.75
-"""Points inside and on the boundary for each feature."""
+INSIDE, EDGE, EDGE_MORE = 2.0, 0.75, 2.0
+"""Points inside for each feature, and of the boundary for each sine and for each other one."""
 FEWEST = 192
 """Points of the boundary at least, and half the points inside."""
 RATIOS = (0.5, 0.8, 1.1)
@@ -163,7 +164,7 @@ def data_left(
       weights: of the features.
       inside: the solution inside: 0 that is missed by little of this is no large miss.
     """
-    off, _ = misses(block, values_of(block, features, weights))
+    off = design(block, features) @ weights - block.target
     whole, steep = rms(inside.u), np.sqrt(np.mean(inside.gradient**2, 0))
     value, slope, _ = block.parts[0].operator
     size = np.abs(block.target)
@@ -248,8 +249,9 @@ def rounds(
     num = min(FIRST, most)
     while True:
         total = num + extra
-        inside, edge = max(int(INSIDE * total), 2 * FEWEST), max(int(EDGE * total), FEWEST)
-        at = Round(num, take(seed, inside, edge), fresh, tuple(more), seed, solve, best)
+        inside, edge = INSIDE * total, EDGE * num + EDGE_MORE * extra
+        blocks = take(seed, max(int(inside), 2 * FEWEST), max(int(edge), FEWEST))
+        at = Round(num, blocks, fresh, tuple(map(Tabulated, more)), seed, solve, best)
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
         least = np.asarray(least_scale) / max(num, 1) ** (1 / dimensions)
@@ -284,7 +286,7 @@ class Round(NamedTuple):
     num: int
     blocks: tuple[Block, ...]
     fresh: tuple[Block, ...]
-    more: tuple[FeatureSet, ...]
+    more: tuple[Tabulated, ...]
     seed: int
     solve: Combine
     before: Fitted | None
@@ -302,9 +304,11 @@ def attempt(at: Round, reach: Float[np.ndarray, " d"]) -> Fitted:
     """
     scale = reach * max(at.num, 1) ** (1 / len(reach))
     sines = (sine_features(at.num, scale, at.seed),) if at.num else ()
-    features = Joined((One(), *at.more, *sines))
-    head = at.solve(at.blocks, features, at.before)
-    return Fitted(features, head, scale, left_of(at.fresh, features, head.weights))
+    tabulated = Joined((One(), *at.more, *sines))
+    head = at.solve(at.blocks, tabulated, at.before)
+    left = left_of(at.fresh, tabulated, head.weights)
+    features = Joined((One(), *(part.features for part in at.more), *sines))
+    return Fitted(features, head, scale, left)
 
 
 def search(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -29,6 +29,14 @@ class FeatureSet(Protocol):
           points: in units: the domain's box is from -1 to 1.
           operator: at these points, for derivatives in units.
         """
+
+
+@runtime_checkable
+class Combined(Protocol):
+    """Functions whose combination is computed faster than all of them."""
+
+    def combined(self, points: Float[Array, "n d"], weights: Float[Array, " num"]) -> Values:
+        """Return one combination with its derivatives at points."""
 
 
 def tanh_shape(xp: Any, inside: Array, sloped: bool) -> tuple[Array, Array, Array]:
@@ -144,7 +152,7 @@ def combine(
             combine(part, points, share) for part, share in zip(features.parts, shares, strict=True)
         ]
         return reduce(Values.__add__, found)
-    if isinstance(features, RidgeFunctions):
+    if isinstance(features, Combined):
         return features.combined(points, weights)
     num, dimensions = points.shape
     u = features(points, Operator(np.ones(num))) @ weights

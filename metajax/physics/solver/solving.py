@@ -28,6 +28,7 @@ from metajax.physics.solver.fitting import (
     FRESH,
     Fitted,
     Rounds,
+    combine_linear,
     left_of,
     misses,
     rms,
@@ -37,6 +38,7 @@ from metajax.physics.solver.fitting import (
 from metajax.physics.solver.jet_features import JetFeatures
 from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.least_squares import Features
+from metajax.physics.solver.nonlinear import combine_nonlinear
 from metajax.physics.solver.operators import Block, Operator, Values, terms
 from metajax.physics.solver.points import Box, contains
 from metajax.physics.solver.problem import PDEProblem, as_problem
@@ -46,7 +48,7 @@ from metajax.physics.solver.singular import special_features
 from metajax.physics.solver.values import evaluate, known_parameters
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Verdict, assess
 
-TOLERANCE = 1e-7
+TOLERANCE = 1e-6
 """Share of equation and data that may be left."""
 POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
@@ -236,6 +238,7 @@ def solve(
                 tolerance=tolerance,
                 most=features,
                 seed=seed,
+                solve=combine_linear if stated.nonlinear is None else combine_nonlinear,
                 more=more,
                 report=report,
             )
