@@ -78,7 +78,8 @@ def assess(
     """
     left = residuals(fresh, features, head.weights)
     found = estimate(fresh[0].parts[0].points, features, head, left, before)
-    texts = [finding.text for finding in reviewed.findings]
+    findings = sorted(reviewed.findings, key=lambda finding: not finding.fatal)
+    texts = [finding.text for finding in findings]
     fatal = any(finding.fatal for finding in reviewed.findings)
     finite = bool(np.isfinite(found.u).all())
     if not finite:
