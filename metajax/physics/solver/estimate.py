@@ -13,6 +13,8 @@ from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.operators import At, Block, Operator, design
 from metajax.physics.solver.ridge_functions import FeatureSet
 
+ROUNDED = 1e-10
+"""Size of a solution, in units, that counts as 0: data are of size 1, unless they are 0."""
 BELIEVED = 0.01
 """Share of the estimate by residuals below which that by rounds is not believed."""
 PROBED = 64
@@ -210,7 +212,7 @@ def estimate(
     ).T
     shape, sizes, _ = linalg.svd(change, full_matrices=False, check_finite=False)
     free = shape[:, 0] / np.abs(shape[:, 0]).max()
-    size = max(rms(u), np.finfo(float).tiny)
+    size = max(rms(u), ROUNDED)
     # the change of all points together is less than all of their own largest ones
     by_residual = sizes[0] / np.sqrt(len(shape)) * weighted(left) / size
     by_rounds = np.nan

@@ -20,10 +20,10 @@ times as large as elsewhere it is around a corner that is to blame."""
 JUMP, SMOOTH, MOST_JUMPS = 0.1, 0.5, 4096
 """A jump of data: its share of their range at least, the share of it by which they may change on
 its sides, and how many places are looked at."""
-SENSITIVE = 1000.0
+SENSITIVE = 1e4
 """Change of u, for a change of equation and data by 1, above which they hardly determine it.
 
-It is .4 to 20 for most problems that determine their solution and up to 1e3 for waves, 1e4 or more
+It is .4 to 20 for most problems that determine their solution and up to 2e3 for waves, 1e4 or more
 for heat backward in time, and 1e7 or more at a resonance, with initial data missing, or without
 data on a side.
 """

@@ -78,7 +78,8 @@ def assess(
     """
     left = residuals(fresh, features, head.weights)
     found = estimate(fresh[0].parts[0].points, features, head, left, before)
-    texts = [finding.text for finding in reviewed.findings]
+    findings = sorted(reviewed.findings, key=lambda finding: not finding.fatal)
+    texts = [finding.text for finding in findings]
     fatal = any(finding.fatal for finding in reviewed.findings)
     finite = bool(np.isfinite(found.u).all())
     if not finite:
@@ -86,8 +87,6 @@ def assess(
     free, contradiction = about_free(found, left, person)
     if not texts:
         texts += free
-    discontinuous = about_jumps(jumps(reviewed.edges), person)
-    texts += discontinuous
     off = {one.name: trimmed(one.off) / max(trimmed(one.size), TINY) for one in left}
     if found.by_residual <= NEGLIGIBLE:
         # terms may all be 0, and what is left be rounding
@@ -95,10 +94,9 @@ def assess(
     missed = {name: share for name, share in off.items() if share > ACCURATE}
     doubtful = found.relative > ACCURATE or bool(missed)
     if doubtful and found.sensitivity <= SENSITIVE:
-        if not discontinuous:
-            number = len(head.weights)
-            edges, corners = reviewed.edges, reviewed.corners
-            texts.append(about_residual(left, fresh[0], edges, corners, person, number))
+        edges, corners, number = reviewed.edges, reviewed.corners, len(head.weights)
+        discontinuous = about_jumps(jumps(edges), person)
+        texts += discontinuous or [about_residual(left, fresh[0], edges, corners, person, number)]
         texts += about_missed(missed)
     if doubtful and found.relative > ACCURATE:
         size = f"{found.relative:.1%} of its size" if found.relative < 1 else "more than its size"
