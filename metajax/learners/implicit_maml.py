@@ -1,4 +1,4 @@
-"""Implicit MAML: the meta-gradient at the solution of a regularised inner problem."""
+"""Implicit MAML: the meta-gradient at the solution of a regularized inner problem."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def imaml(
     estimator: Hypergradient | None = None,
     unroll: int = 5,
 ) -> MetaLearner:
-    """Learn the centre that every task's parameters are drawn to (Rajeswaran et al. 2019).
+    """Learn the center that every task's parameters are drawn to (Rajeswaran et al. 2019).
 
     ``adapt`` takes ``steps`` inner steps from the meta-parameters ``theta`` down the support's loss
     plus ``strength / 2 |phi - theta|^2``. The meta-gradient does not run through them: it is

@@ -1,4 +1,4 @@
-"""Accuracy by number of examples seen: sequences are drawn, scored and summarised."""
+"""Accuracy by number of examples seen: sequences are drawn, scored and summarized."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ TITLES = {
     "unseen": "unseen tasks",
     "seen": "tasks of the training range",
     "identity": "identity task (images, labels as they are)",
-    "nearest_neighbour": "1-nearest-neighbour, same sequences",
+    "nearest_neighbour": "1-nearest-neighbor, same sequences",
     "sgd": "SGD from scratch, same sequences",
     "k_nearest": "5 nearest neighbors vote, same sequences",
     "class_means": "nearest class mean, same sequences",

@@ -166,7 +166,7 @@ def draw(table: Coded, likely: Float[np.ndarray, "rows classes"], target: str) -
     means = np.array([(sure[part].mean(), hit[part].mean(), len(part)) for part in order])
     half = 1.96 * np.sqrt((means[:, 1] * (1 - means[:, 1]) + 0.25 / means[:, 2]) / means[:, 2])
     right.errorbar(means[:, 0], means[:, 1], yerr=half, fmt="o-", capsize=3)
-    right.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    right.plot([0, 1], [0, 1], color="gray", linestyle=":")
     right.set(
         xlabel="probability of the predicted class",
         ylabel="share that was right",

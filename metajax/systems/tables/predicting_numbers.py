@@ -107,7 +107,7 @@ def draw(found: Predicted, target: str) -> Any:
     canvas = Figure(figsize=(9.5, 4.2), layout="constrained")
     left, right = canvas.subplots(1, 2)
     ends = [min(targets.min(), means.min()), max(targets.max(), means.max())]
-    left.plot(ends, ends, color="grey", linestyle=":")
+    left.plot(ends, ends, color="gray", linestyle=":")
     left.errorbar(
         means, targets, xerr=1.96 * deviations, fmt="o", markersize=3, elinewidth=0.5, alpha=0.6
     )
@@ -119,7 +119,7 @@ def draw(found: Predicted, target: str) -> Any:
     # the smallest central interval that a target lies in, by how many deviations it is off
     off = np.sort(np.abs(targets - means) / deviations)
     level = [math.erf(each / math.sqrt(2)) for each in off]
-    right.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    right.plot([0, 1], [0, 1], color="gray", linestyle=":")
     right.step(level, np.arange(1, len(off) + 1) / len(off), where="post")
     right.set(
         xlabel="probability of the interval",

@@ -69,7 +69,7 @@ def read_table(
 ) -> Table:
     """Read a table: nothing is trained.
 
-    Features are standardised by these rows, missing values counted out. Rows, features and classes
+    Features are standardized by these rows, missing values counted out. Rows, features and classes
     are padded to few numbers of them.
 
     Args:
@@ -119,7 +119,7 @@ def standardised(
     shift: Float[np.ndarray, " features"],
     factor: Float[np.ndarray, " features"],
 ) -> Float[np.ndarray, "rows features"]:
-    """Return rows standardised by :func:`standards`; missing values are the features' means."""
+    """Return rows standardized by :func:`standards`; missing values are the features' means."""
     return np.nan_to_num(np.clip((inputs - shift) * factor, -1e6, 1e6), nan=0.0)
 
 

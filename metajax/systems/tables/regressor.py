@@ -17,7 +17,7 @@ class InContextRegressor(RegressorMixin, TableEstimator):
 
     ``fit`` solves linear and Gaussian kernels with several strengths of the ridge in closed form;
     the better a solution predicts each row from the others, the more it counts. Nothing is trained
-    or tuned. Features are standardised; a missing value (NaN) counts as the feature's mean, and a
+    or tuned. Features are standardized; a missing value (NaN) counts as the feature's mean, and a
     feature that does not vary is left out.
 
     Attributes:
