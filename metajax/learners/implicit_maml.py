@@ -93,7 +93,7 @@ def imaml(
     )
 
     @jax.custom_vjp
-    def centred_loss(params: Params, task: Task, key: Key[Array, ""]):
+    def centered_loss(params: Params, task: Task, key: Key[Array, ""]):
         return scored(params, learner.adapt(params, task.support, key), task)
 
     def scored(params: Params, adapted: Params, task: Task):
@@ -107,5 +107,5 @@ def imaml(
     def backward(hypergradient: Params, grads):
         return jax.tree.map(lambda h: grads[0] * h, hypergradient), None, None
 
-    centred_loss.defvjp(forward, backward)
-    return checked_learner(learner._replace(loss=centred_loss))
+    centered_loss.defvjp(forward, backward)
+    return checked_learner(learner._replace(loss=centered_loss))

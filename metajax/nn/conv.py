@@ -112,10 +112,10 @@ def batch_normalise(
       The same shape.
     """
     axes = tuple(range(x.ndim - 1))
-    centred = x - jnp.mean(x, axes, keepdims=True)
-    deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centred), axes, keepdims=True) + EPSILON)
+    centered = x - jnp.mean(x, axes, keepdims=True)
+    deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centered), axes, keepdims=True) + EPSILON)
     expand = (None,) * (x.ndim - 1)
-    return centred * deviation * scale[expand] + bias[expand]
+    return centered * deviation * scale[expand] + bias[expand]
 
 
 def max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:

@@ -520,7 +520,10 @@ def test_a_hypernetwork_generates_the_solution_of_a_pde(tmp_path):
     path = tmp_path / "problem.yaml"
     path.write_text("coefficients: {u_xx: 1, u_yy: 1}\nsource: 1\ndirichlet: 0\n")
     said = run.system.use(run.config).files(run, path, None, None)
-    assert len(said.columns["u"]) > 1000 and np.isfinite(said.columns["u"]).all()
+    assert len(said.columns["u"]) == 65**2 and np.isfinite(said.columns["u"]).all()
+    edge = np.maximum(np.abs(said.columns["x"]), np.abs(said.columns["y"])) == 1
+    off = np.sqrt(np.mean(said.columns["u"][edge] ** 2))
+    assert float(said.lines[1].split("by ")[1].split()[0]) == pytest.approx(off, rel=0.2)
     said.draw().savefig(tmp_path / "u.png")
 
 

@@ -44,9 +44,9 @@ class Table(NamedTuple):
     features: int
     classes: int
 
-    def standardised(self, inputs: Float[np.ndarray, "rows features"]) -> Any:
+    def standardized(self, inputs: Float[np.ndarray, "rows features"]) -> Any:
         """Return rows as the reader sees them; missing values are the features' means."""
-        return pad(standardised(inputs, self.shift, self.factor), 1, self.features)
+        return pad(standardized(inputs, self.shift, self.factor), 1, self.features)
 
     def probabilities(
         self, inputs: Float[np.ndarray, "rows features"]
@@ -54,7 +54,7 @@ class Table(NamedTuple):
         """Predict rows, in parts of bounded size; NaN is a missing value."""
         parts = [np.zeros((0, self.classes))]
         for first in range(0, len(inputs), AT_ONCE):
-            rows = self.standardised(inputs[first : first + AT_ONCE])
+            rows = self.standardized(inputs[first : first + AT_ONCE])
             asked = pad(rows, 0, AT_ONCE).astype(np.float32)
             found = np.asarray(
                 _predict(learner_of(self.maker), self.params, self.state, asked), np.float64
@@ -92,7 +92,7 @@ def read_table(
     table = Table(maker, model.params, None, shift, factor, features, classes)
     size = next(size for size in SIZES if size >= rows)
     support = Examples(
-        pad(table.standardised(inputs), 0, size).astype(np.float32),
+        pad(table.standardized(inputs), 0, size).astype(np.float32),
         pad(labels + 1, 0, size).astype(np.int32) - 1,
     )
     assert MISSING == -1
@@ -114,7 +114,7 @@ def standards(
     return shift_and_factor(inputs, 0, 1e-10, 1e-100)
 
 
-def standardised(
+def standardized(
     inputs: Float[np.ndarray, "rows features"],
     shift: Float[np.ndarray, " features"],
     factor: Float[np.ndarray, " features"],
