@@ -164,7 +164,8 @@ def from_nnx(constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Netw
         raise MetajaxError(
             f"{getattr(constructor, '__name__', constructor)} keeps variables of the kinds "
             f"{', '.join(sorted(others))} in addition to its Params: from_nnx takes modules "
-            "without state, e.g. with LayerNorm in the place of BatchNorm and no rngs given to Dropout"
+            "without state, e.g. with LayerNorm in the place of BatchNorm and no rngs given to "
+            "Dropout"
         )
     structure, abstract = nnx.split(abstract_module)
     template = nnx.to_pure_dict(abstract)
