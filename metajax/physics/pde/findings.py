@@ -355,7 +355,7 @@ def _balance(pde: PDE, edge: Outline, cells: np.ndarray, source: np.ndarray) -> 
     """Whether the source, integrated over cells, agrees with the flux, where only that is given.
 
     ``L u = c2 u_x + c3 u_y + c4 u_xx + c5 u_yy`` times ``w = exp(c2 x / c4 + c3 y / c5)`` is the
-    divergence of ``w (c4 u_x, c5 u_y)``, so its integral is that through the boundary. There
+    divergence of ``w (c4 u_x, c5 u_y)``. So its integral is that through the boundary. There
     ``c4 u_x n_x + c5 u_y n_y`` is ``(c4 n_x^2 + c5 n_y^2) du/dn`` if c4 = c5 or n is along an axis.
     """
     c_u, c_x, c_y, c_xx, c_yy = np.asarray(pde.coefficients)

@@ -51,7 +51,7 @@ class Curves(NamedTuple):
     """What a boundary is made of: segments and circles, ``start + t span + radius (cos, sin)``.
 
     Attributes:
-      start: a segment's start, a circle's centre.
+      start: a segment's start, a circle's center.
       span: from a segment's start to its end, 0 for a circle.
       radius: a circle's, 0 for a segment.
       length: 0 where there is none.
@@ -111,7 +111,7 @@ class Shape:
     def normals(self, points: Float[Array, "n 2"]) -> Float[Array, "n 2"]:
         """Gradients of the distance, of length 1: on the boundary its outward normals.
 
-        0 where a distance has no gradient, as at the centre of a disk.
+        0 where a distance has no gradient, as at the center of a disk.
         """
         slope = jax.vmap(jax.grad(self.distance))(points)
         length = norm(slope)[:, None]
@@ -198,7 +198,7 @@ class Disk(Shape):
     """A disk.
 
     Attributes:
-      centre: its centre; kept as an array ``[2]``.
+      centre: its center; kept as an array ``[2]``.
       radius: above 0; likewise, ``[]``.
       name: what boundary data call it by. Static.
 
