@@ -219,10 +219,10 @@ def draw_problem(
 
     The operator has one to three terms, with coefficients uniform to 2 either way. The domain is
     the square less up to ``holes`` disks, rectangles or polygons. u is given on the square's edge,
-    du/dn too with probability 1/4, and either or both on each hole. Wave and heat equations have y as
-    time instead: ``u_xx`` and ``u_yy`` of opposite signs, or no ``u_yy``, and ``u_xx`` and ``u_y``
-    of opposite signs. Their domain is the whole square. Nothing is given at the final time ``top``;
-    waves have du/dn at first, at ``bottom``.
+    du/dn too with probability 1/4, and either or both on each hole. Wave and heat equations have y
+    as time instead: ``u_xx`` and ``u_yy`` of opposite signs, or no ``u_yy``, and ``u_xx`` and
+    ``u_y`` of opposite signs. Their domain is the whole square. Nothing is given at the final time
+    ``top``; waves have du/dn at first, at ``bottom``.
 
     Supervised problems have a solution from :func:`metajax.physics.pde.draw_expression`, drawn
     again, up to ``tries`` times 16, until it is tame. At 1024 points of the square, |u| is then at
