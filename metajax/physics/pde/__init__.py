@@ -33,7 +33,6 @@ from metajax.physics.pde.fields import (
     as_boundary_field,
     nodes,
 )
-from metajax.physics.pde.findings import Finding, review
 from metajax.physics.pde.geometry import (
     Boundary,
     ChosenShape,
@@ -79,7 +78,6 @@ __all__ = [
     "Empty",
     "Expression",
     "Field",
-    "Finding",
     "Function",
     "Grid",
     "Grids",
@@ -112,7 +110,6 @@ __all__ = [
     "on_host",
     "on_reference_grid",
     "rasterise",
-    "review",
     "sample",
     "sample_boundary",
     "sample_interior",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,6 +17,9 @@ from metajax.physics.pde import Boundary, BoundaryField, namespace, on_host
 from metajax.physics.solver.formulas import Formula
 from metajax.physics.solver.operators import Array
 from metajax.physics.solver.problem import PDEProblem, Value
+
+COMMON = 4096
+"""Functions are called with a multiple of so many points."""
 
 
 def evaluate(
@@ -44,7 +48,7 @@ def evaluate(
         value is not finite at a point.
     """
 
-    def compute() -> Any:
+    def compute(at: Boundary) -> Any:
         if isinstance(value, BoundaryField):
             return (value if on_jax else on_host(value)).on(at)
         if isinstance(value, Formula):
@@ -53,10 +57,20 @@ def evaluate(
             return value(*at.points.T, *((parameters,) if problem.parameters else ()))
         return value
 
+    def padded() -> Any:
+        """The same of points whose number is one of few: a function of JAX compiles for each."""
+        num = len(at.points)
+        more = -num % COMMON
+        line = compute(Boundary(*(np.concatenate([leaf, leaf[:1].repeat(more, 0)]) for leaf in at)))
+        return line[:num] if np.shape(line) == (num + more,) else line
+
     known = () if callable(value) or isinstance(value, BoundaryField) else value
     on_jax = namespace(at.points, parameters, known) is jnp
     expected = f"a function of {', '.join(problem.coordinates)}"
-    return numbers_at(name, value, compute, at.points, expected, on_jax, finite)
+    plain = on_jax or isinstance(value, Formula) or not callable(value) or not len(at.points)
+    return numbers_at(
+        name, value, partial(compute, at) if plain else padded, at.points, expected, on_jax, finite
+    )
 
 
 def numbers_at(

@@ -130,10 +130,10 @@ def run(options: argparse.Namespace) -> int:
     write_json(options.out / "errors.json", errors)
     draw(found, options.out / "solution.png")
     print(f"written to {options.out}: solution.npz, solution.png, errors.json")
-    kind = "error" if found.verdict == "wrong" else "warning"
+    kind = "error" if found.verdict == "failed" else "warning"
     for text in found.warnings:
         print(f"metajax: {kind}: {text}", file=sys.stderr)
-    if found.verdict == "wrong":
+    if found.verdict == "failed":
         print("metajax: error: the solution cannot be right", file=sys.stderr)
         return CANNOT_BE_RIGHT
     return 0

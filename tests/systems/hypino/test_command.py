@@ -76,17 +76,17 @@ def solved(tmp_path, text, *more):
 
 def test_a_solution_that_nothing_speaks_against_is_good(tmp_path, capsys):
     code, errors = solved(tmp_path, HEAT)
-    assert (code, errors["verdict"], errors["warnings"]) == (0, "good", [])
+    assert (code, errors["verdict"], errors["warnings"]) == (0, "reliable", [])
     assert "warning" not in capsys.readouterr().err
 
 
 def test_data_that_contradict_each_other_end_in_exit_code_3(tmp_path, capsys):
     code, errors = solved(tmp_path, NEUMANN.replace("FLUX", "0"))
-    assert (code, errors["verdict"]) == (3, "wrong")
+    assert (code, errors["verdict"]) == (3, "failed")
     assert "contradicts the source" in capsys.readouterr().err
     with pytest.warns(DoubtfulSolutionWarning, match="contradicts"):
         found = solve(PDE(LAPLACE, 1.0, neumann=0.0), features=100, size=9)
-    assert found.verdict == "wrong"
+    assert found.verdict == "failed"
 
 
 @pytest.mark.parametrize(
@@ -113,7 +113,7 @@ def test_data_that_contradict_each_other_end_in_exit_code_3(tmp_path, capsys):
 )
 def test_what_may_be_wrong_is_warned_of_by_name_with_exit_code_0(tmp_path, capsys, text, words):
     code, errors = solved(tmp_path, text)
-    assert (code, errors["verdict"]) == (0, "doubtful")
+    assert (code, errors["verdict"]) == (0, "check")
     said = capsys.readouterr().err
     assert all(word in said and word in " ".join(errors["warnings"]) for word in words), said
 
@@ -126,7 +126,7 @@ def test_a_solution_that_is_not_finite_is_wrong(tmp_path, monkeypatch):
     everywhere = solving.everywhere
     monkeypatch.setattr(solving, "everywhere", broken)
     code, errors = solved(tmp_path, HEAT)
-    assert (code, errors["verdict"]) == (3, "wrong")
+    assert (code, errors["verdict"]) == (3, "failed")
     assert "not finite" in errors["warnings"][-1]
 
 
