@@ -52,7 +52,7 @@ def evaluate(
         if isinstance(value, BoundaryField):
             return (value if on_jax else on_host(value)).on(at)
         if isinstance(value, Formula):
-            return value(*at.points.T, *parameters.values())
+            return value(*problem.formula_inputs(at.points, parameters))
         if callable(value):
             return value(*at.points.T, *((parameters,) if problem.parameters else ()))
         return value
