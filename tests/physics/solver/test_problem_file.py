@@ -249,7 +249,8 @@ def test_a_file_says_all_that_a_problem_in_python_does(tmp_path):
             "domain.extruded.upper",
         ),
         (
-            "domain: {ball: {centre: [0, 0, 0], radius: 1}, less: [{disk: {centre: [0, 0], radius: 1}}]}",
+            "domain: {ball: {centre: [0, 0, 0], radius: 1}, "
+            "less: [{disk: {centre: [0, 0], radius: 1}}]}",
             "domain.less = .*3 coordinates each",
         ),
         ("regions: {core: {disk: {centre: [0, 0], radius: 0}}}", r"regions\['core'\].disk.radius"),
@@ -261,7 +262,7 @@ def test_a_file_says_all_that_a_problem_in_python_does(tmp_path):
         ("periodic: x", "periodic = 'x': expected a list"),
         ("periodic: [z]", "periodic = 'z'"),
         ("time: 3", "time = 3"),
-        ("time: t\ninitial: 0", "time = 't'"),
+        ("time: z\ninitial: 0", "time = 'z'"),
         ("initial: 0", "initial = 0"),
         ("nonlinear: u_xx", "nonlinear = 'u_xx'"),
         ("nonlinear: 3", "nonlinear = 3: expected text"),
@@ -287,8 +288,9 @@ def test_what_a_model_of_the_plane_cannot_read_is_rejected_by_name(tmp_path):
             read(tmp_path, LAPLACE + more)
     with pytest.raises(ConfigError, match=r"coefficients\['u_xx'\] = .*the same number everywhere"):
         read(tmp_path, "coefficients: {u_xx: 1 + x}\ndirichlet: 0")
-    text = "coefficients: {u_xx: k / 2}\nparameters: {k: 3}\nsource: k * x\ndirichlet: where(core, k, 0)\n"
-    pde = read(tmp_path, text + "regions: {core: {disk: {centre: [1, 0], radius: 0.5}}}")
+    text = "coefficients: {u_xx: k / 2}\nparameters: {k: 3}\nsource: k * x\n"
+    core = "regions: {core: {disk: {centre: [1, 0], radius: 0.5}}}\n"
+    pde = read(tmp_path, text + core + "dirichlet: where(core, k, 0)")
     assert pde.coefficients[3] == 1.5
     points = jnp.array([[0.5, 0.0], [1.0, 0.1]])
     np.testing.assert_array_equal(pde.source(points), [1.5, 3])
