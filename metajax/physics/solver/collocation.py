@@ -439,7 +439,7 @@ def nonlinear_in_units(
 
         def compute() -> Any:
             if isinstance(given, Formula):
-                return given(value, *slope.T, *where.T, *parameters.values())
+                return given(value, *slope.T, *problem.formula_inputs(where, parameters))
             more = (parameters,) if problem.parameters else ()
             return given(value, slope, tuple(where.T), *more)
 

@@ -29,6 +29,7 @@ FIELDS = (
     "initial",
     "initial_velocity",
     "parameters",
+    "regions",
     "coordinates",
 )
 EDGES = ("left", "right", "bottom", "top")
@@ -58,7 +59,8 @@ def read_problem(path: Path) -> PDEProblem:
     left out are 0. These, ``source``, ``initial``, ``initial_velocity`` and boundary data are
     numbers or formulas of the coordinates and ``parameters``
     (:func:`metajax.physics.solver.formulas.read_formula`); ``nonlinear`` is a formula of u and its
-    first derivatives too. The other fields are those of :class:`PDEProblem`.
+    first derivatives too. What is piecewise has ``regions``, shapes by name, as conditions:
+    ``where(core, 5, 1)``. The other fields are those of :class:`PDEProblem`.
 
     ``domain`` is the square from -1 to 1 by default. It may be one ``box`` with two ends for each
     coordinate, ``disk``, ``ellipse``, ``rectangle`` or ``polygon``, in three coordinates also
@@ -86,6 +88,7 @@ def read_problem(path: Path) -> PDEProblem:
     fields = {name: value for name, value in fields.items() if value is not None}
     given = as_mapping("coefficients", fields.get("coefficients", {}))
     parameters = as_mapping("parameters", fields.get("parameters", {}))
+    regions = as_mapping("regions", fields.get("regions", {}))
     values: dict[str, Any] = {
         name: as_value(name, fields[name])
         for name in ("source", "initial", "initial_velocity")
@@ -102,6 +105,7 @@ def read_problem(path: Path) -> PDEProblem:
         domain=domain,
         coordinates=coordinates_of(fields, domain.dimensions),
         parameters={name: number(f"parameters[{name!r}]", one) for name, one in parameters.items()},
+        regions={name: as_domain(one, f"regions[{name!r}]") for name, one in regions.items()},
         **{kind: boundary_data(kind, fields.get(kind)) for kind in KINDS},
         **values,
     )
@@ -199,12 +203,11 @@ JOINED = {"union": or_, "intersection": and_}
 KINDS_OF_SHAPES = ("box", *SHAPES, "extruded", *JOINED)
 
 
-def as_domain(value: Any) -> Shape:
+def as_domain(value: Any, where: str = "domain") -> Shape:
     """Make the domain, its numbers in float64."""
     read = DomainReader()
     with float64_on_cpu():
-        domain = read.domain("domain", value, None)
-        return jax.tree.map(np.asarray, domain)
+        return jax.tree.map(np.asarray, read.domain(where, value, None))
 
 
 class DomainReader:

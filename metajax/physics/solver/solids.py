@@ -5,22 +5,38 @@ They unite, intersect and take away as shapes of the plane do.
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float
 
 from metajax.core import ConfigError
-from metajax.physics.pde import Piece, Rectangle, Shape, namespace
+from metajax.physics.pde import Curves, Piece, Rectangle, Shape, namespace
 from metajax.physics.pde.geometry import finite, safe_root
 from metajax.physics.pde.pytrees import concrete, put, pytree
 from metajax.physics.solver.operators import Array
 from metajax.physics.solver.points import Face, faces_of
 
 
+class Solid(Shape):
+    """A domain in three coordinates."""
+
+    dimensions = 3
+
+    @property
+    def curves(self) -> Curves:
+        raise TypeError("the boundary of a solid has no curves, but faces")
+
+    @property
+    @abstractmethod
+    def faces(self) -> list[Face]:
+        """What its boundary is part of."""
+
+
 @pytree
-class Ball(Shape):
+class Ball(Solid):
     """A ball.
 
     Attributes:
@@ -32,7 +48,6 @@ class Ball(Shape):
       ConfigError: ``radius`` is not above 0.
     """
 
-    dimensions: ClassVar[int] = 3
     centre: Any
     radius: Any
     name: str = field(default="ball", metadata={"static": True})
@@ -61,8 +76,6 @@ class Ball(Shape):
 
     @property
     def faces(self) -> list[Face]:
-        """What its boundary is part of."""
-
         def place(unit: Float[np.ndarray, "n 2"]) -> tuple[Any, Any]:
             # equal areas have equal heights (Archimedes)
             height, angle = 2 * unit[:, 1] - 1, 2 * np.pi * unit[:, 0]
@@ -74,7 +87,7 @@ class Ball(Shape):
 
 
 @pytree
-class Extruded(Shape):
+class Extruded(Solid):
     """A plane shape times an interval of the third coordinate: a prism, or a domain over time.
 
     Its sides are called as the shape's edges are, and ``side`` where these have no name; its ends
@@ -89,7 +102,6 @@ class Extruded(Shape):
       ConfigError: ``shape`` is none of the plane, or ``upper`` is not above ``lower``.
     """
 
-    dimensions: ClassVar[int] = 3
     shape: Shape
     lower: Any
     upper: Any
@@ -124,7 +136,6 @@ class Extruded(Shape):
 
     @property
     def faces(self) -> list[Face]:
-        """What its boundary is part of."""
         (left, bottom, lower), (right, top, upper) = np.asarray(self.bounds, np.float64)
         corner, span = np.array([left, bottom]), np.array([right - left, top - bottom])
 
