@@ -475,6 +475,72 @@ def interface() -> Known:
     return Known(problem, (exact,), True)
 
 
+def medium() -> Known:
+    """Waves of about 40 radians a unit where their length varies."""
+    along = 40 * np.cos(0.4), 40 * np.sin(0.4)
+
+    def exact(x, y):
+        return np.cos(along[0] * x + along[1] * y)
+
+    def source(x, y):
+        return 320 * x * exact(x, y)
+
+    coefficients = LAPLACE | {"u": "1600 + 320 * x"}
+    return Known(PDEProblem(coefficients, source, dirichlet=everywhere(exact)), (exact,), True)
+
+
+def kink() -> Known:
+    """A source that jumps inside."""
+
+    def exact(x, y):
+        return (x - 0.1) * np.abs(x - 0.1) + y
+
+    def source(x, y):
+        return np.where(x > 0.1, 2.0, -2.0)
+
+    return Known(PDEProblem(LAPLACE, source, dirichlet=everywhere(exact)), (exact,), True)
+
+
+def front() -> Known:
+    """A front of width .02 across the square."""
+    width = 0.02
+
+    def exact(x, y):
+        return np.tanh((0.6 * x + 0.8 * y - 0.1) / width)
+
+    def source(x, y):
+        u = exact(x, y)
+        return -2 * u * (1 - u**2) / width**2
+
+    return Known(PDEProblem(LAPLACE, source, dirichlet=everywhere(exact)), (exact,), True)
+
+
+def edge() -> Known:
+    """A source that is unbounded along a side."""
+
+    def exact(x, y):
+        return (1 + x) ** 1.6 * np.cos(y)
+
+    def source(x, y):
+        return 0.96 * (1 + x) ** -0.4 * np.cos(y) - exact(x, y)
+
+    return Known(PDEProblem(LAPLACE, source, dirichlet=everywhere(exact)), (exact,), True)
+
+
+def near_resonance() -> Known:
+    """Helmholtz' equation .001 from an eigenvalue."""
+    number = np.pi**2 / 2 + 1e-3
+
+    def exact(x, y):
+        return np.exp(x) * np.sin(y)
+
+    def source(x, y):
+        return number * exact(x, y)
+
+    problem = PDEProblem(LAPLACE | {"u": number}, source, dirichlet=everywhere(exact))
+    return Known(problem, (exact,), True)
+
+
 KNOWN: dict[str, Callable[[], Known]] = {
     "smooth": smooth,
     "mixed": mixed,
@@ -512,5 +578,10 @@ KNOWN: dict[str, Callable[[], Known]] = {
     "two solutions": two_solutions,
     "wrong sign": wrong_sign,
     "interface": interface,
+    "medium": medium,
+    "kink": kink,
+    "front": front,
+    "edge": edge,
+    "near resonance": near_resonance,
 }
 """The problems by name."""
