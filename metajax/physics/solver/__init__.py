@@ -15,9 +15,9 @@ from metajax.physics.solver.least_squares import (
     with_constant,
 )
 from metajax.physics.solver.operators import At, Block, Operator, design
-from metajax.physics.solver.points import Box
-from metajax.physics.solver.problem import PDEProblem, Robin, as_problem
+from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
+from metajax.physics.solver.solids import Ball, Box, Extruded
 from metajax.physics.solver.solving import POINTS, Solved, solve
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning
 
@@ -25,12 +25,14 @@ __all__ = [
     "BOUNDARY_WEIGHT",
     "POINTS",
     "At",
+    "Ball",
     "Block",
     "Box",
     "Collocation",
     "ConcatenatedFeatures",
     "DoubtfulSolutionWarning",
     "Equations",
+    "Extruded",
     "Features",
     "Fitted",
     "Operator",
@@ -39,6 +41,7 @@ __all__ = [
     "Robin",
     "Solved",
     "Units",
+    "as_pde",
     "as_problem",
     "collocate",
     "design",

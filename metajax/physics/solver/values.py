@@ -10,11 +10,12 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from metajax.core import ConfigError, float64_on_cpu
 from metajax.physics.pde import Boundary, BoundaryField, namespace, on_host
 from metajax.physics.solver.formulas import Formula
+from metajax.physics.solver.operators import Array
 from metajax.physics.solver.problem import PDEProblem, Value
 
 COMMON = 4096
@@ -51,7 +52,7 @@ def evaluate(
         if isinstance(value, BoundaryField):
             return (value if on_jax else on_host(value)).on(at)
         if isinstance(value, Formula):
-            return value(*at.points.T, *parameters.values())
+            return value(*problem.formula_inputs(at.points, parameters))
         if callable(value):
             return value(*at.points.T, *((parameters,) if problem.parameters else ()))
         return value

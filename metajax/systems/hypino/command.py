@@ -13,7 +13,7 @@ import numpy as np
 
 from metajax.core import ConfigError, local_path
 from metajax.physics.pde import PROBLEMS, REFERENCE_SIZE, Benchmark, benchmark
-from metajax.physics.solver import DoubtfulSolutionWarning, Solved, read_problem
+from metajax.physics.solver import DoubtfulSolutionWarning, Solved, as_pde, read_problem
 from metajax.systems.hypino.model import shipped, trained
 from metajax.systems.hypino.one_problem import solve
 from metajax.train import as_path, check_writable, write_json
@@ -82,7 +82,8 @@ def run(options: argparse.Namespace) -> int:
     known = benchmark(options.problem) if options.problem in PROBLEMS else None
     if known is not None and options.size != REFERENCE_SIZE:
         raise ConfigError("--size", options.size, f"{REFERENCE_SIZE}, the references' grid")
-    pde = read_problem(local_path(options.problem, "file")) if known is None else known.pde
+    path = options.problem
+    pde = as_pde(read_problem(local_path(path, "file"))) if known is None else known.pde
     began = time.perf_counter()
     asked = options.refine is not None or options.finetune is not None or options.head
     if options.model and not asked:

@@ -13,11 +13,12 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, described
-from metajax.systems.classes import read_labeled
+from metajax.systems.base import Use
 from metajax.systems.tables.model import Model, learner_of
 from metajax.systems.tables.predicting import told_of_table
 from metajax.systems.tables.reading import LARGEST, read_table
-from metajax.systems.use import Adapted, Told, Use, check_no_steps
+from metajax.systems.using.adapted import Adapted, Told, check_no_steps
+from metajax.systems.using.classes import read_labeled
 
 
 def model_of(run: Any) -> Model:
