@@ -37,6 +37,8 @@ TRIES = {160: 12, 320: 7, 640: 4, 1280: 1}
 """Scales that are tried in a round, by its number of features; one in larger rounds."""
 FALLS = 1.5
 """What is left is divided by this in a round at least, or rounds stop."""
+GIVEN_UP = 600
+"""Features from which on a problem may be given up."""
 UNRESOLVED = 1e-3
 """Share that is left above which features may be too few for anything to fall yet."""
 
@@ -219,6 +221,8 @@ def rounds(
     seed: int,
     solve: Combine = combine_linear,
     more: Sequence[FeatureSet] = (),
+    give_up: float = np.inf,
+    start: Fitted | None = None,
     least_scale: float | Float[np.ndarray, " d"] = 0.0,
     report: Callable[[str], None] = str,
 ) -> Rounds:
@@ -235,6 +239,8 @@ def rounds(
       seed: of points and features.
       solve: combines features.
       more: features that are always there.
+      give_up: share that is left after a few rounds above which there are no more.
+      start: a solution of nearly the same problem, for a nonlinear one.
       least_scale: below which no scale is tried.
       report: is told what is done.
 
@@ -251,7 +257,7 @@ def rounds(
         total = num + extra
         inside, edge = INSIDE * total, EDGE * num + EDGE_MORE * extra
         blocks = take(seed, max(int(inside), 2 * FEWEST), max(int(edge), FEWEST))
-        at = Round(num, blocks, fresh, tuple(map(Tabulated, more)), seed, solve, best)
+        at = Round(num, blocks, fresh, tuple(map(Tabulated, more)), seed, solve, best or start)
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
         least = np.asarray(least_scale) / max(num, 1) ** (1 / dimensions)
@@ -265,6 +271,7 @@ def rounds(
         else:
             before = found
         hopeless = not fast and best.left.worst < UNRESOLVED
+        hopeless |= total >= GIVEN_UP and best.left.worst > give_up
         if best.left.worst < tolerance or num >= most or hopeless:
             return Rounds(best, before, tuple(history), fresh)
         num = min(2 * num, most)
