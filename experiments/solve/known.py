@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import erf
 
 from metajax.physics.pde import Disk, Rectangle
-from metajax.physics.solver import PDEProblem, Robin
+from metajax.physics.solver import Ball, Box, PDEProblem, Robin
 
 Function = Callable[..., Any]
 LAPLACE = {"u_xx": 1.0, "u_yy": 1.0}
@@ -475,6 +475,37 @@ def interface() -> Known:
     return Known(problem, (exact,), True)
 
 
+def ball() -> Known:
+    """Poisson's equation in a ball."""
+
+    def exact(x, y, z):
+        return np.sin(x + 2 * y) * np.exp(z)
+
+    problem = PDEProblem(
+        {"u_xx": 1.0, "u_yy": 1.0, "u_zz": 1.0},
+        lambda x, y, z: -4 * exact(x, y, z),
+        domain=Ball((0.0, 0.0, 0.0), 1.0),
+        dirichlet={"ball": exact},
+        coordinates=("x", "y", "z"),
+    )
+    return Known(problem, (exact,))
+
+
+def room() -> Known:
+    """Poisson's equation in a box with one side that has no data."""
+
+    def exact(x, y, z):
+        return np.exp(x) * np.sin(y) + z
+
+    problem = PDEProblem(
+        {"u_xx": 1.0, "u_yy": 1.0, "u_zz": 1.0},
+        domain=Box((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        dirichlet=everywhere(exact, ("left", "right", "bottom", "top", "lower")),
+        coordinates=("x", "y", "z"),
+    )
+    return Known(problem, (exact,), True, False)
+
+
 def medium() -> Known:
     """Waves of about 40 radians a unit where their length varies."""
     along = 40 * np.cos(0.4), 40 * np.sin(0.4)
@@ -578,6 +609,8 @@ KNOWN: dict[str, Callable[[], Known]] = {
     "two solutions": two_solutions,
     "wrong sign": wrong_sign,
     "interface": interface,
+    "ball": ball,
+    "room": room,
     "medium": medium,
     "kink": kink,
     "front": front,
