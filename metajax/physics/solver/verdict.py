@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from metajax.physics.solver.estimate import Estimate, Residual, estimate, residuals, trimmed
 from metajax.physics.solver.lapack import HostHead
@@ -60,7 +59,6 @@ def assess(
     head: HostHead,
     before: tuple[FeatureSet, np.ndarray] | None,
     reviewed: Reviewed,
-    person: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n d"]],
 ) -> Trust:
     """Judge a solution by what is known when it has been found.
 
@@ -70,12 +68,12 @@ def assess(
       head: their combination, with the factor of the last least squares.
       before: another solution of the same problem, with fewer or other features; None: there is
         none.
-      reviewed: what was found before it was solved.
-      person: points in the person's units, of those in units.
+      reviewed: what was found before it was solved, in the units of ``fresh``.
 
     Returns:
       The verdict, its reasons, and what they are found from.
     """
+    person = reviewed.box.places
     left = residuals(fresh, features, head.weights)
     found = estimate(fresh[0].parts[0].points, features, head, left, before)
     findings = sorted(reviewed.findings, key=lambda finding: not finding.fatal)
@@ -110,7 +108,7 @@ def assess(
 
 
 def about_missed(missed: Mapping[str, float]) -> list[str]:
-    """Say what does not hold at points that were not fitted, leaving out the fiftieth that is worst.
+    """Say what does not hold at points that were not fitted, but for the fiftieth that is worst.
 
     Args:
       missed: the share that is left, by the blocks' names.

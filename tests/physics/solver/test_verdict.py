@@ -7,9 +7,16 @@ import numpy as np
 import pytest
 
 from metajax.physics.pde import Disk
-from metajax.physics.solver import DoubtfulSolutionWarning, Operator, PDEProblem, collocate, solve
+from metajax.physics.solver import (
+    DoubtfulSolutionWarning,
+    Operator,
+    PDEProblem,
+    collocate,
+    solve,
+)
 from metajax.physics.solver.estimate import error_field, estimate, residuals
 from metajax.physics.solver.fitting import combine_linear
+from metajax.physics.solver.points import Box
 from metajax.physics.solver.reasons import jumps, layer_width, wave_number
 from metajax.physics.solver.review import review
 from metajax.physics.solver.ridge_functions import Joined, One, sine_features
@@ -78,6 +85,13 @@ def test_jumps_are_told_from_steep_data():
         assert jumps(edges(name)) == []
 
 
+def test_a_review_is_the_same_in_the_units_of_a_window():
+    found = review(KNOWN["step"]().problem)
+    window = Box(np.array([0.0, 0.25]), np.array([1.0, 0.25]))
+    (jump,) = jumps(found.within(window).edges)
+    np.testing.assert_allclose(window.places(jump.point), [0, 0], atol=1e-3)
+
+
 def test_waves_and_layers_of_an_equation():
     def equation(name):
         return collocate(KNOWN[name]().problem, 0, 64, 64).blocks[0]
@@ -135,8 +149,7 @@ UNRESOLVED = {
 @pytest.mark.parametrize("name", UNRESOLVED)
 def test_what_few_sines_do_not_resolve_has_its_reason(name):
     known, fresh, features, head = fitted(name, 120)
-    reviewed = review(known.problem)
-    found = assess(fresh.blocks, features, head, None, reviewed, fresh.box.places)
+    found = assess(fresh.blocks, features, head, None, review(known.problem))
     verdict, words = UNRESOLVED[name]
     assert words in "; ".join(found.reasons) and bool(found.reasons) == bool(words)
     # without a round before, the estimate is the upper bound alone
