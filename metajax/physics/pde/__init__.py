@@ -24,13 +24,22 @@ from metajax.physics.pde.equation import (
     unclear_piece,
 )
 from metajax.physics.pde.expressions import Expression, draw_expression, expand
-from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function, Grid, nodes
+from metajax.physics.pde.fields import (
+    BoundaryField,
+    Constant,
+    Field,
+    Function,
+    Grid,
+    as_boundary_field,
+    nodes,
+)
 from metajax.physics.pde.geometry import (
     Boundary,
     ChosenShape,
     Combination,
     Curves,
     Disk,
+    Ellipse,
     Empty,
     Piece,
     Polygon,
@@ -65,6 +74,7 @@ __all__ = [
     "Constant",
     "Curves",
     "Disk",
+    "Ellipse",
     "Empty",
     "Expression",
     "Field",
@@ -81,6 +91,7 @@ __all__ = [
     "Shape",
     "Square",
     "apply_operator",
+    "as_boundary_field",
     "benchmark",
     "data_on",
     "differentiate",

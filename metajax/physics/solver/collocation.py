@@ -431,9 +431,10 @@ def nonlinear_in_units(
         def compute() -> Any:
             if isinstance(given, Formula):
                 return given(value, *slope.T, *where.T, *parameters.values())
-            return given(value, slope, where, *((parameters,) if problem.parameters else ()))
+            more = (parameters,) if problem.parameters else ()
+            return given(value, slope, tuple(where.T), *more)
 
-        expected = "a function of u, gradient and points"
+        expected = "a function of u, gradient and coordinates"
         # not finite where a step of Gauss-Newton leads too far, which is no fault of the problem
         found = numbers_at("nonlinear", given, compute, where, expected, on_jax, finite=False)
         return found / whole
