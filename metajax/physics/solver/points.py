@@ -102,7 +102,9 @@ def faces_of(domain: Shape) -> list[Face]:
     curves = domain.curves
     number = range(len(curves.length))
     single = [Curves(*(np.asarray(leaf)[i] for leaf in curves)) for i in number]
-    return [Face(Along(curve), int(curve.piece)) for curve in single if curve.length > 0]
+    # a polygon without an area has no outside
+    real = [curve for curve in single if curve.length > 0 and curve.sign != 0]
+    return [Face(Along(curve), int(curve.piece)) for curve in real]
 
 
 @dataclass(frozen=True)
