@@ -58,7 +58,7 @@ class Curves(NamedTuple):
     A curve is ``start + t span + radius (cos, sin) @ axes`` of the angle ``2 pi t``.
 
     Attributes:
-      start: a segment's start, a circle's centre.
+      start: a segment's start, a circle's center.
       span: from a segment's start to its end, 0 for a circle.
       radius: a circle's, an ellipse's larger one, 0 for a segment.
       length: 0 where there is none.
@@ -126,7 +126,7 @@ class Shape:
     def normals(self, points: Float[Array, "n 2"]) -> Float[Array, "n 2"]:
         """Gradients of the distance, of length 1: on the boundary its outward normals.
 
-        0 where a distance has no gradient, as at the centre of a disk.
+        0 where a distance has no gradient, as at the center of a disk.
         """
         slope = jax.vmap(jax.grad(self.distance))(points)
         length = norm(slope)[:, None]
@@ -215,7 +215,7 @@ class Disk(Shape):
     """A disk.
 
     Attributes:
-      centre: its centre; kept as an array ``[2]``.
+      centre: its center; kept as an array ``[2]``.
       radius: above 0; likewise, ``[]``.
       name: what boundary data call it by. Static.
 

@@ -56,6 +56,8 @@ TOLERANCE = 1e-6
 """Share of equation and data that may be left."""
 POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
+PATIENCE = 2.0
+"""Seconds after which progress is shown."""
 LOOKED = 256, 64
 """Points inside and on the boundary at which an equation's coefficients are looked at."""
 CLOSE = 1e-6
@@ -164,7 +166,7 @@ def solve(
         raise ConfigError("tolerance", tolerance, "above 0")
     if given is None and not head:
         raise ConfigError("head", head, "True where no solution is given")
-    with tqdm(disable=not progress, leave=False) as bar:
+    with tqdm(disable=not progress, leave=False, delay=PATIENCE) as bar:
 
         def report(text: str) -> None:
             bar.set_description(text)
