@@ -29,6 +29,9 @@ data on a side.
 """
 CONSTANT = 0.05
 """How far a free direction may vary, relative to its mean, and count as a constant."""
+ONE_SIGN, ACCURATE = 0.9, 0.01
+"""Share of points where what contradicts the data has the same sign, and of the terms that is left.
+"""
 WAVES = 8.0
 """Wave number, in radians a unit, from which waves are called so."""
 THIN = 0.05
@@ -143,7 +146,9 @@ def about_free(
         return [], False
     size = f"it may change {found.sensitivity:.0e} times as much as the data do"
     if np.std(found.free) < CONSTANT * np.abs(np.mean(found.free)):
-        if max(one.share for one in left) > 0.01:
+        # what contradicts the flux is left everywhere with the same sign
+        agree = np.mean(left[0].off > 0)
+        if max(agree, 1 - agree) > ONE_SIGN and left[0].share > ACCURATE:
             return [
                 "derivatives of u alone are given, and they contradict the source: no u solves "
                 f"the problem (equation: {left[0].share:.1%} of its terms are left)"
