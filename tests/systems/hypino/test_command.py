@@ -10,7 +10,7 @@ from metajax.cli.main import main
 from metajax.core import ConfigError
 from metajax.physics.pde import PDE, Rectangle
 from metajax.physics.solver import PDEProblem
-from metajax.systems.solving import with_parameters
+from metajax.systems.hypino.command import with_parameters
 
 LAPLACE = [0, 0, 0, 1, 1]
 POISSON = "coefficients: {u_xx: 1, u_yy: 1}\nsource: 1\ndirichlet: 0"
