@@ -22,7 +22,7 @@ from metajax.core import (
     checked_network,
 )
 from metajax.learners.inner import gradient_learner, on_support
-from metajax.learners.losses import Loss, score
+from metajax.learners.losses import Loss, loss_and_metrics
 from metajax.learners.named import named_loss
 
 
@@ -97,7 +97,9 @@ def imaml(
         return scored(params, learner.adapt(params, task.support, key), task)
 
     def scored(params: Params, adapted: Params, task: Task):
-        return score(loss, outputs(params, adapted, task.query.inputs), task.query.targets)
+        return loss_and_metrics(
+            loss, outputs(params, adapted, task.query.inputs), task.query.targets
+        )
 
     def forward(params: Params, task: Task, key: Key[Array, ""]):
         here, parts = on_support(problem, task.support, key, steps, None)

@@ -28,7 +28,7 @@ from metajax.core import (
     prepare_optimizer,
 )
 from metajax.learners.inner import check_steps, on_support
-from metajax.learners.losses import Loss, score
+from metajax.learners.losses import Loss, loss_and_metrics
 from metajax.learners.named import named_loss
 
 
@@ -117,7 +117,7 @@ def reptile(
             here, parts = on_support(problem, examples(task), key, steps, batches)
             last = advance(here, (), start, parts)
             query_outputs = network.apply(last.params, task.query.inputs)
-            metrics = score(loss, query_outputs, task.query.targets)[1]
+            metrics = loss_and_metrics(loss, query_outputs, task.query.targets)[1]
             return (floats(last), metrics), others(last)
 
         (means, metrics), counters = over_tasks(

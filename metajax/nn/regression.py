@@ -260,7 +260,7 @@ def ridge_scores(
     tiny = jnp.finfo(dtype).tiny
     least = jnp.finfo(dtype).eps if tall else tiny
 
-    def score(ridge: Float[Array, ""]) -> Float[Array, ""]:
+    def criterion(ridge: Float[Array, ""]) -> Float[Array, ""]:
         # what is not kept of a direction: 1 less what is kept would be no more than its rounding
         both = jnp.square(s) + ridge
         lost = jnp.where(both > tiny, ridge / jnp.maximum(both, tiny), 1)
@@ -272,4 +272,4 @@ def ridge_scores(
         free = jnp.maximum((total - len(s) + jnp.sum(lost)) / total, least)
         return jnp.sum(jnp.square(left)) / total / jnp.square(free)
 
-    return jax.vmap(score)(ridges.astype(dtype))
+    return jax.vmap(criterion)(ridges.astype(dtype))

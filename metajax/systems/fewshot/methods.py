@@ -228,10 +228,7 @@ def logistic(
       newton_steps: Steps of Newton's method.
       scale: Where the factor on the outputs starts.
     """
-    only_classes(problem, "logistic")
-    ways = problem.settings.ways
-    learner = learners.logistic(problem.features(), ways=ways, steps=newton_steps, scale=scale)
-    return Method(training.descend(learner), learner)
+    return classifying(problem, training, learners.logistic, steps=newton_steps, scale=scale)
 
 
 def svm(
@@ -249,22 +246,13 @@ def svm(
       most_steps: Steps of projected gradients, of which fewer are taken where they are enough.
       scale: Where the factor on the outputs starts.
     """
-    only_classes(problem, "svm")
-    learner = learners.svm(
-        problem.features(),
-        ways=problem.settings.ways,
-        cost=cost,
-        most_steps=most_steps,
-        scale=scale,
-    )
-    return Method(training.descend(learner), learner)
+    options = {"cost": cost, "most_steps": most_steps, "scale": scale}
+    return classifying(problem, training, learners.svm, **options)
 
 
 def prototypical(problem: Problem, training: Training) -> Method:
     """Classify by the nearest class mean of features (Snell et al. 2017, arXiv 1703.05175)."""
-    only_classes(problem, "prototypical")
-    learner = learners.prototypical(problem.features(), ways=problem.settings.ways)
-    return Method(training.descend(learner), learner)
+    return classifying(problem, training, learners.prototypical)
 
 
 def matching(problem: Problem, training: Training, *, scale: Positive = 10.0) -> Method:
@@ -273,19 +261,21 @@ def matching(problem: Problem, training: Training, *, scale: Positive = 10.0) ->
     Args:
       scale: Factor on the cosines.
     """
-    only_classes(problem, "matching")
-    learner = learners.matching(problem.features(), ways=problem.settings.ways, scale=scale)
-    return Method(training.descend(learner), learner)
+    return classifying(problem, training, learners.matching, scale=scale)
 
 
-def only_classes(problem: Problem, method: str) -> None:
-    """Raise where a method that classifies meets other tasks.
+def classifying(
+    problem: Problem, training: Training, rule: Callable[..., MetaLearner], **options: Any
+) -> Method:
+    """Return the method of a learner of classes, ``rule(features, ways=..., ...)``.
 
     Raises:
       ConfigError: tasks have no classes.
     """
     if not problem.images:
-        raise ConfigError("method", method, "one that regresses, on sinusoids")
+        raise ConfigError("method", rule.__name__, "one that regresses, on sinusoids")
+    learner = rule(problem.features(), ways=problem.settings.ways, **options)
+    return Method(training.descend(learner), learner)
 
 
 def nearest_mean(problem: Problem) -> MetaLearner:

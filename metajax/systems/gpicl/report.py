@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -115,15 +116,8 @@ def table(evaluation: dict[str, Any]) -> str:
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Accuracy by position, and the loss and gain along training."""
     evaluation = in_rows(evaluation)
-
-    def accuracy() -> Any:
-        return _draw_accuracy(evaluation)
-
-    def training() -> Any:
-        return _draw_training(evaluation, history)
-
     caption = "Accuracy by number of examples seen, on test images. Bands are 95% intervals."
-    result = [Figure("accuracy", caption, accuracy)]
+    result = [Figure("accuracy", caption, functools.partial(_draw_accuracy, evaluation))]
     if any("loss" in row for row in history):
         result.append(
             Figure(
@@ -131,7 +125,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
                 "Left: training loss (mean cross-entropy over the sequence; dotted: guessing). "
                 "Right: accuracy gained from the first position to the last ten, with 95% "
                 "intervals as bands.",
-                training,
+                functools.partial(_draw_training, evaluation, history),
             )
         )
     return result

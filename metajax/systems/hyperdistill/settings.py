@@ -72,6 +72,25 @@ class Settings:
         return self.testbed != "sinusoid"
 
 
+@dataclass(frozen=True)
+class Updates:
+    """When hyperparameters are updated along an inner optimisation."""
+
+    every: Count = 1
+    """Inner steps between hyperparameter updates; divides `inner_steps`. drmad, unrolled and es see
+    no more than these steps: with all of `inner_steps` they see the whole horizon."""
+
+
+@dataclass(frozen=True)
+class Perturbations(Updates):
+    """How hyperparameters are perturbed, and when they are updated."""
+
+    sigma: Positive = 0.01
+    """Deviation of the perturbations."""
+    pairs: Count = 16
+    """Antithetic pairs of perturbed runs."""
+
+
 def check(config: Any) -> None:
     """Raise where settings do not fit together.
 

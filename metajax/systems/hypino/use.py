@@ -15,11 +15,12 @@ from jaxtyping import Array, Float
 from metajax.core import ConfigError, cast_floats, check_type, described, float64_on_cpu
 from metajax.nn import PINN
 from metajax.physics.pde import PDE, in_closure, nodes
-from metajax.physics.solver import read_problem
+from metajax.physics.solver import as_pde, read_problem
+from metajax.systems.base import Use
 from metajax.systems.hypino.model import Model
 from metajax.systems.hypino.one_problem import generate, points_of, warn_of_operator
 from metajax.systems.hypino.refinement import Ensemble
-from metajax.systems.use import Adapted, Told, Use
+from metajax.systems.using.adapted import Adapted, Told
 
 SIZE = 65
 """Nodes along a side of the grid that a file's solution is told at."""
@@ -69,7 +70,7 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """Solve the problem of a YAML file, on the nodes of a grid."""
     if target is not None:
         raise ConfigError("--target", target, "none, for a PDE")
-    pde = read_problem(path)
+    pde = as_pde(read_problem(path))
     adapted = run.adapt(pde, steps=steps)
     with float64_on_cpu():
         where = np.asarray(nodes(SIZE)).reshape(-1, 2)

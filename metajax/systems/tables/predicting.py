@@ -12,10 +12,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from metajax.core import ConfigError
-from metajax.systems.frame import Coded, Frame, code, read_frame
 from metajax.systems.tables.model import Model
 from metajax.systems.tables.reading import LARGEST, read_table
-from metajax.systems.use import Adapted, Told
+from metajax.systems.using.adapted import Adapted, Told
+from metajax.systems.using.frame import Coded, Frame, code, read_frame
 
 FOLDS = 5
 """Parts of the known rows, each predicted from the others."""

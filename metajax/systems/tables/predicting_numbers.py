@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from metajax.core import ConfigError
-from metajax.systems.frame import Frame, inputs_of
 from metajax.systems.tables.predicting import FOLDS, check_size, parts_of, table_columns
-from metajax.systems.use import Told
+from metajax.systems.using.adapted import Told
+from metajax.systems.using.frame import Frame, inputs_of
 
 
 class Predicted(NamedTuple):

@@ -13,12 +13,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, described
-from metajax.systems.classes import read_labeled
-from metajax.systems.frame import numbers_of
+from metajax.systems.base import Use
 from metajax.systems.tables.model import Maker, Model, learner_of
 from metajax.systems.tables.predicting import read_for, told_of_table
 from metajax.systems.tables.reading import LARGEST, read_table
-from metajax.systems.use import Adapted, Told, Use, check_no_steps, support_pair
+from metajax.systems.using.adapted import Adapted, Told, check_no_steps, support_pair
+from metajax.systems.using.classes import read_labeled
+from metajax.systems.using.frame import numbers_of
 
 NUMBERS = (
     "metajax predict --shipped and metajax.systems.tables.InContextRegressor predict numbers, "

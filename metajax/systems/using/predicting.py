@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from metajax.core import ConfigError, local_path
-from metajax.systems.frame import numbers_of
-from metajax.systems.given import FIELD
-from metajax.systems.loading import load
 from metajax.systems.tables.model import shipped
 from metajax.systems.tables.predicting import read_for, told_of_table
 from metajax.systems.tables.predicting_numbers import told_of_numbers
 from metajax.systems.tables.use import read_by
-from metajax.systems.use import Told
+from metajax.systems.using.adapted import Told
+from metajax.systems.using.frame import numbers_of
+from metajax.systems.using.given import FIELD
+from metajax.systems.using.loading import load
 from metajax.train import check_writable
 
 
