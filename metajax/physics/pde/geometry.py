@@ -257,7 +257,7 @@ class Ellipse(Shape):
     """An ellipse. Its distance has the right sign, and at most the true size.
 
     Attributes:
-      centre: its centre; kept as an array ``[2]``.
+      centre: its center; kept as an array ``[2]``.
       radii: above 0, along its first and its second axis; likewise.
       angle: by which it is turned counterclockwise, in radians; likewise, ``[]``.
       name: what boundary data call it by. Static.
@@ -536,9 +536,9 @@ def sample_interior_near(
 ) -> Float[Array, "num 2"]:
     """Draw points of the inside as :func:`sample_interior`, also where the inside is narrow.
 
-    Where too few of the uniform ones are inside, points a random way in from the boundary, at any
-    depth from 1e-6 of the domain's size to all of it, take the place of those that would appear
-    again.
+    Where too few of the uniform ones are inside, others take the place of those that would appear
+    again. They lie a random way in from the boundary, at any depth from 1e-6 of the domain's size
+    to all of it.
     """
     key, edge_key, depth_key = jax.random.split(key, 3)
     uniform, keep = candidates_inside(shape, key, oversample * num)
