@@ -92,7 +92,13 @@ class Boundary(NamedTuple):
 
 
 class Shape:
-    """A domain in the plane."""
+    """A domain, in the plane if not stated otherwise.
+
+    Attributes:
+      dimensions: how many coordinates it has.
+    """
+
+    dimensions: int = 2
 
     @abstractmethod
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
@@ -478,6 +484,14 @@ class Combination(Shape):
         for name in ("first", "second"):
             if not isinstance(getattr(self, name), Shape):
                 raise ConfigError(name, getattr(self, name), "a shape")
+        if self.second.dimensions != self.first.dimensions:
+            expected = f"a shape of {self.first.dimensions} coordinates, as the other"
+            raise ConfigError("second", self.second.pieces, expected)
+
+    @property
+    def dimensions(self) -> int:  # type: ignore[override]
+        """How many coordinates it has."""
+        return self.first.dimensions
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
         first, second = self.first.distance(points), self.second.distance(points)
@@ -688,7 +702,8 @@ def half_extent(shape: Shape) -> Float[Array, ""]:
 
 def safe_root(squared: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """The square root, with slope 0 at 0; NumPy's of a NumPy array."""
-    return root(squared) if namespace(squared) is jnp else np.sqrt(squared)
+    host: Any = np
+    return root(squared) if namespace(squared) is jnp else host.sqrt(squared)
 
 
 def norm(vectors: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
