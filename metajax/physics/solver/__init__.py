@@ -16,7 +16,6 @@ from metajax.physics.solver.least_squares import (
 )
 from metajax.physics.solver.operators import At, Block, Operator, design
 from metajax.physics.solver.pictures import Maps, animate, draw, maps_of
-from metajax.physics.solver.points import Box
 from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
 from metajax.physics.solver.solids import Ball, Box, Extruded
