@@ -28,7 +28,7 @@ class Box(NamedTuple):
 
     def units(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
         """Return points in units."""
-        return (points - self.centre) / self.half
+        return (points - self.centre[None]) / self.half[None]
 
 
 class Collocation(NamedTuple):

@@ -32,8 +32,8 @@ class Operator(NamedTuple):
         """
         return Operator(
             self.value,
-            None if self.gradient is None else self.gradient / half,
-            None if self.hessian is None else self.hessian / (half[:, None] * half[None, :]),
+            None if self.gradient is None else self.gradient / half[None],
+            None if self.hessian is None else self.hessian / (half[None, :, None] * half[None, None, :]),
         )
 
     def __or__(self, other: Any) -> Operator:

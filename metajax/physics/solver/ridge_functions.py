@@ -70,7 +70,7 @@ class RidgeFunctions:
 
     def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n num"]:
         xp = namespace(points)
-        inside = points @ self.directions + self.offsets
+        inside = points @ self.directions + self.offsets[None]
         value, slope, bend = SHAPES[self.shape](xp, inside)
         found = 0.0
         if operator.value is not None:
