@@ -30,6 +30,7 @@ from metajax.physics.pde.geometry import (
     Boundary,
     ChosenShape,
     Combination,
+    Curves,
     Disk,
     Empty,
     Piece,
@@ -47,6 +48,7 @@ from metajax.physics.pde.problems import (
     draw_problem,
     draw_sample,
 )
+from metajax.physics.pde.pytrees import namespace, on_host
 from metajax.physics.pde.sampling import sample_points, values_at, values_on
 from metajax.physics.pde.taylor import apply_operator, differentiate, normal_derivative
 
@@ -62,6 +64,7 @@ __all__ = [
     "Combination",
     "Condition",
     "Constant",
+    "Curves",
     "Disk",
     "Empty",
     "Expression",
@@ -92,8 +95,10 @@ __all__ = [
     "in_closure",
     "mark",
     "mean_squared_error",
+    "namespace",
     "nodes",
     "normal_derivative",
+    "on_host",
     "on_reference_grid",
     "rasterise",
     "review",

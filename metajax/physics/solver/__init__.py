@@ -1,5 +1,6 @@
 """Linear equations in the plane, solved by least squares over features, and what that is worth."""
 
+from metajax.physics.solver.collocation import Collocation, Units, collocate
 from metajax.physics.solver.gauss_newton import Fitted, improve_features
 from metajax.physics.solver.least_squares import (
     BOUNDARY_WEIGHT,
@@ -13,6 +14,9 @@ from metajax.physics.solver.least_squares import (
     solve_head,
     with_constant,
 )
+from metajax.physics.solver.operators import At, Block, Operator, design
+from metajax.physics.solver.points import Box
+from metajax.physics.solver.problem import PDEProblem, Robin, as_problem
 from metajax.physics.solver.problem_file import read_problem
 from metajax.physics.solver.solving import POINTS, Solved, solve
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning
@@ -20,13 +24,24 @@ from metajax.physics.solver.verdict import DoubtfulSolutionWarning
 __all__ = [
     "BOUNDARY_WEIGHT",
     "POINTS",
+    "At",
+    "Block",
+    "Box",
+    "Collocation",
     "ConcatenatedFeatures",
     "DoubtfulSolutionWarning",
     "Equations",
     "Features",
     "Fitted",
+    "Operator",
+    "PDEProblem",
     "RandomFeatures",
+    "Robin",
     "Solved",
+    "Units",
+    "as_problem",
+    "collocate",
+    "design",
     "equations",
     "filled",
     "improve_features",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Float
@@ -30,16 +29,17 @@ class Operator(NamedTuple):
         Args:
           half: half the extent of the box along each coordinate.
         """
+        squared = half[:, None] * half[None, :]
         return Operator(
             self.value,
             None if self.gradient is None else self.gradient / half[None],
-            None if self.hessian is None else self.hessian / (half[None, :, None] * half[None, None, :]),
+            None if self.hessian is None else self.hessian / squared[None],
         )
 
     def __or__(self, other: Any) -> Operator:
         """Return the sum of two operators at the same points."""
-        added = [a if b is None else b if a is None else a + b for a, b in zip(self, other)]
-        return Operator(*added)
+        both = zip(self, other, strict=True)
+        return Operator(*(a if b is None else b if a is None else a + b for a, b in both))
 
 
 class At(NamedTuple):
