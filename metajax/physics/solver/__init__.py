@@ -15,6 +15,7 @@ from metajax.physics.solver.least_squares import (
     with_constant,
 )
 from metajax.physics.solver.operators import At, Block, Operator, design
+from metajax.physics.solver.parametric import ParametricSolution, ParametricSolver, solve_fn
 from metajax.physics.solver.points import Box
 from metajax.physics.solver.problem import PDEProblem, Robin, as_problem
 from metajax.physics.solver.problem_file import read_problem
@@ -35,6 +36,8 @@ __all__ = [
     "Fitted",
     "Operator",
     "PDEProblem",
+    "ParametricSolution",
+    "ParametricSolver",
     "RandomFeatures",
     "Robin",
     "Solved",
@@ -48,6 +51,7 @@ __all__ = [
     "random_features",
     "read_problem",
     "solve",
+    "solve_fn",
     "solve_head",
     "with_constant",
 ]

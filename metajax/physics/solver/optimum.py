@@ -20,7 +20,7 @@ ENOUGH = 1e-3
 """What a step has to take away of what is left, relative to it, for another one to follow."""
 SHORTER = 10
 """How often a step may be halved."""
-LAST = 2
+LAST = 3
 """Steps after the last one that are differentiated, see :func:`optimum`."""
 
 

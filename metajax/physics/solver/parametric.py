@@ -12,13 +12,13 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, float64_on_cpu
+from metajax.core import ConfigError
 from metajax.nn.solves import one_at_a_time
-from metajax.physics.solver.collocation import Box
-from metajax.physics.solver.moving_points import Places, blocks_at, box_of, draw_places
+from metajax.physics.solver.moving_points import Places, box_around, draw_places, moving_blocks
 from metajax.physics.solver.operators import Operator
 from metajax.physics.solver.optimum import (
     LAST,
+    System,
     images_of,
     left_of,
     settle,
@@ -26,6 +26,7 @@ from metajax.physics.solver.optimum import (
     step_from,
     system_of,
 )
+from metajax.physics.solver.points import Box
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.ridge_functions import FeatureSet, Joined, One, RidgeFunctions
 
@@ -108,8 +109,8 @@ class ParametricSolver:
             return solution_at(problem_of, fixed, parameters)
 
         def left_at(places: Places, solution: ParametricSolution, parameters: Parameters) -> Array:
-            system = system_of(blocks_at(problem_of(parameters), places), solution.features)
-            return relative(system, solution.weights)
+            system = system_of(moving_blocks(problem_of(parameters), places), solution.features)
+            return relative(system, solution.weights / places.u)
 
         self._solution_of, self._left_at = jax.jit(solution_of), jax.jit(left_at)
 
@@ -170,8 +171,8 @@ def solve_fn(
       ``solution.gradient(points)`` its gradient.
 
     Raises:
-      ConfigError: not under ``float64_on_cpu()``, ``features`` or ``points`` below 1, data for a
-        piece that the domain does not have, or no finite solution for the example.
+      ConfigError: not under ``float64_on_cpu()``, ``features`` or ``points`` below 1, a ``scale``
+        that is not above 0, what is wrong with the example's problem, or no finite solution of it.
 
     Examples:
       >>> import jax
@@ -189,12 +190,14 @@ def solve_fn(
       0.2947
     """
     example = as_float64(example)
-    problem = problem_of(example)
     num = features if isinstance(features, int) else None
     if num is not None and num < 1:
         raise ConfigError("features", features, "1 or more")
-    if num is None and scale is not None:
-        raise ConfigError("scale", scale, "None where features are given")
+    if scale is not None and (num is None or not scale > 0):
+        raise ConfigError("scale", scale, "above 0, or None where features are given")
+    if points is not None and min(points) < 1:
+        raise ConfigError("points", points, "two numbers, 1 or more")
+    problem = problem_of(example)
     scales: tuple[float | None, ...] = (None,)
     if num is not None:
         scales = SCALES if scale is None else (scale,)
@@ -207,11 +210,7 @@ def solve_fn(
     at_origin = jnp.zeros((1, len(problem.coordinates)))
     count = made(scales[0])(at_origin, Operator(jnp.ones(1))).shape[1]
     interior, boundary = points or (3 * count, count)
-    if min(interior, boundary) < 1:
-        raise ConfigError("points", points, "two numbers, 1 or more")
-    places, fresh = (
-        draw_places(problem, one, interior, boundary) for one in (seed, seed + 2)
-    )
+    places, fresh = (draw_places(problem, one, interior, boundary) for one in (seed, seed + 2))
     nothing = jnp.zeros(count)
     solver = ParametricSolver(problem_of, Fixed(places, made(scales[0]), nothing), fresh)
     best = None
@@ -223,7 +222,7 @@ def solve_fn(
     if best is None:
         raise ConfigError("example", example, "parameters with a finite solution")
     _, solver.scale, solver.fixed = best
-    start = solver(example).weights
+    start = solver(example).weights / places.u
     solver.fixed = Fixed(places, solver.fixed.features, start)
     return solver
 
@@ -273,13 +272,13 @@ def solution_at(
     multiplies the error of that by the rate at which Gauss-Newton converges.
     """
     problem = problem_of(parameters)
-    system = system_of(blocks_at(problem, fixed.places), fixed.features)
+    system = system_of(moving_blocks(problem, fixed.places), fixed.features)
     if system.nonlinear:
         leaves, structure = jax.tree.flatten(jax.lax.stop_gradient((fixed, parameters)))
 
         def alone(*leaves: Array) -> Array:
             fixed, parameters = jax.tree.unflatten(structure, leaves)
-            blocks = blocks_at(problem_of(parameters), fixed.places)
+            blocks = moving_blocks(problem_of(parameters), fixed.places)
             return settle(system_of(blocks, fixed.features), fixed.start)
 
         weights = one_at_a_time(alone)(*leaves)
@@ -288,10 +287,11 @@ def solution_at(
     else:
         weights = solve_rows(system.rows, system.target)
     left = relative(system, weights)
-    return ParametricSolution(fixed.features, weights, box_of(problem), left)
+    whole = fixed.places.u * weights
+    return ParametricSolution(fixed.features, whole, box_around(problem.domain), left)
 
 
-def relative(system: Any, weights: Float[Array, " num"]) -> Float[Array, ""]:
+def relative(system: System, weights: Float[Array, " num"]) -> Float[Array, ""]:
     """What is left of equations, relative to their terms."""
     images = images_of(system, weights)
     left = left_of(system, images)
