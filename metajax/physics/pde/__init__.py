@@ -24,14 +24,22 @@ from metajax.physics.pde.equation import (
     unclear_piece,
 )
 from metajax.physics.pde.expressions import Expression, draw_expression, expand
-from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function, Grid, nodes
-from metajax.physics.pde.findings import Finding, review
+from metajax.physics.pde.fields import (
+    BoundaryField,
+    Constant,
+    Field,
+    Function,
+    Grid,
+    as_boundary_field,
+    nodes,
+)
 from metajax.physics.pde.geometry import (
     Boundary,
     ChosenShape,
     Combination,
     Curves,
     Disk,
+    Ellipse,
     Empty,
     Piece,
     Polygon,
@@ -66,10 +74,10 @@ __all__ = [
     "Constant",
     "Curves",
     "Disk",
+    "Ellipse",
     "Empty",
     "Expression",
     "Field",
-    "Finding",
     "Function",
     "Grid",
     "Grids",
@@ -83,6 +91,7 @@ __all__ = [
     "Shape",
     "Square",
     "apply_operator",
+    "as_boundary_field",
     "benchmark",
     "data_on",
     "differentiate",
@@ -101,7 +110,6 @@ __all__ = [
     "on_host",
     "on_reference_grid",
     "rasterise",
-    "review",
     "sample",
     "sample_boundary",
     "sample_interior",

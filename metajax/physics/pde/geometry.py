@@ -3,7 +3,7 @@
 Shapes are pytrees: a batch of them is one with stacked leaves, under ``jax.vmap``. ``|`` unites,
 ``&`` intersects and ``-`` takes away. Distances are negative inside. They are exact for
 :class:`Rectangle`, :class:`Disk` and :class:`Polygon`; combinations take minima and maxima, so
-their sign is exact and their size at most the true distance.
+their sign is exact and their size at most the true distance, as that of an :class:`Ellipse`.
 
 A shape whose leaves are NumPy arrays computes with NumPy where the points are such too: nothing is
 compiled.
@@ -53,16 +53,19 @@ class Piece(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """What a boundary is made of: segments and circles, ``start + t span + radius (cos, sin)``.
+    """What a boundary is made of: segments, circles and ellipses.
+
+    A curve is ``start + t span + radius (cos, sin) @ axes`` of the angle ``2 pi t``.
 
     Attributes:
-      start: a segment's start, a circle's centre.
+      start: a segment's start, a circle's center.
       span: from a segment's start to its end, 0 for a circle.
-      radius: a circle's, 0 for a segment.
+      radius: a circle's, an ellipse's larger one, 0 for a segment.
       length: 0 where there is none.
       sign: 1 where the outward normal is to the right of a segment, or points out of a circle; -1
         where it is the other way round.
       piece: the index of the :class:`Piece` it belongs to.
+      axes: of an ellipse, relative to its larger radius; else the identity.
     """
 
     start: Float[Array, "curves 2"]
@@ -71,6 +74,7 @@ class Curves(NamedTuple):
     length: Float[Array, " curves"]
     sign: Float[Array, " curves"]
     piece: Int32[Array, " curves"]
+    axes: Float[Array, "curves 2 2"]
 
 
 class Boundary(NamedTuple):
@@ -116,7 +120,7 @@ class Shape:
     def normals(self, points: Float[Array, "n 2"]) -> Float[Array, "n 2"]:
         """Gradients of the distance, of length 1: on the boundary its outward normals.
 
-        0 where a distance has no gradient, as at the centre of a disk.
+        0 where a distance has no gradient, as at the center of a disk.
         """
         slope = jax.vmap(jax.grad(self.distance))(points)
         length = norm(slope)[:, None]
@@ -205,7 +209,7 @@ class Disk(Shape):
     """A disk.
 
     Attributes:
-      centre: its centre; kept as an array ``[2]``.
+      centre: its center; kept as an array ``[2]``.
       radius: above 0; likewise, ``[]``.
       name: what boundary data call it by. Static.
 
@@ -244,9 +248,77 @@ class Disk(Shape):
         radius, one = self.radius[None], xp.ones_like(self.radius)[None]
         zero = xp.zeros((1, 2), radius.dtype)
         length, piece = 2 * xp.pi * radius, xp.zeros(1, xp.int32)
-        return Curves(self.centre[None], zero, radius, length, one, piece)
+        axes = xp.eye(2, dtype=radius.dtype)[None]
+        return Curves(self.centre[None], zero, radius, length, one, piece, axes)
 
 
+@pytree
+class Ellipse(Shape):
+    """An ellipse. Its distance has the right sign, and at most the true size.
+
+    Attributes:
+      centre: its centre; kept as an array ``[2]``.
+      radii: above 0, along its first and its second axis; likewise.
+      angle: by which it is turned counterclockwise, in radians; likewise, ``[]``.
+      name: what boundary data call it by. Static.
+
+    Raises:
+      ConfigError: ``radii`` are not above 0.
+    """
+
+    centre: Any
+    radii: Any
+    angle: Any = 0.0
+    name: str = field(default="ellipse", metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        angle = finite("angle", self.angle, "a finite number")
+        put(self, centre=pair("centre", self.centre), radii=pair("radii", self.radii), angle=angle)
+        if angle.ndim:
+            raise ConfigError("angle", self.angle, "one number")
+        if concrete(self) and not (np.asarray(self.radii) > 0).all():
+            raise ConfigError("radii", np.asarray(self.radii).tolist(), "both above 0")
+
+    @property
+    def turned(self) -> Float[Array, "2 2"]:
+        """The directions of its two axes, in rows."""
+        xp = namespace(self)
+        cos, sin = xp.cos(self.angle), xp.sin(self.angle)
+        return xp.stack([xp.stack([cos, sin]), xp.stack([-sin, cos])])
+
+    def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        x, y = points[..., 0] - self.centre[0], points[..., 1] - self.centre[1]
+        (a, b), (c, d) = self.turned
+        first, second = (a * x + b * y) / self.radii[0], (c * x + d * y) / self.radii[1]
+        return (safe_root(first**2 + second**2) - 1) * self.radii.min()
+
+    @property
+    def bounds(self) -> Float[Array, "2 2"]:
+        xp = namespace(self)
+        reach = norm((self.turned * self.radii[:, None]).T)
+        return xp.stack([self.centre - reach, self.centre + reach])
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return (Piece(self.name),)
+
+    @property
+    def curves(self) -> Curves:
+        xp = namespace(self)
+        radius = self.radii.max()
+        axes = self.turned * (self.radii / radius)[:, None]
+        angle = xp.asarray((np.arange(RIM) + 0.5) * (2 * np.pi / RIM), radius.dtype)
+        around = xp.stack([-xp.sin(angle), xp.cos(angle)], 1) @ (radius * axes)
+        # the mean over all angles converges faster than any power of their number
+        length = 2 * np.pi * norm(around).mean()
+        zero, one = xp.zeros((1, 2), radius.dtype), xp.ones((1,), radius.dtype)
+        piece = xp.zeros(1, xp.int32)
+        start = self.centre[None]
+        return Curves(start, zero, radius[None], length[None], one, piece, axes[None])
+
+
+RIM = 512
+"""Angles from which the length of an ellipse is found."""
 UNROLLED = 16
 """Edges of a polygon that are compiled side by side, which runs faster; XLA takes minutes for
 hundreds, so more of them are a loop."""
@@ -344,7 +416,8 @@ class Empty(Shape):
     @property
     def curves(self) -> Curves:
         none = real(np.zeros((0, 2)))
-        return Curves(none, none, none[:, 0], none[:, 0], none[:, 0], jnp.zeros(0, jnp.int32))
+        number, axes = none[:, 0], real(np.zeros((0, 2, 2)))
+        return Curves(none, none, number, number, number, jnp.zeros(0, jnp.int32), axes)
 
 
 @pytree
@@ -563,17 +636,28 @@ def walk(
     place = (jnp.arange(len(unit), dtype=unit.dtype) + unit) * step
     curve = jnp.sum(ends[None] <= place[:, None], 1, dtype=jnp.int32)
     curve = jnp.minimum(curve, len(ends) - 1)
-    start, span, radius, length, sign, piece = jax.tree.map(lambda leaf: leaf[curve], curves)
     wide = jnp.where(share > 0, share, 1.0)[curve]
-    t = (place - (ends - share)[curve]) / wide
-    t = jnp.clip(t, 0.0, 1.0)[:, None]
-    turn = jnp.concatenate([jnp.cos(2 * jnp.pi * t), jnp.sin(2 * jnp.pi * t)], 1)
-    right = jnp.stack([span[:, 1], -span[:, 0]], 1)
-    outward = jnp.where(radius[:, None] > 0, turn, right)
+    t = jnp.clip((place - (ends - share)[curve]) / wide, 0.0, 1.0)
+    return points_along(curves, curve, t), step * curves.length[curve] / wide
+
+
+def points_along(curves: Curves, curve: Int32[Array, " n"], along: Float[Array, " n"]) -> Boundary:
+    """Return points of curves, with the normals out of the domain.
+
+    Args:
+      curves: of a domain.
+      curve: their indices.
+      along: how far along the curve, 0 to 1.
+    """
+    start, span, radius, _, sign, piece, axes = jax.tree.map(lambda leaf: leaf[curve], curves)
+    t = along[:, None]
+    cos, sin = jnp.cos(2 * jnp.pi * t), jnp.sin(2 * jnp.pi * t)
+    turn = cos * axes[:, 0] + sin * axes[:, 1]
+    tangent = jnp.where(radius[:, None] > 0, cos * axes[:, 1] - sin * axes[:, 0], span)
+    outward = jnp.stack([tangent[:, 1], -tangent[:, 0]], 1)
     wide_normal = norm(outward)
     outward = outward * (sign / jnp.where(wide_normal > 0, wide_normal, 1.0))[:, None]
-    points = start + t * span + radius[:, None] * turn
-    return Boundary(points, outward, piece), step * length / wide
+    return Boundary(start + t * span + radius[:, None] * turn, outward, piece)
 
 
 def spread(keep: Bool[Array, " m"], num: int) -> tuple[Int32[Array, " num"], Bool[Array, ""]]:
@@ -592,7 +676,8 @@ def segments(
     xp = namespace(start, end)
     span, zero = end - start, xp.zeros_like(start[:, 0])
     piece = xp.asarray(np.array(pieces, np.int32))
-    return Curves(start, span, zero, norm(span), xp.broadcast_to(sign, zero.shape), piece)
+    axes = xp.broadcast_to(xp.eye(2, dtype=span.dtype)[None], (len(span), 2, 2))
+    return Curves(start, span, zero, norm(span), xp.broadcast_to(sign, zero.shape), piece, axes)
 
 
 def joined(parts: Sequence[Curves], pieces: Sequence[int]) -> Curves:

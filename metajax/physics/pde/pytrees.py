@@ -58,6 +58,9 @@ def namespace(*trees: Any) -> Any:
 
     Args:
       *trees: arrays, numbers and pytrees of them.
+
+    Returns:
+      The module.
     """
     return jnp if any(isinstance(leaf, jax.Array) for leaf in jax.tree.leaves(trees)) else np
 
@@ -73,6 +76,9 @@ def on_host(tree: Any) -> Any:
 
     Args:
       tree: arrays that are known.
+
+    Returns:
+      The tree; leaves that are no arrays as they are.
     """
 
     def convert(leaf: Any) -> Any:

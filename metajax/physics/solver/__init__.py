@@ -16,8 +16,9 @@ from metajax.physics.solver.least_squares import (
 )
 from metajax.physics.solver.operators import At, Block, Operator, design
 from metajax.physics.solver.parametric import ParametricSolution, ParametricSolver, solve_fn
+from metajax.physics.solver.pictures import Maps, animate, draw, maps_of
 from metajax.physics.solver.points import Box
-from metajax.physics.solver.problem import PDEProblem, Robin, as_problem
+from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
 from metajax.physics.solver.solving import POINTS, Solved, solve
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning
@@ -34,6 +35,7 @@ __all__ = [
     "Equations",
     "Features",
     "Fitted",
+    "Maps",
     "Operator",
     "PDEProblem",
     "ParametricSolution",
@@ -42,12 +44,16 @@ __all__ = [
     "Robin",
     "Solved",
     "Units",
+    "animate",
+    "as_pde",
     "as_problem",
     "collocate",
     "design",
+    "draw",
     "equations",
     "filled",
     "improve_features",
+    "maps_of",
     "random_features",
     "read_problem",
     "solve",

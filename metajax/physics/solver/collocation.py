@@ -249,7 +249,10 @@ def coefficients_at(
 
 
 def operator_at(
-    problem: PDEProblem, points: Float[Array, "n d"], parameters: Mapping[str, Any]
+    problem: PDEProblem,
+    points: Float[Array, "n d"],
+    parameters: Mapping[str, Any],
+    finite: bool = True,
 ) -> Operator:
     """Return the linear part of a problem's equation at points, in the person's units.
 
@@ -257,13 +260,14 @@ def operator_at(
       problem: any.
       points: in the person's units.
       parameters: of the problem.
+      finite: whether coefficients that are not are rejected.
 
     Returns:
       The operator.
     """
     names, at = problem.coordinates, anywhere(points)
     given = {
-        term: evaluate(f"coefficients[{term!r}]", value, at, problem, parameters)
+        term: evaluate(f"coefficients[{term!r}]", value, at, problem, parameters, finite)
         for term, value in problem.coefficients.items()
     }
     xp = namespace(points, given)
@@ -427,9 +431,10 @@ def nonlinear_in_units(
         def compute() -> Any:
             if isinstance(given, Formula):
                 return given(value, *slope.T, *where.T, *parameters.values())
-            return given(value, slope, where, *((parameters,) if problem.parameters else ()))
+            more = (parameters,) if problem.parameters else ()
+            return given(value, slope, tuple(where.T), *more)
 
-        expected = "a function of u, gradient and points"
+        expected = "a function of u, gradient and coordinates"
         # not finite where a step of Gauss-Newton leads too far, which is no fault of the problem
         found = numbers_at("nonlinear", given, compute, where, expected, on_jax, finite=False)
         return found / whole

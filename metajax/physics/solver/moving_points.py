@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int32
 
-from metajax.physics.pde import Boundary, Curves, Shape, on_host
-from metajax.physics.pde.geometry import ends_here, norm
+from metajax.physics.pde import Boundary, Shape, on_host
+from metajax.physics.pde.geometry import ends_here, points_along
 from metajax.physics.solver.collocation import (
     PROBES,
     Sampled,
@@ -58,7 +57,7 @@ class Places:
 
     Attributes:
       inside: all over the box around the domain.
-      edges: for each of :attr:`PDEProblem.edges`.
+      edges: for each of :attr:`PDEProblem.edges`; in three dimensions they do not move.
       begin: where time begins.
       periodic: for each periodic coordinate, at its lower end.
       u: unit of the solution. Static, as is that of the equation.
@@ -66,7 +65,7 @@ class Places:
     """
 
     inside: Float[Array, "n d"]
-    edges: tuple[OnCurves, ...]
+    edges: tuple[OnCurves | Boundary, ...]
     begin: Float[Array, "n d"]
     periodic: tuple[Float[Array, "n d"], ...]
     u: float = field(metadata={"static": True})
@@ -88,13 +87,17 @@ def draw_places(problem: PDEProblem, seed: int, interior: int, boundary: int) ->
     units = units_of(problem, sample_problem(problem, 0, *PROBES), known_parameters(problem))
     sampled = sample_problem(problem, seed, interior, boundary)
     domain, box = on_host(problem.domain), units.box
+    plane = len(box.half) == 2
     rng = np.random.default_rng(seed)
     tried = 2 * sobol(rng, MOST * interior, len(box.half)) - 1
     enough = np.cumsum(contains(domain, box.places(tried))) >= interior
     inside = tried[: np.argmax(enough) + 1] if enough[-1] else tried
     return Places(
         jnp.asarray(inside),
-        tuple(on_curves(domain, at) for at in sampled.edges),
+        tuple(
+            on_curves(domain, at) if plane else at._replace(points=box.units(at.points))
+            for at in sampled.edges
+        ),
         jnp.asarray(box.units(sampled.begin)),
         tuple(jnp.asarray(box.units(points)) for points in sampled.periodic),
         units.u,
@@ -109,35 +112,20 @@ def on_curves(domain: Shape, at: Boundary) -> OnCurves:
       domain: on the host.
       at: points of its boundary.
     """
-    start, span, radius, length, _, piece = domain.curves
+    start, span, radius, length, _, piece, axes = domain.curves
     from_start = at.points[:, None] - start
-    squared = np.where(radius > 0, 1.0, (span**2).sum(-1))
-    straight = np.clip((from_start * span).sum(-1) / np.where(squared > 0, squared, 1), 0, 1)
-    turn = np.arctan2(from_start[..., 1], from_start[..., 0]) / (2 * np.pi) % 1
-    along = np.where(radius > 0, turn, straight)
-    around = radius[:, None] * np.stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)], -1)
-    apart = np.linalg.norm(from_start - along[..., None] * span - around, axis=-1)
+    squared = (span**2).sum(-1)
+    straight = (from_start * span).sum(-1) / np.where(squared > 0, squared, 1)
+    around = np.einsum("ncd,cde->nce", from_start, np.linalg.inv(axes))
+    turn = np.arctan2(around[..., 1], around[..., 0]) / (2 * np.pi) % 1
+    along = np.where(radius > 0, turn, np.clip(straight, 0, 1))
+    circle = np.stack([np.cos(2 * np.pi * turn), np.sin(2 * np.pi * turn)], -1)
+    there = along[..., None] * span + radius[:, None] * np.einsum("nce,ced->ncd", circle, axes)
+    apart = np.linalg.norm(from_start - there, axis=-1)
     apart = np.where((piece == at.piece[:, None]) & (length > 0), apart, np.inf)
     curve = np.argmin(apart, 1)
     chosen = along[np.arange(len(curve)), curve]
     return OnCurves(jnp.asarray(curve.astype(np.int32)), jnp.asarray(chosen))
-
-
-def points_on(curves: Curves, at: OnCurves) -> Boundary:
-    """Return points of curves, with the normals out of the domain.
-
-    Args:
-      curves: of a domain.
-      at: where.
-    """
-    start, span, radius, _, sign, piece = jax.tree.map(lambda leaf: leaf[at.curve], curves)
-    turn = 2 * np.pi * at.along[:, None]
-    turned = jnp.concatenate([jnp.cos(turn), jnp.sin(turn)], 1)
-    length = norm(span)[:, None]
-    right = jnp.stack([span[:, 1], -span[:, 0]], 1) / jnp.where(length > 0, length, 1)
-    outward = jnp.where(length > 0, right, turned) * sign[:, None]
-    points = start + at.along[:, None] * span + radius[:, None] * turned
-    return Boundary(points, outward, piece)
 
 
 def box_around(domain: Shape) -> Box:
@@ -165,9 +153,14 @@ def moving_blocks(problem: PDEProblem, places: Places) -> tuple[Block, ...]:
     weights = [depth**4 * (35 - 84 * depth + 70 * depth**2 - 20 * depth**3)]
     edges = []
     for place in places.edges:
-        edge = points_on(domain.curves, place)
-        weights.append(ends_here(domain, edge, domain.curves).astype(depth.dtype))
+        if isinstance(place, Boundary):
+            edge = place._replace(points=box.places(place.points))
+            shown = jnp.ones(len(edge.points), depth.dtype)
+        else:
+            edge = points_along(domain.curves, place.curve, place.along)
+            shown = ends_here(domain, edge, domain.curves).astype(depth.dtype)
         edges.append(edge)
+        weights.append(shown)
     periodic = tuple(box.places(points) for points in places.periodic)
     sampled = Sampled(inside, tuple(edges), box.places(places.begin), periodic)
     units = Units(box, places.u, places.equation)

@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import qmc
 
 from metajax.core import float64_on_cpu
-from metajax.physics.pde import Boundary, ChosenShape, Combination, Curves, Shape, namespace
+from metajax.physics.pde import Boundary, ChosenShape, Combination, Curves, Shape
 
 LEAST = 0.25
 """Share of boundary points that all faces divide equally, so that small holes have some too."""
@@ -109,14 +109,15 @@ class Along(NamedTuple):
     curve: Curves
 
     def __call__(self, unit: Float[np.ndarray, "n 1"]) -> tuple[Any, Any]:
-        start, span, radius, _, sign, _ = self.curve
-        xp = namespace(unit, self.curve)
-        angle = 2 * np.pi * unit[:, 0]
-        turn = xp.stack([xp.cos(angle), xp.sin(angle)], 1)
+        start, span, radius, _, sign, _, axes = self.curve
+        cos, sin = np.cos(2 * np.pi * unit), np.sin(2 * np.pi * unit)
         if radius > 0:
-            return start + radius * turn, sign * turn
-        right = xp.stack([span[1], -span[0]]) / xp.hypot(*span)
-        return start + unit * span, xp.broadcast_to(sign * right, turn.shape)
+            points = start + radius * (cos * axes[0] + sin * axes[1])
+            tangent = cos * axes[1] - sin * axes[0]
+        else:
+            points, tangent = start + unit * span, np.broadcast_to(span, (len(unit), 2))
+        right = np.stack([tangent[:, 1], -tangent[:, 0]], 1)
+        return points, sign * right / np.hypot(*tangent.T)[:, None]
 
 
 def moved(face: Face, pieces: int, flip: bool = False) -> Face:

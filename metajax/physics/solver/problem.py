@@ -16,9 +16,11 @@ from metajax.physics.pde import (
     PDE,
     BoundaryField,
     Condition,
+    Function,
     Piece,
     Shape,
     Square,
+    as_boundary_field,
     on_host,
 )
 from metajax.physics.solver.formulas import RESERVED, Formula, read_formula
@@ -96,7 +98,8 @@ class PDEProblem:
       coefficients: by the names of the linear terms (:func:`terms_of`), those left out 0.
       source: the right-hand side.
       nonlinear: a formula of u, its first derivatives, coordinates and parameters, or
-        ``nonlinear(u, gradient [n, d], points [n, d])``; None: the equation is linear.
+        ``nonlinear(u [n], gradient [n, d], coordinates)``, the last of them ``(x [n], y [n])``;
+        None: the equation is linear.
       domain: the square from -1 to 1 by default.
       dirichlet: u by pieces of the boundary.
       neumann: du/dn by pieces.
@@ -239,7 +242,9 @@ class PDEProblem:
             names = "u", *first_terms(self.coordinates), *self.coordinates, *self.parameters
             return read_formula("nonlinear", value, names)
         if value is not None and not callable(value):
-            raise ConfigError("nonlinear", value, "a formula, or a function of u, gradient, points")
+            raise ConfigError(
+                "nonlinear", value, "a formula, or a function of u, its gradient, points"
+            )
         return value
 
     def _read_data(self, kind: str) -> Any:
@@ -383,3 +388,65 @@ def as_problem(pde: PDE | PDEProblem) -> PDEProblem:
         dirichlet=pde.dirichlet or None,
         neumann=pde.neumann or None,
     )
+
+
+def as_pde(problem: PDE | PDEProblem) -> PDE:
+    """Return a linear problem with constant coefficients as a :class:`metajax.physics.pde.PDE`.
+
+    What trained hypernetworks read is of this kind.
+
+    Args:
+      problem: a :class:`metajax.physics.pde.PDE` is returned as it is.
+
+    Raises:
+      ConfigError: it has anything that such a problem does not: it names the first such field.
+    """
+    if isinstance(problem, PDE):
+        return problem
+    if problem.coordinates != COORDINATES[0]:
+        raise ConfigError("coordinates", problem.coordinates, f"{COORDINATES[0]} for a PDE")
+    for name in ("nonlinear", "robin", "time"):
+        if getattr(problem, name) is not None:
+            raise ConfigError(name, getattr(problem, name), "none, for a PDE")
+    if problem.periodic:
+        raise ConfigError("periodic", problem.periodic, "none, for a PDE")
+    given = {name: constant(problem, name, one) for name, one in problem.coefficients.items()}
+    for name in given:
+        one_of("coefficients", name, TERMS)
+    num = len(problem.domain.pieces)
+    data: dict[str, list[Condition]] = {"dirichlet": [], "neumann": []}
+    for edge in problem.edges:
+        name = f"{edge.kind}[{edge.name!r}]" if edge.name else edge.kind
+        on = np.isin(np.arange(num), edge.pieces)
+        field = as_boundary_field(name, without_parameters(problem, edge.value))
+        data[edge.kind].append(Condition(field, on))
+    return PDE(
+        [given.get(name, 0.0) for name in TERMS],
+        without_parameters(problem, problem.source),
+        problem.domain,
+        **{kind: tuple(conditions) or None for kind, conditions in data.items()},
+    )
+
+
+def constant(problem: PDEProblem, name: str, value: Value) -> float:
+    """A coefficient that is the same everywhere."""
+    if isinstance(value, Formula):
+        place = [np.zeros(1)] * len(problem.coordinates)
+        value = value(*place, *problem.parameters.values())
+    if not isinstance(value, int | float):
+        raise ConfigError(f"coefficients[{name!r}]", value, "the same number everywhere, for a PDE")
+    return float(value)
+
+
+def without_parameters(problem: PDEProblem, value: Value) -> Value:
+    """A value as a function of x and y alone."""
+    if not callable(value) or isinstance(value, BoundaryField):
+        return value
+    if isinstance(value, Formula) and not problem.parameters:
+        # a field already: JAX need not trace the formula to see that it is one
+        return Function(value)
+    if not problem.parameters:
+        return value
+    if isinstance(value, Formula):
+        return lambda x, y: value(x, y, *problem.parameters.values())
+    return lambda x, y: value(x, y, problem.parameters)

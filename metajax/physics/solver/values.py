@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 import jax
@@ -16,9 +17,17 @@ from metajax.physics.pde import Boundary, BoundaryField, namespace, on_host
 from metajax.physics.solver.formulas import Formula
 from metajax.physics.solver.problem import PDEProblem, Value
 
+COMMON = 4096
+"""Functions are called with a multiple of so many points."""
+
 
 def evaluate(
-    name: str, value: Value, at: Boundary, problem: PDEProblem, parameters: Mapping[str, Any]
+    name: str,
+    value: Value,
+    at: Boundary,
+    problem: PDEProblem,
+    parameters: Mapping[str, Any],
+    finite: bool = True,
 ) -> Float[Array, " n"]:
     """Return a value at points.
 
@@ -28,6 +37,7 @@ def evaluate(
       at: where: points in the person's units, and for fields of the boundary normals and pieces.
       problem: whose value it is.
       parameters: of the problem; where one of them is an array of JAX, so is what is returned.
+      finite: whether values that are not are rejected.
 
     Returns:
       An array of NumPy, in float64, where neither points nor parameters are JAX's.
@@ -37,7 +47,7 @@ def evaluate(
         value is not finite at a point.
     """
 
-    def compute() -> Any:
+    def compute(at: Boundary) -> Any:
         if isinstance(value, BoundaryField):
             return (value if on_jax else on_host(value)).on(at)
         if isinstance(value, Formula):
@@ -46,10 +56,20 @@ def evaluate(
             return value(*at.points.T, *((parameters,) if problem.parameters else ()))
         return value
 
+    def padded() -> Any:
+        """The same of points whose number is one of few: a function of JAX compiles for each."""
+        num = len(at.points)
+        more = -num % COMMON
+        line = compute(Boundary(*(np.concatenate([leaf, leaf[:1].repeat(more, 0)]) for leaf in at)))
+        return line[:num] if np.shape(line) == (num + more,) else line
+
     known = () if callable(value) or isinstance(value, BoundaryField) else value
     on_jax = namespace(at.points, parameters, known) is jnp
     expected = f"a function of {', '.join(problem.coordinates)}"
-    return numbers_at(name, value, compute, at.points, expected, on_jax)
+    plain = on_jax or isinstance(value, Formula) or not callable(value) or not len(at.points)
+    return numbers_at(
+        name, value, partial(compute, at) if plain else padded, at.points, expected, on_jax, finite
+    )
 
 
 def numbers_at(

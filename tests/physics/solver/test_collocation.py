@@ -167,7 +167,7 @@ def test_a_problem_in_time_holds_at_a_known_solution_in_odd_units():
     problem = PDEProblem(
         {"u_tt": 1, "u_xx": -1e4, "u_t": 30},
         source,
-        nonlinear=lambda u, gradient, points: u * gradient[:, 0],
+        nonlinear=lambda u, gradient, coordinates: u * gradient[:, 0],
         domain=Rectangle((-1, 1e-3), (3, 9e-3)),
         periodic=["x"],
         time="t",
