@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jax
@@ -94,25 +94,23 @@ class Fixed:
     start: Float[Array, " num"]
 
 
+@dataclass(frozen=True, eq=False)
 class ParametricSolver:
     """A function of parameters, made by :func:`solve_fn`.
 
     Attributes:
       scale: of the random features, in radians a unit; None where features were given.
+      fixed: what stays the same for all parameters.
+      fresh: where :meth:`residual` looks.
+      program: the solution, of ``fixed`` and parameters.
+      check: what is left of the equations, of places, a solution and parameters.
     """
 
-    def __init__(self, problem_of: Callable[[Parameters], PDEProblem], fixed: Fixed, fresh: Places):
-        self.scale: float | None = None
-        self.fixed, self.fresh = fixed, fresh
-
-        def solution_of(fixed: Fixed, parameters: Parameters) -> ParametricSolution:
-            return solution_at(problem_of, fixed, parameters)
-
-        def left_at(places: Places, solution: ParametricSolution, parameters: Parameters) -> Array:
-            system = system_of(moving_blocks(problem_of(parameters), places), solution.features)
-            return relative(system, solution.weights / places.u)
-
-        self._solution_of, self._left_at = jax.jit(solution_of), jax.jit(left_at)
+    scale: float | None
+    fixed: Fixed
+    fresh: Places
+    program: Callable[[Fixed, Parameters], ParametricSolution]
+    check: Callable[[Places, ParametricSolution, Parameters], Array]
 
     def __call__(self, parameters: Parameters) -> ParametricSolution:
         """Return the solution.
@@ -123,7 +121,7 @@ class ParametricSolver:
         Raises:
           ConfigError: not under ``float64_on_cpu()``.
         """
-        return self._solution_of(self.fixed, as_float64(parameters))
+        return self.program(self.fixed, as_float64(parameters))
 
     def residual(self, parameters: Parameters) -> Float[Array, ""]:
         """Return what is left of the equations at points that were not fitted.
@@ -133,8 +131,7 @@ class ParametricSolver:
         Args:
           parameters: like the example.
         """
-        solution = self(parameters)
-        return self._left_at(self.fresh, solution, as_float64(parameters))
+        return self.check(self.fresh, self(parameters), as_float64(parameters))
 
 
 def solve_fn(
@@ -211,20 +208,28 @@ def solve_fn(
     count = made(scales[0])(at_origin, Operator(jnp.ones(1))).shape[1]
     interior, boundary = points or (3 * count, count)
     places, fresh = (draw_places(problem, one, interior, boundary) for one in (seed, seed + 2))
-    nothing = jnp.zeros(count)
-    solver = ParametricSolver(problem_of, Fixed(places, made(scales[0]), nothing), fresh)
-    best = None
+
+    def program(fixed: Fixed, parameters: Parameters) -> ParametricSolution:
+        return solution_at(problem_of, fixed, parameters)
+
+    def check(places: Places, solution: ParametricSolution, parameters: Parameters) -> Array:
+        system = system_of(moving_blocks(problem_of(parameters), places), solution.features)
+        return relative(system, solution.weights / places.u)
+
+    programs = jax.jit(program), jax.jit(check)
+    best, least = None, np.inf
     for tried in scales:
-        solver.fixed = Fixed(places, made(tried), nothing)
-        left = float(solver.residual(example))
-        if np.isfinite(left) and (best is None or left < best[0]):
-            best = left, tried, solver.fixed
+        fixed = Fixed(places, made(tried), jnp.zeros(count))
+        solver = ParametricSolver(tried, fixed, fresh, *programs)
+        solution = solver(example)
+        # one scale is not compared with others, and needs no other points
+        left = solution.residual if len(scales) == 1 else solver.residual(example)
+        if left < least:
+            start = replace(fixed, start=solution.weights / places.u)
+            best, least = replace(solver, fixed=start), left
     if best is None:
         raise ConfigError("example", example, "parameters with a finite solution")
-    _, solver.scale, solver.fixed = best
-    start = solver(example).weights / places.u
-    solver.fixed = Fixed(places, solver.fixed.features, start)
-    return solver
+    return best
 
 
 def as_float64(parameters: Parameters) -> Parameters:

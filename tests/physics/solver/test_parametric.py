@@ -112,7 +112,7 @@ def test_a_batch_is_what_a_loop_gives_without_compiling_again(made):
 def test_no_array_is_part_of_the_program(made):
     solution_of, example, *_ = made
     with float64_on_cpu():
-        traced = jax.make_jaxpr(solution_of._solution_of)(solution_of.fixed, example)
+        traced = jax.make_jaxpr(solution_of.program)(solution_of.fixed, example)
     assert sum(np.size(constant) for constant in traced.consts) < 10
 
 
