@@ -88,7 +88,7 @@ def gradient_learner(
         ``steps``. With a number ``r`` it keeps the inner state before every ``r`` steps and
         computes these again when their turn comes: ``steps / r`` states and ``r`` steps' worth of
         intermediate values, least near the square root of ``steps``, for one more forward pass.
-      unroll: inner steps written out in the body of the loop, where nothing is rematerialised; 1
+      unroll: inner steps written out in the body of the loop, where nothing is rematerialized; 1
         compiles faster and runs slower (on CPU by a fifth to a half).
 
     Returns:

@@ -1,4 +1,4 @@
-"""Reptile: the start moves towards where the tasks' own optimisations end."""
+"""Reptile: the start moves toward where the tasks' own optimizations end."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class ReptileState(NamedTuple):
 
     Attributes:
       params: the shared start.
-      opt_state: of the outer optimiser.
-      inner_opt_state: what every task's inner optimiser starts from.
+      opt_state: of the outer optimizer.
+      inner_opt_state: what every task's inner optimizer starts from.
     """
 
     params: Params
@@ -75,7 +75,7 @@ def reptile(
       batches: ``batches(examples, key, num)`` makes the steps' batches, e.g.
         :func:`metajax.bilevel.minibatches`; None: every step sees all examples.
       examples: ``examples(task)``, what is learned from: the support by default.
-      keep_inner_state: the inner optimiser continues from its last state, averaged over the tasks,
+      keep_inner_state: the inner optimizer continues from its last state, averaged over the tasks,
         as in the authors' code, where Adam's moments are kept; otherwise it starts from scratch.
       tasks_at_once: tasks worked on side by side, the others wait their turn; None for all.
 

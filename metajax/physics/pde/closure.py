@@ -34,10 +34,10 @@ def in_closure(
     """Return whether points belong to the closure of a domain's inside.
 
     The distance is 0 wherever the boundaries of two combined shapes coincide, also where neither
-    side is inside the domain: on those edges of a hole that lie on the edge of what it is taken
-    from, or between two holes that touch. So a point of a curve belongs to the domain only if one
-    of the curve's sides is inside, there or a little further along it. The latter matters at
-    corners and where curves touch.
+    side is inside the domain. Examples are the edge of a hole on the edge of what it is taken from,
+    and two holes that touch. So a point of a curve belongs to the domain only if one of the curve's
+    sides is inside, there or a little further along it. The latter matters at corners and where
+    curves touch.
 
     Args:
       shape: the domain, in float64: the inside is looked for nearer than float32 resolves.

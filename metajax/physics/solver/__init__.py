@@ -15,6 +15,8 @@ from metajax.physics.solver.least_squares import (
     with_constant,
 )
 from metajax.physics.solver.operators import At, Block, Operator, design
+from metajax.physics.solver.parametric import ParametricSolution, ParametricSolver, solve_fn
+from metajax.physics.solver.pictures import Maps, animate, draw, maps_of
 from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
 from metajax.physics.solver.solids import Ball, Box, Extruded
@@ -35,22 +37,29 @@ __all__ = [
     "Extruded",
     "Features",
     "Fitted",
+    "Maps",
     "Operator",
     "PDEProblem",
+    "ParametricSolution",
+    "ParametricSolver",
     "RandomFeatures",
     "Robin",
     "Solved",
     "Units",
+    "animate",
     "as_pde",
     "as_problem",
     "collocate",
     "design",
+    "draw",
     "equations",
     "filled",
     "improve_features",
+    "maps_of",
     "random_features",
     "read_problem",
     "solve",
+    "solve_fn",
     "solve_head",
     "with_constant",
 ]

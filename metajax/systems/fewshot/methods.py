@@ -77,7 +77,7 @@ def anil_solved(problem: Problem, training: Training, *, scale: Positive = 10.0)
 def maml_ridge(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
     """MAML in training, its head by ridge regression in use (Finn et al. 2017, arXiv 1703.03400).
 
-    The head is drawn towards MAML's own; leaving one out of the support chooses how much.
+    The head is drawn toward MAML's own; leaving one out of the support chooses how much.
     """
     trained = maml(problem, training, inner=inner)
     return Method(trained.algorithm, solved(problem, None))
@@ -133,7 +133,7 @@ def imaml(
     """MAML by implicit differentiation (iMAML; Rajeswaran et al. 2019, arXiv 1909.04630).
 
     Args:
-      strength: Weight of the pull towards the shared start.
+      strength: Weight of the pull toward the shared start.
       damping: Added to the eigenvalues of the inner loss's Hessian, some of which are below 0.
     """
     learner = adapting(problem, learners.imaml, inner, strength=strength, damping=damping)
@@ -167,7 +167,7 @@ def reptile(
     inner: Inner = INNER,
     reptile_rate: Annotated[float, Range(above=0, high=1), TRACED] = 1.0,
 ) -> Method:
-    """Move the start towards adapted weights (Reptile; Nichol et al. 2018, arXiv 1803.02999).
+    """Move the start toward adapted weights (Reptile; Nichol et al. 2018, arXiv 1803.02999).
 
     Args:
       reptile_rate: Share of the way moved at first, which falls to 0 linearly; takes the place of

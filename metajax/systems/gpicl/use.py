@@ -1,4 +1,4 @@
-"""How a trained sequence learner is used on labelled images or rows of a person's own."""
+"""How a trained sequence learner is used on labeled images or rows of a person's own."""
 
 from __future__ import annotations
 
@@ -18,5 +18,5 @@ def over_noise(settings: Settings) -> Problem:
 
 
 def use(config: Any) -> Use:
-    """Read labelled images, or rows, as a sequence in random order, and tell classes apart."""
+    """Read labeled images, or rows, as a sequence in random order, and tell classes apart."""
     return classes_of_images(config, flat=True, problem=over_noise)

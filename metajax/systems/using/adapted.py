@@ -159,13 +159,13 @@ class Told(NamedTuple):
       lines: what is printed.
       columns: what is written, a CSV column each.
       draw: ``draw() -> matplotlib.figure.Figure``.
-      adapted: ``adapted() -> Adapted``, what is exported.
+      adapted: ``adapted() -> Adapted``, what is exported; None where there is no program.
     """
 
     lines: list[str]
     columns: Mapping[str, Any]
     draw: Callable[[], Any]
-    adapted: Callable[[], Adapted]
+    adapted: Callable[[], Adapted] | None
 
 
 def support_pair(support: Any, names: str) -> tuple[Any, Any]:

@@ -38,7 +38,7 @@ def _always(task: Task, key: Key[Array, ""]) -> Task:
 def use_of(problem: type[PartedProblem]) -> Callable[[Any], Use]:
     """Return how runs of a family of such problems are used, as they were trained to.
 
-    On a person's own labelled images, whose set need not be on this machine, or points of a curve.
+    On a person's own labeled images, whose set need not be on this machine, or points of a curve.
     """
 
     def blank(settings: Any) -> PartedProblem:
