@@ -1,18 +1,21 @@
 """Rounds of ever more sines, nonlinear solves and windows of time."""
 
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
 
+from metajax.core import ConfigError
 from metajax.physics.pde import Disk, Rectangle, Square
 from metajax.physics.solver import DoubtfulSolutionWarning, PDEProblem, solve
+from metajax.physics.solver.continuation import along_parameter
 from metajax.physics.solver.fitting import combine_linear, weighted_rows
 from metajax.physics.solver.lapack import host_least_squares
 from metajax.physics.solver.nonlinear import combine_nonlinear, derivatives, gauss_newton, tabulate
 from metajax.physics.solver.operators import At, Block, Operator
 from metajax.physics.solver.ridge_functions import Joined, One, combine, host_sin, sine_features
-from metajax.physics.solver.solving import taker
+from metajax.physics.solver.solving import find_rounds, taker
 
 SMALL = {"size": 17}
 
@@ -178,6 +181,24 @@ def test_nonlinear_problems_are_solved():
     )
     found = solve(burgers, **SMALL)
     assert found.windows == 1 and apart(found, front) < 1e-6
+
+
+def test_a_problem_is_solved_from_an_easier_one_with_another_parameter():
+    problem = PDEProblem(
+        {"u_xx": 1, "u_yy": 1},
+        nonlinear="strength * exp(u)",
+        domain=Rectangle((0, 0), (1, 1)),
+        dirichlet=0,
+        parameters={"strength": 6.0},
+    )
+    find = partial(find_rounds, tolerance=1e-6, features=400, seed=0, report=str)
+    window = along_parameter(problem, "strength", 1.0, find)
+    middle = window.solution.at(np.array([[0.5, 0.5]]))
+    np.testing.assert_allclose(
+        middle, solve(problem, **SMALL).at(np.array([[0.5, 0.5]])), rtol=1e-4
+    )
+    with pytest.raises(ConfigError, match="continuation"):
+        along_parameter(problem, "speed", 1.0, find)
 
 
 @pytest.mark.slow
