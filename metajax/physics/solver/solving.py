@@ -328,9 +328,10 @@ def with_given(
 
 def assessed(window: Window, reviewed: Reviewed) -> Trust:
     """What a window's solution is worth."""
-    found, places = window.rounds, window.units.box.places
+    found, box = window.rounds, window.units.box
     before = found.before and (found.before.features, found.before.head.weights)
-    return assess(found.fresh, found.best.features, found.best.head, before, reviewed, places)
+    seen = reviewed.within(box)
+    return assess(found.fresh, found.best.features, found.best.head, before, seen)
 
 
 def as_given(given: FeatureSet, take: Take, units: Units, seed: int) -> Rounds:
