@@ -37,8 +37,8 @@ TRIES = {160: 12, 320: 7, 640: 4, 1280: 1}
 """Scales that are tried in a round, by its number of features; one in larger rounds."""
 FALLS = 1.5
 """What is left is divided by this in a round at least, or rounds stop."""
-GIVEN_UP = 600
-"""Features from which on a problem may be given up."""
+GIVEN_UP = (300, 30), (600, 1)
+"""Features from which on a problem is given up that leaves so many times what it may."""
 UNRESOLVED = 1e-3
 """Share that is left above which features may be too few for anything to fall yet."""
 
@@ -93,12 +93,14 @@ class Rounds(NamedTuple):
       before: the best of the round before that of ``best``; None if there was but one.
       history: the number of features and what was left, of all rounds.
       fresh: the blocks at points that were not fitted.
+      reach: the last scale, for a single sine; None where there are no sines.
     """
 
     best: Fitted
     before: Fitted | None
     history: tuple[tuple[int, Left], ...]
     fresh: tuple[Block, ...]
+    reach: Float[np.ndarray, " d"] | None = None
 
 
 def rms(values: np.ndarray) -> float:
@@ -223,6 +225,7 @@ def rounds(
     more: Sequence[FeatureSet] = (),
     give_up: float = np.inf,
     start: Fitted | None = None,
+    reach: Float[np.ndarray, " d"] | None = None,
     least_scale: float | Float[np.ndarray, " d"] = 0.0,
     report: Callable[[str], None] = str,
 ) -> Rounds:
@@ -241,6 +244,7 @@ def rounds(
       more: features that are always there.
       give_up: share that is left after a few rounds above which there are no more.
       start: a solution of nearly the same problem, for a nonlinear one.
+      reach: the scale that is tried first, as a solution before has it; None for the usual ones.
       least_scale: below which no scale is tried.
       report: is told what is done.
 
@@ -250,7 +254,7 @@ def rounds(
     fresh = take(seed + 1, *FRESH)
     history: list[tuple[int, Left]] = []
     best, before = None, None
-    starts = [np.full(dimensions, ratio) for ratio in RATIOS]
+    starts = [np.full(dimensions, ratio) for ratio in RATIOS] if reach is None else [reach]
     extra = sum(counted(part, dimensions) for part in more)
     num = min(FIRST, most)
     while True:
@@ -271,9 +275,9 @@ def rounds(
         else:
             before = found
         hopeless = not fast and best.left.worst < UNRESOLVED
-        hopeless |= total >= GIVEN_UP and best.left.worst > give_up
+        hopeless |= any(total >= at and best.left.worst > part * give_up for at, part in GIVEN_UP)
         if best.left.worst < tolerance or num >= most or hopeless:
-            return Rounds(best, before, tuple(history), fresh)
+            return Rounds(best, before, tuple(history), fresh, reach)
         num = min(2 * num, most)
 
 

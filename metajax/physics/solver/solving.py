@@ -248,8 +248,10 @@ def solve(
 
 def find_rounds(
     problem: PDEProblem,
-    give_up: float = np.inf,
     *,
+    give_up: float = np.inf,
+    most: int | None = None,
+    reach: Float[np.ndarray, " d"] | None = None,
     tolerance: float,
     features: int,
     seed: int,
@@ -261,6 +263,8 @@ def find_rounds(
     Args:
       problem: the problem.
       give_up: as :func:`rounds` takes it, and the others too.
+      most: sines at most, if less than ``features``.
+      reach: likewise.
       tolerance: likewise.
       features: sines at most.
       seed: of points and features.
@@ -273,7 +277,8 @@ def find_rounds(
         take,
         len(problem.coordinates),
         tolerance=tolerance,
-        most=features,
+        most=features if most is None else min(most, features),
+        reach=reach,
         seed=seed,
         solve=combine_linear if problem.nonlinear is None else combine_nonlinear,
         more=[*more, *special],

@@ -16,7 +16,9 @@ from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.solution import Solution, WindowedSolution
 
 UNRESOLVED = 1e-3
-"""Share that a window may leave; one that leaves more is halved."""
+"""Share that is left above which a problem in time is solved window by window."""
+RESOLVED, MOST = 1e-5, 640
+"""Share that a window may leave, by so many sines at most; one that leaves more is halved."""
 FIRST, LEAST = 0.25, 1 / 128
 """Lengths of the first window and of the shortest, over that of all time."""
 EASY = 400
@@ -43,8 +45,9 @@ class Window(NamedTuple):
         return Solution(best.features, best.head.weights, self.units)
 
 
-Find = Callable[[PDEProblem, float], Window]
-"""``find(problem, give_up)``: solve a problem, or stop early where more than ``give_up`` is left."""
+Find = Callable[..., Window]
+"""``find(problem, give_up=, most=, reach=)``: solve a problem by so many sines at most, from a first
+scale, or stop early where more than ``give_up`` is left."""
 
 
 def march(problem: PDEProblem, find: Find) -> list[Window]:
@@ -69,8 +72,9 @@ def march(problem: PDEProblem, find: Find) -> list[Window]:
         if found:
             part = replace(part, **state_after(problem, found[-1].solution, axis))
         shortest = length <= LEAST * whole
-        window = find(part, np.inf if shortest else UNRESOLVED)
-        if window.rounds.best.left.worst > UNRESOLVED and not shortest:
+        reach = found[-1].rounds.reach if found else None
+        window = find(part, give_up=np.inf if shortest else RESOLVED, most=MOST, reach=reach)
+        if window.rounds.best.left.worst > RESOLVED and not shortest:
             length /= 2
             continue
         found.append(window)
