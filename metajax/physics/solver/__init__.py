@@ -17,9 +17,9 @@ from metajax.physics.solver.least_squares import (
 from metajax.physics.solver.operators import At, Block, Operator, design
 from metajax.physics.solver.parametric import ParametricSolution, ParametricSolver, solve_fn
 from metajax.physics.solver.pictures import Maps, animate, draw, maps_of
-from metajax.physics.solver.points import Box
 from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
+from metajax.physics.solver.solids import Ball, Box, Extruded
 from metajax.physics.solver.solving import POINTS, Solved, solve
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning
 
@@ -27,12 +27,14 @@ __all__ = [
     "BOUNDARY_WEIGHT",
     "POINTS",
     "At",
+    "Ball",
     "Block",
     "Box",
     "Collocation",
     "ConcatenatedFeatures",
     "DoubtfulSolutionWarning",
     "Equations",
+    "Extruded",
     "Features",
     "Fitted",
     "Maps",
