@@ -58,7 +58,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", nargs="*", default=list(KNOWN), choices=list(KNOWN))
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--features", type=int, default=1000, help="sines at most")
+    parser.add_argument("--features", type=int, default=640, help="sines at most")
     parser.add_argument("--out", type=Path, default=Path("experiments/solve/results/trust.json"))
     options = parser.parse_args()
     problems = {name: KNOWN[name]() for name in options.problems}

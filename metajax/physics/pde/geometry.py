@@ -263,7 +263,7 @@ class Ellipse(Shape):
     """An ellipse. Its distance has the right sign, and at most the true size.
 
     Attributes:
-      centre: its centre; kept as an array ``[2]``.
+      centre: its center; kept as an array ``[2]``.
       radii: above 0, along its first and its second axis; likewise.
       angle: by which it is turned counterclockwise, in radians; likewise, ``[]``.
       name: what boundary data call it by. Static.
@@ -550,9 +550,9 @@ def sample_interior_near(
 ) -> Float[Array, "num 2"]:
     """Draw points of the inside as :func:`sample_interior`, also where the inside is narrow.
 
-    Where too few of the uniform ones are inside, points a random way in from the boundary, at any
-    depth from 1e-6 of the domain's size to all of it, take the place of those that would appear
-    again.
+    Where too few of the uniform ones are inside, others take the place of those that would appear
+    again. They lie a random way in from the boundary, at any depth from 1e-6 of the domain's size
+    to all of it.
     """
     key, edge_key, depth_key = jax.random.split(key, 3)
     uniform, keep = candidates_inside(shape, key, oversample * num)
@@ -650,18 +650,28 @@ def walk(
     place = (jnp.arange(len(unit), dtype=unit.dtype) + unit) * step
     curve = jnp.sum(ends[None] <= place[:, None], 1, dtype=jnp.int32)
     curve = jnp.minimum(curve, len(ends) - 1)
-    start, span, radius, length, sign, piece, axes = jax.tree.map(lambda leaf: leaf[curve], curves)
     wide = jnp.where(share > 0, share, 1.0)[curve]
-    t = (place - (ends - share)[curve]) / wide
-    t = jnp.clip(t, 0.0, 1.0)[:, None]
+    t = jnp.clip((place - (ends - share)[curve]) / wide, 0.0, 1.0)
+    return points_along(curves, curve, t), step * curves.length[curve] / wide
+
+
+def points_along(curves: Curves, curve: Int32[Array, " n"], along: Float[Array, " n"]) -> Boundary:
+    """Return points of curves, with the normals out of the domain.
+
+    Args:
+      curves: of a domain.
+      curve: their indices.
+      along: how far along the curve, 0 to 1.
+    """
+    start, span, radius, _, sign, piece, axes = jax.tree.map(lambda leaf: leaf[curve], curves)
+    t = along[:, None]
     cos, sin = jnp.cos(2 * jnp.pi * t), jnp.sin(2 * jnp.pi * t)
     turn = cos * axes[:, 0] + sin * axes[:, 1]
     tangent = jnp.where(radius[:, None] > 0, cos * axes[:, 1] - sin * axes[:, 0], span)
     outward = jnp.stack([tangent[:, 1], -tangent[:, 0]], 1)
     wide_normal = norm(outward)
     outward = outward * (sign / jnp.where(wide_normal > 0, wide_normal, 1.0))[:, None]
-    points = start + t * span + radius[:, None] * turn
-    return Boundary(points, outward, piece), step * length / wide
+    return Boundary(start + t * span + radius[:, None] * turn, outward, piece)
 
 
 def spread(keep: Bool[Array, " m"], num: int) -> tuple[Int32[Array, " num"], Bool[Array, ""]]:

@@ -15,6 +15,7 @@ from metajax.physics.solver.least_squares import (
     with_constant,
 )
 from metajax.physics.solver.operators import At, Block, Operator, design
+from metajax.physics.solver.parametric import ParametricSolution, ParametricSolver, solve_fn
 from metajax.physics.solver.pictures import Maps, animate, draw, maps_of
 from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
@@ -39,6 +40,8 @@ __all__ = [
     "Maps",
     "Operator",
     "PDEProblem",
+    "ParametricSolution",
+    "ParametricSolver",
     "RandomFeatures",
     "Robin",
     "Solved",
@@ -56,6 +59,7 @@ __all__ = [
     "random_features",
     "read_problem",
     "solve",
+    "solve_fn",
     "solve_head",
     "with_constant",
 ]

@@ -95,7 +95,7 @@ def residuals(
       features: of the solution.
       weights: of the features.
     """
-    found = []
+    found: list[Residual] = []
     for block in blocks:
         values = values_of(block, features, weights)
         off, size = misses(block, values)

@@ -44,11 +44,11 @@ class Box(NamedTuple):
 
     def units(self, points: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
         """Return points in units."""
-        return (points - self.centre) / self.half
+        return (points - self.centre[None]) / self.half[None]
 
     def places(self, units: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
         """Return where points in units are."""
-        return self.centre + self.half * units
+        return self.centre[None] + self.half[None] * units
 
 
 class Face(NamedTuple):

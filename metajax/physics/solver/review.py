@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -188,7 +188,8 @@ def outline(
         length = np.full(len(points), extent(face, box) / len(points))
         piece = np.full(len(points), face.piece)
         found.append([leaf[shown] for leaf in (points, normals, piece, length)])
-    points, normals, piece, length = (np.concatenate(leaves) for leaves in zip(*found, strict=True))
+    leaves: list[Any] = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    points, normals, piece, length = leaves
     at = Boundary(points, normals, piece)
     places = box.units(points)
     across = normals * box.half

@@ -83,8 +83,8 @@ def assess(
     if not finite:
         return Trust("failed", (*texts, "u is not finite everywhere in the domain"), found, left)
     free, contradiction = about_free(found, left, person)
-    if not texts:
-        texts += free
+    if not texts or (contradiction and not fatal):
+        texts = [*free, *texts]
     off = {one.name: trimmed(one.off) / max(trimmed(one.size), TINY) for one in left}
     if found.by_residual <= NEGLIGIBLE:
         # terms may all be 0, and what is left be rounding
