@@ -13,16 +13,42 @@ from metajax.physics.solver.collocation import Units
 from metajax.physics.solver.fitting import Rounds
 from metajax.physics.solver.points import box_of
 from metajax.physics.solver.problem import PDEProblem
+from metajax.physics.solver.solids import Extruded
 from metajax.physics.solver.solution import Solution, WindowedSolution
 
 UNRESOLVED = 1e-3
 """Share that is left above which a problem in time is solved window by window."""
-RESOLVED, MOST = 1e-5, 640
+RESOLVED, MOST = 5e-5, 640
 """Share that a window may leave, by so many sines at most; one that leaves more is halved."""
 FIRST, LEAST = 0.25, 1 / 128
 """Lengths of the first window and of the shortest, over that of all time."""
 EASY = 400
 """Features up to which a window was easy, so that the next one is twice as long."""
+
+
+class Window(NamedTuple):
+    """The solution of a part of the time.
+
+    Attributes:
+      problem: in this part.
+      rounds: its solutions.
+      units: in which they are.
+    """
+
+    problem: PDEProblem
+    rounds: Rounds
+    units: Units
+
+    @property
+    def solution(self) -> Solution:
+        """The best one as a function."""
+        best = self.rounds.best
+        return Solution(best.features, best.head.weights, self.units)
+
+
+Find = Callable[..., Window]
+"""``find(problem, give_up=, most=, reach=)``: solve a problem, or stop early where more than
+``give_up`` is left; by so many sines at most, from a first scale."""
 
 
 class Window(NamedTuple):
@@ -93,8 +119,10 @@ def between(problem: PDEProblem, axis: int, begin: float, end: float) -> PDEProb
 
 def cut(domain: Shape, lower: np.ndarray, upper: np.ndarray) -> Shape:
     """The part of a domain that is in a box."""
-    if hasattr(domain, "lower") and hasattr(domain, "upper"):
-        return replace(domain, lower=lower, upper=upper)  # type: ignore[type-var]
+    if isinstance(domain, Extruded):
+        return replace(domain, lower=lower[-1], upper=upper[-1])
+    if isinstance(domain, Rectangle):
+        return replace(domain, lower=lower, upper=upper)
     return domain & Rectangle(lower, upper, "window")
 
 
