@@ -22,6 +22,8 @@ RESOLVED, MOST = 5e-5, 640
 """Share that a window may leave, by so many sines at most; one that leaves more is halved."""
 FIRST, LEAST = 0.25, 1 / 128
 """Lengths of the first window and of the shortest, over that of all time."""
+GAIN = 0.7
+"""Part of what is left that a window half as long leaves at most, if its length matters at all."""
 EASY = 400
 """Features up to which a window was easy, so that the next one is twice as long."""
 
@@ -72,8 +74,8 @@ class Window(NamedTuple):
 
 
 Find = Callable[..., Window]
-"""``find(problem, give_up=, most=, reach=)``: solve a problem by so many sines at most, from a first
-scale, or stop early where more than ``give_up`` is left."""
+"""``find(problem, give_up=, most=, reach=)``: solve a problem, or stop early where more than
+``give_up`` is left; by so many sines at most, from a first scale."""
 
 
 def march(problem: PDEProblem, find: Find) -> list[Window]:
@@ -91,18 +93,20 @@ def march(problem: PDEProblem, find: Find) -> list[Window]:
     begin, end = box.centre[axis] - box.half[axis], box.centre[axis] + box.half[axis]
     whole, length = end - begin, FIRST * (end - begin)
     found: list[Window] = []
-    now = begin
+    now, longer = begin, np.inf
     while now < end - 1e-6 * whole:
         until = end if now + 1.2 * length > end else now + length
         part = between(problem, axis, now, until)
         if found:
             part = replace(part, **state_after(problem, found[-1].solution, axis))
-        shortest = length <= LEAST * whole
         reach = found[-1].rounds.reach if found else None
+        shortest = length <= LEAST * whole
         window = find(part, give_up=np.inf if shortest else RESOLVED, most=MOST, reach=reach)
-        if window.rounds.best.left.worst > RESOLVED and not shortest:
-            length /= 2
+        left = window.rounds.best.left.worst
+        if left > RESOLVED and not shortest and left < GAIN * longer:
+            length, longer = length / 2, left
             continue
+        longer = np.inf
         found.append(window)
         now = window.units.box.centre[axis] + window.units.box.half[axis]
         if window.rounds.history[-1][0] <= EASY:
