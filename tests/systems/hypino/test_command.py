@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from PIL import Image
 from problem_files import HEAT, written
 
 from metajax.cli.main import main
@@ -42,6 +43,26 @@ def test_the_heat_equation_from_a_file(tmp_path, capsys):
     assert (tmp_path / "out" / "solution.png").stat().st_size > 1000
     assert solved(tmp_path, HEAT)[0] == 2
     assert "--out" in capsys.readouterr().err
+
+
+def test_a_problem_in_time_with_another_parameter_and_a_film(tmp_path):
+    """In units of its own: a rod of length 10 over 2 units of time."""
+    text = """
+domain: {box: {x: [0, 10], t: [0, 2]}}
+parameters: {k: 1}
+coefficients: {u_t: 1, u_xx: -k}
+dirichlet: {left: 0, right: 0}
+time: t
+initial: 50 * sin(pi * x / 10)
+"""
+    code, errors = solved(tmp_path, text, "--set", "k=4", "--animate")
+    assert (code, errors["verdict"]) == (0, "reliable")
+    with np.load(tmp_path / "out" / "solution.npz") as found:
+        x, t = np.meshgrid(found["x"], found["t"])
+        true = 50 * np.exp(-4 * (np.pi / 10) ** 2 * t) * np.sin(np.pi * x / 10)
+        assert t.max() == 2 and np.abs(found["u"] - true).max() < 1e-3
+    with Image.open(tmp_path / "out" / "solution.gif") as film:
+        assert film.n_frames == 9
 
 
 def test_what_cannot_be_right_ends_in_exit_code_3(tmp_path, capsys):
