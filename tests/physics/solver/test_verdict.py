@@ -174,7 +174,7 @@ def test_a_solution_that_is_0_is_reliable():
 @pytest.mark.parametrize("name", KNOWN)
 def test_no_wrong_solution_is_called_reliable(name):
     known = KNOWN[name]()
-    found = row(known, 0, 1280)
+    found = row(known, 0, 320)
     if found["verdict"] == "reliable":
         assert known.determined and found["error"] < 0.01
     elif not known.nasty:
