@@ -69,7 +69,9 @@ def functional(solution, p):
     return flux + solution(jnp.full((1, 2), -0.8))[0]
 
 
-@pytest.fixture(scope="module", params=["linear", "nonlinear"])
+@pytest.fixture(
+    scope="module", params=["linear", pytest.param("nonlinear", marks=pytest.mark.slow)]
+)
 def made(request):
     """The function, example parameters, and parameters a little to both sides with the values."""
     linear = request.param == "linear"
