@@ -90,6 +90,7 @@ def test_without_an_address_the_first_cell_says_how_to_install(generator):
 
 
 RUN = [
+    "differentiable_solve",
     "gpicl",
     "hamiltonian",
     "hypergradients",
@@ -115,7 +116,7 @@ def test_the_notebook_runs(name, tmp_path, monkeypatch):
     """Its own assertions hold: the loss fell, the gains are what the text says.
 
     `your_tasks` is compiled as users compile it, without the flags that make tests quick. The
-    others have all of these flags, or all but the one that makes programs slow.
+    others have these flags, but their programs are optimized, except those in QUICK.
     """
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     if name not in QUICK:

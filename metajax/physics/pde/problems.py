@@ -218,21 +218,21 @@ def draw_problem(
     """Draw a problem.
 
     The operator has one to three terms, with coefficients uniform to 2 either way. The domain is
-    the square less up to ``holes`` disks, rectangles or polygons; u is given on the square's edge,
+    the square less up to ``holes`` disks, rectangles or polygons. u is given on the square's edge,
     du/dn too with probability 1/4, and either or both on each hole. Wave and heat equations have y
-    as time instead (``u_xx`` and ``u_yy`` of opposite signs, or no ``u_yy``, and ``u_xx`` and
-    ``u_y`` of opposite signs): the whole square, nothing given at the final time ``top``, and for
-    waves du/dn at first, at ``bottom``.
+    as time instead: ``u_xx`` and ``u_yy`` of opposite signs, or no ``u_yy``, and ``u_xx`` and
+    ``u_y`` of opposite signs. Their domain is the whole square. Nothing is given at the final time
+    ``top``; waves have du/dn at first, at ``bottom``.
 
     Supervised problems have a solution from :func:`metajax.physics.pde.draw_expression`, drawn
-    again, up to ``tries`` times 16, until |u| is at most 10, its standard deviation .1 or more, and
-    derivatives and the source at most 1e4 at 1024 points of the square, and du/dn at most 100 at
-    256 points of the curves on which it is given.
+    again, up to ``tries`` times 16, until it is tame. At 1024 points of the square, |u| is then at
+    most 10, its standard deviation .1 or more, and derivatives and the source are at most 1e4. At
+    256 points of the curves on which du/dn is given, it is at most 100.
 
     Unsupervised problems have a constant source, normal with standard deviation 10. On the boundary
-    u is 0 where the operator has ``u``, else a constant where it has no second derivative, else a
-    linear function, with a further constant on each hole. du/dn is 0, and no piece has both, except
-    for initial data.
+    u is 0 where the operator has ``u``. Else it is a constant where the operator has no second
+    derivative, and else a linear function, with a further constant on each hole. du/dn is 0, and no
+    piece has both, except for initial data.
 
     Args:
       key: what is drawn from.
@@ -325,7 +325,7 @@ def make_domain(
     """Make the square less up to a hole for each row of numbers, the whole one unless ``holes``.
 
     A hole is a disk, a rectangle or a star-shaped polygon of 3 to 6 vertices. It reaches .1 to .4
-    from its centre, along each axis for a rectangle, and stays .05 away from the square's edge;
+    from its center, along each axis for a rectangle, and stays .05 away from the square's edge;
     holes may overlap.
     """
     domain: Shape = Square()

@@ -1,0 +1,246 @@
+"""Features: functions of one direction, with what any operator of second order makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import reduce
+from typing import Any, Literal, Protocol, runtime_checkable
+
+import jax.numpy as jnp
+import numpy as np
+from jax.tree_util import register_dataclass
+from jaxtyping import Float
+from scipy.stats import qmc
+
+from metajax.physics.solver.operators import Array, Operator, Values
+
+Kind = Literal["tanh", "sin"]
+"""Shapes of a function of one direction."""
+
+
+class FeatureSet(Protocol):
+    """Functions to combine, as a pytree."""
+
+    def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n num"]:
+        """Return what the operator makes of every function at the points.
+
+        Args:
+          points: in units: the domain's box is from -1 to 1.
+          operator: at these points, for derivatives in units.
+        """
+
+
+@runtime_checkable
+class Combined(Protocol):
+    """Functions whose combination is computed faster than all of them."""
+
+    def combined(self, points: Float[Array, "n d"], weights: Float[Array, " num"]) -> Values:
+        """Return one combination with its derivatives at points."""
+
+
+def tanh_shape(xp: Any, inside: Array, sloped: bool) -> tuple[Array, Array, Array]:
+    """tanh with its first two derivatives."""
+    value = xp.tanh(inside)
+    slope = 1 - value * value
+    return value, slope, -2 * value * slope
+
+
+def sin_shape(xp: Any, inside: Array, sloped: bool) -> tuple[Array, Array | None, Array]:
+    """sin with its first two derivatives; the first one only where it is used."""
+    if xp is np:
+        value, slope = host_sin(inside, sloped)
+    else:
+        value, slope = xp.sin(inside), xp.cos(inside) if sloped else None
+    return value, slope, -value
+
+
+CHUNK = 8192
+"""Numbers at a time that fit a core's cache."""
+
+
+def host_sin(
+    inside: Float[np.ndarray, "n num"], sloped: bool
+) -> tuple[Float[np.ndarray, "n num"], Float[np.ndarray, "n num"] | None]:
+    """Return sine and, if asked for, cosine by the tangent of half the angle, to rounding.
+
+    NumPy computes a tangent ten times as fast as a sine, which it does not vectorize.
+
+    Args:
+      inside: the angles.
+      sloped: whether the cosine is wanted.
+    """
+    flat = inside.reshape(-1)
+    sine, cosine = np.empty_like(flat), np.empty_like(flat) if sloped else None
+    room = np.empty(CHUNK)
+    for begin in range(0, len(flat), CHUNK):
+        here = slice(begin, begin + CHUNK)
+        tangent = sine[here]
+        share = room[: len(tangent)] if cosine is None else cosine[here]
+        np.multiply(flat[here], 0.5, out=tangent)
+        np.tan(tangent, out=tangent)
+        # 2 / (1 + tan^2) is 1 + cos, and that times tan is sin
+        np.multiply(tangent, tangent, out=share)
+        np.add(share, 1.0, out=share)
+        np.divide(2.0, share, out=share)
+        np.multiply(tangent, share, out=tangent)
+        if cosine is not None:
+            np.subtract(share, 1.0, out=share)
+    return sine.reshape(inside.shape), None if cosine is None else cosine.reshape(inside.shape)
+
+
+SHAPES: dict[str, Callable[[Any, Array, bool], tuple[Array, Any, Array]]] = {
+    "tanh": tanh_shape,
+    "sin": sin_shape,
+}
+
+
+def namespace(points: Array) -> Any:
+    """NumPy for NumPy's arrays, which compile nothing, and ``jax.numpy`` for JAX's."""
+    return np if isinstance(points, np.ndarray) else jnp
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class RidgeFunctions:
+    """``shape(directions . x + offsets)``, the shape a function of one variable.
+
+    Attributes:
+      directions: ``[d, num]``, in radians a unit.
+      offsets: ``[num]``.
+      shape: ``tanh`` or ``sin``. Static.
+    """
+
+    directions: Float[Array, "d num"]
+    offsets: Float[Array, " num"]
+    shape: Kind = field(default="tanh", metadata={"static": True})
+
+    def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n num"]:
+        xp = namespace(points)
+        inside = points @ self.directions + self.offsets[None]
+        value, slope, bend = SHAPES[self.shape](xp, inside, operator.gradient is not None)
+        found = 0.0
+        if operator.value is not None:
+            found = found + operator.value[:, None] * value
+        if operator.gradient is not None:
+            found = found + (operator.gradient @ self.directions) * slope
+        if operator.hessian is not None:
+            dimensions, num = self.directions.shape
+            squares = self.directions[:, None] * self.directions[None]
+            flat = operator.hessian.reshape(-1, dimensions**2)
+            found = found + (flat @ squares.reshape(dimensions**2, num)) * bend
+        return found
+
+    def combined(self, points: Float[Array, "n d"], weights: Float[Array, " num"]) -> Values:
+        """Return one combination of the functions with its derivatives at points."""
+        inside = points @ self.directions + self.offsets[None]
+        value, slope, bend = SHAPES[self.shape](namespace(points), inside, True)
+        squares = self.directions[:, None] * self.directions[None]
+        dimensions, num = self.directions.shape
+        second = bend @ (weights * squares).reshape(dimensions**2, num).T
+        return Values(
+            value @ weights,
+            slope @ (weights * self.directions).T,
+            second.reshape(-1, dimensions, dimensions),
+        )
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class Joined:
+    """Several sets of features as one.
+
+    Attributes:
+      parts: the sets.
+    """
+
+    parts: tuple[FeatureSet, ...]
+
+    def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n num"]:
+        return namespace(points).concatenate([part(points, operator) for part in self.parts], -1)
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class One:
+    """The feature that is 1 everywhere."""
+
+    def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n 1"]:
+        xp = namespace(points)
+        if operator.value is None:
+            return xp.zeros((len(points), 1), points.dtype)
+        return operator.value[:, None]
+
+
+def combine(
+    features: FeatureSet, points: Float[np.ndarray, "n d"], weights: Float[np.ndarray, " num"]
+) -> Values:
+    """Return one combination of features with its derivatives at points, on the host.
+
+    Args:
+      features: any.
+      points: in units.
+      weights: of the features.
+    """
+    if isinstance(features, Joined):
+        counts = [counted(part, points.shape[1]) for part in features.parts]
+        shares = np.split(weights, np.cumsum(counts)[:-1])
+        found = [
+            combine(part, points, share) for part, share in zip(features.parts, shares, strict=True)
+        ]
+        return reduce(Values.__add__, found)
+    if isinstance(features, Combined):
+        return features.combined(points, weights)
+    num, dimensions = points.shape
+    u = features(points, Operator(np.ones(num))) @ weights
+    gradient, hessian = np.empty((num, dimensions)), np.empty((num, dimensions, dimensions))
+    for one in range(dimensions):
+        along = np.zeros((num, dimensions))
+        along[:, one] = 1
+        gradient[:, one] = features(points, Operator(None, along)) @ weights
+        for other in range(one + 1):
+            second = np.zeros((num, dimensions, dimensions))
+            second[:, one, other] = 1
+            bend = features(points, Operator(None, None, second)) @ weights
+            hessian[:, one, other] = hessian[:, other, one] = bend
+    return Values(u, gradient, hessian)
+
+
+def counted(features: FeatureSet, dimensions: int) -> int:
+    """Return how many functions a set has.
+
+    Args:
+      features: the set.
+      dimensions: of its points.
+    """
+    return features(np.zeros((1, dimensions)), Operator(np.ones(1))).shape[1]
+
+
+def sine_features(num: int, scale: Float[np.ndarray, " d"], seed: int) -> RidgeFunctions:
+    """Spread sines evenly over the frequencies of an ellipsoid, their phases over the circle.
+
+    Evenly means by a Sobol sequence: of independent draws some frequencies are nearly the same and
+    others far from all. 1,000 of them solve a Helmholtz problem of wave number 20 to 5e-10 where
+    independent ones in a box have 5e-7.
+
+    Args:
+      num: features, 1 or more.
+      scale: the largest frequency along each coordinate, in radians a unit.
+      seed: of the sequence.
+
+    Returns:
+      The features.
+    """
+    dimensions = len(scale)
+    drawn = qmc.Sobol(dimensions + 1, seed=seed).random_base2(int(num - 1).bit_length())[:num]
+    if dimensions == 1:
+        ball = 2 * drawn[:, :1] - 1
+    else:
+        angle = 2 * np.pi * drawn[:, 1]
+        ball = np.stack([np.cos(angle), np.sin(angle)], 1)
+        if dimensions == 3:
+            height = 2 * drawn[:, 2:3] - 1
+            ball = np.concatenate([np.sqrt(1 - height**2) * ball, height], 1)
+        ball *= drawn[:, :1] ** (1 / dimensions)
+    phase = np.pi * (2 * drawn[:, -1] - 1)
+    return RidgeFunctions((scale * ball).T, phase, "sin")

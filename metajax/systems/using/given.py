@@ -1,0 +1,97 @@
+"""A person's files: the examples to learn from, and the queries."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metajax.core import ConfigError
+from metajax.data import BadDataError, read_labeled_folder
+from metajax.systems.using.frame import code, named_target, read_frame
+
+FIELD = "DATA"
+"""What errors call the file or folder of the command line."""
+
+
+class Given(NamedTuple):
+    """What a file or folder holds.
+
+    Attributes:
+      support: inputs, and labels or targets.
+      queries: inputs that are asked for.
+      names: of the queries: a file's name, a line of a table, or a number.
+    """
+
+    support: tuple[np.ndarray, Any]
+    queries: np.ndarray
+    names: list[str]
+
+
+def read_arrays(path: Path, *needed: str, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+    """Read arrays by name from an ``.npz`` file.
+
+    Raises:
+      ConfigError: it cannot be read, lacks one that is needed, or holds another.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            arrays = {name: file[name] for name in file.files}
+    # zipfile, numpy and zlib each raise their own of a damaged file
+    except Exception as error:
+        raise ConfigError(FIELD, str(path), f"an .npz file of arrays ({error})") from error
+    known = (*needed, *optional)
+    lacking = [name for name in needed if name not in arrays]
+    others = [name for name in arrays if name not in known]
+    if lacking or others:
+        more = f", and maybe {', '.join(optional)}" if optional else ""
+        expected = f"{', '.join(needed)}{more}"
+        raise ConfigError(f"arrays of {FIELD}", list(arrays), expected)
+    return arrays
+
+
+def read_classes(path: Path, target: str | None, image: tuple[int, int, int]) -> Given:
+    """Read labeled and unlabeled images or rows.
+
+    An ``.npz`` file holds ``inputs``, ``labels`` and ``queries``. A ``.csv`` file holds a table
+    whose rows without a ``target`` are predicted. A folder holds a folder of images for each class;
+    the images directly in it are predicted.
+
+    Args:
+      path: file or folder.
+      target: the column of classes, of a table.
+      image: height, width and channels that images of a folder are brought to.
+
+    Raises:
+      ConfigError: the file or folder holds something else, or nothing is asked.
+    """
+    if target is not None and path.suffix.lower() != ".csv":
+        raise ConfigError("--target", target, "none, for images or arrays")
+    if path.is_dir():
+        return _from_folder(path, image)
+    if path.suffix.lower() == ".npz":
+        arrays = read_arrays(path, "inputs", "labels", "queries")
+        queries = arrays["queries"]
+        names = [str(number) for number in range(len(queries))]
+        return Given((arrays["inputs"], arrays["labels"]), queries, names)
+    if path.suffix.lower() != ".csv":
+        raise ConfigError(FIELD, str(path), "a .npz or .csv file, or a folder of images")
+    frame = read_frame(path)
+    table = code(frame, named_target(frame, target))
+    known = table.labels >= 0
+    if known.all():
+        raise ConfigError("--target", target, "a column that is empty in the rows to predict")
+    names = [f"line {number + 2}" for number in np.flatnonzero(~known)]  # of the file
+    labels = np.array(table.classes)[table.labels[known]]
+    return Given((table.inputs[known], labels), table.inputs[~known], names)
+
+
+def _from_folder(path: Path, image: tuple[int, int, int]) -> Given:
+    try:
+        found = read_labeled_folder(path, image[:2], image[2])
+    except BadDataError as error:
+        raise ConfigError(FIELD, str(path), f"a folder of images a class ({error})") from error
+    if not found.names:
+        raise ConfigError(FIELD, str(path), "images directly in it too, to predict")
+    return Given((found.images, np.array(found.labels)), found.others, found.names)
