@@ -89,7 +89,7 @@ def test_a_review_is_the_same_in_the_units_of_a_window():
     found = review(KNOWN["step"]().problem)
     window = Box(np.array([0.0, 0.25]), np.array([1.0, 0.25]))
     (jump,) = jumps(found.within(window).edges)
-    np.testing.assert_allclose(window.places(jump.point), [0, 0], atol=1e-3)
+    np.testing.assert_allclose(window.places(jump.point[None]), [[0, 0]], atol=1e-3)
 
 
 def test_waves_and_layers_of_an_equation():
