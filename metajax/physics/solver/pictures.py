@@ -13,6 +13,7 @@ from scipy import ndimage
 from metajax.core import ConfigError, float64_on_cpu
 from metajax.physics.pde import Shape, on_host
 from metajax.physics.solver.problem import PDEProblem
+from metajax.physics.solver.solution import Solution
 from metajax.physics.solver.solving import Solved
 
 if TYPE_CHECKING:
@@ -88,18 +89,18 @@ def maps_of(solved: Solved, problem: PDEProblem) -> Maps:
     """Return what is drawn of a solution: it, the residual, and how it changed last.
 
     The last change is that between the solution and the one before, of fewer features, which is
-    about the error of the one before.
+    about the error of the one before. There is none of the first one, nor over windows of time.
 
     Args:
       solved: the solution.
       problem: that it solves.
     """
     values = {"u": solved.u, "residual, log10": solved.residual}
-    before = solved.rounds.before
-    if before is not None:
+    before, solution = solved.rounds.before, solved.solution
+    if before is not None and isinstance(solution, Solution):
         points = np.stack(np.meshgrid(*solved.axes, indexing="ij"), -1)
         known = np.isfinite(solved.u.T)
-        earlier = solved.solution._replace(features=before.features, weights=before.head.weights)
+        earlier = solution._replace(features=before.features, weights=before.head.weights)
         change = np.full(known.shape, np.nan)
         change[known] = solved.u.T[known] - earlier.at(points[known])
         values["estimated error, log10"] = change.T
@@ -331,7 +332,7 @@ def animate(maps: Maps, path: Path, seconds: float = 5.0) -> None:
     frames = np.unique(np.linspace(0, last, FRAMES).round().astype(int))
     figure, show = (line_film if len(maps.coordinates) == 2 else map_film)(maps)
     film = FuncAnimation(figure, show, frames=[int(frame) for frame in frames])
-    film.save(path, writer=PillowWriter(fps=len(frames) / seconds), dpi=90)
+    film.save(path, writer=PillowWriter(fps=max(round(len(frames) / seconds), 1)), dpi=90)
 
 
 def line_film(maps: Maps) -> tuple[Figure, Any]:

@@ -154,9 +154,9 @@ def with_parameters(problem: PDEProblem | PDE, given: Sequence[str]) -> PDEProbl
     """
     if not given:
         return problem
-    known = {} if isinstance(problem, PDE) else dict(problem.parameters)
-    if not known:
+    if isinstance(problem, PDE) or not problem.parameters:
         raise ConfigError("--set", given[0], "a problem with parameters; this one has none")
+    known = dict(problem.parameters)
     for text in given:
         name, _, value = text.partition("=")
         one_of("--set", name, known)
@@ -251,8 +251,9 @@ def write(
 ) -> list[str]:
     """Write a solution, what it is worth and its pictures, and return the files' names."""
     options.out.mkdir(parents=True, exist_ok=True)
-    axes = dict(zip(problem.coordinates, found.axes, strict=True))
-    np.savez_compressed(options.out / "solution.npz", **axes, u=found.u, residual=found.residual)
+    arrays: dict[str, Any] = dict(zip(problem.coordinates, found.axes, strict=True))
+    arrays |= {"u": found.u, "residual": found.residual}
+    np.savez_compressed(options.out / "solution.npz", **arrays)
     write_json(options.out / "errors.json", errors)
     maps = maps_of(found, problem)
     draw(maps, f"{found.verdict}: error about {found.error:.0e} of u").savefig(
@@ -280,7 +281,8 @@ def free_folder(path: Path, field: str) -> Path:
 
 def against(known: Benchmark, found: Solved) -> float:
     """Root mean squared error at the benchmark's nodes, over that of the reference."""
-    points, reference = np.asarray(known.points, np.float64), known.reference
+    points = np.asarray(known.points, np.float64)
+    reference: Any = known.reference
     if known.solution is not None:
         with float64_on_cpu():  # the stored values are in float32
             reference = known.solution(*points.T)
