@@ -80,10 +80,12 @@ def by_rival(rows: dict[str, Any], which: int) -> str:
 def beside(found: dict[str, Any], rivals: dict[str, Any], elliptic: dict[str, Any]) -> str:
     """All libraries on the same problems."""
     rows = []
-    for name in (name for name in NAMES if name in found["problems"]):
-        first = found["problems"][name]["metajax"]["first"]
-        row = [name, said(first["error"], first["cpu_seconds"])]
-        row.append(said(*elements(name, found, elliptic)))
+    for name in NAMES:
+        row = [name, "not measured", "not measured"]
+        if name in found["problems"]:
+            first = found["problems"][name]["metajax"]["first"]
+            row[1] = said(first["error"], first["cpu_seconds"])
+            row[2] = said(*elements(name, found, elliptic))
         for library in rivals.values():
             seeds = library["problems"].get(name, {})
             row += [by_rival(seeds, 0), by_rival(seeds, 1)]
