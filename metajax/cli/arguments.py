@@ -142,8 +142,9 @@ def _arguments(system: System, default: Any) -> list[Any]:
 
 def _unbroken(values: Any) -> Any:
     """Return the same fields, explained by text without line breaks, which tyro would keep."""
-    fields = dataclasses.fields(values)
-    return _explained(type(values))(**{field.name: getattr(values, field.name) for field in fields})
+    cls: Any = type(values)
+    given = {field.name: getattr(values, field.name) for field in dataclasses.fields(cls)}
+    return _explained(cls)(**given)
 
 
 @functools.cache
