@@ -91,6 +91,17 @@ def contains(domain: Shape, points: Float[Array, "n d"]) -> Bool[np.ndarray, " n
         return np.asarray(domain.contains(points))
 
 
+def distance(domain: Shape, points: Float[Array, "n d"]) -> Float[np.ndarray, " n"]:
+    """Return the signed distance of points to the boundary of a domain, negative inside.
+
+    Args:
+      domain: on the host.
+      points: where.
+    """
+    with float64_on_cpu():
+        return np.asarray(domain.distance(points))
+
+
 def faces_of(domain: Shape) -> list[Face]:
     """Return what the boundary of a domain is part of.
 

@@ -43,7 +43,7 @@ from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.least_squares import Features
 from metajax.physics.solver.nonlinear import combine_nonlinear
 from metajax.physics.solver.operators import Block, terms
-from metajax.physics.solver.points import Box, contains
+from metajax.physics.solver.points import Box, contains, distance
 from metajax.physics.solver.problem import PDEProblem, as_problem
 from metajax.physics.solver.review import Finding, Reviewed, review
 from metajax.physics.solver.ridge_functions import FeatureSet
@@ -315,9 +315,7 @@ def taker(problem: PDEProblem) -> tuple[Take, Units]:
     return take, units
 
 
-def with_given(
-    problem: PDEProblem, made: Features, find: Callable[..., Window], head: bool
-) -> Window:
+def with_given(problem: PDEProblem, made: Features, find: partial[Window], head: bool) -> Window:
     """Solve a problem with features that are given, or take the only one for the solution."""
     exact = cast_floats(jax.device_get(made), np.float64)
     take, units = taker(problem)
@@ -395,7 +393,7 @@ def in_closed_domain(
     """
     inside = contains(domain, points)
     # the distance is at most the true one, and 0 also where the boundaries of two shapes coincide
-    near = np.flatnonzero(~inside & (np.asarray(domain.distance(points)) <= CLOSE * box.half.max()))
+    near = np.flatnonzero(~inside & (distance(domain, points) <= CLOSE * box.half.max()))
     if len(near):
         rng = np.random.default_rng(0)
         steps = rng.standard_normal((NEIGHBORS, points.shape[1]))

@@ -53,31 +53,6 @@ Find = Callable[..., Window]
 ``give_up`` is left; by so many sines at most, from a first scale."""
 
 
-class Window(NamedTuple):
-    """The solution of a part of the time.
-
-    Attributes:
-      problem: in this part.
-      rounds: its solutions.
-      units: in which they are.
-    """
-
-    problem: PDEProblem
-    rounds: Rounds
-    units: Units
-
-    @property
-    def solution(self) -> Solution:
-        """The best one as a function."""
-        best = self.rounds.best
-        return Solution(best.features, best.head.weights, self.units)
-
-
-Find = Callable[..., Window]
-"""``find(problem, give_up=, most=, reach=)``: solve a problem, or stop early where more than
-``give_up`` is left; by so many sines at most, from a first scale."""
-
-
 def march(problem: PDEProblem, find: Find) -> list[Window]:
     """Solve a problem window by window; each begins with the state in which the one before ends.
 
