@@ -123,7 +123,7 @@ def turned(
 
     Args:
       images: any.
-      angle: in radians, counterclockwise where rows are counted downwards; may be traced.
+      angle: in radians, counterclockwise as images are seen; may be traced.
 
     Returns:
       Images of the same size.
