@@ -103,7 +103,7 @@ def linear(torch: Any, weights: Any) -> Any:
 
 
 def layer_norm(torch: Any, weights: Any) -> Any:
-    """PyTorch's layer normalisation with our weights."""
+    """PyTorch's layer normalization with our weights."""
     layer = torch.nn.LayerNorm(len(weights["scale"]))
     layer.weight = parameter(torch, weights["scale"])
     layer.bias = parameter(torch, weights["bias"])

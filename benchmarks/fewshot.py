@@ -5,7 +5,7 @@
 1. `maml`: sinusoid regression, MLP 1-40-40-1, 25 tasks of 10 + 10 points, 5 SGD steps at .01, Adam
    1e-3 outside; second and first order.
 2. `conv`: 8 tasks of 5 ways, 1 shot and 15 queries per class (scikit-learn's digits, enlarged to
-   28 x 28), four convolution blocks of 32 filters, normalised over the batch, one SGD step at .1,
+   28 x 28), four convolution blocks of 32 filters, normalized over the batch, one SGD step at .1,
    Adam 1e-3 outside; second order.
 
 All sides start from the same weights and see the same arrays, and the losses of their first
@@ -499,7 +499,7 @@ def make_sides(
         runs[GRAD_VMAP] = by_torch_func(torch, work, batched, inside=False)
     else:
         left_out[GRAD_VMAP] = (
-            "PyTorch 2.13 differentiates a vmap of torch.func.grad through batch normalisation "
+            "PyTorch 2.13 differentiates a vmap of torch.func.grad through batch normalization "
             "wrongly (finite differences, and float64 losses that differ by 4e-2)"
         )
     make = functools.partial(with_autograd, torch, work)

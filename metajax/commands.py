@@ -28,17 +28,17 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "solve": Command(
-        "metajax.systems.hypino.command",
+        "metajax.systems.solving",
         (
-            "PROBLEM [--out DIR]",
-            "solve a linear PDE, from a YAML file or a benchmark by name; exit code",
-            "3: a solution was found that cannot be right",
+            "PROBLEM [--tolerance T] [--set NAME=VALUE] [--animate] [--out DIR]",
+            "solve a PDE, from a YAML file or a benchmark by name, and say whether",
+            "the solution is reliable; exit code 3: it cannot be right",
         ),
         "nothing was written, or not all of it",
         ("solution.npz", "errors.json"),
     ),
     "predict": Command(
-        "metajax.systems.predicting",
+        "metajax.systems.using.predicting",
         (
             "RUN DATA [--target COLUMN] [--steps N] [--out FILE]",
             "adapt a trained run to your images, rows, points or motion, and predict",

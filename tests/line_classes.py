@@ -12,7 +12,7 @@ Counts each family's lines at some commits, of the working tree by default. The 
   ``methods.py``, and what it replaced (functions ``make_*`` of a config); ``evaluate``,
   ``measure``, ``build``, ``table``, ``figures``, ``objective`` and functions within them, wherever
   they stand; whole: ``__init__.py``, ``system.py``, ``report.py`` and the files that all families
-  share, but for tasks (``parts.py``) and the reading of YAML;
+  share (also in ``using``), but for tasks (``parts.py``) and the reading of YAML;
 - *idea*: everything else: tasks, networks, learners, what is measured, solvers.
 
 Blank lines are not counted; docstrings and comments count with what they belong to. An earlier rule
@@ -71,7 +71,7 @@ def draws(function: ast.FunctionDef) -> bool:
 def classify(path: PurePosixPath, text: str) -> Counter[str]:
     """The lines of a module by class."""
     lines = text.splitlines()
-    family = len(path.parts) > 3
+    family = len(path.parts) > 3 and path.parts[2] != "using"
     if path.name in {"settings.py", "config.py", "training.py"}:
         default = "settings"
     elif path.name in WHOLE | {"methods.py"} or (not family and path.name not in SHARED_IDEAS):

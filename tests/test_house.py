@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from metajax.systems import SYSTEMS
+
 ROOT = Path(__file__).parents[1]
 PACKAGE = ROOT / "metajax"
 
@@ -86,6 +88,24 @@ def test_no_two_files_import_each_other():
         graphlib.TopologicalSorter(graph).prepare()
     except graphlib.CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_families_stand_on_their_contract():
+    """The contract imports no family nor what uses runs, and what uses runs no family."""
+    top = PACKAGE / "systems"
+    folders = {path.parent.name for path in top.glob("*/__init__.py")}
+    assert folders == {*SYSTEMS, "using"}
+    wrong = []
+    for path, module, names in imports():
+        if not path.is_relative_to(top) or path == top / "__init__.py":
+            continue
+        if path.parent.name in SYSTEMS or path == top / "using" / "predicting.py":
+            continue  # families, and the command that predicts by a model that one of them ships
+        parts = module.split(".")
+        there = {*parts[2:3], *names} if parts[1:2] == ["systems"] else set()
+        if there & folders - {path.parent.name}:
+            wrong.append(f"{module_name(path)} imports {module} {names}")
+    assert not wrong
 
 
 def test_nothing_private_crosses_packages():

@@ -78,10 +78,10 @@ def test_all_that_runs_is_under_a_permissive_licence(capsys):
 @pytest.mark.parametrize(
     ("declared", "copyleft", "message"),
     [
-        ("", False, "tool 1.0 declares no licence"),
+        ("", False, "tool 1.0 declares no license"),
         ("GPL-3.0-only", False, "tool 1.0: GPL-3.0-only is not on the list"),
         ("MIT AND LGPL-2.1-or-later", False, "is not on the list"),
-        ("MIT", True, "its licence files name a GNU licence"),
+        ("MIT", True, "its license files name a GNU license"),
         ("GPL-2.0-only OR MIT", False, None),
         ("BSD-3-Clause AND 0BSD", False, None),
     ],
@@ -95,7 +95,7 @@ def test_a_licence_that_is_not_permissive_is_named(declared, copyleft, message):
 def test_a_package_that_is_not_there_is_named():
     module = licences()
     assert module.faults([module.read("no-such-package")]) == [
-        "no-such-package is not installed: its licence is unknown"
+        "no-such-package is not installed: its license is unknown"
     ]
 
 

@@ -64,14 +64,14 @@ def presets(runs: dict[str, list[Any]]) -> str:
         "last ten",
         "gain, unseen",
         "gain, seen",
-        "1-nearest-neighbour gain",
+        "1-nearest-neighbor gain",
         "CPU s",
     ]
     return markdown(header, rows)
 
 
 CLOSED = {
-    "nearest_neighbour": "1-nearest-neighbour",
+    "nearest_neighbour": "1-nearest-neighbor",
     "k_nearest": "5 nearest neighbors vote",
     "class_means": "nearest class mean",
     "linear_ridge": "linear ridge",
@@ -191,7 +191,7 @@ def of_vsml(run: Any, transformer: Any) -> list[str]:
     return [
         f"ends {ahead:.1f} points ahead of the Transformer with a "
         f"{theirs['parameters'] / own['parameters']:.0f}th of its weights, and "
-        f"{-100 * behind['lead']:.1f} ±{100 * behind['lead_ci95']:.1f} behind 1-nearest-neighbour, "
+        f"{-100 * behind['lead']:.1f} ±{100 * behind['lead_ci95']:.1f} behind 1-nearest-neighbor, "
         f"which finds {percent(behind['last'])}"
     ]
 

@@ -290,7 +290,7 @@ STYLES = {
     "ES, 16 pairs": ("0.55", "-.", "ES"),
     "PES, 16 pairs, 10 windows": ("0.0", "-.", "PES"),
 }
-"""Colour, line and label of each row in the figure; the lines tell them apart in grey."""
+"""Color, line and label of each row in the figure; the lines tell them apart in gray."""
 
 
 def spread(heights: np.ndarray, gap: float, ceiling: float) -> np.ndarray:

@@ -6,7 +6,7 @@
 
 Each split of a set holds some rows to learn from, one of every class and the others at random, and
 up to 200 further rows to predict: the same for every method. All methods read the same numbers:
-missing values by the mean of the rows to learn from, features standardised by them.
+missing values by the mean of the rows to learn from, features standardized by them.
 """
 
 from __future__ import annotations
@@ -125,7 +125,7 @@ def splits(table: Table, rows: int, number: int) -> Iterator[tuple[np.ndarray, n
 
 
 def as_numbers(table: Table, known: np.ndarray, asked: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Rows with missing values filled and features standardised, by the known rows."""
+    """Rows with missing values filled and features standardized, by the known rows."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a column whose values are all missing
         mean = np.nan_to_num(np.nanmean(table.inputs[known], axis=0))

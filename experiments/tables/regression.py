@@ -2,7 +2,7 @@
 
     python experiments/tables/regression.py --out experiments/tables/results/regression.json
 
-Splits, missing values and standardising are those of benchmark.py. Errors are root mean squares in
+Splits, missing values and standardizing are those of benchmark.py. Errors are root mean squares in
 units of the target's standard deviation; the log density is of the target in these units.
 """
 

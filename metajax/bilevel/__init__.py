@@ -1,4 +1,4 @@
-"""Bilevel optimisation: inner problems, and every hypergradient behind one interface."""
+"""Bilevel optimization: inner problems, and every hypergradient behind one interface."""
 
 from metajax.bilevel.batches import full_batches, minibatches
 from metajax.bilevel.distillation import Distilled, distilled, estimate_theta

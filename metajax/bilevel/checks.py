@@ -1,4 +1,4 @@
-"""What is rejected, or warned of, before an inner optimisation runs."""
+"""What is rejected, or warned of, before an inner optimization runs."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def check_problem(
       ConfigError: no inner step, steps that disagree in number, hyperparameters that are not
         floats, or a state whose shapes or dtypes an update changes.
 
-    Warns of hyperparameters that neither the update nor the initialisation uses, and of those that
+    Warns of hyperparameters that neither the update nor the initialization uses, and of those that
     act on the steps without a derivative. Also warns of an ``estimator`` that takes states from a
     straight line where the steps are not linear in them.
     """

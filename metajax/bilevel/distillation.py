@@ -29,7 +29,7 @@ from metajax.core import ConfigError, norm, wide_dtype
 
 
 class Distilled(NamedTuple):
-    """What HyperDistill remembers along an inner optimisation.
+    """What HyperDistill remembers along an inner optimization.
 
     Attributes:
       weights: w*, a weighted mean of the states so far: their float leaves.
@@ -177,7 +177,7 @@ def estimate_theta(
     fallback: float | Array = 1.0,
     stored: bool = False,
 ) -> Float[Array, ""]:
-    """Fit theta along one inner optimisation from ``state`` (arXiv 2110.02508, Algorithm 4).
+    """Fit theta along one inner optimization from ``state`` (arXiv 2110.02508, Algorithm 4).
 
     Runs all steps, then goes back along the straight line between the first state and the last
     (DrMAD's), and so accumulates the second-order term of the last s steps. That term is projected

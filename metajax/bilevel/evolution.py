@@ -96,7 +96,7 @@ def pes(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
     """Estimate by persistent evolution strategies: perturbed runs continue from window to window.
 
     Every window draws new perturbations; its losses are weighted with the sum of those that
-    each run has met so far: unbiased (up to smoothing) over the whole inner optimisation, with a
+    each run has met so far: unbiased (up to smoothing) over the whole inner optimization, with a
     variance that grows with the number of windows. Costs ``2 pairs`` windows, memory ``2 pairs``
     states. (Vicol, Metz and Sohl-Dickstein 2021, arXiv 2112.13835.)
 
@@ -115,7 +115,7 @@ def pes(*, sigma: float | Array = 0.01, pairs: int = 16) -> Hypergradient:
         def first(hparams):
             return problem.init(hparams, start)
 
-        # a learned initialisation is one more step that meets a perturbation
+        # a learned initialization is one more step that meets a perturbation
         noise = _noise(key, hparams, sigma if leaves_used(first, hparams) else 0.0, pairs)
         states = jax.vmap(lambda e: jax.vmap(first)(_both(hparams, e)))(noise)
         return Particles(states, noise), state

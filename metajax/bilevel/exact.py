@@ -30,9 +30,9 @@ def unrolled(*, segment: int | None = None) -> Hypergradient:
     """Differentiate in reverse through the window: exact there, blind to what came before it.
 
     The steps are differentiated in segments of ``segment`` steps, about the square root of the
-    window's length by default: memory for ``T / segment + segment`` states instead of ``T``, at the
-    price of running every step once more. ``segment=T`` keeps all states. Costs three to five inner
-    optimisations. (Maclaurin et al. 2015, arXiv 1502.03492; Shaban et al. 2019, arXiv 1810.10667.)
+    window's length by default. Memory holds ``T / segment + segment`` states instead of ``T``, and
+    every step is run once more. ``segment=T`` keeps all states. Costs three to five inner
+    optimizations. (Maclaurin et al. 2015, arXiv 1502.03492; Shaban et al. 2019, arXiv 1810.10667.)
 
     Args:
       segment: inner steps of a segment, or None for about the root of their number.

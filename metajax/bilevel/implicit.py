@@ -31,7 +31,7 @@ Linear = Callable[[PyTree], PyTree]
 
 
 def _init(problem, hparams, start, batch, key, calibration):
-    """Reject a learned initialisation: where the steps converge does not depend on it."""
+    """Reject a learned initialization: where the steps converge does not depend on it."""
     if used := leaves_used(lambda hparams: problem.init(hparams, start), hparams):
         raise ConfigError(
             "hparams",
@@ -102,7 +102,7 @@ def neumann(*, terms: int = 20) -> Hypergradient:
     """Take the implicit gradient at the last state, its inverse as a sum: ``sum_k alpha A^k B``.
 
     ``A`` and ``B`` are derivatives of the update itself on the window's last batch, so any inner
-    optimiser will do, momentum included. Costs ``terms`` vector-Jacobian products; memory
+    optimizer will do, momentum included. Costs ``terms`` vector-Jacobian products; memory
     independent of T. Unbiased as the steps converge and ``terms`` grow; biased before. ``info``:
     ``residual``, the size of the first term left out over that of alpha (1 or more: the sum does
     not converge); ``stationarity``, how far one more step moves the state, over its size; and

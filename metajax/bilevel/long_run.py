@@ -1,4 +1,4 @@
-"""Hyperparameters that learn along one long inner optimisation, as an algorithm for the loop."""
+"""Hyperparameters that learn along one long inner optimization, as an algorithm for the loop."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunParams(NamedTuple):
 
     Attributes:
       hparams: the hyperparameters.
-      params: what the inner optimisation optimises, e.g. a network's weights; its whole state
+      params: what the inner optimization optimizes, e.g. a network's weights; its whole state
         where the problem has no ``params``.
     """
 
@@ -35,8 +35,8 @@ class RunState(NamedTuple):
 
     Attributes:
       hparams: the hyperparameters.
-      opt_state: of their optimiser.
-      inner: the state of the inner optimisation.
+      opt_state: of their optimizer.
+      inner: the state of the inner optimization.
       memory: what the estimator remembers (HyperDistill's w*, D*, theta).
       done: inner steps done.
     """
@@ -55,7 +55,7 @@ def online_run(
     *,
     init: Callable[[Key[Array, ""], Any], OnlineParams],
 ) -> Algorithm:
-    """Tune hyperparameters along ONE long inner optimisation: a meta-step is a window of it.
+    """Tune hyperparameters along ONE long inner optimization: a meta-step is a window of it.
 
     A window runs as many inner steps as it is given tasks, in their order, then moves the
     hyperparameters by the estimator's hypergradient of the outer loss at its end. The next window
@@ -64,13 +64,13 @@ def online_run(
     so that no example is drawn for nothing. For ``fit``, ``tasks_per_step`` is thus the number of
     inner steps between hyperparameter updates, and the whole run has ``steps * tasks_per_step``.
     Its checkpoints hold the inner state and the estimator's memory: a resumed run is bit for bit
-    the run never stopped. :func:`~metajax.bilevel.online` is for many short inner optimisations.
+    the run never stopped. :func:`~metajax.bilevel.online` is for many short inner optimizations.
 
     Args:
       estimator: from :func:`metajax.bilevel.hypergradient`. Only one with a memory
         (``distilled``, ``forward``, ``pes``) sees beyond its window. A calibration (HyperDistill's
         theta) stays as the estimator was made with.
-      problem: the inner optimisation.
+      problem: the inner optimization.
       optimizer: of the hyperparameters; its schedule counts windows.
       init: ``init(key, task) -> OnlineParams``, the first hyperparameters and what the run starts
         from.

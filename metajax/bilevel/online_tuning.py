@@ -1,4 +1,4 @@
-"""Hyperparameters that learn while the inner optimisations run, as an algorithm for the loop."""
+"""Hyperparameters that learn while the inner optimizations run, as an algorithm for the loop."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class OnlineParams(NamedTuple):
 
     Attributes:
       hparams: the hyperparameters.
-      start: what every task's inner optimisation starts from.
+      start: what every task's inner optimization starts from.
     """
 
     hparams: PyTree
@@ -46,13 +46,13 @@ class OnlineParams(NamedTuple):
 
 
 class OnlineState(NamedTuple):
-    """What is carried from one inner optimisation to the next.
+    """What is carried from one inner optimization to the next.
 
     Attributes:
       params: hyperparameters and shared start.
-      opt_state: of the hyperparameters' optimiser.
+      opt_state: of the hyperparameters' optimizer.
       calibration: what the estimator has been calibrated to (HyperDistill's theta).
-      done: inner optimisations done, one a meta-step.
+      done: inner optimizations done, one a meta-step.
     """
 
     params: OnlineParams
@@ -75,17 +75,17 @@ def online(
     calibrate_every: int | None = 1,
     tasks_at_once: int | None = None,
 ) -> Algorithm:
-    """Learn hyperparameters online: one meta-step is one inner optimisation of every task.
+    """Learn hyperparameters online: one meta-step is one inner optimization of every task.
 
     All tasks of the step run their ``inner_steps`` from the shared start at once. After every
     ``every`` of these the estimator's hypergradients, averaged over tasks (and devices), update the
-    hyperparameters, and the inner optimisations continue with the new ones. At the end the shared
-    start moves towards the mean of the tasks' last parameters by Reptile. ``every=inner_steps`` is
+    hyperparameters, and the inner optimizations continue with the new ones. At the end the shared
+    start moves toward the mean of the tasks' last parameters by Reptile. ``every=inner_steps`` is
     the offline form: one update from the whole horizon.
 
     Args:
       estimator: from :func:`metajax.bilevel.hypergradient`.
-      problem: the inner optimisation; its ``params`` where ``reptile_rate`` is not 0.
+      problem: the inner optimization; its ``params`` where ``reptile_rate`` is not 0.
       optimizer: of the hyperparameters; its schedule counts hyperparameter updates,
         ``inner_steps / every`` a meta-step.
       init: ``init(key, task) -> OnlineParams``.
@@ -102,7 +102,7 @@ def online(
       tasks_at_once: tasks worked off side by side, the others wait their turn, which bounds memory;
         None for all. With weights of its own for each task, 1 can be the fastest on CPU.
 
-    Metrics: ``loss``, the outer loss at the end of the inner optimisations, or NaN where their
+    Metrics: ``loss``, the outer loss at the end of the inner optimizations, or NaN where their
     result is not finite (a loss alone can hide that); ``loss_mean``, its mean over the
     hyperparameter updates; ``grad_norm``, the norm of the last averaged hypergradient;
     ``calibration`` where there is one; and what the estimator reports of the last windows, by the
@@ -229,14 +229,14 @@ def inner_learner(
     inner_batches: Batches = full_batches,
     inner_steps: int,
 ) -> MetaLearner:
-    """Make the learner that runs the inner optimisation with hyperparameters held still.
+    """Make the learner that runs the inner optimization with hyperparameters held still.
 
     It is how what :func:`online` has found is used and scored on new tasks; under
     :func:`metajax.core.gradient` its loss is differentiated through all inner steps. What it
     adapts, and ``follow`` notes, is the inner state.
 
     Args:
-      problem: the inner optimisation.
+      problem: the inner optimization.
       predict: ``predict(state, hparams, inputs) -> outputs`` from the last inner state.
       init: ``init(key, task) -> OnlineParams``.
       inner_batches: as for :func:`online`.

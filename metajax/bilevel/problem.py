@@ -1,4 +1,4 @@
-"""From a loss and an optax optimiser to an inner problem."""
+"""From a loss and an optax optimizer to an inner problem."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ BatchLoss = Callable[[Params, PyTree, PyTree], Float[Array, ""]]
 
 
 class InnerState(NamedTuple):
-    """The state of an inner optimisation by optax.
+    """The state of an inner optimization by optax.
 
     Attributes:
-      params: what is optimised.
-      opt_state: the optimiser's momenta and counters.
+      params: what is optimized.
+      opt_state: the optimizer's momenta and counters.
     """
 
     params: Params
@@ -40,7 +40,7 @@ def descend(
     Args:
       inner_loss: ``inner_loss(params, hparams, batch) -> scalar``.
       outer_loss: ``outer_loss(params, hparams, batch) -> scalar``.
-      optimizer: an optax optimiser, or a function from ``hparams`` to one, so that learning rates
+      optimizer: an optax optimizer, or a function from ``hparams`` to one, so that learning rates
         and momenta can be hyperparameters: ``lambda h: optax.sgd(jnp.exp(h["log_lr"]), .9)``.
         One with a line search (``lbfgs``) serves estimators that do not differentiate its steps
         in reverse.

@@ -127,10 +127,10 @@ def estimate(
     key: Key[Array, ""] | None = None,
     windows: int = 1,
 ) -> Estimate:
-    """Run a whole inner optimisation and return all that the estimator has found at its end.
+    """Run a whole inner optimization and return all that the estimator has found at its end.
 
     As :func:`evaluate_hypergradient`, whose arguments these are; ``hypergradient`` in the result
-    includes the gradient of a learned initialisation where the estimator has one.
+    includes the gradient of a learned initialization where the estimator has one.
 
     Args:
       estimator: of the hypergradient.
@@ -198,12 +198,12 @@ def evaluate_hypergradient(
     """Estimate d(outer loss after the last inner step)/d(hparams), shaped like ``hparams``.
 
     May be compiled; then only shapes are checked. Outside ``jax.jit`` a result is rejected if its
-    inner optimisation did not stay finite, even if the result itself is finite. A warning is given
+    inner optimization did not stay finite, even if the result itself is finite. A warning is given
     if the estimator reports that its assumptions do not hold: see ``DOUBTS``.
 
     Args:
       estimator: from :func:`hypergradient`.
-      problem: the inner optimisation.
+      problem: the inner optimization.
       hparams: a pytree of float arrays.
       start: what ``problem.init`` starts from.
       inner_batches: one batch per inner step on a leading axis.

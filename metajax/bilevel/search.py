@@ -55,14 +55,14 @@ def random_search(
 ) -> Algorithm:
     """Draw hyperparameters, try each draw for ``trial_steps`` meta-steps, keep the best.
 
-    A meta-step is one inner optimisation of every task with the hyperparameters held still, and
+    A meta-step is one inner optimization of every task with the hyperparameters held still, and
     Reptile's move of the shared start, as in :func:`metajax.bilevel.online`, whose arguments of the
     same names these are. A trial is judged by its mean outer loss at the end of the inner
-    optimisations of its later half, on the tasks it met; a loss that is not finite counts as the
+    optimizations of its later half, on the tasks it met; a loss that is not finite counts as the
     worst. Until the first trial has ended, ``params`` are that trial's.
 
     It is the baseline for anything cleverer, at equal compute: a meta-step costs an inner
-    optimisation and nothing for hypergradients, so it may have several times as many of them.
+    optimization and nothing for hypergradients, so it may have several times as many of them.
     Source: Bergstra and Bengio 2012, JMLR 13.
 
     Args:

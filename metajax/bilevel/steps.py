@@ -168,7 +168,7 @@ def outer_gradients(
 
 
 def params_of(problem: InnerProblem, state: PyTree) -> PyTree:
-    """What the inner optimisation optimises; its whole state where the problem does not say."""
+    """What the inner optimization optimizes; its whole state where the problem does not say."""
     return state if problem.params is None else problem.params(state)
 
 

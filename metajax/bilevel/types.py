@@ -1,4 +1,4 @@
-"""Inner optimisations, and estimators of d(outer loss)/d(hyperparameters) along them."""
+"""Inner optimizations, and estimators of d(outer loss)/d(hyperparameters) along them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from jaxtyping import Array, Float, PyTree
 
 
 class InnerProblem(NamedTuple):
-    """An optimisation whose steps hyperparameters decide: ``s_t = update(s_{t-1}, hparams, D_t)``.
+    """An optimization whose steps hyperparameters decide: ``s_t = update(s_{t-1}, hparams, D_t)``.
 
     Attributes:
-      init: ``init(hparams, start) -> state``. ``start`` is what the optimisation starts from, e.g.
-        a network's parameters; ``hparams`` enter where the initialisation itself is learned.
-      update: ``update(state, hparams, batch) -> state``, one step of any inner optimiser. The
+      init: ``init(hparams, start) -> state``. ``start`` is what the optimization starts from, e.g.
+        a network's parameters; ``hparams`` enter where the initialization itself is learned.
+      update: ``update(state, hparams, batch) -> state``, one step of any inner optimizer. The
         state holds all that the next step needs, momenta and counters too, so that they are
         differentiated; its float leaves are what derivatives run through.
       outer_loss: ``outer_loss(state, hparams, batch) -> scalar``, the validation loss.
@@ -24,7 +24,7 @@ class InnerProblem(NamedTuple):
         leaves and not compute anything.
 
     ``hparams`` is any pytree of float arrays: learning rates, weight decays, a network that weights
-    the losses, warp layers, an initialisation.
+    the losses, warp layers, an initialization.
     """
 
     init: Callable[[PyTree, PyTree], PyTree]
@@ -44,7 +44,7 @@ class Estimate(NamedTuple):
       memory: what the estimator carries into the next window.
       outer_loss: the outer loss at the window's end.
       start: d(outer loss)/d(the float leaves of the window's first state), or None where the
-        estimator does not have it. With it, a learned initialisation gets its gradient.
+        estimator does not have it. With it, a learned initialization gets its gradient.
       info: named scalars about the estimate, e.g. residuals.
     """
 
@@ -62,7 +62,7 @@ class Hypergradient(NamedTuple):
     Attributes:
       name: as it is asked for.
       init: ``init(problem, hparams, start, batch, key, calibration) -> (memory, state)``: the
-        first inner state, and what the estimator remembers along the inner optimisation. ``batch``
+        first inner state, and what the estimator remembers along the inner optimization. ``batch``
         is one inner batch, there for its shapes.
       update: ``update(problem, memory, hparams, state, batches, outer_batch, key) -> Estimate``:
         run one inner step per leading entry of ``batches`` and estimate the hypergradient at their
@@ -70,7 +70,7 @@ class Hypergradient(NamedTuple):
         over all steps is the whole-horizon estimate.
       calibration: a pytree that is fitted from time to time, as it stands at first; () for none.
       calibrate: ``calibrate(problem, hparams, state, batches, outer_batch, key, calibration) ->
-        calibration`` along one whole inner optimisation from ``state``; None for none.
+        calibration`` along one whole inner optimization from ``state``; None for none.
     """
 
     name: str

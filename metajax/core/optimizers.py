@@ -29,8 +29,8 @@ def prepare_optimizer(
     """Return ``optimizer`` with one way to call it, whatever it needs; see :func:`optimizer_step`.
 
     Its ``init`` traces one update, so that what cannot work is rejected before anything compiles.
-    optax itself mixes dtypes and ranks (a float decay to an int count): the strict modes, where a
-    caller has them on, are for code outside optax. State keeps the dtypes that it starts with.
+    Where a caller has JAX's strict modes on, optax is exempt from them: it mixes dtypes and ranks,
+    as in a float decay to an int count. State keeps the dtypes that it starts with.
 
     Args:
       optimizer: any of optax.

@@ -93,10 +93,10 @@ class MetaLearner(NamedTuple):
         left as it was, so each query is answered from the support alone.
       loss: ``loss(params, task, key) -> (scalar, metrics)``, what meta-training descends.
       follow: of a learner that adapts in steps, ``follow(params, support, key, num_steps, note) ->
-        (adapted, notes)``: what ``adapt`` would give if it took ``num_steps`` steps, 0 or more, and
-        ``note(adapted)`` after 0 to ``num_steps`` of them, stacked on a leading axis of
-        ``num_steps + 1``. ``note`` is pure and traceable. None of a learner that takes no steps;
-        :func:`metajax.core.follow_of` rejects those.
+        (adapted, notes)``. ``adapted`` is what ``adapt`` would give if it took ``num_steps`` steps,
+        0 or more. ``notes`` is ``note(adapted)`` after 0 to ``num_steps`` of them, stacked on a
+        leading axis of ``num_steps + 1``. ``note`` is pure and traceable. None of a learner that
+        takes no steps; :func:`metajax.core.follow_of` rejects those.
     """
 
     init: Callable[[Key[Array, ""], Any], Params]
@@ -114,10 +114,10 @@ class Algorithm(NamedTuple):
       update: ``update(state, tasks, key, axis_name=None) -> (state, metrics)``. The leaves of
         ``tasks`` carry a leading task axis. ``metrics`` must hold a scalar ``"loss"``; a scalar
         ``"grad_norm"``, where present, is watched for non-finite values too. ``axis_name`` names
-        the mapped device axis over which the tasks of a step are split (``pmap``), or is None
-        where ``tasks`` holds all of them. :func:`metajax.core.over_tasks` calls a function for each
-        task with a key of its own and averages what it gives over the axis, so that the result
-        does not depend on the layout.
+        the mapped device axis over which the tasks of a step are split (``pmap``), or is None where
+        ``tasks`` holds all of them. :func:`metajax.core.over_tasks` calls a function for each task
+        with a key of its own and averages over the axis. So the result does not depend on the
+        layout.
       params: ``params(state) -> params``, what a learner's ``adapt`` and ``predict`` take.
       stages: what ``update`` does first, for :func:`metajax.train.profile`, by name and in order:
         ``stage(state, tasks, key)`` does what the stage before it does and continues from there.
@@ -135,10 +135,10 @@ class HostFed(NamedTuple):
     """Tasks whose raw material is read on the host, for sets too large for the device.
 
     Attributes:
-      batches: an iterable whose iterators yield a pytree of numpy arrays per meta-step, each
-        with a leading task axis of ``tasks_per_step``, and have ``get_state()`` and
-        ``set_state(state)`` (a Grain ``IterDataset``), so that a resumed run continues reading
-        where the stopped run was.
+      batches: an iterable whose iterators yield a pytree of numpy arrays per meta-step, each with a
+        leading task axis of ``tasks_per_step``. They have ``get_state()`` and ``set_state(state)``,
+        as a Grain ``IterDataset`` has, so that a resumed run continues reading where the stopped
+        run was.
       assemble: ``assemble(key, raw) -> Task`` for one task, pure and traceable, a pytree as a
         task distribution is; it runs on the device inside the compiled step.
     """

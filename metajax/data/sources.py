@@ -1,4 +1,4 @@
-"""Reading labelled images from the files that people have: idx, class folders, .npz, and digits."""
+"""Reading labeled images from the files that people have: idx, class folders, .npz, and digits."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from metajax.core import ConfigError, Network, Params, one_of, root
 from metajax.nn import draw_normals, lecun_stddev
 
 START_DRAWS = 8
-"""Initialisations of the target that its scales are taken from."""
+"""Initializations of the target that its scales are taken from."""
 EPSILON = 1e-6
 """Added to a mean square before its root is divided by."""
 BIAS_STDDEV = 0.1
@@ -58,13 +58,13 @@ def generator(
 
         hypernet = generator(lambda key: network.init(key, inputs))
 
-    It starts so that the target starts as it would have by itself: over the draws of the
-    hypernetwork every generated tensor has the mean and variance that ``target`` gives it, and
-    entries that it does not draw (biases of zero, scales of one) are what it sets them to. The
+    It starts so that the target starts as it would have by itself. Over the draws of the
+    hypernetwork every generated tensor has the mean and variance that ``target`` gives it. Entries
+    that ``target`` does not draw (biases of zero, scales of one) are what it sets them to. The
     output layer's variance is divided by the number of inputs that it sums, as in Chang, Flokas and
     Lipson (2020, ICLR, "Principled weight initialization for hypernetworks", hyperfan-in). The norm
     before it makes that hold for latents of any magnitude, the aim of Ortiz, Guttag and Dalca
-    (2023, arXiv 2304.07645, magnitude invariant parametrisation). Without hidden layers there is no
+    (2023, arXiv 2304.07645, magnitude invariant parametrization). Without hidden layers there is no
     norm, and latents are taken to have entries of mean square 1.
 
     A dense head of a tensor of ``s`` entries on latents of ``z`` numbers, with one hidden layer of
@@ -81,9 +81,9 @@ def generator(
         1906.00695): ``(z + e) h + 2 h + (h + 1) chunk_size`` parameters and ``e`` for every chunk.
         There the latents are divided by their root mean square.
       chunk_embedding: numbers of such an embedding, ``e``.
-      rank: for tensors of two axes or more, the last of ``n`` and the others of ``m`` together, a
-        dense head makes two factors of them, ``[m, rank]`` and ``[rank, n]``, if these have fewer
-        entries than the tensor.
+      rank: a dense head makes tensors of two axes or more as two factors, ``[m, rank]`` and
+        ``[rank, n]``, where these have fewer entries than the tensor. ``n`` is the size of the last
+        axis, ``m`` that of all others together.
       base: add a learned tensor, of the target's own size, to what is generated: MIP's residual.
         It starts with this share, 0 to 1, of the variance of the target's start, and what depends
         on the latents with the rest; with 1 all latents give the same network at first. None: no
@@ -222,7 +222,7 @@ def _factors(head: Head) -> tuple[int, int, int]:
     return rows, columns, head.outputs // (rows + columns)
 
 
-def _normalise(x: Float[Array, "n width"]) -> Float[Array, "n width"]:
+def _normalize(x: Float[Array, "n width"]) -> Float[Array, "n width"]:
     """Divide rows by their root mean square."""
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + EPSILON)
 
@@ -242,7 +242,7 @@ def _generate(
         if head.form != "chunked":
             return z @ kernel
         # half of the variance each: latents of any size and magnitude leave chunks different
-        part = _normalise(z) * math.sqrt((size + extra) / (2 * size))
+        part = _normalize(z) * math.sqrt((size + extra) / (2 * size))
         chunks = params["chunks"] * math.sqrt((size + extra) / (2 * extra))
         both = (part @ kernel[:size])[:, None] + (chunks @ kernel[size:])[None]
         return both.reshape(-1, kernel.shape[-1])
@@ -253,7 +253,7 @@ def _generate(
     for layer, kernel in zip(layers, kernels[1:], strict=True):
         x = jax.nn.gelu(x + layer["bias"][None])
         if layer is layers[-1]:
-            x = _normalise(x) * params["norm"]["scale"][None]
+            x = _normalize(x) * params["norm"]["scale"][None]
         x = x @ kernel
     x = x + params["out"]["offset"][None]
     if head.form == "chunked":

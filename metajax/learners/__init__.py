@@ -1,4 +1,4 @@
-"""Few-shot learners: any network, loss and optax optimiser make a ``MetaLearner``."""
+"""Few-shot learners: any network, loss and optax optimizer make a ``MetaLearner``."""
 
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (

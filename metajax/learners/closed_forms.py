@@ -127,7 +127,7 @@ def kernel_ridge(
 def discriminant(num_classes: int, *, shrinkage: float = 0.3) -> SequenceLearner:
     """Fit Gaussians of one covariance after every prefix: linear discriminant analysis.
 
-    The covariance is shrunk towards a multiple of the identity of the same trace, and classes are
+    The covariance is shrunk toward a multiple of the identity of the same trace, and classes are
     weighed by how often they were seen (Fisher 1936; Friedman 1989, Regularized discriminant
     analysis). Each prefix is solved for its examples (:func:`causal_shrunk_discriminant`).
 

@@ -35,9 +35,9 @@ def evolution(
 ) -> Algorithm:
     """Move meta-parameters by antithetic evolution strategies on any learner's loss.
 
-    Every task perturbs the meta-parameters along ``pairs`` normal directions of deviation
-    ``sigma`` and against them, with the same key for the learner, and estimates the gradient as the
-    mean of ``(L(+e) - L(-e)) e / (2 sigma^2)``: unbiased for the loss smoothed by that noise. The
+    Every task perturbs the meta-parameters along ``pairs`` normal directions of deviation ``sigma``
+    and against them, with the same key for the learner. The gradient is estimated as the mean of
+    ``(L(+e) - L(-e)) e / (2 sigma^2)``, which is unbiased for the loss smoothed by that noise. The
     learner may adapt by gradients within its loss; nothing differentiates through them. (Salimans
     et al. 2017, arXiv 1703.03864; for MAML, Song et al. 2020, arXiv 1910.01215.)
 

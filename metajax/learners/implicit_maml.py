@@ -1,4 +1,4 @@
-"""Implicit MAML: the meta-gradient at the solution of a regularised inner problem."""
+"""Implicit MAML: the meta-gradient at the solution of a regularized inner problem."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from metajax.core import (
     checked_network,
 )
 from metajax.learners.inner import gradient_learner, on_support
-from metajax.learners.losses import Loss, score
+from metajax.learners.losses import Loss, loss_and_metrics
 from metajax.learners.named import named_loss
 
 
@@ -37,7 +37,7 @@ def imaml(
     estimator: Hypergradient | None = None,
     unroll: int = 5,
 ) -> MetaLearner:
-    """Learn the centre that every task's parameters are drawn to (Rajeswaran et al. 2019).
+    """Learn the center that every task's parameters are drawn to (Rajeswaran et al. 2019).
 
     ``adapt`` takes ``steps`` inner steps from the meta-parameters ``theta`` down the support's loss
     plus ``strength / 2 |phi - theta|^2``. The meta-gradient does not run through them: it is
@@ -93,11 +93,13 @@ def imaml(
     )
 
     @jax.custom_vjp
-    def centred_loss(params: Params, task: Task, key: Key[Array, ""]):
+    def centered_loss(params: Params, task: Task, key: Key[Array, ""]):
         return scored(params, learner.adapt(params, task.support, key), task)
 
     def scored(params: Params, adapted: Params, task: Task):
-        return score(loss, outputs(params, adapted, task.query.inputs), task.query.targets)
+        return loss_and_metrics(
+            loss, outputs(params, adapted, task.query.inputs), task.query.targets
+        )
 
     def forward(params: Params, task: Task, key: Key[Array, ""]):
         here, parts = on_support(problem, task.support, key, steps, None)
@@ -107,5 +109,5 @@ def imaml(
     def backward(hypergradient: Params, grads):
         return jax.tree.map(lambda h: grads[0] * h, hypergradient), None, None
 
-    centred_loss.defvjp(forward, backward)
-    return checked_learner(learner._replace(loss=centred_loss))
+    centered_loss.defvjp(forward, backward)
+    return checked_learner(learner._replace(loss=centered_loss))

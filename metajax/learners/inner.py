@@ -25,7 +25,7 @@ from metajax.core import (
     follow_of,
     wide_dtype,
 )
-from metajax.learners.losses import Loss, score
+from metajax.learners.losses import Loss, loss_and_metrics
 from metajax.learners.named import named_loss
 
 
@@ -88,7 +88,7 @@ def gradient_learner(
         ``steps``. With a number ``r`` it keeps the inner state before every ``r`` steps and
         computes these again when their turn comes: ``steps / r`` states and ``r`` steps' worth of
         intermediate values, least near the square root of ``steps``, for one more forward pass.
-      unroll: inner steps written out in the body of the loop, where nothing is rematerialised; 1
+      unroll: inner steps written out in the body of the loop, where nothing is rematerialized; 1
         compiles faster and runs slower (on CPU by a fifth to a half).
 
     Returns:
@@ -159,7 +159,7 @@ def gradient_learner(
             weights = jnp.asarray(step_weights, wide_dtype(params))
             adapted, total = every_step(params, task, key, weights)
         found = outputs(params, adapted, task.query.inputs)
-        value, metrics = score(loss, found, task.query.targets)
+        value, metrics = loss_and_metrics(loss, found, task.query.targets)
         return (value if total is None else total), metrics
 
     return checked_learner(MetaLearner(init, adapt, outputs, query_loss, follow))
@@ -207,6 +207,6 @@ def adaptation_curve(
 
     def note(adapted: PyTree) -> Metrics:
         outputs = learner.predict(params, adapted, task.query.inputs)
-        return score(loss, outputs, task.query.targets)[1]
+        return loss_and_metrics(loss, outputs, task.query.targets)[1]
 
     return follow(params, task.support, key, steps, note)[1]

@@ -142,8 +142,8 @@ def solve_mixture(
     al. 2018, Bayesian Analysis 13(3)).
 
     Args:
-      rows: standardised.
-      targets: standardised.
+      rows: standardized.
+      targets: standardized.
 
     Returns:
       The kernels that are left, their shares 1 in sum.
@@ -184,7 +184,7 @@ def predict_mixture(
 
     Args:
       solved: of :func:`solve_mixture`.
-      rows: standardised as those were.
+      rows: standardized as those were.
 
     Returns:
       Means, and variances with the noise of a target and the spread of the mixture's means.

@@ -21,7 +21,7 @@ from metajax.core import (
     one_of,
     wide_dtype,
 )
-from metajax.learners.losses import Loss, score
+from metajax.learners.losses import Loss, loss_and_metrics
 from metajax.learners.named import named_loss
 from metajax.nn import least_squares, ridge_scores
 
@@ -134,7 +134,9 @@ def linear_head(
 
     def loss_of(params: LinearHeadParams, task: Any, key: Key[Array, ""]):
         head = adapt(params, task.support)
-        return score(named, predict_of(params, head, task.query.inputs), task.query.targets)
+        return loss_and_metrics(
+            named, predict_of(params, head, task.query.inputs), task.query.targets
+        )
 
     return MetaLearner(init_all, adapt, predict_of, loss_of)
 

@@ -35,7 +35,7 @@ def logistic_solution(
 ) -> Float[Array, "d k"]:
     """Return ``k`` logistic regressions after ``steps`` steps of Newton's method from 0.
 
-    Column ``c`` of the result moves towards the ``w`` that minimises ``sum_i log(1 + exp(x_i w)) -
+    Column ``c`` of the result moves toward the ``w`` that minimizes ``sum_i log(1 + exp(x_i w)) -
     targets_ic x_i w + strength |w|^2 / 2``. A step is a weighted ridge regression (iteratively
     reweighted least squares), which is solved for the examples where they are fewer than the
     features: ``min(n, d)`` equations. By a Cholesky factor: QR of each step would take four to
@@ -44,7 +44,7 @@ def logistic_solution(
     Args:
       features: a row for each example.
       targets: 0 or 1, a column for each regression.
-      strength: the regulariser's weight, above 0.
+      strength: the regularizer's weight, above 0.
       steps: of Newton's method.
     """
     n, d = features.shape
@@ -82,7 +82,7 @@ def logistic(
     """Fit a logistic head to each support by Newton's method, which is differentiated through.
 
     One regression for each class against the others; a column of ones is added to the features.
-    Outputs are ``scale * features W``; the regulariser's strength and the scale are learned
+    Outputs are ``scale * features W``; the regularizer's strength and the scale are learned
     (Bertinetto et al. 2019, arXiv 1805.08136, section 3.2).
 
     Args:

@@ -87,7 +87,7 @@ def _are_logits(outputs: Array, targets: Array) -> bool:
     return outputs.shape[:-1] == targets.shape and outputs.shape[-1:] > (1,)
 
 
-def score(loss: Loss, outputs: Any, targets: Any) -> tuple[Float[Array, ""], Metrics]:
+def loss_and_metrics(loss: Loss, outputs: Any, targets: Any) -> tuple[Float[Array, ""], Metrics]:
     """Return the loss, and ``query_loss``, the same; with integer targets ``accuracy`` too.
 
     Both are NaN where outputs are not finite, or a traced target is no class.

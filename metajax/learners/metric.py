@@ -22,7 +22,7 @@ from metajax.core import (
     described,
     one_of,
 )
-from metajax.learners.losses import Loss, cross_entropy, one_hot, score
+from metajax.learners.losses import Loss, cross_entropy, loss_and_metrics, one_hot
 from metajax.learners.named import named_loss
 
 
@@ -48,7 +48,7 @@ def embedding_learner(
 
     def loss_of(params: Params, task: Task, key: Key[Array, ""]):
         outputs = predict(params, adapt(params, task.support), task.query.inputs)
-        return score(named, outputs, task.query.targets)
+        return loss_and_metrics(named, outputs, task.query.targets)
 
     learner = MetaLearner(
         init or (lambda key, task: network.init(key, task.support.inputs)),

@@ -1,4 +1,4 @@
-"""Reptile: the start moves towards where the tasks' own optimisations end."""
+"""Reptile: the start moves toward where the tasks' own optimizations end."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from metajax.core import (
     prepare_optimizer,
 )
 from metajax.learners.inner import check_steps, on_support
-from metajax.learners.losses import Loss, score
+from metajax.learners.losses import Loss, loss_and_metrics
 from metajax.learners.named import named_loss
 
 
@@ -37,8 +37,8 @@ class ReptileState(NamedTuple):
 
     Attributes:
       params: the shared start.
-      opt_state: of the outer optimiser.
-      inner_opt_state: what every task's inner optimiser starts from.
+      opt_state: of the outer optimizer.
+      inner_opt_state: what every task's inner optimizer starts from.
     """
 
     params: Params
@@ -75,7 +75,7 @@ def reptile(
       batches: ``batches(examples, key, num)`` makes the steps' batches, e.g.
         :func:`metajax.bilevel.minibatches`; None: every step sees all examples.
       examples: ``examples(task)``, what is learned from: the support by default.
-      keep_inner_state: the inner optimiser continues from its last state, averaged over the tasks,
+      keep_inner_state: the inner optimizer continues from its last state, averaged over the tasks,
         as in the authors' code, where Adam's moments are kept; otherwise it starts from scratch.
       tasks_at_once: tasks worked on side by side, the others wait their turn; None for all.
 
@@ -117,7 +117,7 @@ def reptile(
             here, parts = on_support(problem, examples(task), key, steps, batches)
             last = advance(here, (), start, parts)
             query_outputs = network.apply(last.params, task.query.inputs)
-            metrics = score(loss, query_outputs, task.query.targets)[1]
+            metrics = loss_and_metrics(loss, query_outputs, task.query.targets)[1]
             return (floats(last), metrics), others(last)
 
         (means, metrics), counters = over_tasks(

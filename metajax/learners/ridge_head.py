@@ -28,7 +28,7 @@ class RidgeParams(NamedTuple):
 
     Attributes:
       network: the features'.
-      log_strength: logarithm of the regulariser's weight.
+      log_strength: logarithm of the regularizer's weight.
       scale: what the regression's outputs are multiplied by.
     """
 
@@ -40,7 +40,7 @@ class RidgeParams(NamedTuple):
 def ridge_solution(
     features: Float[Array, "n d"], targets: Float[Array, "n k"], strength: Float[Array, ""]
 ) -> Float[Array, "d k"]:
-    """Return the ``W`` that minimises ``|features W - targets|^2 + strength |W|^2``.
+    """Return the ``W`` that minimizes ``|features W - targets|^2 + strength |W|^2``.
 
     By QR (:func:`metajax.nn.damped_least_squares`), of the examples where they are fewer than the
     features and of the features otherwise.
@@ -76,7 +76,7 @@ def ridge(
 ) -> MetaLearner:
     """Fit a linear head to each support by ridge regression, differentiated in closed form.
 
-    A column of ones is added to the features. Outputs are ``scale * features W``; the regulariser's
+    A column of ones is added to the features. Outputs are ``scale * features W``; the regularizer's
     strength and the scale are learned. (Bertinetto et al. 2019, arXiv 1805.08136, eq. 4 to 6.)
 
     Args:

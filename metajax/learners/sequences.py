@@ -1,4 +1,4 @@
-"""Sequence learners: each reads labelled examples and predicts the next label.
+"""Sequence learners: each reads labeled examples and predicts the next label.
 
 All of them share one contract, :class:`SequenceLearner`, so that they are trained by the same
 loss and scored on the very same sequences.
@@ -239,7 +239,7 @@ def in_context(
 
 
 def context_free(network: Network) -> SequenceLearner:
-    """Predict each label from its input alone: the network of the memorisation figure.
+    """Predict each label from its input alone: the network of the memorization figure.
 
     Args:
       network: of one input.

@@ -34,7 +34,7 @@ class SolvedParams(NamedTuple):
 
     Attributes:
       network: the network's, with the head that solutions start from.
-      log_strength: logarithm of the weight of the pull towards that head.
+      log_strength: logarithm of the weight of the pull toward that head.
       scale: what outputs are multiplied by to make them logits; None where none are made.
     """
 
@@ -94,9 +94,9 @@ def anil_solved(
 ) -> MetaLearner:
     """Solve for the head in place of :func:`~metajax.learners.anil`'s steps, in closed form.
 
-    The adapted head ``w`` minimises ``sum (outputs(w) - targets)^2 + strength |w - w_0|^2`` over
+    The adapted head ``w`` minimizes ``sum (outputs(w) - targets)^2 + strength |w - w_0|^2`` over
     the support, where ``w_0`` is the head among the meta-parameters: the point that gradient steps
-    with iMAML's pull towards their start would reach. Meta-training moves features, ``w_0`` and
+    with iMAML's pull toward their start would reach. Meta-training moves features, ``w_0`` and
     strength through the solve. (ANIL: Raghu et al. 2020, arXiv 1909.09157; the solve, around zero:
     Bertinetto et al. 2019, arXiv 1805.08136.)
 

@@ -57,7 +57,7 @@ def svm_weights(
 ) -> Float[Array, "n k"]:
     """Return the examples' weights of the multi-class SVM of Crammer and Singer (2001).
 
-    They maximise ``sum targets weights - trace(weights^T gram weights) / 2``, where each row sums
+    They maximize ``sum targets weights - trace(weights^T gram weights) / 2``, where each row sums
     to 0 and is at most ``cost`` at the example's class and at most 0 elsewhere; a class's head is
     ``features^T weights``. Descent by projected gradients with momentum (Nesterov; started again
     where it turns back: O'Donoghue and Candes 2015) gets there by matrix products alone.

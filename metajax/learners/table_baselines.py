@@ -1,4 +1,4 @@
-"""Baselines on tables: class frequencies, and logistic regression on standardised features."""
+"""Baselines on tables: class frequencies, and logistic regression on standardized features."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Linear(NamedTuple):
     """Logistic regression.
 
     Attributes:
-      scales: how features are standardised.
-      weights: of standardised features and, last, of a constant.
+      scales: how features are standardized.
+      weights: of standardized features and, last, of a constant.
       prior: the classes' frequencies.
     """
 
@@ -70,7 +70,7 @@ def table_frequencies(classes: int) -> MetaLearner:
 
 
 def table_logistic(classes: int, *, strength: float = 1.0) -> MetaLearner:
-    """Fit multinomial logistic regression to standardised features; nothing is meta-trained.
+    """Fit multinomial logistic regression to standardized features; nothing is meta-trained.
 
     Args:
       classes: length of the outputs.

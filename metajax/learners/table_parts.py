@@ -1,4 +1,4 @@
-"""What learners of tables share: standardised rows, rows that are not there, and the loss."""
+"""What learners of tables share: standardized rows, rows that are not there, and the loss."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from metajax.core import (
 FAR = 4.0
 """Standard deviations at which a value is squashed, so that no row is all that counts."""
 BENDS = (-1.5, -0.75, 0.0, 0.75, 1.5)
-"""Where the bent copies of a standardised feature are centred."""
+"""Where the bent copies of a standardized feature are centered."""
 LEAST = 1e-9
 """No probability is smaller: a class that is absent has this one."""
 
@@ -32,7 +32,7 @@ class View(NamedTuple):
     """Rows as vectors, what a kernel sees of a table.
 
     Attributes:
-      plain: standardised features.
+      plain: standardized features.
       bent: of each feature a few smooth steps, so that linear functions of these are sums of
         functions of one feature.
     """
@@ -42,7 +42,7 @@ class View(NamedTuple):
 
 
 class Scales(NamedTuple):
-    """How a table is standardised, by its known rows alone; 0 for a column that does not vary."""
+    """How a table is standardized, by its known rows alone; 0 for a column that does not vary."""
 
     mean: Float[Array, " features"]
     factor: Float[Array, " features"]
@@ -51,7 +51,7 @@ class Scales(NamedTuple):
 
 
 def scales_of(inputs: Float[Array, "rows features"], known: Bool[Array, " rows"]) -> Scales:
-    """Return how to standardise a table by its known rows."""
+    """Return how to standardize a table by its known rows."""
     here = known.astype(inputs.dtype)[:, None]
     number = jnp.maximum(jnp.sum(here), 1)
     mean = jnp.sum(inputs * here, axis=0) / number
@@ -68,7 +68,7 @@ def scales_of(inputs: Float[Array, "rows features"], known: Bool[Array, " rows"]
 
 
 def view_of(inputs: Float[Array, "rows features"], scales: Scales) -> View:
-    """Standardise rows."""
+    """Standardize rows."""
     plain = FAR * jnp.tanh((inputs - scales.mean[None]) * scales.factor[None] / FAR)
     bends = jnp.asarray(BENDS, plain.dtype)[None, None]
     # a column that does not vary is 0 here, and adds nothing to any inner product

@@ -80,7 +80,7 @@ class Read(NamedTuple):
     """What is kept of a support.
 
     Attributes:
-      scales: how features are standardised.
+      scales: how features are standardized.
       view: its rows, 0 where there is none.
       known: which rows there are.
       fits: one for each kernel, stacked.
@@ -181,7 +181,7 @@ def table_reader(classes: int, *, width: int = 64, row_width: int = 32) -> MetaL
         scales = scales_of(inputs, known)
         view = view_of(inputs, scales)
         view = jax.tree.map(lambda rows: jnp.where(known[:, None], rows, 0), view)
-        # solved, not learned: nothing is differentiated through the factorisations
+        # solved, not learned: nothing is differentiated through the factorizations
         fits = jax.lax.stop_gradient(solve_kernels(view, scales, labels))
         found = _statistics(fits, labels, scales)
         told = reader.apply(params["table"], found)

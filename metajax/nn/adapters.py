@@ -60,7 +60,7 @@ def from_linen(module: nn.Module, **apply_kwargs: Any) -> Network:
         if extra:
             raise MetajaxError(
                 f"{type(module).__name__} keeps the variable collections {', '.join(extra)} "
-                "besides its params: from_linen takes modules without state, such as "
+                "in addition to its params: from_linen takes modules without state, such as "
                 "GroupNorm or LayerNorm in the place of BatchNorm"
             )
         return nn.meta.unbox(variables.get("params", {}))
@@ -163,8 +163,9 @@ def from_nnx(constructor: Callable[..., Any], *args: Any, **kwargs: Any) -> Netw
     if others:
         raise MetajaxError(
             f"{getattr(constructor, '__name__', constructor)} keeps variables of the kinds "
-            f"{', '.join(sorted(others))} besides its Params: from_nnx takes modules without "
-            "state, e.g. with LayerNorm in the place of BatchNorm and no rngs given to Dropout"
+            f"{', '.join(sorted(others))} in addition to its Params: from_nnx takes modules "
+            "without state, e.g. with LayerNorm in the place of BatchNorm and no rngs given to "
+            "Dropout"
         )
     structure, abstract = nnx.split(abstract_module)
     template = nnx.to_pure_dict(abstract)

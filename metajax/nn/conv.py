@@ -27,7 +27,7 @@ def conv2d(
 ) -> Float[Array, "n h2 w2 channels"]:
     """Convolve with as many zeros around as keep the size, and keep every ``stride``-th pixel.
 
-    ``native`` is XLA's convolution; ``patches`` copies every pixel's neighbourhood into a row and
+    ``native`` is XLA's convolution; ``patches`` copies every pixel's neighborhood into a row and
     multiplies matrices, or copies its column alone and adds the products of the columns next to it,
     where that moves fewer numbers. Both are the same numbers to rounding. None chooses by the
     default backend: patches on CPU, where XLA's convolution is several times slower once every
@@ -98,9 +98,9 @@ def batch_normalise(
     scale: Float[Array, " channels"],
     bias: Float[Array, " channels"],
 ) -> Float[Array, "*batch channels"]:
-    """Normalise each channel over the batch at hand, then scale and shift it.
+    """Normalize each channel over the batch at hand, then scale and shift it.
 
-    There are no running averages: a batch is always normalised by itself (Finn et al. 2017,
+    There are no running averages: a batch is always normalized by itself (Finn et al. 2017,
     arXiv 1703.03400), so an example's output depends on the others it comes with.
 
     Args:
@@ -112,10 +112,10 @@ def batch_normalise(
       The same shape.
     """
     axes = tuple(range(x.ndim - 1))
-    centred = x - jnp.mean(x, axes, keepdims=True)
-    deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centred), axes, keepdims=True) + EPSILON)
+    centered = x - jnp.mean(x, axes, keepdims=True)
+    deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centered), axes, keepdims=True) + EPSILON)
     expand = (None,) * (x.ndim - 1)
-    return centred * deviation * scale[expand] + bias[expand]
+    return centered * deviation * scale[expand] + bias[expand]
 
 
 def max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
@@ -138,7 +138,7 @@ def max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
 def conv_block(
     params: Params, x: Float[Array, "n h w c"], context: Float[Array, " size"] | None = None
 ) -> Float[Array, "n h2 w2 channels"]:
-    """Convolve, normalise over the batch, take ReLU and pool, unless there is one pixel left.
+    """Convolve, normalize over the batch, take ReLU and pool, unless there is one pixel left.
 
     ``params`` holds ``kernel``, ``scale`` and ``bias``, as :func:`conv_net` makes them, and, with a
     ``context`` that scales and shifts channels, ``film``.
@@ -176,7 +176,7 @@ def conv_net(
     leaves, ``[n, features]``. Kernels start LeCun-normal.
 
     With a ``context_size`` the network is called with images and a context ``[context_size]``, of
-    which a linear map scales and shifts every block's channels behind the normalisation (FiLM:
+    which a linear map scales and shifts every block's channels behind the normalization (FiLM:
     Perez et al. 2018, arXiv 1709.07871): a context that is appended to the images would be lost
     there, being the same for all of them.
 

@@ -84,8 +84,8 @@ def graph_net(
 ) -> Network:
     """Make a message-passing network: ``graph -> scalar``, or ``[nodes, num_outputs]``.
 
-    Nodes are encoded. In every round each edge makes a message of both its ends and its own
-    features, and each node makes its next state of its last one and the sum of the messages that it
+    Nodes are encoded. In every round each edge makes a message from both its ends and its own
+    features. Each node makes its next state from its last one and the sum of the messages that it
     receives (Gilmer et al. 2017, arXiv 1704.01212; Battaglia et al. 2018, arXiv 1806.01261, without
     a global block). What a node makes of its last state is summed over the real nodes, so that the
     order of nodes does not count, or returned for each.

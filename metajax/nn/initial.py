@@ -15,7 +15,7 @@ from metajax.core import Params
 from metajax.nn.solves import lapack_qr
 
 drawn_later = nn.initializers.zeros_init()
-"""Initialiser of a parameter whose values :func:`draw_normals` will put in place."""
+"""Initializer of a parameter whose values :func:`draw_normals` will put in place."""
 
 
 def lecun_stddev(name: str, leaf: Float[Array, "..."]) -> float | None:

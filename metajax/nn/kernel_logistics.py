@@ -44,10 +44,10 @@ def kernel_logistic(
 ) -> KernelLogistic:
     """Fit Gaussian processes under a softmax by their most probable values.
 
-    They maximise ``log softmax(f)[target] - f K^-1 f / 2`` summed over rows and classes: with the
+    They maximize ``log softmax(f)[target] - f K^-1 f / 2`` summed over rows and classes: with the
     kernel ``C x x^T``, that is scikit-learn's multinomial ``LogisticRegression`` without intercept.
     The curvature is bounded from above by one matrix (Böhning 1992, doi 10.1007/BF00048682), so
-    that one factorisation serves all steps, which Nesterov's momentum speeds up. The prediction of
+    that one factorization serves all steps, which Nesterov's momentum speeds up. The prediction of
     a row from the others is the cavity of Laplace's approximation (Opper and Winther 2000, doi
     10.1162/089976600300014881), with one curvature for all classes of a row.
 

@@ -40,9 +40,9 @@ def causal_ridge(
 ) -> Predicted:
     """Predict each target of a sequence from the examples before it, by one factorization.
 
-    With ``K + ridge I = L L^T``, the leading rows of ``L`` are the factor of each prefix: the
+    With ``K + ridge I = L L^T``, the leading rows of ``L`` are the factor of each prefix. The
     prediction for input ``i`` from the examples before it is row ``i`` of (the strictly lower part
-    of ``L``) times ``L^-1 Y``, and ``L_ii ** 2`` its predictive variance (Rasmussen and Williams
+    of ``L``) times ``L^-1 Y``. Its predictive variance is ``L_ii ** 2`` (Rasmussen and Williams
     2006, Gaussian Processes for Machine Learning, equations 2.25 and 2.26 and algorithm 2.1).
 
     Args:

@@ -265,12 +265,12 @@ def outer_product_lstm(*, num_outputs: int, width: int, heads: int = 1) -> Seque
         C' = sigmoid(F + 1) * C + sigmoid(I) * G                      elementwise
         h' = sigmoid(o) * tanh(C'^T q)
 
-    The paper's words leave open which parts become outer products. Here, as in the OuterLSTM cell
-    that Google Research released for JAX in 2021, the gates ``I`` and ``F`` do too, the forget
-    bias is 1, and one learned ``key_scale`` (from 0, so s = .69) scales all three. The
-    initialisation is our own choice: ``W`` and ``U`` start LeCun-normal, each by its own fan-in,
-    ``b`` and the state at zero. Matmuls run in the dtype of the parameters, to which tokens are
-    cast; the gates and the cell are float32 or wider.
+    The paper's words leave open which parts become outer products. Here the gates ``I`` and ``F``
+    do too, as in the OuterLSTM cell that Google Research released for JAX in 2021. The forget bias
+    is 1, and one learned ``key_scale`` (from 0, so s = .69) scales all three. The initialization is
+    our own choice: ``W`` and ``U`` start LeCun-normal, each by its own fan-in, ``b`` and the state
+    at zero. Matmuls run in the dtype of the parameters, to which tokens are cast; the gates and the
+    cell are float32 or wider.
 
     Args:
       num_outputs: numbers predicted at each position, e.g. classes.

@@ -92,7 +92,7 @@ def damped_least_squares(
     weights: Float[Array, " m"] | None = None,
     mask: Bool[Array, " m"] | None = None,
 ) -> Float[Array, "F k"]:
-    """Minimise ``sum weights |design head - targets|^2 + strength |head|^2`` over the head.
+    """Minimize ``sum weights |design head - targets|^2 + strength |head|^2`` over the head.
 
     By QR of the smaller side: of ``[sqrt(strength) I; design]`` where there are as many equations
     as features, else of the same with ``design^T``. With ``s`` the smaller and ``l`` the larger
@@ -139,7 +139,7 @@ def least_squares(
     mask: Bool[Array, " m"] | None = None,
     lengths: Float[Array, " F"] | None = None,
 ) -> Float[Array, "F k"]:
-    """Minimise ``sum weights |design head - targets|^2 + ridge sum_j c_j |head_j|^2``.
+    """Minimize ``sum weights |design head - targets|^2 + ridge sum_j c_j |head_j|^2``.
 
     ``c_j`` is the sum of ``weights design_j^2``, so that the ridge has no unit, and a column in
     another unit gets a head in the inverse one. A column of zeros gets a head of 0. Cost and
@@ -175,7 +175,7 @@ class Factored(NamedTuple):
 
     Attributes:
       head: the solution.
-      factor: upper triangular ``R``: over heads ``w``, the root of what is minimised is
+      factor: upper triangular ``R``: over heads ``w``, the root of what is minimized is
         ``|R (length * w)|``, up to what no head can remove.
       length: of the columns.
     """
@@ -260,7 +260,7 @@ def ridge_scores(
     tiny = jnp.finfo(dtype).tiny
     least = jnp.finfo(dtype).eps if tall else tiny
 
-    def score(ridge: Float[Array, ""]) -> Float[Array, ""]:
+    def criterion(ridge: Float[Array, ""]) -> Float[Array, ""]:
         # what is not kept of a direction: 1 less what is kept would be no more than its rounding
         both = jnp.square(s) + ridge
         lost = jnp.where(both > tiny, ridge / jnp.maximum(both, tiny), 1)
@@ -272,4 +272,4 @@ def ridge_scores(
         free = jnp.maximum((total - len(s) + jnp.sum(lost)) / total, least)
         return jnp.sum(jnp.square(left)) / total / jnp.square(free)
 
-    return jax.vmap(score)(ridges.astype(dtype))
+    return jax.vmap(criterion)(ridges.astype(dtype))

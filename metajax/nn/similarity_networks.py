@@ -160,10 +160,10 @@ def similarity_network(
     plus a small linear map of the token. Tokens hold no coordinates and no positions, so that
     orthogonal maps of the inputs, zero features and units of measure change nothing.
 
-    Without ``num_classes`` it is class-symmetric: the state of a token is ``[classes, width]``, all
-    classes pass through the same weights, queries and keys are made of the mean over classes, the
-    MLP sees a class and the mean over classes, and each class has one output. So permuted labels
-    permute the outputs, and there may be any number of classes.
+    Without ``num_classes`` it is class-symmetric: the state of a token is ``[classes, width]``, and
+    all classes pass through the same weights. Queries and keys are made of the mean over classes.
+    The MLP sees a class and the mean over classes, and each class has one output. So permuted
+    labels permute the outputs, and there may be any number of classes.
 
     Softmax, similarities and channels are float32 or wider, all else is of the parameters' dtype.
 

@@ -74,7 +74,7 @@ _layer_norm.defvjp(_layer_norm_forward, _layer_norm_backward)
 
 
 class LayerNorm(nn.Module):
-    """Layer normalisation of rows; its statistics are float32 for 16-bit rows too."""
+    """Layer normalization of rows; its statistics are float32 for 16-bit rows too."""
 
     @nn.compact
     def __call__(self, rows: Float[Array, "rows width"]) -> Float[Array, "rows width"]:

@@ -143,7 +143,7 @@ def coupled_springs(
 
     Args:
       particles: 2 or more.
-      pairs: which particles a spring couples; by default each with its neighbours on a ring.
+      pairs: which particles a spring couples; by default each with its neighbors on a ring.
       name: ``coupled_springs_N`` by default.
 
     Returns:

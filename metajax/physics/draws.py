@@ -118,7 +118,7 @@ def draw_driven_pendulum(key: Key[Array, ""]) -> Pendulum:
     """Draw a damped pendulum, a torque's amplitude between .05 and .1, and its frequency.
 
     A torque ``A`` against a damping ``D`` adds at most the energy ``A^2 / 4D`` in a unit of time,
-    .25 in 10: a start of at most ``mgl``, as :func:`start_driven_pendulum` makes it, does not
+    .25 in 10. So a start of at most ``mgl``, as :func:`start_driven_pendulum` makes it, does not
     swing over the top before then.
     """
     pendulum_key, key = jax.random.split(key)
@@ -208,7 +208,7 @@ def start_gravitation(
     ellipse, at any phase and orientation. Orbits of groups are :data:`RATIO` times as wide as those
     within: with axes that differ by an eighth and eccentricities up to .1 as wide as hierarchical
     triples of such masses must be in order to be stable (Mardling & Aarseth 2001, eq. 90). The
-    centre of mass rests at 0.
+    center of mass rests at 0.
 
     Args:
       key: what is drawn from.
@@ -316,7 +316,7 @@ def start_spring_graph(
 ) -> Phase:
     """An energy between .1 and .9 of what halves a spring, displacements that hold half of it.
 
-    The centre of mass rests, near 0. Displacements of at most ``d`` change a length by at most
+    The center of mass rests, near 0. Displacements of at most ``d`` change a length by at most
     ``2d``, so their potential is at most ``2 d^2`` times the sum of the stiffnesses.
     """
     mass = parameters.mass

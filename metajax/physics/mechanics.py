@@ -14,7 +14,7 @@ class Phase(NamedTuple):
     """A point of phase space, or its time derivative, or many of them on leading axes.
 
     Attributes:
-      q: positions, or other generalised coordinates.
+      q: positions, or other generalized coordinates.
       p: the momenta that belong to them.
     """
 

@@ -41,9 +41,9 @@ def estimate_rates(
 
     A spline of degree 5 minimizes the squared misfit plus the integral of its squared third
     derivative, weighted by what generalized cross-validation chooses for each column (Craven and
-    Wahba 1979): next to nothing for values without noise, which are interpolated then. The errors
-    are those of Wahba 1983, from the posterior of which the spline is the mean; where the motion is
-    too fast for the spacing of the times, they are too small.
+    Wahba 1979). That is next to nothing for values without noise, which are then interpolated. The
+    errors are those of Wahba 1983, from the posterior of which the spline is the mean; where the
+    motion is too fast for the spacing of the times, they are too small.
 
     Args:
       times: ascending, of any spacing.

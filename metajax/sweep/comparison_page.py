@@ -127,7 +127,7 @@ def figures(content: dict[str, Any]) -> list[Figure]:
     ]
     if len(columns(content)) > 1:
         caption = f"{metric.capitalize()} by {content['axis']}, with 95% intervals as bands; "
-        caption += "grey: baselines, whose intervals the table has."
+        caption += "gray: baselines, whose intervals the table has."
         made.insert(0, Figure("curves", caption, lambda: draw_curves(content)))
     return made
 
@@ -207,7 +207,7 @@ def draw_scores(content: dict[str, Any]) -> Any:
         axes.plot([], [], marker, mfc="none", color="0.3", label=title_of)
     for index, baseline in enumerate(content["baselines"].values()):
         level = numbers(baseline["mean"])[-1]
-        axes.axhline(level, color="grey", ls=("--", ":", "-.")[index % 3], label=baseline["title"])
+        axes.axhline(level, color="gray", ls=("--", ":", "-.")[index % 3], label=baseline["title"])
     axes.set_xticks(range(len(names)), names, rotation=30, ha="right")
     axes.set_xlim(-0.6, len(names) - 0.4)
     keep_fractions(axes, content["metric"])

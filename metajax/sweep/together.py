@@ -235,7 +235,7 @@ def _run_part(
 
 
 def _population_name(points: Sequence[Point]) -> str:
-    """The folder of a population, of labelled points one for each set of seeds."""
+    """The folder of a population, of labeled points one for each set of seeds."""
     return f"{points[0].name}..{points[-1].config.seed}" if points[0].label else points[0].name
 
 

@@ -3,8 +3,7 @@
 import importlib
 from typing import Any
 
-from metajax.systems.base import SYSTEMS, Method, Objective, Setup, System, get_system
-from metajax.systems.classes import Labels
+from metajax.systems.base import SYSTEMS, Method, Objective, Setup, System, Use, get_system
 from metajax.systems.configs import (
     Config,
     config_from_json,
@@ -19,7 +18,6 @@ from metajax.systems.configs import (
     tied_to_steps,
     traced_fields,
 )
-from metajax.systems.loading import Run, load
 from metajax.systems.options import options_type, summary
 from metajax.systems.page import write_page
 from metajax.systems.runs import read_run
@@ -27,7 +25,9 @@ from metajax.systems.scores import Evaluation, Interval, Row, interval
 from metajax.systems.setup import build, check_fits, make_method
 from metajax.systems.show import Figure
 from metajax.systems.training import Training
-from metajax.systems.use import Adapted, Told, Use, load_exported
+from metajax.systems.using.adapted import Adapted, Told, load_exported
+from metajax.systems.using.classes import Labels
+from metajax.systems.using.loading import Run, load
 
 __all__ = [
     "SYSTEMS",

@@ -39,9 +39,11 @@ def make_axes(xlabel: str, ylabel: str, scale: str = "linear") -> tuple[Any, Any
     axes.yaxis.set_major_formatter("{x:.3g}")
 
     def minor(x: float, position: float) -> str:
-        """Within a decade or two; over more the labels would cover each other."""
+        """All within a decade or two, 2 and 5 within three; more labels would cover each other."""
         low, high = axes.get_ylim()
-        return f"{x:.3g}" if low > 0 and high < 30 * low else ""
+        span = high / low if low > 0 else math.inf
+        shown = span < 30 or (span < 1000 and f"{x:.0e}"[0] in "25")
+        return f"{x:.3g}" if shown else ""
 
     axes.yaxis.set_minor_formatter(minor)
     axes.grid(alpha=0.25)

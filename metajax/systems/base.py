@@ -12,7 +12,6 @@ from metajax.core import Algorithm, Evaluator, MetaLearner, Params, one_of
 from metajax.systems.scores import Evaluation
 from metajax.systems.show import Figure, figures, table
 from metajax.systems.training import Training
-from metajax.systems.use import Use
 
 
 class Method(NamedTuple):
@@ -82,6 +81,22 @@ class Objective(NamedTuple):
     def called(self) -> str:
         """Its title, or its path."""
         return self.title or self.metric
+
+
+class Use(NamedTuple):
+    """How a family's trained learners are used on a person's own data.
+
+    Attributes:
+      adapt: ``adapt(run, support, key, steps) -> Adapted``; it checks the support by name.
+      files: ``files(run, path, target, steps) -> Told``: adapts to what a file or folder holds, and
+        answers what it asks. ``target`` names a column of a table.
+      problem: ``problem(settings) -> Problem`` of the right shapes without a data set on disk, from
+        which the learner is made; None: the family's own reads none.
+    """
+
+    adapt: Callable[..., Any]
+    files: Callable[..., Any]
+    problem: Callable[[Any], Any] | None = None
 
 
 def _no_check(config: Any) -> None:

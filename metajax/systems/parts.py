@@ -7,15 +7,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Key
 
-from metajax.core import ConfigError, Examples, Task, TaskDistribution
+from metajax.core import ConfigError, TaskDistribution
 from metajax.data import TaskParts, episode_parts, load_images, sinusoid_tasks
 from metajax.systems.base import Objective
-from metajax.systems.classes import classes_of_images
-from metajax.systems.curves import CURVES
-from metajax.systems.use import Use
 
 
 class PartedProblem(NamedTuple):
@@ -59,6 +54,23 @@ class PartedProblem(NamedTuple):
         return f"{of.shots}-shot sinusoids"
 
 
+def problem_of(kind: type[PartedProblem], *of_images: str) -> Callable[..., Any]:
+    """Return what makes a family's problem of its settings, ``System.problem``.
+
+    Args:
+      kind: the family's own.
+      of_images: settings that are also options of :func:`metajax.data.episode_tasks`.
+    """
+
+    def make_problem(settings: Any, training: Any, data_dir: Path | None = None) -> Any:
+        if not settings.images:
+            return kind(settings, *sinusoid_parts(settings))
+        options = {name: getattr(settings, name) for name in of_images}
+        return kind(settings, *image_parts(settings, data_dir, **options))
+
+    return make_problem
+
+
 def sinusoid_parts(config: Any) -> TaskParts:
     """Sinusoids of the config's ``shots``, ``queries`` and ``eval_queries``.
 
@@ -95,39 +107,6 @@ def image_parts(config: Any, data_dir: Path | None = None, **options: Any) -> Ta
         queries=config.queries,
         **options,
     )
-
-
-def blank_parts(config: Any) -> TaskParts:
-    """Tasks of the shapes of :func:`image_parts`, of blank images: no set is read."""
-    size, ways = config.image_size, config.ways
-
-    def examples(num: int) -> Examples:
-        images = jnp.zeros((num * ways, size, size, config.image_channels))
-        return Examples(images, jnp.tile(jnp.arange(ways), num))
-
-    tasks: Any = jax.tree_util.Partial(
-        _always, Task(examples(config.shots), examples(config.queries))
-    )
-    return TaskParts(tasks, tasks, tasks)
-
-
-def _always(task: Task, key: Key[Array, ""]) -> Task:
-    return task
-
-
-def use_of(problem: type[PartedProblem]) -> Callable[[Any], Use]:
-    """Return how runs of a family of such problems are used, as they were trained to.
-
-    On a person's own labelled images, whose set need not be on this machine, or points of a curve.
-    """
-
-    def blank(settings: Any) -> PartedProblem:
-        return problem(settings, *blank_parts(settings))
-
-    def use(config: Any) -> Use:
-        return classes_of_images(config, flat=False, problem=blank) if config.images else CURVES
-
-    return use
 
 
 def check_classes(config: Any) -> None:

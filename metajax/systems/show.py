@@ -86,7 +86,7 @@ def curves(evaluation: dict[str, Any]) -> Any:
         if len(mean) > 1:
             axes.plot(points, mean, label=row["title"], **look, **marks(index, len(points)))
         else:
-            axes.axhline(mean[0], label=row["title"], color="grey", ls=look["ls"])
+            axes.axhline(mean[0], label=row["title"], color="gray", ls=look["ls"])
     floor = keep_in_sight(axes, *map(np.concatenate, (means, lows, highs)))
     for index, (low, high) in enumerate(zip(lows, highs, strict=True)):
         if len(low) > 1:

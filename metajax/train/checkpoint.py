@@ -1,8 +1,8 @@
 """Orbax checkpoints, each sealed by a digest of its files.
 
 Orbax writes a checkpoint whole or not at all, but does not notice a byte that changed later. So
-once a save has finished, every file's SHA-256 goes into ``metajax.sha256`` in its folder: a
-checkpoint without that seal is unfinished, one that differs from it is damaged, and either is
+once a save has finished, every file's SHA-256 goes into ``metajax.sha256`` in its folder. A
+checkpoint without that seal is unfinished, and one that differs from it is damaged. Either is
 passed over, with a warning, for the one before.
 """
 

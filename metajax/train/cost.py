@@ -51,7 +51,7 @@ class Profile(NamedTuple):
     Attributes:
       parts: ``sampling``, drawing the tasks of a step; the algorithm's own stages, each with what
         comes before it: ``forward``, the loss of given tasks, and ``backward``, the loss and its
-        gradient; ``update``, all of that and the optimiser; ``step``, sampling and update as the
+        gradient; ``update``, all of that and the optimizer; ``step``, sampling and update as the
         loop compiles them.
       host_seconds: of one dispatch of no steps: what the host adds, whatever the number of steps.
       peak_gflops: multiply-adds a second, times two, of a product of large matrices.

@@ -262,7 +262,7 @@ def fit(
 
 
 def _effort(level: int) -> Any:
-    """Compiler options that have LLVM optimise at ``level``, on CPU; its default there is 3.
+    """Compiler options that have LLVM optimize at ``level``, on CPU; its default there is 3.
 
     At 1 the meta-step of GPICL compiled in 70% of the time and ran as fast. With JAX's flag
     ``jax_disable_most_optimizations`` the level is that of the flag.

@@ -20,8 +20,10 @@ import docstring_parser
 import jax
 import numpy as np
 import pytest
+from browser import PROGRAM, Browser
 from non_finite import check_non_finite
 
+from metajax.cli.report import write_report
 from metajax.core import ConfigError, HostFed, MixedTasks, Range, Task, digest, plain
 from metajax.core.ranges import marks
 from metajax.sweep import make_population
@@ -41,7 +43,7 @@ from metajax.systems import (
     tied_to_steps,
     traced_fields,
 )
-from metajax.train import fit, to_json
+from metajax.train import fit, run_summary, to_json
 from small import tiny
 
 ENTRIES = [(name, method) for name in SYSTEMS for method in get_system(name).methods]
@@ -252,13 +254,18 @@ def rows(entries):
     return pytest.mark.parametrize("row", entries, indirect=True)
 
 
+@pytest.fixture(scope="module")
+def evaluation(row):
+    """What ``eval.json`` of the row's run holds."""
+    setup, key = row.setup, jax.random.key(row.config.seed)
+    drawn = row.result is None
+    state = setup.algorithm.init(key, setup.example_tasks(key)) if drawn else row.result.state
+    return json.loads(to_json(setup.evaluate(setup.algorithm.params(state), False)))
+
+
 @rows(COMPILED)
-def test_a_method_is_measured_and_shown(row):
+def test_a_method_is_measured_and_shown(row, evaluation):
     system, config, setup, result = row.system, row.config, row.setup, row.result
-    key = jax.random.key(config.seed)
-    state = setup.algorithm.init(key, setup.example_tasks(key)) if result is None else result.state
-    found = setup.evaluate(setup.algorithm.params(state), False)
-    evaluation = json.loads(to_json(found))
     points = len(evaluation["points"])
     for scores in evaluation["rows"].values():
         ends = [np.array(scores[end], float) for end in ("low", "mean", "high")]
@@ -276,6 +283,26 @@ def test_a_method_is_measured_and_shown(row):
         assert len(drawn.getvalue()) > 1000, figure.name
     if result is not None:
         check_non_finite(system, config, setup, result.params, history)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed")
+@rows([entry(name, method) for name, method in FIRST.items() if method])
+def test_the_report_of_a_run_is_in_order_at_a_desk_and_on_a_phone(row, evaluation, tmp_path):
+    """No script error, no missing picture, nothing wider than the window."""
+    config = config_to_json(row.system, row.config)
+    seconds = {"wall_seconds": 1.0, "cpu_seconds": 1.0, "train_cpu_seconds": 1.0}
+    command = "metajax train " + " ".join(
+        f"--{field} {value}" for field, value in row.changed.items()
+    )
+    summary = run_summary(row.result, **seconds, command=command)
+    page = write_report(row.workdir, row.system, config, evaluation, summary, row.result.history)
+    assert page.read_text().count("<img") >= 2
+    browser = Browser(tmp_path / "profile", "file://")
+    try:
+        browser.check_file(page)
+    finally:
+        browser.close()
 
 
 @rows(COMPILED)

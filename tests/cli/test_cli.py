@@ -123,8 +123,8 @@ def test_a_run_leaves_everything_that_the_readme_names(run):
     for name in ("accuracy.png", "training.png"):
         assert (workdir / name).read_bytes().startswith(b"\x89PNG")
     page = (workdir / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 2 and "1-nearest-neighbour" in page
-    for words in ("unseen tasks", "chance", "1-nearest-neighbour", "identity task"):
+    assert page.count("data:image/png;base64,") == 2 and "1-nearest-neighbor" in page
+    for words in ("unseen tasks", "chance", "1-nearest-neighbor", "identity task"):
         assert words in printed
 
 

@@ -198,5 +198,5 @@ def test_a_builder_that_needs_more_than_is_installed(
 
 
 def test_a_name_in_no_catalogue_is_refused(tmp_path):
-    with pytest.raises(ConfigError, match="TFDS' catalogue"):
+    with pytest.raises(ConfigError, match="TFDS' catalog"):
         data.prepare("no_such_set", data_dir=tmp_path)

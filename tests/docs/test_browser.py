@@ -1,22 +1,16 @@
 """The site and a report, as a browser shows them at desk and at phone width."""
 
-import sys
 import threading
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
+from browser import DESK, PHONE, PROGRAM, Browser
 
 from metajax.systems import Figure, write_page
 
-sys.path.insert(0, str(Path(__file__).parent))
-from browser import PROGRAM, Browser
-
 pytestmark = pytest.mark.skipif(PROGRAM is None, reason="Chromium is not installed")
-
-DESK, PHONE = 1280, 390
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -106,9 +100,4 @@ def test_a_report_fits_a_phone(tmp_path, browser):
         [Figure("curves", "a caption " * 30, draw)],
         {"settings": {"a_long_name_of_a_setting": "x" * 200, "seed": 0}},
     )
-    browser.own = "file://"
-    for width in (DESK, PHONE):
-        browser.size(width)
-        browser.visit(page.as_uri())
-        assert not browser.wider_than_window()
-    assert not browser.troubles
+    browser.check_file(page)

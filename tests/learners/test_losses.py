@@ -9,7 +9,7 @@ import pytest
 from few_shot import WAYS, classification_task, smooth
 from metajax.core import ConfigError, Examples, Network, Task
 from metajax.learners import cross_entropy, maml, matching, mean_squared_error, prototypical, ridge
-from metajax.learners.losses import score
+from metajax.learners.losses import loss_and_metrics
 
 LOGITS = jnp.array([[0.5, -1.0, 2.0], [1.0, 0.0, -1.0]])
 KEY = jax.random.key(0)
@@ -76,7 +76,7 @@ def test_whole_numbers_that_are_regressed_have_no_accuracy():
         return jnp.mean(jnp.exp(rates) - counts * rates)
 
     with jax.numpy_dtype_promotion("standard"):
-        value, metrics = score(poisson, jnp.zeros((3, 1)), counts)
+        value, metrics = loss_and_metrics(poisson, jnp.zeros((3, 1)), counts)
     assert set(metrics) == {"query_loss"} and value == 1
     floats = Task(Examples(0, 0), Examples(jnp.zeros((3, 1)), jnp.ones((3, 1))))
-    assert set(score(mean_squared_error, *floats.query)[1]) == {"query_loss"}
+    assert set(loss_and_metrics(mean_squared_error, *floats.query)[1]) == {"query_loss"}

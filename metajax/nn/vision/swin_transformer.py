@@ -87,7 +87,7 @@ class SwinBlock(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Halve a grid: normalise every 2 x 2 cells together and map them to twice the channels."""
+    """Halve a grid: normalize every 2 x 2 cells together and map them to twice the channels."""
 
     @nn.compact
     def __call__(self, x: Float[Array, "n h w channels"]) -> Float[Array, "n h2 w2 wider"]:

@@ -24,13 +24,22 @@ from metajax.physics.pde.equation import (
     unclear_piece,
 )
 from metajax.physics.pde.expressions import Expression, draw_expression, expand
-from metajax.physics.pde.fields import BoundaryField, Constant, Field, Function, Grid, nodes
-from metajax.physics.pde.findings import Finding, review
+from metajax.physics.pde.fields import (
+    BoundaryField,
+    Constant,
+    Field,
+    Function,
+    Grid,
+    as_boundary_field,
+    nodes,
+)
 from metajax.physics.pde.geometry import (
     Boundary,
     ChosenShape,
     Combination,
+    Curves,
     Disk,
+    Ellipse,
     Empty,
     Piece,
     Polygon,
@@ -47,6 +56,7 @@ from metajax.physics.pde.problems import (
     draw_problem,
     draw_sample,
 )
+from metajax.physics.pde.pytrees import namespace, on_host
 from metajax.physics.pde.sampling import sample_points, values_at, values_on
 from metajax.physics.pde.taylor import apply_operator, differentiate, normal_derivative
 
@@ -62,11 +72,12 @@ __all__ = [
     "Combination",
     "Condition",
     "Constant",
+    "Curves",
     "Disk",
+    "Ellipse",
     "Empty",
     "Expression",
     "Field",
-    "Finding",
     "Function",
     "Grid",
     "Grids",
@@ -80,6 +91,7 @@ __all__ = [
     "Shape",
     "Square",
     "apply_operator",
+    "as_boundary_field",
     "benchmark",
     "data_on",
     "differentiate",
@@ -92,11 +104,12 @@ __all__ = [
     "in_closure",
     "mark",
     "mean_squared_error",
+    "namespace",
     "nodes",
     "normal_derivative",
+    "on_host",
     "on_reference_grid",
     "rasterise",
-    "review",
     "sample",
     "sample_boundary",
     "sample_interior",

@@ -31,7 +31,7 @@ EDGE = 1e-6
 HZ_G_HOLES = ((0.5, 0.5, 0.2), (0.4, -0.4, 0.4), (-0.2, -0.7, 0.1), (-0.6, 0.5, 0.3))
 PS_C_HOLES = tuple((x, y, 0.2) for x in (-0.6, 0.6) for y in (-0.6, 0.6))
 Vortices = tuple[tuple[float, float, float, float], ...]
-"""Gaussians: strength, centre x and y, and width of ``strength exp(-r^2 / (2 width^2))`` each."""
+"""Gaussians: strength, center x and y, and width of ``strength exp(-r^2 / (2 width^2))`` each."""
 
 PS_G_VORTICES: Vortices = (
     (99.98, -0.911, -0.952, 0.198),
@@ -95,7 +95,7 @@ class Benchmark:
 
 
 def less(holes: tuple[tuple[float, float, float], ...]) -> Shape:
-    """The square less disks, each a centre and a radius."""
+    """The square less disks, each a center and a radius."""
     return reduce(sub, [Disk((x, y), radius) for x, y, radius in holes], Square())
 
 

@@ -15,6 +15,7 @@ from metajax.physics.pde.geometry import (
     Shape,
     candidates_inside,
     ends_here,
+    half_extent,
     norm,
     walk,
 )
@@ -22,7 +23,8 @@ from metajax.physics.pde.geometry import (
 TOLERANCE = 1e-6
 """How far outside a point may be and still count as one of the boundary: shapes are float32."""
 ALONG, DEPTH = (0.0, -3e-4, 3e-4), 1e-8
-"""How far along a curve, and to its sides, the inside is looked for in float64."""
+"""How far along a curve, and to its sides, the inside is looked for in float64. These and the
+tolerance are relative to half the extent of the domain."""
 
 
 @jax.jit
@@ -32,53 +34,65 @@ def in_closure(
     """Return whether points belong to the closure of a domain's inside.
 
     The distance is 0 wherever the boundaries of two combined shapes coincide, also where neither
-    side is inside the domain: on those edges of a hole that lie on the edge of what it is taken
-    from, or between two holes that touch. So a point of a curve belongs to the domain only if one
-    of the curve's sides is inside, there or a little further along it. The latter matters at
-    corners and where curves touch.
+    side is inside the domain. Examples are the edge of a hole on the edge of what it is taken from,
+    and two holes that touch. So a point of a curve belongs to the domain only if one of the curve's
+    sides is inside, there or a little further along it. The latter matters at corners and where
+    curves touch.
 
     Args:
       shape: the domain, in float64: the inside is looked for nearer than float32 resolves.
       points: where.
-      tolerance: how far outside a point may be.
+      tolerance: how far outside a point may be, relative to half the extent of the domain.
 
     Returns:
       True where a point belongs to it.
     """
-    curves = shape.curves
+    curves, size = shape.curves, half_extent(shape)
 
     def beside(curve: Curves) -> Bool[Array, " n"]:
         """Whether points lie on this curve, and the domain's inside next to it."""
-        start, span, radius, length, _, _ = curve
+        start, span, radius, length, _, _, axes = curve
         straight = radius == 0
-        along = jnp.where(straight, span / jnp.maximum(length, 1e-12), 0.0)
+        along = jnp.where(straight, span / jnp.where(length > 0, length, 1.0), 0.0)
         from_start = points - start[None]
-        apart = jnp.where(straight, 1.0, norm(from_start))
-        outward = from_start / jnp.maximum(apart, 1e-12)[:, None]
+        # the circle that an ellipse is stretched from; points near the curve keep their angle
+        around = from_start @ inverse(axes)
+        apart = jnp.where(straight, 1.0, norm(around))
+        outward = around / jnp.where(apart > 0, apart, 1.0)[:, None]
         # 0 to length on a segment; on a circle no place is the first, and nothing is clipped
         place = jnp.where(straight, jnp.clip(from_start @ along, 0.0, length), 0.0)
         found = jnp.zeros(len(points), bool)
         for shift in ALONG:
-            at = start[None] + jnp.clip(place + shift, 0.0, length)[:, None] * along[None]
-            angle = shift / jnp.where(straight, 1.0, radius)
+            here = jnp.clip(place + shift * size, 0.0, length)[:, None]
+            at = start[None] + here * along[None]
+            angle = shift * size / jnp.where(straight, 1.0, radius)
             cos, sin = jnp.cos(angle), jnp.sin(angle)
             x, y = outward.T
-            turned = jnp.stack([cos * x - sin * y, sin * x + cos * y], 1)
+            cos, sin = cos * x - sin * y, sin * x + cos * y
+            turned = jnp.stack([cos, sin], 1) @ axes
+            tangent = jnp.stack([-sin, cos], 1) @ axes
+            normal = jnp.stack([tangent[:, 1], -tangent[:, 0]], 1) / norm(tangent)[:, None]
             side = jnp.stack([along[1], -along[0]])
-            normal = jnp.where(straight, side[None], turned)
+            normal = jnp.where(straight, side[None], normal)
             at = jnp.where(straight, at, start[None] + radius * turned)
-            for depth in (DEPTH, -DEPTH):
+            for depth in (DEPTH * size, -DEPTH * size):
                 found |= shape.contains(at + depth * normal)
         nearest = jnp.where(
             straight,
             norm(from_start - place[:, None] * along[None]),
-            jnp.abs(norm(from_start) - radius),
+            norm(from_start - radius * outward @ axes),
         )
-        return found & (nearest <= tolerance) & (length > 0)
+        return found & (nearest <= tolerance * size) & (length > 0)
 
     # one curve after the other: together they would take points * curves * 6 distances
     on_curves = jax.lax.map(beside, curves)
     return shape.contains(points) | jnp.any(on_curves, 0)
+
+
+def inverse(axes: Float[Array, "2 2"]) -> Float[Array, "2 2"]:
+    """The inverse of a matrix."""
+    (a, b), (c, d) = axes
+    return jnp.stack([jnp.stack([d, -b]), jnp.stack([-c, a])]) / (a * d - b * c)
 
 
 def has_inside(domain: Shape) -> bool:

@@ -263,9 +263,9 @@ class Grids(NamedTuple):
 def rasterise(pde: PDE, points: Points, size: int = 224) -> Grids:
     """Make the five images that a model of images reads; the boundary is that of ``points``.
 
-    With stratified points, as :func:`sample` draws them, no node along the boundary is missed as
-    long as they are nearer to each other than the nodes, ``2 / (size - 1)``: 2048 points for up to
-    18 units of length at 224.
+    With stratified points, as :func:`sample` draws them, no node along the boundary is missed while
+    they are nearer to each other than the nodes, ``2 / (size - 1)``. At 224 nodes, 2048 points are
+    enough for up to 18 units of length.
 
     Args:
       pde: whose source is drawn.

@@ -152,7 +152,14 @@ def check_function(name: str, function: Callable[[Array, Array], Any]) -> None:
 
 
 def as_boundary_field(name: str, value: Any) -> BoundaryField:
-    """Make a boundary field of anything that :func:`as_field` takes, or of a boundary field.
+    """Make a boundary field of a number, a grid, a function of x and y, or a boundary field.
+
+    Args:
+      name: what errors call it.
+      value: any of these.
+
+    Returns:
+      The field.
 
     Raises:
       ConfigError: it is none of these.

@@ -178,7 +178,7 @@ def evaluate(basis: Any, u: Array, points: Float[np.ndarray, "n 2"]) -> Float[np
 
 
 def corner_mesh(refinements: int) -> Any:
-    """A mesh of the square without x > 0, y > 0, ever finer towards its corners."""
+    """A mesh of the square without x > 0, y > 0, ever finer toward its corners."""
     mesh = skfem.MeshTri.init_lshaped().refined(3)
     # of skfem's domain the quadrant x > 0, y > 0 is missing
     corners = np.array([[0, 0], [1, 0], [0, 1], [-1, 1], [-1, -1], [1, -1]], float)

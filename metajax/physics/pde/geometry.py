@@ -3,11 +3,15 @@
 Shapes are pytrees: a batch of them is one with stacked leaves, under ``jax.vmap``. ``|`` unites,
 ``&`` intersects and ``-`` takes away. Distances are negative inside. They are exact for
 :class:`Rectangle`, :class:`Disk` and :class:`Polygon`; combinations take minima and maxima, so
-their sign is exact and their size at most the true distance.
+their sign is exact and their size at most the true distance, as that of an :class:`Ellipse`.
+
+A shape whose leaves are NumPy arrays computes with NumPy where the points are such too: nothing is
+compiled.
 """
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import field
@@ -19,10 +23,11 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, Integer, Key
 
 from metajax.core import ConfigError, one_of, root
-from metajax.physics.pde.pytrees import concrete, put, pytree, real
+from metajax.physics.pde.pytrees import concrete, namespace, put, pytree, real
 
 NUDGE, FINE_NUDGE = 1e-4, 1e-7
-"""How far to both sides of a curve the domain is looked up, in float32 and in float64."""
+"""How far to both sides of a curve the domain is looked up, in float32 and in float64, relative to
+half the extent of the domain."""
 
 LEAST = 0.25
 """Share of boundary points that all curves divide equally where small ones matter."""
@@ -48,16 +53,19 @@ class Piece(NamedTuple):
 
 
 class Curves(NamedTuple):
-    """What a boundary is made of: segments and circles, ``start + t span + radius (cos, sin)``.
+    """What a boundary is made of: segments, circles and ellipses.
+
+    A curve is ``start + t span + radius (cos, sin) @ axes`` of the angle ``2 pi t``.
 
     Attributes:
-      start: a segment's start, a circle's centre.
+      start: a segment's start, a circle's center.
       span: from a segment's start to its end, 0 for a circle.
-      radius: a circle's, 0 for a segment.
+      radius: a circle's, an ellipse's larger one, 0 for a segment.
       length: 0 where there is none.
       sign: 1 where the outward normal is to the right of a segment, or points out of a circle; -1
         where it is the other way round.
       piece: the index of the :class:`Piece` it belongs to.
+      axes: of an ellipse, relative to its larger radius; else the identity.
     """
 
     start: Float[Array, "curves 2"]
@@ -66,6 +74,7 @@ class Curves(NamedTuple):
     length: Float[Array, " curves"]
     sign: Float[Array, " curves"]
     piece: Int32[Array, " curves"]
+    axes: Float[Array, "curves 2 2"]
 
 
 class Boundary(NamedTuple):
@@ -111,7 +120,7 @@ class Shape:
     def normals(self, points: Float[Array, "n 2"]) -> Float[Array, "n 2"]:
         """Gradients of the distance, of length 1: on the boundary its outward normals.
 
-        0 where a distance has no gradient, as at the centre of a disk.
+        0 where a distance has no gradient, as at the center of a disk.
         """
         slope = jax.vmap(jax.grad(self.distance))(points)
         length = norm(slope)[:, None]
@@ -151,15 +160,16 @@ class Rectangle(Shape):
             raise ConfigError("upper", np.asarray(self.upper).tolist(), expected)
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        xp = namespace(points, self)
         x, y = points[..., 0], points[..., 1]
         (left, bottom), (right, top) = self.lower, self.upper
-        across, along = jnp.maximum(left - x, x - right), jnp.maximum(bottom - y, y - top)
-        outside = root(jnp.maximum(across, 0.0) ** 2 + jnp.maximum(along, 0.0) ** 2)
-        return outside + jnp.minimum(jnp.maximum(across, along), 0.0)
+        across, along = xp.maximum(left - x, x - right), xp.maximum(bottom - y, y - top)
+        outside = safe_root(xp.maximum(across, 0.0) ** 2 + xp.maximum(along, 0.0) ** 2)
+        return outside + xp.minimum(xp.maximum(across, along), 0.0)
 
     @property
     def bounds(self) -> Float[Array, "2 2"]:
-        return jnp.stack([self.lower, self.upper])
+        return namespace(self).stack([self.lower, self.upper])
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -171,7 +181,8 @@ class Rectangle(Shape):
         # counterclockwise, so that outside is to the right
         corners = [(left, top), (right, bottom), (left, bottom), (right, top)]
         ends = [(left, bottom), (right, top), (right, bottom), (left, top)]
-        return segments(jnp.array(corners), jnp.array(ends), jnp.ones(()), range(4))
+        xp = namespace(self)
+        return segments(xp.array(corners), xp.array(ends), xp.ones(()), range(4))
 
 
 def Square(name: str = "square") -> Rectangle:
@@ -198,7 +209,7 @@ class Disk(Shape):
     """A disk.
 
     Attributes:
-      centre: its centre; kept as an array ``[2]``.
+      centre: its center; kept as an array ``[2]``.
       radius: above 0; likewise, ``[]``.
       name: what boundary data call it by. Static.
 
@@ -220,11 +231,12 @@ class Disk(Shape):
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
         x, y = self.centre
-        return root((points[..., 0] - x) ** 2 + (points[..., 1] - y) ** 2) - self.radius
+        return safe_root((points[..., 0] - x) ** 2 + (points[..., 1] - y) ** 2) - self.radius
 
     @property
     def bounds(self) -> Float[Array, "2 2"]:
-        return jnp.stack([self.centre - self.radius, self.centre + self.radius])
+        xp = namespace(self)
+        return xp.stack([self.centre - self.radius, self.centre + self.radius])
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -232,12 +244,81 @@ class Disk(Shape):
 
     @property
     def curves(self) -> Curves:
-        radius, one = self.radius[None], jnp.ones_like(self.radius)[None]
-        zero = jnp.zeros((1, 2), radius.dtype)
-        length, piece = 2 * jnp.pi * radius, jnp.zeros(1, jnp.int32)
-        return Curves(self.centre[None], zero, radius, length, one, piece)
+        xp = namespace(self)
+        radius, one = self.radius[None], xp.ones_like(self.radius)[None]
+        zero = xp.zeros((1, 2), radius.dtype)
+        length, piece = 2 * xp.pi * radius, xp.zeros(1, xp.int32)
+        axes = xp.eye(2, dtype=radius.dtype)[None]
+        return Curves(self.centre[None], zero, radius, length, one, piece, axes)
 
 
+@pytree
+class Ellipse(Shape):
+    """An ellipse. Its distance has the right sign, and at most the true size.
+
+    Attributes:
+      centre: its centre; kept as an array ``[2]``.
+      radii: above 0, along its first and its second axis; likewise.
+      angle: by which it is turned counterclockwise, in radians; likewise, ``[]``.
+      name: what boundary data call it by. Static.
+
+    Raises:
+      ConfigError: ``radii`` are not above 0.
+    """
+
+    centre: Any
+    radii: Any
+    angle: Any = 0.0
+    name: str = field(default="ellipse", metadata={"static": True})
+
+    def __post_init__(self) -> None:
+        angle = finite("angle", self.angle, "a finite number")
+        put(self, centre=pair("centre", self.centre), radii=pair("radii", self.radii), angle=angle)
+        if angle.ndim:
+            raise ConfigError("angle", self.angle, "one number")
+        if concrete(self) and not (np.asarray(self.radii) > 0).all():
+            raise ConfigError("radii", np.asarray(self.radii).tolist(), "both above 0")
+
+    @property
+    def turned(self) -> Float[Array, "2 2"]:
+        """The directions of its two axes, in rows."""
+        xp = namespace(self)
+        cos, sin = xp.cos(self.angle), xp.sin(self.angle)
+        return xp.stack([xp.stack([cos, sin]), xp.stack([-sin, cos])])
+
+    def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        x, y = points[..., 0] - self.centre[0], points[..., 1] - self.centre[1]
+        (a, b), (c, d) = self.turned
+        first, second = (a * x + b * y) / self.radii[0], (c * x + d * y) / self.radii[1]
+        return (safe_root(first**2 + second**2) - 1) * self.radii.min()
+
+    @property
+    def bounds(self) -> Float[Array, "2 2"]:
+        xp = namespace(self)
+        reach = norm((self.turned * self.radii[:, None]).T)
+        return xp.stack([self.centre - reach, self.centre + reach])
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return (Piece(self.name),)
+
+    @property
+    def curves(self) -> Curves:
+        xp = namespace(self)
+        radius = self.radii.max()
+        axes = self.turned * (self.radii / radius)[:, None]
+        angle = xp.asarray((np.arange(RIM) + 0.5) * (2 * np.pi / RIM), radius.dtype)
+        around = xp.stack([-xp.sin(angle), xp.cos(angle)], 1) @ (radius * axes)
+        # the mean over all angles converges faster than any power of their number
+        length = 2 * np.pi * norm(around).mean()
+        zero, one = xp.zeros((1, 2), radius.dtype), xp.ones((1,), radius.dtype)
+        piece = xp.zeros(1, xp.int32)
+        start = self.centre[None]
+        return Curves(start, zero, radius[None], length[None], one, piece, axes[None])
+
+
+RIM = 512
+"""Angles from which the length of an ellipse is found."""
 UNROLLED = 16
 """Edges of a polygon that are compiled side by side, which runs faster; XLA takes minutes for
 hundreds, so more of them are a loop."""
@@ -271,8 +352,9 @@ class Polygon(Shape):
         put(self, vertices=vertices)
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
+        xp = namespace(points, self)
         x, y = points[..., 0], points[..., 1]
-        edges = (self.vertices, jnp.roll(self.vertices, -1, axis=0))
+        edges = (self.vertices, xp.roll(self.vertices, -1, axis=0))
 
         def add(found: tuple[Array, Array], edge: tuple[Array, Array]) -> tuple[Any, None]:
             nearest, inside = found
@@ -280,26 +362,27 @@ class Polygon(Shape):
             across, along = x_end - x_start, y_end - y_start
             squared = across**2 + along**2
             right, up = x - x_start, y - y_start
-            scale = 1 / jnp.where(squared > 0, squared, 1.0)
-            t = jnp.clip((right * across + up * along) * scale, 0.0, 1.0)
+            scale = 1 / xp.where(squared > 0, squared, 1.0)
+            t = xp.clip((right * across + up * along) * scale, 0.0, 1.0)
             apart = (right - t * across) ** 2 + (up - t * along) ** 2
             # whether a ray to the right crosses the edge
-            slope = across / jnp.where(along == 0, 1.0, along)
+            slope = across / xp.where(along == 0, 1.0, along)
             crosses = ((y_start > y) != (y_end > y)) & (right < up * slope)
-            return (jnp.minimum(nearest, apart), inside ^ crosses), None
+            return (xp.minimum(nearest, apart), inside ^ crosses), None
 
-        found = jnp.full(x.shape, jnp.inf, x.dtype), jnp.zeros(x.shape, bool)
-        if len(self.vertices) > UNROLLED:
+        found = xp.full(x.shape, xp.inf, x.dtype), xp.zeros(x.shape, bool)
+        if xp is jnp and len(self.vertices) > UNROLLED:
             found, _ = jax.lax.scan(add, found, edges)
         else:
             for edge in zip(*edges, strict=True):
                 found, _ = add(found, edge)
         nearest, inside = found
-        return jnp.where(inside, -1.0, 1.0) * root(nearest)
+        return xp.where(inside, -1.0, 1.0) * safe_root(nearest)
 
     @property
     def bounds(self) -> Float[Array, "2 2"]:
-        return jnp.stack([jnp.min(self.vertices, 0), jnp.max(self.vertices, 0)])
+        xp = namespace(self)
+        return xp.stack([xp.min(self.vertices, 0), xp.max(self.vertices, 0)])
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -307,9 +390,11 @@ class Polygon(Shape):
 
     @property
     def curves(self) -> Curves:
-        ends = jnp.roll(self.vertices, -1, axis=0)
-        (x, y), (x_end, y_end) = self.vertices.T, ends.T
-        counterclockwise = jnp.sign(jnp.sum(x * y_end - x_end * y))
+        xp = namespace(self)
+        ends = xp.roll(self.vertices, -1, axis=0)
+        # around the first vertex: far from the origin, a small polygon's area would be rounded away
+        (x, y), (x_end, y_end) = ((at - self.vertices[:1]).T for at in (self.vertices, ends))
+        counterclockwise = xp.sign(xp.sum(x * y_end - x_end * y))
         return segments(self.vertices, ends, counterclockwise, [0] * len(ends))
 
 
@@ -318,7 +403,7 @@ class Empty(Shape):
     """Nothing, as one of the shapes of a :class:`ChosenShape`."""
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
-        return jnp.full(points.shape[:-1], jnp.inf, points.dtype)
+        return namespace(points).full(points.shape[:-1], np.inf, points.dtype)
 
     @property
     def bounds(self) -> Float[Array, "2 2"]:
@@ -331,7 +416,8 @@ class Empty(Shape):
     @property
     def curves(self) -> Curves:
         none = real(np.zeros((0, 2)))
-        return Curves(none, none, none[:, 0], none[:, 0], none[:, 0], jnp.zeros(0, jnp.int32))
+        number, axes = none[:, 0], real(np.zeros((0, 2, 2)))
+        return Curves(none, none, number, number, number, jnp.zeros(0, jnp.int32), axes)
 
 
 @pytree
@@ -348,6 +434,8 @@ class ChosenShape(Shape):
 
     def pick(self, values: Sequence[Array]) -> Array:
         """The value that belongs to the chosen shape."""
+        if namespace(self.index, values) is np:
+            return values[int(self.index)]
         return jax.lax.select_n(jnp.asarray(self.index, jnp.int32), *values)
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
@@ -366,7 +454,7 @@ class ChosenShape(Shape):
         parts = []
         for number, option in enumerate(self.options):
             curves = option.curves
-            length = jnp.where(self.index == number, curves.length, 0.0)
+            length = namespace(curves).where(self.index == number, curves.length, 0.0)
             parts.append(curves._replace(length=length))
         return joined(parts, [len(option.pieces) for option in self.options])
 
@@ -393,19 +481,21 @@ class Combination(Shape):
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
         first, second = self.first.distance(points), self.second.distance(points)
+        xp = namespace(first, second)
         if self.operation == "union":
-            return jnp.minimum(first, second)
-        return jnp.maximum(first, -second if self.operation == "difference" else second)
+            return xp.minimum(first, second)
+        return xp.maximum(first, -second if self.operation == "difference" else second)
 
     @property
     def bounds(self) -> Float[Array, "2 2"]:
         first, second = self.first.bounds, self.second.bounds
         if self.operation == "difference":
             return first
-        inner, outer = jnp.minimum(first, second), jnp.maximum(first, second)
+        xp = namespace(first, second)
+        inner, outer = xp.minimum(first, second), xp.maximum(first, second)
         if self.operation == "union":
-            return jnp.stack([inner[0], outer[1]])
-        return jnp.stack([outer[0], inner[1]])
+            return xp.stack([inner[0], outer[1]])
+        return xp.stack([outer[0], inner[1]])
 
     @property
     def pieces(self) -> tuple[Piece, ...]:
@@ -447,17 +537,17 @@ def sample_interior_near(
     """Draw points of the inside as :func:`sample_interior`, also where the inside is narrow.
 
     Where too few of the uniform ones are inside, points a random way in from the boundary, at any
-    depth from 1e-6 to the size of the domain, take the place of those that would appear again.
+    depth from 1e-6 of the domain's size to all of it, take the place of those that would appear
+    again.
     """
     key, edge_key, depth_key = jax.random.split(key, 3)
     uniform, keep = candidates_inside(shape, key, oversample * num)
     edge = sample_boundary(shape, edge_key, oversample * num, least=LEAST)
-    lower, upper = shape.bounds
-    reach = jnp.log10(jnp.max(upper - lower))
+    half = half_extent(shape)
     power = jax.random.uniform(
-        depth_key, (oversample * num,), edge.points.dtype, minval=-6.0, maxval=reach
+        depth_key, (oversample * num,), edge.points.dtype, minval=-6.0, maxval=math.log10(2)
     )
-    near = edge.points - (10.0**power)[:, None] * edge.normals
+    near = edge.points - (half * 10.0**power)[:, None] * edge.normals
     index, found = spread(keep, num)
     near_index, near_found = spread(shape.contains(near), num)
     # as many of the second kind as are lacking, evenly among all
@@ -518,7 +608,7 @@ def sample_boundary(
 
 def ends_here(shape: Shape, at: Boundary, curves: Curves) -> Bool[Array, " n"]:
     """Whether the domain ends at points of its curves: it is on one side, and not on the other."""
-    usual = FINE_NUDGE if at.points.dtype == jnp.float64 else NUDGE
+    usual = half_extent(shape) * (FINE_NUDGE if at.points.dtype == jnp.float64 else NUDGE)
     # a hole that is smaller than the nudge would be looked past
     smallest = jnp.min(jnp.where(curves.length > 0, curves.length, jnp.inf))
     nudge = jnp.clip(smallest / 50, usual / 100, usual) * at.normals
@@ -546,14 +636,16 @@ def walk(
     place = (jnp.arange(len(unit), dtype=unit.dtype) + unit) * step
     curve = jnp.sum(ends[None] <= place[:, None], 1, dtype=jnp.int32)
     curve = jnp.minimum(curve, len(ends) - 1)
-    start, span, radius, length, sign, piece = jax.tree.map(lambda leaf: leaf[curve], curves)
-    wide = jnp.maximum(share[curve], 1e-12)
+    start, span, radius, length, sign, piece, axes = jax.tree.map(lambda leaf: leaf[curve], curves)
+    wide = jnp.where(share > 0, share, 1.0)[curve]
     t = (place - (ends - share)[curve]) / wide
     t = jnp.clip(t, 0.0, 1.0)[:, None]
-    turn = jnp.concatenate([jnp.cos(2 * jnp.pi * t), jnp.sin(2 * jnp.pi * t)], 1)
-    right = jnp.stack([span[:, 1], -span[:, 0]], 1)
-    outward = jnp.where(radius[:, None] > 0, turn, right)
-    outward = outward * (sign / jnp.maximum(norm(outward), 1e-12))[:, None]
+    cos, sin = jnp.cos(2 * jnp.pi * t), jnp.sin(2 * jnp.pi * t)
+    turn = cos * axes[:, 0] + sin * axes[:, 1]
+    tangent = jnp.where(radius[:, None] > 0, cos * axes[:, 1] - sin * axes[:, 0], span)
+    outward = jnp.stack([tangent[:, 1], -tangent[:, 0]], 1)
+    wide_normal = norm(outward)
+    outward = outward * (sign / jnp.where(wide_normal > 0, wide_normal, 1.0))[:, None]
     points = start + t * span + radius[:, None] * turn
     return Boundary(points, outward, piece), step * length / wide
 
@@ -571,9 +663,11 @@ def segments(
     start: Float[Array, "curves 2"], end: Float[Array, "curves 2"], sign: Array, pieces: Any
 ) -> Curves:
     """Make the curves of straight edges."""
-    span, zero = end - start, jnp.zeros_like(start[:, 0])
-    piece = jnp.asarray(np.array(pieces, np.int32))
-    return Curves(start, span, zero, norm(span), jnp.broadcast_to(sign, zero.shape), piece)
+    xp = namespace(start, end)
+    span, zero = end - start, xp.zeros_like(start[:, 0])
+    piece = xp.asarray(np.array(pieces, np.int32))
+    axes = xp.broadcast_to(xp.eye(2, dtype=span.dtype)[None], (len(span), 2, 2))
+    return Curves(start, span, zero, norm(span), xp.broadcast_to(sign, zero.shape), piece, axes)
 
 
 def joined(parts: Sequence[Curves], pieces: Sequence[int]) -> Curves:
@@ -583,12 +677,23 @@ def joined(parts: Sequence[Curves], pieces: Sequence[int]) -> Curves:
         part._replace(piece=part.piece + int(number))
         for part, number in zip(parts, first, strict=True)
     ]
-    return jax.tree.map(lambda *leaves: jnp.concatenate(leaves), *moved)
+    return jax.tree.map(lambda *leaves: namespace(leaves).concatenate(leaves), *moved)
+
+
+def half_extent(shape: Shape) -> Float[Array, ""]:
+    """Half the longer side of the box around a shape: 1 for the square from -1 to 1."""
+    lower, upper = shape.bounds
+    return namespace(lower, upper).max(upper - lower) / 2
+
+
+def safe_root(squared: Float[Array, "*n"]) -> Float[Array, "*n"]:
+    """The square root, with slope 0 at 0; NumPy's of a NumPy array."""
+    return root(squared) if namespace(squared) is jnp else np.sqrt(squared)
 
 
 def norm(vectors: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
     """Lengths, with slope 0 at 0."""
-    return root(jnp.sum(vectors**2, -1))
+    return safe_root((vectors**2).sum(-1))
 
 
 def pair(name: str, value: Any) -> Float[Array, "2"]:

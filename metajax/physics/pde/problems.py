@@ -31,6 +31,7 @@ from metajax.physics.pde.pytrees import pytree, real
 from metajax.physics.pde.taylor import apply_operator, normal_derivative
 
 HOLES = 3
+"""Most holes of a domain."""
 CORNERS = 6
 """Most vertices of a polygon."""
 HOLE_NUMBERS = 6 + 2 * CORNERS
@@ -174,6 +175,7 @@ def draw_sample(
     size: int = 224,
     supervised: float | Float[Array, ""] = 1.0,
     homogeneous: float | Float[Array, ""] = 0.0,
+    holes: int = HOLES,
     tries: int = 16,
 ) -> Sample:
     """Draw points and images of the problem that :func:`draw_problem` draws from the same key.
@@ -185,12 +187,15 @@ def draw_sample(
       size: nodes along a side of the images.
       supervised: see :func:`draw_problem`, as what follows.
       homogeneous: likewise.
+      holes: likewise.
       tries: likewise.
 
     Returns:
       Points, images and what is known of the solution.
     """
-    problem = draw_problem(key, supervised=supervised, homogeneous=homogeneous, tries=tries)
+    problem = draw_problem(
+        key, supervised=supervised, homogeneous=homogeneous, holes=holes, tries=tries
+    )
     points = sample(problem.pde, derive(key, "points"), interior, boundary)
     grids = rasterise(problem.pde, points, size)
     jet = problem.solution.jet(points.interior)
@@ -207,26 +212,27 @@ def draw_problem(
     *,
     supervised: float | Float[Array, ""] = 1.0,
     homogeneous: float | Float[Array, ""] = 0.0,
+    holes: int = HOLES,
     tries: int = 16,
 ) -> Problem:
     """Draw a problem.
 
     The operator has one to three terms, with coefficients uniform to 2 either way. The domain is
-    the square less up to 3 disks, rectangles or polygons; u is given on the square's edge, du/dn
-    too with probability 1/4, and either or both on each hole. Wave and heat equations have y as
-    time instead (``u_xx`` and ``u_yy`` of opposite signs, or no ``u_yy``, and ``u_xx`` and ``u_y``
-    of opposite signs): the whole square, nothing given at the final time ``top``, and for waves
-    du/dn at first, at ``bottom``.
+    the square less up to ``holes`` disks, rectangles or polygons. u is given on the square's edge,
+    du/dn too with probability 1/4, and either or both on each hole. Wave and heat equations have y
+    as time instead: ``u_xx`` and ``u_yy`` of opposite signs, or no ``u_yy``, and ``u_xx`` and
+    ``u_y`` of opposite signs. Their domain is the whole square. Nothing is given at the final time
+    ``top``; waves have du/dn at first, at ``bottom``.
 
     Supervised problems have a solution from :func:`metajax.physics.pde.draw_expression`, drawn
-    again, up to ``tries`` times 16, until |u| is at most 10, its standard deviation .1 or more, and
-    derivatives and the source at most 1e4 at 1024 points of the square, and du/dn at most 100 at
-    256 points of the curves on which it is given.
+    again, up to ``tries`` times 16, until it is tame. At 1024 points of the square, |u| is then at
+    most 10, its standard deviation .1 or more, and derivatives and the source are at most 1e4. At
+    256 points of the curves on which du/dn is given, it is at most 100.
 
     Unsupervised problems have a constant source, normal with standard deviation 10. On the boundary
-    u is 0 where the operator has ``u``, else a constant where it has no second derivative, else a
-    linear function, with a further constant on each hole. du/dn is 0, and no piece has both, except
-    for initial data.
+    u is 0 where the operator has ``u``. Else it is a constant where the operator has no second
+    derivative, and else a linear function, with a further constant on each hole. du/dn is 0, and no
+    piece has both, except for initial data.
 
     Args:
       key: what is drawn from.
@@ -234,6 +240,7 @@ def draw_problem(
       homogeneous: the probability that u is 0 where it is given on the square's edge, or where y
         is time on its sides. A supervised problem then has no holes, an unsupervised one u = 0
         on them too. The published process has no such problems.
+      holes: most holes of a domain, 0 to 3; fewer compile faster. Static.
       tries: how often 16 solutions are drawn before a problem is given up as not valid.
 
     Returns:
@@ -241,7 +248,7 @@ def draw_problem(
     """
     # one draw for everything but the solution, as each takes long to compile
     key, solution_key = jax.random.split(key)
-    unit = jax.random.uniform(key, (4 + HOLES, HOLE_NUMBERS))
+    unit = jax.random.uniform(key, (4 + holes, HOLE_NUMBERS))
     known, zero_edge = unit[0, 0] < supervised, unit[0, 1] < homogeneous
     coefficients = make_coefficients(unit[1])
     _, _, c_y, c_xx, c_yy = coefficients
@@ -315,10 +322,10 @@ def make_coefficients(unit: Float[Array, " numbers"]) -> Float[Array, "5"]:
 def make_domain(
     number: Float[Array, ""], units: Float[Array, "holes numbers"], holes: Bool[Array, ""]
 ) -> Shape:
-    """Make the square less 0 to 3 holes from uniform numbers, or the whole unless ``holes``.
+    """Make the square less up to a hole for each row of numbers, the whole one unless ``holes``.
 
     A hole is a disk, a rectangle or a star-shaped polygon of 3 to 6 vertices. It reaches .1 to .4
-    from its centre, along each axis for a rectangle, and stays .05 away from the square's edge;
+    from its center, along each axis for a rectangle, and stays .05 away from the square's edge;
     holes may overlap.
     """
     domain: Shape = Square()
@@ -342,7 +349,7 @@ def make_domain(
             Rectangle(centre - reach, centre + reach, name),
             Polygon(centre[None] + far[:, None] * ray, name),
         )
-        present = holes & (hole < jnp.floor((HOLES + 1) * number))
+        present = holes & (hole < jnp.floor((len(units) + 1) * number))
         domain = domain - ChosenShape(jnp.where(present, kind, 0), options)
     return domain
 

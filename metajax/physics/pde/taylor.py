@@ -50,7 +50,7 @@ def normal_derivative(jet: Jet, normals: Float[Array, "n 2"]) -> Float[Array, "n
 def differentiate(function: Callable[..., Any], points: Float[Array, "n 2"]) -> Jet:
     """Return the jet of any ``function(x, y)`` of scalars, by two nested forward derivatives.
 
-    Three passes for the second derivatives, along x, y and both: by the polarisation identity.
+    Three passes for the second derivatives, along x, y and both: by the polarization identity.
 
     Args:
       function: of two scalars.

@@ -1,5 +1,6 @@
 """Linear equations in the plane, solved by least squares over features, and what that is worth."""
 
+from metajax.physics.solver.collocation import Collocation, Units, collocate
 from metajax.physics.solver.gauss_newton import Fitted, improve_features
 from metajax.physics.solver.least_squares import (
     BOUNDARY_WEIGHT,
@@ -13,6 +14,10 @@ from metajax.physics.solver.least_squares import (
     solve_head,
     with_constant,
 )
+from metajax.physics.solver.operators import At, Block, Operator, design
+from metajax.physics.solver.pictures import Maps, animate, draw, maps_of
+from metajax.physics.solver.points import Box
+from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
 from metajax.physics.solver.solving import POINTS, Solved, solve
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning
@@ -20,16 +25,32 @@ from metajax.physics.solver.verdict import DoubtfulSolutionWarning
 __all__ = [
     "BOUNDARY_WEIGHT",
     "POINTS",
+    "At",
+    "Block",
+    "Box",
+    "Collocation",
     "ConcatenatedFeatures",
     "DoubtfulSolutionWarning",
     "Equations",
     "Features",
     "Fitted",
+    "Maps",
+    "Operator",
+    "PDEProblem",
     "RandomFeatures",
+    "Robin",
     "Solved",
+    "Units",
+    "animate",
+    "as_pde",
+    "as_problem",
+    "collocate",
+    "design",
+    "draw",
     "equations",
     "filled",
     "improve_features",
+    "maps_of",
     "random_features",
     "read_problem",
     "solve",

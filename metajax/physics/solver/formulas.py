@@ -1,8 +1,8 @@
-"""Formulas of ``x`` and ``y`` as text: read without running anything, bounded in size and time.
+"""Formulas as text, such as of ``x`` and ``y``: read without running anything, bounded in size.
 
 A formula is read by precedence climbing into a list of instructions for a stack, so that what it
 takes to evaluate grows with its length alone. Its constants are floats and are computed once, while
-reading.
+reading. NumPy computes what NumPy's arrays are given to, which compiles nothing, and JAX the rest.
 """
 
 from __future__ import annotations
@@ -12,14 +12,17 @@ import functools
 import math
 import operator
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
+import scipy.special
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, shown
+from metajax.physics.pde.pytrees import namespace
 
 LONGEST = 10_000
 """Characters of a formula at most."""
@@ -68,9 +71,24 @@ def power(base: Any, exponent: Any) -> Array:
     return base ** (int(exponent) if whole else exponent)
 
 
-def repeated(of_two: Callable[[Any, Any], Array]) -> Callable[..., Array]:
+def on_arrays(name: str) -> Callable[..., Any]:
+    """The function of this name in the namespace of the arrays that it is given."""
+
+    def call(*values: Any) -> Any:
+        return getattr(namespace(values), name)(*values)
+
+    return call
+
+
+def repeated(name: str) -> Callable[..., Array]:
     """A function of two or more arguments from one of two."""
+    of_two = on_arrays(name)
     return lambda *values: functools.reduce(of_two, values)
+
+
+def erf(value: Any) -> Any:
+    """The error function."""
+    return (jax.scipy.special if namespace(value) is jnp else scipy.special).erf(value)
 
 
 def sign(value: float) -> float:
@@ -85,7 +103,7 @@ def choose(condition: bool, first: float, second: float) -> float:
 
 FUNCTIONS: dict[str, Operation] = {
     **{
-        name: Operation(getattr(math, name), getattr(jnp, name))
+        name: Operation(getattr(math, name), on_arrays(name))
         for name in (
             "sin",
             "cos",
@@ -111,14 +129,14 @@ FUNCTIONS: dict[str, Operation] = {
             "ceil",
         )
     },
-    "abs": Operation(abs, jnp.abs),
-    "sign": Operation(sign, jnp.sign),
-    "erf": Operation(math.erf, jax.scipy.special.erf),
-    "atan2": Operation(math.atan2, jnp.arctan2, 2, 2),
-    "hypot": Operation(math.hypot, jnp.hypot, 2, 2),
-    "min": Operation(min, repeated(jnp.minimum), 2, 9),
-    "max": Operation(max, repeated(jnp.maximum), 2, 9),
-    "where": Operation(choose, jnp.where, 3, 3),
+    "abs": Operation(abs, on_arrays("abs")),
+    "sign": Operation(sign, on_arrays("sign")),
+    "erf": Operation(math.erf, erf),
+    "atan2": Operation(math.atan2, on_arrays("arctan2"), 2, 2),
+    "hypot": Operation(math.hypot, on_arrays("hypot"), 2, 2),
+    "min": Operation(min, repeated("minimum"), 2, 9),
+    "max": Operation(max, repeated("maximum"), 2, 9),
+    "where": Operation(choose, on_arrays("where"), 3, 3),
 }
 COMPARISONS = {
     "<": operator.lt,
@@ -129,8 +147,8 @@ COMPARISONS = {
     "!=": operator.ne,
 }
 BINARY: dict[str, tuple[int, Operation]] = {
-    "or": (1, Operation(operator.or_, jnp.logical_or, 2, 2, bool, bool)),
-    "and": (2, Operation(operator.and_, jnp.logical_and, 2, 2, bool, bool)),
+    "or": (1, Operation(operator.or_, on_arrays("logical_or"), 2, 2, bool, bool)),
+    "and": (2, Operation(operator.and_, on_arrays("logical_and"), 2, 2, bool, bool)),
     "+": (5, Operation(operator.add, operator.add, 2, 2)),
     "-": (5, Operation(operator.sub, operator.sub, 2, 2)),
     "*": (6, Operation(operator.mul, operator.mul, 2, 2)),
@@ -143,13 +161,15 @@ NOT, COMPARISON, SIGNED = 3, 4, 7
 UNARY = {
     "-": (SIGNED, Operation(operator.neg, operator.neg)),
     "+": (SIGNED, Operation(operator.pos, operator.pos)),
-    "not": (NOT, Operation(operator.not_, jnp.logical_not, takes=bool, gives=bool)),
+    "not": (NOT, Operation(operator.not_, on_arrays("logical_not"), takes=bool, gives=bool)),
 }
 KNOWN = (
-    f"x, y, {', '.join(CONSTANTS)}, numbers, + - * / **, the functions {', '.join(FUNCTIONS)}, and "
+    f"{', '.join(CONSTANTS)}, numbers, + - * / **, the functions {', '.join(FUNCTIONS)}, and "
     "in where(condition, a, b) comparisons with and, or, not"
 )
-"""What formulas are made of, for errors."""
+"""What formulas are made of besides their variables, for errors."""
+RESERVED = frozenset((*CONSTANTS, *FUNCTIONS, "and", "or", "not"))
+"""Names that no variable may have."""
 
 
 class Unreadable(Exception):
@@ -160,7 +180,7 @@ class Step(NamedTuple):
     """An instruction for the stack of values.
 
     Attributes:
-      function: of the values it takes; of ``x`` and ``y`` where it takes none.
+      function: of the values it takes; of all variables where it takes none.
       taken: how many.
       constant: the value to push, where it is known.
     """
@@ -171,49 +191,51 @@ class Step(NamedTuple):
 
 
 class Formula:
-    """A function of ``x`` and ``y`` that :func:`read_formula` has made.
+    """A function of variables that :func:`read_formula` has made.
 
     Args:
       text: what it was read from.
+      variables: names of its arguments, in order.
       steps: its instructions.
     """
 
-    def __init__(self, text: str, steps: tuple[Step, ...]):
-        self.text, self.steps = text, steps
+    def __init__(self, text: str, variables: tuple[str, ...], steps: tuple[Step, ...]):
+        self.text, self.variables, self.steps = text, variables, steps
 
-    def __call__(self, x: Float[Array, "*n"], y: Float[Array, "*n"]) -> Any:
-        """Return the value at points: an array, or a float where neither x nor y matters."""
+    def __call__(self, *values: Float[Array, "*n"]) -> Any:
+        """Return the value at points: an array, or a float where no variable matters."""
         stack: list[Any] = []
-        for function, taken, constant in self.steps:
-            if constant is not None:
-                stack.append(constant)
-            elif taken:
-                stack[-taken:] = [function(*stack[-taken:])]
-            else:
-                stack.append(function(x, y))
+        with np.errstate(all="ignore"):  # infinite or no number, as JAX has it
+            for function, taken, constant in self.steps:
+                if constant is not None:
+                    stack.append(constant)
+                elif taken:
+                    stack[-taken:] = [function(*stack[-taken:])]
+                else:
+                    stack.append(function(*values))
         return stack[0]
 
     def __eq__(self, other: object) -> bool:
         # JAX takes equal functions for one, and compiles them once
-        return isinstance(other, Formula) and self.text == other.text
+        if not isinstance(other, Formula):
+            return False
+        return (self.text, self.variables) == (other.text, other.variables)
 
     def __hash__(self) -> int:
-        return hash(self.text)
+        return hash((self.text, self.variables))
 
     def __repr__(self) -> str:
         return f"Formula({self.text!r})"
 
 
-VARIABLES = {"x": Step(lambda x, y: x), "y": Step(lambda x, y: y)}
-
-
-def read_formula(field: str, text: str) -> Formula:
+def read_formula(field: str, text: str, variables: Sequence[str] = ("x", "y")) -> Formula:
     """Read a formula.
 
     Args:
       field: what errors call it.
-      text: arithmetic of ``x``, ``y``, ``pi``, ``e`` and numbers, with Python's operators, the
+      text: arithmetic of the variables, ``pi``, ``e`` and numbers, with Python's operators, the
         functions in ``FUNCTIONS``, and comparisons in the condition of ``where``.
+      variables: names of what the formula is a function of.
 
     Raises:
       ConfigError: it is none; the message says where, and names the nearest function.
@@ -221,10 +243,11 @@ def read_formula(field: str, text: str) -> Formula:
     if len(text) > LONGEST:
         raise ConfigError(field, text, f"a formula of at most {LONGEST:,} characters")
     try:
-        steps = Reader(text).read()
+        steps = Reader(text, variables).read()
     except Unreadable as error:
-        raise ConfigError(field, text, f"a formula, but {error}; it may hold {KNOWN}") from error
-    return Formula(text, steps)
+        known = f"{', '.join(variables)}, {KNOWN}"
+        raise ConfigError(field, text, f"a formula, but {error}; it may hold {known}") from error
+    return Formula(text, tuple(variables), steps)
 
 
 class Word(NamedTuple):
@@ -259,8 +282,9 @@ def split(text: str) -> list[Word]:
 class Reader:
     """What is left of a formula while it is read, and the steps found so far."""
 
-    def __init__(self, text: str):
+    def __init__(self, text: str, variables: Sequence[str]):
         self.words = split(text)
+        self.variables = tuple(variables)
         self.depth = 0
         self.steps: list[Step] = []
 
@@ -343,8 +367,8 @@ class Reader:
             return self.push(word, float(word.text))
         if word.text in CONSTANTS:
             return self.push(word, CONSTANTS[word.text])
-        if word.text in VARIABLES:
-            self.steps.append(VARIABLES[word.text])
+        if word.text in self.variables:
+            self.steps.append(Step(argument(self.variables.index(word.text))))
             return float
         if word.kind == "name":
             return self.call(word)
@@ -354,7 +378,8 @@ class Reader:
         """Read the arguments of a function."""
         operation = FUNCTIONS.get(word.text)
         if operation is None:
-            near = difflib.get_close_matches(word.text, [*FUNCTIONS, *CONSTANTS], 1, 0.5)
+            known = *FUNCTIONS, *CONSTANTS, *self.variables
+            near = difflib.get_close_matches(word.text, known, 1, 0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise Unreadable(f"{word} is an unknown name{hint}")
         self.expect("(")
@@ -389,8 +414,13 @@ class Reader:
         if isinstance(value, complex) or not math.isfinite(value):
             raise Unreadable(f"{word} makes {value}, which is no finite real number")
         value = value if isinstance(value, bool) else float(value)
-        self.steps.append(Step(lambda x, y: value, 0, value))
+        self.steps.append(Step(lambda *values: value, 0, value))
         return type(value)
+
+
+def argument(place: int) -> Callable[..., Any]:
+    """The function that returns the argument at this place."""
+    return lambda *values: values[place]
 
 
 def need(wanted: type, found: type, what: str) -> None:

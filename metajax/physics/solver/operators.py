@@ -29,16 +29,51 @@ class Operator(NamedTuple):
         Args:
           half: half the extent of the box along each coordinate.
         """
+        squared = half[:, None] * half[None, :]
         return Operator(
             self.value,
-            None if self.gradient is None else self.gradient / half,
-            None if self.hessian is None else self.hessian / (half[:, None] * half[None, :]),
+            None if self.gradient is None else self.gradient / half[None],
+            None if self.hessian is None else self.hessian / squared[None],
         )
 
     def __or__(self, other: Any) -> Operator:
         """Return the sum of two operators at the same points."""
-        added = [a if b is None else b if a is None else a + b for a, b in zip(self, other)]
-        return Operator(*added)
+        both = zip(self, other, strict=True)
+        return Operator(*(a if b is None else b if a is None else a + b for a, b in both))
+
+
+class Values(NamedTuple):
+    """A function at points, with its derivatives.
+
+    Attributes:
+      u: the function, ``[n]``.
+      gradient: its first derivatives, ``[n, d]``.
+      hessian: its second ones, ``[n, d, d]``.
+    """
+
+    u: Float[Array, " n"]
+    gradient: Float[Array, "n d"]
+    hessian: Float[Array, "n d d"]
+
+    def __add__(self, other: Any) -> Values:
+        """Return the sum of two functions."""
+        return Values(*(a + b for a, b in zip(self, other, strict=True)))
+
+
+def terms(operator: Operator, values: Values) -> list[Float[Array, " n"]]:
+    """Return the terms of an operator, one for each coefficient that it has.
+
+    Args:
+      operator: at points.
+      values: a function at these points.
+    """
+    value, gradient, hessian = operator
+    found = [] if value is None else [value * values.u]
+    if gradient is not None:
+        found += list((gradient * values.gradient).T)
+    if hessian is not None:
+        found += list((hessian * values.hessian).reshape(len(hessian), -1).T)
+    return found
 
 
 class At(NamedTuple):

@@ -1,55 +1,71 @@
-"""A PDE as a small YAML file: read without running anything that stands in it."""
+"""A problem as a small YAML file: read without running anything that stands in it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from functools import partial, reduce
+from operator import and_, or_, sub
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
+import jax
 import numpy as np
 
-from metajax.core import ConfigError, one_of
+from metajax.core import ConfigError, float64_on_cpu, one_of
 from metajax.core.yaml_files import read_yaml
-from metajax.physics.pde import (
-    PDE,
-    Disk,
-    Function,
-    Polygon,
-    Rectangle,
-    Shape,
-    Square,
-    unclear_piece,
+from metajax.physics.pde import Disk, Ellipse, Polygon, Rectangle, Shape, Square
+from metajax.physics.solver.problem import COORDINATES, KINDS, PDEProblem, Robin
+
+FIELDS = (
+    "coefficients",
+    "source",
+    "nonlinear",
+    "domain",
+    *KINDS,
+    "periodic",
+    "time",
+    "initial",
+    "initial_velocity",
+    "parameters",
+    "coordinates",
 )
-from metajax.physics.solver.formulas import read_formula
+EDGES = ("left", "right", "bottom", "top")
+TAKEN = {"square", *EDGES, *(f"square.{edge}" for edge in EDGES)}
+"""Names of edges, and of the square that a domain is by default: no other shape may have them."""
 
-TERMS = ("u", "u_x", "u_y", "u_xx", "u_yy")
-FIELDS = ("coefficients", "source", "domain", "dirichlet", "neumann")
-SQUARE = {name for piece in Square().pieces for name in piece.names}
-"""Names of the square's own boundary, which no hole may have."""
-
-MOST_HOLES = 200
-"""Shapes that a domain may be less: each adds a level of nesting, and to the time to compile."""
+MOST_SHAPES = 200
+"""Shapes of a domain at most: each adds a level of nesting, and to the time to solve."""
 
 
-def read_problem(path: Path) -> PDE:
+def read_problem(path: Path) -> PDEProblem:
     """Read a problem from a YAML file.
 
-    For example, the heat equation around a hole (y is time)::
+    For example, a pipe 3 m long and 4 cm wide with a hole in it, cooled by the air above::
 
-        coefficients: {u_y: 1, u_xx: -0.2}
-        source: 0
         domain:
+          box: {x: [0, 3], y: [0, 0.04]}
           less:
-            - disk: {centre: [0.2, 0.1], radius: 0.3, name: hole}
-        dirichlet: {square: 0, hole: "1 + x * sin(pi * y)"}
+            - disk: {centre: [1, 0.02], radius: 0.01, name: hole}
+        parameters: {conductivity: 50, exchange: 20}
+        coefficients: {u_xx: conductivity, u_yy: conductivity}
+        dirichlet: {left: 90, right: "20 + 1e3 * y", hole: 60}
+        neumann: {bottom: 0}
+        robin: {top: {u: exchange, flux: conductivity, value: 20 * exchange}}
 
-    ``coefficients`` are of u, u_x, u_y, u_xx and u_yy, those left out 0. ``domain`` is the square
-    from -1 to 1, ``less`` any disks, rectangles and polygons. ``source`` and boundary data are
-    numbers or formulas of x and y (:func:`metajax.physics.solver.formulas.read_formula`). Boundary
-    data are one of these for the whole boundary, or map to them names of its pieces: ``left``,
-    ``right``, ``bottom``, ``top``, ``square``, or a hole's name. A piece has both kinds where both
-    call it by the same name; where one of them names a wider part, the file is rejected, as it may
-    mean either.
+    ``coefficients`` are of u, its first and its second derivatives, such as u_x and u_xy; those
+    left out are 0. These, ``source``, ``initial``, ``initial_velocity`` and boundary data are
+    numbers or formulas of the coordinates and ``parameters``
+    (:func:`metajax.physics.solver.formulas.read_formula`); ``nonlinear`` is a formula of u and its
+    first derivatives too. The other fields are those of :class:`PDEProblem`.
+
+    ``domain`` is the square from -1 to 1 by default. It may be one ``box`` with two ends for each
+    coordinate, ``disk``, ``ellipse``, ``rectangle`` or ``polygon``, or the ``union`` or
+    ``intersection`` of a list of these; ``less`` any list of them. Boundary data are one value for
+    the whole boundary, or map to values names of its pieces: ``left``, ``right``, ``bottom`` or
+    ``top`` of the first shape, or a shape's name. A piece has several kinds where all call it by
+    the same name; where one of them names a wider part, the file is rejected, as it may mean
+    either.
 
     Args:
       path: of the file.
@@ -59,22 +75,42 @@ def read_problem(path: Path) -> PDE:
 
     Raises:
       ConfigError: the file is missing or no YAML (:mod:`metajax.core.yaml_files`), a field is
-        unknown or ill-formed, or the problem is one that :class:`metajax.physics.pde.PDE` rejects.
+        unknown or ill-formed, or the problem is one that :class:`PDEProblem` rejects.
     """
     fields = read_yaml("file", path, f"names with values: {', '.join(FIELDS)}")
     for name in fields:
         one_of("file", name, FIELDS)
-    given = as_mapping("coefficients", fields.get("coefficients"))
-    for name in given:
-        one_of("coefficients", name, TERMS)
-    coefficients = [number(f"coefficients[{name!r}]", given.get(name, 0)) for name in TERMS]
-    source = formula("source", fields.get("source", 0))
-    domain = as_domain(fields.get("domain"))
-    data = {name: boundary_data(name, fields.get(name)) for name in ("dirichlet", "neumann")}
-    if unclear := unclear_piece(data["dirichlet"], data["neumann"], domain):
-        expected = f"both on a piece under the same name, or one of them: {unclear}"
-        raise ConfigError("neumann", fields["neumann"], expected)
-    return PDE(coefficients, source, domain, **data)
+    fields = {name: value for name, value in fields.items() if value is not None}
+    given = as_mapping("coefficients", fields.get("coefficients", {}))
+    parameters = as_mapping("parameters", fields.get("parameters", {}))
+    values = {
+        name: as_value(name, fields[name])
+        for name in ("source", "initial", "initial_velocity")
+        if name in fields
+    }
+    for name in ("nonlinear", "time"):
+        if name in fields:
+            values[name] = as_text(name, fields[name])
+    if "periodic" in fields:
+        values["periodic"] = names("periodic", fields["periodic"])
+    return PDEProblem(
+        {term: as_value(f"coefficients[{term!r}]", value) for term, value in given.items()},
+        domain=as_domain(fields.get("domain", {})),
+        coordinates=coordinates_of(fields),
+        parameters={name: number(f"parameters[{name!r}]", one) for name, one in parameters.items()},
+        **{kind: boundary_data(kind, fields.get(kind)) for kind in KINDS},
+        **values,
+    )
+
+
+def coordinates_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of the coordinates: as listed, or those of the domain's box."""
+    if "coordinates" in fields:
+        return names("coordinates", fields["coordinates"])
+    domain = fields.get("domain")
+    box = domain.get("box") if isinstance(domain, dict) else None
+    found = tuple(key for key in box if key != "name") if isinstance(box, dict) else ()
+    return found if found in COORDINATES else COORDINATES[0]
 
 
 def as_mapping(name: str, value: Any) -> dict[str, Any]:
@@ -82,6 +118,20 @@ def as_mapping(name: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ConfigError(name, value, "names with values, as in {left: 0, right: 1}")
     return value
+
+
+def as_text(name: str, value: Any) -> str:
+    """Return the value, rejected unless it is text."""
+    if not isinstance(value, str):
+        raise ConfigError(name, value, "text")
+    return value
+
+
+def names(name: str, value: Any) -> tuple[str, ...]:
+    """Return the value, rejected unless it is a list of names."""
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        raise ConfigError(name, value, "a list of coordinates, as in [x, t]")
+    return tuple(value)
 
 
 def number(name: str, value: Any) -> float:
@@ -95,8 +145,13 @@ def number(name: str, value: Any) -> float:
 
 def pair(name: str, value: Any) -> list[float]:
     """Return the value as two coordinates."""
-    if not isinstance(value, list) or len(value) != 2:
-        raise ConfigError(name, value, "two coordinates, as in [0.5, 0]")
+    return numbers(2, "two coordinates, as in [0.5, 0]", name, value)
+
+
+def numbers(num: int, expected: str, name: str, value: Any) -> list[float]:
+    """Return the value as so many numbers."""
+    if not isinstance(value, list) or len(value) != num:
+        raise ConfigError(name, value, expected)
     return [number(f"{name}[{place}]", one) for place, one in enumerate(value)]
 
 
@@ -107,64 +162,140 @@ def corners(name: str, value: Any) -> list[list[float]]:
     return [pair(f"{name}[{place}]", one) for place, one in enumerate(value)]
 
 
-SHAPES: dict[str, tuple[Callable[..., Shape], dict[str, Callable[[str, Any], Any]]]] = {
-    "disk": (Disk, {"centre": pair, "radius": number}),
-    "rectangle": (Rectangle, {"lower": pair, "upper": pair}),
-    "polygon": (Polygon, {"vertices": corners}),
+class Reader(NamedTuple):
+    """How a shape is read.
+
+    Attributes:
+      make: of its fields and its name.
+      fields: how each is read; all of them must be given.
+      more: how those are read that may be left out.
+    """
+
+    make: Callable[..., Shape]
+    fields: dict[str, Callable[[str, Any], Any]]
+    more: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType({})
+
+
+SHAPES = {
+    "disk": Reader(Disk, {"centre": pair, "radius": number}),
+    "ellipse": Reader(Ellipse, {"centre": pair, "radii": pair}, {"angle": number}),
+    "rectangle": Reader(Rectangle, {"lower": pair, "upper": pair}),
+    "polygon": Reader(Polygon, {"vertices": corners}),
 }
-"""How each shape is made, and how its fields are read."""
+JOINED = {"union": or_, "intersection": and_}
+"""What is made of a list of domains."""
+KINDS_OF_SHAPES = ("box", *SHAPES, *JOINED)
 
 
 def as_domain(value: Any) -> Shape:
-    """Make the square less the shapes that are listed."""
-    fields = {} if value is None else as_mapping("domain", value)
-    for name in fields:
-        one_of("domain", name, ("less",))
-    listed = fields.get("less")
-    if listed is not None and not isinstance(listed, list):
-        raise ConfigError("domain.less", listed, "a list of shapes, as in [{disk: ...}]")
-    if listed and len(listed) > MOST_HOLES:
-        raise ConfigError("domain.less", listed, f"at most {MOST_HOLES} shapes, not {len(listed)}")
-    domain: Shape = Square()
-    for index, item in enumerate(listed or []):
-        domain = domain - as_shape(f"domain.less[{index}]", item, f"hole_{index}")
-    return domain
+    """Make the domain, its numbers in float64."""
+    read = DomainReader()
+    with float64_on_cpu():
+        domain = read.domain("domain", value, None)
+        return jax.tree.map(np.asarray, domain)
 
 
-def as_shape(where: str, item: Any, unnamed: str) -> Shape:
-    """Make a hole; ``unnamed`` is its name where it has none of its own."""
-    kinds = as_mapping(where, item)
-    if len(kinds) != 1:
-        raise ConfigError(where, item, f"one of {', '.join(SHAPES)}")
-    ((kind, arguments),) = kinds.items()
-    make, readers = SHAPES[one_of(where, kind, SHAPES)]
-    given = as_mapping(f"{where}.{kind}", arguments)
-    if set(given) - {"name"} != set(readers):
-        raise ConfigError(f"{where}.{kind}", given, f"{', '.join(readers)} and perhaps name")
-    name = given.get("name", unnamed)
-    if not isinstance(name, str) or not 0 < len(name.strip()) <= 80 or name in SQUARE:
-        taken = ", ".join(sorted(SQUARE))
-        raise ConfigError(f"{where}.{kind}.name", name, f"text of 1 to 80 characters, not {taken}")
-    values = {key: read(f"{where}.{kind}.{key}", given[key]) for key, read in readers.items()}
-    try:
-        return make(**values, name=name)
-    except ConfigError as error:
-        field = f"{where}.{kind}.{error.field}"
-        raise ConfigError(field, error.value, error.expected) from error
+class DomainReader:
+    """Reads shapes, and counts them."""
+
+    def __init__(self) -> None:
+        self.shapes = 0
+
+    def domain(self, where: str, value: Any, unnamed: str | None) -> Shape:
+        """Make a shape, or the union or intersection of several, perhaps less others.
+
+        Args:
+          where: what errors call it.
+          value: what the file says.
+          unnamed: name of a shape without one; None for the domain's first, which is called as its
+            kind is, and is the square where only ``less`` is given.
+        """
+        fields = as_mapping(where, value)
+        given = [kind for kind in fields if kind != "less"]
+        for kind in given:
+            one_of(where, kind, (*KINDS_OF_SHAPES, "less"))
+        if len(given) > 1 or (not given and unnamed is not None):
+            raise ConfigError(where, value, f"one of {', '.join(KINDS_OF_SHAPES)}")
+        if not given:
+            shape: Shape = Square()
+        elif given[0] in JOINED:
+            listed = self.listed(f"{where}.{given[0]}", fields[given[0]], "part", unnamed is None)
+            if not listed:
+                raise ConfigError(f"{where}.{given[0]}", fields[given[0]], "one shape or more")
+            shape = reduce(JOINED[given[0]], listed)
+        else:
+            shape = self.shape(f"{where}.{given[0]}", given[0], fields[given[0]], unnamed)
+        return reduce(sub, self.listed(f"{where}.less", fields.get("less"), "hole", False), shape)
+
+    def listed(self, where: str, value: Any, unnamed: str, first: bool) -> list[Shape]:
+        """Make every domain of a list, the first of them perhaps as the domain's first shape."""
+        if value is not None and not isinstance(value, list):
+            raise ConfigError(where, value, "a list of shapes, as in [{disk: ...}]")
+        if value and len(value) > MOST_SHAPES:
+            raise ConfigError(where, value, f"at most {MOST_SHAPES} shapes, not {len(value)}")
+        return [
+            self.domain(f"{where}[{i}]", one, None if first and not i and one else f"{unnamed}_{i}")
+            for i, one in enumerate(value or [])
+        ]
+
+    def shape(self, where: str, kind: str, value: Any, unnamed: str | None) -> Shape:
+        """Make a single shape."""
+        self.shapes += 1
+        if self.shapes > MOST_SHAPES:
+            raise ConfigError("domain", f"{self.shapes} shapes", f"at most {MOST_SHAPES} shapes")
+        given = as_mapping(where, value)
+        name = given.get("name", kind if unnamed is None else unnamed)
+        if not isinstance(name, str) or not 0 < len(name.strip()) <= 80 or name in TAKEN:
+            taken = ", ".join(sorted(TAKEN))
+            expected = f"text of 1 to 80 characters, not {taken}"
+            raise ConfigError(f"{where}.name", name, expected)
+        given = {key: one for key, one in given.items() if key != "name"}
+        if kind == "box":
+            make, values = box_from(where, given)
+        else:
+            make, fields, more = SHAPES[kind]
+            if set(given) - set(more) != set(fields):
+                optional = ", ".join((*more, "name"))
+                raise ConfigError(where, given, f"{', '.join(fields)} and perhaps {optional}")
+            readers = {**fields, **more}
+            values = {key: readers[key](f"{where}.{key}", one) for key, one in given.items()}
+        try:
+            return make(**values, name=name)
+        except ConfigError as error:
+            raise ConfigError(f"{where}.{error.field}", error.value, error.expected) from error
 
 
-def boundary_data(name: str, value: Any) -> Any:
+def box_from(where: str, given: dict[str, Any]) -> tuple[Callable[..., Shape], dict[str, Any]]:
+    """How the box is made that has two ends for each coordinate."""
+    expected = " or ".join(", ".join(one) for one in COORDINATES)
+    if tuple(given) not in COORDINATES:
+        raise ConfigError(where, given, f"two ends for each of the coordinates, {expected}")
+    read = partial(numbers, 2, "its two ends, as in [0, 10]")
+    ends = [read(f"{where}.{key}", one) for key, one in given.items()]
+    for key, (lower, upper) in zip(given, ends, strict=True):
+        if not lower < upper:
+            raise ConfigError(f"{where}.{key}", [lower, upper], "the lower end before the upper")
+    lower, upper = zip(*ends, strict=True)
+    return Rectangle, {"lower": lower, "upper": upper}
+
+
+def boundary_data(kind: str, value: Any) -> Any:
     """Return data of the whole boundary, or of its pieces by their names."""
-    if isinstance(value, dict):
-        return {piece: formula(f"{name}[{piece!r}]", one) for piece, one in value.items()}
-    return None if value is None else formula(name, value)
+    one_value = robin if kind == "robin" else as_value
+    if isinstance(value, dict) and set(value) != set(Robin._fields):
+        return {piece: one_value(f"{kind}[{piece!r}]", one) for piece, one in value.items()}
+    return None if value is None else one_value(kind, value)
 
 
-def formula(name: str, value: Any) -> Any:
-    """Return a number, or the function of ``x`` and ``y`` that a text is a formula of."""
-    if isinstance(value, str):
-        # a field already: JAX need not trace the formula to see that it is one
-        return Function(read_formula(name, value))
+def robin(name: str, value: Any) -> Robin:
+    """Return Robin data."""
+    if not isinstance(value, dict) or set(value) != set(Robin._fields):
+        raise ConfigError(name, value, "u, flux and value, as in {u: 2, flux: 1, value: 0}")
+    return Robin(**{key: as_value(f"{name}.{key}", one) for key, one in value.items()})
+
+
+def as_value(name: str, value: Any) -> float | str:
+    """Return a number, or a text that should be a formula."""
     if isinstance(value, dict | list):
-        raise ConfigError(name, value, "a number or a formula of x and y")
-    return number(name, value)
+        raise ConfigError(name, value, "a number or a formula")
+    return value if isinstance(value, str) else number(name, value)

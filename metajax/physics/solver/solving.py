@@ -4,318 +4,361 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable
-from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Bool, Float, Key
 from tqdm.auto import tqdm
 
-from metajax.core import ConfigError, cast_floats, float64_on_cpu
-from metajax.nn import Jet
-from metajax.physics.pde import (
-    PDE,
-    Finding,
-    Points,
-    apply_operator,
-    in_closure,
-    nodes,
-    normal_derivative,
-    review,
-    sample_points,
-    values_at,
+from metajax.core import ConfigError, cast_floats
+from metajax.physics.pde import PDE, Shape, on_host
+from metajax.physics.solver.collocation import (
+    PROBES,
+    Units,
+    anywhere,
+    blocks_at,
+    nonlinear_in_units,
+    operator_at,
+    sample_problem,
+    units_of,
 )
-from metajax.physics.solver.least_squares import (
-    ConcatenatedFeatures,
-    Features,
-    Head,
-    RandomFeatures,
-    filled,
-    fit_head,
-    random_features,
-    sensitivity,
-    with_constant,
-)
-from metajax.physics.solver.verdict import (
-    DoubtfulSolutionWarning,
-    PointErrors,
-    Verdict,
-    judge,
+from metajax.physics.solver.estimate import Residual
+from metajax.physics.solver.fitting import (
+    FRESH,
+    Fitted,
+    Rounds,
+    left_of,
+    misses,
     rms,
-    rms_without_worst,
+    rounds,
+    values_of,
 )
+from metajax.physics.solver.jet_features import JetFeatures
+from metajax.physics.solver.lapack import HostHead
+from metajax.physics.solver.least_squares import Features
+from metajax.physics.solver.operators import Block, Operator, Values, terms
+from metajax.physics.solver.points import Box, contains
+from metajax.physics.solver.problem import PDEProblem, as_problem
+from metajax.physics.solver.review import Finding, review
+from metajax.physics.solver.ridge_functions import FeatureSet, combine
+from metajax.physics.solver.singular import special_features
+from metajax.physics.solver.values import evaluate, known_parameters
+from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Verdict, assess
 
-SCALES = (1.0, 2.0, 4.0, 8.0)
-"""Of random features; the one that leaves least at other points is taken, all features used.
-
-With fewer features another scale is best: finer features are worth more the more there are.
-"""
+TOLERANCE = 1e-7
+"""Share of equation and data that may be left."""
 POINTS = 4096, 2048
-"""Interior and boundary points that are fitted, and as many others that are checked."""
+"""Interior and boundary points of a problem that hypernetworks read and are tuned on."""
+PATIENCE = 2.0
+"""Seconds after which progress is shown."""
+LOOKED = 256, 64
+"""Points inside and on the boundary at which an equation's coefficients are looked at."""
 PROBED = 64
 """Points at which it is found how far the data determine the solution."""
 CHUNK = 4096
-"""Nodes at a time at which the solution is computed: its features take 48 bytes each a node."""
+"""Points at a time at which a solution is computed."""
+CLOSE = 1e-6
+"""How far outside a point may be and still count as one of the boundary, in units."""
+NEIGHBORS = 64
+"""Directions in which the inside is looked for around a point of the boundary."""
 Given = Callable[[Key[Array, ""]], Features]
 """``given(key) -> features``, made for a problem when it has been reviewed."""
 
 
-class Solved(NamedTuple):
-    """A solution on the nodes of a grid, and how well it keeps the equation on other points.
+class Solution(NamedTuple):
+    """A solution as a function, in the person's units.
 
     Attributes:
-      u: the solution; NaN outside the closed domain. ``[row, column]`` is ``(y, x)``.
+      features: that are combined, of points in units.
+      weights: of the features.
+      units: what they are.
+    """
+
+    features: FeatureSet
+    weights: Float[np.ndarray, " num"]
+    units: Units
+
+    def at(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+        """Return u at points."""
+        box, unit = self.units.box, self.units.u
+        where = box.units(np.asarray(points, np.float64))
+        parts = [
+            self.features(part, Operator(np.ones(len(part)))) @ self.weights
+            for part in chunks(where)
+        ]
+        return unit * np.concatenate(parts)
+
+    def gradient(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """Return the first derivatives of u at points."""
+        return self.values(points).gradient
+
+    def values(self, points: Float[np.ndarray, "n d"]) -> Values:
+        """Return u with its first and second derivatives at points."""
+        box, unit = self.units.box, self.units.u
+        where = box.units(np.asarray(points, np.float64))
+        found = [combine(self.features, part, self.weights) for part in chunks(where)]
+        u, gradient, hessian = (np.concatenate(leaves) for leaves in zip(*found, strict=True))
+        return Values(
+            unit * u,
+            unit * gradient / box.half[None],
+            unit * hessian / (box.half[:, None] * box.half[None])[None],
+        )
+
+
+def chunks(points: Float[np.ndarray, "n d"]) -> list[Float[np.ndarray, "m d"]]:
+    """Points, some at a time."""
+    return np.array_split(points, max(-(-len(points) // CHUNK), 1))
+
+
+class Solved(NamedTuple):
+    """A solution on the nodes of a grid and as a function, and how well it keeps its problem.
+
+    Attributes:
+      u: the solution on the grid; NaN outside the closed domain. ``[row, column]`` is ``(y, x)``,
+        and ``[z, y, x]`` in space.
       residual: of the equation, likewise.
-      residual_rms: its root mean square at points that were not fitted.
+      axes: the coordinates of the nodes, those of x first.
+      residual_rms: root mean square of the residual at points that were not fitted.
       dirichlet_rms: of the boundary data's error there; NaN where there are none.
       neumann_rms: likewise.
       source_rms: root mean square of the source, to compare the residual with.
-      scale: of the random features; NaN without any.
-      verdict: ``good`` where nothing speaks against the solution, ``doubtful`` where it may be
-        wrong, ``wrong`` where it cannot be right.
+      scale: the largest frequency of the sines along any coordinate, in radians for half the extent
+        of the domain; NaN without any.
+      features: how many functions are combined.
+      verdict: ``reliable`` where nothing speaks against the solution, ``check`` where it may be
+        wrong, ``failed`` where it cannot be right.
       warnings: what speaks against it, by name.
+      error: the estimated root mean square of its error, over that of u.
+      left: what it leaves of the equation and of each kind of data at points that were not fitted.
+      solution: it, as a function.
+      rounds: all solutions by ever more features, the one before the last among them.
     """
 
-    u: Float[np.ndarray, "size size"]
-    residual: Float[np.ndarray, "size size"]
+    u: Float[np.ndarray, "*size"]
+    residual: Float[np.ndarray, "*size"]
+    axes: tuple[Float[np.ndarray, " size"], ...]
     residual_rms: float
     dirichlet_rms: float
     neumann_rms: float
     source_rms: float
     scale: float
+    features: int
     verdict: Verdict
     warnings: tuple[str, ...]
+    error: float
+    left: tuple[Residual, ...]
+    solution: Solution
+    rounds: Rounds
 
+    def at(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
+        """Return u at points, in the person's units."""
+        return self.solution.at(points)
 
-class Scaled(NamedTuple):
-    """A problem in units of its own: its largest coefficient and its largest data are 1.
-
-    So the solve does not depend on the units that a problem is written in: its equation and its
-    data keep the weights that they have to each other, and what is added for stability its own.
-
-    Attributes:
-      coefficients: over their unit.
-      equation: that unit.
-      data: the unit of u and of boundary data; that of the source is both units' product.
-    """
-
-    coefficients: Float[Array, "5"]
-    equation: float
-    data: float
-
-    def points(self, points: Points) -> Points:
-        """The same points, with data in these units."""
-        return points._replace(
-            source=points.source / (self.equation * self.data),
-            dirichlet=points.dirichlet / self.data,
-            neumann=points.neumann / self.data,
-        )
-
-
-def in_own_units(coefficients: Float[Array, "5"], points: Points) -> Scaled:
-    """Choose the units of a problem by its coefficients and its data at points."""
-
-    def unit(*values: Array) -> float:
-        largest = max(float(jnp.max(jnp.abs(value))) for value in values)
-        return largest if largest > 0 else 1.0
-
-    equation = unit(coefficients)
-    data = unit(points.source / equation, points.dirichlet, points.neumann)
-    return Scaled(coefficients / equation, equation, data)
+    def gradient(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
+        """Return the first derivatives of u at points, in the person's units."""
+        return self.solution.gradient(points)
 
 
 def solve(
-    pde: PDE,
+    problem: PDEProblem | PDE,
     *,
+    tolerance: float = TOLERANCE,
     features: int = 2000,
-    size: int = 129,
+    size: int | None = None,
     seed: int = 0,
     given: Given | None = None,
     head: bool = True,
     progress: bool = False,
     stacklevel: int = 2,
 ) -> Solved:
-    """Solve a linear problem by least squares over random features, in float64 on the CPU.
+    """Solve a problem by least squares over ever more features, in float64 on the CPU.
 
     Args:
-      pde: the problem.
-      features: random features; the solve takes time as their square. 0 with ``given``: none.
-      size: nodes along a side of the grid that is returned.
+      problem: what is solved.
+      tolerance: share of the equation's terms, and of the data, that may be left at points that
+        were not fitted; features are added until it is reached or no more is gained.
+      features: sines at most; the last solve takes time as their cube. 0 with ``given``: none.
+      size: nodes along a side of the grid that is returned; by default 129, and 33 in space.
       seed: of features and points.
-      given: makes more features for the least squares.
+      given: makes more features for the least squares; of problems in the plane.
       head: whether the features' combination is solved for. Otherwise ``given`` makes a single one,
         which is the solution, and is judged like any other.
-      progress: whether to show a progress bar.
+      progress: whether to show what is done.
       stacklevel: of the warnings, as in ``warnings.warn``; 2: they name the line of the call.
 
     Returns:
       The solution with its residual and warnings.
 
     Raises:
-      ConfigError: ``features`` below 1 where none are given, ``size`` below 2, no ``head`` where
-        nothing is given; source or data that are not finite somewhere in the domain, or no data on
-        its boundary.
+      ConfigError: ``features`` below 1 where none are given, ``size`` below 2, a ``tolerance`` that
+        is not above 0, no ``head`` where nothing is given; source or data that are not finite
+        somewhere in the domain, or no data on its boundary.
 
     Warns:
       DoubtfulSolutionWarning: each of the solution's ``warnings``.
     """
     if features < (0 if given and head else 1):
         raise ConfigError("features", features, "1 or more")
-    if size < 2:
+    if size is not None and size < 2:
         raise ConfigError("size", size, "2 or more")
+    if not tolerance > 0:
+        raise ConfigError("tolerance", tolerance, "above 0")
     if given is None and not head:
         raise ConfigError("head", head, "True where no solution is given")
-    feature_key, fit_key, check_key = jax.random.split(jax.random.key(seed), 3)
-    scales = SCALES if head and features else ()
-    with tqdm(total=4 + len(scales), disable=not progress, leave=False) as bar:
+    with tqdm(disable=not progress, leave=False, delay=PATIENCE) as bar:
 
-        def stage(name: str) -> None:
-            bar.set_description(name)
+        def report(text: str) -> None:
+            bar.set_description(text)
             bar.update()
 
-        stage("review of the problem")
-        findings = review(pde)
-        stage("points" if given is None else "given features")
-        more = None if given is None else given(fit_key)
-        with float64_on_cpu():
-            exact = cast_floats(jax.tree.map(np.asarray, pde), np.float64)
-            drawn = [sample_points(exact, key, *POINTS) for key in (fit_key, check_key)]
-            units = in_own_units(exact.coefficients, drawn[0])
-            fitted, checked = (units.points(points) for points in drawn)
-            more = cast_floats(jax.device_get(more), np.float64)
-            if head:
-                best = None
-                for tried_scale in scales or (np.nan,):
-                    stage("least squares" + (f", features at {tried_scale:g}" if scales else ""))
-                    made = [] if more is None else [more]
-                    if scales:
-                        made.append(scaled_features(feature_key, features, tried_scale))
-                    features_used = with_constant(ConcatenatedFeatures(tuple(made)))
-                    tried = attempt(units.coefficients, fitted, checked, features_used)
-                    left = weighted_error(tried.errors, checked)
-                    if best is None or left < best:
-                        best, scale, used = left, tried_scale, features_used
-                        fitted_head, errors = tried
-                weights = fitted_head.weights
-                sensitive = np.asarray(sensitivity_at(fitted_head, used, checked.interior[:PROBED]))
-            else:
-                scale, used, weights = np.nan, more, jnp.full(1, 1 / units.data)
-                errors = errors_at(units.coefficients, checked, used, weights)
-                sensitive = np.zeros(0)
-            stage("solution")
-            where = nodes(size).reshape(-1, 2)
-            inside = np.asarray(in_closure(exact.domain, where))
-            source = np.asarray(values_at(exact.source, where))
-            u, applied = everywhere(units.coefficients, where, used, weights)
-        stage("verdict")
-        u = np.where(inside, units.data * u, np.nan)
-        whole = units.equation * units.data
-        residual = np.where(inside, whole * applied - source, np.nan)
-        if not np.isfinite(source[inside]).all():
-            findings = (*findings, without_source(where, source, inside))
-        finite = bool(np.isfinite(u[inside]).all())
-        pieces = pde.domain.pieces
-        verdict, texts = judge(findings, errors, checked, pieces, sensitive, finite)
-    for text in texts:
+        report("review of the problem")
+        stated = as_problem(problem)
+        reviewed = review(stated)
+        report("points")
+        parameters = known_parameters(stated)
+        units = units_of(stated, sample_problem(stated, 0, *PROBES), parameters)
+
+        def take(seed: int, inside: int, edge: int) -> tuple[Block, ...]:
+            sampled = sample_problem(stated, seed, inside, edge)
+            return blocks_at(stated, sampled, units, parameters)
+
+        more: list[FeatureSet] = []
+        if given is not None:
+            report("given features")
+            made = given(jax.random.split(jax.random.key(seed), 3)[1])
+            exact = cast_floats(jax.device_get(made), np.float64)
+            more.append(JetFeatures(exact, units.box.centre, units.box.half))
+        if head:
+            if features:
+                more += special_features(stated, units, take(seed, *LOOKED)[0].parts[0])
+            found = rounds(
+                take,
+                len(stated.coordinates),
+                tolerance=tolerance,
+                most=features,
+                seed=seed,
+                more=more,
+                report=report,
+            )
+        else:
+            found = as_given(more[0], take, units, seed)
+        report("solution")
+        best = found.best
+        solution = Solution(best.features, best.head.weights, units)
+        square = np.array([[-1.0, -1.0], [1.0, 1.0]])
+        bounds = square if isinstance(problem, PDE) else None
+        u, residual, axes, lacking = on_grid(solution, stated, parameters, bounds, size)
+        report("verdict")
+        findings = list(reviewed.findings)
+        if lacking:
+            findings.append(Finding(lacking))
+        if not np.isfinite(u[~np.isnan(residual)]).all():
+            findings.append(Finding("u is not finite everywhere in the domain", True))
+        reviewed = reviewed._replace(findings=tuple(findings))
+        before = found.before and (found.before.features, found.before.head.weights)
+        trust = assess(found.fresh, best.features, best.head, before, reviewed, units.box.places)
+    for text in trust.reasons:
         warnings.warn(text, DoubtfulSolutionWarning, stacklevel=stacklevel)
-    return Solved(
-        u.reshape(size, size),
-        residual.reshape(size, size),
-        whole * rms(errors.residual),
-        units.data * rms(errors.edge, checked.dirichlet_mask),
-        units.data * rms(errors.flux, checked.neumann_mask),
-        rms(drawn[1].source),
-        scale,
-        verdict,
-        texts,
-    )
-
-
-class Attempt(NamedTuple):
-    """The best combination of features, and what it leaves at points that were not fitted."""
-
-    head: Head
-    errors: PointErrors
-
-
-@jax.jit
-def attempt(
-    coefficients: Float[Array, "5"], fitted: Points, checked: Points, used: Features
-) -> Attempt:
-    """Combine features."""
-    head = fit_head(coefficients, fitted, used)
-    return Attempt(head, errors_at(coefficients, checked, used, head.weights))
-
-
-@jax.jit
-def errors_at(
-    coefficients: Float[Array, "5"], points: Points, used: Features, weights: Array
-) -> PointErrors:
-    """What a combination of features leaves of equation and data at points."""
-    inside, edge = (
-        jax.tree.map(lambda leaf: leaf @ weights, filled(used(at)))
-        for at in (points.interior, points.boundary.points)
-    )
-    of_terms = Jet(*(jnp.abs(leaf) for leaf in inside))
-    flux = normal_derivative(edge, points.boundary.normals)
-    return PointErrors(
-        apply_operator(coefficients, inside) - points.source,
-        apply_operator(jnp.abs(coefficients), of_terms) + jnp.abs(points.source),
-        inside.u,
-        edge.u - points.dirichlet,
-        flux - points.neumann,
-        jnp.sqrt(edge.x**2 + edge.y**2),
-    )
-
-
-@jax.jit
-def sensitivity_at(head: Head, used: Features, points: Float[Array, "n 2"]) -> Array:
-    """How far the data determine the solution at points."""
-    return sensitivity(head, used(points).u)
-
-
-@partial(jax.jit, static_argnames="num")
-def scaled_features(key: Key[Array, ""], num: int, scale: float) -> RandomFeatures:
-    """Random features, of a scale that is traced."""
-    return random_features(key, num, scale, jnp.float64)
-
-
-def everywhere(
-    coefficients: Float[Array, "5"], where: Float[Array, "n 2"], used: Features, weights: Array
-) -> tuple[np.ndarray, np.ndarray]:
-    """The solution and what the operator makes of it at many points, some at a time."""
-    lacking = -len(where) % CHUNK
-    padded = np.concatenate([where, np.zeros((lacking, 2))])
-    found = [
-        on_chunk(coefficients, part, used, weights)
-        for part in np.split(padded, len(padded) // CHUNK)
+    whole = units.equation * units.u
+    off = [
+        misses(block, values_of(block, best.features, best.head.weights))[0]
+        for block in found.fresh
     ]
-    u, applied = (np.concatenate(leaves)[: len(where)] for leaves in zip(*found, strict=True))
-    return u, applied
 
+    def missed(*kinds: str) -> float:
+        named = zip(found.fresh, off, strict=True)
+        parts = [part for block, part in named if block.name.startswith(kinds)]
+        return units.u * rms(np.concatenate(parts)) if parts else np.nan
 
-@jax.jit
-def on_chunk(
-    coefficients: Float[Array, "5"], where: Float[Array, "n 2"], used: Features, weights: Array
-) -> tuple[Array, Array]:
-    """The solution and what the operator makes of it at points."""
-    values = jax.tree.map(lambda leaf: leaf @ weights, filled(used(where)))
-    return values.u, apply_operator(coefficients, values)
-
-
-def without_source(where: Array, source: np.ndarray, inside: np.ndarray) -> Finding:
-    """Say at which node of the grid the source is not finite, though it is at all points."""
-    node = np.flatnonzero(inside & ~np.isfinite(source))[0]
-    x, y = np.asarray(where)[node]
-    return Finding(
-        f"source is {source[node]} at x = {x:.4g}, y = {y:.4g}: it has no residual there"
+    return Solved(
+        u,
+        residual,
+        axes,
+        whole * rms(off[0]),
+        missed("dirichlet", "initial"),
+        missed("neumann"),
+        whole * rms(found.fresh[0].target),
+        float(np.max(best.scale)) if head and features else np.nan,
+        len(best.head.weights),
+        trust.verdict,
+        trust.reasons,
+        trust.estimate.relative,
+        trust.left,
+        solution,
+        found,
     )
 
 
-def weighted_error(errors: PointErrors, points: Points) -> float:
-    """What a scale is judged by: as the solve weighs equation and boundary."""
-    data = (errors.edge, points.dirichlet_mask), (errors.flux, points.neumann_mask)
-    off = [np.nan_to_num(rms(value, mask)) for value, mask in data]
-    return rms_without_worst(errors.residual) ** 2 + 100 * float(off[0] ** 2 + off[1] ** 2)
+def as_given(
+    given: FeatureSet, take: Callable[[int, int, int], tuple[Block, ...]], units: Units, seed: int
+) -> Rounds:
+    """A solution that is a single feature, of the person's units, as if it had been found."""
+    fresh = take(seed + 1, *FRESH)
+    # what equations and data leave of u is taken to change u by as much
+    head = HostHead(np.full(1, 1 / units.u), np.ones((1, 1)), np.full(1, units.u))
+    left = left_of(fresh, given, head.weights)
+    best = Fitted(given, head, np.full(len(units.box.half), np.nan), left)
+    return Rounds(best, None, ((0, left),), fresh)
+
+
+def on_grid(
+    solution: Solution,
+    problem: PDEProblem,
+    parameters: dict[str, Any],
+    bounds: Float[np.ndarray, "2 d"] | None,
+    size: int | None,
+) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], str | None]:
+    """The solution and the residual on a grid, its nodes, and where the source is not finite."""
+    domain = on_host(problem.domain)
+    box = solution.units.box
+    lower, upper = (box.centre - box.half, box.centre + box.half) if bounds is None else bounds
+    count = size or (129 if len(lower) == 2 else 33)
+    axes = tuple(np.linspace(a, b, count) for a, b in zip(lower, upper, strict=True))
+    # the last coordinate is the first axis
+    mesh = np.stack(np.meshgrid(*reversed(axes), indexing="ij")[::-1], -1)
+    nodes = mesh.reshape(-1, len(axes))
+    inside = in_closed_domain(domain, box, nodes)
+    where = nodes[inside]
+    values = solution.values(where)
+    at, known = anywhere(where), np.isfinite
+    source = evaluate("source", problem.source, at, problem, parameters, finite=False)
+    operator = operator_at(problem, where, parameters, finite=False)
+    with np.errstate(all="ignore"):
+        left = np.sum(terms(operator, values), 0) - source
+    if problem.nonlinear is not None:
+        plain = Units(Box(np.zeros(len(axes)), np.ones(len(axes))), 1.0, 1.0)
+        added = nonlinear_in_units(problem, plain, parameters)
+        left = left + added(where, values.u, values.gradient)
+    u, residual = np.full(len(nodes), np.nan), np.full(len(nodes), np.nan)
+    u[inside], residual[inside] = values.u, left
+    lacking = None
+    if not known(source).all():
+        node = np.flatnonzero(~known(source))[0]
+        names = zip(problem.coordinates, where[node], strict=True)
+        place = ", ".join(f"{name} = {number:.4g}" for name, number in names)
+        lacking = f"source is {source[node]} at {place}: it has no residual there"
+    return u.reshape(mesh.shape[:-1]), residual.reshape(mesh.shape[:-1]), axes, lacking
+
+
+def in_closed_domain(
+    domain: Shape, box: Box, points: Float[np.ndarray, "n d"]
+) -> Bool[np.ndarray, " n"]:
+    """Return whether points belong to a domain or its boundary.
+
+    Args:
+      domain: on the host.
+      box: around it.
+      points: where.
+    """
+    inside = contains(domain, points)
+    # the distance is at most the true one, and 0 also where the boundaries of two shapes coincide
+    near = np.flatnonzero(~inside & (np.asarray(domain.distance(points)) <= CLOSE * box.half.max()))
+    if len(near):
+        rng = np.random.default_rng(0)
+        steps = rng.standard_normal((NEIGHBORS, points.shape[1]))
+        steps *= 2 * CLOSE * box.half / np.linalg.norm(steps, axis=1, keepdims=True)
+        around = points[near][:, None] + steps[None]
+        found = contains(domain, around.reshape(-1, points.shape[1]))
+        inside[near] = found.reshape(len(near), -1).any(1)
+    return inside

@@ -1,121 +1,130 @@
-"""What a solution is worth: what it leaves of the equation and of the data, in words."""
+"""What a solution is worth, in words: reliable, to be checked, or failed, and why."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jax.typing import ArrayLike
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
-from metajax.physics.pde import Finding, Piece, Points
+from metajax.physics.solver.estimate import Estimate, Residual, estimate, residuals, trimmed
+from metajax.physics.solver.lapack import HostHead
+from metajax.physics.solver.operators import Block
+from metajax.physics.solver.reasons import (
+    SENSITIVE,
+    about_free,
+    about_jumps,
+    about_residual,
+    jumps,
+)
+from metajax.physics.solver.review import Reviewed
+from metajax.physics.solver.ridge_functions import FeatureSet
 
-Verdict = Literal["good", "doubtful", "wrong"]
+Verdict = Literal["reliable", "check", "failed"]
 """Of a solution: nothing speaks against it, it may be wrong, or it cannot be right."""
-ACCURATE = 0.01
-"""Relative error above which a second digit is in doubt."""
-SENSITIVE = 1000.0
-"""Change of u, for a change of the data by 1, above which they hardly determine it.
-
-It is .4 to 9 for the benchmarks, 4e4 for heat backward in time and 1e7 or more at a resonance, with
-initial data missing, or without data on a side.
-"""
+ACCURATE, USELESS = 0.01, 1.0
+"""Estimated relative errors above which a solution has to be checked, and above which it failed."""
+MISSED = 0.3
+"""Share of an equation's terms, or of data, that is left where a solution failed."""
+TINY = np.finfo(float).tiny
+HOPELESS = 1e6
+"""Sensitivity above which a solution failed whose error is not small."""
+NEGLIGIBLE = 1e-4
+"""Relative error that what is left makes at most, below which it does not matter."""
 
 
 class DoubtfulSolutionWarning(UserWarning):
     """Something speaks against a solution."""
 
 
-class PointErrors(NamedTuple):
-    """A solution at points that were not fitted.
+class Trust(NamedTuple):
+    """How far a solution can be trusted.
 
     Attributes:
-      residual: of the equation.
-      terms: the sum of the sizes of the equation's terms, to compare the residual with.
-      u: the solution, inside.
-      edge: the solution on the boundary, less u where it is given.
-      flux: du/dn on the boundary, less what is given.
-      slope: the length of the solution's gradient on the boundary.
+      verdict: ``reliable``, ``check`` or ``failed``.
+      reasons: what speaks against the solution; empty where it is reliable.
+      estimate: of its error.
+      left: what it leaves of each block at points that were not fitted.
     """
 
-    residual: Float[Array, " interior"]
-    terms: Float[Array, " interior"]
-    u: Float[Array, " interior"]
-    edge: Float[Array, " boundary"]
-    flux: Float[Array, " boundary"]
-    slope: Float[Array, " boundary"]
+    verdict: Verdict
+    reasons: tuple[str, ...]
+    estimate: Estimate
+    left: tuple[Residual, ...]
 
 
-def rms(values: ArrayLike, mask: ArrayLike | None = None) -> float:
-    """Root mean square of the values that ``mask`` admits; NaN where it admits none."""
-    taken = np.asarray(values) if mask is None else np.asarray(values)[np.asarray(mask)]
-    return float(np.sqrt(np.mean(taken**2))) if taken.size else np.nan
-
-
-def rms_without_worst(values: ArrayLike) -> float:
-    """Root mean square of all values but the hundredth that is largest.
-
-    The residual at the one point that is nearest to a corner may be many times that everywhere
-    else; whether such a point was drawn says little about the solution.
-    """
-    squared = np.sort(np.asarray(values) ** 2)
-    return float(np.sqrt(np.mean(squared[: len(squared) - len(squared) // 100])))
-
-
-def judge(
-    findings: Sequence[Finding],
-    errors: PointErrors,
-    points: Points,
-    pieces: Sequence[Piece],
-    sensitivity: np.ndarray,
-    finite: bool,
-) -> tuple[Verdict, tuple[str, ...]]:
-    """Judge a solution.
+def assess(
+    fresh: Sequence[Block],
+    features: FeatureSet,
+    head: HostHead,
+    before: tuple[FeatureSet, np.ndarray] | None,
+    reviewed: Reviewed,
+    person: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n d"]],
+) -> Trust:
+    """Judge a solution by what is known when it has been found.
 
     Args:
-      findings: of :func:`metajax.physics.pde.review`.
-      errors: what the solution leaves at points that were not fitted.
-      points: these points.
-      pieces: of the domain.
-      sensitivity: the most that u may change at points for a change of the data by 1.
-      finite: whether the solution is finite everywhere in the domain.
+      fresh: the problem at points that were not fitted; the first block is the equation.
+      features: of the solution.
+      head: their combination, with the factor of the last least squares.
+      before: another solution of the same problem, with fewer or other features; None: there is
+        none.
+      reviewed: what was found before it was solved.
+      person: points in the person's units, of those in units.
 
     Returns:
-      The verdict, and what speaks against the solution, by name.
+      The verdict, its reasons, and what they are found from.
     """
-    texts = [finding.text for finding in findings]
+    left = residuals(fresh, features, head.weights)
+    found = estimate(fresh[0].parts[0].points, features, head, left, before)
+    texts = [finding.text for finding in reviewed.findings]
+    fatal = any(finding.fatal for finding in reviewed.findings)
+    finite = bool(np.isfinite(found.u).all())
     if not finite:
-        return "wrong", (*texts, "u is not finite everywhere in the domain")
-    left, terms = rms_without_worst(errors.residual), rms_without_worst(errors.terms)
-    if left > ACCURATE * terms:
-        texts.append(
-            f"the equation does not hold: its residual is {left / terms:.1%} of its terms, in the "
-            "root mean square at points that were not fitted, without the hundredth that is worst"
-        )
-    piece = np.asarray(points.boundary.piece)
-    for kind, off, given, there, size in (
-        ("dirichlet", errors.edge, points.dirichlet, points.dirichlet_mask, errors.u),
-        ("neumann", errors.flux, points.neumann, points.neumann_mask, errors.slope),
-    ):
-        mask = np.asarray(there)
-        if not mask.any():
-            continue
-        whole = max(rms(size), rms(given, mask))
-        missed: dict[str, float] = {}
-        for number in np.unique(piece[mask]):
-            apart, name = rms(off, mask & (piece == number)), pieces[number].names[-1]
-            if apart > ACCURATE * whole:
-                missed[name] = max(missed.get(name, 0.0), apart / whole)
-        if missed:
-            by = ", ".join(f"{share:.1%} on {name}" for name, share in missed.items())
-            texts.append(f"{kind} does not hold: the solution misses the data by {by}")
-    most = float(np.max(sensitivity, initial=0.0))
-    if most > SENSITIVE:
-        texts.append(
-            f"the data hardly determine u: it may change {most:.1e} times as much as they do, "
-            "rather than about 10 times at most"
-        )
-    if any(finding.fatal for finding in findings):
-        return "wrong", tuple(texts)
-    return ("doubtful" if texts else "good"), tuple(texts)
+        return Trust("failed", (*texts, "u is not finite everywhere in the domain"), found, left)
+    free, contradiction = about_free(found, left, person)
+    if not texts:
+        texts += free
+    discontinuous = about_jumps(jumps(reviewed.edges), person)
+    texts += discontinuous
+    off = {one.name: trimmed(one.off) / max(trimmed(one.size), TINY) for one in left}
+    if found.by_residual <= NEGLIGIBLE:
+        # terms may all be 0, and what is left be rounding
+        off = dict.fromkeys(off, 0.0)
+    missed = {name: share for name, share in off.items() if share > ACCURATE}
+    doubtful = found.relative > ACCURATE or bool(missed)
+    if doubtful and found.sensitivity <= SENSITIVE:
+        if not discontinuous:
+            number = len(head.weights)
+            edges, corners = reviewed.edges, reviewed.corners
+            texts.append(about_residual(left, fresh[0], edges, corners, person, number))
+        texts += about_missed(missed)
+    if doubtful and found.relative > ACCURATE:
+        size = f"{found.relative:.1%} of its size" if found.relative < 1 else "more than its size"
+        texts.append(f"the error of u is estimated as {size}")
+    hopeless = SENSITIVE if reviewed.findings else HOPELESS
+    undetermined = found.sensitivity > hopeless and found.relative > ACCURATE
+    useless = found.relative > USELESS or max(off.values()) > MISSED
+    if fatal or contradiction or undetermined or useless:
+        return Trust("failed", tuple(texts), found, left)
+    return Trust("check" if texts else "reliable", tuple(texts), found, left)
+
+
+def about_missed(missed: Mapping[str, float]) -> list[str]:
+    """Say what does not hold at points that were not fitted, leaving out the fiftieth that is worst.
+
+    Args:
+      missed: the share that is left, by the blocks' names.
+    """
+    texts: list[str] = []
+    kinds: dict[str, list[str]] = {}
+    for name, share in missed.items():
+        kind, _, piece = name.partition(" on ")
+        if kind == "equation":
+            texts.append(f"the equation does not hold: its residual is {share:.1%} of its terms")
+        else:
+            kinds.setdefault(kind, []).append(f"{share:.1%}" + (f" on {piece}" if piece else ""))
+    for kind, shares in kinds.items():
+        texts.append(f"{kind} does not hold: the solution misses the data by {', '.join(shares)}")
+    return texts

@@ -5,9 +5,10 @@ from __future__ import annotations
 from metajax.systems.base import System
 from metajax.systems.fewshot.evaluate import evaluate, on_validation
 from metajax.systems.fewshot.methods import METHODS
-from metajax.systems.fewshot.problem import Problem, make_problem
+from metajax.systems.fewshot.problem import Problem
 from metajax.systems.fewshot.settings import PRESETS, TINY, Settings, check
-from metajax.systems.parts import objective, use_of
+from metajax.systems.parts import objective, problem_of
+from metajax.systems.using.parted import use_of
 
 __all__ = [
     "SYSTEM",
@@ -22,7 +23,7 @@ SYSTEM = System(
     settings=Settings,
     presets=PRESETS,
     methods=METHODS,
-    problem=make_problem,
+    problem=problem_of(Problem),
     evaluate=evaluate,
     evaluators={"new_tasks": on_validation},
     objective=objective,

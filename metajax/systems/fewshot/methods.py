@@ -77,7 +77,7 @@ def anil_solved(problem: Problem, training: Training, *, scale: Positive = 10.0)
 def maml_ridge(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
     """MAML in training, its head by ridge regression in use (Finn et al. 2017, arXiv 1703.03400).
 
-    The head is drawn towards MAML's own; leaving one out of the support chooses how much.
+    The head is drawn toward MAML's own; leaving one out of the support chooses how much.
     """
     trained = maml(problem, training, inner=inner)
     return Method(trained.algorithm, solved(problem, None))
@@ -133,7 +133,7 @@ def imaml(
     """MAML by implicit differentiation (iMAML; Rajeswaran et al. 2019, arXiv 1909.04630).
 
     Args:
-      strength: Weight of the pull towards the shared start.
+      strength: Weight of the pull toward the shared start.
       damping: Added to the eigenvalues of the inner loss's Hessian, some of which are below 0.
     """
     learner = adapting(problem, learners.imaml, inner, strength=strength, damping=damping)
@@ -167,7 +167,7 @@ def reptile(
     inner: Inner = INNER,
     reptile_rate: Annotated[float, Range(above=0, high=1), TRACED] = 1.0,
 ) -> Method:
-    """Move the start towards adapted weights (Reptile; Nichol et al. 2018, arXiv 1803.02999).
+    """Move the start toward adapted weights (Reptile; Nichol et al. 2018, arXiv 1803.02999).
 
     Args:
       reptile_rate: Share of the way moved at first, which falls to 0 linearly; takes the place of
@@ -228,10 +228,7 @@ def logistic(
       newton_steps: Steps of Newton's method.
       scale: Where the factor on the outputs starts.
     """
-    only_classes(problem, "logistic")
-    ways = problem.settings.ways
-    learner = learners.logistic(problem.features(), ways=ways, steps=newton_steps, scale=scale)
-    return Method(training.descend(learner), learner)
+    return classifying(problem, training, learners.logistic, steps=newton_steps, scale=scale)
 
 
 def svm(
@@ -249,22 +246,13 @@ def svm(
       most_steps: Steps of projected gradients, of which fewer are taken where they are enough.
       scale: Where the factor on the outputs starts.
     """
-    only_classes(problem, "svm")
-    learner = learners.svm(
-        problem.features(),
-        ways=problem.settings.ways,
-        cost=cost,
-        most_steps=most_steps,
-        scale=scale,
-    )
-    return Method(training.descend(learner), learner)
+    options = {"cost": cost, "most_steps": most_steps, "scale": scale}
+    return classifying(problem, training, learners.svm, **options)
 
 
 def prototypical(problem: Problem, training: Training) -> Method:
     """Classify by the nearest class mean of features (Snell et al. 2017, arXiv 1703.05175)."""
-    only_classes(problem, "prototypical")
-    learner = learners.prototypical(problem.features(), ways=problem.settings.ways)
-    return Method(training.descend(learner), learner)
+    return classifying(problem, training, learners.prototypical)
 
 
 def matching(problem: Problem, training: Training, *, scale: Positive = 10.0) -> Method:
@@ -273,19 +261,21 @@ def matching(problem: Problem, training: Training, *, scale: Positive = 10.0) ->
     Args:
       scale: Factor on the cosines.
     """
-    only_classes(problem, "matching")
-    learner = learners.matching(problem.features(), ways=problem.settings.ways, scale=scale)
-    return Method(training.descend(learner), learner)
+    return classifying(problem, training, learners.matching, scale=scale)
 
 
-def only_classes(problem: Problem, method: str) -> None:
-    """Raise where a method that classifies meets other tasks.
+def classifying(
+    problem: Problem, training: Training, rule: Callable[..., MetaLearner], **options: Any
+) -> Method:
+    """Return the method of a learner of classes, ``rule(features, ways=..., ...)``.
 
     Raises:
       ConfigError: tasks have no classes.
     """
     if not problem.images:
-        raise ConfigError("method", method, "one that regresses, on sinusoids")
+        raise ConfigError("method", rule.__name__, "one that regresses, on sinusoids")
+    learner = rule(problem.features(), ways=problem.settings.ways, **options)
+    return Method(training.descend(learner), learner)
 
 
 def nearest_mean(problem: Problem) -> MetaLearner:

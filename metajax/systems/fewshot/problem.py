@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from metajax.core import Network
 from metajax.learners import cross_entropy, mean_squared_error
 from metajax.learners.losses import Loss
 from metajax.nn import conv_net, mlp
-from metajax.systems.fewshot.settings import Settings
-from metajax.systems.parts import PartedProblem, image_parts, sinusoid_parts
-from metajax.systems.training import Training
+from metajax.systems.parts import PartedProblem
 
 
 class Problem(PartedProblem):
@@ -52,22 +48,3 @@ class Problem(PartedProblem):
         if self.images:
             return conv_net(None, channels=of.channels, layers=of.layers, context_size=None)
         return mlp((of.width,) * (of.layers - 1), of.width)
-
-
-def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings.
-
-    Args:
-      settings: of the problem.
-      training: of meta-training.
-      data_dir: folder of the data sets.
-
-    Returns:
-      The problem.
-
-    Raises:
-      MissingDataError: the base set of images is not on disk.
-      ConfigError: the settings do not fit the base set.
-    """
-    parts = image_parts(settings, data_dir) if settings.images else sinusoid_parts(settings)
-    return Problem(settings, *parts)

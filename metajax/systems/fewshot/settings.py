@@ -34,7 +34,7 @@ class Settings:
     image_size: Count = 8
     """Height and width that images are resized to, pixels."""
     image_channels: Literal[1, 3] = 1
-    """Colour channels that images are converted to: 1 (grey) or 3 (RGB)."""
+    """Color channels that images are converted to: 1 (gray) or 3 (RGB)."""
     rotations: bool = False
     """Add each class turned by 90, 180 and 270 degrees as classes of their own."""
     classes: tuple[Count, Count, Count] = (5, 2, 3)

@@ -1,4 +1,4 @@
-"""Accuracy by number of examples seen: sequences are drawn, scored and summarised."""
+"""Accuracy by number of examples seen: sequences are drawn, scored and summarized."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def half_width(right: Float[np.ndarray, "num *positions"]) -> Float[np.ndarray, 
     return 1.96 * np.sqrt(proportion * (1 - proportion) / num)
 
 
-def summarise(right: Float[np.ndarray, "num length"]) -> dict[str, Any]:
+def summarize(right: Float[np.ndarray, "num length"]) -> dict[str, Any]:
     """Return accuracy by position, and the gain from the first to the last ten, with intervals.
 
     ``accuracy[i]`` is the share of right predictions after ``i`` examples; ``ci95`` holds the
@@ -104,7 +104,7 @@ def accuracy_by_position(
     key: Key[Array, ""],
     num: int,
 ) -> dict[str, Any]:
-    """Score ``learner`` on ``num`` sequences of ``tasks``; see :func:`summarise`.
+    """Score ``learner`` on ``num`` sequences of ``tasks``; see :func:`summarize`.
 
     Args:
       learner: of sequences.
@@ -116,7 +116,7 @@ def accuracy_by_position(
     Returns:
       Accuracies and half-widths of their 95% intervals by position, and the gain.
     """
-    return summarise(correct_by_position(learner, params, tasks, key, num))
+    return summarize(correct_by_position(learner, params, tasks, key, num))
 
 
 def state_size(learner: MetaLearner, params: Params, tasks: ProjectionTasks) -> int:

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from metajax.core import ConfigError, Params, count
 from metajax.data import MissingDataError
 from metajax.systems.base import Method
-from metajax.systems.gpicl.accuracy import LAST, state_size, summarise
+from metajax.systems.gpicl.accuracy import LAST, state_size, summarize
 from metajax.systems.gpicl.committed import committed_runs
 from metajax.systems.gpicl.methods import METHODS
 from metajax.systems.gpicl.problem import TASK_KEY, Problem, other_pool
@@ -32,7 +32,7 @@ TITLES = {
     "unseen": "unseen tasks",
     "seen": "tasks of the training range",
     "identity": "identity task (images, labels as they are)",
-    "nearest_neighbour": "1-nearest-neighbour, same sequences",
+    "nearest_neighbour": "1-nearest-neighbor, same sequences",
     "sgd": "SGD from scratch, same sequences",
     "k_nearest": "5 nearest neighbors vote, same sequences",
     "class_means": "nearest class mean, same sequences",
@@ -73,7 +73,7 @@ def along_training(
 ) -> dict[str, Any]:
     """Score a method along training, on the tasks of a name: ``unseen`` or ``seen`` ones."""
     tasks = getattr(problem, name)
-    found = summarise(scores_of(method, params, tasks, key, problem.settings.eval_tasks))
+    found = summarize(scores_of(method, params, tasks, key, problem.settings.eval_tasks))
     return {figure: found[figure] for figure in ("gain", "gain_ci95", "last")}
 
 
@@ -110,7 +110,7 @@ def evaluate(
     )
 
     def add(name: str, title: str, right: Any, baseline: bool = False, **known: Any) -> None:
-        found = summarise(right)
+        found = summarize(right)
         rows[name] = Row(title, interval(found), baseline=baseline)
         more[name] = {figure: found[figure] for figure in ("last", "gain", "gain_ci95")} | known
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,7 @@ def in_rows(evaluation: dict[str, Any]) -> dict[str, Any]:
             set_tasks = over(name, found.get("split"))
             add(f"other.{name}", f"unseen {set_tasks}", found)
             for baseline, other in found["baselines"].items():
-                title = f"1-nearest-neighbour, {set_tasks}"
+                title = f"1-nearest-neighbor, {set_tasks}"
                 add(f"other.{name}.{baseline}", title, other, baseline=True)
     setting = f"{evaluation['ways']} ways of {evaluation['base_set']}"
     return {"method": evaluation["learner"], "setting": setting, "rows": rows, "more": more}
@@ -115,15 +116,8 @@ def table(evaluation: dict[str, Any]) -> str:
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Accuracy by position, and the loss and gain along training."""
     evaluation = in_rows(evaluation)
-
-    def accuracy() -> Any:
-        return _draw_accuracy(evaluation)
-
-    def training() -> Any:
-        return _draw_training(evaluation, history)
-
     caption = "Accuracy by number of examples seen, on test images. Bands are 95% intervals."
-    result = [Figure("accuracy", caption, accuracy)]
+    result = [Figure("accuracy", caption, functools.partial(_draw_accuracy, evaluation))]
     if any("loss" in row for row in history):
         result.append(
             Figure(
@@ -131,7 +125,7 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
                 "Left: training loss (mean cross-entropy over the sequence; dotted: guessing). "
                 "Right: accuracy gained from the first position to the last ten, with 95% "
                 "intervals as bands.",
-                training,
+                functools.partial(_draw_training, evaluation, history),
             )
         )
     return result
@@ -153,7 +147,7 @@ def _draw_accuracy(evaluation: dict[str, Any]):
         low, high = 100 * (accuracy - half), 100 * (accuracy + half)
         band(axes, seen, low, high, style(index)["color"])
         index += 1
-    axes.axhline(100 * evaluation["more"]["chance"], color="grey", linestyle=":", label="chance")
+    axes.axhline(100 * evaluation["more"]["chance"], color="gray", linestyle=":", label="chance")
     axes.set(xlabel="examples seen", ylabel="accuracy (%)", ylim=(0, 102))
     more = evaluation["more"]
     axes.set_title(f"{evaluation['method']}, {more['ways']}-way {more['base_set']}", loc="left")
@@ -171,7 +165,7 @@ def _draw_training(evaluation: dict[str, Any], history: list[dict[str, Any]]):
     losses = [(row["step"], row["loss"]) for row in history if "loss" in row]
     left.plot(*numbers(losses).T, label="training", **marks(0, len(losses)))
     guessing = np.log(evaluation["more"]["ways"])
-    left.axhline(guessing, color="grey", linestyle=":", label="guessing")
+    left.axhline(guessing, color="gray", linestyle=":", label="guessing")
     left.set(xlabel="meta-step", ylabel="training loss (nats)")
     for index, kind in enumerate(("unseen", "seen")):
         rows = [row for row in history if f"{kind}/gain" in row]
@@ -194,7 +188,7 @@ def draw_phases(evaluations: list[dict[str, Any]]) -> Any:
     """Draw accuracy on seen and unseen tasks against the number of training tasks.
 
     The figure of the three phases (arXiv 2212.04458, figure 2). Left, before any example:
-    memorised tasks. Right, the gain over the sequence: seen tasks alone gain where they are
+    memorized tasks. Right, the gain over the sequence: seen tasks alone gain where they are
     identified, both where learning is general.
 
     Args:
@@ -229,11 +223,11 @@ def draw_phases(evaluations: list[dict[str, Any]]) -> Any:
         gained, error = ([one[name] for one in gains] for name in ("gain", "gain_ci95"))
         points(gain, kind, gained, error, marker)
     chance = 100 * np.mean([one["more"]["chance"] for one in found])
-    at_first.axhline(chance, color="grey", linestyle=":", label="chance")
+    at_first.axhline(chance, color="gray", linestyle=":", label="chance")
     at_first.set(ylabel="accuracy before any example (%)")
     neighbours = numbers([one["more"]["nearest_neighbour"]["gain"] for one in found])
     neighbour = 100 * np.mean(neighbours)
-    gain.axhline(neighbour, color="grey", linestyle="--", label="1-nearest-neighbour")
+    gain.axhline(neighbour, color="gray", linestyle="--", label="1-nearest-neighbor")
     gain.set(ylabel="gain: last ten positions minus first (points)")
     for axes in (at_first, gain):
         axes.set_xscale("log", base=2)

@@ -29,7 +29,7 @@ Several = Annotated[int, Range(2)]
 
 @dataclass(frozen=True)
 class Settings:
-    """General-purpose in-context learning: read labelled examples, predict the next label."""
+    """General-purpose in-context learning: read labeled examples, predict the next label."""
 
     base_set: str = "digits"
     """Set of images that tasks are made from; see `metajax data list`."""
@@ -40,7 +40,7 @@ class Settings:
     image_size: Count = 4
     """Height and width that images are resized to, pixels."""
     image_channels: Literal[1, 3] = 1
-    """Colour channels that images are converted to: 1 (grey) or 3 (RGB)."""
+    """Color channels that images are converted to: 1 (gray) or 3 (RGB)."""
     host_fed: bool = False
     """Read images on the host with Grain instead of holding the set on the device."""
     ways: Several = 3
@@ -207,7 +207,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """digits: a minute on 2 cores, two by `transformer`; cpu: a quarter of an hour on a core; table:
 tasks of the paper's sizes, nine minutes on a core; paper: one GPU; memorise: the preset cpu
-with 2^6 tasks, which are memorised."""
+with 2^6 tasks, which are memorized."""
 
 TINY: dict[str, Any] = {
     "width": 16,

@@ -133,7 +133,7 @@ class ProjectionTasks:
         inputs: Float[Array, "sequences length features"],
         labels: Integer[Array, "sequences length"],
     ) -> Task:
-        """Project normalised images and permute labels (below ``ways``) as the draw says."""
+        """Project normalized images and permute labels (below ``ways``) as the draw says."""
         if not self.identity:
             inputs = inputs @ draw.projection
             labels = draw.permutation[labels]

@@ -1,14 +1,14 @@
-"""How a trained sequence learner is used on labelled images or rows of a person's own."""
+"""How a trained sequence learner is used on labeled images or rows of a person's own."""
 
 from __future__ import annotations
 
 import dataclasses
 from typing import Any
 
-from metajax.systems.classes import classes_of_images
+from metajax.systems.base import Use
 from metajax.systems.gpicl.problem import Problem, make_problem
 from metajax.systems.gpicl.settings import Settings, Training
-from metajax.systems.use import Use
+from metajax.systems.using.classes import classes_of_images
 
 
 def over_noise(settings: Settings) -> Problem:
@@ -18,5 +18,5 @@ def over_noise(settings: Settings) -> Problem:
 
 
 def use(config: Any) -> Use:
-    """Read labelled images, or rows, as a sequence in random order, and tell classes apart."""
+    """Read labeled images, or rows, as a sequence in random order, and tell classes apart."""
     return classes_of_images(config, flat=True, problem=over_noise)

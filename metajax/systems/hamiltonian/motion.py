@@ -10,8 +10,8 @@ from jaxtyping import Float
 
 from metajax.core import ConfigError, described
 from metajax.physics import Phase, estimate_rates
-from metajax.systems.given import FIELD, read_arrays
-from metajax.systems.table_files import read_columns
+from metajax.systems.using.given import FIELD, read_arrays
+from metajax.systems.using.table_files import read_columns
 
 
 class Motion(NamedTuple):

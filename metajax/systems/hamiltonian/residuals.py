@@ -17,7 +17,7 @@ from metajax.core import (
     checked_learner,
     described,
 )
-from metajax.learners.losses import score
+from metajax.learners.losses import loss_and_metrics
 from metajax.physics import Phase
 from metajax.systems.hamiltonian.tasks import Snapshots
 
@@ -65,7 +65,7 @@ def scored_on_query(learner: MetaLearner) -> MetaLearner:
     def loss(params: Params, task: Task, key: Key[Array, ""]):
         adapted = learner.adapt(params, task.support, key)
         outputs = learner.predict(params, adapted, task.query.inputs)
-        return score(residual_mean, outputs, task.query.targets)
+        return loss_and_metrics(residual_mean, outputs, task.query.targets)
 
     return checked(learner._replace(loss=loss))
 
@@ -78,7 +78,7 @@ def scored_on_all(learner: MetaLearner, network: Network) -> MetaLearner:
 
     def loss(params: Params, task: Task, key: Key[Array, ""]):
         points = jax.tree.map(lambda s, q: jnp.concatenate([s, q]), task.support, task.query)
-        return score(residual_mean, network.apply(params, points.inputs), points.targets)
+        return loss_and_metrics(residual_mean, network.apply(params, points.inputs), points.targets)
 
     return checked(learner._replace(loss=loss))
 

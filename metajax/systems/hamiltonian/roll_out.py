@@ -130,7 +130,7 @@ def relative_errors(
 
 
 def cka(x: Float[Array, "points features"], y: Float[Array, "points features"]) -> Array:
-    """Linear centred kernel alignment of two representations (Kornblith et al. 2019, eq. 5).
+    """Linear centered kernel alignment of two representations (Kornblith et al. 2019, eq. 5).
 
     Args:
       x: one representation.

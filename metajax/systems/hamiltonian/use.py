@@ -23,6 +23,7 @@ from metajax.core import (
     enable_x64,
 )
 from metajax.physics import Phase, trajectory
+from metajax.systems.base import Use
 from metajax.systems.configs import split
 from metajax.systems.hamiltonian.linear_energy import LinearEnergy, make_linear_energy
 from metajax.systems.hamiltonian.motion import in_plane, observe, read_motion
@@ -31,7 +32,7 @@ from metajax.systems.hamiltonian.problem import Problem
 from metajax.systems.hamiltonian.residuals import checked, residual_mean
 from metajax.systems.hamiltonian.settings import Settings
 from metajax.systems.hamiltonian.tasks import MotionTasks, Snapshots
-from metajax.systems.use import Adapted, Told, Use, adapt_learner
+from metajax.systems.using.adapted import Adapted, Told, adapt_learner
 
 
 class Moving(NamedTuple):
@@ -182,7 +183,7 @@ def adapt(run: Any, support: Any, key: Any, steps: int | None) -> AdaptedMotion:
     seen = observe(support)
     how = _how(run.config, run.method.parts)
 
-    def fit(params: Any, dtype: Any) -> Any:
+    def adapted_in(params: Any, dtype: Any) -> Any:
         state, rates, times = cast_floats((seen.state, seen.rates, seen.times), dtype)
         rest = jnp.asarray(times), jnp.ones(len(times), bool)
         arrays = jax.tree.map(jnp.asarray, (state, rates))
@@ -192,10 +193,10 @@ def adapt(run: Any, support: Any, key: Any, steps: int | None) -> AdaptedMotion:
     if isinstance(run.method.parts, LinearEnergy):  # solved in float64, as in the evaluation
         with enable_x64(True):
             params = cast_floats(jax.tree.map(np.asarray, run.params), np.float64)
-            adapted = jax.device_get(fit(params, np.float64))
+            adapted = jax.device_get(adapted_in(params, np.float64))
         adapted = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float32), adapted)
     else:
-        adapted = fit(run.params, np.float32)
+        adapted = adapted_in(run.params, np.float32)
     shape = seen.state.q.shape[1:]
     number = functools.partial(jax.ShapeDtypeStruct, dtype=jnp.float32)
     return AdaptedMotion(

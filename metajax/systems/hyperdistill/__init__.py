@@ -5,9 +5,10 @@ from __future__ import annotations
 from metajax.systems.base import System
 from metajax.systems.hyperdistill.evaluate import evaluate, on_validation, table
 from metajax.systems.hyperdistill.methods import METHODS
-from metajax.systems.hyperdistill.problem import Problem, make_problem
+from metajax.systems.hyperdistill.problem import Problem
 from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
-from metajax.systems.parts import objective, use_of
+from metajax.systems.parts import objective, problem_of
+from metajax.systems.using.parted import use_of
 
 __all__ = [
     "SYSTEM",
@@ -22,7 +23,7 @@ SYSTEM = System(
     settings=Settings,
     presets=PRESETS,
     methods=METHODS,
-    problem=make_problem,
+    problem=problem_of(Problem, "label_noise"),
     evaluate=evaluate,
     evaluators={"new_tasks": on_validation},
     table=table,

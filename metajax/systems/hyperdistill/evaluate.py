@@ -1,4 +1,4 @@
-"""What a method is judged by: the score on new tasks along their inner optimisation."""
+"""What a method is judged by: the score on new tasks along their inner optimization."""
 
 from __future__ import annotations
 

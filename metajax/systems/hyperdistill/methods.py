@@ -14,14 +14,13 @@ from metajax.core import (
     Decay,
     Examples,
     MetaLearner,
-    Positive,
     check_labels,
     checked_learner,
 )
 from metajax.systems.base import Method
 from metajax.systems.hyperdistill.evaluate import scores_by_step, steps_between_scores
 from metajax.systems.hyperdistill.problem import Problem
-from metajax.systems.hyperdistill.settings import Settings
+from metajax.systems.hyperdistill.settings import Perturbations, Settings, Updates
 from metajax.systems.hyperdistill.testbed import Testbed, make_testbed
 from metajax.systems.training import Training
 
@@ -65,16 +64,20 @@ def _learner(settings: Settings, testbed: Testbed) -> MetaLearner:
     return checked if settings.images else checked._replace(init=testbed.init)
 
 
+UPDATES = Updates()
+PERTURBATIONS = Perturbations()
+
+
 def online(
     problem: Problem,
     training: Training,
     estimator: Hypergradient,
-    every: int,
+    updates: Updates,
     calibrate_every: int | None = None,
 ) -> Method:
     """Return the method that moves the hyperparameters by an estimator, while tasks are fitted."""
-    updates = training.steps * problem.settings.inner_steps // every
-    optimizer = training.make_optimizer(updates)
+    every = updates.every
+    optimizer = training.make_optimizer(training.steps * problem.settings.inner_steps // every)
 
     def make(inner: InnerProblem, **common: Any) -> Algorithm:
         return bilevel.online(
@@ -88,7 +91,7 @@ def distilled(
     problem: Problem,
     training: Training,
     *,
-    every: Count = 1,
+    updates: Updates = UPDATES,
     gamma: Decay = 0.9,
     calibrate_every: Count | None = None,
 ) -> Method:
@@ -98,107 +101,58 @@ def distilled(
     first-order term with it.
 
     Args:
-      every: Inner steps between hyperparameter updates; divides `inner_steps`.
       gamma: Decay of older steps' weights.
       calibrate_every: Meta-steps between estimates of theta. None: theta stays 1.
     """
     unit = problem.settings.testbed == "weights"
     estimator = bilevel.distilled(gamma=gamma, scale="unit" if unit else "distilled")
-    return online(problem, training, estimator, every, calibrate_every)
+    return online(problem, training, estimator, updates, calibrate_every)
 
 
-def one_step(problem: Problem, training: Training, *, every: Count = 1) -> Method:
-    """Differentiate through the last inner step alone (Luketina et al. 2016, arXiv 1511.06727).
-
-    Args:
-      every: Inner steps between hyperparameter updates; divides `inner_steps`.
-    """
-    return online(problem, training, bilevel.one_step(), every)
+def one_step(problem: Problem, training: Training, *, updates: Updates = UPDATES) -> Method:
+    """Differentiate through the last inner step alone (Luketina et al. 2016, arXiv 1511.06727)."""
+    return online(problem, training, bilevel.one_step(), updates)
 
 
-def first_order(problem: Problem, training: Training, *, every: Count = 1) -> Method:
-    """Take the outer loss's direct gradient alone (a baseline of Lee 2022, arXiv 2110.02508).
-
-    Args:
-      every: Inner steps between hyperparameter updates; divides `inner_steps`.
-    """
-    return online(problem, training, bilevel.first_order(), every)
+def first_order(problem: Problem, training: Training, *, updates: Updates = UPDATES) -> Method:
+    """Take the outer loss's direct gradient alone (a baseline of Lee 2022, arXiv 2110.02508)."""
+    return online(problem, training, bilevel.first_order(), updates)
 
 
-def drmad(problem: Problem, training: Training, *, every: Count = 1) -> Method:
-    """Differentiate back along a line of weights (DrMAD; Fu et al. 2016, arXiv 1601.00917).
-
-    Args:
-      every: Inner steps between hyperparameter updates, and how many it sees back; divides
-        `inner_steps`, which gives it the whole horizon.
-    """
-    return online(problem, training, bilevel.drmad(), every)
+def drmad(problem: Problem, training: Training, *, updates: Updates = UPDATES) -> Method:
+    """Differentiate back along a line of weights (DrMAD; Fu et al. 2016, arXiv 1601.00917)."""
+    return online(problem, training, bilevel.drmad(), updates)
 
 
-def neumann(problem: Problem, training: Training, *, every: Count = 1, terms: Count = 5) -> Method:
+def neumann(
+    problem: Problem, training: Training, *, updates: Updates = UPDATES, terms: Count = 5
+) -> Method:
     """Sum a Neumann series at the last step (Lorraine et al. 2020, arXiv 1911.02590).
 
     Args:
-      every: Inner steps between hyperparameter updates; divides `inner_steps`.
       terms: Terms of the series.
     """
-    return online(problem, training, bilevel.neumann(terms=terms), every)
+    return online(problem, training, bilevel.neumann(terms=terms), updates)
 
 
-def unrolled(problem: Problem, training: Training, *, every: Count = 1) -> Method:
-    """Differentiate back through the inner steps (Maclaurin et al. 2015, arXiv 1502.03492).
-
-    Args:
-      every: Inner steps between hyperparameter updates, and how many it sees back; divides
-        `inner_steps`, which gives it the whole horizon.
-    """
-    return online(problem, training, bilevel.unrolled(), every)
+def unrolled(problem: Problem, training: Training, *, updates: Updates = UPDATES) -> Method:
+    """Differentiate back through the inner steps (Maclaurin et al. 2015, arXiv 1502.03492)."""
+    return online(problem, training, bilevel.unrolled(), updates)
 
 
-def forward(problem: Problem, training: Training, *, every: Count = 1) -> Method:
-    """Carry all derivatives along the inner steps (Franceschi et al. 2017, arXiv 1703.01785).
-
-    Args:
-      every: Inner steps between hyperparameter updates; divides `inner_steps`.
-    """
-    return online(problem, training, bilevel.forward(), every)
+def forward(problem: Problem, training: Training, *, updates: Updates = UPDATES) -> Method:
+    """Carry all derivatives along the inner steps (Franceschi et al. 2017, arXiv 1703.01785)."""
+    return online(problem, training, bilevel.forward(), updates)
 
 
-def es(
-    problem: Problem,
-    training: Training,
-    *,
-    every: Count = 1,
-    sigma: Positive = 0.01,
-    pairs: Count = 16,
-) -> Method:
-    """Perturb hyperparameters from the state reached (ES; Salimans et al. 2017, arXiv 1703.03864).
-
-    Args:
-      every: Inner steps between hyperparameter updates, and how many it sees; divides
-        `inner_steps`.
-      sigma: Deviation of the perturbations.
-      pairs: Antithetic pairs of perturbed runs.
-    """
-    return online(problem, training, bilevel.es(sigma=sigma, pairs=pairs), every)
+def es(problem: Problem, training: Training, *, how: Perturbations = PERTURBATIONS) -> Method:
+    """Perturb hyperparameters from the state reached (ES; Salimans 2017, arXiv 1703.03864)."""
+    return online(problem, training, bilevel.es(sigma=how.sigma, pairs=how.pairs), how)
 
 
-def pes(
-    problem: Problem,
-    training: Training,
-    *,
-    every: Count = 1,
-    sigma: Positive = 0.01,
-    pairs: Count = 16,
-) -> Method:
-    """Perturb whole runs, window by window (persistent ES; Vicol et al. 2021, arXiv 2112.13835).
-
-    Args:
-      every: Inner steps between hyperparameter updates; divides `inner_steps`.
-      sigma: Deviation of the perturbations.
-      pairs: Antithetic pairs of perturbed runs.
-    """
-    return online(problem, training, bilevel.pes(sigma=sigma, pairs=pairs), every)
+def pes(problem: Problem, training: Training, *, how: Perturbations = PERTURBATIONS) -> Method:
+    """Perturb whole runs, window by window (persistent ES; Vicol et al. 2021, arXiv 2112.13835)."""
+    return online(problem, training, bilevel.pes(sigma=how.sigma, pairs=how.pairs), how)
 
 
 def random_search(problem: Problem, training: Training, *, trial_steps: Count = 10) -> Method:

@@ -16,7 +16,7 @@ from metajax.nn import batch_normalise, conv2d, conv_block, conv_net, conv_param
 def regressor(width: int, layers: int, key: Key[Array, ""]) -> OnlineParams:
     """Draw the regressor's weights and biases uniformly below ``fan_in ** -0.5``.
 
-    That is PyTorch's default. With He's initialisation every method's first inner optimisations
+    That is PyTorch's default. With He's initialization every method's first inner optimizations
     diverge. Hidden layers are the hyperparameters, the head is what a task fits.
     """
     sizes = [1] + [width] * layers + [1]

@@ -18,13 +18,13 @@ class Settings:
     the lower blocks of a convolutional network. warpgrad: warp layers between its blocks.
     weights: a network that weighs examples by their loss, under noisy labels."""
     inner_steps: Count = 30
-    """Steps of an inner optimisation, T."""
+    """Steps of an inner optimization, T."""
     inner_lr: Positive = 0.01
     """Learning rate of the inner SGD."""
     momentum: Decay = 0.9
     """Momentum of the inner SGD."""
     reptile_rate: Fraction = 1.0
-    """Share of the way that the shared start moves towards the mean of the tasks' results, with
+    """Share of the way that the shared start moves toward the mean of the tasks' results, with
     every method."""
     shots: Count = 10
     """Examples that a task is fitted to; per class on images."""
@@ -44,7 +44,7 @@ class Settings:
     image_size: Count = 8
     """Height and width that images are resized to, pixels."""
     image_channels: Literal[1, 3] = 1
-    """Color channels that images are converted to: 1 (grey) or 3 (RGB)."""
+    """Color channels that images are converted to: 1 (gray) or 3 (RGB)."""
     rotations: bool = False
     """Add each class turned by 90, 180 and 270 degrees as classes of their own."""
     classes: tuple[Count, Count, Count] = (5, 2, 3)
@@ -70,6 +70,25 @@ class Settings:
     def images(self) -> bool:
         """Whether tasks are of images."""
         return self.testbed != "sinusoid"
+
+
+@dataclass(frozen=True)
+class Updates:
+    """When hyperparameters are updated along an inner optimisation."""
+
+    every: Count = 1
+    """Inner steps between hyperparameter updates; divides `inner_steps`. drmad, unrolled and es see
+    no more than these steps: with all of `inner_steps` they see the whole horizon."""
+
+
+@dataclass(frozen=True)
+class Perturbations(Updates):
+    """How hyperparameters are perturbed, and when they are updated."""
+
+    sigma: Positive = 0.01
+    """Deviation of the perturbations."""
+    pairs: Count = 16
+    """Antithetic pairs of perturbed runs."""
 
 
 def check(config: Any) -> None:

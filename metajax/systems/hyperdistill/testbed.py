@@ -1,4 +1,4 @@
-"""The test-beds: what a task fits, what is hyperparameter, and the inner optimisation between."""
+"""The test-beds: what a task fits, what is hyperparameter, and the inner optimization between."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Testbed(NamedTuple):
     """A test-bed.
 
     Attributes:
-      inner: the inner optimisation.
+      inner: the inner optimization.
       init: ``init(key, task) -> OnlineParams``.
       predict: ``predict(state, hparams, inputs) -> outputs``.
       score: ``score(state, hparams, query) -> scalar``, what tables show: the mean squared error on
@@ -77,7 +77,7 @@ def _sinusoid(settings: Settings) -> Testbed:
 
 
 def _images(settings: Settings) -> Testbed:
-    """Classify images by a convolutional network whose batches are normalised by themselves."""
+    """Classify images by a convolutional network whose batches are normalized by themselves."""
     parts = _parts(settings)
 
     def each_loss(w, hparams, batch: Examples) -> Float[Array, " n"]:

@@ -152,7 +152,7 @@ def finetune(
     every: int = 1,
     watch: Callable[[Params], Any] = lambda weights: (),
 ) -> Tuned:
-    """Minimise :func:`equation_loss` of one problem from given weights, in one compiled scan.
+    """Minimize :func:`equation_loss` of one problem from given weights, in one compiled scan.
 
     Args:
       network: as :func:`as_network` makes it.

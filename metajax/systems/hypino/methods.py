@@ -121,7 +121,7 @@ def distribution(
     """Draw a problem's features by a distribution made for it (Sinha & Duchi, NeurIPS 2016).
 
     The head is solved, and the hypernetwork trained through the solve: it chooses the scale,
-    direction and centre of random features, which are drawn again for each problem.
+    direction and center of random features, which are drawn again for each problem.
 
     Args:
       head_hidden: Hidden units of the network that makes one tensor of the distribution.

@@ -28,6 +28,8 @@ class Settings:
     """Points inside the domain that a problem is trained on."""
     boundary: Count = 256
     """Points of the boundary that a problem is trained on."""
+    holes: Annotated[int, Range(0, 3)] = 3
+    """Most holes of a random domain."""
     width: Annotated[int, Range(4)] = 32
     """Channels of the first stage of the encoder, a multiple of 4, and of 32 if above; each further
     stage has twice as many."""
@@ -136,6 +138,7 @@ TINY: dict[str, Any] = {
     "grid": 8,
     "interior": 4,
     "boundary": 4,
+    "holes": 1,
     "width": 4,
     "depths": (1,),
     "heads": (1,),

@@ -194,9 +194,9 @@ def make_solved_learner(
     ``adapt`` takes :class:`~metajax.systems.hypino.network.Inputs` with points, ``predict`` points
     ``[n, 2]``, as :func:`~metajax.systems.hypino.learner.make_learner` has them. The loss is the
     logarithm of the relative L2 error of u, so that every problem counts alike, whatever its size
-    and its equation: features are made of and the head is solved on one half of the points, u is
-    scored at the other half, and the gradient passes through the solve (Bertinetto et al. 2019,
-    arXiv 1805.08136). A problem that is not valid, or whose solution is not known, has a loss of 0.
+    and its equation. Features are made and the head is solved on one half of the points, and u is
+    scored at the other half. The gradient passes through the solve (Bertinetto et al. 2019, arXiv
+    1805.08136). A problem that is not valid, or whose solution is not known, has a loss of 0.
 
     Args:
       network: from inputs to weights of the target, whose head is replaced.

@@ -47,6 +47,7 @@ class ProblemTasks:
       grid: nodes along a side of the images. Static, as what follows.
       interior: points inside.
       boundary: points of the boundary.
+      holes: most holes of a domain.
     """
 
     supervised: Float[Array, ""]
@@ -55,6 +56,7 @@ class ProblemTasks:
     grid: int = field(metadata={"static": True})
     interior: int = field(metadata={"static": True})
     boundary: int = field(metadata={"static": True})
+    holes: int = field(metadata={"static": True})
 
     def __call__(self, key: Key[Array, ""]) -> Task:
         found = draw_sample(
@@ -64,6 +66,7 @@ class ProblemTasks:
             size=self.grid,
             supervised=self.supervised,
             homogeneous=self.homogeneous,
+            holes=self.holes,
         )
         scored = Scored(found.points, found.solution, found.supervised, found.valid, self.weights)
         return Task(Inputs(found.coefficients, found.grids, found.points), scored)
@@ -110,6 +113,7 @@ def make_tasks(
         settings.grid,
         settings.interior,
         settings.boundary,
+        settings.holes,
     )
 
 

@@ -12,14 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, check_type, described
+from metajax.core import ConfigError, cast_floats, check_type, described, float64_on_cpu
 from metajax.nn import PINN
 from metajax.physics.pde import PDE, in_closure, nodes
-from metajax.physics.solver import read_problem
+from metajax.physics.solver import as_pde, read_problem
+from metajax.systems.base import Use
 from metajax.systems.hypino.model import Model
-from metajax.systems.hypino.one_problem import generate, warn_of_operator
+from metajax.systems.hypino.one_problem import generate, points_of, warn_of_operator
 from metajax.systems.hypino.refinement import Ensemble
-from metajax.systems.use import Adapted, Told, Use
+from metajax.systems.using.adapted import Adapted, Told
 
 SIZE = 65
 """Nodes along a side of the grid that a file's solution is told at."""
@@ -69,17 +70,34 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """Solve the problem of a YAML file, on the nodes of a grid."""
     if target is not None:
         raise ConfigError("--target", target, "none, for a PDE")
-    pde = read_problem(path)
+    pde = as_pde(read_problem(path))
     adapted = run.adapt(pde, steps=steps)
-    where = np.asarray(nodes(SIZE)).reshape(-1, 2)
-    inside = np.asarray(in_closure(pde.domain, jnp.asarray(where)))
+    with float64_on_cpu():
+        where = np.asarray(nodes(SIZE)).reshape(-1, 2)
+        domain = cast_floats(jax.tree.map(np.asarray, pde.domain), np.float64)
+        inside = np.asarray(in_closure(domain, where))
     u = np.where(inside, adapted.predict(where), np.nan)
     lines = [
-        f"{int(inside.sum())} nodes in the domain; metajax solve with --model says how well a "
-        "solution holds, and corrects it"
+        f"{int(inside.sum())} nodes in the domain",
+        *kept(pde, adapted),
+        "metajax solve with --model says how well the equation holds, and corrects the solution",
     ]
     columns = {"x": where[inside, 0], "y": where[inside, 1], "u": u[inside]}
     return Told(lines, columns, functools.partial(draw, u.reshape(SIZE, SIZE)), lambda: adapted)
+
+
+def kept(pde: PDE, adapted: Adapted) -> list[str]:
+    """Say how well a solution keeps the values that it is given along the boundary."""
+    points = points_of(pde, jax.random.key(0))
+    on = np.asarray(points.dirichlet_mask)
+    if not on.any():
+        return []
+    data = np.asarray(points.dirichlet)[on]
+    errors = adapted.predict(np.asarray(points.boundary.points)[on]) - data
+    error, size = (np.sqrt(np.mean(values**2)) for values in (errors, data))
+    return [
+        f"on the boundary u is off by {error:.3g} (root mean square); the data there are {size:.3g}"
+    ]
 
 
 def draw(u: Float[np.ndarray, "size size"]) -> Any:
@@ -89,7 +107,7 @@ def draw(u: Float[np.ndarray, "size size"]) -> Any:
     canvas = Figure(figsize=(5, 4), layout="constrained")
     axes = canvas.subplots()
     image = axes.imshow(u, origin="lower", extent=(-1, 1, -1, 1))
-    axes.set(title="solution", xlabel="x", ylabel="y")
+    axes.set(title="solution of the generated network", xlabel="x", ylabel="y", aspect="equal")
     canvas.colorbar(image, ax=axes)
     return canvas
 

@@ -17,7 +17,7 @@ class InContextClassifier(ClassifierMixin, TableEstimator):
     """Classify small tables by a learner that was trained on synthetic ones: nothing is tuned.
 
     ``fit`` reads the rows, ``predict_proba`` answers with calibrated probabilities. Numbers of
-    features and classes are free. Features are standardised; a missing value (NaN) counts as the
+    features and classes are free. Features are standardized; a missing value (NaN) counts as the
     feature's mean, and a feature that does not vary is left out.
 
     Attributes:

@@ -34,7 +34,7 @@ def reader(
 def logistic_regression(
     problem: Problem, training: Training, *, strength: Positive = 1.0
 ) -> Method:
-    """Fit logistic regression to standardised features (a baseline; Cox 1958).
+    """Fit logistic regression to standardized features (a baseline; Cox 1958).
 
     It is not meta-trained.
 

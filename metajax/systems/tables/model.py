@@ -1,4 +1,4 @@
-"""A trained reader of tables as one small file, and the one that comes with the package."""
+"""A learner of tables with its parameters, and the trained one that comes with the package."""
 
 from __future__ import annotations
 
@@ -11,21 +11,35 @@ import jax
 import jax.numpy as jnp
 
 from metajax.core import MetaLearner, Params
-from metajax.learners import table_reader
 from metajax.systems.base import get_system
-from metajax.systems.model_file import read_model, write_model
+from metajax.systems.configs import configure, split
 from metajax.systems.setup import build
+from metajax.systems.using.model_file import read_model, write_model
 
 SHIPPED = "cpu.msgpack"
 """File of the trained reader in this package."""
 
 
+class Maker(NamedTuple):
+    """What a learner of tables is made of; unlike a learner it can be compared and pickled.
+
+    Attributes:
+      method: of the family.
+      options: of the method, names and values.
+      classes: length of the learner's outputs.
+    """
+
+    method: str
+    options: tuple[tuple[str, Any], ...]
+    classes: int
+
+
 class Model(NamedTuple):
-    """A trained reader of tables.
+    """A learner of tables by one of the family's methods, with its parameters.
 
     Attributes:
       config: what it was trained with, of :func:`metajax.systems.configure`.
-      params: its parameters.
+      params: its parameters; they fit any number of classes.
       origin: where it comes from: the command, the seed, versions and machine.
     """
 
@@ -33,19 +47,22 @@ class Model(NamedTuple):
     params: Params
     origin: dict[str, Any]
 
-    def learner(self, classes: int) -> MetaLearner:
-        """Return the learner for so many classes: the parameters fit any number of them."""
-        return learner_of(classes, self.config.width, self.config.row_width)
+    def maker(self, classes: int) -> Maker:
+        """Return what makes the learner for so many classes."""
+        return Maker(self.config.method, tuple(split(self.config).options.items()), classes)
 
 
 @functools.lru_cache(maxsize=32)
-def learner_of(classes: int, width: int, row_width: int) -> MetaLearner:
-    """Return a reader of some sizes, always the same one, so that nothing compiles twice."""
-    return table_reader(classes, width=width, row_width=row_width)
+def learner_of(maker: Maker) -> MetaLearner:
+    """Return the learner, always the same one, so that nothing compiles twice."""
+    sizes = {"classes": maker.classes, **dict(maker.options)}
+    learner = build(configure("tables", None, maker.method, **sizes)).method.learner
+    assert learner is not None
+    return learner
 
 
 def save_model(path: Path, model: Model) -> None:
-    """Write a model as one file: :func:`metajax.systems.model_file.write_model`.
+    """Write a model as one file: :func:`metajax.systems.using.model_file.write_model`.
 
     Args:
       path: of the file to write.

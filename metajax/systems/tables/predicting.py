@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 
 from metajax.core import ConfigError
-from metajax.systems.frame import Coded, Frame, code, read_frame
 from metajax.systems.tables.model import Model
 from metajax.systems.tables.reading import LARGEST, read_table
-from metajax.systems.use import Adapted, Told
+from metajax.systems.using.adapted import Adapted, Told
+from metajax.systems.using.frame import Coded, Frame, code, read_frame
 
 FOLDS = 5
 """Parts of the known rows, each predicted from the others."""
@@ -24,16 +24,16 @@ BINS = 5
 
 
 def told_of_table(
-    path: Path, target: str | None, seed: int, model: Model, adapt: Callable[..., Adapted]
+    frame: Frame, target: str, seed: int, model: Model, adapt: Callable[..., Adapted]
 ) -> Told:
-    """Predict a column of a CSV table, and how well known rows are predicted from the others.
+    """Predict a column of classes, and how well known rows are predicted from the others.
 
     Args:
-      path: of the file.
+      frame: the table.
       target: the name of the column.
       seed: of the parts of the known rows.
-      model: the reader.
-      adapt: ``adapt((rows, labels)) -> Adapted`` of the same reader.
+      model: what predicts.
+      adapt: ``adapt((rows, labels)) -> Adapted`` of the same model.
 
     Returns:
       What is told of it.
@@ -41,13 +41,9 @@ def told_of_table(
     Raises:
       ConfigError: the table or its target is not in order.
     """
-    if target is None:
-        raise ConfigError("--target", target, "the column to predict")
-    frame = read_frame(path)
     table = code(frame, target)
     known = np.flatnonzero(table.labels >= 0)
-    if len(known) > LARGEST:
-        raise ConfigError("TABLE", f"{len(known)} rows with a target", f"{LARGEST} at most")
+    check_size(known)
     if len(table.classes) < 2 or len(known) < 4:
         raise ConfigError("--target", target, "two classes or more, in four rows or more")
     began = time.perf_counter()
@@ -59,18 +55,50 @@ def told_of_table(
     return Told(lines, columns(frame, table, likely), drawn, adapted)
 
 
+def read_for(path: Path, target: str | None) -> tuple[Frame, str]:
+    """Read a table of which a column is predicted.
+
+    Raises:
+      ConfigError: no column is named, or the table is not in order.
+    """
+    if target is None:
+        raise ConfigError("--target", target, "the column to predict")
+    return read_frame(path), target
+
+
+def check_size(known: Int[np.ndarray, " known"]) -> None:
+    """Raise where more rows have a target than can be read.
+
+    Raises:
+      ConfigError: they are.
+    """
+    if len(known) > LARGEST:
+        raise ConfigError("TABLE", f"{len(known)} rows with a target", f"{LARGEST} at most")
+
+
+def table_columns(frame: Frame) -> dict[str, list[Any]]:
+    """Return a table's columns as they were read."""
+    cells = zip(frame.names, zip(*frame.cells, strict=True), strict=True)
+    return {name: ["" if cell is None else cell for cell in column] for name, column in cells}
+
+
+def parts_of(order: Int[np.ndarray, " known"], total: int) -> Int[np.ndarray, " total"]:
+    """Deal rows, in an order, to parts that are predicted from the others; -1 of all others."""
+    part = np.full(total, -1)
+    part[order] = np.arange(len(order)) % FOLDS
+    return part
+
+
 def predict_all(model: Model, table: Coded, seed: int) -> Float[np.ndarray, "rows classes"]:
     """Return probabilities of all rows: known ones from other known ones, a fifth at a time."""
     inputs, labels = table.inputs, table.labels
     known, asked = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
     likely = np.zeros((len(labels), len(table.classes)))
-    folds = min(FOLDS, len(known))
     order = np.random.default_rng(seed).permutation(known)
     # by class, so that the parts hold as even shares of each as can be
     order = order[np.argsort(labels[order], kind="stable")]
-    part = np.empty(len(labels), int)
-    part[order] = np.arange(len(order)) % folds
-    for fold in range(folds):
+    part = parts_of(order, len(labels))
+    for fold in range(min(FOLDS, len(known))):
         others, left_out = known[part[known] != fold], known[part[known] == fold]
         likely[left_out] = _predict(model, inputs[others], labels[others], inputs[left_out], likely)
     if len(asked):
@@ -106,10 +134,7 @@ def columns(
     frame: Frame, table: Coded, likely: Float[np.ndarray, "rows classes"]
 ) -> dict[str, list[Any]]:
     """Return the table's columns, the likeliest class and the probabilities of all."""
-    cells = zip(frame.names, zip(*frame.cells, strict=True), strict=True)
-    found: dict[str, list[Any]] = {
-        name: ["" if cell is None else cell for cell in column] for name, column in cells
-    }
+    found = table_columns(frame)
     found["predicted"] = [table.classes[place] for place in likely.argmax(axis=1)]
     for place, name in enumerate(table.classes):
         found[f"p({name})"] = [f"{share:.4f}" for share in likely[:, place]]
@@ -141,7 +166,7 @@ def draw(table: Coded, likely: Float[np.ndarray, "rows classes"], target: str) -
     means = np.array([(sure[part].mean(), hit[part].mean(), len(part)) for part in order])
     half = 1.96 * np.sqrt((means[:, 1] * (1 - means[:, 1]) + 0.25 / means[:, 2]) / means[:, 2])
     right.errorbar(means[:, 0], means[:, 1], yerr=half, fmt="o-", capsize=3)
-    right.plot([0, 1], [0, 1], color="grey", linestyle=":")
+    right.plot([0, 1], [0, 1], color="gray", linestyle=":")
     right.set(
         xlabel="probability of the predicted class",
         ylabel="share that was right",

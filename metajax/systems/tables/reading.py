@@ -1,4 +1,4 @@
-"""A trained reader on arrays of any size, padded to few sizes: few programs are compiled."""
+"""A learner of tables on arrays of any size, padded to few sizes: few programs are compiled."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from jaxtyping import Float, Int
 
 from metajax.core import ConfigError, Examples, MetaLearner, Params
 from metajax.data import MISSING
-from metajax.systems.scales import shift_and_factor
-from metajax.systems.tables.model import Model, learner_of
+from metajax.systems.tables.model import Maker, Model, learner_of
+from metajax.systems.using.scales import shift_and_factor
 
 SIZES = (16, 48, 128, 384, 1024, 2048)
 """Rows that a table is padded to; time grows with their cube, memory with their square."""
@@ -27,8 +27,8 @@ class Table(NamedTuple):
     """A table that was read.
 
     Attributes:
-      sizes: of what read it: classes, padded, and its two widths.
-      params: its parameters.
+      maker: of the learner that read it; its number of classes is padded.
+      params: the learner's parameters.
       state: what it keeps of the table.
       shift: what is taken from each feature first, in float64.
       factor: what each feature is then multiplied by; 0 for features that do not vary.
@@ -36,7 +36,7 @@ class Table(NamedTuple):
       classes: how many there are.
     """
 
-    sizes: tuple[int, int, int]
+    maker: Maker
     params: Params
     state: Any
     shift: Float[np.ndarray, " features"]
@@ -44,9 +44,9 @@ class Table(NamedTuple):
     features: int
     classes: int
 
-    def standardised(self, inputs: Float[np.ndarray, "rows features"]) -> Any:
+    def standardized(self, inputs: Float[np.ndarray, "rows features"]) -> Any:
         """Return rows as the reader sees them; missing values are the features' means."""
-        return pad(standardised(inputs, self.shift, self.factor), 1, self.features)
+        return pad(standardized(inputs, self.shift, self.factor), 1, self.features)
 
     def probabilities(
         self, inputs: Float[np.ndarray, "rows features"]
@@ -54,10 +54,10 @@ class Table(NamedTuple):
         """Predict rows, in parts of bounded size; NaN is a missing value."""
         parts = [np.zeros((0, self.classes))]
         for first in range(0, len(inputs), AT_ONCE):
-            rows = self.standardised(inputs[first : first + AT_ONCE])
+            rows = self.standardized(inputs[first : first + AT_ONCE])
             asked = pad(rows, 0, AT_ONCE).astype(np.float32)
             found = np.asarray(
-                _predict(learner_of(*self.sizes), self.params, self.state, asked), np.float64
+                _predict(learner_of(self.maker), self.params, self.state, asked), np.float64
             )
             parts.append(np.exp(found[: len(rows), : self.classes]))
         likely = np.concatenate(parts)
@@ -69,11 +69,11 @@ def read_table(
 ) -> Table:
     """Read a table: nothing is trained.
 
-    Features are standardised by these rows, missing values counted out. Rows, features and classes
+    Features are standardized by these rows, missing values counted out. Rows, features and classes
     are padded to few numbers of them.
 
     Args:
-      model: a trained reader.
+      model: a learner with its parameters.
       inputs: numbers, NaN where a value is missing.
       labels: whole numbers from 0; every class up to the largest has a row.
 
@@ -88,15 +88,15 @@ def read_table(
         raise ConfigError("rows", rows, f"1 to {LARGEST} rows to learn from")
     shift, factor = standards(inputs)
     classes, features = int(labels.max()) + 1, padded(inputs.shape[1], 8)
-    sizes = (2 if classes <= 2 else padded(classes, 4), model.config.width, model.config.row_width)
-    table = Table(sizes, model.params, None, shift, factor, features, classes)
+    maker = model.maker(2 if classes <= 2 else padded(classes, 4))
+    table = Table(maker, model.params, None, shift, factor, features, classes)
     size = next(size for size in SIZES if size >= rows)
     support = Examples(
-        pad(table.standardised(inputs), 0, size).astype(np.float32),
+        pad(table.standardized(inputs), 0, size).astype(np.float32),
         pad(labels + 1, 0, size).astype(np.int32) - 1,
     )
     assert MISSING == -1
-    return table._replace(state=_adapt(learner_of(*sizes), model.params, support))
+    return table._replace(state=_adapt(learner_of(maker), model.params, support))
 
 
 def standards(
@@ -114,12 +114,12 @@ def standards(
     return shift_and_factor(inputs, 0, 1e-10, 1e-100)
 
 
-def standardised(
+def standardized(
     inputs: Float[np.ndarray, "rows features"],
     shift: Float[np.ndarray, " features"],
     factor: Float[np.ndarray, " features"],
 ) -> Float[np.ndarray, "rows features"]:
-    """Return rows standardised by :func:`standards`; missing values are the features' means."""
+    """Return rows standardized by :func:`standards`; missing values are the features' means."""
     return np.nan_to_num(np.clip((inputs - shift) * factor, -1e6, 1e6), nan=0.0)
 
 

@@ -9,7 +9,7 @@ from sklearn.base import RegressorMixin
 
 from metajax.learners import predict_mixture, solve_mixture
 from metajax.systems.tables.estimator import TableEstimator
-from metajax.systems.tables.reading import AT_ONCE, standardised, standards
+from metajax.systems.tables.reading import AT_ONCE, standardized, standards
 
 
 class InContextRegressor(RegressorMixin, TableEstimator):
@@ -17,7 +17,7 @@ class InContextRegressor(RegressorMixin, TableEstimator):
 
     ``fit`` solves linear and Gaussian kernels with several strengths of the ridge in closed form;
     the better a solution predicts each row from the others, the more it counts. Nothing is trained
-    or tuned. Features are standardised; a missing value (NaN) counts as the feature's mean, and a
+    or tuned. Features are standardized; a missing value (NaN) counts as the feature's mean, and a
     feature that does not vary is left out.
 
     Attributes:
@@ -48,7 +48,7 @@ class InContextRegressor(RegressorMixin, TableEstimator):
         self.shift_, self.factor_ = standards(X)
         self.mean_, spread = float(y.mean()), float(y.std())
         self.unit_ = spread if spread > 1e-10 * abs(self.mean_) + 1e-100 else 1.0
-        rows = standardised(X, self.shift_, self.factor_)
+        rows = standardized(X, self.shift_, self.factor_)
         self.solved_ = solve_mixture(rows, (y - self.mean_) / self.unit_)
         self._note(X, self.factor_)
         return self
@@ -63,7 +63,7 @@ class InContextRegressor(RegressorMixin, TableEstimator):
         Returns:
           Means ``[rows]``, or means and standard deviations.
         """
-        rows = standardised(self._asked(X), self.shift_, self.factor_)
+        rows = standardized(self._asked(X), self.shift_, self.factor_)
         parts = [
             predict_mixture(self.solved_, rows[first : first + AT_ONCE])
             for first in range(0, len(rows), AT_ONCE)

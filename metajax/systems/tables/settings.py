@@ -13,7 +13,7 @@ Several = Annotated[int, Range(2)]
 
 @dataclass(frozen=True)
 class Settings:
-    """Classification of small tables: read labelled rows, predict the label of others."""
+    """Classification of small tables: read labeled rows, predict the label of others."""
 
     small_rows: Several = 48
     """Rows of the support of a small table, at most."""

@@ -1,4 +1,4 @@
-"""How a trained reader is used on a table of a person's own."""
+"""How a learner of tables is used on a table of a person's own."""
 
 from __future__ import annotations
 
@@ -13,22 +13,19 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, described
-from metajax.systems.classes import read_labeled
-from metajax.systems.tables.model import Model, learner_of
-from metajax.systems.tables.predicting import told_of_table
+from metajax.systems.base import Use
+from metajax.systems.tables.model import Maker, Model, learner_of
+from metajax.systems.tables.predicting import read_for, told_of_table
 from metajax.systems.tables.reading import LARGEST, read_table
-from metajax.systems.use import Adapted, Told, Use, check_no_steps
+from metajax.systems.using.adapted import Adapted, Told, check_no_steps, support_pair
+from metajax.systems.using.classes import read_labeled
+from metajax.systems.using.frame import numbers_of
 
-
-def model_of(run: Any) -> Model:
-    """Return the reader of a run.
-
-    Raises:
-      ConfigError: the run is by another method.
-    """
-    if run.config.method != "reader":
-        raise ConfigError("method", run.config.method, "reader, which reads tables of any size")
-    return Model(run.config, run.params, {})
+NUMBERS = (
+    "metajax predict --shipped and metajax.systems.tables.InContextRegressor predict numbers, "
+    "without a run"
+)
+"""What errors say of numbers, which no method of the family predicts."""
 
 
 def _encode(field: str, inputs: Any) -> Float[np.ndarray, "rows features"]:
@@ -44,9 +41,9 @@ def _encode(field: str, inputs: Any) -> Float[np.ndarray, "rows features"]:
 
 
 @functools.lru_cache(maxsize=64)
-def _function(sizes: tuple[int, int, int], features: int, classes: int) -> Callable[..., Any]:
+def _function(maker: Maker, features: int, classes: int) -> Callable[..., Any]:
     """Return ``function(state, rows) -> probabilities``, the same one for equal arguments."""
-    learner = learner_of(*sizes)
+    learner = learner_of(maker)
 
     def function(state: Any, rows: Float[Array, "rows features"]) -> Float[Array, "rows classes"]:
         params, adapted, shift, factor = state
@@ -66,20 +63,23 @@ def adapt(run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
       ConfigError: they are no rows and labels, more than can be read, or ``steps`` are asked for.
     """
     check_no_steps(steps)
-    return read_by(model_of(run), support)
+    return read_by(Model(run.config, run.params, {}), support)
 
 
 def read_by(model: Model, support: Any) -> Adapted:
-    """Read rows and their labels by any reader.
+    """Read rows and their labels by a learner with its parameters.
 
     Raises:
       ConfigError: they are no rows and labels, or more than can be read.
     """
+    targets = np.asarray(support_pair(support, "(inputs, labels)")[1])
+    if targets.dtype.kind == "f":
+        raise ConfigError("support.targets", described(targets), f"classes; {NUMBERS}")
     rows, names = read_labeled(support, _encode, LARGEST)
     table = read_table(model, rows, names.places)
     scale = (jnp.asarray(each, jnp.float32) for each in (table.shift, table.factor))
     return Adapted(
-        _function(table.sizes, table.features, table.classes),
+        _function(table.maker, table.features, table.classes),
         (table.params, table.state, *scale),
         jax.ShapeDtypeStruct((rows.shape[1],), jnp.float32),
         _encode32,
@@ -92,10 +92,17 @@ def _encode32(inputs: Any) -> Float[np.ndarray, "rows features"]:
 
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
-    """Predict a column of a CSV table."""
+    """Predict a column of classes of a CSV table.
+
+    Raises:
+      ConfigError: the column is of numbers, the table is not in order, or ``steps`` are asked for.
+    """
     check_no_steps(steps)
-    model = model_of(run)
-    return told_of_table(path, target, 0, model, functools.partial(read_by, model))
+    frame, column = read_for(path, target)
+    if numbers_of(frame, column) is not None:
+        raise ConfigError("--target", f"{column}, of numbers", f"a column of classes; {NUMBERS}")
+    model = Model(run.config, run.params, {})
+    return told_of_table(frame, column, 0, model, functools.partial(read_by, model))
 
 
 READING = Use(adapt, files)

@@ -5,16 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from matplotlib.path import Path
+from scipy.special import ellipe
 
 from metajax.core import ConfigError
 from metajax.physics.pde import (
     ChosenShape,
     Disk,
+    Ellipse,
     Empty,
     Polygon,
     Rectangle,
     Square,
+    in_closure,
     nodes,
+    on_host,
     sample_boundary,
     sample_interior,
 )
@@ -130,6 +134,57 @@ def test_boundary_points_lie_on_the_boundary_with_unit_normals_out_of_the_domain
     assert smooth.mean() > 0.8
     np.testing.assert_allclose(slopes[smooth], normals[smooth], atol=1e-6)
     assert set(np.asarray(piece)) <= set(range(len(shape.pieces)))
+
+
+def test_an_ellipse_is_a_disk_that_is_stretched_and_turned():
+    ellipse = Ellipse((0.1, -0.2), (0.8, 0.3), 0.7)
+    cos, sin = np.cos(0.7), np.sin(0.7)
+    straight = (PLACES - [0.1, -0.2]) @ [[cos, -sin], [sin, cos]] / [0.8, 0.3]
+    inside = (straight**2).sum(1) < 1
+    np.testing.assert_array_equal(ellipse.contains(PLACES), inside)
+    # 4 a E(1 - b^2 / a^2) is how long it is
+    np.testing.assert_allclose(
+        ellipse.curves.length, 4 * 0.8 * ellipe(1 - (0.3 / 0.8) ** 2), rtol=1e-12
+    )
+    points, normals, _ = boundary_of(ellipse, jax.random.key(0), 400)
+    np.testing.assert_allclose(ellipse.distance(points), 0, atol=1e-12)
+    np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1, rtol=1e-12)
+    np.testing.assert_allclose(jax.jit(ellipse.normals)(points), normals, atol=1e-9)
+    near = np.stack([points.min(0), points.max(0)])
+    np.testing.assert_allclose(near, ellipse.bounds, atol=1e-3)
+    # no nearer than the points of the boundary are
+    nearest = np.min(np.linalg.norm(PLACES[:, None] - points[None], axis=-1), 1)
+    assert np.all(np.abs(ellipse.distance(PLACES)) <= nearest)
+    assert np.asarray(in_closure(Square() - ellipse, points)).all()
+    assert not np.asarray(in_closure(Square() - ellipse, points - 1e-3 * normals)).any()
+    for wrong in ({"radii": (1, 0)}, {"radii": 1}, {"angle": (1, 2)}, {"centre": "middle"}):
+        with pytest.raises(ConfigError, match=f"{next(iter(wrong))} = "):
+            Ellipse(**{"centre": (0, 0), "radii": (1, 2), **wrong})
+
+
+def test_shapes_compute_the_same_on_the_host_without_jax():
+    some = [shapes()[name] for name in ("holes", "lens", "corner", "chosen")]
+    for shape in [*some, Ellipse((0.1, -0.2), (0.8, 0.3), 0.7)]:
+        host = on_host(shape)
+        distance = host.distance(PLACES)
+        assert type(distance) is np.ndarray and type(host.bounds) is np.ndarray
+        np.testing.assert_allclose(distance, shape.distance(jnp.asarray(PLACES)), atol=1e-14)
+        np.testing.assert_allclose(host.bounds, shape.bounds, atol=1e-15)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-14), host.curves, shape.curves
+        )
+
+
+@pytest.mark.parametrize("size", [1e-6, 1e6])
+def test_nothing_depends_on_the_size_of_a_shape(size):
+    def made(scale):
+        return Rectangle((0, 0), (2 * scale, scale)) - Disk((scale, scale / 2), 0.1 * scale)
+
+    large = boundary_of(made(size), jax.random.key(0), 100)
+    plain = boundary_of(made(1.0), jax.random.key(0), 100)
+    np.testing.assert_allclose(large.points / size, plain.points, rtol=1e-12)
+    np.testing.assert_allclose(large.normals, plain.normals, atol=1e-12)
+    assert np.asarray(in_closure(made(size), large.points)).all()
 
 
 @pytest.mark.parametrize(

@@ -280,3 +280,11 @@ def test_a_batch_equals_a_loop():
             many, single = np.asarray(many[number], float), np.asarray(single, float)
             size = 1 + np.abs(many).max()
             np.testing.assert_allclose(many / size, single / size, atol=1e-3)
+
+
+@pytest.mark.parametrize("holes", [0, 1, 3])
+def test_a_domain_has_as_many_holes_at_most(holes):
+    """More are the default's; the shapes of a domain are static."""
+    found = jax.eval_shape(functools.partial(draw_problem, holes=holes), jax.random.key(0))
+    names = {piece.shape for piece in found.pde.domain.pieces}
+    assert names == {"square", *(f"hole_{hole}" for hole in range(holes))}

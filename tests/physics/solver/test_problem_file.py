@@ -9,7 +9,7 @@ from odd import ODD, mutants
 from metajax.cli.main import main
 from metajax.core import ConfigError
 from metajax.physics.pde import sample
-from metajax.physics.solver import read_problem
+from metajax.physics.solver import as_pde, read_problem
 
 PROBLEM = """
 coefficients: {u_xx: 1, u_yy: 1.5}
@@ -24,10 +24,14 @@ neumann: {hole_1: 0}
 LAPLACE = "coefficients: {u_xx: 1, u_yy: 1}\n"
 
 
-def read(tmp_path, text):
+def problem_of(tmp_path, text):
     path = tmp_path / "problem.yaml"
     path.write_text(text)
     return read_problem(path)
+
+
+def read(tmp_path, text):
+    return as_pde(problem_of(tmp_path, text))
 
 
 def data_of(pde):

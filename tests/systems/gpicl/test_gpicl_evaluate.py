@@ -13,7 +13,7 @@ from metajax.systems.gpicl.accuracy import (
     sample_sequences,
     score_sequences,
     state_size,
-    summarise,
+    summarize,
 )
 
 
@@ -28,7 +28,7 @@ def test_half_width_covers_the_truth_at_its_rate():
 def test_summary_of_a_known_table():
     correct = np.zeros((50, 12), bool)
     correct[:, 2:] = True
-    summary = summarise(correct)
+    summary = summarize(correct)
     assert summary["accuracy"] == [0, 0, *[1] * 10]
     assert summary["gain"] == 1 and summary["gain_ci95"] == 0 and summary["n"] == 50
     assert len(summary["ci95"]) == 12 and min(summary["ci95"]) > 0
@@ -38,7 +38,7 @@ def test_a_figure_behind_which_outputs_are_not_finite_is_not_finite():
     """NaN logits in one sequence at one position: what is made of it is NaN, all else is not."""
     right = np.zeros((50, 12))
     right[3, 4] = np.nan
-    summary = summarise(right)
+    summary = summarize(right)
     assert [i for i in range(12) if np.isnan(summary["accuracy"][i])] == [4]
     assert np.isnan(summary["ci95"][4]) and np.isnan(summary["gain"]) and np.isnan(summary["last"])
 

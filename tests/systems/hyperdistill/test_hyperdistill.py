@@ -21,7 +21,7 @@ from metajax.systems import (
     get_system,
     split,
 )
-from metajax.systems.hyperdistill.problem import make_problem
+from metajax.systems.hyperdistill import SYSTEM
 from metajax.systems.hyperdistill.testbed import make_testbed
 from metajax.train import fit
 from small import tiny
@@ -139,7 +139,7 @@ def test_a_step_moves_what_a_task_fits_and_outputs_depend_on_both_parts(testbed,
     settings = split(small(**IMAGES | {"testbed": testbed})).settings
     parts, task = (
         make_testbed(settings),
-        make_problem(settings, Training(), data_dir).tasks(jax.random.key(0)),
+        SYSTEM.problem(settings, Training(), data_dir).tasks(jax.random.key(0)),
     )
     params = jax.jit(parts.init)(jax.random.key(1), task)
     fitted = {"anil": {"conv_1", "head"}}.get(testbed, {"conv_0", "conv_1", "head"})
@@ -167,7 +167,7 @@ def test_the_weighed_loss_is_the_mean_of_losses_times_their_weights(data_dir):
     settings = split(small(**IMAGES | {"testbed": "weights"})).settings
     parts, task = (
         make_testbed(settings),
-        make_problem(settings, Training(), data_dir).tasks(jax.random.key(0)),
+        SYSTEM.problem(settings, Training(), data_dir).tasks(jax.random.key(0)),
     )
     hparams, w = jax.jit(parts.init)(jax.random.key(1), task)
     batch = jax.tree.map(lambda leaf: leaf[:4], task.support)
@@ -191,7 +191,7 @@ def test_the_weighed_loss_is_the_mean_of_losses_times_their_weights(data_dir):
 
 def test_test_classes_are_never_trained_on(data_dir):
     """The parts' images are all different: digits holds no image twice."""
-    problem = make_problem(split(small(**IMAGES)).settings, Training(), data_dir)
+    problem = SYSTEM.problem(split(small(**IMAGES)).settings, Training(), data_dir)
     parts: list[Any] = [problem.tasks, problem.valid, problem.test]
     pools = [np.asarray(part.pool.images).reshape(-1, 16) for part in parts]
     assert [part.pool.num_classes for part in parts] == [5, 2, 3]

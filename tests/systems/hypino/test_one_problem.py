@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from problem_files import HEAT, written
 
-from metajax.physics.pde import nodes
+from metajax.core import ConfigError
+from metajax.physics.pde import PDE, nodes
 from metajax.physics.solver import read_problem
 from metajax.systems.hypino import Model, one_problem, solve
 from metajax.systems.hypino.one_problem import generate
@@ -47,3 +48,10 @@ def test_operators_out_of_the_trained_range_are_warned_of(tmp_path):
     pde = read_problem(written(tmp_path, HEAT.replace("u_y: 1", "u_y: 8")))
     with pytest.warns(UserWarning, match="8.0"):
         solve(pde, model=untrained(), head=False, size=3)
+
+
+def test_what_needs_a_model_is_rejected_without_one():
+    pde = PDE([0, 0, 0, 1, 1], dirichlet=0.0)
+    for field, value in (("rounds", 1), ("tuning", 1), ("head", False)):
+        with pytest.raises(ConfigError, match=field):
+            solve(pde, **{field: value})

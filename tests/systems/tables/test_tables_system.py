@@ -13,11 +13,11 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from metajax.cli.main import main
 from metajax.core import ConfigError, digest
 from metajax.systems import build, configure
-from metajax.systems.frame import code, read_frame
 from metajax.systems.setup import first_drawn
 from metajax.systems.tables import SYSTEM, InContextClassifier, save_model, shipped
 from metajax.systems.tables.model import load_model
 from metajax.systems.tables.reading import LARGEST, padded, read_table
+from metajax.systems.using.frame import code, read_frame
 
 
 def split(load, rows, seed=0):

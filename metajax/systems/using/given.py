@@ -9,7 +9,7 @@ import numpy as np
 
 from metajax.core import ConfigError
 from metajax.data import BadDataError, read_labeled_folder
-from metajax.systems.frame import code, read_frame
+from metajax.systems.using.frame import code, read_frame
 
 FIELD = "DATA"
 """What errors call the file or folder of the command line."""

@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from metajax.core import ConfigError, local_path
-from metajax.systems.given import FIELD
-from metajax.systems.loading import load
 from metajax.systems.tables.model import shipped
-from metajax.systems.tables.predicting import told_of_table
+from metajax.systems.tables.predicting import read_for, told_of_table
+from metajax.systems.tables.predicting_numbers import told_of_numbers
 from metajax.systems.tables.use import read_by
-from metajax.systems.use import Told
+from metajax.systems.using.adapted import Told
+from metajax.systems.using.frame import numbers_of
+from metajax.systems.using.given import FIELD
+from metajax.systems.using.loading import load
 from metajax.train import check_writable
 
 
@@ -28,8 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "Let a trained run adapt to data of your own and answer what they ask, into a CSV file and "
         "a figure. DATA is an .npz or .csv file, or a folder of images: docs/using.md has the form "
         "of each system. With --shipped the reader of tables that comes with the package predicts "
-        "a column of a CSV table from its other columns: rows whose target is empty are predicted "
-        "from those whose target is known, and every known row from the others, a fifth at a time."
+        "a column of a CSV table from its other columns, and kernel ridges do it for a column of "
+        "numbers. Rows whose target is empty are predicted from those whose target is known, and "
+        "every known row from the others, a fifth at a time."
     )
     parser.add_argument("paths", nargs="+", metavar="RUN DATA", help="folder of a run, and data")
     parser.add_argument("--target", help="the column to predict, of a table")
@@ -72,20 +75,34 @@ def run(options: argparse.Namespace) -> int:
     if options.shipped:
         if options.steps is not None:
             raise ConfigError("--steps", options.steps, "none: the shipped reader takes no steps")
-        reader = shipped()
-        read = functools.partial(read_by, reader)
-        told = told_of_table(data, options.target, options.seed or 0, reader, read)
+        told = told_by_shipped(data, options)
     else:
         told = told_by_run(data, options)
+    if export is not None and told.adapted is None:
+        raise ConfigError("--export", str(export), "none, for a column of numbers")
     print("\n".join(told.lines))
     out.parent.mkdir(parents=True, exist_ok=True)
     write(out, told.columns)
     told.draw().savefig(figure, dpi=120)
     also = ""
-    if export is not None:
+    if export is not None and told.adapted is not None:
         also = f", {told.adapted().export(export)}"
     print(f"written: {out}, {figure.name}{also}")
     return 0
+
+
+def told_by_shipped(data: Path, options: argparse.Namespace) -> Told:
+    """Return what the package says of a table's column, of classes or of numbers.
+
+    Raises:
+      ConfigError: the table or its target is not in order.
+    """
+    frame, target = read_for(data, options.target)
+    seed, numbers = options.seed or 0, numbers_of(frame, target)
+    if numbers is not None:
+        return told_of_numbers(frame, target, numbers, seed)
+    reader = shipped()
+    return told_of_table(frame, target, seed, reader, functools.partial(read_by, reader))
 
 
 def told_by_run(data: Path, options: argparse.Namespace) -> Told:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 
 from metajax.core import ConfigError
 
@@ -76,26 +76,66 @@ def _cell(text: str) -> str | None:
     return None if text.lower() in MISSING_WORDS else text
 
 
-def code(frame: Frame, target: str) -> Coded:
-    """Make numbers of a frame: a column is one of numbers where all its known cells are.
+def numbers_of(frame: Frame, target: str) -> Float[np.ndarray, " rows"] | None:
+    """Return a target that is a number, NaN where it is missing, or None where it is a class.
 
-    Columns of words become one column for each word, 0 or 1. Columns that do not vary, and columns
-    of words that nearly all differ, are left out and named.
+    It is a number where all its known cells are, and these are not all whole or are of more than
+    :data:`MOST_VALUES` different values.
+
+    Raises:
+      ConfigError: there is no such target.
+    """
+    found = _numbers(_column(frame, target))
+    if found is None:
+        return None
+    known = found[~np.isnan(found)]
+    whole = (known == np.round(known)).all()
+    return None if whole and len(np.unique(known)) <= MOST_VALUES else found
+
+
+def code(frame: Frame, target: str) -> Coded:
+    """Make numbers of a frame whose target is a class.
 
     Raises:
       ConfigError: there is no such target, it has no known value, or nothing is left to learn from.
     """
-    if target not in frame.names:
-        raise ConfigError("--target", target, "one of " + ", ".join(frame.names))
-    place = frame.names.index(target)
-    targets = [row[place] for row in frame.cells]
+    targets = _column(frame, target)
     classes = tuple(sorted({value for value in targets if value is not None}, key=_in_order))
     if not classes:
         raise ConfigError("--target", target, "a column with known values")
     labels = np.array([-1 if value is None else classes.index(value) for value in targets])
+    inputs, notes = inputs_of(frame, target, labels >= 0)
+    return Coded(inputs, labels, classes, notes)
+
+
+def _column(frame: Frame, target: str) -> list[str | None]:
+    if target not in frame.names:
+        raise ConfigError("--target", target, "one of " + ", ".join(frame.names))
+    place = frame.names.index(target)
+    return [row[place] for row in frame.cells]
+
+
+def inputs_of(
+    frame: Frame, target: str, known: Bool[np.ndarray, " rows"]
+) -> tuple[Float[np.ndarray, "rows features"], list[str]]:
+    """Make numbers of all columns but one: a column is of numbers where all its known cells are.
+
+    Columns of words become one column for each word, 0 or 1. Columns that do not vary, and columns
+    of words that nearly all differ, are left out and named.
+
+    Args:
+      frame: the cells.
+      target: the column that is left out.
+      known: rows that are learned from.
+
+    Returns:
+      Numbers, NaN where a value is missing, and notes as :class:`Coded` has them.
+
+    Raises:
+      ConfigError: nothing is left to learn from.
+    """
     parts: list[np.ndarray] = []
     notes: list[str] = []
-    known = labels >= 0
     for place, name in enumerate(frame.names):
         if name == target:
             continue
@@ -122,7 +162,7 @@ def code(frame: Frame, target: str) -> Coded:
             notes.append(f"{name}: {missing} missing, taken for the mean")
     if not parts:
         raise ConfigError("TABLE", ", ".join(frame.names), "a column to learn from")
-    return Coded(np.concatenate(parts, axis=1), labels, classes, notes)
+    return np.concatenate(parts, axis=1), notes
 
 
 def _numbers(column: Sequence[str | None]) -> np.ndarray | None:

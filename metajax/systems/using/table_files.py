@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from metajax.core import ConfigError
-from metajax.systems.frame import read_frame
+from metajax.systems.using.frame import read_frame
 
 
 def read_columns(path: Path, names: tuple[str, ...] = ()) -> dict[str, Float[np.ndarray, " rows"]]:

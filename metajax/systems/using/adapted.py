@@ -1,4 +1,4 @@
-"""What a family says of how its trained learners are used on a person's own data."""
+"""A learner that has adapted to a person's data: it answers, and is written as a function."""
 
 from __future__ import annotations
 
@@ -159,29 +159,13 @@ class Told(NamedTuple):
       lines: what is printed.
       columns: what is written, a CSV column each.
       draw: ``draw() -> matplotlib.figure.Figure``.
-      adapted: ``adapted() -> Adapted``, what is exported.
+      adapted: ``adapted() -> Adapted``, what is exported; None where there is no program.
     """
 
     lines: list[str]
     columns: Mapping[str, Any]
     draw: Callable[[], Any]
-    adapted: Callable[[], Adapted]
-
-
-class Use(NamedTuple):
-    """How a family's trained learners are used on a person's own data.
-
-    Attributes:
-      adapt: ``adapt(run, support, key, steps) -> Adapted``; it checks the support by name.
-      files: ``files(run, path, target, steps) -> Told``: adapts to what a file or folder holds, and
-        answers what it asks. ``target`` names a column of a table.
-      problem: ``problem(settings) -> Problem`` of the right shapes without a data set on disk, from
-        which the learner is made; None: the family's own reads none.
-    """
-
-    adapt: Callable[..., Adapted]
-    files: Callable[..., Told]
-    problem: Callable[[Any], Any] | None = None
+    adapted: Callable[[], Adapted] | None
 
 
 def support_pair(support: Any, names: str) -> tuple[Any, Any]:

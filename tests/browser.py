@@ -19,6 +19,7 @@ from tornado.websocket import websocket_connect
 PROGRAM = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
 PATIENCE = 120  # seconds, on a machine that does much else
 LARGEST = 64 * 2**20  # bytes of a message, such as a picture
+DESK, PHONE = 1280, 390  # widths of a window, in CSS pixels
 
 
 class Browser:
@@ -159,6 +160,23 @@ class Browser:
                 .slice(0, 5).concat([`${page.scrollWidth} pixels`]);
             })()"""
         )
+
+    def missing_images(self) -> list[str]:
+        """What stands for images that did not load."""
+        return self.run(
+            "[...document.images].filter(each => !each.complete || !each.naturalWidth)"
+            ".map(each => each.alt)"
+        )
+
+    def check_file(self, page: Path) -> None:
+        """Open a page that stands alone, which must be in order at desk and at phone width."""
+        self.own = "file://"
+        for width in (DESK, PHONE):
+            self.size(width)
+            self.visit(page.as_uri())
+            assert not self.wider_than_window(), width
+            assert not self.missing_images()
+        assert not self.troubles
 
     def close(self) -> None:
         """End the browser."""

@@ -26,7 +26,7 @@ from metajax.systems.configs import split
 from metajax.systems.runs import read_run
 from metajax.systems.scores import Interval, interval
 from metajax.systems.setup import algorithm_of, build, make_method, untrained_params
-from metajax.systems.use import Adapted
+from metajax.systems.using.adapted import Adapted
 from metajax.train import as_path, restore_params
 
 

@@ -1,4 +1,4 @@
-"""How a person's numbers are standardised by those that are known."""
+"""How a person's numbers are standardized by those that are known."""
 
 from __future__ import annotations
 

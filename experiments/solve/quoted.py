@@ -1,0 +1,13 @@
+"""The tables and figures of this folder's README."""
+
+from __future__ import annotations
+
+import trust_tables
+from quoting import Quoted, results
+
+
+def quoted() -> Quoted:
+    """What is quoted, of the results."""
+    trust = results("solve", "results/trust.json")
+    tables = {"verdicts": trust_tables.verdicts(trust), "known": trust_tables.problems(trust)}
+    return Quoted(tables, trust_tables.sentences(trust))

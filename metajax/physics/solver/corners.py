@@ -1,0 +1,248 @@
+"""What solutions are like at corners: powers of the distance that sines cannot be combined to.
+
+Near a corner of angle ``w`` a solution of an elliptic equation is smooth but for multiples of
+``z**(k pi / w)``, ``z`` the place from the corner as a complex number in the coordinates in which
+the equation's second derivatives are the Laplacian (Grisvard 1985, Elliptic Problems in Nonsmooth
+Domains). Where one edge has u and the other du/dn, k is 1/2 less. Where the power is whole, it is
+smooth, and ``z**n log(z)`` takes its place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Complex, Float
+
+from metajax.physics.pde import Shape
+from metajax.physics.solver.operators import Operator
+from metajax.physics.solver.points import Box, contains
+
+AROUND = 1e-4
+"""Distance from a corner at which the inside is looked up, in units."""
+LOOKS = 720
+"""Directions in which it is."""
+HIGHEST = 6.5
+"""Powers of the distance that count; a smooth function has what is left."""
+CORRECTED = 2.5
+"""Powers up to which terms of lower order count, which multiply by the squared distance."""
+WHOLE = 1e-6
+"""How far from a whole number a power may be and count as one."""
+NEAREST = 1e-9
+"""Distance that is taken for one that is less: derivatives are infinite at a corner."""
+
+
+class Corner(NamedTuple):
+    """A sector of the inside around a point.
+
+    Attributes:
+      point: in units.
+      first: the direction of the edge from which the inside is to the left, of length 1.
+      last: of the other edge.
+      mixed: whether one of them has u and the other its derivative.
+      jumps: whether its edges are different pieces of the boundary, whose data may differ.
+    """
+
+    point: Float[np.ndarray, "2"]
+    first: Float[np.ndarray, "2"]
+    last: Float[np.ndarray, "2"]
+    mixed: bool
+    jumps: bool
+
+
+@dataclass(frozen=True)
+class CornerFeatures:
+    """Real and imaginary parts of ``|z|**(2 squares) z**power`` and of that times ``log z``.
+
+    Attributes:
+      point: of the corner, in units.
+      direction: ``z = direction . (x - point)``; its angle is 0 to that of the corner inside.
+      middle: half the corner's angle: the logarithm's cut is opposite.
+      powers: by function.
+      logs: whether there is a logarithm, likewise.
+      squares: by function.
+      parts: 1 for the real part and -1j for the imaginary one.
+    """
+
+    point: Float[np.ndarray, "2"]
+    direction: Complex[np.ndarray, "2"]
+    middle: float
+    powers: Float[np.ndarray, " num"]
+    logs: Float[np.ndarray, " num"]
+    squares: Float[np.ndarray, " num"]
+    parts: Complex[np.ndarray, " num"]
+
+    def __call__(self, points: Float[np.ndarray, "n 2"], operator: Operator) -> np.ndarray:
+        away = points - self.point
+        z = away @ self.direction
+        z = np.where(np.abs(z) < NEAREST, NEAREST * np.exp(1j * self.middle), z)[:, None]
+        log = np.log(np.abs(z)) + 1j * (self.middle + np.angle(z * np.exp(-1j * self.middle)))
+        # f = z^p, or z^p log z, with its derivatives
+        power, logs = self.powers[None], self.logs[None]
+        f = np.exp(power * log)
+        first, second = power * f / z, power * (power - 1) * f / z**2
+        second = np.where(logs > 0, second * log + (2 * power - 1) * f / z**2, second)
+        first = np.where(logs > 0, first * log + f / z, first)
+        f = np.where(logs > 0, f * log, f)
+        f, first, second = (part * self.parts[None] for part in (f, first, second))
+        # |z|^2 is a quadratic form of the place
+        d = self.direction
+        form = np.real(np.outer(d, d.conj()))
+        slope = 2 * away @ form
+        square = np.abs(z) ** 2
+        lifted = self.squares[None] > 0
+        value, gradient, hessian = operator
+        total = np.zeros((len(points), len(self.powers)))
+        if value is not None:
+            total += value[:, None] * np.where(lifted, square, 1.0) * f.real
+        if gradient is not None:
+            along = np.real(first * (gradient @ d)[:, None])
+            lift = np.sum(gradient * slope, 1)[:, None] * f.real
+            total += np.where(lifted, square * along + lift, along)
+        if hessian is not None:
+            bend = np.real(second * np.einsum("i,nij,j->n", d, hessian, d)[:, None])
+            sum_of_both = hessian + np.swapaxes(hessian, 1, 2)
+            across = np.einsum("ni,nij->nj", slope, sum_of_both) @ d
+            lift = np.real(first * across[:, None])
+            lift = lift + 2 * np.einsum("nij,ij->n", hessian, form)[:, None] * f.real
+            total += np.where(lifted, square * bend + lift, bend)
+        return total
+
+
+def corner_features(corner: Corner, hessian: Float[np.ndarray, "2 2"]) -> CornerFeatures | None:
+    """Return what a solution may be like at a corner.
+
+    Args:
+      corner: the sector.
+      hessian: the coefficients of the second derivatives there, symmetric and positive definite.
+
+    Returns:
+      The functions; None where a solution is smooth.
+    """
+    direction = to_laplacian(hessian)
+    start, end = direction @ corner.first, direction @ corner.last
+    angle = float(np.angle(end / start) % (2 * np.pi)) or 2 * np.pi
+    direction = direction * np.exp(-1j * np.angle(start))
+    straight = abs(angle - np.pi) < WHOLE
+    rows = [(0.0, 1.0, 0.0, -1j)] if corner.jumps else []
+    number = 0.5 if corner.mixed else 1.0
+    while not (straight and not corner.mixed) and number * np.pi / angle < HIGHEST:
+        power = number * np.pi / angle
+        whole = abs(power - round(power)) < WHOLE
+        for square in (0.0, 1.0) if power < CORRECTED else (0.0,):
+            rows += [(power, float(whole), square, part) for part in (1, -1j)]
+        number += 1
+    if not rows:
+        return None
+    powers, logs, squares, parts = (np.array(column) for column in zip(*rows, strict=True))
+    real = (powers.real, logs.real, squares.real)
+    return CornerFeatures(corner.point, direction, angle / 2, *real, parts.astype(complex))
+
+
+def to_laplacian(hessian: Float[np.ndarray, "2 2"]) -> Complex[np.ndarray, "2"]:
+    """Return the complex coordinate in which given second derivatives are the Laplacian.
+
+    Args:
+      hessian: symmetric and positive definite.
+
+    Returns:
+      ``direction``: the coordinate is ``direction . x``.
+    """
+    rows = np.linalg.inv(np.linalg.cholesky(hessian))
+    return rows[0] + 1j * rows[1]
+
+
+def corners_of(domain: Shape, box: Box, kinds: Sequence[frozenset[str]]) -> list[Corner]:
+    """Find the corners between straight edges of a domain's boundary.
+
+    Args:
+      domain: in the plane, on the host.
+      box: around it.
+      kinds: for each piece of the boundary the kinds of its data.
+
+    Returns:
+      The corners, those of angle pi where data of different pieces meet among them.
+    """
+    curves = domain.curves
+    straight = (np.asarray(curves.radius) == 0) & (np.asarray(curves.length) > 0)
+    start = box.units(np.asarray(curves.start)[straight])
+    end = start + np.asarray(curves.span)[straight] / box.half
+    piece = np.asarray(curves.piece)[straight]
+    turns = 2 * np.pi * (np.arange(LOOKS) + 0.37) / LOOKS
+    circle = np.stack([np.cos(turns), np.sin(turns)], 1)
+    found = []
+    for point in crossings(start, end):
+        around = box.places(point + AROUND * circle)
+        inside = contains(domain, around)
+        if inside.all() or not inside.any():
+            continue
+        here = rays(point, start, end, piece)
+        changes = np.flatnonzero(inside != np.roll(inside, 1))
+        begins = [place for place in changes if inside[place]]
+        ends = [place for place in changes if not inside[place]]
+        for place in begins:
+            stop = min(ends, key=lambda other: (other - place) % LOOKS)
+            both = [nearest_ray(here, turns[at] - np.pi / LOOKS) for at in (place, stop)]
+            if any(ray is None for ray in both):
+                continue
+            (first, one), (last, other) = both
+            mixed = has_u(kinds[one]) != has_u(kinds[other])
+            found.append(Corner(point, first, last, mixed, one != other))
+    return found
+
+
+def has_u(kinds: frozenset[str]) -> bool:
+    """Whether u is given, rather than its derivative."""
+    return "dirichlet" in kinds
+
+
+def crossings(
+    start: Float[np.ndarray, "n 2"], end: Float[np.ndarray, "n 2"]
+) -> Float[np.ndarray, "m 2"]:
+    """All ends of segments, and where two of them cross; each once."""
+    span = end - start
+    points = [start, end]
+    for one in range(len(start)):
+        across = span[one, 0] * span[:, 1] - span[one, 1] * span[:, 0]
+        safe = np.where(np.abs(across) > 1e-12, across, np.inf)
+        apart = start - start[one]
+        s = (apart[:, 0] * span[:, 1] - apart[:, 1] * span[:, 0]) / safe
+        t = (apart[:, 0] * span[one, 1] - apart[:, 1] * span[one, 0]) / safe
+        crossed = np.isfinite(safe) & (s > 0) & (s < 1) & (t > 0) & (t < 1)
+        points.append(start[one] + s[crossed, None] * span[one])
+    every = np.concatenate(points)
+    _, index = np.unique(np.round(every, 9), axis=0, return_index=True)
+    return every[np.sort(index)]
+
+
+def rays(
+    point: Float[np.ndarray, "2"],
+    start: Float[np.ndarray, "n 2"],
+    end: Float[np.ndarray, "n 2"],
+    piece: np.ndarray,
+) -> list[tuple[Float[np.ndarray, "2"], int]]:
+    """Directions in which segments leave a point, with their pieces."""
+    found = []
+    for a, b, number in zip(start, end, piece, strict=True):
+        span = b - a
+        length = np.linalg.norm(span)
+        along = span / length
+        place = (point - a) @ along
+        off = np.abs((point - a) @ np.array([-along[1], along[0]]))
+        if off < 1e-7 and -1e-7 < place < length + 1e-7:
+            if place < length - 1e-7:
+                found.append((along, int(number)))
+            if place > 1e-7:
+                found.append((-along, int(number)))
+    return found
+
+
+def nearest_ray(
+    here: Sequence[tuple[Float[np.ndarray, "2"], int]], angle: float
+) -> tuple[Float[np.ndarray, "2"], int] | None:
+    """The direction that is within a step of an angle."""
+    look = np.array([np.cos(angle), np.sin(angle)])
+    near = [ray for ray in here if ray[0] @ look > np.cos(4 * np.pi / LOOKS)]
+    return max(near, key=lambda ray: ray[0] @ look) if near else None

@@ -1,0 +1,243 @@
+"""How wrong a solution is: what it leaves at fresh points, and what that does to it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+from scipy import linalg
+
+from metajax.physics.solver.lapack import HostHead
+from metajax.physics.solver.operators import At, Block, Operator, design
+from metajax.physics.solver.ridge_functions import FeatureSet
+
+BELIEVED = 0.01
+"""Share of the estimate by residuals below which that by rounds is not believed."""
+PROBED = 64
+"""Points at which it is found how far the data determine the solution."""
+
+
+class Residual(NamedTuple):
+    """What a solution leaves of a block's equations.
+
+    Attributes:
+      name: of the block.
+      points: in units, those of its first part.
+      off: by how much each equation is missed.
+      size: the sum of the sizes of the terms, to compare with.
+      weight: of the block.
+    """
+
+    name: str
+    points: Float[np.ndarray, "n d"]
+    off: Float[np.ndarray, " n"]
+    size: Float[np.ndarray, " n"]
+    weight: float
+
+    @property
+    def share(self) -> float:
+        """The root mean square of what is left, over that of the terms."""
+        size = rms(self.size)
+        return rms(self.off) / size if size > 0 else 0.0 if not rms(self.off) else np.inf
+
+
+class Estimate(NamedTuple):
+    """How wrong a solution may be, at points inside.
+
+    Attributes:
+      points: in units.
+      u: the solution there.
+      relative: the number: the estimated root mean square of the error, over that of u.
+      by_residual: the same, of what is left at fresh points and what that does to u at most.
+      by_rounds: the same, of the difference from the solution before; NaN where there is none.
+      sensitivity: the most that u may change anywhere for a change of equation and data by 1.
+      free: how u changes at the points where equation and data change least, of largest size 1.
+    """
+
+    points: Float[np.ndarray, "n d"]
+    u: Float[np.ndarray, " n"]
+    relative: float
+    by_residual: float
+    by_rounds: float
+    sensitivity: float
+    free: Float[np.ndarray, " n"]
+
+
+def rms(values: np.ndarray) -> float:
+    """Return the root mean square, 0 where there is no value.
+
+    Args:
+      values: any number of them.
+    """
+    return float(np.sqrt(np.mean(np.square(values)))) if np.size(values) else 0.0
+
+
+def trimmed(values: np.ndarray) -> float:
+    """Return the root mean square of all values but the fiftieth that is largest.
+
+    What is left at the points that are nearest to a corner may be many times that everywhere else;
+    whether such points were drawn says little about the solution.
+
+    Args:
+      values: any number of them.
+    """
+    squared = np.sort(np.square(values))
+    return rms(np.sqrt(squared[: len(squared) - len(squared) // 50]))
+
+
+def terms(part: At, features: FeatureSet, weights: np.ndarray) -> list[np.ndarray]:
+    """Return the linear terms of one part at its points, each with its coefficient.
+
+    Args:
+      part: the points and the operator.
+      features: of the solution.
+      weights: of the features.
+    """
+    value, gradient, hessian = part.operator
+    count, dimensions = part.points.shape
+    found = []
+    if value is not None and np.any(value):
+        found.append(features(part.points, Operator(value)) @ weights)
+    for one in range(dimensions if gradient is not None else 0):
+        alone = np.zeros((count, dimensions))
+        alone[:, one] = gradient[:, one]
+        if np.any(alone):
+            found.append(features(part.points, Operator(None, alone)) @ weights)
+    for one in range(dimensions if hessian is not None else 0):
+        for other in range(one + 1):
+            alone = np.zeros((count, dimensions, dimensions))
+            alone[:, one, other] = hessian[:, one, other]
+            alone[:, other, one] = hessian[:, other, one]
+            if np.any(alone):
+                found.append(features(part.points, Operator(None, None, alone)) @ weights)
+    return found
+
+
+def levels(
+    points: np.ndarray, features: FeatureSet, weights: np.ndarray
+) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
+    """Return u and its gradient at points, both in units.
+
+    Args:
+      points: in units.
+      features: of the solution.
+      weights: of the features.
+    """
+    u = features(points, Operator(np.ones(len(points)))) @ weights
+    along = np.eye(points.shape[1])
+    slopes = [
+        features(points, Operator(None, np.tile(one, (len(points), 1)))) @ weights for one in along
+    ]
+    return u, np.stack(slopes, 1)
+
+
+def residuals(
+    blocks: Sequence[Block], features: FeatureSet, weights: np.ndarray
+) -> tuple[Residual, ...]:
+    """Find what a solution leaves of its equations at points.
+
+    Equations inside are compared with their terms at each point. Data on the boundary are compared
+    with what they would be for u and its slopes as large as they are on the whole: 0 that is missed
+    by a little is no large miss.
+
+    Args:
+      blocks: at points that were not fitted; the first is the equation.
+      features: of the solution.
+      weights: of the features.
+    """
+    inside = blocks[0].parts[0].points
+    u, gradient = levels(inside, features, weights)
+    whole, steep = rms(u), np.sqrt(np.mean(gradient**2, 0))
+    found = []
+    for number, block in enumerate(blocks):
+        off = design(block, features) @ weights - block.target
+        at = block.parts[0].points
+        size = np.abs(block.target).astype(float)
+        for part in block.parts:
+            if number == 0:
+                size = sum((np.abs(term) for term in terms(part, features, weights)), start=size)
+            else:
+                value, slope, _ = part.operator
+                size = size + (0.0 if value is None else np.abs(value) * whole)
+                size = size + (0.0 if slope is None else np.abs(slope) @ steep)
+        if block.nonlinear is not None:
+            there = (u, gradient) if number == 0 else levels(at, features, weights)
+            added = block.nonlinear(at, *there)
+            off, size = off + added, size + np.abs(added)
+        found.append(Residual(block.name, at, off, size, block.weight))
+    return tuple(found)
+
+
+def weighted(left: Sequence[Residual]) -> float:
+    """Return the root of the sum of squares that the solve makes small, at fresh points.
+
+    Args:
+      left: of all blocks.
+    """
+    return float(np.sqrt(sum((one.weight * rms(one.off)) ** 2 for one in left)))
+
+
+def estimate(
+    points: Float[np.ndarray, "n d"],
+    features: FeatureSet,
+    head: HostHead,
+    left: Sequence[Residual],
+    before: tuple[FeatureSet, np.ndarray] | None = None,
+) -> Estimate:
+    """Estimate the error of a solution.
+
+    Two numbers are found. What is left at points that were not fitted changes u by the
+    sensitivity times that at most: the largest change of u, of all combinations of the features
+    that change equations and data by a root mean square of 1. And the solution before was wrong by
+    about as much as it differs. Both are most often too large, as the one takes the worst case and
+    the other is of a worse solution; the estimate is their geometric mean.
+
+    Args:
+      points: inside, in units.
+      features: of the solution.
+      head: of :func:`host_least_squares`, for a nonlinear problem that of the last step's rows.
+      left: what is left at points that were not fitted.
+      before: another solution, with fewer or other features: they and their weights.
+    """
+    one = Operator(np.ones(len(points)))
+    values = features(points, one)
+    u = values @ head.weights
+    few = slice(None, None, max(len(points) // PROBED, 1))
+    change = linalg.solve_triangular(
+        head.factor, (values[few] / head.length).T, trans="T", check_finite=False
+    ).T
+    shape, sizes, _ = linalg.svd(change, full_matrices=False, check_finite=False)
+    free = shape[:, 0] / np.abs(shape[:, 0]).max()
+    size = max(rms(u), np.finfo(float).tiny)
+    # the change of all points together is less than all of their own largest ones
+    by_residual = sizes[0] / np.sqrt(len(shape)) * weighted(left) / size
+    by_rounds = np.nan
+    if before is not None:
+        by_rounds = rms(u - before[0](points, one) @ before[1]) / size
+    relative = by_residual
+    if before is not None:
+        # two solutions may be alike and both wrong
+        relative = float(np.sqrt(by_residual * max(by_rounds, by_residual * BELIEVED)))
+    most = float(np.linalg.norm(change, axis=1).max())
+    return Estimate(points[few], u[few], relative, by_residual, by_rounds, most, free)
+
+
+def error_field(u: np.ndarray, before: np.ndarray | None, found: Estimate) -> np.ndarray:
+    """Return the estimated error of a solution at the nodes of a picture.
+
+    It lies where the solution differs from the one before, and its root mean square is the
+    estimate's number.
+
+    Args:
+      u: the solution at nodes; NaN where there is none.
+      before: the one before, at the same nodes; None: the error is taken to be the same everywhere.
+      found: of the solution.
+    """
+    known = np.isfinite(u)
+    size = found.relative * rms(u[known])
+    if before is None:
+        return np.where(known, size, np.nan)
+    apart = np.abs(u - before)
+    return apart * (size / max(rms(apart[known]), np.finfo(float).tiny))

@@ -1,0 +1,361 @@
+"""Rounds of ever more features, until what they leave at fresh points is small or falls no more."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple
+
+import numpy as np
+from jaxtyping import Float
+
+from metajax.physics.solver.lapack import HostHead, host_least_squares
+from metajax.physics.solver.operators import Block, Values, design, terms
+from metajax.physics.solver.ridge_functions import (
+    FeatureSet,
+    Joined,
+    One,
+    combine,
+    counted,
+    sine_features,
+)
+
+FIRST = 160
+"""Features of the first round; each further one has twice as many."""
+INSIDE, EDGE = 2.0, 0.75
+"""Points inside and on the boundary for each feature."""
+FEWEST = 192
+"""Points of the boundary at least, and half the points inside."""
+RATIOS = (0.5, 0.8, 1.1)
+"""Largest frequencies that are tried first, over the root of the number of features."""
+GROW, TRADE = 1.35, 1.6
+"""Factors from a scale to its neighbors: of all coordinates, and of one at others' cost."""
+FRESH = 768, 384
+"""Points inside and on the boundary at which solutions are judged."""
+TRIES = {160: 12, 320: 7, 640: 4, 1280: 1}
+"""Scales that are tried in a round, by its number of features; one in larger rounds."""
+FALLS = 1.5
+"""What is left is divided by this in a round at least, or rounds stop."""
+UNRESOLVED = 1e-3
+"""Share that is left above which features may be too few for anything to fall yet."""
+
+Take = Callable[[int, int, int], tuple[Block, ...]]
+"""``take(seed, inside, edge)``: the problem's blocks at so many points."""
+Combine = Callable[[Sequence[Block], FeatureSet, "Fitted | None"], HostHead]
+"""``solve(blocks, features, before)``: the best combination, from a solution before."""
+
+
+class Left(NamedTuple):
+    """What a solution leaves at fresh points.
+
+    Attributes:
+      equation: root mean square of the residual, over that of the equation's terms, without the
+        hundredth of the points that is worst.
+      data: the largest share of any block of data, of what it would be for u and slopes as large as
+        they are on the whole.
+      objective: root of the sum of squares that a solve makes small.
+    """
+
+    equation: float
+    data: float
+    objective: float
+
+    @property
+    def worst(self) -> float:
+        """The larger of both shares."""
+        return max(self.equation, self.data)
+
+
+class Fitted(NamedTuple):
+    """Features with their best combination.
+
+    Attributes:
+      features: of the solution, in units.
+      head: their combination.
+      scale: the largest frequency of the sines along each coordinate.
+      left: at fresh points.
+    """
+
+    features: FeatureSet
+    head: HostHead
+    scale: Float[np.ndarray, " d"]
+    left: Left
+
+
+class Rounds(NamedTuple):
+    """Solutions by ever more features.
+
+    Attributes:
+      best: of all, by what is left.
+      before: the best of the round before that of ``best``; None if there was but one.
+      history: the number of features and what was left, of all rounds.
+      fresh: the blocks at points that were not fitted.
+    """
+
+    best: Fitted
+    before: Fitted | None
+    history: tuple[tuple[int, Left], ...]
+    fresh: tuple[Block, ...]
+
+
+def rms(values: np.ndarray) -> float:
+    """Root mean square, 0 where there are no values."""
+    return float(np.sqrt(np.mean(np.square(values)))) if values.size else 0.0
+
+
+def without_worst(values: np.ndarray) -> float:
+    """Root mean square of all but the hundredth of the values that is largest in size."""
+    squared = np.sort(np.square(values))
+    return float(np.sqrt(np.mean(squared[: len(squared) - len(squared) // 100])))
+
+
+def values_of(block: Block, features: FeatureSet, weights: np.ndarray) -> list[Values]:
+    """A solution at the points of each of a block's parts."""
+    return [combine(features, part.points, weights) for part in block.parts]
+
+
+def misses(
+    block: Block, values: Sequence[Values]
+) -> tuple[Float[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Return by how much a solution misses a block's equations, and the sum of its terms' sizes.
+
+    Args:
+      block: the equations.
+      values: of the solution at the points of each part.
+    """
+    found = [-np.asarray(block.target)]
+    for part, there in zip(block.parts, values, strict=True):
+        found += terms(part.operator, there)
+    if block.nonlinear is not None:
+        found.append(block.nonlinear(block.parts[0].points, values[0].u, values[0].gradient))
+    return np.sum(found, 0), np.sum(np.abs(found), 0)
+
+
+def left_of(blocks: Sequence[Block], features: FeatureSet, weights: np.ndarray) -> Left:
+    """Return what a solution leaves of a problem.
+
+    Args:
+      blocks: of the problem at fresh points; the first is the equation.
+      features: of the solution.
+      weights: of the features.
+    """
+    inside = values_of(blocks[0], features, weights)
+    off, size = misses(blocks[0], inside)
+    trimmed = without_worst(off)
+    objective = (blocks[0].weight * trimmed) ** 2
+    equation = share(trimmed, without_worst(size))
+    data = 0.0
+    for block in blocks[1:]:
+        missed, size = data_left(block, features, weights, inside[0])
+        data = max(data, share(missed, size))
+        objective += (block.weight * missed) ** 2
+    return Left(equation, data, float(np.sqrt(objective)))
+
+
+def data_left(
+    block: Block, features: FeatureSet, weights: np.ndarray, inside: Values
+) -> tuple[float, float]:
+    """Return by how much a solution misses data, and how large they might be.
+
+    Args:
+      block: the data.
+      features: of the solution.
+      weights: of the features.
+      inside: the solution inside: 0 that is missed by little of this is no large miss.
+    """
+    off, _ = misses(block, values_of(block, features, weights))
+    whole, steep = rms(inside.u), np.sqrt(np.mean(inside.gradient**2, 0))
+    value, slope, _ = block.parts[0].operator
+    size = np.abs(block.target)
+    size = size + (0.0 if value is None else np.abs(value) * whole)
+    size = size + (0.0 if slope is None else np.abs(slope) @ steep)
+    return rms(off), rms(size)
+
+
+def share(part: float, whole: float) -> float:
+    """A part of a whole; none of nothing."""
+    return part / whole if whole > 0 else float(part > 0)
+
+
+def weighted_rows(
+    blocks: Sequence[Block], features: FeatureSet
+) -> tuple[Float[np.ndarray, "rows num"], Float[np.ndarray, " rows"]]:
+    """Return the linear parts of blocks as rows of the features' weights, with their targets.
+
+    Args:
+      blocks: of a problem.
+      features: that are combined.
+    """
+    rows, targets = [], []
+    for block in blocks:
+        factor = block.weight / np.sqrt(len(block.target))
+        found = design(block, features)
+        found *= factor
+        rows.append(found)
+        targets.append(block.target * factor)
+    return np.concatenate(rows), np.concatenate(targets)
+
+
+def combine_linear(
+    blocks: Sequence[Block], features: FeatureSet, before: Fitted | None = None
+) -> HostHead:
+    """Return the best combination of features for a linear problem, whatever was before.
+
+    Args:
+      blocks: of the problem.
+      features: that are combined.
+      before: not used.
+    """
+    return host_least_squares(*weighted_rows(blocks, features))
+
+
+def rounds(
+    take: Take,
+    dimensions: int,
+    *,
+    tolerance: float,
+    most: int,
+    seed: int,
+    solve: Combine = combine_linear,
+    more: Sequence[FeatureSet] = (),
+    least_scale: float | Float[np.ndarray, " d"] = 0.0,
+    report: Callable[[str], None] = str,
+) -> Rounds:
+    """Solve a problem by rounds of ever more sines.
+
+    The scale of the sines along each coordinate is searched for in the small rounds, which cost
+    little: from the best so far to its neighbors, larger or smaller in all or along one coordinate.
+
+    Args:
+      take: the problem at points.
+      dimensions: its coordinates.
+      tolerance: share of the equation's terms, and of the data, that may be left.
+      most: sines at most; 0: ``more`` alone.
+      seed: of points and features.
+      solve: combines features.
+      more: features that are always there.
+      least_scale: below which no scale is tried.
+      report: is told what is done.
+
+    Returns:
+      The solutions.
+    """
+    fresh = take(seed + 1, *FRESH)
+    history: list[tuple[int, Left]] = []
+    best, before = None, None
+    starts = [np.full(dimensions, ratio) for ratio in RATIOS]
+    extra = sum(counted(part, dimensions) for part in more)
+    num = min(FIRST, most)
+    while True:
+        total = num + extra
+        inside, edge = max(int(INSIDE * total), 2 * FEWEST), max(int(EDGE * total), FEWEST)
+        at = Round(num, take(seed, inside, edge), fresh, tuple(more), seed, solve, best)
+        report(f"least squares, {total} features")
+        tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
+        least = np.asarray(least_scale) / max(num, 1) ** (1 / dimensions)
+        starts = [np.maximum(start, least) for start in starts]
+        found, reach = search(partial(attempt, at), starts, tries if num else 1, tolerance)
+        starts = [reach]
+        history.append((total, found.left))
+        fast = best is None or FALLS * found.left.worst < best.left.worst
+        if best is None or found.left.worst < best.left.worst:
+            best, before = found, best
+        else:
+            before = found
+        hopeless = not fast and best.left.worst < UNRESOLVED
+        if best.left.worst < tolerance or num >= most or hopeless:
+            return Rounds(best, before, tuple(history), fresh)
+        num = min(2 * num, most)
+
+
+class Round(NamedTuple):
+    """What the solves of one round have in common.
+
+    Attributes:
+      num: sines.
+      blocks: that are fitted.
+      fresh: at which solutions are judged.
+      more: features other than sines.
+      seed: of the sines.
+      solve: combines features.
+      before: the best solution of the rounds before.
+    """
+
+    num: int
+    blocks: tuple[Block, ...]
+    fresh: tuple[Block, ...]
+    more: tuple[FeatureSet, ...]
+    seed: int
+    solve: Combine
+    before: Fitted | None
+
+
+def attempt(at: Round, reach: Float[np.ndarray, " d"]) -> Fitted:
+    """Solve with sines of one scale.
+
+    Args:
+      at: the round.
+      reach: the scale for a single sine; it grows as their number's root in all dimensions.
+
+    Returns:
+      The solution.
+    """
+    scale = reach * max(at.num, 1) ** (1 / len(reach))
+    sines = (sine_features(at.num, scale, at.seed),) if at.num else ()
+    features = Joined((One(), *at.more, *sines))
+    head = at.solve(at.blocks, features, at.before)
+    return Fitted(features, head, scale, left_of(at.fresh, features, head.weights))
+
+
+def search(
+    attempt: Callable[[Float[np.ndarray, " d"]], Fitted],
+    starts: Sequence[Float[np.ndarray, " d"]],
+    tries: int,
+    tolerance: float,
+) -> tuple[Fitted, Float[np.ndarray, " d"]]:
+    """Go from the best of some scales to ever better neighbors.
+
+    Args:
+      attempt: solves with a scale.
+      starts: the first ones.
+      tries: solves at most.
+      tolerance: share that may be left; what leaves less is good enough.
+
+    Returns:
+      The best solution, and its scale.
+    """
+    solved = []
+    for start in starts[:tries]:
+        solved.append((attempt(start), start))
+        if solved[-1][0].left.worst < tolerance:
+            return solved[-1]
+    tries -= len(solved)
+    best, reach = min(solved, key=objective_of)
+    moves = moves_of(len(reach))
+    place = 0
+    failed = 0
+    while tries > 0 and failed < len(moves) and best.left.worst >= tolerance:
+        step = moves[place % len(moves)]
+        tried = attempt(reach * step), reach * step
+        tries -= 1
+        if objective_of(tried) < objective_of((best, reach)):
+            (best, reach), failed = tried, 0
+        else:
+            failed, place = failed + 1, place + 1
+    return best, reach
+
+
+def objective_of(tried: tuple[Fitted, np.ndarray]) -> float:
+    """What scales are judged by."""
+    return tried[0].left.objective
+
+
+def moves_of(dimensions: int) -> list[Float[np.ndarray, " d"]]:
+    """Factors to a scale's neighbors: along one coordinate at the others' cost, and all alike."""
+    found = []
+    for sign in (1, -1):
+        for place in range(dimensions if dimensions > 2 else dimensions - 1):
+            power = np.full(dimensions, -1 / max(dimensions - 1, 1))
+            power[place] = 1
+            found.append(TRADE ** (sign * power))
+    return [*found, np.full(dimensions, GROW), np.full(dimensions, 1 / GROW)]

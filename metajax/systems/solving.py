@@ -1,0 +1,285 @@
+"""`metajax solve`: a PDE from a file, or a benchmark, to a solution, a verdict and a picture."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+import time
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from metajax.core import ConfigError, local_path, one_of
+from metajax.physics.pde import PDE, PROBLEMS, Benchmark, benchmark
+from metajax.physics.solver import (
+    DoubtfulSolutionWarning,
+    PDEProblem,
+    Solved,
+    animate,
+    as_pde,
+    as_problem,
+    draw,
+    maps_of,
+    read_problem,
+    solve,
+)
+from metajax.train import as_path, check_writable, write_json
+
+FAILED = 3
+"""Exit code where what was found cannot be the solution."""
+OF_HYPERNETWORKS = ("refine", "finetune", "head", "model")
+"""Options that need a hypernetwork."""
+SIDE = 129
+"""Nodes along a side of what hypernetworks solve, where no other number is asked for."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what ``metajax solve`` takes."""
+    parser.description = (
+        "Solve a PDE in the plane, in space, or over time, and say whether the solution is "
+        "reliable. It is a least-squares combination of functions, to which more are added until "
+        "equation and data hold to the tolerance at points that were not fitted. The exit code is "
+        "3 where what was found cannot be the solution. --refine, --finetune and --head use a "
+        "trained hypernetwork, for linear problems with constant coefficients on the square from "
+        "-1 to 1."
+    )
+    parser.add_argument("problem", help=f"a YAML file, or a benchmark: {' '.join(PROBLEMS)}")
+    parser.add_argument("--out", type=Path, default=Path("solution"), help="folder to write to")
+    parser.add_argument(
+        "--tolerance", type=float, help="share of equation and data that may be left"
+    )
+    parser.add_argument("--features", type=int, default=2000, help="functions to combine at most")
+    parser.add_argument("--size", type=int, help="nodes along a side; 129 by default, 33 in space")
+    parser.add_argument("--seed", type=int, default=0, help="seed of functions and points")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a number for a parameter of the problem; may be repeated",
+    )
+    parser.add_argument(
+        "--animate", action="store_true", help="also write solution.gif, for a problem in time"
+    )
+    parser.add_argument(
+        "--refine",
+        type=int,
+        metavar="N",
+        help="the hypernetwork's solution, corrected N times by its residuals",
+    )
+    parser.add_argument(
+        "--finetune", type=int, metavar="N", help="train its networks for N steps of Adam"
+    )
+    parser.add_argument(
+        "--head",
+        action="store_true",
+        help="solve its output layers by least squares, together with the other functions",
+    )
+    parser.add_argument(
+        "--model", type=Path, help="folder of a run of metajax train hypino; by default the shipped"
+    )
+
+
+def check(options: argparse.Namespace) -> None:
+    """Check the options before anything is computed.
+
+    Raises:
+      ConfigError: a number is out of range, or the folder is not free.
+    """
+    options.out = free_folder(options.out, "--out")
+    for name, least in (("features", 1), ("size", 2), ("refine", 0), ("finetune", 0), ("seed", 0)):
+        value = getattr(options, name)
+        if value is not None and not least <= value < 2**31:
+            raise ConfigError(f"--{name}", value, f"a whole number of {least} or more, below 2**31")
+    if options.tolerance is not None and not 0 < options.tolerance < 1:
+        raise ConfigError("--tolerance", options.tolerance, "between 0 and 1")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Solve a problem, print what it is worth, and write the solution and a picture of it.
+
+    Returns 0, also where the solution is to be checked, and 3 where it cannot be right.
+
+    Raises:
+      ConfigError: the problem, a setting or the run of ``--model`` is not in order.
+    """
+    imported = time.process_time()
+    check(options)
+    known = benchmark(options.problem) if options.problem in PROBLEMS else None
+    stated = read_problem(local_path(options.problem, "file")) if known is None else known.pde
+    problem = with_parameters(stated, options.set)
+    general = as_problem(problem) if isinstance(problem, PDE) else problem
+    if options.animate and general.time is None:
+        raise ConfigError("--animate", True, "a problem in time: time names one of its coordinates")
+    began = time.perf_counter()
+    with warnings.catch_warnings():
+        # printed below, each on a line of its own
+        warnings.simplefilter("ignore", DoubtfulSolutionWarning)
+        found = solved(problem, options)
+    seconds = time.perf_counter() - began
+    tell(found)
+    errors = measured(found) | {
+        "seconds": round(seconds, 2),
+        "import_cpu_seconds": round(imported, 2),
+    }
+    if known is not None:
+        errors["relative_error"] = against(known, found)
+        print(f"error against the reference: {errors['relative_error']:.1e} of u")
+    print(f"{seconds:.1f} s, after {imported:.1f} s of CPU time to import metajax")
+    written = write(found, general, errors, options)
+    print(f"written to {options.out}: {', '.join(written)}")
+    if found.verdict == "failed":
+        print("metajax: error: the solution cannot be right", file=sys.stderr)
+        return FAILED
+    return 0
+
+
+def with_parameters(problem: PDEProblem | PDE, given: Sequence[str]) -> PDEProblem | PDE:
+    """The problem with other values of its parameters.
+
+    Args:
+      problem: any.
+      given: each ``NAME=VALUE``.
+
+    Raises:
+      ConfigError: no such parameter, or no number.
+    """
+    if not given:
+        return problem
+    known = {} if isinstance(problem, PDE) else dict(problem.parameters)
+    if not known:
+        raise ConfigError("--set", given[0], "a problem with parameters; this one has none")
+    for text in given:
+        name, _, value = text.partition("=")
+        one_of("--set", name, known)
+        try:
+            known[name] = float(value)
+        except ValueError as error:
+            raise ConfigError("--set", text, "NAME=VALUE with a number") from error
+        if not np.isfinite(known[name]):
+            raise ConfigError("--set", text, "a finite number")
+    return dataclasses.replace(problem, parameters=known)
+
+
+def solved(problem: PDEProblem | PDE, options: argparse.Namespace) -> Solved:
+    """Solve a problem, by a hypernetwork where an option asks for it."""
+    asked = [name for name in OF_HYPERNETWORKS if getattr(options, name) not in (None, False)]
+    tolerance = {} if options.tolerance is None else {"tolerance": options.tolerance}
+    if not asked:
+        return solve(
+            problem,
+            features=options.features,
+            size=options.size,
+            seed=options.seed,
+            progress=sys.stderr.isatty(),
+            **tolerance,
+        )
+    # hypernetworks are imported where they are used: the rest needs none of them
+    from metajax.systems.hypino.model import shipped, trained
+    from metajax.systems.hypino.one_problem import solve as solve_by_networks
+
+    pde = for_networks(problem, f"--{asked[0]}")
+    if asked == ["model"]:
+        expected = "--refine, --finetune or --head with it"
+        raise ConfigError("--model", str(options.model), expected)
+    model = trained(as_path(options.model, "--model")) if options.model else shipped()
+    return solve_by_networks(
+        pde,
+        features=options.features,
+        size=options.size or SIDE,
+        seed=options.seed,
+        model=model,
+        rounds=options.refine or 0,
+        tuning=options.finetune or 0,
+        head=options.head,
+        progress=sys.stderr.isatty(),
+    )
+
+
+def for_networks(problem: PDEProblem | PDE, option: str) -> PDE:
+    """The problem as hypernetworks read it.
+
+    Raises:
+      ConfigError: it is none of those; it names the option and what is in the way.
+    """
+    expected = (
+        "a linear problem with constant coefficients on the square from -1 to 1, and u or du/dn "
+        "on its boundary"
+    )
+    try:
+        pde = as_pde(problem)
+    except ConfigError as error:
+        raise ConfigError(option, f"for {error.field}", expected) from error
+    if not np.array_equal(np.asarray(pde.domain.bounds), [[-1, -1], [1, 1]]):
+        raise ConfigError(option, "for domain", expected)
+    return pde
+
+
+def tell(found: Solved) -> None:
+    """Print what a solution is worth: the verdict, its reasons, and the figures behind it."""
+    print(f"verdict: {found.verdict}")
+    for text in found.warnings:
+        print(f"- {text}")
+    print(f"estimated error of u: {found.error:.1e} of its size")
+    print("left at points that were not fitted, of the size of the terms:")
+    for one in found.left:
+        print(f"  {one.name}: {one.share:.1e}")
+
+
+def measured(found: Solved) -> dict[str, Any]:
+    """What errors.json holds of a solution."""
+    numbers = {
+        name: None if np.isnan(value) else value
+        for name, value in found._asdict().items()
+        if isinstance(value, float)
+    }
+    left = {one.name: one.share for one in found.left}
+    return numbers | {
+        "left": left,
+        "features": found.features,
+        "verdict": found.verdict,
+        "warnings": list(found.warnings),
+    }
+
+
+def write(
+    found: Solved, problem: PDEProblem, errors: dict[str, Any], options: argparse.Namespace
+) -> list[str]:
+    """Write a solution, what it is worth and its pictures, and return the files' names."""
+    options.out.mkdir(parents=True, exist_ok=True)
+    axes = dict(zip(problem.coordinates, found.axes, strict=True))
+    np.savez_compressed(options.out / "solution.npz", **axes, u=found.u, residual=found.residual)
+    write_json(options.out / "errors.json", errors)
+    maps = maps_of(found, problem)
+    draw(maps, f"{found.verdict}: error about {found.error:.0e} of u").savefig(
+        options.out / "solution.png", dpi=110
+    )
+    names = ["solution.npz", "errors.json", "solution.png"]
+    if options.animate:
+        animate(maps, options.out / "solution.gif")
+        names.append("solution.gif")
+    return names
+
+
+def free_folder(path: Path, field: str) -> Path:
+    """A folder to write to that holds nothing yet.
+
+    Raises:
+      ConfigError: it is a file, holds something, or cannot be written.
+    """
+    path = local_path(path, field)
+    check_writable(path, field)
+    if path.exists() and any(path.iterdir()):
+        raise ConfigError(field, str(path), "an empty or new folder")
+    return path
+
+
+def against(known: Benchmark, found: Solved) -> float:
+    """Root mean squared error at the benchmark's nodes, over that of the reference."""
+    reference = np.asarray(known.reference, np.float64)
+    off = found.at(np.asarray(known.points, np.float64)) - reference
+    return float(np.sqrt(np.mean(off**2) / np.mean(reference**2)))
