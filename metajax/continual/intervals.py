@@ -64,8 +64,8 @@ def interval_hypernetwork(
     with ReLU, pass intervals on. The loss is ``kappa`` times that of the middle network, and the
     rest that of the worst logits within the bounds: the lower one of the true class, the upper ones
     of the others. Over the first ``ramp`` steps of a task boxes grow from a point, and ``kappa``
-    falls from 1 to 0.5. What holds earlier tasks in place compares lower ends, middles and upper ends of
-    generated weights. A new task's embedding starts from the one before.
+    falls from 1 to 0.5. What holds earlier tasks in place compares lower ends, middles and upper
+    ends of generated weights. A new task's embedding starts from the one before.
 
     Bounds hold for the present hypernetwork: the next task changes it, and only what holds earlier
     outputs in place resists. They are no guarantee against forgetting.

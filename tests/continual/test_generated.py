@@ -11,14 +11,16 @@ from metajax.core import digest
 
 
 def start(learner, seed=0):
-    params = jax.jit(lambda key: learner.init(key, batch().support))(jax.random.key(seed))
+    params = jax.jit(learner.init)(jax.random.key(seed), batch().support)
     return params, learner.memory(params)
 
 
 def moved(params, seed=1):
     leaves, treedef = jax.tree.flatten(params)
     keys = jax.random.split(jax.random.key(seed), len(leaves))
-    noise = [0.1 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)]
+    noise = [
+        0.1 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)
+    ]
     return jax.tree.map(jnp.add, params, jax.tree.unflatten(treedef, noise))
 
 

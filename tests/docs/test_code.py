@@ -21,6 +21,7 @@ BY_OTHER_TESTS = {
 SLOW = {
     "data.md",
     "reference/hypernet.md",
+    "reference/continual.md",
     "start.md",
     "families.md",
     "howto/devices.md",
