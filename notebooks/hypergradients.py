@@ -75,7 +75,7 @@ test = device_pool(load_images("digits", "test"))
 
 
 def whole(pool):
-    """All images of a pool, normalised as those that are trained on."""
+    """All images of a pool, normalized as those that are trained on."""
     return train.normalise(pool.images), pool.labels
 
 

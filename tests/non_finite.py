@@ -34,8 +34,11 @@ def check_non_finite(system, config, run, params, history) -> None:
     rows = [
         {name: value if name == "step" else None for name, value in row.items()} for row in history
     ]
-    for some in (rows, rows[:1] + list(history)[1:]):
-        for figure in system.figures(evaluation, some):
+    for figure in system.figures(evaluation, rows):
+        figure.draw().savefig(io.BytesIO())
+    without = {figure.name for figure in system.figures(evaluation, [])}
+    for figure in system.figures(evaluation, rows[:1] + list(history)[1:]):
+        if figure.name not in without:  # else drawn above, and no other
             figure.draw().savefig(io.BytesIO())
 
 

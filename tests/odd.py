@@ -60,3 +60,36 @@ def mutants(text, odd=ODD):
                 at, last = at[last], key
             at[last] = "@@@"
             yield path, value, json.dumps(changed[""]).replace('"@@@"', value)
+
+
+def damaged(text, rng):
+    """A YAML file with something wrong in one place: as text.
+
+    A node is odd, missing or another of the file's nodes, a key has a typing error, or a character
+    of the file is missing, twice there or another.
+    """
+    whole = yaml.safe_load(text)
+    kind = rng.integers(6)
+    if kind == 0:
+        at = int(rng.integers(len(text)))
+        put = ["", text[at] * 2, str(rng.choice(list("[]{}:,'\"#&*!|>%@-x0. \n\t")))]
+        return text[:at] + put[rng.integers(3)] + text[at + 1 :]
+    paths = [path for path in places(whole) if path]
+    path = paths[rng.integers(len(paths))]
+    at = whole
+    for key in path[:-1]:
+        at = at[key]
+    last = path[-1]
+    if kind == 1:
+        del at[last]
+    elif kind == 2 and isinstance(at, dict):
+        at[last[:-1] if rng.integers(2) else last + "x"] = at.pop(last)
+    elif kind == 3:
+        other = copy.deepcopy(whole)
+        for key in paths[rng.integers(len(paths))]:
+            other = other[key]
+        at[last] = other
+    else:
+        at[last] = "@@@"
+        return json.dumps(whole).replace('"@@@"', str(rng.choice(ODD)))
+    return json.dumps(whole)

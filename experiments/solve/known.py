@@ -11,7 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import erf
 
 from metajax.physics.pde import Disk, Rectangle
-from metajax.physics.solver import PDEProblem, Robin
+from metajax.physics.solver import Ball, Box, PDEProblem, Robin
 
 Function = Callable[..., Any]
 LAPLACE = {"u_xx": 1.0, "u_yy": 1.0}
@@ -284,13 +284,14 @@ def incompatible() -> Known:
     """1 on the top and 0 on the other sides: their corners have no value."""
 
     def exact(x, y):
-        odd = np.arange(1, 400, 2)[:, None] * np.pi / 2
-        flat = np.broadcast_arrays(x, y)
-        across, up = (np.ravel(one)[None] for one in flat)
-        # sinh(odd (y + 1)) / sinh(2 odd), without overflow
-        rise = np.exp(odd * (up - 1)) * np.expm1(-2 * odd * (up + 1)) / np.expm1(-4 * odd)
-        found = np.sum(2 / odd * np.sin(odd * (across + 1)) * rise, 0)
-        return found.reshape(flat[0].shape)
+        # that of a strip without a bottom, in closed form, and what the bottom makes of it
+        across, below = np.pi * (x + 1) / 2, np.pi * (1 - y) / 2
+        found = 2 / np.pi * np.arctan2(np.sin(across), np.sinh(below))
+        for odd in range(1, 21, 2):
+            bottom = np.exp(odd * (below - 2 * np.pi)) - np.exp(-odd * (below + 2 * np.pi))
+            bottom /= -np.expm1(-2 * np.pi * odd)
+            found = found - 4 / (np.pi * odd) * np.sin(odd * across) * bottom
+        return found
 
     edges = everywhere(0.0, ("left", "right", "bottom")) | {"top": 1.0}
     return Known(PDEProblem(LAPLACE, dirichlet=edges), (exact,), True)
@@ -474,6 +475,103 @@ def interface() -> Known:
     return Known(problem, (exact,), True)
 
 
+def ball() -> Known:
+    """Poisson's equation in a ball."""
+
+    def exact(x, y, z):
+        return np.sin(x + 2 * y) * np.exp(z)
+
+    problem = PDEProblem(
+        {"u_xx": 1.0, "u_yy": 1.0, "u_zz": 1.0},
+        lambda x, y, z: -4 * exact(x, y, z),
+        domain=Ball((0.0, 0.0, 0.0), 1.0),
+        dirichlet={"ball": exact},
+        coordinates=("x", "y", "z"),
+    )
+    return Known(problem, (exact,))
+
+
+def room() -> Known:
+    """Poisson's equation in a box with one side that has no data."""
+
+    def exact(x, y, z):
+        return np.exp(x) * np.sin(y) + z
+
+    problem = PDEProblem(
+        {"u_xx": 1.0, "u_yy": 1.0, "u_zz": 1.0},
+        domain=Box((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+        dirichlet=everywhere(exact, ("left", "right", "bottom", "top", "lower")),
+        coordinates=("x", "y", "z"),
+    )
+    return Known(problem, (exact,), True, False)
+
+
+def medium() -> Known:
+    """Waves of about 40 radians a unit where their length varies."""
+    along = 40 * np.cos(0.4), 40 * np.sin(0.4)
+
+    def exact(x, y):
+        return np.cos(along[0] * x + along[1] * y)
+
+    def source(x, y):
+        return 320 * x * exact(x, y)
+
+    coefficients = LAPLACE | {"u": "1600 + 320 * x"}
+    return Known(PDEProblem(coefficients, source, dirichlet=everywhere(exact)), (exact,), True)
+
+
+def kink() -> Known:
+    """A source that jumps inside."""
+
+    def exact(x, y):
+        return (x - 0.1) * np.abs(x - 0.1) + y
+
+    def source(x, y):
+        return np.where(x > 0.1, 2.0, -2.0)
+
+    return Known(PDEProblem(LAPLACE, source, dirichlet=everywhere(exact)), (exact,), True)
+
+
+def front() -> Known:
+    """A front of width .02 across the square."""
+    width = 0.02
+
+    def exact(x, y):
+        return np.tanh((0.6 * x + 0.8 * y - 0.1) / width)
+
+    def source(x, y):
+        u = exact(x, y)
+        return -2 * u * (1 - u**2) / width**2
+
+    return Known(PDEProblem(LAPLACE, source, dirichlet=everywhere(exact)), (exact,), True)
+
+
+def edge() -> Known:
+    """A source that is unbounded along a side."""
+
+    def exact(x, y):
+        return (1 + x) ** 1.6 * np.cos(y)
+
+    def source(x, y):
+        return 0.96 * (1 + x) ** -0.4 * np.cos(y) - exact(x, y)
+
+    return Known(PDEProblem(LAPLACE, source, dirichlet=everywhere(exact)), (exact,), True)
+
+
+def near_resonance() -> Known:
+    """Helmholtz' equation .001 from an eigenvalue."""
+    number = np.pi**2 / 2 + 1e-3
+
+    def exact(x, y):
+        return np.exp(x) * np.sin(y)
+
+    def source(x, y):
+        return number * exact(x, y)
+
+    problem = PDEProblem(LAPLACE | {"u": number}, source, dirichlet=everywhere(exact))
+    return Known(problem, (exact,), True)
+
+
 KNOWN: dict[str, Callable[[], Known]] = {
     "smooth": smooth,
     "mixed": mixed,
@@ -511,5 +609,12 @@ KNOWN: dict[str, Callable[[], Known]] = {
     "two solutions": two_solutions,
     "wrong sign": wrong_sign,
     "interface": interface,
+    "ball": ball,
+    "room": room,
+    "medium": medium,
+    "kink": kink,
+    "front": front,
+    "edge": edge,
+    "near resonance": near_resonance,
 }
 """The problems by name."""

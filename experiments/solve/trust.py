@@ -1,6 +1,6 @@
 """Verdicts and estimated errors on problems whose solutions are known.
 
-    python experiments/solve/trust.py
+    python experiments/solve/trust.py --seeds 3
 
 Writes `trust.json`: for each problem of `known.py` and each seed the verdict of `solve` with its
 reasons, the estimated error of u, and the true one, both as root mean squares over 2,000 points of
@@ -57,29 +57,27 @@ def row(known: Known, seed: int, features: int) -> dict[str, Any]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--problems", nargs="*", default=list(KNOWN), choices=list(KNOWN))
-    parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--features", type=int, default=2000, help="sines at most")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--features", type=int, default=640, help="sines at most")
     parser.add_argument("--out", type=Path, default=Path("experiments/solve/results/trust.json"))
     options = parser.parse_args()
-    rows: dict[str, Any] = {}
-    for name in options.problems:
-        known = KNOWN[name]()
-        rows[name] = {
-            "nasty": known.nasty,
-            "determined": known.determined,
-            "seeds": [row(known, seed, options.features) for seed in range(options.seeds)],
-        }
-        for one in rows[name]["seeds"]:
+    problems = {name: KNOWN[name]() for name in options.problems}
+    rows: dict[str, Any] = {
+        name: {"nasty": known.nasty, "determined": known.determined, "seeds": []}
+        for name, known in problems.items()
+    }
+    for seed in range(options.seeds):
+        for name, known in problems.items():
+            one = row(known, seed, options.features)
+            rows[name]["seeds"].append(one)
             true = "none" if one["error"] is None else f"{one['error']:.1e}"
             print(
                 f"{name:20} {one['verdict']:9} error {true}, estimate {one['estimate']:.1e}, "
                 f"{one['features']} features, {one['cpu_seconds']} s: {'; '.join(one['reasons'])}",
                 flush=True,
             )
-    write_json(
-        options.out,
-        {"features": options.features, "points": POINTS, "problems": rows} | provenance(),
-    )
+        results = {"features": options.features, "points": POINTS, "problems": rows}
+        write_json(options.out, results | provenance())
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import functools
 import typing
 from dataclasses import dataclass
 from pathlib import Path
@@ -141,7 +142,13 @@ def _arguments(system: System, default: Any) -> list[Any]:
 
 def _unbroken(values: Any) -> Any:
     """Return the same fields, explained by text without line breaks, which tyro would keep."""
-    cls = type(values)
+    fields = dataclasses.fields(values)
+    return _explained(type(values))(**{field.name: getattr(values, field.name) for field in fields})
+
+
+@functools.cache
+def _explained(cls: Any) -> Any:
+    """Return a dataclass of the same fields, each with its help text; made of source, once."""
     docs = {
         param.arg_name: " ".join((param.description or "").split())
         for base in reversed(cls.__mro__)
@@ -155,7 +162,7 @@ def _unbroken(values: Any) -> Any:
     ]
     made = dataclasses.make_dataclass(cls.__name__, fields, frozen=True)
     made.__doc__ = (cls.__doc__ or "").partition("\n\n")[0]
-    return made(**{field.name: getattr(values, field.name) for field in dataclasses.fields(cls)})
+    return made
 
 
 def _config(system: System, default: Any, parsed: Any) -> Any:

@@ -73,6 +73,11 @@ def _hints(kind: Any) -> dict[str, Any]:
     return {name: hint for name, hint in hints.items() if name != "system"}
 
 
+@functools.cache
+def _types(kind: Any) -> dict[str, Any]:
+    return {name: plain(hint) for name, hint in _hints(kind).items()}
+
+
 def field_types(system: System, method: str | None = None) -> dict[str, Any]:
     """Return the settings that a run of a method has, by name, with their types.
 
@@ -83,8 +88,7 @@ def field_types(system: System, method: str | None = None) -> dict[str, Any]:
     Raises:
       ConfigError: the system has no such method.
     """
-    hints = _hints(config_type(system, method))
-    return {name: plain(hint) for name, hint in hints.items()}
+    return dict(_types(config_type(system, method)))
 
 
 def methods_with(system: System, name: str) -> list[str]:

@@ -20,7 +20,14 @@ pre { background: #f5f5f3; padding: 1em; overflow-x: auto; font-size: 12px; line
 figure { margin: 2em 0; } img { max-width: 100%; } figcaption { color: #555; }
 table { border-collapse: collapse; } td { padding: .1em 1em .1em 0; vertical-align: top; }
 td:first-child { overflow-wrap: break-word; }
+.scrolled { overflow-x: auto; }
 """
+PIXELS_PER_INCH = 72
+"""Pixels that an inch of a figure has at least, so that its text can be read."""
+FITS = 450
+"""Pixels of a figure that is shrunk to a phone's width."""
+WIDEST = 800
+"""Pixels of a page that a figure may take at a desk."""
 
 
 def write_page(
@@ -47,13 +54,17 @@ def write_page(
     parts = [f"<pre>{html.escape(text)}</pre>"]
     for figure in figures:
         path = folder / f"{figure.name}.png"
-        drawn = io.BytesIO()
-        figure.draw().savefig(drawn, dpi=150, format="png")
+        canvas, drawn = figure.draw(), io.BytesIO()
+        canvas.savefig(drawn, dpi=150, format="png")
         write_whole(path, drawn.getvalue())
         image = base64.b64encode(drawn.getvalue()).decode()
         caption = html.escape(figure.caption)
+        least = int(min(PIXELS_PER_INCH * canvas.get_figwidth(), WIDEST))
+        # what is wider than a phone is scrolled there, as the table above it is
+        wide = f' style="min-width: {least}px"' if least > FITS else ""
         parts.append(
-            f'<figure><img alt="{caption}" src="data:image/png;base64,{image}">'
+            f'<figure><div class="scrolled"><img alt="{caption}"{wide} '
+            f'src="data:image/png;base64,{image}"></div>'
             f"<figcaption>{caption}</figcaption></figure>"
         )
     for heading, values in tables.items():

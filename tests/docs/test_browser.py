@@ -101,3 +101,5 @@ def test_a_report_fits_a_phone(tmp_path, browser):
         {"settings": {"a_long_name_of_a_setting": "x" * 200, "seed": 0}},
     )
     browser.check_file(page)
+    # its text is not shrunk until nobody can read it
+    assert browser.run("document.images[0].getBoundingClientRect().width") == 800

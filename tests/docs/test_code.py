@@ -19,6 +19,7 @@ BY_OTHER_TESTS = {
     "reference/physics_solver.md",
 }
 SLOW = {
+    "solve_parametric.md",
     "data.md",
     "reference/hypernet.md",
     "reference/continual.md",

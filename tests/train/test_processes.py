@@ -89,35 +89,42 @@ def test_one_process_goes_on_from_the_checkpoint_of_two(uninterrupted, tmp_path)
     assert rows(folder)[-1] == pytest.approx(rows(uninterrupted[1])[-1], rel=1e-4)
 
 
-@pytest.mark.parametrize("signalled", [0, 1])
-def test_a_signal_to_either_saves_and_stops_both_and_both_go_on(signalled, uninterrupted, tmp_path):
-    folder = tmp_path / "run"
+def stopped_in_the_middle(folder, stop):
+    """Both wait in their first evaluation while ``stop`` does to them what it does.
+
+    Returns what each ended with, and the seconds that this took.
+    """
+    waiting, go = folder.parent / "waiting", folder.parent / "go"
     both = start_both(folder, ["--wait-at", "1"])
-    until(lambda: (tmp_path / "waiting").exists(), both)
-    both[signalled].send_signal(signal.SIGTERM)
-    (tmp_path / "go").touch()
-    for process in both:
-        code, _, err = finish(process)
-        assert code == 75 and "SIGTERM" in err, err
-    assert sealed(folder)[-1] % 20  # saved for the signal, not on schedule
-    assert completed(folder) == uninterrupted[0]
-
-
-@pytest.mark.parametrize("killed", [0, 1])
-def test_where_one_is_killed_the_other_stops_and_both_go_on(killed, uninterrupted, tmp_path):
-    folder = tmp_path / "run"
-    both = start_both(folder, ["--wait-at", "2"])
-    until(lambda: (tmp_path / "waiting").exists(), both)
-    both[killed].kill()
-    (tmp_path / "go").touch()
+    until(waiting.exists, both)
+    stop(both)
+    waiting.unlink()
+    go.touch()
     began = time.monotonic()
-    code, out, err = finish(both[1 - killed])
-    both[killed].communicate()
-    assert code not in (0, -signal.SIGKILL), (out, err)
-    if killed == 1:  # the first holds the connection service: without it, jax ends the others
-        assert code == 75 and "has lost another" in err, err
-    assert time.monotonic() - began < 120
-    assert sealed(folder)
+    found = [finish(process) for process in both]
+    go.unlink()
+    return found, time.monotonic() - began
+
+
+def test_a_signal_to_either_or_the_end_of_either_stops_both_and_both_go_on(uninterrupted, tmp_path):
+    """One run that is stopped four times ends in the bits of the one that never was."""
+    folder = tmp_path / "run"
+    for signalled in (0, 1):
+        found, _ = stopped_in_the_middle(
+            folder, lambda both, one=signalled: both[one].send_signal(signal.SIGTERM)
+        )
+        for code, _, err in found:
+            assert code == 75 and "SIGTERM" in err, err
+        # saved for the signal, not on schedule
+        assert sealed(folder)[-1] == (35, 70)[signalled]
+    for killed in (0, 1):
+        found, seconds = stopped_in_the_middle(folder, lambda both, one=killed: both[one].kill())
+        code, out, err = found[1 - killed]
+        assert code not in (0, -signal.SIGKILL), (out, err)
+        if killed == 1:  # the first holds the connection service: without it, jax ends the others
+            assert code == 75 and "has lost another" in err, err
+        assert seconds < 120
+        assert sealed(folder)[-1] >= 80
     assert completed(folder) == uninterrupted[0]
 
 

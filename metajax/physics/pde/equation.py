@@ -85,6 +85,8 @@ class PDE:
             put(self, domain=Square())
         if not isinstance(self.domain, Shape):
             raise ConfigError("domain", self.domain, "a shape, such as Square() - Disk((0, 0), .5)")
+        if self.domain.dimensions != 2:
+            raise ConfigError("domain", self.domain.pieces, "a shape of the plane")
         if concrete(self.domain) and not has_inside(self.domain):
             raise ConfigError("domain", self.domain.pieces, "shapes that leave an inside")
         put(self, source=as_field("source", self.source))

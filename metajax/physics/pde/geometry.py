@@ -92,7 +92,13 @@ class Boundary(NamedTuple):
 
 
 class Shape:
-    """A domain in the plane."""
+    """A domain, in the plane if not stated otherwise.
+
+    Attributes:
+      dimensions: how many coordinates it has.
+    """
+
+    dimensions: int = 2
 
     @abstractmethod
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
@@ -257,7 +263,7 @@ class Ellipse(Shape):
     """An ellipse. Its distance has the right sign, and at most the true size.
 
     Attributes:
-      centre: its centre; kept as an array ``[2]``.
+      centre: its center; kept as an array ``[2]``.
       radii: above 0, along its first and its second axis; likewise.
       angle: by which it is turned counterclockwise, in radians; likewise, ``[]``.
       name: what boundary data call it by. Static.
@@ -478,6 +484,14 @@ class Combination(Shape):
         for name in ("first", "second"):
             if not isinstance(getattr(self, name), Shape):
                 raise ConfigError(name, getattr(self, name), "a shape")
+        if self.second.dimensions != self.first.dimensions:
+            expected = f"a shape of {self.first.dimensions} coordinates, as the other"
+            raise ConfigError("second", self.second.pieces, expected)
+
+    @property
+    def dimensions(self) -> int:  # type: ignore[override]
+        """How many coordinates it has."""
+        return self.first.dimensions
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
         first, second = self.first.distance(points), self.second.distance(points)
@@ -536,9 +550,9 @@ def sample_interior_near(
 ) -> Float[Array, "num 2"]:
     """Draw points of the inside as :func:`sample_interior`, also where the inside is narrow.
 
-    Where too few of the uniform ones are inside, points a random way in from the boundary, at any
-    depth from 1e-6 of the domain's size to all of it, take the place of those that would appear
-    again.
+    Where too few of the uniform ones are inside, others take the place of those that would appear
+    again. They lie a random way in from the boundary, at any depth from 1e-6 of the domain's size
+    to all of it.
     """
     key, edge_key, depth_key = jax.random.split(key, 3)
     uniform, keep = candidates_inside(shape, key, oversample * num)
@@ -636,18 +650,28 @@ def walk(
     place = (jnp.arange(len(unit), dtype=unit.dtype) + unit) * step
     curve = jnp.sum(ends[None] <= place[:, None], 1, dtype=jnp.int32)
     curve = jnp.minimum(curve, len(ends) - 1)
-    start, span, radius, length, sign, piece, axes = jax.tree.map(lambda leaf: leaf[curve], curves)
     wide = jnp.where(share > 0, share, 1.0)[curve]
-    t = (place - (ends - share)[curve]) / wide
-    t = jnp.clip(t, 0.0, 1.0)[:, None]
+    t = jnp.clip((place - (ends - share)[curve]) / wide, 0.0, 1.0)
+    return points_along(curves, curve, t), step * curves.length[curve] / wide
+
+
+def points_along(curves: Curves, curve: Int32[Array, " n"], along: Float[Array, " n"]) -> Boundary:
+    """Return points of curves, with the normals out of the domain.
+
+    Args:
+      curves: of a domain.
+      curve: their indices.
+      along: how far along the curve, 0 to 1.
+    """
+    start, span, radius, _, sign, piece, axes = jax.tree.map(lambda leaf: leaf[curve], curves)
+    t = along[:, None]
     cos, sin = jnp.cos(2 * jnp.pi * t), jnp.sin(2 * jnp.pi * t)
     turn = cos * axes[:, 0] + sin * axes[:, 1]
     tangent = jnp.where(radius[:, None] > 0, cos * axes[:, 1] - sin * axes[:, 0], span)
     outward = jnp.stack([tangent[:, 1], -tangent[:, 0]], 1)
     wide_normal = norm(outward)
     outward = outward * (sign / jnp.where(wide_normal > 0, wide_normal, 1.0))[:, None]
-    points = start + t * span + radius[:, None] * turn
-    return Boundary(points, outward, piece), step * length / wide
+    return Boundary(start + t * span + radius[:, None] * turn, outward, piece)
 
 
 def spread(keep: Bool[Array, " m"], num: int) -> tuple[Int32[Array, " num"], Bool[Array, ""]]:
@@ -688,7 +712,8 @@ def half_extent(shape: Shape) -> Float[Array, ""]:
 
 def safe_root(squared: Float[Array, "*n"]) -> Float[Array, "*n"]:
     """The square root, with slope 0 at 0; NumPy's of a NumPy array."""
-    return root(squared) if namespace(squared) is jnp else np.sqrt(squared)
+    host: Any = np
+    return root(squared) if namespace(squared) is jnp else host.sqrt(squared)
 
 
 def norm(vectors: Float[Array, "*n 2"]) -> Float[Array, "*n"]:

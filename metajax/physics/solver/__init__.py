@@ -15,10 +15,11 @@ from metajax.physics.solver.least_squares import (
     with_constant,
 )
 from metajax.physics.solver.operators import At, Block, Operator, design
+from metajax.physics.solver.parametric import ParametricSolution, ParametricSolver, solve_fn
 from metajax.physics.solver.pictures import Maps, animate, draw, maps_of
-from metajax.physics.solver.points import Box
 from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
+from metajax.physics.solver.solids import Ball, Box, Extruded
 from metajax.physics.solver.solving import POINTS, Solved, solve
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning
 
@@ -26,17 +27,21 @@ __all__ = [
     "BOUNDARY_WEIGHT",
     "POINTS",
     "At",
+    "Ball",
     "Block",
     "Box",
     "Collocation",
     "ConcatenatedFeatures",
     "DoubtfulSolutionWarning",
     "Equations",
+    "Extruded",
     "Features",
     "Fitted",
     "Maps",
     "Operator",
     "PDEProblem",
+    "ParametricSolution",
+    "ParametricSolver",
     "RandomFeatures",
     "Robin",
     "Solved",
@@ -54,6 +59,7 @@ __all__ = [
     "random_features",
     "read_problem",
     "solve",
+    "solve_fn",
     "solve_head",
     "with_constant",
 ]

@@ -12,12 +12,12 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from metajax.core import ConfigError
 from metajax.physics.pde import Boundary, Shape, namespace, on_host
 from metajax.physics.solver.formulas import Formula
-from metajax.physics.solver.operators import At, Block, Operator
+from metajax.physics.solver.operators import Array, At, Block, Operator
 from metajax.physics.solver.points import (
     FLAT,
     NUDGE,
@@ -27,6 +27,7 @@ from metajax.physics.solver.points import (
     contains,
     end_of,
     faces_of,
+    picked,
     sample_faces,
     sample_inside,
 )
@@ -140,19 +141,19 @@ def sample_problem(problem: PDEProblem, seed: int, interior: int, boundary: int)
     flat = [end_of(box, axis, False, piece) for axis, piece in closed.items()]
     edges = problem.edges
 
-    def at_ends(at: Boundary) -> np.ndarray:
+    def at_ends(at: Boundary) -> Array:
         """Whether points lie at an end of a periodic coordinate, or of time."""
         along = at.normals * box.half
         along = np.abs(along) / np.linalg.norm(along, axis=1, keepdims=True)
         there = (np.abs(np.abs(box.units(at.points)) - 1) < FLAT) & (along > 1 - 1e-6)
         return there[:, sorted(closed)].any(1)
 
-    def holds(data: EdgeData, at: Boundary) -> np.ndarray:
+    def holds(data: EdgeData, at: Boundary) -> Array:
         """Where boundary data hold; those of an edge that is named hold at the end of time too."""
         return np.isin(at.piece, data.pieces) & ((data.width == 2) | ~at_ends(at))
 
-    def wanted(at: Boundary) -> np.ndarray:
-        found = at.piece < 0
+    def wanted(at: Boundary) -> Array:
+        found: Array = at.piece < 0
         for data in edges:
             found |= holds(data, at)
         return found
@@ -162,7 +163,8 @@ def sample_problem(problem: PDEProblem, seed: int, interior: int, boundary: int)
     inside = sample_inside(domain, box, faces, interior, rng)
     if not len(inside):
         raise ConfigError("domain", problem.domain.pieces, "shapes that leave an inside")
-    begin, periodic = np.zeros((0, len(box.half))), []
+    begin: Array = np.zeros((0, len(box.half)))
+    periodic: list[Array] = []
     for name, axis in ends:
         points = at.points[at.piece == closed[axis]]
         field, value = ("time", problem.time) if name == "time" else ("periodic", name)
@@ -178,7 +180,7 @@ def sample_problem(problem: PDEProblem, seed: int, interior: int, boundary: int)
         here = holds(data, at)
         if not here.any():
             raise ConfigError(data.kind, data.name or data.value, "data of the domain's boundary")
-        one = Boundary(*(leaf[here] for leaf in at))
+        one = picked(at, here)
         check_closed(problem, data, one, box)
         found.append(one)
     return Sampled(inside, tuple(found), begin, tuple(periodic))
@@ -190,7 +192,7 @@ def used_faces(faces: list[Face], edges: tuple[EdgeData, ...]) -> list[Face]:
     return [face for face in faces if face.piece in used]
 
 
-def check_period(domain: Shape, box: Box, name: str, axis: int, points: np.ndarray) -> None:
+def check_period(domain: Shape, box: Box, name: str, axis: int, points: Array) -> None:
     """Reject a domain whose two ends along a coordinate are not the same."""
     step = np.zeros_like(points)
     step[:, axis] = 2 * box.half[axis]
@@ -231,7 +233,11 @@ def units_of(problem: PDEProblem, sampled: Sampled, parameters: Mapping[str, Any
     equation = max(usual, default=0.0) or max(largest, default=0.0) or 1.0
     plain = Units(box, 1.0, equation)
     blocks = blocks_at(problem, sampled, plain, parameters)
-    u = max(float(np.max(np.abs(block.target), initial=0.0)) for block in blocks)
+    known = [block.target for block in blocks]
+    if blocks[0].nonlinear is not None:  # what is left of it where u is 0 is part of the source
+        points = blocks[0].parts[0].points
+        known.append(blocks[0].nonlinear(points, 0 * points[:, 0], 0 * points))
+    u = max(float(np.max(np.abs(one[np.isfinite(one)]), initial=0.0)) for one in known)
     return Units(box, u or 1.0, equation)
 
 
@@ -291,7 +297,9 @@ def operator_at(
 
 def anywhere(points: Float[Array, "n d"]) -> Boundary:
     """Points of no boundary, as values are taken at."""
-    return Boundary(points, np.zeros(points.shape), np.zeros(len(points), np.int64))
+    normals: Array = np.zeros(points.shape)
+    piece: Array = np.zeros(len(points), np.int64)
+    return Boundary(points, normals, piece)
 
 
 def blocks_at(
@@ -328,12 +336,12 @@ def blocks_at(
 
 def times(operator: Operator, factor: Any) -> Operator:
     """An operator times a number, or one for each point."""
-    parts = []
-    for part in operator:
+
+    def multiplied(part: Array) -> Array:
         shape = (-1,) + (1,) * (np.ndim(part) - 1)
-        scaled = part is not None and np.ndim(factor) > 0
-        parts.append(None if part is None else part * (factor.reshape(shape) if scaled else factor))
-    return Operator(*parts)
+        return part * (factor.reshape(shape) if np.ndim(factor) else factor)
+
+    return Operator(*(None if part is None else multiplied(part) for part in operator))
 
 
 def edge_block(
@@ -352,7 +360,7 @@ def edge_block(
         return evaluate(name, value, at, problem, parameters)
 
     flux = Operator(None, at.normals).scaled(half)
-    steep = namespace(at.normals).sqrt((flux.gradient**2).sum(1))
+    steep = namespace(at.normals).linalg.norm(flux.gradient, axis=1)
     if isinstance(data.value, Robin):
         of_u, of_flux = number(".u", data.value.u), number(".flux", data.value.flux)
         target = number(".value", data.value.value)
@@ -419,7 +427,8 @@ def nonlinear_in_units(
     Returns:
       ``nonlinear(points, u, gradient) -> [n]``, with NumPy for NumPy's arrays and JAX for JAX's.
     """
-    given, box = problem.nonlinear, units.box
+    given: Any = problem.nonlinear
+    box = units.box
     whole = units.equation * units.u
 
     def nonlinear(points: Array, u: Array, gradient: Array) -> Array:
@@ -430,7 +439,7 @@ def nonlinear_in_units(
 
         def compute() -> Any:
             if isinstance(given, Formula):
-                return given(value, *slope.T, *where.T, *parameters.values())
+                return given(value, *slope.T, *problem.formula_inputs(where, parameters))
             more = (parameters,) if problem.parameters else ()
             return given(value, slope, tuple(where.T), *more)
 

@@ -9,10 +9,13 @@ import numpy as np
 from jaxtyping import Float
 from scipy import linalg
 
+from metajax.physics.solver.fitting import misses, rms, values_of
 from metajax.physics.solver.lapack import HostHead
-from metajax.physics.solver.operators import At, Block, Operator, design
+from metajax.physics.solver.operators import Block, Operator
 from metajax.physics.solver.ridge_functions import FeatureSet
 
+ROUNDED = 1e-10
+"""Size of a solution, in units, that counts as 0: data are of size 1, unless they are 0."""
 BELIEVED = 0.01
 """Share of the estimate by residuals below which that by rounds is not believed."""
 PROBED = 64
@@ -65,15 +68,6 @@ class Estimate(NamedTuple):
     free: Float[np.ndarray, " n"]
 
 
-def rms(values: np.ndarray) -> float:
-    """Return the root mean square, 0 where there is no value.
-
-    Args:
-      values: any number of them.
-    """
-    return float(np.sqrt(np.mean(np.square(values)))) if np.size(values) else 0.0
-
-
 def trimmed(values: np.ndarray) -> float:
     """Return the root mean square of all values but the fiftieth that is largest.
 
@@ -85,52 +79,6 @@ def trimmed(values: np.ndarray) -> float:
     """
     squared = np.sort(np.square(values))
     return rms(np.sqrt(squared[: len(squared) - len(squared) // 50]))
-
-
-def terms(part: At, features: FeatureSet, weights: np.ndarray) -> list[np.ndarray]:
-    """Return the linear terms of one part at its points, each with its coefficient.
-
-    Args:
-      part: the points and the operator.
-      features: of the solution.
-      weights: of the features.
-    """
-    value, gradient, hessian = part.operator
-    count, dimensions = part.points.shape
-    found = []
-    if value is not None and np.any(value):
-        found.append(features(part.points, Operator(value)) @ weights)
-    for one in range(dimensions if gradient is not None else 0):
-        alone = np.zeros((count, dimensions))
-        alone[:, one] = gradient[:, one]
-        if np.any(alone):
-            found.append(features(part.points, Operator(None, alone)) @ weights)
-    for one in range(dimensions if hessian is not None else 0):
-        for other in range(one + 1):
-            alone = np.zeros((count, dimensions, dimensions))
-            alone[:, one, other] = hessian[:, one, other]
-            alone[:, other, one] = hessian[:, other, one]
-            if np.any(alone):
-                found.append(features(part.points, Operator(None, None, alone)) @ weights)
-    return found
-
-
-def levels(
-    points: np.ndarray, features: FeatureSet, weights: np.ndarray
-) -> tuple[np.ndarray, Float[np.ndarray, "n d"]]:
-    """Return u and its gradient at points, both in units.
-
-    Args:
-      points: in units.
-      features: of the solution.
-      weights: of the features.
-    """
-    u = features(points, Operator(np.ones(len(points)))) @ weights
-    along = np.eye(points.shape[1])
-    slopes = [
-        features(points, Operator(None, np.tile(one, (len(points), 1)))) @ weights for one in along
-    ]
-    return u, np.stack(slopes, 1)
 
 
 def residuals(
@@ -147,26 +95,19 @@ def residuals(
       features: of the solution.
       weights: of the features.
     """
-    inside = blocks[0].parts[0].points
-    u, gradient = levels(inside, features, weights)
-    whole, steep = rms(u), np.sqrt(np.mean(gradient**2, 0))
-    found = []
-    for number, block in enumerate(blocks):
-        off = design(block, features) @ weights - block.target
-        at = block.parts[0].points
-        size = np.abs(block.target).astype(float)
-        for part in block.parts:
-            if number == 0:
-                size = sum((np.abs(term) for term in terms(part, features, weights)), start=size)
-            else:
+    found: list[Residual] = []
+    for block in blocks:
+        values = values_of(block, features, weights)
+        off, size = misses(block, values)
+        if not found:
+            whole, steep = rms(values[0].u), np.sqrt(np.mean(values[0].gradient ** 2, 0))
+        else:
+            size = np.abs(block.target)
+            for part in block.parts:
                 value, slope, _ = part.operator
                 size = size + (0.0 if value is None else np.abs(value) * whole)
                 size = size + (0.0 if slope is None else np.abs(slope) @ steep)
-        if block.nonlinear is not None:
-            there = (u, gradient) if number == 0 else levels(at, features, weights)
-            added = block.nonlinear(at, *there)
-            off, size = off + added, size + np.abs(added)
-        found.append(Residual(block.name, at, off, size, block.weight))
+        found.append(Residual(block.name, block.parts[0].points, off, size, block.weight))
     return tuple(found)
 
 
@@ -210,7 +151,7 @@ def estimate(
     ).T
     shape, sizes, _ = linalg.svd(change, full_matrices=False, check_finite=False)
     free = shape[:, 0] / np.abs(shape[:, 0]).max()
-    size = max(rms(u), np.finfo(float).tiny)
+    size = max(rms(u), ROUNDED)
     # the change of all points together is less than all of their own largest ones
     by_residual = sizes[0] / np.sqrt(len(shape)) * weighted(left) / size
     by_rounds = np.nan

@@ -19,11 +19,12 @@ from metajax.physics.solver.ridge_functions import (
     counted,
     sine_features,
 )
+from metajax.physics.solver.tabulated import Tabulated
 
 FIRST = 160
 """Features of the first round; each further one has twice as many."""
-INSIDE, EDGE = 2.0, 0.75
-"""Points inside and on the boundary for each feature."""
+INSIDE, EDGE, EDGE_MORE = 2.0, 0.75, 2.0
+"""Points inside for each feature, and of the boundary for each sine and for each other one."""
 FEWEST = 192
 """Points of the boundary at least, and half the points inside."""
 RATIOS = (0.5, 0.8, 1.1)
@@ -36,6 +37,8 @@ TRIES = {160: 12, 320: 7, 640: 4, 1280: 1}
 """Scales that are tried in a round, by its number of features; one in larger rounds."""
 FALLS = 1.5
 """What is left is divided by this in a round at least, or rounds stop."""
+GIVEN_UP = (300, 30), (600, 1)
+"""Features from which on a problem is given up that leaves so many times what it may."""
 UNRESOLVED = 1e-3
 """Share that is left above which features may be too few for anything to fall yet."""
 
@@ -90,12 +93,14 @@ class Rounds(NamedTuple):
       before: the best of the round before that of ``best``; None if there was but one.
       history: the number of features and what was left, of all rounds.
       fresh: the blocks at points that were not fitted.
+      reach: the last scale, for a single sine; None where there are no sines.
     """
 
     best: Fitted
     before: Fitted | None
     history: tuple[tuple[int, Left], ...]
     fresh: tuple[Block, ...]
+    reach: Float[np.ndarray, " d"] | None = None
 
 
 def rms(values: np.ndarray) -> float:
@@ -163,7 +168,7 @@ def data_left(
       weights: of the features.
       inside: the solution inside: 0 that is missed by little of this is no large miss.
     """
-    off, _ = misses(block, values_of(block, features, weights))
+    off = design(block, features) @ weights - block.target
     whole, steep = rms(inside.u), np.sqrt(np.mean(inside.gradient**2, 0))
     value, slope, _ = block.parts[0].operator
     size = np.abs(block.target)
@@ -218,6 +223,9 @@ def rounds(
     seed: int,
     solve: Combine = combine_linear,
     more: Sequence[FeatureSet] = (),
+    give_up: float = np.inf,
+    start: Fitted | None = None,
+    reach: Float[np.ndarray, " d"] | None = None,
     least_scale: float | Float[np.ndarray, " d"] = 0.0,
     report: Callable[[str], None] = str,
 ) -> Rounds:
@@ -234,6 +242,9 @@ def rounds(
       seed: of points and features.
       solve: combines features.
       more: features that are always there.
+      give_up: share that is left after a few rounds above which there are no more.
+      start: a solution of nearly the same problem, for a nonlinear one.
+      reach: the scale that is tried first, as a solution before has it; None for the usual ones.
       least_scale: below which no scale is tried.
       report: is told what is done.
 
@@ -243,13 +254,14 @@ def rounds(
     fresh = take(seed + 1, *FRESH)
     history: list[tuple[int, Left]] = []
     best, before = None, None
-    starts = [np.full(dimensions, ratio) for ratio in RATIOS]
+    starts = [np.full(dimensions, ratio) for ratio in RATIOS] if reach is None else [reach]
     extra = sum(counted(part, dimensions) for part in more)
     num = min(FIRST, most)
     while True:
         total = num + extra
-        inside, edge = max(int(INSIDE * total), 2 * FEWEST), max(int(EDGE * total), FEWEST)
-        at = Round(num, take(seed, inside, edge), fresh, tuple(more), seed, solve, best)
+        inside, edge = INSIDE * total, EDGE * num + EDGE_MORE * extra
+        blocks = take(seed, max(int(inside), 2 * FEWEST), max(int(edge), FEWEST))
+        at = Round(num, blocks, fresh, tuple(map(Tabulated, more)), seed, solve, best or start)
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
         least = np.asarray(least_scale) / max(num, 1) ** (1 / dimensions)
@@ -263,8 +275,9 @@ def rounds(
         else:
             before = found
         hopeless = not fast and best.left.worst < UNRESOLVED
+        hopeless |= any(total >= at and best.left.worst > part * give_up for at, part in GIVEN_UP)
         if best.left.worst < tolerance or num >= most or hopeless:
-            return Rounds(best, before, tuple(history), fresh)
+            return Rounds(best, before, tuple(history), fresh, reach)
         num = min(2 * num, most)
 
 
@@ -284,7 +297,7 @@ class Round(NamedTuple):
     num: int
     blocks: tuple[Block, ...]
     fresh: tuple[Block, ...]
-    more: tuple[FeatureSet, ...]
+    more: tuple[Tabulated, ...]
     seed: int
     solve: Combine
     before: Fitted | None
@@ -302,9 +315,11 @@ def attempt(at: Round, reach: Float[np.ndarray, " d"]) -> Fitted:
     """
     scale = reach * max(at.num, 1) ** (1 / len(reach))
     sines = (sine_features(at.num, scale, at.seed),) if at.num else ()
-    features = Joined((One(), *at.more, *sines))
-    head = at.solve(at.blocks, features, at.before)
-    return Fitted(features, head, scale, left_of(at.fresh, features, head.weights))
+    tabulated = Joined((One(), *at.more, *sines))
+    head = at.solve(at.blocks, tabulated, at.before)
+    left = left_of(at.fresh, tabulated, head.weights)
+    features = Joined((One(), *(part.features for part in at.more), *sines))
+    return Fitted(features, head, scale, left)
 
 
 def search(

@@ -228,7 +228,12 @@ class Formula:
         return f"Formula({self.text!r})"
 
 
-def read_formula(field: str, text: str, variables: Sequence[str] = ("x", "y")) -> Formula:
+def read_formula(
+    field: str,
+    text: str,
+    variables: Sequence[str] = ("x", "y"),
+    conditions: Sequence[str] = (),
+) -> Formula:
     """Read a formula.
 
     Args:
@@ -236,6 +241,7 @@ def read_formula(field: str, text: str, variables: Sequence[str] = ("x", "y")) -
       text: arithmetic of the variables, ``pi``, ``e`` and numbers, with Python's operators, the
         functions in ``FUNCTIONS``, and comparisons in the condition of ``where``.
       variables: names of what the formula is a function of.
+      conditions: names of more arguments, which hold or not, for ``where``.
 
     Raises:
       ConfigError: it is none; the message says where, and names the nearest function.
@@ -243,11 +249,11 @@ def read_formula(field: str, text: str, variables: Sequence[str] = ("x", "y")) -
     if len(text) > LONGEST:
         raise ConfigError(field, text, f"a formula of at most {LONGEST:,} characters")
     try:
-        steps = Reader(text, variables).read()
+        steps = Reader(text, variables, conditions).read()
     except Unreadable as error:
-        known = f"{', '.join(variables)}, {KNOWN}"
+        known = f"{', '.join((*variables, *conditions))}, {KNOWN}"
         raise ConfigError(field, text, f"a formula, but {error}; it may hold {known}") from error
-    return Formula(text, tuple(variables), steps)
+    return Formula(text, (*variables, *conditions), steps)
 
 
 class Word(NamedTuple):
@@ -282,9 +288,10 @@ def split(text: str) -> list[Word]:
 class Reader:
     """What is left of a formula while it is read, and the steps found so far."""
 
-    def __init__(self, text: str, variables: Sequence[str]):
+    def __init__(self, text: str, variables: Sequence[str], conditions: Sequence[str]):
         self.words = split(text)
-        self.variables = tuple(variables)
+        self.variables = (*variables, *conditions)
+        self.conditions = conditions
         self.depth = 0
         self.steps: list[Step] = []
 
@@ -369,7 +376,7 @@ class Reader:
             return self.push(word, CONSTANTS[word.text])
         if word.text in self.variables:
             self.steps.append(Step(argument(self.variables.index(word.text))))
-            return float
+            return bool if word.text in self.conditions else float
         if word.kind == "name":
             return self.call(word)
         raise Unreadable(f"{word} stands where a value is missing")

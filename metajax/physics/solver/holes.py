@@ -57,8 +57,11 @@ class BesselFeatures:
         z = (points - self.center) @ self.direction
         r = np.maximum(np.abs(z), 1e-9)
         turn = z / r
-        kinds = special.yv if self.waves else special.kv
-        high = [kinds(k, self.number * r) for k in range(self.orders + 3)]
+        x = self.number * r
+        high = [special.y0(x), special.y1(x)] if self.waves else [special.k0(x), special.k1(x)]
+        for k in range(1, self.orders + 2):
+            sign = -1 if self.waves else 1
+            high.append(2 * k / x * high[k] + sign * high[k - 1])
 
         def wave(k: int) -> np.ndarray:
             odd = -1 if self.waves and k < 0 and k % 2 else 1

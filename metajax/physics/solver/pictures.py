@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
+from scipy import ndimage
 
 from metajax.core import ConfigError, float64_on_cpu
 from metajax.physics.pde import Shape, on_host
@@ -26,6 +27,8 @@ LONGEST = 4.0
 """Longer side of a map over its shorter one, above which its axes have scales of their own."""
 WIDE = 0.5
 """Height of a map over its width below which maps are one above another."""
+MARGIN = 0.02
+"""Of a map around the domain, of its extent."""
 OUTLINE = 401
 """Nodes along a side at which the boundary is looked for."""
 SMALLEST = 1e-16
@@ -134,7 +137,9 @@ def draw(maps: Maps, title: str = "") -> Figure:
         for row, (name, values) in enumerate(maps.values.items()):
             for axes, plane in zip(grid[row], planes, strict=True):
                 image = draw_map(axes, maps, plane, values, plain=row == 0)
-                axes.set_title(plane.label)
+                axes.set_title(plane.label if row == 0 else "")
+                if rows > 1 and row < rows - 1:
+                    axes.set_xlabel("")
             bar = figure.colorbar(image, ax=grid[row])
             if len(planes) == 1:
                 grid[row, 0].set_title(name)
@@ -259,18 +264,32 @@ def draw_map(
         for end in (line[0] - (line[1] - line[0]) / 2, line[-1] + (line[-1] - line[-2]) / 2)
     ]
     scale = "equal" if in_scale(maps, plane) else "auto"
-    image = axes.imshow(plane.of(shown).T, origin="lower", extent=ends, aspect=scale, **look)
+    look |= {"origin": "lower", "extent": ends, "aspect": scale, "interpolation": "bilinear"}
+    image = axes.imshow(filled(plane.of(shown)).T, **look)
     draw_boundary(axes, maps, plane)
     across, along = (maps.coordinates[place] for place in plane.along)
     axes.set(xlabel=across, ylabel=along)
-    axes.set(xlim=ends[:2], ylim=ends[2:])
+    margins = [MARGIN * np.ptp(line) for line in (first, second)]
+    axes.set(
+        xlim=(first[0] - margins[0], first[-1] + margins[0]),
+        ylim=(second[0] - margins[1], second[-1] + margins[1]),
+    )
     return image
 
 
+def filled(values: Float[np.ndarray, "a b"]) -> Float[np.ndarray, "a b"]:
+    """Give nodes without a value that of the nearest one that has one."""
+    unknown = ~np.isfinite(values)
+    if unknown.all() or not unknown.any():
+        return values
+    nearest = ndimage.distance_transform_edt(unknown, return_distances=False, return_indices=True)
+    return values[tuple(nearest)]
+
+
 def draw_boundary(axes: Axes, maps: Maps, plane: Cut) -> None:
-    """Draw the domain's boundary in a plane."""
+    """Draw the domain's boundary in a plane, and white over all that is outside."""
     lines = [
-        np.linspace(line[0] - 0.02 * np.ptp(line), line[-1] + 0.02 * np.ptp(line), OUTLINE)
+        np.linspace(line[0] - MARGIN * np.ptp(line), line[-1] + MARGIN * np.ptp(line), OUTLINE)
         for line in (maps.axes[place] for place in plane.along)
     ]
     points = np.empty((OUTLINE, OUTLINE, len(maps.coordinates)))
@@ -287,6 +306,8 @@ def draw_boundary(axes: Axes, maps: Maps, plane: Cut) -> None:
             )
     with float64_on_cpu():
         distance = np.asarray(on_host(maps.domain).distance(points))
+    if (distance > 0).any():
+        axes.contourf(*lines, distance.T, levels=[0.0, np.inf], colors="white")
     if (distance < 0).any() and (distance > 0).any():
         axes.contour(*lines, distance.T, levels=[0.0], colors="black", linewidths=1.2)
 
@@ -346,7 +367,7 @@ def map_film(maps: Maps) -> tuple[Figure, Any]:
     figure.colorbar(image, ax=axes)
 
     def show(index: int) -> None:
-        image.set_data(cut(maps, plane.along, index).of(maps.u).T)
+        image.set_data(filled(cut(maps, plane.along, index).of(maps.u)).T)
         axes.set_title(f"{maps.time} = {maps.axes[clock][index]:.3f}")
 
     return figure, show

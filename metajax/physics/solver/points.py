@@ -8,6 +8,7 @@ matter how large the domain is, or in which units it is described.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from scipy.stats import qmc
 
 from metajax.core import float64_on_cpu
 from metajax.physics.pde import Boundary, ChosenShape, Combination, Curves, Shape
+from metajax.physics.solver.operators import Array
 
 LEAST = 0.25
 """Share of boundary points that all faces divide equally, so that small holes have some too."""
@@ -40,13 +42,13 @@ class Box(NamedTuple):
     centre: Float[np.ndarray, " d"]
     half: Float[np.ndarray, " d"]
 
-    def units(self, points: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n d"]:
+    def units(self, points: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
         """Return points in units."""
-        return (points - self.centre) / self.half
+        return (points - self.centre[None]) / self.half[None]
 
-    def places(self, units: Float[np.ndarray, "*n d"]) -> Float[np.ndarray, "*n d"]:
+    def places(self, units: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
         """Return where points in units are."""
-        return self.centre + self.half * units
+        return self.centre[None] + self.half[None] * units
 
 
 class Face(NamedTuple):
@@ -57,7 +59,7 @@ class Face(NamedTuple):
       piece: the index of the piece it belongs to.
     """
 
-    place: Callable[[Float[np.ndarray, "n s"]], tuple[Any, Any]]
+    place: Callable[..., tuple[Any, Any]]
     piece: int
 
 
@@ -71,7 +73,7 @@ def box_of(domain: Shape) -> Box:
     return Box((lower + upper) / 2, (upper - lower) / 2)
 
 
-def contains(domain: Shape, points: Float[np.ndarray, "n d"]) -> Bool[np.ndarray, " n"]:
+def contains(domain: Shape, points: Float[Array, "n d"]) -> Bool[np.ndarray, " n"]:
     """Return whether points are inside a domain.
 
     Args:
@@ -100,10 +102,13 @@ def faces_of(domain: Shape) -> list[Face]:
     curves = domain.curves
     number = range(len(curves.length))
     single = [Curves(*(np.asarray(leaf)[i] for leaf in curves)) for i in number]
-    return [Face(Along(curve), int(curve.piece)) for curve in single if curve.length > 0]
+    # a polygon without an area has no outside
+    real = [curve for curve in single if curve.length > 0 and curve.sign != 0]
+    return [Face(Along(curve), int(curve.piece)) for curve in real]
 
 
-class Along(NamedTuple):
+@dataclass(frozen=True)
+class Along:
     """A curve of the plane as a function of the unit interval."""
 
     curve: Curves
@@ -199,7 +204,7 @@ def sample_faces(
     faces: Sequence[Face],
     num: int,
     rng: np.random.Generator,
-    wanted: Callable[[Boundary], Bool[np.ndarray, " n"]],
+    wanted: Callable[[Boundary], Array],
     least: float = LEAST,
 ) -> Boundary:
     """Draw points of a boundary, on every face equally far apart.
@@ -217,9 +222,9 @@ def sample_faces(
       The points, with normals and pieces.
     """
     dimensions = len(box.half)
-    none = np.zeros((0, dimensions))
     if not faces:
-        return Boundary(none, none, np.zeros(0, np.int64))
+        none: Array = np.zeros((0, dimensions))
+        return Boundary(none, none, none[:, 0].astype(np.int64))
     extents = np.array([extent(face, box) for face in faces])
     # twice as many as each may have, as parts may be hidden, and some where it is small
     drawn = [
@@ -227,9 +232,11 @@ def sample_faces(
         for n in np.ceil(2 * num * shares(extents, least)).astype(int) + 16
     ]
     at = [face.place(unit) for face, unit in zip(faces, drawn, strict=True)]
-    points, normals = (np.concatenate(leaves) for leaves in zip(*at, strict=True))
+    points: Array = np.concatenate([one for one, _ in at])
+    normals: Array = np.concatenate([one for _, one in at])
     owner = np.repeat(np.arange(len(faces)), [len(unit) for unit in drawn])
-    found = Boundary(points, normals, np.array([face.piece for face in faces])[owner])
+    piece: Array = np.array([face.piece for face in faces])[owner]
+    found = Boundary(points, normals, piece)
     # the domain around what is smaller than the usual nudge would be looked past
     nudge = np.clip(extents.min() / 50, NUDGE / 100, NUDGE)
     shown = ends_here(domain, box, points, normals, nudge) & wanted(found)
@@ -240,7 +247,12 @@ def sample_faces(
         for number in np.flatnonzero(share)
     ]
     chosen = np.concatenate([np.zeros(0, np.int64), *index])
-    return Boundary(*(leaf[chosen] for leaf in found))
+    return picked(found, chosen)
+
+
+def picked(at: Boundary, index: Any) -> Boundary:
+    """Some of the points of a boundary."""
+    return Boundary(at.points[index], at.normals[index], at.piece[index])
 
 
 def shares(extents: Float[np.ndarray, " n"], least: float) -> Float[np.ndarray, " n"]:
@@ -294,10 +306,10 @@ def sample_inside(
     for _ in range(8):
         edge = sample_faces(domain, box, faces, 2 * num, rng, lambda at: at.piece >= 0)
         depth = SHALLOWEST * (2 / SHALLOWEST) ** rng.random((len(edge.points), 1))
-        points = edge.points + depth * inward(box, edge.normals)
-        points = points[contains(domain, points)]
-        near.append(points[evenly(np.arange(len(points)), lacking)])
+        tried_near = edge.points + depth * inward(box, edge.normals)
+        found = tried_near[contains(domain, tried_near)]
+        near.append(found[evenly(np.arange(len(found)), lacking)])
         lacking -= len(near[-1])
-        if lacking <= 0 or not len(points):
+        if lacking <= 0 or not len(found):
             break
     return np.concatenate(near)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from metajax.core import ConfigError, one_of
@@ -21,6 +22,7 @@ from metajax.physics.pde import (
     Shape,
     Square,
     as_boundary_field,
+    namespace,
     on_host,
 )
 from metajax.physics.solver.formulas import RESERVED, Formula, read_formula
@@ -109,6 +111,7 @@ class PDEProblem:
       initial: u at the beginning.
       initial_velocity: its derivative by time there.
       parameters: by name, for formulas and functions.
+      regions: shapes by name; in formulas the name holds inside: ``where(core, 5, 1)``.
       coordinates: their names, in order.
 
     Raises:
@@ -141,6 +144,7 @@ class PDEProblem:
     initial: Value = None
     initial_velocity: Value = None
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    regions: Mapping[str, Shape] = field(default_factory=dict)
     coordinates: tuple[str, ...] = ("x", "y")
 
     def __post_init__(self) -> None:
@@ -181,21 +185,27 @@ class PDEProblem:
             raise ConfigError("coordinates", coordinates, shown)
         if not isinstance(self.domain, Shape):
             raise ConfigError("domain", self.domain, "a shape, such as Square() - Disk((0, 0), .5)")
-        dimensions = np.shape(self.domain.bounds)[-1]
+        dimensions = self.domain.dimensions
         if dimensions != len(coordinates):
             expected = f"the names of {dimensions} coordinates, as the domain has"
             raise ConfigError("coordinates", coordinates, expected)
-        for name, wanted in (("coefficients", self.coefficients), ("parameters", self.parameters)):
-            if not isinstance(wanted, Mapping):
-                raise ConfigError(name, wanted, "names with values")
+        for name in ("coefficients", "parameters", "regions"):
+            if not isinstance(getattr(self, name), Mapping):
+                raise ConfigError(name, getattr(self, name), "names with values")
         for name in self.coefficients:
             one_of("coefficients", name, terms_of(coordinates))
         if not self.coefficients and self.nonlinear is None:
             raise ConfigError("coefficients", self.coefficients, "one term or more")
         taken = {*coordinates, *terms_of(coordinates), *RESERVED}
-        for name in self.parameters:
-            if not isinstance(name, str) or not name.isidentifier() or name in taken:
-                raise ConfigError("parameters", name, "names that nothing else has, such as speed")
+        for kind in ("parameters", "regions"):
+            for name in getattr(self, kind):
+                if not isinstance(name, str) or not name.isidentifier() or name in taken:
+                    raise ConfigError(kind, name, "names that nothing else has, such as core")
+                taken.add(name)
+        for name, shape in self.regions.items():
+            if not isinstance(shape, Shape) or shape.dimensions != dimensions:
+                expected = f"a shape of {dimensions} coordinates"
+                raise ConfigError(f"regions[{name!r}]", shape, expected)
         periodic = self.periodic
         if isinstance(periodic, str) or not isinstance(periodic, tuple | list):
             raise ConfigError("periodic", periodic, "a list of coordinates, such as ('x',)")
@@ -233,14 +243,15 @@ class PDEProblem:
 
     def _read(self, name: str, value: Value) -> Value:
         """Return a value with a text read as the formula that it is."""
-        return read_value(name, value, (*self.coordinates, *self.parameters))
+        variables = (*self.coordinates, *self.parameters)
+        return read_value(name, value, variables, tuple(self.regions))
 
     def _read_nonlinear(self) -> Callable[..., Any] | None:
         """Return the nonlinear part with a text read as the formula that it is."""
         value = self.nonlinear
         if isinstance(value, str):
             names = "u", *first_terms(self.coordinates), *self.coordinates, *self.parameters
-            return read_formula("nonlinear", value, names)
+            return read_formula("nonlinear", value, names, tuple(self.regions))
         if value is not None and not callable(value):
             raise ConfigError(
                 "nonlinear", value, "a formula, or a function of u, its gradient, points"
@@ -269,6 +280,22 @@ class PDEProblem:
         if not isinstance(value, Robin):
             raise ConfigError(name, value, "a Robin(u, flux, value)")
         return Robin(*(self._read(f"{name}.{key}", one) for key, one in value._asdict().items()))
+
+    def formula_inputs(self, points: Any, parameters: Mapping[str, Any]) -> tuple[Any, ...]:
+        """Return what formulas of this problem are called with at points.
+
+        Args:
+          points: in the person's units, ``[n, d]``.
+          parameters: of the problem.
+
+        Returns:
+          Coordinates, parameters, and for each region which of the points are inside.
+        """
+        regions = [
+            (shape if namespace(points) is jnp else on_host(shape)).contains(points)
+            for shape in self.regions.values()
+        ]
+        return (*points.T, *parameters.values(), *regions)
 
     @property
     def edges(self) -> tuple[EdgeData, ...]:
@@ -338,20 +365,23 @@ def is_zero(value: Value) -> bool:
     return isinstance(value, int | float) and value == 0
 
 
-def read_value(name: str, value: Value, variables: tuple[str, ...]) -> Value:
+def read_value(
+    name: str, value: Value, variables: tuple[str, ...], conditions: tuple[str, ...] = ()
+) -> Value:
     """Return a value with a text read as the formula that it is.
 
     Args:
       name: what errors call it.
       value: what a person gave.
       variables: of formulas.
+      conditions: what formulas may have as a condition.
 
     Raises:
       ConfigError: it is no number, formula, function or field.
     """
     expected = f"a finite number, a formula of {', '.join(variables)}, a function or a field"
     if isinstance(value, str):
-        return read_formula(name, value, variables)
+        return read_formula(name, value, variables, conditions)
     if isinstance(value, Formula | BoundaryField) or callable(value):
         return value
     if isinstance(value, jax.core.Tracer):
@@ -417,7 +447,7 @@ def as_pde(problem: PDE | PDEProblem) -> PDE:
     data: dict[str, list[Condition]] = {"dirichlet": [], "neumann": []}
     for edge in problem.edges:
         name = f"{edge.kind}[{edge.name!r}]" if edge.name else edge.kind
-        on = np.isin(np.arange(num), edge.pieces)
+        on = jnp.asarray(np.isin(np.arange(num), edge.pieces))
         field = as_boundary_field(name, without_parameters(problem, edge.value))
         data[edge.kind].append(Condition(field, on))
     return PDE(
@@ -431,8 +461,7 @@ def as_pde(problem: PDE | PDEProblem) -> PDE:
 def constant(problem: PDEProblem, name: str, value: Value) -> float:
     """A coefficient that is the same everywhere."""
     if isinstance(value, Formula):
-        place = [np.zeros(1)] * len(problem.coordinates)
-        value = value(*place, *problem.parameters.values())
+        value = value(*problem.formula_inputs(np.zeros((1, 2)), problem.parameters))
     if not isinstance(value, int | float):
         raise ConfigError(f"coefficients[{name!r}]", value, "the same number everywhere, for a PDE")
     return float(value)
@@ -442,11 +471,16 @@ def without_parameters(problem: PDEProblem, value: Value) -> Value:
     """A value as a function of x and y alone."""
     if not callable(value) or isinstance(value, BoundaryField):
         return value
-    if isinstance(value, Formula) and not problem.parameters:
+    if isinstance(value, Formula) and not problem.parameters and not problem.regions:
         # a field already: JAX need not trace the formula to see that it is one
         return Function(value)
+    if isinstance(value, Formula):
+
+        def at(x: Any, y: Any) -> Any:
+            points = namespace(x, y).stack([x, y], -1)
+            return value(*problem.formula_inputs(points, problem.parameters))
+
+        return at
     if not problem.parameters:
         return value
-    if isinstance(value, Formula):
-        return lambda x, y: value(x, y, *problem.parameters.values())
     return lambda x, y: value(x, y, problem.parameters)

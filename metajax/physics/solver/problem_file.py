@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial, reduce
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from operator import and_, or_, sub
 from pathlib import Path
 from types import MappingProxyType
@@ -16,6 +16,7 @@ from metajax.core import ConfigError, float64_on_cpu, one_of
 from metajax.core.yaml_files import read_yaml
 from metajax.physics.pde import Disk, Ellipse, Polygon, Rectangle, Shape, Square
 from metajax.physics.solver.problem import COORDINATES, KINDS, PDEProblem, Robin
+from metajax.physics.solver.solids import Ball, Box, Extruded
 
 FIELDS = (
     "coefficients",
@@ -28,6 +29,7 @@ FIELDS = (
     "initial",
     "initial_velocity",
     "parameters",
+    "regions",
     "coordinates",
 )
 EDGES = ("left", "right", "bottom", "top")
@@ -57,15 +59,18 @@ def read_problem(path: Path) -> PDEProblem:
     left out are 0. These, ``source``, ``initial``, ``initial_velocity`` and boundary data are
     numbers or formulas of the coordinates and ``parameters``
     (:func:`metajax.physics.solver.formulas.read_formula`); ``nonlinear`` is a formula of u and its
-    first derivatives too. The other fields are those of :class:`PDEProblem`.
+    first derivatives too. What is piecewise has ``regions``, shapes by name, as conditions:
+    ``where(core, 5, 1)``. The other fields are those of :class:`PDEProblem`.
 
     ``domain`` is the square from -1 to 1 by default. It may be one ``box`` with two ends for each
-    coordinate, ``disk``, ``ellipse``, ``rectangle`` or ``polygon``, or the ``union`` or
-    ``intersection`` of a list of these; ``less`` any list of them. Boundary data are one value for
-    the whole boundary, or map to values names of its pieces: ``left``, ``right``, ``bottom`` or
-    ``top`` of the first shape, or a shape's name. A piece has several kinds where all call it by
-    the same name; where one of them names a wider part, the file is rejected, as it may mean
-    either.
+    coordinate, ``disk``, ``ellipse``, ``rectangle`` or ``polygon``, in three coordinates also
+    ``ball`` or a plane domain as ``extruded: {shape: ..., lower: 0, upper: 1}``, or the ``union``
+    or ``intersection`` of a list of these; ``less`` any list of them.
+
+    Boundary data are one value for the whole boundary, or map to values names of its pieces:
+    ``left``, ``right``, ``bottom``, ``top``, ``lower`` or ``upper`` of the first shape, or a
+    shape's name. A piece has several kinds where all call it by the same name; where one of them
+    names a wider part, the file is rejected, as it may mean either.
 
     Args:
       path: of the file.
@@ -83,7 +88,8 @@ def read_problem(path: Path) -> PDEProblem:
     fields = {name: value for name, value in fields.items() if value is not None}
     given = as_mapping("coefficients", fields.get("coefficients", {}))
     parameters = as_mapping("parameters", fields.get("parameters", {}))
-    values = {
+    regions = as_mapping("regions", fields.get("regions", {}))
+    values: dict[str, Any] = {
         name: as_value(name, fields[name])
         for name in ("source", "initial", "initial_velocity")
         if name in fields
@@ -93,24 +99,28 @@ def read_problem(path: Path) -> PDEProblem:
             values[name] = as_text(name, fields[name])
     if "periodic" in fields:
         values["periodic"] = names("periodic", fields["periodic"])
+    domain = as_domain(fields.get("domain", {}))
     return PDEProblem(
         {term: as_value(f"coefficients[{term!r}]", value) for term, value in given.items()},
-        domain=as_domain(fields.get("domain", {})),
-        coordinates=coordinates_of(fields),
+        domain=domain,
+        coordinates=coordinates_of(fields, domain.dimensions),
         parameters={name: number(f"parameters[{name!r}]", one) for name, one in parameters.items()},
+        regions={name: as_domain(one, f"regions[{name!r}]") for name, one in regions.items()},
         **{kind: boundary_data(kind, fields.get(kind)) for kind in KINDS},
         **values,
     )
 
 
-def coordinates_of(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of the coordinates: as listed, or those of the domain's box."""
+def coordinates_of(fields: Mapping[str, Any], dimensions: int) -> tuple[str, ...]:
+    """Return the names of the coordinates: as listed, or those of the domain's box, or x, y, z."""
     if "coordinates" in fields:
         return names("coordinates", fields["coordinates"])
     domain = fields.get("domain")
     box = domain.get("box") if isinstance(domain, dict) else None
     found = tuple(key for key in box if key != "name") if isinstance(box, dict) else ()
-    return found if found in COORDINATES else COORDINATES[0]
+    # the last is t where that is time
+    usual = [one for one in COORDINATES if len(one) == dimensions]
+    return found if found in COORDINATES else usual[fields.get("time") == "t"]
 
 
 def as_mapping(name: str, value: Any) -> dict[str, Any]:
@@ -148,6 +158,11 @@ def pair(name: str, value: Any) -> list[float]:
     return numbers(2, "two coordinates, as in [0.5, 0]", name, value)
 
 
+def triple(name: str, value: Any) -> list[float]:
+    """Return the value as three coordinates."""
+    return numbers(3, "three coordinates, as in [0.5, 0, 1]", name, value)
+
+
 def numbers(num: int, expected: str, name: str, value: Any) -> list[float]:
     """Return the value as so many numbers."""
     if not isinstance(value, list) or len(value) != num:
@@ -181,18 +196,18 @@ SHAPES = {
     "ellipse": Reader(Ellipse, {"centre": pair, "radii": pair}, {"angle": number}),
     "rectangle": Reader(Rectangle, {"lower": pair, "upper": pair}),
     "polygon": Reader(Polygon, {"vertices": corners}),
+    "ball": Reader(Ball, {"centre": triple, "radius": number}),
 }
 JOINED = {"union": or_, "intersection": and_}
 """What is made of a list of domains."""
-KINDS_OF_SHAPES = ("box", *SHAPES, *JOINED)
+KINDS_OF_SHAPES = ("box", *SHAPES, "extruded", *JOINED)
 
 
-def as_domain(value: Any) -> Shape:
+def as_domain(value: Any, where: str = "domain") -> Shape:
     """Make the domain, its numbers in float64."""
     read = DomainReader()
     with float64_on_cpu():
-        domain = read.domain("domain", value, None)
-        return jax.tree.map(np.asarray, domain)
+        return jax.tree.map(np.asarray, read.domain(where, value, None))
 
 
 class DomainReader:
@@ -222,10 +237,13 @@ class DomainReader:
             listed = self.listed(f"{where}.{given[0]}", fields[given[0]], "part", unnamed is None)
             if not listed:
                 raise ConfigError(f"{where}.{given[0]}", fields[given[0]], "one shape or more")
-            shape = reduce(JOINED[given[0]], listed)
+            shape = joined(f"{where}.{given[0]}", JOINED[given[0]], listed)
+        elif given[0] == "extruded":
+            shape = self.extruded(f"{where}.extruded", fields["extruded"], unnamed)
         else:
             shape = self.shape(f"{where}.{given[0]}", given[0], fields[given[0]], unnamed)
-        return reduce(sub, self.listed(f"{where}.less", fields.get("less"), "hole", False), shape)
+        holes = self.listed(f"{where}.less", fields.get("less"), "hole", False)
+        return joined(f"{where}.less", sub, [shape, *holes])
 
     def listed(self, where: str, value: Any, unnamed: str, first: bool) -> list[Shape]:
         """Make every domain of a list, the first of them perhaps as the domain's first shape."""
@@ -237,6 +255,15 @@ class DomainReader:
             self.domain(f"{where}[{i}]", one, None if first and not i and one else f"{unnamed}_{i}")
             for i, one in enumerate(value or [])
         ]
+
+    def extruded(self, where: str, value: Any, unnamed: str | None) -> Shape:
+        """Make a plane domain times an interval."""
+        given = as_mapping(where, value)
+        if set(given) != {"shape", "lower", "upper"}:
+            raise ConfigError(where, given, "shape, lower and upper")
+        plane = self.domain(f"{where}.shape", given["shape"], unnamed)
+        ends = [number(f"{where}.{key}", given[key]) for key in ("lower", "upper")]
+        return named(where, Extruded, plane, *ends)
 
     def shape(self, where: str, kind: str, value: Any, unnamed: str | None) -> Shape:
         """Make a single shape."""
@@ -259,10 +286,26 @@ class DomainReader:
                 raise ConfigError(where, given, f"{', '.join(fields)} and perhaps {optional}")
             readers = {**fields, **more}
             values = {key: readers[key](f"{where}.{key}", one) for key, one in given.items()}
-        try:
-            return make(**values, name=name)
-        except ConfigError as error:
-            raise ConfigError(f"{where}.{error.field}", error.value, error.expected) from error
+        return named(where, make, **values, name=name)
+
+
+def named(where: str, make: Callable[..., Shape], *given: Any, **fields: Any) -> Shape:
+    """Make a shape; errors call its fields by their place in the file."""
+    try:
+        return make(*given, **fields)
+    except ConfigError as error:
+        raise ConfigError(f"{where}.{error.field}", error.value, error.expected) from error
+
+
+def joined(where: str, join: Callable[[Shape, Shape], Shape], shapes: Sequence[Shape]) -> Shape:
+    """Join shapes of as many coordinates each."""
+    found = shapes[0]
+    for one in shapes[1:]:
+        if one.dimensions != found.dimensions:
+            expected = f"shapes of {found.dimensions} coordinates each"
+            raise ConfigError(where, [piece.shape for piece in one.pieces], expected)
+        found = join(found, one)
+    return found
 
 
 def box_from(where: str, given: dict[str, Any]) -> tuple[Callable[..., Shape], dict[str, Any]]:
@@ -271,12 +314,12 @@ def box_from(where: str, given: dict[str, Any]) -> tuple[Callable[..., Shape], d
     if tuple(given) not in COORDINATES:
         raise ConfigError(where, given, f"two ends for each of the coordinates, {expected}")
     read = partial(numbers, 2, "its two ends, as in [0, 10]")
-    ends = [read(f"{where}.{key}", one) for key, one in given.items()]
-    for key, (lower, upper) in zip(given, ends, strict=True):
-        if not lower < upper:
-            raise ConfigError(f"{where}.{key}", [lower, upper], "the lower end before the upper")
-    lower, upper = zip(*ends, strict=True)
-    return Rectangle, {"lower": lower, "upper": upper}
+    ends = {key: read(f"{where}.{key}", one) for key, one in given.items()}
+    for key, one in ends.items():
+        if not one[0] < one[1]:
+            raise ConfigError(f"{where}.{key}", one, "the lower end before the upper")
+    lower, upper = zip(*ends.values(), strict=True)
+    return Rectangle if len(lower) == 2 else Box, {"lower": lower, "upper": upper}
 
 
 def boundary_data(kind: str, value: Any) -> Any:

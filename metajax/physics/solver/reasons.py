@@ -20,15 +20,18 @@ times as large as elsewhere it is around a corner that is to blame."""
 JUMP, SMOOTH, MOST_JUMPS = 0.1, 0.5, 4096
 """A jump of data: its share of their range at least, the share of it by which they may change on
 its sides, and how many places are looked at."""
-SENSITIVE = 1000.0
+SENSITIVE = 1e4
 """Change of u, for a change of equation and data by 1, above which they hardly determine it.
 
-It is .4 to 20 for most problems that determine their solution and up to 1e3 for waves, 1e4 or more
+It is .4 to 20 for most problems that determine their solution and up to 2e3 for waves, 1e4 or more
 for heat backward in time, and 1e7 or more at a resonance, with initial data missing, or without
 data on a side.
 """
 CONSTANT = 0.05
 """How far a free direction may vary, relative to its mean, and count as a constant."""
+ONE_SIGN, ACCURATE = 0.9, 0.01
+"""Share of points where what contradicts the data has the same sign, and of the terms that is left.
+"""
 WAVES = 8.0
 """Wave number, in radians a unit, from which waves are called so."""
 THIN = 0.05
@@ -143,7 +146,9 @@ def about_free(
         return [], False
     size = f"it may change {found.sensitivity:.0e} times as much as the data do"
     if np.std(found.free) < CONSTANT * np.abs(np.mean(found.free)):
-        if max(one.share for one in left) > 0.01:
+        # what contradicts the flux is left everywhere with the same sign
+        agree = np.mean(left[0].off > 0)
+        if max(agree, 1 - agree) > ONE_SIGN and left[0].share > ACCURATE:
             return [
                 "derivatives of u alone are given, and they contradict the source: no u solves "
                 f"the problem (equation: {left[0].share:.1%} of its terms are left)"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -21,7 +21,7 @@ from metajax.physics.solver.collocation import (
     times,
     units_of,
 )
-from metajax.physics.solver.operators import Block, Operator
+from metajax.physics.solver.operators import At, Block, Operator
 from metajax.physics.solver.points import Box, Face, contains, ends_here, extent, faces_of
 from metajax.physics.solver.problem import PDEProblem, Robin
 from metajax.physics.solver.values import evaluate, known_parameters
@@ -98,11 +98,29 @@ class Reviewed(NamedTuple):
       findings: what is wrong; empty where nothing was found.
       edges: its boundary data at points close to each other.
       corners: of a plane domain that point inwards, in units.
+      box: what units are.
     """
 
     findings: tuple[Finding, ...]
     edges: tuple[Block, ...]
     corners: Float[np.ndarray, "k d"]
+    box: Box
+
+    def within(self, box: Box) -> Reviewed:
+        """Return the same in the units of another box, such as one of a window of time.
+
+        Args:
+          box: the other one; what lies outside it stays where it is.
+        """
+
+        def moved(part: At) -> At:
+            return part._replace(points=box.units(self.box.places(part.points)))
+
+        edges = tuple(
+            block._replace(parts=tuple(moved(part) for part in block.parts)) for block in self.edges
+        )
+        corners = box.units(self.box.places(self.corners))
+        return self._replace(edges=edges, corners=corners, box=box)
 
 
 def review(problem: PDEProblem) -> Reviewed:
@@ -145,7 +163,7 @@ def review(problem: PDEProblem) -> Reviewed:
             own = cells[labels.reshape(-1) == component]
             found += _balance(problem, units, operator, part, own)
     corners = inward_corners(domain, units.box, edge) if plane else np.zeros((0, 3))
-    return Reviewed(tuple(dict.fromkeys(found)), blocks, corners)
+    return Reviewed(tuple(dict.fromkeys(found)), blocks, corners, units.box)
 
 
 def outline(
@@ -170,7 +188,8 @@ def outline(
         length = np.full(len(points), extent(face, box) / len(points))
         piece = np.full(len(points), face.piece)
         found.append([leaf[shown] for leaf in (points, normals, piece, length)])
-    points, normals, piece, length = (np.concatenate(leaves) for leaves in zip(*found, strict=True))
+    leaves: list[Any] = [np.concatenate(parts) for parts in zip(*found, strict=True)]
+    points, normals, piece, length = leaves
     at = Boundary(points, normals, piece)
     places = box.units(points)
     across = normals * box.half

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import jax.numpy as jnp
 import numpy as np
@@ -31,6 +31,14 @@ class FeatureSet(Protocol):
         """
 
 
+@runtime_checkable
+class Combined(Protocol):
+    """Functions whose combination is computed faster than all of them."""
+
+    def combined(self, points: Float[Array, "n d"], weights: Float[Array, " num"]) -> Values:
+        """Return one combination with its derivatives at points."""
+
+
 def tanh_shape(xp: Any, inside: Array, sloped: bool) -> tuple[Array, Array, Array]:
     """tanh with its first two derivatives."""
     value = xp.tanh(inside)
@@ -40,8 +48,45 @@ def tanh_shape(xp: Any, inside: Array, sloped: bool) -> tuple[Array, Array, Arra
 
 def sin_shape(xp: Any, inside: Array, sloped: bool) -> tuple[Array, Array | None, Array]:
     """sin with its first two derivatives; the first one only where it is used."""
-    value = xp.sin(inside)
-    return value, xp.cos(inside) if sloped else None, -value
+    if xp is np:
+        value, slope = host_sin(inside, sloped)
+    else:
+        value, slope = xp.sin(inside), xp.cos(inside) if sloped else None
+    return value, slope, -value
+
+
+CHUNK = 8192
+"""Numbers at a time that fit a core's cache."""
+
+
+def host_sin(
+    inside: Float[np.ndarray, "n num"], sloped: bool
+) -> tuple[Float[np.ndarray, "n num"], Float[np.ndarray, "n num"] | None]:
+    """Return sine and, if asked for, cosine by the tangent of half the angle, to rounding.
+
+    NumPy computes a tangent ten times as fast as a sine, which it does not vectorize.
+
+    Args:
+      inside: the angles.
+      sloped: whether the cosine is wanted.
+    """
+    flat = inside.reshape(-1)
+    sine, cosine = np.empty_like(flat), np.empty_like(flat) if sloped else None
+    room = np.empty(CHUNK)
+    for begin in range(0, len(flat), CHUNK):
+        here = slice(begin, begin + CHUNK)
+        tangent = sine[here]
+        share = room[: len(tangent)] if cosine is None else cosine[here]
+        np.multiply(flat[here], 0.5, out=tangent)
+        np.tan(tangent, out=tangent)
+        # 2 / (1 + tan^2) is 1 + cos, and that times tan is sin
+        np.multiply(tangent, tangent, out=share)
+        np.add(share, 1.0, out=share)
+        np.divide(2.0, share, out=share)
+        np.multiply(tangent, share, out=tangent)
+        if cosine is not None:
+            np.subtract(share, 1.0, out=share)
+    return sine.reshape(inside.shape), None if cosine is None else cosine.reshape(inside.shape)
 
 
 SHAPES: dict[str, Callable[[Any, Array, bool], tuple[Array, Any, Array]]] = {
@@ -144,7 +189,7 @@ def combine(
             combine(part, points, share) for part, share in zip(features.parts, shares, strict=True)
         ]
         return reduce(Values.__add__, found)
-    if isinstance(features, RidgeFunctions):
+    if isinstance(features, Combined):
         return features.combined(points, weights)
     num, dimensions = points.shape
     u = features(points, Operator(np.ones(num))) @ weights

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -28,6 +29,8 @@ from metajax.physics.solver.fitting import (
     FRESH,
     Fitted,
     Rounds,
+    Take,
+    combine_linear,
     left_of,
     misses,
     rms,
@@ -37,16 +40,19 @@ from metajax.physics.solver.fitting import (
 from metajax.physics.solver.jet_features import JetFeatures
 from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.least_squares import Features
-from metajax.physics.solver.operators import Block, Operator, Values, terms
+from metajax.physics.solver.nonlinear import combine_nonlinear
+from metajax.physics.solver.operators import Block, terms
 from metajax.physics.solver.points import Box, contains
 from metajax.physics.solver.problem import PDEProblem, as_problem
-from metajax.physics.solver.review import Finding, review
-from metajax.physics.solver.ridge_functions import FeatureSet, combine
+from metajax.physics.solver.review import Finding, Reviewed, review
+from metajax.physics.solver.ridge_functions import FeatureSet
 from metajax.physics.solver.singular import special_features
+from metajax.physics.solver.solution import Solution, WindowedSolution
 from metajax.physics.solver.values import evaluate, known_parameters
-from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Verdict, assess
+from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Trust, Verdict, assess
+from metajax.physics.solver.windows import UNRESOLVED, Window, joined, march
 
-TOLERANCE = 1e-7
+TOLERANCE = 1e-6
 """Share of equation and data that may be left."""
 POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
@@ -54,61 +60,12 @@ PATIENCE = 2.0
 """Seconds after which progress is shown."""
 LOOKED = 256, 64
 """Points inside and on the boundary at which an equation's coefficients are looked at."""
-PROBED = 64
-"""Points at which it is found how far the data determine the solution."""
-CHUNK = 4096
-"""Points at a time at which a solution is computed."""
 CLOSE = 1e-6
 """How far outside a point may be and still count as one of the boundary, in units."""
 NEIGHBORS = 64
 """Directions in which the inside is looked for around a point of the boundary."""
 Given = Callable[[Key[Array, ""]], Features]
 """``given(key) -> features``, made for a problem when it has been reviewed."""
-
-
-class Solution(NamedTuple):
-    """A solution as a function, in the person's units.
-
-    Attributes:
-      features: that are combined, of points in units.
-      weights: of the features.
-      units: what they are.
-    """
-
-    features: FeatureSet
-    weights: Float[np.ndarray, " num"]
-    units: Units
-
-    def at(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
-        """Return u at points."""
-        box, unit = self.units.box, self.units.u
-        where = box.units(np.asarray(points, np.float64))
-        parts = [
-            self.features(part, Operator(np.ones(len(part)))) @ self.weights
-            for part in chunks(where)
-        ]
-        return unit * np.concatenate(parts)
-
-    def gradient(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n d"]:
-        """Return the first derivatives of u at points."""
-        return self.values(points).gradient
-
-    def values(self, points: Float[np.ndarray, "n d"]) -> Values:
-        """Return u with its first and second derivatives at points."""
-        box, unit = self.units.box, self.units.u
-        where = box.units(np.asarray(points, np.float64))
-        found = [combine(self.features, part, self.weights) for part in chunks(where)]
-        u, gradient, hessian = (np.concatenate(leaves) for leaves in zip(*found, strict=True))
-        return Values(
-            unit * u,
-            unit * gradient / box.half[None],
-            unit * hessian / (box.half[:, None] * box.half[None])[None],
-        )
-
-
-def chunks(points: Float[np.ndarray, "n d"]) -> list[Float[np.ndarray, "m d"]]:
-    """Points, some at a time."""
-    return np.array_split(points, max(-(-len(points) // CHUNK), 1))
 
 
 class Solved(NamedTuple):
@@ -132,7 +89,9 @@ class Solved(NamedTuple):
       error: the estimated root mean square of its error, over that of u.
       left: what it leaves of the equation and of each kind of data at points that were not fitted.
       solution: it, as a function.
-      rounds: all solutions by ever more features, the one before the last among them.
+      rounds: all solutions by ever more features, the one before the last among them; those of the
+        worst window where there are several.
+      windows: of time, in which the problem was solved one after the other.
     """
 
     u: Float[np.ndarray, "*size"]
@@ -148,8 +107,9 @@ class Solved(NamedTuple):
     warnings: tuple[str, ...]
     error: float
     left: tuple[Residual, ...]
-    solution: Solution
+    solution: Solution | WindowedSolution
     rounds: Rounds
+    windows: int
 
     def at(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Return u at points, in the person's units."""
@@ -216,39 +176,26 @@ def solve(
         stated = as_problem(problem)
         reviewed = review(stated)
         report("points")
-        parameters = known_parameters(stated)
-        units = units_of(stated, sample_problem(stated, 0, *PROBES), parameters)
-
-        def take(seed: int, inside: int, edge: int) -> tuple[Block, ...]:
-            sampled = sample_problem(stated, seed, inside, edge)
-            return blocks_at(stated, sampled, units, parameters)
-
-        more: list[FeatureSet] = []
+        find = partial(
+            find_rounds, tolerance=tolerance, features=features, seed=seed, report=report
+        )
         if given is not None:
             report("given features")
             made = given(jax.random.split(jax.random.key(seed), 3)[1])
-            exact = cast_floats(jax.device_get(made), np.float64)
-            more.append(JetFeatures(exact, units.box.centre, units.box.half))
-        if head:
-            if features:
-                more += special_features(stated, units, take(seed, *LOOKED)[0].parts[0])
-            found = rounds(
-                take,
-                len(stated.coordinates),
-                tolerance=tolerance,
-                most=features,
-                seed=seed,
-                more=more,
-                report=report,
-            )
+            windows = [with_given(stated, made, find, head)]
+        elif stated.time is None:
+            windows = [find(stated)]
         else:
-            found = as_given(more[0], take, units, seed)
+            windows = [find(stated, give_up=UNRESOLVED)]
+            if windows[0].rounds.best.left.worst > UNRESOLVED:
+                windows = march(stated, find)
         report("solution")
-        best = found.best
-        solution = Solution(best.features, best.head.weights, units)
+        units = units_of(stated, sample_problem(stated, 0, *PROBES), known_parameters(stated))
+        axis = -1 if stated.time is None else stated.coordinates.index(stated.time)
+        solution = joined(windows, axis, units)
         square = np.array([[-1.0, -1.0], [1.0, 1.0]])
         bounds = square if isinstance(problem, PDE) else None
-        u, residual, axes, lacking = on_grid(solution, stated, parameters, bounds, size)
+        u, residual, axes, lacking = on_grid(solution, stated, bounds, size)
         report("verdict")
         findings = list(reviewed.findings)
         if lacking:
@@ -256,10 +203,17 @@ def solve(
         if not np.isfinite(u[~np.isnan(residual)]).all():
             findings.append(Finding("u is not finite everywhere in the domain", True))
         reviewed = reviewed._replace(findings=tuple(findings))
-        before = found.before and (found.before.features, found.before.head.weights)
-        trust = assess(found.fresh, best.features, best.head, before, reviewed, units.box.places)
-    for text in trust.reasons:
+        trust = [assessed(window, reviewed) for window in windows]
+    order = list(get_args(Verdict))
+    worst = max(
+        range(len(trust)),
+        key=lambda at: (order.index(trust[at].verdict), trust[at].estimate.relative),
+    )
+    reasons = tuple(dict.fromkeys(text for one in trust for text in one.reasons))
+    for text in reasons:
         warnings.warn(text, DoubtfulSolutionWarning, stacklevel=stacklevel)
+    units, found = windows[worst].units, windows[worst].rounds
+    best = found.best
     whole = units.equation * units.u
     off = [
         misses(block, values_of(block, best.features, best.head.weights))[0]
@@ -281,18 +235,91 @@ def solve(
         whole * rms(found.fresh[0].target),
         float(np.max(best.scale)) if head and features else np.nan,
         len(best.head.weights),
-        trust.verdict,
-        trust.reasons,
-        trust.estimate.relative,
-        trust.left,
+        trust[worst].verdict,
+        reasons,
+        # what is wrong at the end of a window is wrong in those after it
+        sum(one.estimate.relative for one in trust),
+        trust[worst].left,
         solution,
         found,
+        len(windows),
     )
 
 
-def as_given(
-    given: FeatureSet, take: Callable[[int, int, int], tuple[Block, ...]], units: Units, seed: int
-) -> Rounds:
+def find_rounds(
+    problem: PDEProblem,
+    *,
+    give_up: float = np.inf,
+    most: int | None = None,
+    reach: Float[np.ndarray, " d"] | None = None,
+    tolerance: float,
+    features: int,
+    seed: int,
+    report: Callable[[str], None],
+    more: Sequence[FeatureSet] = (),
+) -> Window:
+    """Solve a problem in one window.
+
+    Args:
+      problem: the problem.
+      give_up: as :func:`rounds` takes it, and the others too.
+      most: sines at most, if less than ``features``.
+      reach: likewise.
+      tolerance: likewise.
+      features: sines at most.
+      seed: of points and features.
+      report: is told what is done.
+      more: features other than sines.
+    """
+    take, units = taker(problem)
+    special = special_features(problem, units, take(seed, *LOOKED)[0].parts[0]) if features else []
+    found = rounds(
+        take,
+        len(problem.coordinates),
+        tolerance=tolerance,
+        most=features if most is None else min(most, features),
+        reach=reach,
+        seed=seed,
+        solve=combine_linear if problem.nonlinear is None else combine_nonlinear,
+        more=[*more, *special],
+        give_up=give_up,
+        report=report,
+    )
+    return Window(problem, found, units)
+
+
+def taker(problem: PDEProblem) -> tuple[Take, Units]:
+    """How a problem is taken at points, and in which units."""
+    parameters = known_parameters(problem)
+    units = units_of(problem, sample_problem(problem, 0, *PROBES), parameters)
+
+    def take(seed: int, inside: int, edge: int) -> tuple[Block, ...]:
+        return blocks_at(problem, sample_problem(problem, seed, inside, edge), units, parameters)
+
+    return take, units
+
+
+def with_given(
+    problem: PDEProblem, made: Features, find: Callable[..., Window], head: bool
+) -> Window:
+    """Solve a problem with features that are given, or take the only one for the solution."""
+    exact = cast_floats(jax.device_get(made), np.float64)
+    take, units = taker(problem)
+    given = JetFeatures(exact, units.box.centre, units.box.half)
+    if head:
+        return find(problem, more=[given])
+    return Window(problem, as_given(given, take, units, find.keywords["seed"]), units)
+
+
+def assessed(window: Window, reviewed: Reviewed) -> Trust:
+    """What a window's solution is worth."""
+    found, box = window.rounds, window.units.box
+    before = found.before and (found.before.features, found.before.head.weights)
+    seen = reviewed.within(box)
+    return assess(found.fresh, found.best.features, found.best.head, before, seen)
+
+
+def as_given(given: FeatureSet, take: Take, units: Units, seed: int) -> Rounds:
     """A solution that is a single feature, of the person's units, as if it had been found."""
     fresh = take(seed + 1, *FRESH)
     # what equations and data leave of u is taken to change u by as much
@@ -303,14 +330,13 @@ def as_given(
 
 
 def on_grid(
-    solution: Solution,
+    solution: Solution | WindowedSolution,
     problem: PDEProblem,
-    parameters: dict[str, Any],
     bounds: Float[np.ndarray, "2 d"] | None,
     size: int | None,
 ) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, ...], str | None]:
     """The solution and the residual on a grid, its nodes, and where the source is not finite."""
-    domain = on_host(problem.domain)
+    domain, parameters = on_host(problem.domain), known_parameters(problem)
     box = solution.units.box
     lower, upper = (box.centre - box.half, box.centre + box.half) if bounds is None else bounds
     count = size or (129 if len(lower) == 2 else 33)

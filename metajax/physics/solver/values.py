@@ -10,11 +10,13 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from metajax.core import ConfigError, float64_on_cpu
 from metajax.physics.pde import Boundary, BoundaryField, namespace, on_host
 from metajax.physics.solver.formulas import Formula
+from metajax.physics.solver.operators import Array
+from metajax.physics.solver.points import picked
 from metajax.physics.solver.problem import PDEProblem, Value
 
 COMMON = 4096
@@ -51,7 +53,7 @@ def evaluate(
         if isinstance(value, BoundaryField):
             return (value if on_jax else on_host(value)).on(at)
         if isinstance(value, Formula):
-            return value(*at.points.T, *parameters.values())
+            return value(*problem.formula_inputs(at.points, parameters))
         if callable(value):
             return value(*at.points.T, *((parameters,) if problem.parameters else ()))
         return value
@@ -60,7 +62,8 @@ def evaluate(
         """The same of points whose number is one of few: a function of JAX compiles for each."""
         num = len(at.points)
         more = -num % COMMON
-        line = compute(Boundary(*(np.concatenate([leaf, leaf[:1].repeat(more, 0)]) for leaf in at)))
+        again = np.concatenate([np.arange(num), np.zeros(more, int)])
+        line = compute(picked(at, again))
         return line[:num] if np.shape(line) == (num + more,) else line
 
     known = () if callable(value) or isinstance(value, BoundaryField) else value

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
 
 from metajax.physics.solver.estimate import Estimate, Residual, estimate, residuals, trimmed
 from metajax.physics.solver.lapack import HostHead
@@ -60,7 +59,6 @@ def assess(
     head: HostHead,
     before: tuple[FeatureSet, np.ndarray] | None,
     reviewed: Reviewed,
-    person: Callable[[Float[np.ndarray, "n d"]], Float[np.ndarray, "n d"]],
 ) -> Trust:
     """Judge a solution by what is known when it has been found.
 
@@ -70,24 +68,23 @@ def assess(
       head: their combination, with the factor of the last least squares.
       before: another solution of the same problem, with fewer or other features; None: there is
         none.
-      reviewed: what was found before it was solved.
-      person: points in the person's units, of those in units.
+      reviewed: what was found before it was solved, in the units of ``fresh``.
 
     Returns:
       The verdict, its reasons, and what they are found from.
     """
+    person = reviewed.box.places
     left = residuals(fresh, features, head.weights)
     found = estimate(fresh[0].parts[0].points, features, head, left, before)
-    texts = [finding.text for finding in reviewed.findings]
+    findings = sorted(reviewed.findings, key=lambda finding: not finding.fatal)
+    texts = [finding.text for finding in findings]
     fatal = any(finding.fatal for finding in reviewed.findings)
     finite = bool(np.isfinite(found.u).all())
     if not finite:
         return Trust("failed", (*texts, "u is not finite everywhere in the domain"), found, left)
     free, contradiction = about_free(found, left, person)
-    if not texts:
-        texts += free
-    discontinuous = about_jumps(jumps(reviewed.edges), person)
-    texts += discontinuous
+    if not texts or (contradiction and not fatal):
+        texts = [*free, *texts]
     off = {one.name: trimmed(one.off) / max(trimmed(one.size), TINY) for one in left}
     if found.by_residual <= NEGLIGIBLE:
         # terms may all be 0, and what is left be rounding
@@ -95,10 +92,9 @@ def assess(
     missed = {name: share for name, share in off.items() if share > ACCURATE}
     doubtful = found.relative > ACCURATE or bool(missed)
     if doubtful and found.sensitivity <= SENSITIVE:
-        if not discontinuous:
-            number = len(head.weights)
-            edges, corners = reviewed.edges, reviewed.corners
-            texts.append(about_residual(left, fresh[0], edges, corners, person, number))
+        edges, corners, number = reviewed.edges, reviewed.corners, len(head.weights)
+        discontinuous = about_jumps(jumps(edges), person)
+        texts += discontinuous or [about_residual(left, fresh[0], edges, corners, person, number)]
         texts += about_missed(missed)
     if doubtful and found.relative > ACCURATE:
         size = f"{found.relative:.1%} of its size" if found.relative < 1 else "more than its size"
@@ -112,7 +108,7 @@ def assess(
 
 
 def about_missed(missed: Mapping[str, float]) -> list[str]:
-    """Say what does not hold at points that were not fitted, leaving out the fiftieth that is worst.
+    """Say what does not hold at points that were not fitted, but for the fiftieth that is worst.
 
     Args:
       missed: the share that is left, by the blocks' names.

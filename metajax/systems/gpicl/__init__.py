@@ -33,7 +33,7 @@ __all__ = [
 
 SYSTEM = System(
     name="gpicl",
-    summary="Transformers meta-trained as general-purpose in-context learners",
+    summary="sequence learners that classify by reading labeled examples",
     settings=Settings,
     presets=PRESETS,
     methods=METHODS,

@@ -74,7 +74,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Updates:
-    """When hyperparameters are updated along an inner optimisation."""
+    """When hyperparameters are updated along an inner optimization."""
 
     every: Count = 1
     """Inner steps between hyperparameter updates; divides `inner_steps`. drmad, unrolled and es see

@@ -58,8 +58,8 @@ def table(evaluation: dict[str, Any]) -> str:
     constant = said(rows["best_constant"]["mean"][-1], ".3f")
     lines = [
         f"{evaluation['method']}: on {new['n']} new random problems median relative L2 error "
-        f"{median} [{low}, {high}] (best constant {constant}), mean squared error "
-        f"{said(more['mse'], '.3g')} (zero {said(more['zero_mse'], '.3g')})",
+        f"{median} [{low}, {high}] (best constant {constant}),",
+        f"mean squared error {said(more['mse'], '.3g')} (zero {said(more['zero_mse'], '.3g')})",
         "",
     ]
     found = more["benchmarks"]

@@ -15,7 +15,7 @@ from metajax.core import ConfigError
 from metajax.systems.tables.model import Model
 from metajax.systems.tables.reading import LARGEST, read_table
 from metajax.systems.using.adapted import Adapted, Told
-from metajax.systems.using.frame import Coded, Frame, code, read_frame
+from metajax.systems.using.frame import Coded, Frame, code, named_target, read_frame
 
 FOLDS = 5
 """Parts of the known rows, each predicted from the others."""
@@ -61,9 +61,8 @@ def read_for(path: Path, target: str | None) -> tuple[Frame, str]:
     Raises:
       ConfigError: no column is named, or the table is not in order.
     """
-    if target is None:
-        raise ConfigError("--target", target, "the column to predict")
-    return read_frame(path), target
+    frame = read_frame(path)
+    return frame, named_target(frame, target)
 
 
 def check_size(known: Int[np.ndarray, " known"]) -> None:

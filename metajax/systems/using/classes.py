@@ -219,7 +219,8 @@ def draw(given: Given, found: Labels) -> Any:
 
     shown = min(len(found.labels), 24)
     images = given.queries.ndim > 2
-    canvas = Figure(figsize=(7.5, 1.2 + 0.45 * shown), layout="constrained")
+    height = 0.45 if images else 0.28
+    canvas = Figure(figsize=(7.5, 1.2 + height * shown), layout="constrained")
     columns = canvas.subplots(1, 2, width_ratios=(1, 5)) if images else [canvas.subplots()]
     axes = columns[-1]
     axes.imshow(found.probabilities[:shown], cmap="Blues", vmin=0, vmax=1, aspect="auto")

@@ -76,6 +76,17 @@ def _cell(text: str) -> str | None:
     return None if text.lower() in MISSING_WORDS else text
 
 
+def named_target(frame: Frame, target: str | None) -> str:
+    """Return the target that was named.
+
+    Raises:
+      ConfigError: none was.
+    """
+    if target is None:
+        raise ConfigError("--target", target, "the column to predict: " + ", ".join(frame.names))
+    return target
+
+
 def numbers_of(frame: Frame, target: str) -> Float[np.ndarray, " rows"] | None:
     """Return a target that is a number, NaN where it is missing, or None where it is a class.
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from metajax.core import ConfigError
 from metajax.data import BadDataError, read_labeled_folder
-from metajax.systems.using.frame import code, read_frame
+from metajax.systems.using.frame import code, named_target, read_frame
 
 FIELD = "DATA"
 """What errors call the file or folder of the command line."""
@@ -21,7 +21,7 @@ class Given(NamedTuple):
     Attributes:
       support: inputs, and labels or targets.
       queries: inputs that are asked for.
-      names: of the queries: a file's name, or a row's number.
+      names: of the queries: a file's name, a line of a table, or a number.
     """
 
     support: tuple[np.ndarray, Any]
@@ -77,13 +77,12 @@ def read_classes(path: Path, target: str | None, image: tuple[int, int, int]) ->
         return Given((arrays["inputs"], arrays["labels"]), queries, names)
     if path.suffix.lower() != ".csv":
         raise ConfigError(FIELD, str(path), "a .npz or .csv file, or a folder of images")
-    if target is None:
-        raise ConfigError("--target", target, "the column of classes, for a table")
-    table = code(read_frame(path), target)
+    frame = read_frame(path)
+    table = code(frame, named_target(frame, target))
     known = table.labels >= 0
     if known.all():
         raise ConfigError("--target", target, "a column that is empty in the rows to predict")
-    names = [str(number + 2) for number in np.flatnonzero(~known)]  # lines of the file
+    names = [f"line {number + 2}" for number in np.flatnonzero(~known)]  # of the file
     labels = np.array(table.classes)[table.labels[known]]
     return Given((table.inputs[known], labels), table.inputs[~known], names)
 

@@ -4,10 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from known_solutions import Along, Known
 
 from metajax.core import ConfigError
 from metajax.physics.pde import (
-    BoundaryField,
     Disk,
     Polygon,
     Rectangle,
@@ -16,76 +16,8 @@ from metajax.physics.pde import (
     on_host,
     sample_points,
 )
-from metajax.physics.solver import PDEProblem, Robin, as_problem, collocate, design
+from metajax.physics.solver import PDEProblem, Robin, as_problem, collocate
 from metajax.physics.solver.collocation import blocks_at, sample_problem
-from metajax.physics.solver.ridge_functions import RidgeFunctions
-
-RNG = np.random.default_rng(0)
-NUM = 5
-
-
-class Known:
-    """A sum of sines of the person's coordinates, with everything that a problem may ask of it.
-
-    Args:
-      box: (centre, half) around the domain, in which the sines are a few radians.
-      size: of u.
-      period: a coordinate in which it is periodic over the box.
-    """
-
-    def __init__(self, box, size=1.0, period=None):
-        centre, half = (np.asarray(one, float) for one in box)
-        waves = RNG.normal(size=(len(half), NUM))
-        if period is not None:
-            waves[period] = np.pi * np.arange(NUM)
-        self.directions = waves / half[:, None]
-        self.offsets = RNG.normal(size=NUM) - centre @ self.directions
-        self.weights = size * RNG.normal(size=NUM)
-
-    def phase(self, where):
-        return np.stack(where, 1) @ self.directions + self.offsets
-
-    def u(self, *where):
-        return np.sin(self.phase(where)) @ self.weights
-
-    def slope(self, axis, *where):
-        return np.cos(self.phase(where)) @ (self.weights * self.directions[axis])
-
-    def second(self, first, other, *where):
-        both = self.directions[first] * self.directions[other]
-        return -np.sin(self.phase(where)) @ (self.weights * both)
-
-    def left_of(self, collocation):
-        """What this solution leaves of each block's equations, by name."""
-        (centre, half), unit = collocation.box, collocation.units.u
-        inside = RidgeFunctions(
-            self.directions * half[:, None], self.offsets + centre @ self.directions, "sin"
-        )
-        left = {}
-        for block in collocation.blocks:
-            residual = design(block, inside) @ self.weights / unit - block.target
-            if block.nonlinear is not None:
-                points = block.parts[0].points
-                where = (centre + half * points).T
-                slopes = [self.slope(axis, *where) for axis in range(len(half))]
-                gradient = np.stack(slopes, 1) * half / unit
-                residual = residual + block.nonlinear(points, self.u(*where) / unit, gradient)
-            assert block.name not in left
-            left[block.name] = np.max(np.abs(residual))
-        return left
-
-
-class Along(BoundaryField):
-    """``u * a + du/dn * b`` of a known solution, by the normals of the boundary."""
-
-    def __init__(self, known, of_u, of_flux):
-        self.known, self.of_u, self.of_flux = known, of_u, of_flux
-
-    def on(self, boundary):
-        where, normals = np.asarray(boundary.points).T, np.asarray(boundary.normals)
-        slopes = np.stack([self.known.slope(axis, *where) for axis in range(len(where))], 1)
-        return self.of_u * self.known.u(*where) + self.of_flux * (slopes * normals).sum(1)
-
 
 ROTATED = np.array([[0, 0], [2, 1], [1, 3], [-1, 2]], float)
 DOMAINS = {
@@ -180,6 +112,51 @@ def test_a_problem_in_time_holds_at_a_known_solution_in_odd_units():
     assert list(left) == names and max(left.values()) < 1e-11
     begin = collocate(problem, 0, 100, 60).blocks[1].parts[0].points
     assert (begin[:, 1] == -1).all() and np.ptp(begin[:, 0]) > 1.8
+
+
+def bar(metre, kelvin, watt, second):
+    """A bar that cools, in any units; conductivity falls with the temperature's slope."""
+    conductivity = 50 * watt / metre / kelvin
+    exchange = 20 * watt / metre**2 / kelvin
+    long, high = 3 * metre, 0.04 * metre
+    heat = 4e6 * watt * second / metre**3 / kelvin
+    steeper = 1e-2 * conductivity / kelvin
+    hole = Disk((1.0 * metre, 0.02 * metre), 0.01 * metre)
+    return PDEProblem(
+        {"u_t": heat, "u_xx": -conductivity},
+        lambda x, t: 1e3 * watt / metre**3 * np.sin(x / metre),
+        nonlinear=lambda u, gradient, coordinates: steeper * gradient[:, 0] ** 2,
+        domain=Rectangle((0, 0), (long, 3600 * second)),
+        dirichlet={"left": 90 * kelvin},
+        robin={"right": Robin(exchange, conductivity, 20 * kelvin * exchange)},
+        time="t",
+        initial=lambda x, t: 90 * kelvin - 10 * kelvin * x / metre,
+        coordinates=("x", "t"),
+    ), PDEProblem(
+        {"u_xx": conductivity, "u_yy": conductivity},
+        domain=Rectangle((0, 0), (long, high)) - hole,
+        dirichlet={"disk": 60 * kelvin},
+        neumann={"left": 1e3 * kelvin / metre},
+        robin={"top": Robin(exchange, conductivity, 20 * kelvin * exchange)},
+        nonlinear=lambda u, gradient, coordinates: 1e3 * watt / metre**3 * np.exp(-u / 20 / kelvin),
+    )
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_units_of_the_person_do_not_change_the_equations(place):
+    one = collocate(bar(1.0, 1.0, 1.0, 1.0)[place], 5, 64, 64)
+    other = collocate(bar(1e3, 1e-2, 1e7, 1 / 3600)[place], 5, 64, 64)
+    np.testing.assert_allclose(other.units.u, 1e-2 * one.units.u, rtol=1e-6)
+    for mine, theirs in zip(one.blocks, other.blocks, strict=True):
+        assert mine.name == theirs.name
+        made = [(block.parts, block.target) for block in (mine, theirs)]
+        # shapes in Python have single precision
+        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=2e-6, atol=2e-6), *made)
+    points = one.blocks[0].parts[0].points
+    u, gradient = np.sin(points[:, 0]), np.cos(points)
+    values = [found.blocks[0].nonlinear(points, u, gradient) for found in (one, other)]
+    np.testing.assert_allclose(*values, rtol=1e-5)
+    assert np.abs(values[0]).max() > 1e-3
 
 
 @pytest.mark.parametrize("name", ["WV", "PS-L"])

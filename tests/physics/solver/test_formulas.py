@@ -88,6 +88,31 @@ def test_whole_powers_have_derivatives_at_zero_and_below():
         np.testing.assert_allclose((first(x), jax.grad(first)(x)), slopes)
 
 
+def test_formulas_are_of_any_variables_and_conditions():
+    formula = read_formula(
+        "nonlinear",
+        "u ** 3 - k * u_x + where(core or x < 0, 1, 0)",
+        ("u", "u_x", "x", "k"),
+        ("core",),
+    )
+    core = np.array([True, False, False])
+    u, slope, x = np.array([[1.0, 2, 3], [4, 5, 6], [0.5, -0.5, 0.5]])
+    found = formula(u, slope, x, 2.0, core)
+    assert type(found) is np.ndarray
+    np.testing.assert_array_equal(found, u**3 - 2 * slope + [1, 1, 0])
+    with jax.enable_x64(True):
+        there = jax.jit(formula)(*map(jnp.asarray, (u, slope, x)), 2.0, core)
+    np.testing.assert_array_equal(there, found)
+    for text, words in (
+        ("core + u", "what stands before '\\+' at"),
+        ("where(u, 1, 2)", "argument 1 of 'where'"),
+        ("u_t", "did you mean 'u_x'"),
+        ("core", "the formula must be a number"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            read_formula("nonlinear", text, ("u", "u_x"), ("core",))
+
+
 def test_equal_formulas_are_one_to_jax():
     one, two = read_formula("a", "x + 1"), read_formula("b", "x + 1")
     assert one == two and hash(one) == hash(two) and one != read_formula("a", "x + 2")

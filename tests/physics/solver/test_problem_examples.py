@@ -44,8 +44,13 @@ def test_every_example_is_a_problem():
     assert found["allen_cahn"]["equation"].nonlinear is not None
     edges = ["dirichlet on left", "neumann on right", "neumann on bottom", "robin on top"]
     assert list(found["heat_pipe"]) == ["equation", *edges]
-    lens = found["ellipses"]["dirichlet on lens"].parts[0].points
-    assert np.abs(lens).max() < 0.5 and len(lens) > 8
+    space = ["dirichlet on outside", "neumann on inside"]
+    assert list(found["ball"]) == ["equation", *space]
+    plate = ["dirichlet on hole", "robin on plate", "initial"]
+    assert list(found["cooling_plate"]) == ["equation", *plate]
+    # what is inside the union is none of the boundary
+    inside = found["stadium"]["dirichlet on the boundary"].parts[0].points * [1.5, 0.5]
+    assert (np.hypot(np.maximum(np.abs(inside[:, 0]) - 1, 0), inside[:, 1]) > 0.5 - 1e-9).all()
 
 
 def test_an_annulus_and_an_advected_wave_hold_at_their_closed_forms():

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from odd import ODD, mutants
+from odd import ODD, damaged, mutants
 
 from metajax.cli.main import main
 from metajax.core import ConfigError
-from metajax.physics.pde import sample
-from metajax.physics.solver import as_pde, read_problem
+from metajax.physics.pde import Ellipse, Rectangle, sample
+from metajax.physics.solver import as_pde, collocate, read_problem
 
 PROBLEM = """
 coefficients: {u_xx: 1, u_yy: 1.5}
@@ -128,17 +128,173 @@ def test_files_are_refused_by_name(tmp_path, text, words):
         read(tmp_path, LAPLACE + text)
 
 
-def test_no_other_error_escapes_whichever_value_is_odd(tmp_path):
-    assert read(tmp_path, PROBLEM).neumann
-    refused = 0
-    for path, odd, text in mutants(PROBLEM):
+IN_TIME = """
+domain:
+  box: {x: [0, 3], t: [0, 0.5], name: ring}
+  less:
+    - intersection:
+        - disk: {centre: [1, 0.2], radius: 0.1}
+        - disk: {centre: [1.1, 0.2], radius: 0.1}
+    - ellipse: {centre: [2, 0.3], radii: [0.1, 0.05], angle: 0.3, name: hole}
+coefficients: {u_tt: 1, u_xx: -c ** 2, u_x: "where(x < 1, 0, x - 1)", u: 1e-3}
+nonlinear: u ** 3 - c * u_x
+source: exp(-t) * sin(x)
+periodic: [x]
+time: t
+initial: sin(2 * pi * x / 3)
+initial_velocity: 0
+parameters: {c: 1.5}
+coordinates: [x, t]
+dirichlet: {part_0: 0}
+robin: {hole: {u: 1, flux: c, value: x}}
+"""
+IN_SPACE = """
+domain:
+  union:
+    - extruded:
+        shape: {polygon: {vertices: [[0, 0], [2, 0], [1, 2]]}, less: []}
+        lower: 0
+        upper: 1
+    - ball: {centre: [1, 0.5, 1], radius: 0.6, name: dome}
+coordinates: [x, y, z]
+coefficients: {u_xx: 1, u_yy: 1, u_zz: k, u_xz: 0.1}
+parameters: {k: 2}
+dirichlet: {polygon: 0}
+neumann: {dome: z}
+regions: {core: {ball: {centre: [1, 0.5, 1], radius: 0.3}}}
+source: where(core and x > 1, k, 0)
+"""
+FILES = {"plane": PROBLEM, "time": IN_TIME, "space": IN_SPACE}
+
+
+def rejected(tmp_path, texts):
+    """How many files are rejected, read and taken at points; no other error may escape."""
+    count = 0
+    for text in texts:
         try:
-            read(tmp_path, text)
+            collocate(problem_of(tmp_path, text), 0, 16, 16)
         except ConfigError as error:
-            refused += 1
-            assert "\n" not in str(error) and len(str(error)) < 900, (path, odd)
+            count += 1
+            assert "\n" not in str(error) and len(str(error)) < 1200, text
+    return count
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_no_other_error_escapes_from_a_damaged_file(tmp_path, name):
+    assert rejected(tmp_path, [FILES[name]]) == 0
+    rng = np.random.default_rng(0)
+    found = rejected(tmp_path, (damaged(FILES[name], rng) for _ in range(60)))
+    assert 20 < found < 60
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", FILES)
+def test_no_other_error_escapes_whichever_value_is_odd(tmp_path, name):
+    texts = [text for _, _, text in mutants(FILES[name])][::5]  # 5 and the odd values are coprime
+    found = rejected(tmp_path, texts)
     # what is left: numbers and formulas where they belong, kinds of data left out
-    assert refused > 25 * len(ODD)
+    assert len(ODD) % 5 and found > 0.7 * len(texts)
+    rng = np.random.default_rng(1)
+    assert rejected(tmp_path, (damaged(FILES[name], rng) for _ in range(300))) > 140
+
+
+def test_a_file_says_all_that_a_problem_in_python_does(tmp_path):
+    problem = problem_of(tmp_path, IN_TIME)
+    assert problem.coordinates == ("x", "t") and problem.time == "t" and problem.periodic == ("x",)
+    assert problem.parameters == {"c": 1.5} and set(problem.coefficients) == {
+        "u_tt",
+        "u_xx",
+        "u_x",
+        "u",
+    }
+    box, hole = problem.domain.first.first, problem.domain.second
+    assert isinstance(box, Rectangle) and isinstance(hole, Ellipse)
+    np.testing.assert_array_equal(box.upper, [3, 0.5])
+    assert box.upper.dtype == np.float64 and float(hole.angle) == 0.3
+    assert [piece.shape for piece in problem.domain.pieces[4:]] == ["part_0", "part_1", "hole"]
+    found = collocate(problem, 0, 200, 200)
+    blocks = {block.name: block for block in found.blocks}
+    edges = ["dirichlet on part_0", "robin on hole", "initial", "initial velocity"]
+    assert list(blocks) == ["equation", *edges, "periodic x", "periodic x, slope"]
+    u, slope = np.array([2.0]), np.array([[3.0, 5.0]])
+    where = found.box.units(np.array([[1.0, 0.1]]))
+    scaled = slope * found.box.half / found.units.u
+    left = blocks["equation"].nonlinear(where, u / found.units.u, scaled)
+    np.testing.assert_allclose(left * found.units.u * found.units.equation, 8 - 1.5 * 3)
+    solid = problem_of(tmp_path, IN_SPACE)
+    assert solid.coordinates == ("x", "y", "z") and solid.domain.dimensions == 3
+    points = collocate(solid, 0, 500, 16).blocks[0]
+    where = collocate(solid, 0, 500, 16).box.places(points.parts[0].points)
+    core = (np.linalg.norm(where - [1, 0.5, 1], axis=1) < 0.3) & (where[:, 0] > 1)
+    assert 5 < core.sum() < 250
+    np.testing.assert_array_equal(points.target > 0, core)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("domain: {box: {x: [0, 1]}}", r"domain.box = .*x, y or x, t"),
+        ("domain: {box: {x: [0, 1], y: [1, 0]}}", r"domain.box.y = \[1.0, 0.0\]"),
+        ("domain: {box: {x: [0, 1], y: 3}}", r"domain.box.y = 3: expected its two ends"),
+        ("domain: {box: {x: [0, 1], y: [0, 1]}, disk: {}}", "domain = .*one of box"),
+        ("domain: {union: []}", "domain.union = .*one shape"),
+        (
+            "domain: {union: [{disk: {centre: [0, 0], radius: -1}}]}",
+            r"domain.union\[0\].disk.radius",
+        ),
+        ("domain: {ellipse: {centre: [0, 0], radii: [1, 0]}}", "domain.ellipse.radii"),
+        ("domain: {extruded: {shape: {}, lower: 0}}", "domain.extruded = .*shape, lower and upper"),
+        (
+            "domain: {extruded: {shape: {box: {x: [0, 1], y: [0, 1]}}, lower: 0, upper: 0}}",
+            "domain.extruded.upper",
+        ),
+        (
+            "domain: {ball: {centre: [0, 0, 0], radius: 1}, "
+            "less: [{disk: {centre: [0, 0], radius: 1}}]}",
+            "domain.less = .*3 coordinates each",
+        ),
+        ("regions: {core: {disk: {centre: [0, 0], radius: 0}}}", r"regions\['core'\].disk.radius"),
+        ("regions: {x: {disk: {centre: [0, 0], radius: 1}}}", "regions = 'x'"),
+        ("parameters: {k: fast}", r"parameters\['k'\] = 'fast'"),
+        ("parameters: {pi: 3}", "parameters = 'pi'"),
+        ("robin: {left: 3}", r"robin\['left'\] = 3: expected u, flux and value"),
+        ("robin: {left: {u: 1, flux: q, value: 0}}", r"robin\['left'\].flux = 'q'"),
+        ("periodic: x", "periodic = 'x': expected a list"),
+        ("periodic: [z]", "periodic = 'z'"),
+        ("time: 3", "time = 3"),
+        ("time: z\ninitial: 0", "time = 'z'"),
+        ("initial: 0", "initial = 0"),
+        ("nonlinear: u_xx", "nonlinear = 'u_xx'"),
+        ("nonlinear: 3", "nonlinear = 3: expected text"),
+        ("coordinates: [x, y, z]", "coordinates = "),
+        ("coordinates: x", "coordinates = 'x'"),
+    ],
+)
+def test_new_fields_are_rejected_by_name(tmp_path, text, words):
+    whole = LAPLACE + text + ("" if "robin" in text else "\ndirichlet: 0")
+    with pytest.raises(ConfigError, match=words):
+        problem_of(tmp_path, whole)
+
+
+def test_what_a_model_of_the_plane_cannot_read_is_rejected_by_name(tmp_path):
+    for more, words in (
+        ("nonlinear: u ** 2\ndirichlet: 0", "nonlinear"),
+        ("robin: {u: 1, flux: 1, value: 0}", "robin"),
+        ("periodic: [x]", "periodic"),
+        ("time: y\ninitial: 0\ninitial_velocity: 0", "time"),
+        ("domain: {box: {x: [0, 1], t: [0, 1]}}\ndirichlet: 0", "coefficients|coordinates"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            read(tmp_path, LAPLACE + more)
+    with pytest.raises(ConfigError, match=r"coefficients\['u_xx'\] = .*the same number everywhere"):
+        read(tmp_path, "coefficients: {u_xx: 1 + x}\ndirichlet: 0")
+    text = "coefficients: {u_xx: k / 2}\nparameters: {k: 3}\nsource: k * x\n"
+    core = "regions: {core: {disk: {centre: [1, 0], radius: 0.5}}}\n"
+    pde = read(tmp_path, text + core + "dirichlet: where(core, k, 0)")
+    assert pde.coefficients[3] == 1.5
+    points = jnp.array([[0.5, 0.0], [1.0, 0.1]])
+    np.testing.assert_array_equal(pde.source(points), [1.5, 3])
+    np.testing.assert_array_equal(pde.dirichlet[0].value(points), [0, 3])
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfea\x00", b"\x00", b"- 1", b"a: &a [*a]", None])

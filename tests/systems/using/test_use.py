@@ -23,11 +23,11 @@ from metajax.core import digest
 from metajax.data import sinusoid_tasks
 from metajax.physics.pde import benchmark
 from metajax.systems import build, config_to_json, configure, hypino, make_method, split
-from metajax.systems.frame import Frame, numbers_of
 from metajax.systems.hamiltonian import Motion
 from metajax.systems.hyperdistill.network import regress
 from metajax.systems.setup import first_drawn
 from metajax.systems.tables import InContextClassifier, InContextRegressor, shipped
+from metajax.systems.using.frame import Frame, numbers_of
 from metajax.train import WorkdirError
 from small import tiny
 

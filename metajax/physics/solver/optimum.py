@@ -1,0 +1,175 @@
+"""The least-squares optimum of a problem's blocks, with its derivative by all that they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from metajax.nn import factored_least_squares, least_squares
+from metajax.physics.solver.lapack import RIDGE
+from metajax.physics.solver.operators import Block, Operator, design
+from metajax.physics.solver.ridge_functions import FeatureSet
+
+MOST_STEPS = 30
+"""Steps of Gauss-Newton at most."""
+ENOUGH = 1e-3
+"""What a step has to take away of what is left, relative to it, for another one to follow."""
+SHORTER = 10
+"""How often a step may be halved."""
+LAST = 3
+"""Steps after the last one that are differentiated, see :func:`optimum`."""
+
+
+@jax.custom_jvp
+def solve_rows(rows: Float[Array, "n num"], target: Float[Array, " n"]) -> Float[Array, " num"]:
+    """Combine columns so that they are nearest to the target, in half the time of its derivative.
+
+    Args:
+      rows: of which columns are combined.
+      target: what the combination should give.
+    """
+    return factored_least_squares(rows, target[:, None], RIDGE**2).head[:, 0]
+
+
+@solve_rows.defjvp
+def _solve_rows_along(at: tuple[Array, Array], along: tuple[Array, Array]) -> tuple[Array, Array]:
+    def differentiable(rows: Array, target: Array) -> Array:
+        return least_squares(rows, target[:, None], RIDGE**2)[:, 0]
+
+    return jax.jvp(differentiable, at, along)
+
+
+class NonlinearRows(NamedTuple):
+    """Rows that also hold a function of u and its gradient.
+
+    Attributes:
+      first: index of the first row.
+      function: ``function(u, gradient) -> [n]``, at each point of its own.
+      value: of the features, at these points.
+      slopes: of the features.
+    """
+
+    first: int
+    function: Callable[[Array, Array], Array]
+    value: Float[Array, "n num"]
+    slopes: Float[Array, "d n num"]
+
+
+class System(NamedTuple):
+    """All equations, over weights of features.
+
+    Attributes:
+      rows: what is linear of them.
+      target: what they should give.
+      nonlinear: what is not linear.
+    """
+
+    rows: Float[Array, "n num"]
+    target: Float[Array, " n"]
+    nonlinear: tuple[NonlinearRows, ...]
+
+
+class Images(NamedTuple):
+    """What weights make of a system: its linear rows, and u with its gradient at nonlinear ones."""
+
+    rows: Float[Array, " n"]
+    inside: tuple[tuple[Array, Array], ...]
+
+
+def system_of(blocks: Sequence[Block], features: FeatureSet) -> System:
+    """Take features at the points of blocks.
+
+    Args:
+      blocks: all equations.
+      features: to combine.
+    """
+    rows, target, nonlinear, first = [], [], [], 0
+    for block in blocks:
+        factor = block.weight / len(block.target) ** 0.5
+        rows.append(factor * design(block, features))
+        target.append(factor * block.target)
+        if block.nonlinear is not None:
+            nonlinear.append(nonlinear_rows(block, features, first, factor))
+        first += len(block.target)
+    return System(jnp.concatenate(rows), jnp.concatenate(target), tuple(nonlinear))
+
+
+def nonlinear_rows(block: Block, features: FeatureSet, first: int, factor: float) -> NonlinearRows:
+    """The nonlinear part of a block."""
+    points = block.parts[0].points
+    one = jnp.ones(len(points), points.dtype)
+    along = [jnp.zeros_like(points).at[:, place].set(1) for place in range(points.shape[1])]
+    slopes = [features(points, Operator(None, direction)) for direction in along]
+
+    def function(u: Array, gradient: Array) -> Array:
+        return factor * block.nonlinear(points, u, gradient)
+
+    return NonlinearRows(first, function, features(points, Operator(one)), jnp.stack(slopes))
+
+
+def images_of(system: System, weights: Float[Array, " num"]) -> Images:
+    """Return what weights make of a system."""
+    inside = [
+        (part.value @ weights, jnp.moveaxis(part.slopes @ weights, 0, -1))
+        for part in system.nonlinear
+    ]
+    return Images(system.rows @ weights, tuple(inside))
+
+
+def left_of(system: System, images: Images) -> Float[Array, " n"]:
+    """Return what is left of all equations."""
+    found = images.rows - system.target
+    for part, (u, gradient) in zip(system.nonlinear, images.inside, strict=True):
+        found = found.at[part.first : part.first + len(u)].add(part.function(u, gradient))
+    return found
+
+
+def step_from(system: System, images: Images) -> Float[Array, " num"]:
+    """Return the weights that are best for the equations' linearization."""
+    rows, target = system.rows, system.target
+    for part, (u, gradient) in zip(system.nonlinear, images.inside, strict=True):
+        value, pull = jax.vjp(part.function, u, gradient)
+        by_u, by_gradient = pull(jnp.ones_like(value))
+        slope = by_u[:, None] * part.value + jnp.einsum("nd,dnk->nk", by_gradient, part.slopes)
+        there = slice(part.first, part.first + len(u))
+        rows = rows.at[there].add(slope)
+        known = by_u * u + jnp.sum(by_gradient * gradient, -1)
+        target = target.at[there].add(known - value)
+    return solve_rows(rows, target)
+
+
+def settle(system: System, start: Float[Array, " num"]) -> Float[Array, " num"]:
+    """Go by Gauss-Newton steps, shortened where they leave more, until they gain nothing more.
+
+    Not to be differentiated.
+
+    Args:
+      system: with nonlinear rows.
+      start: weights to begin with.
+    """
+    shares = jnp.append(0.5 ** jnp.arange(SHORTER, dtype=start.dtype), 0)
+
+    def body(state: tuple[Any, ...]) -> tuple[Any, ...]:
+        steps, weights, images, least, _ = state
+        aim = step_from(system, images)
+        whole = images_of(system, aim)
+
+        def between(share: Array) -> Images:
+            return jax.tree.map(lambda a, b: a + share * (b - a), images, whole)
+
+        tried = jax.vmap(lambda share: jnp.linalg.norm(left_of(system, between(share))))(shares)
+        tried = jnp.where(jnp.isfinite(tried), tried, jnp.inf)
+        best = jnp.argmin(tried)
+        gained = tried[best] < (1 - ENOUGH) * least
+        share = shares[best]
+        return steps + 1, weights + share * (aim - weights), between(share), tried[best], gained
+
+    images = images_of(system, start)
+    least = jnp.linalg.norm(left_of(system, images))
+    begin = (jnp.zeros((), jnp.int32), start, images, least, jnp.ones((), bool))
+    found = jax.lax.while_loop(lambda state: state[-1] & (state[0] < MOST_STEPS), body, begin)
+    return found[1]

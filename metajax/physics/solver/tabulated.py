@@ -1,0 +1,65 @@
+"""Features whose values at points are kept, for solves that differ in other features alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from jaxtyping import Float
+
+from metajax.physics.solver.operators import Operator, Values
+from metajax.physics.solver.ridge_functions import FeatureSet
+
+Component = tuple[int, ...]
+"""A derivative: () of none, (i,) by a coordinate, (i, j) by two."""
+
+
+@dataclass(frozen=True)
+class Tabulated:
+    """Features that are computed once for each array of points.
+
+    Attributes:
+      features: any.
+      kept: what was computed, by the array of points, which is kept too, and the derivative.
+    """
+
+    features: FeatureSet
+    kept: dict[tuple[int, Component], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+
+    def table(self, points: Float[np.ndarray, "n d"], component: Component) -> np.ndarray:
+        """Return one derivative of all features at points."""
+        key = id(points), component
+        if key not in self.kept:
+            num, dimensions = points.shape
+            unit = np.zeros((num,) + (dimensions,) * len(component))
+            unit[(slice(None), *component)] = 1
+            parts: list[np.ndarray | None] = [None, None, None]
+            parts[len(component)] = unit
+            self.kept[key] = points, self.features(points, Operator(*parts))
+        return self.kept[key][1]
+
+    def __call__(self, points: Float[np.ndarray, "n d"], operator: Operator) -> np.ndarray:
+        dimensions = points.shape[1]
+        value, gradient, hessian = operator
+        found: list[np.ndarray] = []
+        if value is not None:
+            found.append(value[:, None] * self.table(points, ()))
+        for one in range(dimensions if gradient is not None else 0):
+            if np.any(gradient[:, one]):
+                found.append(gradient[:, one, None] * self.table(points, (one,)))
+        for one in range(dimensions if hessian is not None else 0):
+            for other in range(one + 1):
+                both = hessian[:, one, other] + (one != other) * hessian[:, other, one]
+                if np.any(both):
+                    found.append(both[:, None] * self.table(points, (one, other)))
+        return sum(found[1:], start=found[0]) if found else 0 * self.table(points, ())
+
+    def combined(self, points: Float[np.ndarray, "n d"], weights: np.ndarray) -> Values:
+        """Return one combination of the features with its derivatives at points."""
+        axes = range(points.shape[1])
+        rows = [[self.table(points, (max(i, j), min(i, j))) @ weights for j in axes] for i in axes]
+        return Values(
+            self.table(points, ()) @ weights,
+            np.stack([self.table(points, (i,)) @ weights for i in axes], 1),
+            np.moveaxis(np.array(rows), -1, 0),
+        )

@@ -1,0 +1,129 @@
+"""Problems in time, one window after the other where a single one cannot resolve them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from metajax.physics.pde import Rectangle, Shape, on_host
+from metajax.physics.solver.collocation import Units
+from metajax.physics.solver.fitting import Rounds
+from metajax.physics.solver.points import box_of
+from metajax.physics.solver.problem import PDEProblem
+from metajax.physics.solver.solution import Solution, WindowedSolution
+
+UNRESOLVED = 1e-3
+"""Share that is left above which a problem in time is solved window by window."""
+RESOLVED, MOST = 1e-5, 640
+"""Share that a window may leave, by so many sines at most; one that leaves more is halved."""
+FIRST, LEAST = 0.25, 1 / 128
+"""Lengths of the first window and of the shortest, over that of all time."""
+EASY = 400
+"""Features up to which a window was easy, so that the next one is twice as long."""
+
+
+class Window(NamedTuple):
+    """The solution of a part of the time.
+
+    Attributes:
+      problem: in this part.
+      rounds: its solutions.
+      units: in which they are.
+    """
+
+    problem: PDEProblem
+    rounds: Rounds
+    units: Units
+
+    @property
+    def solution(self) -> Solution:
+        """The best one as a function."""
+        best = self.rounds.best
+        return Solution(best.features, best.head.weights, self.units)
+
+
+Find = Callable[..., Window]
+"""``find(problem, give_up=, most=, reach=)``: solve a problem by so many sines at most, from a first
+scale, or stop early where more than ``give_up`` is left."""
+
+
+def march(problem: PDEProblem, find: Find) -> list[Window]:
+    """Solve a problem window by window; each begins with the state in which the one before ends.
+
+    Args:
+      problem: one with time.
+      find: solves one window.
+
+    Returns:
+      The windows, of which those that could not be made short enough leave more than they should.
+    """
+    axis = problem.coordinates.index(str(problem.time))
+    box = box_of(on_host(problem.domain))
+    begin, end = box.centre[axis] - box.half[axis], box.centre[axis] + box.half[axis]
+    whole, length = end - begin, FIRST * (end - begin)
+    found: list[Window] = []
+    now = begin
+    while now < end - 1e-6 * whole:
+        until = end if now + 1.2 * length > end else now + length
+        part = between(problem, axis, now, until)
+        if found:
+            part = replace(part, **state_after(problem, found[-1].solution, axis))
+        shortest = length <= LEAST * whole
+        reach = found[-1].rounds.reach if found else None
+        window = find(part, give_up=np.inf if shortest else RESOLVED, most=MOST, reach=reach)
+        if window.rounds.best.left.worst > RESOLVED and not shortest:
+            length /= 2
+            continue
+        found.append(window)
+        now = window.units.box.centre[axis] + window.units.box.half[axis]
+        if window.rounds.history[-1][0] <= EASY:
+            length *= 2
+    return found
+
+
+def between(problem: PDEProblem, axis: int, begin: float, end: float) -> PDEProblem:
+    """A problem in a part of the time."""
+    lower, upper = np.array(problem.domain.bounds, float)
+    lower[axis], upper[axis] = begin, end
+    return replace(problem, domain=cut(problem.domain, lower, upper))
+
+
+def cut(domain: Shape, lower: np.ndarray, upper: np.ndarray) -> Shape:
+    """The part of a domain that is in a box."""
+    if hasattr(domain, "lower") and hasattr(domain, "upper"):
+        return replace(domain, lower=lower, upper=upper)  # type: ignore[type-var]
+    return domain & Rectangle(lower, upper, "window")
+
+
+def state_after(problem: PDEProblem, solution: Solution, axis: int) -> dict[str, Any]:
+    """The initial data of the window that follows a solution."""
+    dimensions = len(problem.coordinates)
+
+    def initial(*given: Any) -> np.ndarray:
+        return solution.at(np.stack(given[:dimensions], 1))
+
+    def velocity(*given: Any) -> np.ndarray:
+        return solution.gradient(np.stack(given[:dimensions], 1))[:, axis]
+
+    state: dict[str, Any] = {"initial": initial}
+    if problem.initial_velocity is not None:
+        state["initial_velocity"] = velocity
+    return state
+
+
+def joined(windows: list[Window], axis: int, units: Units) -> Solution | WindowedSolution:
+    """The solutions of windows as one.
+
+    Args:
+      windows: one or more.
+      axis: the coordinate that is time.
+      units: of the whole problem.
+    """
+    if len(windows) == 1:
+        return windows[0].solution
+    boxes = [window.units.box for window in windows[:-1]]
+    ends = np.array([box.centre[axis] + box.half[axis] for box in boxes])
+    return WindowedSolution(tuple(window.solution for window in windows), axis, ends, units)

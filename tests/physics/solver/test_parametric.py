@@ -1,0 +1,198 @@
+"""Solutions as functions of parameters: accuracy, derivatives, batches, one compilation."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax.core import ConfigError, float64_on_cpu
+from metajax.physics.pde import Disk, Rectangle, Square
+from metajax.physics.solver import PDEProblem, Robin, solve_fn
+
+EXAMPLE = {
+    "conductivity": 0.5,
+    "centre": [0.1, 0.2],
+    "radius": 0.4,
+    "source": [-0.4, -0.3],
+    "strength": 3.0,
+    "edge": 1.0,
+    "flux": 0.5,
+    "resistance": 0.3,
+    "outside": 0.7,
+    "reaction": 0.8,
+}
+"""A parameter of every kind."""
+STEP = 1e-3
+TRACES = []
+
+
+def plate(p, linear):
+    """A plate whose conductivity grows to the right, with a hole and a source."""
+    TRACES.append(linear)
+
+    def conductivity(x, y):
+        return jnp.exp(p["conductivity"] * x)
+
+    def source(x, y):
+        apart = (x - p["source"][0]) ** 2 + (y - p["source"][1]) ** 2
+        return -p["strength"] * jnp.exp(-4 * apart)
+
+    def reaction(u, gradient, coordinates):
+        return p["reaction"] * (u * gradient[:, 0] - u**3)
+
+    return PDEProblem(
+        {
+            "u_xx": conductivity,
+            "u_yy": conductivity,
+            "u_x": lambda x, y: p["conductivity"] * conductivity(x, y),
+        },
+        source=source,
+        nonlinear=None if linear else reaction,
+        domain=Square() - Disk(p["centre"], p["radius"], "hole"),
+        dirichlet={"left": p["edge"], "right": lambda x, y: p["edge"] * y},
+        neumann={"top": lambda x, y: p["flux"] * x},
+        robin={
+            "hole": Robin(1.0, p["resistance"], p["outside"]),
+            "bottom": Robin(1.0, p["resistance"], 0.0),
+        },
+    )
+
+
+def functional(solution, p):
+    """The flux through the hole's edge, which moves, and u at a point."""
+    angle = jnp.linspace(0, 2 * jnp.pi, 24, endpoint=False)
+    normal = jnp.stack([jnp.cos(angle), jnp.sin(angle)], 1)
+    edge = p["centre"][None] + p["radius"] * normal
+    flux = jnp.mean(jnp.sum(solution.gradient(edge) * normal, 1)) * p["radius"]
+    return flux + solution(jnp.full((1, 2), -0.8))[0]
+
+
+@pytest.fixture(scope="module", params=["linear", "nonlinear"])
+def made(request):
+    """The function, example parameters, and parameters a little to both sides with the values."""
+    linear = request.param == "linear"
+    with float64_on_cpu():
+        example = {name: jnp.asarray(value, jnp.float64) for name, value in EXAMPLE.items()}
+        solution_of = solve_fn(lambda p: plate(p, linear), example, features=40, scale=3.0)
+        flat, build = jax.flatten_util.ravel_pytree(example)
+        steps = STEP * np.array([-3, -2, -1, 1, 2, 3])
+        beside = flat[None] + (steps[:, None, None] * np.eye(len(flat))[None]).reshape(
+            -1, len(flat)
+        )
+        values = jax.jit(jax.vmap(lambda one: functional(solution_of(build(one)), build(one))))
+        return solution_of, example, build, beside, values(beside)
+
+
+def test_derivatives_are_those_of_finite_differences(made):
+    """By coefficients, source, boundary data of all kinds, and the place and size of a hole.
+
+    The solution leaves a few percent of the equations, so that the curvature of what is left
+    counts: the last step of Gauss-Newton alone gives derivatives that are 1e-3 off.
+    """
+    solution_of, example, _, _, values = made
+    with float64_on_cpu():
+        gradient = jax.jit(jax.grad(lambda p: functional(solution_of(p), p)))(example)
+        found = np.asarray(jax.flatten_util.ravel_pytree(gradient)[0])
+    weights = np.array([-1, 9, -45, 45, -9, 1]) / (60 * STEP)
+    expected = weights @ np.asarray(values).reshape(6, -1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-7)
+    assert (np.abs(found) > 1e-3).sum() >= len(found) - 1  # all but the reaction of the linear one
+
+
+def test_a_batch_is_what_a_loop_gives_without_compiling_again(made):
+    solution_of, _, build, beside, values = made
+    before = len(TRACES)
+    with float64_on_cpu():
+        for place in (0, 17, 40):
+            one = build(beside[place])
+            np.testing.assert_allclose(functional(solution_of(one), one), values[place], 1e-9)
+    assert len(TRACES) == before
+
+
+def test_no_array_is_part_of_the_program(made):
+    solution_of, example, *_ = made
+    with float64_on_cpu():
+        traced = jax.make_jaxpr(solution_of.program)(solution_of.fixed, example)
+    assert sum(np.size(constant) for constant in traced.consts) < 10
+
+
+def exact(x, y, p):
+    return jnp.exp(0.5 * x) * jnp.sin(2 * x + p["phase"] * y)
+
+
+def helmholtz(p):
+    """A problem with a known solution, in a domain whose box moves too."""
+
+    def source(x, y):
+        laplacian = (0.25 - 4 - p["phase"] ** 2) * exact(x, y, p)
+        return laplacian + 2 * jnp.exp(0.5 * x) * jnp.cos(2 * x + p["phase"] * y) + exact(x, y, p)
+
+    return PDEProblem(
+        {"u_xx": 1, "u_yy": 1, "u": 1},
+        source=source,
+        domain=Rectangle([-1.0, -1.0], jnp.stack([p["side"], 1.0 * p["side"]])) - Disk([0, 0], 0.3),
+        dirichlet=lambda x, y: exact(x, y, p),
+    )
+
+
+def test_known_solutions_are_found_for_other_parameters():
+    """Also the derivative of the solution by a parameter: 1e-4 with 70 features."""
+    with float64_on_cpu():
+        solution_of = solve_fn(helmholtz, {"phase": 1.0, "side": 1.0}, features=70, scale=2.5)
+        p = {"phase": jnp.asarray(1.4), "side": jnp.asarray(1.2)}
+        at = jnp.asarray([[-0.7, 0.1], [0.5, 0.6], [1.0, -0.8]])
+        solution = solution_of(p)
+        x, y = at.T
+        np.testing.assert_allclose(solution(at), exact(x, y, p), atol=1e-4)
+        slopes = jax.vmap(jax.grad(exact, (0, 1)), (0, 0, None))(x, y, p)
+        np.testing.assert_allclose(solution.gradient(at), jnp.stack(slopes, 1), atol=1e-3)
+        assert solution_of.residual(p) < 1e-4
+        along = {"phase": jnp.ones(()), "side": jnp.zeros(())}
+        _, moved = jax.jvp(lambda p: solution_of(p)(at), (p,), (along,))
+        _, expected = jax.jvp(lambda p: exact(x, y, p), (p,), (along,))
+        np.testing.assert_allclose(moved, expected, atol=1e-3)
+
+
+def test_a_heat_equation_in_other_units_with_formulas_and_parameters():
+    """The rod is 10 long and cools over 4; its conductivity is a parameter of the formulas."""
+
+    def rod(k):
+        return PDEProblem(
+            {"u_t": 1, "u_xx": "-k"},
+            domain=Rectangle((0.0, 0.0), (10.0, 4.0)),
+            dirichlet={"left": 0, "right": 0},
+            time="t",
+            initial="50 * sin(pi * x / 10)",
+            parameters={"k": k},
+            coordinates=("x", "t"),
+        )
+
+    with float64_on_cpu():
+        solution_of = solve_fn(rod, 1.0, features=60, scale=2.5)
+        at = jnp.asarray([[5.0, 4.0], [2.0, 1.0]])
+
+        def known(k):
+            return 50 * jnp.sin(jnp.pi * at[:, 0] / 10) * jnp.exp(-k * at[:, 1] * jnp.pi**2 / 100)
+
+        value, slope = jax.jvp(lambda k: solution_of(k)(at), (jnp.asarray(2.0),), (jnp.ones(()),))
+        expected, expected_slope = jax.jvp(known, (jnp.asarray(2.0),), (jnp.ones(()),))
+    np.testing.assert_allclose(value, expected, rtol=1e-4)
+    np.testing.assert_allclose(slope, expected_slope, rtol=1e-3)
+
+
+def still(p):
+    return PDEProblem({"u_xx": 1, "u_yy": 1}, source=p, dirichlet=0)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [({"features": 0}, "features"), ({"points": (0, 5)}, "points"), ({"scale": -1.0}, "scale")],
+)
+def test_bad_settings_are_rejected_by_name(changed, said):
+    with float64_on_cpu(), pytest.raises(ConfigError, match=said):
+        solve_fn(still, 1.0, **changed)
+
+
+def test_float32_is_rejected():
+    with pytest.raises(ConfigError, match="float64_on_cpu"):
+        solve_fn(still, 1.0, features=10)
