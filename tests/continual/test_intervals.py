@@ -16,7 +16,7 @@ TARGET = mlp((8,), 2)
 
 
 def make(**options):
-    given = {"embedding": 5, "hidden": (9, 9), "ramp": 10} | options
+    given = {"embedding": 5, "hidden": (9, 9), "strength": 0.1, "ramp": 25} | options
     return continual.interval_hypernetwork(SIDE**2, (8,), 2, CLASSES // 2, **given)
 
 
@@ -24,9 +24,9 @@ def make(**options):
 def trained():
     found, tasks = make(), continual.split(pool(0), pool(1, 5), 2)
     result = mj.fit(
-        continual.in_sequence(found.learner, optax.adam(3e-2), tasks.num_tasks),
-        continual.sequence_tasks(tasks, 40, 16),
-        steps=80,
+        continual.in_sequence(found.learner, optax.adam(1e-2), tasks.num_tasks),
+        continual.sequence_tasks(tasks, 100, 16),
+        steps=200,
         tasks_per_step=1,
         key=jax.random.key(0),
         progress=False,
