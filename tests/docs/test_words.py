@@ -9,16 +9,28 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+NOT_YET = (
+    ROOT / "docs" / "solve.md",
+    ROOT / "experiments" / "solve",
+    ROOT / "metajax" / "physics" / "solver",
+)
+"""Pages and modules of the solver, which are not held to this yet."""
+
+
+def files(folder, kind):
+    found = sorted((ROOT / folder).rglob(kind))
+    return [path for path in found if not {path, *path.parents} & {*NOT_YET}]
+
+
 PAGES = [
-    page
-    for folder in ("docs", "experiments", "metajax", "benchmarks")
-    for page in sorted((ROOT / folder).rglob("*.md"))
-] + [ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-MODULES = [
-    path
-    for path in sorted((ROOT / "metajax").rglob("*.py"))
-    if path.parent != ROOT / "metajax" / "physics" / "solver"
+    *(
+        page
+        for folder in ("docs", "experiments", "metajax", "benchmarks")
+        for page in files(folder, "*.md")
+    ),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
 ]
+MODULES = files("metajax", "*.py")
 
 ODD = r"beside|besides|anew|go on|goes on|going on|refus(?:e|es|ed|al|als|ing)|aloud"
 """Words that a reader reads twice; the usual ones are compared with, again, resume, rejected."""

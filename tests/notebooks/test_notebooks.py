@@ -106,6 +106,10 @@ RUN = [
 ]
 
 
+QUICK = ["hypino"]
+"""Notebooks that compile much and train nothing: compiled as the other tests' programs are."""
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", RUN)
 def test_the_notebook_runs(name, tmp_path, monkeypatch):
@@ -115,7 +119,8 @@ def test_the_notebook_runs(name, tmp_path, monkeypatch):
     others, which train longer, most time went into compiling.
     """
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
-    monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
+    if name not in QUICK:
+        monkeypatch.delenv("JAX_DISABLE_MOST_OPTIMIZATIONS")
     if name == "your_tasks":
         monkeypatch.setenv("XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false")
     notebook = nbformat.read(FOLDER / f"{name}.ipynb", as_version=4)

@@ -23,7 +23,7 @@ from metajax.physics.solver.tabulated import Tabulated
 
 FIRST = 160
 """Features of the first round; each further one has twice as many."""
-INSIDE, EDGE, EDGE_MORE = 2.0, 0.75, 2.0
+INSIDE, EDGE, EDGE_MORE = 2.0, 0.75, 4.0
 """Points inside for each feature, and of the boundary for each sine and for each other one."""
 FEWEST = 192
 """Points of the boundary at least, and half the points inside."""
@@ -226,7 +226,6 @@ def rounds(
     give_up: float = np.inf,
     start: Fitted | None = None,
     reach: Float[np.ndarray, " d"] | None = None,
-    least_scale: float | Float[np.ndarray, " d"] = 0.0,
     report: Callable[[str], None] = str,
 ) -> Rounds:
     """Solve a problem by rounds of ever more sines.
@@ -245,7 +244,6 @@ def rounds(
       give_up: share that is left after a few rounds above which there are no more.
       start: a solution of nearly the same problem, for a nonlinear one.
       reach: the scale that is tried first, as a solution before has it; None for the usual ones.
-      least_scale: below which no scale is tried.
       report: is told what is done.
 
     Returns:
@@ -264,8 +262,6 @@ def rounds(
         at = Round(num, blocks, fresh, tuple(map(Tabulated, more)), seed, solve, best or start)
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
-        least = np.asarray(least_scale) / max(num, 1) ** (1 / dimensions)
-        starts = [np.maximum(start, least) for start in starts]
         found, reach = search(partial(attempt, at), starts, tries if num else 1, tolerance)
         starts = [reach]
         history.append((total, found.left))

@@ -21,7 +21,7 @@ ENOUGH = 1e-3
 SHORTER = 10
 """How often a step may be halved."""
 LAST = 3
-"""Steps after the last one that are differentiated, see :func:`optimum`."""
+"""Steps after the last one that are differentiated, see ``parametric.solution_at``."""
 
 
 @jax.custom_jvp

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jax
@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from metajax.core import ConfigError
 from metajax.nn.solves import one_at_a_time
+from metajax.physics.solver.moving_holes import round_holes
 from metajax.physics.solver.moving_points import Places, box_around, draw_places, moving_blocks
 from metajax.physics.solver.operators import Operator
 from metajax.physics.solver.optimum import (
@@ -87,11 +88,20 @@ class Fixed:
       places: where the problem is taken.
       features: that are combined.
       start: weights to begin with, where the equation is not linear.
+      holes: whether features of round holes, which move with these, are combined too. Static.
     """
 
     places: Places
     features: FeatureSet
     start: Float[Array, " num"]
+    holes: bool = field(metadata={"static": True})
+
+    def features_of(self, problem: PDEProblem) -> FeatureSet:
+        """All features, for parameters that may be traced."""
+        if not self.holes:
+            return self.features
+        domain = problem.domain
+        return Joined((self.features, *round_holes(domain, box_around(domain))))
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,8 +166,9 @@ def solve_fn(
         that have data, kinds of shapes) has to be the same for all parameters.
       example: typical parameters. The points share out as its curves' lengths do, the scale of the
         features is chosen for it, and Gauss-Newton begins with its solution.
-      features: how many random ones, or given ones, in units: the box around the domain is from -1
-        to 1. A solve takes time as their square times the points.
+      features: how many random ones, to which those of :class:`HoleFeatures` are added for every
+        disk that is taken away from the domain; or given ones, in units: the box around the domain
+        is from -1 to 1. A solve takes time as their square times the points.
       points: inside the box around the domain, and on its curves; by default three times and once
         as many as features.
       scale: of random features, in radians a unit; by default the best of ``SCALES``.
@@ -206,6 +217,9 @@ def solve_fn(
 
     at_origin = jnp.zeros((1, len(problem.coordinates)))
     count = made(scales[0])(at_origin, Operator(jnp.ones(1))).shape[1]
+    domain = problem.domain
+    holes = round_holes(domain, box_around(domain)) if num is not None else ()
+    count += sum(1 + 2 * hole.orders for hole in holes)
     interior, boundary = points or (3 * count, count)
     places, fresh = (draw_places(problem, one, interior, boundary) for one in (seed, seed + 2))
 
@@ -219,7 +233,7 @@ def solve_fn(
     programs = jax.jit(program), jax.jit(check)
     best, least = None, np.inf
     for tried in scales:
-        fixed = Fixed(places, made(tried), jnp.zeros(count))
+        fixed = Fixed(places, made(tried), jnp.zeros(count), num is not None)
         solver = ParametricSolver(tried, fixed, fresh, *programs)
         solution = solver(example)
         # one scale is not compared with others, and needs no other points
@@ -277,14 +291,16 @@ def solution_at(
     multiplies the error of that by the rate at which Gauss-Newton converges.
     """
     problem = problem_of(parameters)
-    system = system_of(moving_blocks(problem, fixed.places), fixed.features)
+    features = fixed.features_of(problem)
+    system = system_of(moving_blocks(problem, fixed.places), features)
     if system.nonlinear:
         leaves, structure = jax.tree.flatten(jax.lax.stop_gradient((fixed, parameters)))
 
         def alone(*leaves: Array) -> Array:
             fixed, parameters = jax.tree.unflatten(structure, leaves)
-            blocks = moving_blocks(problem_of(parameters), fixed.places)
-            return settle(system_of(blocks, fixed.features), fixed.start)
+            problem = problem_of(parameters)
+            blocks = moving_blocks(problem, fixed.places)
+            return settle(system_of(blocks, fixed.features_of(problem)), fixed.start)
 
         weights = one_at_a_time(alone)(*leaves)
         for _ in range(LAST):
@@ -293,7 +309,7 @@ def solution_at(
         weights = solve_rows(system.rows, system.target)
     left = relative(system, weights)
     whole = fixed.places.u * weights
-    return ParametricSolution(fixed.features, whole, box_around(problem.domain), left)
+    return ParametricSolution(features, whole, box_around(problem.domain), left)
 
 
 def relative(system: System, weights: Float[Array, " num"]) -> Float[Array, ""]:

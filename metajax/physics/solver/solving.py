@@ -24,6 +24,7 @@ from metajax.physics.solver.collocation import (
     sample_problem,
     units_of,
 )
+from metajax.physics.solver.continuation import CONVERGED, along_parameter
 from metajax.physics.solver.estimate import Residual
 from metajax.physics.solver.fitting import (
     FRESH,
@@ -129,6 +130,7 @@ def solve(
     seed: int = 0,
     given: Given | None = None,
     head: bool = True,
+    continuation: tuple[str, float] | None = None,
     progress: bool = False,
     stacklevel: int = 2,
 ) -> Solved:
@@ -144,6 +146,8 @@ def solve(
       given: makes more features for the least squares; of problems in the plane.
       head: whether the features' combination is solved for. Otherwise ``given`` makes a single one,
         which is the solution, and is judged like any other.
+      continuation: a parameter of a nonlinear problem, and a value for which it is easy: where it
+        is not solved at once, it is from there on, step by step.
       progress: whether to show what is done.
       stacklevel: of the warnings, as in ``warnings.warn``; 2: they name the line of the call.
 
@@ -185,6 +189,9 @@ def solve(
             windows = [with_given(stated, made, find, head)]
         elif stated.time is None:
             windows = [find(stated)]
+            failed = windows[0].rounds.best.left.worst > CONVERGED
+            if failed and continuation is not None and stated.nonlinear is not None:
+                windows = [along_parameter(stated, *continuation, find)]
         else:
             windows = [find(stated, give_up=UNRESOLVED)]
             if windows[0].rounds.best.left.worst > UNRESOLVED:
@@ -252,6 +259,7 @@ def find_rounds(
     give_up: float = np.inf,
     most: int | None = None,
     reach: Float[np.ndarray, " d"] | None = None,
+    start: Window | None = None,
     tolerance: float,
     features: int,
     seed: int,
@@ -265,6 +273,7 @@ def find_rounds(
       give_up: as :func:`rounds` takes it, and the others too.
       most: sines at most, if less than ``features``.
       reach: likewise.
+      start: the solution of nearly the same problem, for a nonlinear one.
       tolerance: likewise.
       features: sines at most.
       seed: of points and features.
@@ -273,12 +282,18 @@ def find_rounds(
     """
     take, units = taker(problem)
     special = special_features(problem, units, take(seed, *LOOKED)[0].parts[0]) if features else []
+    near = None
+    if start is not None:
+        head = start.rounds.best.head
+        weights = head.weights * (start.units.u / units.u)
+        near = start.rounds.best._replace(head=head._replace(weights=weights))
     found = rounds(
         take,
         len(problem.coordinates),
         tolerance=tolerance,
         most=features if most is None else min(most, features),
         reach=reach,
+        start=near,
         seed=seed,
         solve=combine_linear if problem.nonlinear is None else combine_nonlinear,
         more=[*more, *special],

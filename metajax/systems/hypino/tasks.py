@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -59,17 +60,22 @@ class ProblemTasks:
     holes: int = field(metadata={"static": True})
 
     def __call__(self, key: Key[Array, ""]) -> Task:
-        found = draw_sample(
-            key,
-            interior=self.interior,
-            boundary=self.boundary,
-            size=self.grid,
-            supervised=self.supervised,
-            homogeneous=self.homogeneous,
-            holes=self.holes,
-        )
-        scored = Scored(found.points, found.solution, found.supervised, found.valid, self.weights)
-        return Task(Inputs(found.coefficients, found.grids, found.points), scored)
+        return _draw(self, key)
+
+
+@functools.partial(jax.jit, inline=True)  # traced once: every program that draws tasks holds it
+def _draw(tasks: ProblemTasks, key: Key[Array, ""]) -> Task:
+    found = draw_sample(
+        key,
+        interior=tasks.interior,
+        boundary=tasks.boundary,
+        size=tasks.grid,
+        supervised=tasks.supervised,
+        homogeneous=tasks.homogeneous,
+        holes=tasks.holes,
+    )
+    scored = Scored(found.points, found.solution, found.supervised, found.valid, tasks.weights)
+    return Task(Inputs(found.coefficients, found.grids, found.points), scored)
 
 
 @register_dataclass

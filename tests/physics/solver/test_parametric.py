@@ -7,7 +7,8 @@ import pytest
 
 from metajax.core import ConfigError, float64_on_cpu
 from metajax.physics.pde import Disk, Rectangle, Square
-from metajax.physics.solver import PDEProblem, Robin, solve_fn
+from metajax.physics.solver import Operator, PDEProblem, Robin, solve_fn
+from metajax.physics.solver.moving_holes import HoleFeatures
 
 EXAMPLE = {
     "conductivity": 0.5,
@@ -114,6 +115,48 @@ def test_no_array_is_part_of_the_program(made):
     with float64_on_cpu():
         traced = jax.make_jaxpr(solution_of.program)(solution_of.fixed, example)
     assert sum(np.size(constant) for constant in traced.consts) < 10
+
+
+def test_the_flux_of_a_ring_and_its_derivative_by_both_radii_are_in_closed_form():
+    """30 features and those of the hole, which moves with it: nine digits."""
+
+    def ring(p):
+        domain = Disk([2.0, 1.0], p["outer"], "outer") - Disk([2.0, 1.0], p["inner"], "inner")
+        return PDEProblem({"u_xx": 1, "u_yy": 1}, domain=domain, dirichlet={"outer": 0, "inner": 1})
+
+    def flux(p):
+        at = jnp.stack([2 + p["inner"], jnp.ones(())])[None]
+        return -2 * jnp.pi * p["inner"] * solution_of(p).gradient(at)[0, 0]
+
+    with float64_on_cpu():
+        solution_of = solve_fn(ring, {"inner": 0.2, "outer": 1.0}, features=30, scale=2.0)
+        p = {"inner": jnp.asarray(0.3), "outer": jnp.asarray(1.5)}
+        value, slope = jax.value_and_grad(flux)(p)
+    ratio = np.log(1.5 / 0.3)
+    assert value == pytest.approx(2 * np.pi / ratio, rel=1e-9)
+    assert slope["inner"] == pytest.approx(2 * np.pi / ratio**2 / 0.3, rel=1e-8)
+    assert slope["outer"] == pytest.approx(-2 * np.pi / ratio**2 / 1.5, rel=1e-8)
+
+
+def test_features_of_holes_have_the_derivatives_that_their_values_have():
+    hole = HoleFeatures(jnp.array([0.2, -0.1]), jnp.array([3.0, 5.0]), orders=2)
+    at = jnp.array([[0.9, 0.7], [-0.6, 0.1]])
+
+    def value(point):
+        return hole(point[None], Operator(jnp.ones(1)))[0]
+
+    rng = np.random.default_rng(0)
+    gradient, hessian = (
+        jnp.asarray(rng.normal(size=(2, 2))),
+        jnp.asarray(rng.normal(size=(2, 2, 2))),
+    )
+    first, second = jax.vmap(jax.jacfwd(value))(at), jax.vmap(jax.hessian(value))(at)
+    expected = jnp.einsum("nki,ni->nk", first, gradient) + jnp.einsum(
+        "nkij,nij->nk", second, hessian
+    )
+    found = hole(at, Operator(None, gradient, hessian))
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert found.shape == (2, 5)
 
 
 def exact(x, y, p):

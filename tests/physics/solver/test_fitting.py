@@ -1,0 +1,223 @@
+"""Rounds of ever more sines, nonlinear solves and windows of time."""
+
+import warnings
+from functools import partial
+
+import numpy as np
+import pytest
+
+from metajax.core import ConfigError
+from metajax.physics.pde import Disk, Rectangle, Square
+from metajax.physics.solver import DoubtfulSolutionWarning, PDEProblem, solve
+from metajax.physics.solver.continuation import along_parameter
+from metajax.physics.solver.fitting import combine_linear, weighted_rows
+from metajax.physics.solver.lapack import host_least_squares
+from metajax.physics.solver.nonlinear import combine_nonlinear, derivatives, gauss_newton, tabulate
+from metajax.physics.solver.operators import At, Block, Operator
+from metajax.physics.solver.ridge_functions import Joined, One, combine, host_sin, sine_features
+from metajax.physics.solver.solving import find_rounds, taker
+
+SMALL = {"size": 17}
+
+
+def apart(found, true):
+    """Relative difference of a solution from a function, on the grid."""
+    u = true(*np.meshgrid(*found.axes))
+    there = ~np.isnan(found.u)
+    return np.linalg.norm((found.u - u)[there]) / np.linalg.norm(u[there])
+
+
+def waves(x, y):
+    return np.sin(np.pi * x) * np.sin(4 * np.pi * y)
+
+
+def helmholtz():
+    source = "(1 - 17 * pi**2) * sin(pi * x) * sin(4 * pi * y)"
+    return PDEProblem({"u": 1, "u_xx": 1, "u_yy": 1}, source, dirichlet=0)
+
+
+def test_host_sines_are_those_of_numpy_to_rounding():
+    angles = np.concatenate([np.linspace(-200, 200, 9001), np.pi * np.arange(-40, 41) / 2])[None]
+    sine, cosine = host_sin(angles, True)
+    np.testing.assert_allclose(sine, np.sin(angles), atol=1e-15)
+    np.testing.assert_allclose(cosine, np.cos(angles), atol=1e-15)
+    assert host_sin(angles, False)[1] is None
+
+
+def test_the_error_falls_faster_than_any_power_of_the_number_of_features():
+    errors = []
+    for num in (100, 200, 400):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DoubtfulSolutionWarning)
+            found = solve(helmholtz(), features=num, tolerance=1e-12, **SMALL)
+        errors.append(apart(found, waves))
+    assert errors[0] / errors[1] > 10 and errors[1] / errors[2] > 100 and errors[2] < 1e-6
+
+
+def test_features_are_added_until_the_tolerance_is_reached():
+    found = solve(helmholtz(), **SMALL)
+    numbers = [num for num, _ in found.rounds.history]
+    left = [one.worst for _, one in found.rounds.history]
+    assert numbers == sorted(numbers) and left[-1] < 1e-6 < left[-2]
+    assert apart(found, waves) < 1e-6
+    probes = np.random.default_rng(0).uniform(-1, 1, (20, 2))
+    slope = np.pi * np.cos(np.pi * probes[:, 0]) * np.sin(4 * np.pi * probes[:, 1])
+    np.testing.assert_allclose(found.at(probes), waves(*probes.T), atol=1e-5)
+    np.testing.assert_allclose(found.gradient(probes)[:, 0], slope, atol=1e-4)
+
+
+def test_a_layer_is_resolved_by_sines_that_are_finer_across_it():
+    epsilon = 0.05
+
+    def u(x, y):
+        return (x + 1) / 2 - np.exp((x - 1) / epsilon)
+
+    problem = PDEProblem({"u_x": 1, "u_xx": -epsilon, "u_yy": -epsilon}, 0.5, dirichlet=u)
+    found = solve(problem, **SMALL)
+    across, along = found.rounds.best.scale
+    assert across > 4 * along and apart(found, u) < 1e-6
+
+
+def test_the_singular_solution_of_a_corner_and_that_around_a_hole():
+    def corner(x, y):
+        angle = np.mod(np.arctan2(y, x) - np.pi / 2, 2 * np.pi)
+        return np.hypot(x, y) ** (2 / 3) * np.sin(2 / 3 * angle)
+
+    domain = Square() - Rectangle((0, 0), (2, 2))
+    laplace = {"u_xx": 1, "u_yy": 1}
+    assert (
+        apart(solve(PDEProblem(laplace, domain=domain, dirichlet=corner), **SMALL), corner) < 1e-6
+    )
+
+    def ring(x, y):
+        return np.log(np.maximum(np.hypot(x, y), 1e-9))
+
+    hole = Disk((0, 0), 1, "outer") - Disk((0, 0), 0.2, "inner")
+    assert apart(solve(PDEProblem(laplace, domain=hole, dirichlet=ring), **SMALL), ring) < 1e-6
+
+
+def test_waves_of_many_lengths_are_solved_by_plane_waves():
+    def u(x, y):
+        return np.sin(60 * (0.6 * x + 0.8 * y))
+
+    problem = PDEProblem({"u": 3600, "u_xx": 1, "u_yy": 1}, dirichlet=u)
+    found = solve(problem, features=100, **SMALL)
+    assert apart(found, u) < 1e-6
+
+
+CUBIC = PDEProblem(
+    {"u_xx": 1, "u_yy": 1},
+    "-(pi**2 + 4) * 1.5 * sin(pi * x) * cos(2 * y) - (1.5 * sin(pi * x) * cos(2 * y))**3",
+    nonlinear="-u**3",
+    dirichlet="1.5 * sin(pi * x) * cos(2 * y)",
+)
+
+
+def cubic(x, y):
+    return 1.5 * np.sin(np.pi * x) * np.cos(2 * y)
+
+
+def tabulated(num=150):
+    take, _ = taker(CUBIC)
+    blocks = take(0, 400, 200)
+    return blocks, Joined((One(), sine_features(num, np.full(2, 6.0), 0)))
+
+
+def test_gauss_newton_converges_quadratically():
+    """Each step's distance from the solution is about the square of that of the step before."""
+    blocks, features = tabulated()
+    table = tabulate(blocks, features)
+    start = host_least_squares(table.linear, table.targets)
+    exact = table.state(gauss_newton(table, start).head.weights)
+    distances = []
+    for steps in (1, 2, 3):
+        state = table.state(gauss_newton(table, start, steps).head.weights)
+        distances.append(np.linalg.norm(state.linear - exact.linear))
+    rates = np.diff(np.log(distances))
+    assert rates[1] / rates[0] > 1.6 and distances[2] < 1e-5 * distances[0]
+
+
+def test_a_linear_problem_is_solved_alike_by_both_ways():
+    take, _ = taker(helmholtz())
+    blocks, features = take(0, 400, 200), Joined((One(), sine_features(100, np.full(2, 6.0), 0)))
+    points = np.random.default_rng(0).uniform(-1, 1, (30, 2))
+    one, other = (
+        combine(features, points, way(blocks, features).weights).u
+        for way in (combine_linear, combine_nonlinear)
+    )
+    np.testing.assert_allclose(one, other, atol=1e-8)
+    rows, targets = weighted_rows(blocks, features)
+    assert rows.shape == (len(targets), 101)
+
+
+def test_derivatives_of_a_nonlinear_part_are_good_to_ten_digits():
+    rng = np.random.default_rng(0)
+    points, u, gradient = rng.normal(size=(9, 2)), rng.normal(size=9), rng.normal(size=(9, 2))
+
+    def part(points, u, gradient):
+        return u**3 * gradient[:, 0] + np.exp(gradient[:, 1])
+
+    block = Block("equation", (At(points, Operator()),), np.zeros(9), 1.0, part)
+    value, slopes = derivatives(block, u, gradient)
+    np.testing.assert_allclose(value, 3 * u**2 * gradient[:, 0], atol=1e-9)
+    both = np.stack([u**3, np.exp(gradient[:, 1])], 1)
+    np.testing.assert_allclose(slopes, both, rtol=1e-9, atol=1e-9)
+
+
+def test_nonlinear_problems_are_solved():
+    assert apart(solve(CUBIC, **SMALL), cubic) < 1e-6
+
+    def front(x, t):
+        return 0.5 * (1 - np.tanh((x - 0.5 * t) / 0.8))
+
+    burgers = PDEProblem(
+        {"u_t": 1, "u_xx": -0.2},
+        nonlinear="u * u_x",
+        domain=Rectangle((-1, 0), (1, 1)),
+        dirichlet={"left": front, "right": front},
+        time="t",
+        initial=lambda x, t: front(x, t),
+        coordinates=("x", "t"),
+    )
+    found = solve(burgers, **SMALL)
+    assert found.windows == 1 and apart(found, front) < 1e-6
+
+
+def test_a_problem_is_solved_from_an_easier_one_with_another_parameter():
+    problem = PDEProblem(
+        {"u_xx": 1, "u_yy": 1},
+        nonlinear="strength * exp(u)",
+        domain=Rectangle((0, 0), (1, 1)),
+        dirichlet=0,
+        parameters={"strength": 6.0},
+    )
+    find = partial(find_rounds, tolerance=1e-6, features=400, seed=0, report=str)
+    window = along_parameter(problem, "strength", 1.0, find)
+    middle = window.solution.at(np.array([[0.5, 0.5]]))
+    np.testing.assert_allclose(
+        middle, solve(problem, **SMALL).at(np.array([[0.5, 0.5]])), rtol=1e-4
+    )
+    with pytest.raises(ConfigError, match="continuation"):
+        along_parameter(problem, "speed", 1.0, find)
+
+
+@pytest.mark.slow
+def test_windows_of_time_follow_each_other_where_one_is_not_enough():
+    def pulse(x, t):
+        wide = 0.002 + 0.05 * t
+        return np.exp(-(x**2) / (4 * wide)) * np.sqrt(0.002 / wide)
+
+    problem = PDEProblem(
+        {"u_t": 1, "u_xx": -0.05},
+        domain=Rectangle((-1, 0), (1, 2)),
+        dirichlet={"left": pulse, "right": pulse},
+        time="t",
+        initial=pulse,
+        coordinates=("x", "t"),
+    )
+    found = solve(problem, **SMALL)
+    assert found.windows > 3 and apart(found, pulse) < 1e-5
+    ends = found.solution.ends
+    for offset in (-1e-9, 1e-9):
+        at = np.stack([np.full(len(ends), 0.1), ends + offset], 1)
+        np.testing.assert_allclose(found.at(at), pulse(*at.T), atol=1e-5)
