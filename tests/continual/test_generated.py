@@ -65,6 +65,7 @@ def test_the_change_is_summed_over_numbers_and_averaged_over_earlier_tasks():
     np.testing.assert_allclose(found, 3.0 * expected / 2, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_embeddings_of_finished_tasks_do_not_move():
     learner = by_hypernet(strength=0.1)
     result = train(learner)
@@ -92,6 +93,7 @@ def test_without_strength_training_is_that_without_the_term():
     jax.tree.map(np.testing.assert_array_equal, train(learner).params, free.params)
 
 
+@pytest.mark.slow
 def test_weighing_by_importance_changes_what_is_held():
     learner = by_hypernet(strength=1.0, weigh=True)
     result = train(learner, STEPS)
@@ -107,7 +109,10 @@ def test_weighing_by_importance_changes_what_is_held():
     assert 0 < uneven != even
 
 
-@pytest.mark.parametrize("order", ["apart", "in_a_row", "neighbor"])
+SECOND_LINE = [pytest.param(order, marks=pytest.mark.slow) for order in ("in_a_row", "neighbor")]
+
+
+@pytest.mark.parametrize("order", ["apart", *SECOND_LINE])
 def test_what_is_held_in_place_is_not_forgotten(order):
     def summary(strength):
         learner = by_hypernet(order, strength=strength)
@@ -119,6 +124,7 @@ def test_what_is_held_in_place_is_not_forgotten(order):
     assert held.final > free.final + 0.1
 
 
+@pytest.mark.slow
 def test_looking_ahead_compares_after_the_step_of_the_task():
     plain, ahead = train(by_hypernet()), train(by_hypernet(look_ahead=True))
     assert digest(plain.params) != digest(ahead.params)

@@ -47,6 +47,7 @@ def test_parameters_after_each_task_are_those_of_runs_that_stopped_there(fine_tu
         assert digest(latest) == digest(kept)
 
 
+@pytest.mark.slow
 def test_a_run_resumed_in_the_middle_of_a_task_ends_in_the_same_bits(tmp_path):
     learner = by_hypernet()
     whole = train(learner)
@@ -123,6 +124,7 @@ def test_elastic_weights_hold_what_was_learned(fine_tuned):
     assert held.forgetting < free.forgetting / 2
 
 
+@pytest.mark.slow
 def test_joint_training_trains_on_all_tasks_so_far():
     learner = continual.joint_training(NETWORK)
     found = matrix(learner, train(learner))
