@@ -66,13 +66,17 @@ ELLIPTIC = "HZ", "HZ-G", "PS-C", "PS-L", "PS-G"
 
 def run(code: str, name: str, calls: int, folder: Path | None = None) -> dict[str, Any]:
     """What a new process measures."""
-    settings = {**os.environ, "JAX_ENABLE_COMPILATION_CACHE": "0", "OMP_NUM_THREADS": "1"}
-    if folder is not None:
-        settings["PYTHONPATH"] = str(folder.resolve())
+    root = Path(__file__).parents[1] if folder is None else folder
+    settings = {
+        **os.environ,
+        "JAX_ENABLE_COMPILATION_CACHE": "0",
+        "OMP_NUM_THREADS": "1",
+        "PYTHONPATH": str(root.resolve()),
+    }
     code = code.replace("NAME", repr(name)).replace("CALLS", str(calls))
-    found = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=settings, check=True
-    )
+    # -P: the folder that this is called from is no place to import from
+    command = [sys.executable, "-P", "-c", code]
+    found = subprocess.run(command, capture_output=True, text=True, env=settings, check=True)
     return json.loads(found.stdout.splitlines()[-1])
 
 

@@ -10,7 +10,6 @@ with mesh, basis and interpolation made once and the matrix assembled and factor
 
 1. `accuracies`: CPU milliseconds a set, and their ratio in rounds that take turns.
 2. `gradient`: the derivative of a functional by all four parameters, relative to the solve alone.
-3. `sources`: 1,000 places of the Gaussian with the same `a`: one factorization serves all.
 
 Everything runs on one thread; CPU seconds count, compiling is reported apart.
 """
@@ -189,21 +188,6 @@ def measure(result: dict[str, Any], rounds: int) -> None:
     ratio = interval(taken["gradient"] / taken["value"])
     result["gradient"] = {**row, "gradient over value": ratio}
     print("gradient over value", shown(ratio), flush=True)
-
-    shared = jax.jit(jax.vmap(lambda k, place: solver({"k": k, "place": place})(at), (None, 0)))
-    taken = interleaved(
-        {
-            "own": lambda: value(some),
-            "shared": lambda: shared(jnp.asarray(sets["k"][0]), sets["place"]),
-        },
-        rounds,
-    )
-    result["sources"] = {
-        **row,
-        "milliseconds": interval(1e3 * taken["shared"] / SETS),
-        "own over shared": interval(taken["own"] / DIFFERENTIATED * SETS / taken["shared"]),
-    }
-    print(result["sources"], flush=True)
 
 
 if __name__ == "__main__":

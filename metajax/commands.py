@@ -28,7 +28,7 @@ class Command(NamedTuple):
 
 COMMANDS = {
     "solve": Command(
-        "metajax.systems.solving",
+        "metajax.systems.hypino.command",
         (
             "PROBLEM [--tolerance T] [--set NAME=VALUE] [--animate] [--out DIR]",
             "solve a PDE, from a YAML file or a benchmark by name, and say whether",

@@ -19,7 +19,7 @@
 # `solve_fn` makes the solution of a PDE a function of the problem's parameters. It can be
 # differentiated and mapped like any other function of JAX. Here it recovers how well a plate
 # conducts heat, and where it is heated, from 30 noisy temperatures. Then it finds the place of a
-# hole through which least heat is lost. About two minutes on two CPU cores.
+# hole through which least heat is lost. Under two minutes on two CPU cores.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from

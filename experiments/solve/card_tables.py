@@ -10,6 +10,8 @@ from quoting import markdown, power, results
 
 NAMES = ("HT", "HZ", "PS-G", "PS-L", "WV", "Burgers")
 """Problems that rivals were given, in the order of the table."""
+SMOOTH, OTHERS = ("HT", "HZ", "PS-G", "WV"), ("HZ-G", "PS-C", "PS-L")
+"""Benchmarks without and with corners or holes that matter."""
 
 
 def cards(found: dict[str, Any]) -> str:
@@ -78,7 +80,7 @@ def by_rival(rows: dict[str, Any], which: int) -> str:
 def beside(found: dict[str, Any], rivals: dict[str, Any], elliptic: dict[str, Any]) -> str:
     """All libraries on the same problems."""
     rows = []
-    for name in NAMES:
+    for name in (name for name in NAMES if name in found["problems"]):
         first = found["problems"][name]["metajax"]["first"]
         row = [name, said(first["error"], first["cpu_seconds"])]
         row.append(said(*elements(name, found, elliptic)))
@@ -117,8 +119,9 @@ def sentences() -> list[str]:
 def speed() -> list[str]:
     """The sentences of docs/solve.md."""
     found = results("solve", "results/cards.json")["problems"]
-    smooth = [found[name]["metajax"] for name in ("HT", "HZ", "PS-G", "WV")]
-    others = [found[name]["metajax"] for name in ("HZ-G", "PS-C", "PS-L", "PS-5G")]
+    smooth, others = (
+        [found[name]["metajax"] for name in group if name in found] for group in (SMOOTH, OTHERS)
+    )
 
     def span(group: list[Any], which: str) -> str:
         values = [one[which]["cpu_seconds"] for one in group]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import card_tables
+import many
 import trust_tables
 from quoting import Quoted, results
 
@@ -13,4 +14,8 @@ def quoted() -> Quoted:
     tables = {"verdicts": trust_tables.verdicts(trust), "known": trust_tables.problems(trust)}
     tables |= card_tables.tables()
     sentences = [*trust_tables.sentences(trust), *card_tables.sentences()]
-    return Quoted(tables, sentences, {"docs/solve.md": card_tables.speed()})
+    elsewhere = {
+        "docs/solve.md": card_tables.speed(),
+        "docs/solve_parametric.md": many.sentences(results("solve", "results/solve_many.json")),
+    }
+    return Quoted(tables, sentences, elsewhere)

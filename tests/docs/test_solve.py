@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from metajax.physics.solver import collocate, read_problem
-from metajax.systems import solving
+from metajax.systems.hypino import command
 
 ROOT = Path(__file__).parents[2]
 PAGES = ("docs/solve.md", "docs/reference/physics_solver.md")
@@ -31,7 +31,7 @@ def test_a_problem_of_the_page_is_read_and_taken_at_points(tmp_path, text):
 
 def test_the_commands_of_the_page_are_taken():
     parser = argparse.ArgumentParser()
-    solving.add_arguments(parser)
+    command.add_arguments(parser)
     lines = "\n".join(blocks("bash")).splitlines()
     commands = list(filter(None, (shlex.split(line, comments=True) for line in lines)))
     assert len(commands) > 2
@@ -40,4 +40,4 @@ def test_the_commands_of_the_page_are_taken():
         options = parser.parse_args(words[2:])
         if options.problem.startswith("experiments"):
             problem = read_problem(ROOT / options.problem)
-            assert solving.with_parameters(problem, options.set).coordinates
+            assert command.with_parameters(problem, options.set).coordinates

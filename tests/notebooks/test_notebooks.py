@@ -107,7 +107,7 @@ RUN = [
 
 
 QUICK = ["hypino"]
-"""Notebooks that compile much and train nothing: compiled as the other tests' programs are."""
+"""Notebooks that compile much and train nothing: nothing is optimized in their programs."""
 
 
 @pytest.mark.slow
@@ -115,8 +115,8 @@ QUICK = ["hypino"]
 def test_the_notebook_runs(name, tmp_path, monkeypatch):
     """Its own assertions hold: the loss fell, the gains are what the text says.
 
-    `your_tasks` is compiled as users compile it, without the flags that make tests quick; in the
-    others, which train longer, most time went into compiling.
+    `your_tasks` is compiled as users compile it, without the flags that make tests quick. The
+    others have these flags, but their programs are optimized, except those in QUICK.
     """
     monkeypatch.setenv("TFDS_DATA_DIR", str(tmp_path))
     if name not in QUICK:

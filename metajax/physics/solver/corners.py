@@ -168,26 +168,26 @@ def corners_of(domain: Shape, box: Box, kinds: Sequence[frozenset[str]]) -> list
     curves = domain.curves
     straight = (np.asarray(curves.radius) == 0) & (np.asarray(curves.length) > 0)
     start = box.units(np.asarray(curves.start)[straight])
-    end = start + np.asarray(curves.span)[straight] / box.half
+    stops = start + np.asarray(curves.span)[straight] / box.half[None]
     piece = np.asarray(curves.piece)[straight]
     turns = 2 * np.pi * (np.arange(LOOKS) + 0.37) / LOOKS
     circle = np.stack([np.cos(turns), np.sin(turns)], 1)
     found = []
-    for point in crossings(start, end):
+    for point in crossings(start, stops):
         around = box.places(point + AROUND * circle)
         inside = contains(domain, around)
         if inside.all() or not inside.any():
             continue
-        here = rays(point, start, end, piece)
+        here = rays(point, start, stops, piece)
         changes = np.flatnonzero(inside != np.roll(inside, 1))
         begins = [place for place in changes if inside[place]]
         ends = [place for place in changes if not inside[place]]
         for place in begins:
             stop = min(ends, key=lambda other: (other - place) % LOOKS)
-            both = [nearest_ray(here, turns[at] - np.pi / LOOKS) for at in (place, stop)]
-            if any(ray is None for ray in both):
+            begin, end = (nearest_ray(here, turns[at] - np.pi / LOOKS) for at in (place, stop))
+            if begin is None or end is None:
                 continue
-            (first, one), (last, other) = both
+            (first, one), (last, other) = begin, end
             mixed = has_u(kinds[one]) != has_u(kinds[other])
             found.append(Corner(point, first, last, mixed, one != other))
     return found

@@ -151,8 +151,8 @@ def left_of(blocks: Sequence[Block], features: FeatureSet, weights: np.ndarray) 
     equation = share(trimmed, without_worst(size))
     data = 0.0
     for block in blocks[1:]:
-        missed, size = data_left(block, features, weights, inside[0])
-        data = max(data, share(missed, size))
+        missed, usual = data_left(block, features, weights, inside[0])
+        data = max(data, share(missed, usual))
         objective += (block.weight * missed) ** 2
     return Left(equation, data, float(np.sqrt(objective)))
 
@@ -226,7 +226,7 @@ def rounds(
     give_up: float = np.inf,
     start: Fitted | None = None,
     reach: Float[np.ndarray, " d"] | None = None,
-    report: Callable[[str], None] = str,
+    report: Callable[[str], object] = str,
 ) -> Rounds:
     """Solve a problem by rounds of ever more sines.
 

@@ -22,7 +22,7 @@ import scipy.special
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, shown
-from metajax.physics.pde.pytrees import namespace
+from metajax.physics.pde import namespace
 
 LONGEST = 10_000
 """Characters of a formula at most."""

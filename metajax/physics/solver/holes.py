@@ -16,6 +16,8 @@ from metajax.physics.solver.points import Box, contains
 
 ORDERS, FEW_ORDERS = 14, 4
 """Highest angular frequency around disks, and around other holes."""
+NOTHING = np.log(1e-12)
+"""The logarithm of what counts no more."""
 OUTSIDE = 1e-4
 """How far out of a hole the domain is looked up, relative to its size."""
 
@@ -142,9 +144,18 @@ def holes_of(domain: Shape, box: Box) -> list[Hole]:
             middle + half * (1 if isinstance(shape, Disk) else np.sqrt(2)) * (1 + OUTSIDE) * circle
         )
         if not contains(domain, middle[None])[0] and contains(domain, around).mean() > 0.5:
-            orders = ORDERS if isinstance(shape, Disk) else FEW_ORDERS
-            found.append(Hole(box.units(middle), orders))
+            orders = orders_of(half / box.half) if isinstance(shape, Disk) else FEW_ORDERS
+            found.append(Hole(box.units(middle[None])[0], orders))
     return found
+
+
+def orders_of(half: Float[np.ndarray, "2"]) -> int:
+    """The angular frequencies around a disk, by its half extents in units.
+
+    What is at a distance of 1 makes a part of frequency k as large as the k-th power of the radius.
+    """
+    radius = min(float(np.max(half)), 0.5)
+    return int(np.clip(np.ceil(NOTHING / np.log(radius)), FEW_ORDERS, ORDERS))
 
 
 def taken_away(domain: Shape, away: bool = False) -> list[Shape]:

@@ -61,8 +61,8 @@ class HoleFeatures:
             found = found + operator.value[:, None].astype(z.dtype) * value
         # a derivative along y is i times that along x
         none = jnp.zeros_like(self.half[0])
-        along = jnp.stack([self.half[0], none]), jnp.stack([none, self.half[1]])
-        along = jax.lax.complex(*along)
+        real, imaginary = jnp.stack([self.half[0], none]), jnp.stack([none, self.half[1]])
+        along = jax.lax.complex(real, imaginary)
         if operator.gradient is not None:
             found = found + (operator.gradient.astype(z.dtype) @ along)[:, None] * slope
         if operator.hessian is not None:

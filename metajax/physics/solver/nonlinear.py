@@ -275,7 +275,8 @@ def scaled(block: Block, share: float) -> Block:
 def state_of(table: Table, solution: Fitted) -> State:
     """A solution by other features as the equations see it."""
     features, weights = solution.features, solution.head.weights
-    linear, nonlinear = [], []
+    linear: list[np.ndarray] = []
+    nonlinear: list[tuple[np.ndarray, np.ndarray] | None] = []
     for block, factor in zip(table.blocks, table.factors, strict=True):
         linear.append(factor * (design(block, features) @ weights))
         if block.nonlinear is None:

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
 from metajax.nn import factored_least_squares, least_squares
@@ -24,23 +25,39 @@ LAST = 3
 """Steps after the last one that are differentiated, see ``parametric.solution_at``."""
 
 
+@custom_vmap
+def fast_solve(rows: Float[Array, "n num"], target: Float[Array, " n"]) -> Float[Array, " num"]:
+    """Solve in half the time of :func:`differentiable_solve`, without derivatives."""
+    return factored_least_squares(rows, target[:, None], RIDGE**2).head[:, 0]
+
+
+@fast_solve.def_vmap
+def _(size: int, batched: list[bool], rows: Array, target: Array) -> tuple[Array, bool]:
+    # the fast one factors rows and target together; several targets are to share a factorization
+    solve = fast_solve.fun if batched[0] else differentiable_solve
+    axes = tuple(0 if one else None for one in batched)
+    return jax.vmap(solve, axes)(rows, target), True
+
+
+def differentiable_solve(rows: Array, target: Array) -> Float[Array, " num"]:
+    """Solve with factors that serve derivatives and other targets too."""
+    return least_squares(rows, target[:, None], RIDGE**2)[:, 0]
+
+
 @jax.custom_jvp
 def solve_rows(rows: Float[Array, "n num"], target: Float[Array, " n"]) -> Float[Array, " num"]:
-    """Combine columns so that they are nearest to the target, in half the time of its derivative.
+    """Combine columns so that they are nearest to the target.
 
     Args:
       rows: of which columns are combined.
       target: what the combination should give.
     """
-    return factored_least_squares(rows, target[:, None], RIDGE**2).head[:, 0]
+    return fast_solve(rows, target)
 
 
 @solve_rows.defjvp
-def _solve_rows_along(at: tuple[Array, Array], along: tuple[Array, Array]) -> tuple[Array, Array]:
-    def differentiable(rows: Array, target: Array) -> Array:
-        return least_squares(rows, target[:, None], RIDGE**2)[:, 0]
-
-    return jax.jvp(differentiable, at, along)
+def _(at: tuple[Array, Array], along: tuple[Array, Array]) -> tuple[Array, Array]:
+    return jax.jvp(differentiable_solve, at, along)
 
 
 class NonlinearRows(NamedTuple):

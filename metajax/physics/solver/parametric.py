@@ -198,27 +198,26 @@ def solve_fn(
       0.2947
     """
     example = as_float64(example)
-    num = features if isinstance(features, int) else None
-    if num is not None and num < 1:
+    drawn = isinstance(features, int)
+    if isinstance(features, int) and features < 1:
         raise ConfigError("features", features, "1 or more")
-    if scale is not None and (num is None or not scale > 0):
+    if scale is not None and not (drawn and scale > 0):
         raise ConfigError("scale", scale, "above 0, or None where features are given")
     if points is not None and min(points) < 1:
         raise ConfigError("points", points, "two numbers, 1 or more")
     problem = problem_of(example)
-    scales: tuple[float | None, ...] = (None,)
-    if num is not None:
-        scales = SCALES if scale is None else (scale,)
-
-    def made(scale: float | None) -> FeatureSet:
-        if num is None:
-            return features
-        return random_waves(seed, len(problem.coordinates), num, scale)
+    candidates: list[tuple[float | None, FeatureSet]] = []
+    if isinstance(features, int):
+        dimensions = len(problem.coordinates)
+        for one in SCALES if scale is None else (scale,):
+            candidates.append((one, random_waves(seed, dimensions, features, one)))
+    else:
+        candidates.append((None, features))
 
     at_origin = jnp.zeros((1, len(problem.coordinates)))
-    count = made(scales[0])(at_origin, Operator(jnp.ones(1))).shape[1]
+    count = candidates[0][1](at_origin, Operator(jnp.ones(1))).shape[1]
     domain = problem.domain
-    holes = round_holes(domain, box_around(domain)) if num is not None else ()
+    holes = round_holes(domain, box_around(domain)) if drawn else ()
     count += sum(1 + 2 * hole.orders for hole in holes)
     interior, boundary = points or (3 * count, count)
     places, fresh = (draw_places(problem, one, interior, boundary) for one in (seed, seed + 2))
@@ -232,12 +231,13 @@ def solve_fn(
 
     programs = jax.jit(program), jax.jit(check)
     best, least = None, np.inf
-    for tried in scales:
-        fixed = Fixed(places, made(tried), jnp.zeros(count), num is not None)
+    for tried, combined in candidates:
+        fixed = Fixed(places, combined, jnp.zeros(count), drawn)
         solver = ParametricSolver(tried, fixed, fresh, *programs)
         solution = solver(example)
         # one scale is not compared with others, and needs no other points
-        left = solution.residual if len(scales) == 1 else solver.residual(example)
+        alone = len(candidates) == 1
+        left = float(solution.residual if alone else solver.residual(example))
         if left < least:
             start = replace(fixed, start=solution.weights / places.u)
             best, least = replace(solver, fixed=start), left

@@ -44,11 +44,18 @@ class Box(NamedTuple):
 
     def units(self, points: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
         """Return points in units."""
-        return (points - self.centre[None]) / self.half[None]
+        centre, half = self.aligned(points)
+        return (points - centre) / half
 
     def places(self, units: Float[Array, "*n d"]) -> Float[Array, "*n d"]:
         """Return where points in units are."""
-        return self.centre[None] + self.half[None] * units
+        centre, half = self.aligned(units)
+        return centre + half * units
+
+    def aligned(self, points: Float[Array, "*n d"]) -> tuple[Array, Array]:
+        """The centre and half the extent, of as many axes as points of any number have."""
+        axes = (1,) * (np.ndim(points) - 1)
+        return self.centre.reshape(*axes, -1), self.half.reshape(*axes, -1)
 
 
 class Face(NamedTuple):

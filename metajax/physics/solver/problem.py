@@ -253,9 +253,8 @@ class PDEProblem:
             names = "u", *first_terms(self.coordinates), *self.coordinates, *self.parameters
             return read_formula("nonlinear", value, names, tuple(self.regions))
         if value is not None and not callable(value):
-            raise ConfigError(
-                "nonlinear", value, "a formula, or a function of u, its gradient, points"
-            )
+            expected = "a formula, or a function of u, its gradient and the coordinates"
+            raise ConfigError("nonlinear", value, expected)
         return value
 
     def _read_data(self, kind: str) -> Any:
@@ -291,11 +290,8 @@ class PDEProblem:
         Returns:
           Coordinates, parameters, and for each region which of the points are inside.
         """
-        regions = [
-            (shape if namespace(points) is jnp else on_host(shape)).contains(points)
-            for shape in self.regions.values()
-        ]
-        return (*points.T, *parameters.values(), *regions)
+        shapes = [one if traced(one) else on_host(one) for one in self.regions.values()]
+        return (*points.T, *parameters.values(), *(one.contains(points) for one in shapes))
 
     @property
     def edges(self) -> tuple[EdgeData, ...]:
@@ -358,6 +354,11 @@ def precision(names: tuple[str, ...], key: str) -> int:
 def said(edge: EdgeData) -> str:
     """How data are stated, for errors."""
     return f"{edge.kind} as {repr(edge.name) if edge.name else 'the whole boundary'}"
+
+
+def traced(shape: Shape) -> bool:
+    """Whether the numbers of a shape are not known."""
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(shape))
 
 
 def is_zero(value: Value) -> bool:

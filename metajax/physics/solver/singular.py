@@ -53,8 +53,9 @@ def special_features(problem: PDEProblem, units: Units, inside: At) -> list[Feat
         features = corner_features(corner, sign * second[near])
         if features is not None:
             found.append(features)
-    plain = constants is not None and not np.any(constants.gradient)
-    value = sign * constants.value if plain else None
+    value = None
+    if constants is not None and not np.any(constants.gradient):
+        value = sign * constants.value
     for hole in holes_of(domain, units.box):
         near = nearest.query(hole.center)[1]
         found.append(hole_features(hole, sign * second[near], value))

@@ -263,7 +263,7 @@ def find_rounds(
     tolerance: float,
     features: int,
     seed: int,
-    report: Callable[[str], None],
+    report: Callable[[str], object],
     more: Sequence[FeatureSet] = (),
 ) -> Window:
     """Solve a problem in one window.

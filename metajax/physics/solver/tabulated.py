@@ -31,10 +31,10 @@ class Tabulated:
         key = id(points), component
         if key not in self.kept:
             num, dimensions = points.shape
-            unit = np.zeros((num,) + (dimensions,) * len(component))
-            unit[(slice(None), *component)] = 1
+            one = np.zeros((dimensions,) * len(component))
+            one[component] = 1
             parts: list[np.ndarray | None] = [None, None, None]
-            parts[len(component)] = unit
+            parts[len(component)] = np.broadcast_to(one, (num, *one.shape))
             self.kept[key] = points, self.features(points, Operator(*parts))
         return self.kept[key][1]
 
@@ -44,11 +44,12 @@ class Tabulated:
         found: list[np.ndarray] = []
         if value is not None:
             found.append(value[:, None] * self.table(points, ()))
-        for one in range(dimensions if gradient is not None else 0):
-            if np.any(gradient[:, one]):
+        for one in range(dimensions):
+            if gradient is not None and np.any(gradient[:, one]):
                 found.append(gradient[:, one, None] * self.table(points, (one,)))
-        for one in range(dimensions if hessian is not None else 0):
-            for other in range(one + 1):
+        for one in range(dimensions):
+            for other in range(one + 1 if hessian is not None else 0):
+                assert hessian is not None
                 both = hessian[:, one, other] + (one != other) * hessian[:, other, one]
                 if np.any(both):
                     found.append(both[:, None] * self.table(points, (one, other)))

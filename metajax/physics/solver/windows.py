@@ -13,14 +13,17 @@ from metajax.physics.solver.collocation import Units
 from metajax.physics.solver.fitting import Rounds
 from metajax.physics.solver.points import box_of
 from metajax.physics.solver.problem import PDEProblem
+from metajax.physics.solver.solids import Extruded
 from metajax.physics.solver.solution import Solution, WindowedSolution
 
 UNRESOLVED = 1e-3
 """Share that is left above which a problem in time is solved window by window."""
-RESOLVED, MOST = 1e-5, 640
+RESOLVED, MOST = 5e-5, 640
 """Share that a window may leave, by so many sines at most; one that leaves more is halved."""
 FIRST, LEAST = 0.25, 1 / 128
 """Lengths of the first window and of the shortest, over that of all time."""
+GAIN = 0.7
+"""Part of what is left that a window half as long leaves at most, if its length matters at all."""
 EASY = 400
 """Features up to which a window was easy, so that the next one is twice as long."""
 
@@ -46,8 +49,33 @@ class Window(NamedTuple):
 
 
 Find = Callable[..., Window]
-"""``find(problem, give_up=, most=, reach=)``: solve a problem by so many sines at most, from a first
-scale, or stop early where more than ``give_up`` is left."""
+"""``find(problem, give_up=, most=, reach=)``: solve a problem, or stop early where more than
+``give_up`` is left; by so many sines at most, from a first scale."""
+
+
+class Window(NamedTuple):
+    """The solution of a part of the time.
+
+    Attributes:
+      problem: in this part.
+      rounds: its solutions.
+      units: in which they are.
+    """
+
+    problem: PDEProblem
+    rounds: Rounds
+    units: Units
+
+    @property
+    def solution(self) -> Solution:
+        """The best one as a function."""
+        best = self.rounds.best
+        return Solution(best.features, best.head.weights, self.units)
+
+
+Find = Callable[..., Window]
+"""``find(problem, give_up=, most=, reach=)``: solve a problem, or stop early where more than
+``give_up`` is left; by so many sines at most, from a first scale."""
 
 
 def march(problem: PDEProblem, find: Find) -> list[Window]:
@@ -65,18 +93,20 @@ def march(problem: PDEProblem, find: Find) -> list[Window]:
     begin, end = box.centre[axis] - box.half[axis], box.centre[axis] + box.half[axis]
     whole, length = end - begin, FIRST * (end - begin)
     found: list[Window] = []
-    now = begin
+    now, longer = begin, np.inf
     while now < end - 1e-6 * whole:
         until = end if now + 1.2 * length > end else now + length
         part = between(problem, axis, now, until)
         if found:
             part = replace(part, **state_after(problem, found[-1].solution, axis))
-        shortest = length <= LEAST * whole
         reach = found[-1].rounds.reach if found else None
+        shortest = length <= LEAST * whole
         window = find(part, give_up=np.inf if shortest else RESOLVED, most=MOST, reach=reach)
-        if window.rounds.best.left.worst > RESOLVED and not shortest:
-            length /= 2
+        left = window.rounds.best.left.worst
+        if left > RESOLVED and not shortest and left < GAIN * longer:
+            length, longer = length / 2, left
             continue
+        longer = np.inf
         found.append(window)
         now = window.units.box.centre[axis] + window.units.box.half[axis]
         if window.rounds.history[-1][0] <= EASY:
@@ -93,8 +123,10 @@ def between(problem: PDEProblem, axis: int, begin: float, end: float) -> PDEProb
 
 def cut(domain: Shape, lower: np.ndarray, upper: np.ndarray) -> Shape:
     """The part of a domain that is in a box."""
-    if hasattr(domain, "lower") and hasattr(domain, "upper"):
-        return replace(domain, lower=lower, upper=upper)  # type: ignore[type-var]
+    if isinstance(domain, Extruded):
+        return replace(domain, lower=lower[-1], upper=upper[-1])
+    if isinstance(domain, Rectangle):
+        return replace(domain, lower=lower, upper=upper)
     return domain & Rectangle(lower, upper, "window")
 
 

@@ -18,6 +18,7 @@ from metajax.physics.pde import (
 )
 from metajax.physics.solver import PDEProblem, Robin, as_problem, collocate
 from metajax.physics.solver.collocation import blocks_at, sample_problem
+from metajax.physics.solver.points import Box
 
 ROTATED = np.array([[0, 0], [2, 1], [1, 3], [-1, 2]], float)
 DOMAINS = {
@@ -181,6 +182,21 @@ def test_a_benchmark_is_the_same_problem(name):
     largest = np.abs(given).max()
     if given[3]:
         np.testing.assert_allclose(operator.hessian[:, 0, 0] * largest, given[3], rtol=1e-6)
+
+
+def test_a_box_takes_one_point_and_many_whichever_computes():
+    box = Box(np.array([1.0, 10.0]), np.array([2.0, 5.0]))
+    points = np.array([[3.0, 5.0], [1.0, 10.0], [-1.0, 12.5]])
+    expected = np.array([[1.0, -1.0], [0, 0], [-1, 0.5]])
+    for place, units in (
+        (points, expected),
+        (points[0], expected[0]),
+        (points[None], expected[None]),
+    ):
+        np.testing.assert_array_equal(box.units(place), units)
+        np.testing.assert_array_equal(box.places(units), place)
+        assert box.units(place).shape == place.shape
+        np.testing.assert_array_equal(box.units(jnp.asarray(place, jnp.float32)), units)
 
 
 def test_narrow_parts_and_small_holes_are_reached():

@@ -46,7 +46,7 @@ def test_every_example_is_a_problem():
     assert list(found["heat_pipe"]) == ["equation", *edges]
     space = ["dirichlet on outside", "neumann on inside"]
     assert list(found["ball"]) == ["equation", *space]
-    plate = ["dirichlet on hole", "robin on plate", "initial"]
+    plate = ["neumann on hole", "robin on plate", "initial"]
     assert list(found["cooling_plate"]) == ["equation", *plate]
     # what is inside the union is none of the boundary
     inside = found["stadium"]["dirichlet on the boundary"].parts[0].points * [1.5, 0.5]

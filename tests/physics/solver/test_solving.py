@@ -8,7 +8,7 @@ from problem_files import HEAT, written
 
 from metajax.core import ConfigError
 from metajax.physics.pde import PDE, Disk, Rectangle, Square, benchmark, nodes
-from metajax.physics.solver import DoubtfulSolutionWarning, read_problem, solve
+from metajax.physics.solver import read_problem, solve
 
 
 def test_sizes_are_checked(tmp_path):
@@ -23,8 +23,7 @@ LAPLACE = [0, 0, 0, 1, 1]
 
 def test_a_solution_has_values_in_the_closed_domain_alone():
     domain = Square() - Rectangle((0, 0), (1, 1)) - Rectangle((-1, -1), (-0.5, -0.5))
-    with pytest.warns(DoubtfulSolutionWarning):
-        found = solve(PDE(LAPLACE, -1.0, domain, dirichlet=0.0), features=50, size=9)
+    found = solve(PDE(LAPLACE, -1.0, domain, dirichlet=0.0), features=50, size=9)
     x, y = np.moveaxis(np.asarray(nodes(9)), -1, 0)
     outside = ((x > 0) & (y > 0)) | ((x < -0.5) & (y < -0.5))
     np.testing.assert_array_equal(np.isnan(found.u), outside)
@@ -54,8 +53,10 @@ def test_a_solution_does_not_depend_on_the_units_that_its_problem_is_written_in(
 
 def test_the_data_of_a_small_hole_and_of_a_sliver_count():
     hole = Square() - Disk((0.2, 0.1), 5e-5, "hole")
-    with pytest.warns(DoubtfulSolutionWarning, match="on hole"):
-        solve(PDE(LAPLACE, 0.0, hole, dirichlet={"square": 0.0, "hole": 1.0}), features=50, size=9)
+    found = solve(PDE(LAPLACE, 0.0, hole, dirichlet={"square": 0.0, "hole": 1.0}), size=9)
+    np.testing.assert_allclose(found.at(np.array([[0.2, 0.10005], [0.19995, 0.1]])), 1, atol=1e-3)
+    # u falls as the logarithm of the distance, whose unit is about that to the square
+    np.testing.assert_allclose(found.at(np.array([[0.21, 0.1]])), 0.465, atol=0.02)
     sliver = Square() - Rectangle((-1, -1), (1, 0.999))
     pde = PDE(LAPLACE, 0.0, sliver, dirichlet=lambda x, y: x)
     found = solve(pde, features=50, size=9)
@@ -64,8 +65,8 @@ def test_the_data_of_a_small_hole_and_of_a_sliver_count():
     assert np.isnan(found.u[:-1]).all()
 
 
-def test_a_problem_of_the_same_shapes_is_solved_without_compiling(tmp_path):
-    """Read again, its formulas are other functions; and with another hole and other numbers."""
+def test_a_problem_of_formulas_is_solved_without_compiling(tmp_path):
+    """NumPy computes all of it, so that the first solve of a process takes no longer."""
     text = """
 coefficients: {u_xx: 1, u_yy: 1}
 source: "sin(x) * y"
@@ -78,37 +79,26 @@ dirichlet: {square: x, hole: 1}
         if "compile" in name or "trace" in name:
             compiled.append(details.get("fun_name"))
 
-    def run(text):
-        compiled.clear()
-        with pytest.warns(DoubtfulSolutionWarning):
-            solve(read_problem(written(tmp_path, text)), features=20, size=9)
-        return list(compiled)
-
+    problem = read_problem(written(tmp_path, text))
     jax.monitoring.register_event_duration_secs_listener(note)
     try:
-        assert run(text)
-        assert run(text) == []
-        other = (
-            text.replace("0.3", "0.25").replace("u_xx: 1", "u_xx: 2").replace("hole: 1", "hole: 2")
-        )
-        assert run(other) == []
+        solve(problem, features=20, size=9)
     finally:
         jax.monitoring.unregister_event_duration_listener(note)
+    assert compiled == []
 
 
 def test_nothing_is_nan_on_purpose():
     """Neither without data of one kind, nor with nodes outside the domain."""
     domain = Square() - Rectangle((0, 0), (1, 1))
-    with jax.debug_nans(True), pytest.warns(DoubtfulSolutionWarning):
+    with jax.debug_nans(True):
         found = solve(PDE(LAPLACE, -1.0, domain, dirichlet=0.0), features=50, size=9)
     assert np.isnan(found.neumann_rms) and np.isnan(found.u).any()
 
 
 @pytest.mark.slow
-def test_the_scale_is_judged_with_the_features_that_are_used():
-    """At 500 features another scale is best, with 70 times the error at 2000."""
-    known = benchmark("PS-C")
-    found = solve(known.pde)
-    error = np.mean((found.u[known.place] - np.asarray(known.reference)) ** 2)
-    assert error < 1e-6
-    assert found.verdict == "reliable"
+@pytest.mark.parametrize(("name", "most"), [("PS-L", 1e-6), ("PS-C", 1e-5), ("HZ-G", 1e-4)])
+def test_corners_and_holes_are_solved_to_what_references_are_worth(name, most):
+    known = benchmark(name)
+    u, reference = solve(known.pde).u[known.place], np.asarray(known.reference)
+    assert np.linalg.norm(u - reference) < most * np.linalg.norm(reference)

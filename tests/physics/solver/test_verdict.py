@@ -89,7 +89,7 @@ def test_a_review_is_the_same_in_the_units_of_a_window():
     found = review(KNOWN["step"]().problem)
     window = Box(np.array([0.0, 0.25]), np.array([1.0, 0.25]))
     (jump,) = jumps(found.within(window).edges)
-    np.testing.assert_allclose(window.places(jump.point), [0, 0], atol=1e-3)
+    np.testing.assert_allclose(window.places(jump.point[None]), [[0, 0]], atol=1e-3)
 
 
 def test_waves_and_layers_of_an_equation():
@@ -174,7 +174,7 @@ def test_a_solution_that_is_0_is_reliable():
 @pytest.mark.parametrize("name", KNOWN)
 def test_no_wrong_solution_is_called_reliable(name):
     known = KNOWN[name]()
-    found = row(known, 0, 1280)
+    found = row(known, 0, 320)
     if found["verdict"] == "reliable":
         assert known.determined and found["error"] < 0.01
     elif not known.nasty:

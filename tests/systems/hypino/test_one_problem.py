@@ -7,7 +7,7 @@ from problem_files import HEAT, written
 
 from metajax.core import ConfigError
 from metajax.physics.pde import PDE, nodes
-from metajax.physics.solver import read_problem
+from metajax.physics.solver import as_pde, read_problem
 from metajax.systems.hypino import Model, one_problem, solve
 from metajax.systems.hypino.one_problem import generate
 from pdes import CONFIG, METHOD, TARGET, quadratics
@@ -24,7 +24,7 @@ def wrong(found):
 
 @pytest.mark.slow
 def test_a_model_solves_as_its_networks_say_and_every_help_makes_it_better(tmp_path):
-    pde, model = read_problem(written(tmp_path, HEAT)), untrained()
+    pde, model = as_pde(read_problem(written(tmp_path, HEAT))), untrained()
     alone = solve(pde, model=model, head=False, size=9)
     key = jax.random.split(jax.random.key(0), 3)[1]
     weights = jax.tree.map(lambda leaf: leaf[0], generate(model, pde, key, 0, 0).weights)
@@ -45,7 +45,7 @@ def test_a_model_solves_as_its_networks_say_and_every_help_makes_it_better(tmp_p
 
 @pytest.mark.slow
 def test_operators_out_of_the_trained_range_are_warned_of(tmp_path):
-    pde = read_problem(written(tmp_path, HEAT.replace("u_y: 1", "u_y: 8")))
+    pde = as_pde(read_problem(written(tmp_path, HEAT.replace("u_y: 1", "u_y: 8"))))
     with pytest.warns(UserWarning, match="8.0"):
         solve(pde, model=untrained(), head=False, size=3)
 

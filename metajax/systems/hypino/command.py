@@ -27,6 +27,8 @@ from metajax.physics.solver import (
     read_problem,
     solve,
 )
+from metajax.systems.hypino.model import shipped, trained
+from metajax.systems.hypino.one_problem import solve as solve_by_networks
 from metajax.train import as_path, check_writable, write_json
 
 FAILED = 3
@@ -180,10 +182,6 @@ def solved(problem: PDEProblem | PDE, options: argparse.Namespace) -> Solved:
             progress=sys.stderr.isatty(),
             **tolerance,
         )
-    # hypernetworks are imported where they are used: the rest needs none of them
-    from metajax.systems.hypino.model import shipped, trained
-    from metajax.systems.hypino.one_problem import solve as solve_by_networks
-
     pde = for_networks(problem, f"--{asked[0]}")
     if asked == ["model"]:
         expected = "--refine, --finetune or --head with it"
