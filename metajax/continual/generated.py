@@ -91,6 +91,9 @@ def task_hypernetwork(
         hypernetwork before the task, which takes the same memory whatever the number of tasks.
       weigh: weigh every number by its Fisher information on its own task. It stands in for the
         weighting of arXiv 2209.07712, whose exact form we do not know.
+
+    Returns:
+      The learner.
     """
 
     def init(key: Key[Array, ""], batch: Batch) -> Params:

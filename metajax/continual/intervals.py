@@ -82,6 +82,9 @@ def interval_hypernetwork(
       strength: of what holds earlier outputs in place; may be traced.
       ramp: steps of a task over which its box grows.
 
+    Returns:
+      The learner, with its bounds.
+
     Raises:
       ConfigError: ``width`` is not above 0, or ``ramp`` is below 1.
     """

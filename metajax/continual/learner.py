@@ -235,6 +235,9 @@ def summarize(matrix: Float[Array, "tasks tasks"]) -> Summary:
 
     Args:
       matrix: as :func:`accuracy_matrix` returns it.
+
+    Returns:
+      Its summary.
     """
     last, learned = matrix[-1], jnp.diagonal(matrix)
     fall = float(jnp.mean(learned[:-1] - last[:-1])) if len(last) > 1 else 0.0

@@ -172,6 +172,9 @@ def permuted(
       num_tasks: 1 or more.
       key: of the permutations.
 
+    Returns:
+      The sequence.
+
     Raises:
       ConfigError: ``num_tasks`` is below 1.
     """
@@ -193,6 +196,9 @@ def rotated(train: ImagePool, held_out: ImagePool, turns: Sequence[float]) -> Ta
       train: images to train on.
       held_out: images to measure accuracy on.
       turns: of each task, in radians.
+
+    Returns:
+      The sequence.
 
     Raises:
       ConfigError: there is no angle.
@@ -221,6 +227,9 @@ def split(
       labels: ``within_task``: labels count a task's own classes from 0, so one head serves all
         tasks; ``of_set``: labels are the set's classes.
       most: tasks to make; None: as many as the classes are enough for.
+
+    Returns:
+      The sequence.
 
     Raises:
       ConfigError: ``classes_per_task`` is not between 1 and the set's classes.
@@ -305,6 +314,9 @@ def sequence_tasks(
       steps_per_task: meta-steps of each.
       num: examples of a draw.
       review: further examples of a draw.
+
+    Returns:
+      The task distribution.
 
     Raises:
       ConfigError: a number is below 1.

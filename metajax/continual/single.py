@@ -37,6 +37,9 @@ def fine_tuning(network: Network) -> ContinualLearner:
 
     Args:
       network: inputs to logits.
+
+    Returns:
+      The learner.
     """
 
     def init(key: Key[Array, ""], batch: Batch) -> Params:
@@ -63,6 +66,9 @@ def joint_training(network: Network) -> ContinualLearner:
 
     Args:
       network: inputs to logits.
+
+    Returns:
+      The learner.
     """
     single = fine_tuning(network)
 
@@ -78,6 +84,9 @@ def separate_networks(network: Network, num_tasks: int) -> ContinualLearner:
     Args:
       network: inputs to logits.
       num_tasks: of the sequence.
+
+    Returns:
+      The learner.
     """
 
     def init(key: Key[Array, ""], batch: Batch) -> Params:
@@ -147,6 +156,9 @@ def elastic_weights(network: Network, strength: float | Float[Array, ""]) -> Con
     Args:
       network: inputs to logits.
       strength: of the penalty, half of which multiplies the squares; may be traced.
+
+    Returns:
+      The learner.
     """
     single = fine_tuning(network)
 
@@ -180,6 +192,9 @@ def largest_width(size_of: Any, budget: int, num_tasks: int) -> int:
       size_of: ``size_of(width) -> parameters`` of one network.
       budget: parameters of all together.
       num_tasks: networks.
+
+    Returns:
+      The width.
 
     Raises:
       ConfigError: not even those of width 1 fit.
