@@ -170,10 +170,11 @@ def solve(
         raise ConfigError("tolerance", tolerance, "above 0")
     if given is None and not head:
         raise ConfigError("head", head, "True where no solution is given")
-    with tqdm(disable=not progress, leave=False, delay=PATIENCE) as bar:
+    shape = "{desc}, {elapsed}"
+    with tqdm(disable=not progress, leave=False, delay=PATIENCE, bar_format=shape) as bar:
 
         def report(text: str) -> None:
-            bar.set_description(text)
+            bar.set_description_str(text, refresh=False)  # which the delay does not hold for
             bar.update()
 
         report("review of the problem")
