@@ -44,7 +44,9 @@ def sequence(runs: list[dict[str, Any]]) -> str:
             ]
         )
     means = runs[0]["eval"]["more"]["class_means"]["final"]
-    rows.append(["*nearest class mean, no training*", bare(means, 3), bare(means, 3), "0", *[""] * 3])
+    rows.append(
+        ["*nearest class mean, no training*", bare(means, 3), bare(means, 3), "0", *[""] * 3]
+    )
     header = [
         "method",
         "final",

@@ -56,7 +56,8 @@ def output_change(
         squares = weight * jnp.square(new - jax.lax.stop_gradient(old))
         return jnp.sum(squares.reshape(len(new), -1), 1)
 
-    by_task = sum(jax.tree.leaves(jax.tree.map(of_leaf, made, before, weights)))
+    by_leaf = jax.tree.leaves(jax.tree.map(of_leaf, made, before, weights))
+    by_task = jnp.sum(jnp.stack(by_leaf), 0)
     number = jnp.sum(earlier).astype(by_task.dtype)
     return jnp.sum(jnp.where(earlier, by_task, 0)) / jnp.maximum(number, 1)
 
@@ -122,7 +123,7 @@ def task_hypernetwork(
         return params, memory._replace(params=params)
 
     def loss(params: Params, memory: Kept, batch: Batch, key: Key[Array, ""]) -> Any:
-        logits = network.apply(of_task(params, batch.index), batch.examples.inputs)
+        logits = network.apply(of_task(params, batch.task), batch.examples.inputs)
         return cross_entropy_of(logits, batch.examples.targets)
 
     def kept(params: Params, memory: Kept, index: Array) -> Array:
@@ -138,7 +139,7 @@ def task_hypernetwork(
     def review(
         params: Params, memory: Kept, batch: Batch, examples: Examples, key: Key[Array, ""]
     ) -> Params:
-        return diagonal_fisher(network.apply, of_task(params, batch.index), examples.inputs, key)
+        return diagonal_fisher(network.apply, of_task(params, batch.task), examples.inputs, key)
 
     def finish(params: Params, memory: Kept, found: Params, index: Array) -> Kept:
         if found is None or memory.importance is None:

@@ -58,9 +58,9 @@ def interval_hypernetwork(
 ) -> IntervalLearner:
     """Generate networks from boxes of embeddings, and train their worst case (HyperInterval).
 
-    arXiv 2405.15444. A nested box has its centre at ``width / (2 d) cos(e)`` and the radius
+    arXiv 2405.15444. A nested box has its center at ``width / (2 d) cos(e)`` and the radius
     ``width / d`` in each of ``d`` coordinates, so that 0 lies in every box by construction;
-    otherwise the centre is the learned embedding itself. The hypernetwork and the target, an MLP
+    otherwise the center is the learned embedding itself. The hypernetwork and the target, an MLP
     with ReLU, pass intervals on. The loss is ``kappa`` times that of the middle network, and the
     rest that of the worst logits within the bounds: the lower one of the true class, the upper ones
     of the others. Over the first ``ramp`` steps of a task boxes grow from a point, and ``kappa``
@@ -106,7 +106,7 @@ def interval_hypernetwork(
             size = number
         layers = draw_normals(first, layers)
         last = layers[names[-1]]
-        # an ordinary initialisation of the target: inputs are of the size of a box, nearly 0
+        # an ordinary initialization of the target: inputs are of the size of a box, nearly 0
         start = jax.tree.leaves(target.init(second, batch.examples.inputs))
         last["bias"] = jnp.concatenate([leaf.reshape(-1) for leaf in start])
         last["kernel"] = OUTPUT_SCALE * last["kernel"]
@@ -114,8 +114,8 @@ def interval_hypernetwork(
 
     def boxes(embeddings: Array, share: Array | float) -> Interval:
         full = jnp.asarray(share, embeddings.dtype) * width / embedding
-        centre = 0.5 * full * jnp.cos(embeddings) if nested else embeddings
-        return Interval(centre, jnp.broadcast_to(full, centre.shape))
+        center = 0.5 * full * jnp.cos(embeddings) if nested else embeddings
+        return Interval(center, jnp.broadcast_to(full, center.shape))
 
     def generate(layers: Params, box: Interval) -> Params:
         """Networks from boxes ``[n, size]``: the target's tree, an interval at each leaf."""
@@ -123,7 +123,7 @@ def interval_hypernetwork(
         flat = interval_mlp(pairs, box)
         made, start = [], 0
         for leaf, size in zip(leaves, sizes, strict=True):
-            shape = len(flat.centre), *leaf.shape
+            shape = len(flat.center), *leaf.shape
             part = [side[:, start : start + size].reshape(shape) for side in flat]
             made.append(Interval(*part))
             start += size
@@ -141,17 +141,17 @@ def interval_hypernetwork(
         return interval_mlp(layers_of(made), exact(x))
 
     def middle(made: Params) -> Params:
-        return jax.tree.map(lambda leaf: leaf.centre, made, is_leaf=_is_interval)
+        return jax.tree.map(lambda leaf: leaf.center, made, is_leaf=_is_interval)
 
     def begin(params: Params, memory: Params, index: Array) -> tuple[Params, Params]:
         kept = params["embeddings"]
         copied = kept.at[index].set(kept[jnp.maximum(index - 1, 0)])
-        # a copied angle; a centre of its own would have to be told apart from the last one at once
+        # a copied angle; a center of its own would have to be told apart from the last one at once
         return {**params, "embeddings": copied}, params
 
     def loss(params: Params, memory: Params, batch: Batch, key: Key[Array, ""]) -> Any:
         share = jnp.minimum(batch.place.astype(jnp.float32) / ramp, 1)
-        made = of_task(params, batch.index, share)
+        made = of_task(params, batch.task, share)
         bounds = logits_within(made, batch.examples.inputs)
         targets = batch.examples.targets
         logits = target.apply(middle(made), batch.examples.inputs)
@@ -163,7 +163,7 @@ def interval_hypernetwork(
     def ends(layers: Params, embeddings: Array) -> Params:
         made = generate(layers, boxes(embeddings, 1.0))
         return jax.tree.map(
-            lambda leaf: jnp.stack([leaf.lower, leaf.centre, leaf.upper], 1),
+            lambda leaf: jnp.stack([leaf.lower, leaf.center, leaf.upper], 1),
             made,
             is_leaf=_is_interval,
         )
@@ -210,7 +210,7 @@ def worst_logits(bounds: Interval, targets: Int32[Array, " n"]) -> Float[Array, 
       bounds: of logits ``[n, ways]``.
       targets: the true classes.
     """
-    true = jax.nn.one_hot(targets, bounds.centre.shape[-1], dtype=bool)
+    true = jax.nn.one_hot(targets, bounds.center.shape[-1], dtype=bool)
     return jnp.where(true, bounds.lower, bounds.upper)
 
 

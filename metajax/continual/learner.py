@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float, Int32, Key, PyTree
 
@@ -114,7 +115,7 @@ def in_sequence(
     def update(
         state: SequenceState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None
     ) -> tuple[SequenceState, dict[str, Any]]:
-        index, place = tasks.support.index[0], tasks.support.place[0]
+        index, place = tasks.support.task[0], tasks.support.place[0]
         last = tasks.support.last[0]
         # before the first step of a task
         params, memory = jax.lax.cond(
@@ -230,7 +231,7 @@ class Summary(NamedTuple):
     backward: float
 
 
-def summarize(matrix: Float[Array, "tasks tasks"]) -> Summary:
+def summarize(matrix: Float[Array | np.ndarray, "tasks tasks"]) -> Summary:
     """Summarize an accuracy matrix.
 
     Args:
@@ -239,6 +240,6 @@ def summarize(matrix: Float[Array, "tasks tasks"]) -> Summary:
     Returns:
       Its summary.
     """
-    last, learned = matrix[-1], jnp.diagonal(matrix)
-    fall = float(jnp.mean(learned[:-1] - last[:-1])) if len(last) > 1 else 0.0
-    return Summary(float(jnp.mean(last)), float(jnp.mean(learned)), fall, -fall)
+    last, learned = np.asarray(matrix[-1]), np.diagonal(matrix)
+    fall = float(np.mean(learned[:-1] - last[:-1])) if len(last) > 1 else 0.0
+    return Summary(float(np.mean(last)), float(np.mean(learned)), fall, -fall)

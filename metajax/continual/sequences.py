@@ -1,4 +1,4 @@
-"""Sequences of tasks over labelled images: permuted, split by classes, rotated."""
+"""Sequences of tasks over labeled images: permuted, split by classes, rotated."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class _Part(NamedTuple):
     """Images of the training or of the held-out part, and which of them each task has.
 
     Attributes:
-      images: normalised, ``[n, h, w, c]``.
+      images: normalized, ``[n, h, w, c]``.
       labels: classes of the set.
       first: the first image of each task.
       number: how many it has; they follow each other.
@@ -258,15 +258,15 @@ class Batch(NamedTuple):
 
     Attributes:
       examples: of the present task.
-      index: of the present task, from 0.
+      task: index of the present task, from 0.
       place: of the step within the task, from 0.
       last: whether it is the task's last step.
       mixed: as many examples, each of a random task up to the present one; for joint training.
-      mixed_index: the task of each of them.
+      mixed_index: the index of each one's task.
     """
 
     examples: Examples
-    index: Int32[Array, ""]
+    task: Int32[Array, ""]
     place: Int32[Array, ""]
     last: Bool[Array, ""]
     mixed: Examples

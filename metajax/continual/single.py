@@ -97,7 +97,7 @@ def separate_networks(network: Network, num_tasks: int) -> ContinualLearner:
         return jax.tree.map(lambda leaf: leaf[index], params)
 
     def loss(params: Params, memory: Any, batch: Batch, key: Key[Array, ""]) -> Any:
-        logits = network.apply(of_task(params, batch.index), batch.examples.inputs)
+        logits = network.apply(of_task(params, batch.task), batch.examples.inputs)
         return cross_entropy_of(logits, batch.examples.targets)
 
     def predict(params: Params, index: Array, inputs: Any) -> Array:
@@ -169,7 +169,7 @@ def elastic_weights(network: Network, strength: float | Float[Array, ""]) -> Con
         apart = jax.tree.map(
             lambda new, old, fisher: jnp.sum(fisher * jnp.square(new - old)), params, *memory
         )
-        return 0.5 * strength * sum(jax.tree.leaves(apart))
+        return 0.5 * strength * jnp.stack(jax.tree.leaves(apart)).sum()
 
     def review(
         params: Params, memory: Anchor, batch: Batch, examples: Examples, key: Key[Array, ""]

@@ -14,7 +14,7 @@ from metajax.core import ConfigError, Network, Params, one_of
 from metajax.nn import LSTMState, draw_normals, draw_orthogonal, lstm_step
 
 START_DRAWS = 8
-"""Initialisations of the target that its scales are taken from."""
+"""Initializations of the target that its scales are taken from."""
 EPSILON = 1e-6
 """Added to a mean square before its root is divided by."""
 UNDRAWN = 0.1

@@ -13,25 +13,25 @@ from metajax.core import Params
 
 
 class Interval(NamedTuple):
-    """All values within ``radius`` of ``centre``, entry by entry.
+    """All values within ``radius`` of ``center``, entry by entry.
 
     Attributes:
-      centre: the middle.
+      center: the middle.
       radius: 0 or more.
     """
 
-    centre: Float[Array, "*shape"]
+    center: Float[Array, "*shape"]
     radius: Float[Array, "*shape"]
 
     @property
     def lower(self) -> Float[Array, "*shape"]:
         """The lower ends."""
-        return self.centre - self.radius
+        return self.center - self.radius
 
     @property
     def upper(self) -> Float[Array, "*shape"]:
         """The upper ends."""
-        return self.centre + self.radius
+        return self.center + self.radius
 
 
 def between(lower: Float[Array, "*shape"], upper: Float[Array, "*shape"]) -> Interval:
@@ -56,9 +56,9 @@ def interval_dense(kernel: Interval, bias: Interval, x: Interval) -> Interval:
       x: ``[n, inputs]``.
     """
     (a, b), (c, q) = kernel, x
-    centre = c @ a + bias.centre[None]
+    center = c @ a + bias.center[None]
     radius = q @ jnp.abs(a) + (jnp.abs(c) + q) @ b + bias.radius[None]
-    return Interval(centre, radius)
+    return Interval(center, radius)
 
 
 def interval_activation(function: Callable[[Array], Array], x: Interval) -> Interval:

@@ -46,7 +46,7 @@ def test_every_network_of_a_box_is_within_the_bounds(trained):
         slack = 1e-5 * float(jnp.max(jnp.abs(upper)))
         draws = [rng.uniform(-1, 1, 5) for _ in range(10)] + [rng.choice([-1, 1], 5)] * 5
         for draw in draws:
-            made = network(params, box.centre + box.radius * jnp.asarray(draw, jnp.float32))
+            made = network(params, box.center + box.radius * jnp.asarray(draw, jnp.float32))
             logits = TARGET.apply(made, inputs)
             assert (logits >= lower - slack).all() and (logits <= upper + slack).all()
 
@@ -59,7 +59,7 @@ def test_zero_lies_in_every_nested_box(trained):
         np.testing.assert_allclose(box.radius, 0.5 / 5, rtol=1e-6)
     plain = make(nested=False)
     start = plain.learner.init(jax.random.key(0), batch().support)
-    np.testing.assert_array_equal(plain.box(start, jnp.int32(0)).centre, start["embeddings"][0])
+    np.testing.assert_array_equal(plain.box(start, jnp.int32(0)).center, start["embeddings"][0])
 
 
 def test_what_is_proved_is_right_for_every_embedding(trained):

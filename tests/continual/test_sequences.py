@@ -65,12 +65,12 @@ def test_a_sequence_of_turned_images_turns_them():
 def test_the_step_tells_the_task():
     for index, place in ((0, 0), (0, STEPS - 1), (1, 0), (2, STEPS - 1)):
         support = batch(index, place).support
-        assert (int(support.index), int(support.place)) == (index, place)
+        assert (int(support.task), int(support.place)) == (index, place)
         assert bool(support.last) == (place == STEPS - 1)
         assert set(np.asarray(support.mixed_index)) <= set(range(index + 1))
     # steps beyond the sequence stay with its last task
     beyond = batch(TASKS, 5).support
-    assert (int(beyond.index), int(beyond.place)) == (TASKS - 1, STEPS + 5)
+    assert (int(beyond.task), int(beyond.place)) == (TASKS - 1, STEPS + 5)
 
 
 def test_mixed_examples_are_of_the_tasks_that_they_name():

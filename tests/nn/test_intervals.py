@@ -17,11 +17,11 @@ def draw(rng, *shape, radius=0.3):
 
 
 def inside(rng, box):
-    return box.centre + box.radius * jnp.asarray(rng.uniform(-1, 1, box.centre.shape))
+    return box.center + box.radius * jnp.asarray(rng.uniform(-1, 1, box.center.shape))
 
 
 def corner(rng, box):
-    return box.centre + box.radius * jnp.asarray(rng.choice([-1.0, 1.0], box.centre.shape))
+    return box.center + box.radius * jnp.asarray(rng.choice([-1.0, 1.0], box.center.shape))
 
 
 def layers_of(rng, radius):
@@ -52,7 +52,7 @@ def test_bounds_of_one_product_are_reached():
                 x = Interval(jnp.array([[c]]), jnp.array([[0.7]]))
                 found = interval_dense(kernel, exact(jnp.zeros(1)), x)
                 products = [(a + i) * (c + j) for i in (-0.5, 0.5) for j in (-0.7, 0.7)]
-                # centre and radius: symmetric about the middle of the product, and sound
+                # center and radius: symmetric about the middle of the product, and sound
                 np.testing.assert_allclose(
                     max(abs(value - a * c) for value in products), found.radius[0, 0]
                 )
@@ -61,20 +61,20 @@ def test_bounds_of_one_product_are_reached():
 def test_without_radius_bounds_are_the_plain_pass_and_they_grow_with_it():
     rng = np.random.default_rng(1)
     with enable_x64(True):
-        layers, x = layers_of(rng, 0.0), exact(draw(rng, 7, 4).centre)
+        layers, x = layers_of(rng, 0.0), exact(draw(rng, 7, 4).center)
         point = interval_mlp(layers, x)
         assert not point.radius.any()
         widths = [
             interval_mlp(
                 [
-                    tuple(Interval(one.centre, jnp.full_like(one.centre, radius)) for one in pair)
+                    tuple(Interval(one.center, jnp.full_like(one.center, radius)) for one in pair)
                     for pair in layers
                 ],
                 x,
             )
             for radius in (0.01, 0.1)
         ]
-        assert (widths[0].lower <= point.centre).all() and (point.centre <= widths[0].upper).all()
+        assert (widths[0].lower <= point.center).all() and (point.center <= widths[0].upper).all()
         assert (widths[1].lower < widths[0].lower).all()
         assert (widths[1].upper > widths[0].upper).all()
 

@@ -101,9 +101,10 @@ def evaluate(
 ) -> Evaluation:
     """Measure what is known after each task, and what stays known.
 
-    ``more`` holds the accuracy matrix and its summary, the numbers that are kept, the accuracy
-    where the task is not told (``inferred``) and, of HyperInterval, that of the embedding that all
-    tasks share (``universal``) and the share of inputs that the bounds prove (``verified``).
+    ``more`` holds the accuracy matrix and its summary, the numbers that are kept, and the accuracy
+    where the task is not told (``inferred``). For HyperInterval it also has the accuracy of the
+    embedding that all tasks share (``universal``), and the share of inputs that the bounds prove
+    (``verified``).
     """
     parts = method.parts
     found = known(problem, parts.learner.predict, params)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
 import jax
@@ -202,7 +203,7 @@ def joint_training(problem: Problem, training: Training) -> Method:
     return in_sequence(problem, training, Parts(continual.joint_training(problem.network())))
 
 
-METHODS = {
+METHODS: dict[str, Callable[..., Method]] = {
     "hypernetwork": hypernetwork,
     "recurrent_hypernetwork": recurrent_hypernetwork,
     "neighbor_hypernetwork": neighbor_hypernetwork,

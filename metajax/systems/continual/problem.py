@@ -89,7 +89,7 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
         sequence = permuted(train, test, settings.num_tasks, jax.random.key(TASK_KEY))
     elif settings.tasks == "rotated":
         turns = np.linspace(0, np.radians(settings.most_turn), settings.num_tasks)
-        sequence = rotated(train, test, turns)
+        sequence = rotated(train, test, turns.tolist())
     else:
         sequence = split(train, test, settings.classes_per_task, most=settings.num_tasks)
     steps_per_task, rest = divmod(training.steps, sequence.num_tasks)

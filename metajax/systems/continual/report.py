@@ -62,5 +62,5 @@ def matrix(evaluation: dict[str, Any]) -> Any:
                 value = values[row, column]
                 color = "white" if value < 0.6 else "black"
                 text = said(100 * value, ".0f")
-                axes.text(column, row, text, ha="center", va="center", color=color)
+                axes.text(float(column), float(row), text, ha="center", va="center", color=color)
     return canvas

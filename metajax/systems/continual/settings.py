@@ -27,7 +27,7 @@ class Settings:
     image_size: Count = 8
     """Height and width that images are resized to, pixels."""
     image_channels: Literal[1, 3] = 1
-    """Colour channels that images are converted to: 1 (grey) or 3 (RGB)."""
+    """Color channels that images are converted to: 1 (gray) or 3 (RGB)."""
     num_tasks: Several = 5
     """Tasks of the sequence; with split, the most of them."""
     classes_per_task: Several = 2
