@@ -1,4 +1,4 @@
-"""Linear equations in the plane, solved by least squares over features, and what that is worth."""
+"""Solve PDEs by least squares over features, and say how far a solution can be trusted."""
 
 from metajax.physics.solver.collocation import Collocation, Units, collocate
 from metajax.physics.solver.gauss_newton import Fitted, improve_features
