@@ -52,8 +52,8 @@ def improve_features(
     Each step linearizes in features and head together and is damped in the features alone
     (Levenberg-Marquardt); then the head is solved for exactly, as in variable projection (Golub
     and Pereyra 1973). A step that increases the residual is not taken. A step takes one
-    factorization of
-    ``4 num + 1`` unknowns and as many designs as features have numbers. Meant for float64.
+    factorization of ``4 num + 1`` unknowns and a few designs, one for each number of a feature. It
+    is meant for float64.
 
     Args:
       coefficients: of the operator.

@@ -31,7 +31,8 @@ from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.values import known_parameters
 
 FADE = 1.0
-"""Width of the zone at the boundary where interior points lose weight, in their distances."""
+"""Width of the zone at the boundary in which interior points lose weight, in distances between
+points."""
 MOST = 4
 """Points that are tried in the box for each point that is asked for inside."""
 

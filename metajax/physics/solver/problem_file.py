@@ -57,10 +57,10 @@ def read_problem(path: Path) -> PDEProblem:
 
     ``coefficients`` are the factors of u and of its first and second derivatives, such as u_x and
     u_xy; those left out are 0. These, ``source``, ``initial``, ``initial_velocity`` and boundary
-    data are
-    numbers or formulas of the coordinates and ``parameters``
-    (:func:`metajax.physics.solver.formulas.read_formula`); ``nonlinear`` is a formula of u and its
-    first derivatives too. ``regions`` are shapes by name, which formulas use as conditions:
+    data are numbers or formulas of the coordinates and ``parameters``
+    (:func:`metajax.physics.solver.formulas.read_formula`). ``nonlinear`` is a formula that may also
+    contain u and its first derivatives. ``regions`` are shapes by name, which formulas use as
+    conditions:
     ``where(core, 5, 1)``. The other fields are those of :class:`PDEProblem`.
 
     ``domain`` is the square from -1 to 1 by default. It may be a ``box`` with two ends for each

@@ -30,8 +30,8 @@ data on a side.
 CONSTANT = 0.05
 """How far a free direction may vary, relative to its mean, and count as a constant."""
 ONE_SIGN, ACCURATE = 0.9, 0.01
-"""Share of points where what contradicts the data has the same sign, and of the terms that is left.
-"""
+"""Share of points at which the residual has one sign, and least relative residual, where a flux
+contradicts a source."""
 WAVES = 8.0
 """Least wave number, in radians a unit, for which waves are named as the reason."""
 THIN = 0.05
