@@ -16,10 +16,10 @@
 # %% [markdown]
 # # What lies inside a plate, and where to drill it
 #
-# `solve_fn` makes the solution of a PDE a function of the problem's parameters. It can be
-# differentiated and mapped like any other function of JAX. Here it recovers how well a plate
-# conducts heat, and where it is heated, from 30 noisy temperatures. Then it finds the place of a
-# hole through which least heat is lost. Under two minutes on two CPU cores.
+# `solve_fn` makes the solution of a PDE a function of the problem's parameters. `jax.grad` and
+# `jax.vmap` apply to it as to any other function of JAX. Here it recovers the conductivity of a
+# plate, and the place where it is heated, from 30 noisy temperatures. Then it finds the position
+# of a hole at which the least heat is lost. It takes under two minutes on two CPU cores.
 
 # %%
 # metajax is on no package index. Where it is missing, as on Colab, install it from a clone, or from
@@ -49,9 +49,9 @@ from metajax.physics.solver import PDEProblem, solve_fn
 # %% [markdown]
 # ## A plate
 #
-# The temperature `u` of a plate keeps `div(a grad u) = -heat`, and is 0 at its edges. The logarithm
-# of the conductivity `a` is a sum of ten cosines with unknown coefficients. The plate is heated a
-# little everywhere and much at one place, which is unknown too.
+# The temperature `u` of a plate satisfies `div(a grad u) = -heat`, and is 0 at the edges. The
+# logarithm of the conductivity `a` is a sum of ten cosines with unknown coefficients. The plate is
+# heated a little everywhere and strongly at one place, which is also unknown.
 
 # %%
 ORDERS = np.array([(i, j) for i in range(4) for j in range(4 - i)])
@@ -94,9 +94,9 @@ with float64_on_cpu():
 # %% [markdown]
 # ## Thirty measurements of each of 16 plates
 #
-# For each plate a field and a source are drawn, and the temperature is measured at 30 points with
-# an error of 1% of the largest. The measurements come from a solve with more features, of another
-# seed, so that the errors of the solve that is inverted are not shared by what it is given.
+# For each plate a field and a source are drawn. The temperature is measured at 30 points, with an
+# error of 1% of the largest temperature. The measurements come from a solve with more features and
+# another seed. So they do not share the errors of the solve that is inverted.
 
 # %%
 PLATES, SENSORS, NOISE = 16, 30, 0.01
@@ -115,9 +115,10 @@ measured = clean + error[:, None] * rng.normal(size=clean.shape)
 # %% [markdown]
 # ## Recover them
 #
-# The most likely field and source have the least sum of squares: of what is left of the
-# measurements over their error, and of the unknowns over what is usual. Gauss-Newton needs the
-# derivatives of the 30 temperatures by all 12 unknowns: `jax.jacfwd`, through the solve.
+# The most likely field and source minimize a sum of squares with two parts. One is the misfit of
+# the measurements over their error. The other is the unknowns over their prior deviation.
+# Gauss-Newton needs the derivatives of the 30 temperatures with respect to all 12 unknowns.
+# `jax.jacfwd` computes them through the solve.
 
 
 # %%
@@ -154,7 +155,7 @@ with float64_on_cpu():
 print(f"{PLATES} plates in {time.perf_counter() - begin:.0f} s, compiling included")
 
 # %% [markdown]
-# How far off are they? The baseline is the best constant for each plate, which nobody knows.
+# How large are the errors? The baseline is the best constant for each plate, which uses the truth.
 
 # %%
 line = np.linspace(-1, 1, 41)
@@ -206,9 +207,9 @@ plt.show()
 # %% [markdown]
 # ## Where to drill
 #
-# A pipe of temperature 1 is to go through the recovered plate, which is not heated otherwise. How
-# much heat it loses depends on its place. The gradient with respect to the hole's centre leads to
-# the best one. A map of 400 places, all in one call, shows whether it is.
+# A pipe of temperature 1 is to pass through the recovered plate, which has no other source of heat.
+# The heat that the pipe loses depends on its position. The gradient with respect to the hole's
+# center leads to the best position. A map of 400 positions, computed in one call, checks it.
 
 # %%
 RADIUS = 0.2
@@ -273,6 +274,6 @@ plt.show()
 # - Measure less or worse: `SENSORS`, `NOISE`. Where nothing is measured, the field tends to 0.
 # - Make the hole's radius another unknown: `drilled` may depend on both, as `Disk` takes traced
 #   sizes.
-# - Add a term that is not linear: `nonlinear=lambda u, gradient, coordinates: -u**4` radiates.
-# - Put your own problem in place of `plate`, and look at `temperature.residual` of its parameters:
-#   it tells what is left of the equations.
+# - Add a nonlinear term: `nonlinear=lambda u, gradient, coordinates: -u**4` is radiation.
+# - Replace `plate` with your own problem. `temperature.residual` returns the relative residual of
+#   its equations for given parameters.

@@ -135,7 +135,7 @@ def as_conditions(name: str, data: Any, pieces: tuple[Piece, ...]) -> tuple[Cond
             one == key and piece.matches(key) > 0 for one, piece in zip(best, pieces, strict=True)
         ]
         if not any(on):
-            expected = "a piece that more precise names leave something of"
+            expected = "a piece that more precise names do not cover entirely"
             raise ConfigError(f"{name}[{key!r}]", value, expected)
         conditions.append(Condition(as_boundary_field(f"{name}[{key!r}]", value), jnp.array(on)))
     return tuple(conditions)

@@ -14,7 +14,7 @@ __all__ = ["SYSTEM", "Parts", "Problem", "Settings"]
 
 SYSTEM = System(
     name="continual",
-    summary="learning task after task: hypernetworks and others against forgetting",
+    summary="continual learning: hypernetworks and other methods against forgetting",
     settings=Settings,
     presets=PRESETS,
     methods=METHODS,
