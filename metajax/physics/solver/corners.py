@@ -2,9 +2,9 @@
 
 Near a corner of angle ``w`` a solution of an elliptic equation is smooth but for multiples of
 ``z**(k pi / w)``. There ``z`` is the place from the corner, as a complex number in the coordinates
-in which the equation's second derivatives are the Laplacian (Grisvard 1985, Elliptic Problems in Nonsmooth
-Domains). Where one edge has u and the other du/dn, k is 1/2 less. Where the power is whole, it is
-smooth, and ``z**n log(z)`` takes its place.
+in which the equation's second derivatives are the Laplacian (Grisvard 1985, Elliptic
+Problems in Nonsmooth Domains). Where one edge has u and the other du/dn, k is 1/2 less. Where the
+power is whole, it is smooth, and ``z**n log(z)`` takes its place.
 """
 
 from __future__ import annotations

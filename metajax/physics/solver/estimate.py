@@ -131,9 +131,9 @@ def estimate(
 
     Two numbers are found. What is left at points that were not fitted changes u by the
     sensitivity times that at most. The sensitivity is the largest change of u, of all combinations
-    of the features that change equations and data by a root mean square of 1. And the solution before was wrong by
-    about as much as it differs. Both are most often too large, as the one takes the worst case and
-    the other is of a worse solution; the estimate is their geometric mean.
+    of the features that change equations and data by a root mean square of 1. And the solution
+    before was wrong by about as much as it differs. Both are most often too large, as the one takes
+    the worst case and the other is of a worse solution; the estimate is their geometric mean.
 
     Args:
       points: inside, in units.
