@@ -53,6 +53,7 @@ _SUBPACKAGES = (
     "bilevel",
     "cli",
     "commands",
+    "continual",
     "core",
     "data",
     "hypernet",

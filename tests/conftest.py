@@ -17,7 +17,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 MOST_MAPS = 30_000
 
-for folder in (".", "bilevel", "learners"):  # for toy_problem, quadratic and few_shot
+for folder in (".", "bilevel", "learners", "continual"):  # for what several tests share
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 

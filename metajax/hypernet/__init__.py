@@ -1,5 +1,6 @@
 """Hypernetworks: the parameters of any target network, generated from latent vectors."""
 
+from metajax.hypernet.chunks import chunk_generator
 from metajax.hypernet.generators import generator
 
-__all__ = ["generator"]
+__all__ = ["chunk_generator", "generator"]

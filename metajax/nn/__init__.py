@@ -30,6 +30,14 @@ from metajax.nn.fourier import fourier_features, grid_positions
 from metajax.nn.graph import Graph, graph_net, pad_graph
 from metajax.nn.initial import draw_normals, draw_orthogonal, lecun_stddev
 from metajax.nn.interpolate import image_function
+from metajax.nn.intervals import (
+    Interval,
+    between,
+    exact,
+    interval_activation,
+    interval_dense,
+    interval_mlp,
+)
 from metajax.nn.jets import Jet
 from metajax.nn.kernel_logistics import (
     KernelLogistic,
@@ -87,6 +95,7 @@ __all__ = [
     "FiLM",
     "Graph",
     "InnerProducts",
+    "Interval",
     "Jet",
     "KVCache",
     "KernelLogistic",
@@ -100,6 +109,7 @@ __all__ = [
     "SimilarityNetwork",
     "attention_pool",
     "batch_normalise",
+    "between",
     "causal_channels",
     "causal_discriminant",
     "causal_ridge",
@@ -115,6 +125,7 @@ __all__ = [
     "discriminant_channels",
     "draw_normals",
     "draw_orthogonal",
+    "exact",
     "factored_least_squares",
     "film",
     "fourier_features",
@@ -127,6 +138,9 @@ __all__ = [
     "grid_positions",
     "image_function",
     "inner_products",
+    "interval_activation",
+    "interval_dense",
+    "interval_mlp",
     "joined",
     "kernel_logistic",
     "kernel_logistic_predict",

@@ -22,6 +22,7 @@ SLOW = {
     "solve_parametric.md",
     "data.md",
     "reference/hypernet.md",
+    "reference/continual.md",
     "start.md",
     "families.md",
     "howto/devices.md",

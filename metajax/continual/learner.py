@@ -1,0 +1,245 @@
+"""A learner of tasks in sequence, and the algorithm that trains it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float, Int32, Key, PyTree
+
+from metajax.continual.sequences import Batch
+from metajax.core import (
+    Algorithm,
+    Params,
+    correct,
+    mean_over_parts,
+    optimizer_step,
+    prepare_optimizer,
+)
+
+
+def _keep(params: Params, memory: Any, *_: Any) -> tuple[Params, Any]:
+    return params, memory
+
+
+def _remember_nothing(params: Params, memory: Any, *_: Any) -> Any:
+    return memory
+
+
+class ContinualLearner(NamedTuple):
+    """What learns task after task, as pure functions; the task's index may be traced in all.
+
+    Attributes:
+      init: ``init(key, batch) -> params``.
+      memory: ``memory(params) -> memory``: what is kept from earlier tasks, nothing so far.
+      loss: ``loss(params, memory, batch, key) -> (loss, metrics)`` on the present task.
+      predict: ``predict(params, index, inputs) -> logits`` by what is known of a task.
+      begin: ``begin(params, memory, index) -> (params, memory)`` before a task's first step.
+      kept: ``kept(params, memory, index) -> loss``, which holds earlier tasks in place; None:
+        nothing does.
+      look_ahead: ``kept`` is asked of where the present task alone would move the parameters.
+      review: ``review(params, memory, batch, examples, key) -> found``, averaged over the last
+        step's draws; None: nothing is looked at.
+      finish: ``finish(params, memory, found, index) -> memory`` after a task's last step.
+      numbers: how many numbers are kept for predictions and for learning on, once ``tasks`` tasks
+        are over: ``numbers(params, memory, tasks) -> {name: count}``.
+    """
+
+    init: Callable[[Key[Array, ""], Batch], Params]
+    memory: Callable[[Params], Any]
+    loss: Callable[..., tuple[Float[Array, ""], dict[str, Any]]]
+    predict: Callable[[Params, Int32[Array, ""], Any], Float[Array, "n ways"]]
+    begin: Callable[..., tuple[Params, Any]] = _keep
+    kept: Callable[[Params, Any, Int32[Array, ""]], Float[Array, ""]] | None = None
+    look_ahead: bool = False
+    review: Callable[..., Any] | None = None
+    finish: Callable[..., Any] = _remember_nothing
+    numbers: Callable[[Params, Any, int], dict[str, int]] | None = None
+
+
+class SequenceState(NamedTuple):
+    """State of :func:`in_sequence`.
+
+    Attributes:
+      params: the present ones.
+      opt_state: of the optimizer, from its start in every task.
+      memory: the learner's, of earlier tasks.
+      after: the parameters as they were after each task, ``[tasks, ...]``; those of tasks that are
+        to come are the latest.
+    """
+
+    params: Params
+    opt_state: Any
+    memory: Any
+    after: Params
+
+
+def in_sequence(
+    learner: ContinualLearner, optimizer: optax.GradientTransformation, num_tasks: int
+) -> Algorithm:
+    """Make the algorithm that trains a continual learner on a sequence of tasks.
+
+    Its tasks are those of :func:`~metajax.continual.sequence_tasks`. One compiled step serves all
+    of them: the index of the present task is traced. The optimizer starts again in every task, so
+    no momentum of one task moves what another has learned (Kingma and Ba's moments are large just
+    after a change of task, and leak otherwise).
+
+    Args:
+      learner: what is trained.
+      optimizer: any optax optimizer.
+      num_tasks: of the sequence.
+
+    Returns:
+      The algorithm. Its parameters are those after each task, ``[num_tasks, ...]``, by which
+      accuracy after each task is measured.
+    """
+    rule = prepare_optimizer(optimizer, has_function=False)
+
+    def init(key: Key[Array, ""], task: Any) -> SequenceState:
+        params = learner.init(key, task.support)
+        after = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_tasks, *leaf.shape)), params)
+        return SequenceState(params, rule.init(params), learner.memory(params), after)
+
+    def mean_loss(params: Params, memory: Any, tasks: PyTree, keys: PyTree) -> Any:
+        def one(task: Any, key: Any) -> Any:
+            return learner.loss(params, memory, task.support, key)
+
+        losses, metrics = jax.vmap(one)(tasks, keys)
+        loss = jnp.mean(losses)
+        return loss, {**jax.tree.map(lambda leaf: jnp.mean(leaf, 0), metrics), "loss": loss}
+
+    def update(
+        state: SequenceState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None
+    ) -> tuple[SequenceState, dict[str, Any]]:
+        index, place = tasks.support.task[0], tasks.support.place[0]
+        last = tasks.support.last[0]
+        # before the first step of a task
+        params, memory = jax.lax.cond(
+            place == 0,
+            lambda: learner.begin(state.params, state.memory, index),
+            lambda: (state.params, state.memory),
+        )
+        opt_state = jax.lax.cond(place == 0, lambda: rule.init(params), lambda: state.opt_state)
+        # the present task
+        grads, metrics = mean_over_parts(
+            lambda tasks, keys: jax.grad(mean_loss, has_aux=True)(params, memory, tasks, keys),
+            tasks,
+            key,
+            axis_name,
+        )
+        # earlier tasks
+        if learner.kept is not None:
+            kept, at = learner.kept, params
+            if learner.look_ahead:
+                ahead, _ = optimizer_step(rule, params, opt_state, grads, value=metrics["loss"])
+                at = jax.lax.stop_gradient(ahead)
+            value, slope = jax.value_and_grad(lambda params: kept(params, memory, index))(at)
+            grads = jax.tree.map(jnp.add, grads, slope)
+            metrics["kept"] = value
+        params, opt_state = optimizer_step(rule, params, opt_state, grads, value=metrics["loss"])
+        # after the last step of a task
+        if learner.review is not None:
+            look = learner.review
+
+            def finish() -> Any:
+                found = mean_over_parts(
+                    lambda tasks, keys: jax.tree.map(
+                        lambda leaf: jnp.mean(leaf, 0),
+                        jax.vmap(
+                            lambda task, key: look(params, memory, task.support, task.query, key)
+                        )(tasks, keys),
+                    ),
+                    tasks,
+                    jax.random.fold_in(key, 1),
+                    axis_name,
+                )
+                return learner.finish(params, memory, found, index)
+
+            memory = jax.lax.cond(last, finish, lambda: memory)
+        else:
+            memory = jax.lax.cond(
+                last, lambda: learner.finish(params, memory, None, index), lambda: memory
+            )
+        tasks_from_here = jnp.arange(num_tasks) >= index
+        after = jax.tree.map(
+            lambda old, new: jnp.where(
+                tasks_from_here.reshape(-1, *[1] * new.ndim), new[None], old
+            ),
+            state.after,
+            params,
+        )
+        return SequenceState(params, opt_state, memory, after), metrics
+
+    return Algorithm(init, update, lambda state: state.after)
+
+
+def accuracy_matrix(
+    predict: Callable[..., Float[Array, "n ways"]], after: Params, sequence: Any
+) -> Float[Array, "tasks tasks"]:
+    """Return the accuracy after each task on every task: row i after task i, column j on task j.
+
+    Args:
+      predict: of the learner.
+      after: the parameters after each task, as :func:`in_sequence` has them.
+      sequence: of tasks, with held-out examples.
+    """
+    places = jnp.arange(sequence.num_tasks, dtype=jnp.int32)
+
+    def on_task(index: Array) -> Array:
+        examples, counts = sequence.held_out_of(index)
+
+        def by(params: Params) -> Array:
+            logits = predict(params, index, examples.inputs)
+            return counted_accuracy(logits, examples.targets, counts)
+
+        return jax.lax.map(by, after)
+
+    return jax.lax.map(on_task, places).T
+
+
+def counted_accuracy(
+    logits: Float[Array, "n ways"], targets: Int32[Array, " n"], counts: Bool[Array, " n"]
+) -> Float[Array, ""]:
+    """Return the accuracy on the examples that count; NaN where a logit of them is not finite.
+
+    Args:
+      logits: of the classes.
+      targets: class indices.
+      counts: which examples count.
+    """
+    right = correct(logits, targets)
+    return jnp.sum(jnp.where(counts, right, 0)) / jnp.sum(counts).astype(right.dtype)
+
+
+class Summary(NamedTuple):
+    """An accuracy matrix in four numbers.
+
+    Attributes:
+      final: mean accuracy on all tasks after the last.
+      during: mean accuracy on each task just after it was learned.
+      forgetting: mean fall since then, of all tasks but the last.
+      backward: the same as a gain: backward transfer.
+    """
+
+    final: float
+    during: float
+    forgetting: float
+    backward: float
+
+
+def summarize(matrix: Float[Array | np.ndarray, "tasks tasks"]) -> Summary:
+    """Summarize an accuracy matrix.
+
+    Args:
+      matrix: as :func:`accuracy_matrix` returns it.
+
+    Returns:
+      Its summary.
+    """
+    last, learned = np.asarray(matrix[-1]), np.diagonal(matrix)
+    fall = float(np.mean(learned[:-1] - last[:-1])) if len(last) > 1 else 0.0
+    return Summary(float(np.mean(last)), float(np.mean(learned)), fall, -fall)

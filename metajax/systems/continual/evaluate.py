@@ -1,0 +1,174 @@
+"""How well what was learned in sequence is known afterwards, and what keeps it."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from metajax.continual import (
+    accuracy_matrix,
+    counted_accuracy,
+    least_entropy,
+    summarize,
+    verified,
+)
+from metajax.core import Params
+from metajax.systems.base import Method
+from metajax.systems.continual.problem import Problem
+from metajax.systems.scores import Evaluation, Interval, Row
+
+
+class Known(NamedTuple):
+    """Accuracies after each task on every task, ``[tasks, tasks]``, and the examples behind each.
+
+    Attributes:
+      matrix: row i after task i, column j on task j.
+      examples: held out, by task.
+    """
+
+    matrix: Float[np.ndarray, "tasks tasks"]
+    examples: Float[np.ndarray, " tasks"]
+
+    def so_far(self) -> Interval:
+        """Return the mean accuracy on the tasks so far, after each of them."""
+        mean, half = [], []
+        for place, row in enumerate(self.matrix):
+            own, num = row[: place + 1], self.examples[: place + 1]
+            mean.append(float(own.mean()))
+            # of the mean of the tasks' shares, each of so many examples
+            variance = float(np.sum(own * (1 - own) / num)) / len(own) ** 2
+            half.append(1.96 * variance**0.5)
+        low, high = ([m - sign * h for m, h in zip(mean, half, strict=True)] for sign in (1, -1))
+        return Interval(mean, low, high, int(self.examples.min()))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _matrix(predict: Any, after: Params, sequence: Any) -> Array:
+    return accuracy_matrix(predict, after, sequence)
+
+
+def known(problem: Problem, predict: Any, after: Params) -> Known:
+    """Measure what is known after each task."""
+    matrix = np.asarray(_matrix(predict, after, problem.sequence), float)
+    return Known(matrix, np.asarray(problem.sequence.held_out.number, float))
+
+
+def on_all_tasks(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Measure the present accuracy on all tasks, those to come included."""
+    latest = jax.tree.map(lambda leaf: leaf[-1:], params)
+    found = known(problem, method.parts.learner.predict, latest)
+    return Known(np.repeat(found.matrix, problem.num_tasks, 0), found.examples).so_far().last()
+
+
+def class_means(problem: Problem) -> Known:
+    """The baseline without training: the nearest mean of each task's classes.
+
+    They are kept as they are, so what is known after a task stays known.
+    """
+    accuracies = _by_class_means(problem.sequence)
+    tasks = problem.num_tasks
+    learned = np.tril(np.ones((tasks, tasks), bool))
+    # a task that is to come is guessed
+    guessed = 1 / problem.sequence.ways
+    matrix = np.where(learned, np.asarray(accuracies, float)[None], guessed)
+    return Known(matrix, np.asarray(problem.sequence.held_out.number, float))
+
+
+@jax.jit
+def _by_class_means(sequence: Any) -> Float[Array, " tasks"]:
+    ways = sequence.ways
+
+    def of_task(index: Array) -> Array:
+        train = sequence.all_of(index)
+        label = jnp.where(train.counts[:, None], jax.nn.one_hot(train.examples.targets, ways), 0)
+        means = (label.T @ train.examples.inputs) / jnp.maximum(jnp.sum(label, 0), 1)[:, None]
+        examples, counts = sequence.held_out_of(index)
+        logits = examples.inputs @ means.T - jnp.sum(means**2, 1)[None] / 2
+        return counted_accuracy(logits, examples.targets, counts)
+
+    return jax.lax.map(of_task, jnp.arange(sequence.num_tasks, dtype=jnp.int32))
+
+
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
+    """Measure what is known after each task, and what stays known.
+
+    ``more`` holds the accuracy matrix and its summary, the numbers that are kept, and the accuracy
+    where the task is not told (``inferred``). For HyperInterval it also has the accuracy of the
+    embedding that all tasks share (``universal``), and the share of inputs that the bounds prove
+    (``verified``).
+    """
+    parts = method.parts
+    found = known(problem, parts.learner.predict, params)
+    means = class_means(problem)
+    tasks = problem.num_tasks
+    latest = jax.tree.map(lambda leaf: leaf[-1], params)
+    more: dict[str, Any] = {
+        "matrix": found.matrix.tolist(),
+        **summarize(found.matrix)._asdict(),
+        "chance": 1 / problem.sequence.ways,
+        "class_means": {"final": summarize(means.matrix).final},
+        **told(problem, parts, latest),
+    }
+    kept = parts.learner.numbers
+    more["numbers"] = None if kept is None else kept(latest, None, tasks)
+    guess = Interval(
+        [more["chance"]], [more["chance"]], [more["chance"]], int(found.examples.min())
+    )
+    rows = {
+        "tasks_so_far": Row(f"{config.method}, on all tasks so far", found.so_far()),
+        "class_means": Row("nearest mean of each task's classes", means.so_far(), baseline=True),
+        "chance": Row("chance", guess, baseline=True),
+    }
+    points = [float(place + 1) for place in range(tasks)]
+    return Evaluation(
+        metric="accuracy",
+        greatest=True,
+        axis="tasks",
+        points=points,
+        rows=rows,
+        setting=problem.setting(),
+        more=more,
+    )
+
+
+def told(problem: Problem, parts: Any, latest: Params) -> dict[str, Any]:
+    """Return the accuracy where the task is inferred, and what only bounds tell."""
+    found = {}
+    if parts.inferred:
+        found["inferred"] = float(_inferred(parts.learner.predict, latest, problem.sequence))
+    if parts.intervals is not None:
+        universal, sure = _bounded(parts.intervals, latest, problem.sequence)
+        found |= {"universal": float(universal), "verified": float(sure)}
+    return found
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _inferred(predict: Any, params: Params, sequence: Any) -> Array:
+    def on_task(index: Array) -> Array:
+        examples, counts = sequence.held_out_of(index)
+        logits, _ = least_entropy(predict, params, sequence.num_tasks, examples.inputs)
+        return counted_accuracy(logits, examples.targets, counts)
+
+    return jnp.mean(jax.lax.map(on_task, jnp.arange(sequence.num_tasks, dtype=jnp.int32)))
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _bounded(intervals: Any, params: Params, sequence: Any) -> tuple[Array, Array]:
+    def on_task(index: Array) -> tuple[Array, Array]:
+        examples, counts = sequence.held_out_of(index)
+        logits = intervals.universal(params, examples.inputs)
+        right = counted_accuracy(logits, examples.targets, counts)
+        bounds = intervals.bounds(params, index, examples.inputs)
+        return right, verified(bounds, examples.targets, counts)
+
+    both = jax.lax.map(on_task, jnp.arange(sequence.num_tasks, dtype=jnp.int32))
+    return jnp.mean(both[0]), jnp.mean(both[1])

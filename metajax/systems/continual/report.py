@@ -1,0 +1,66 @@
+"""How learning in sequence is shown: a table, and the accuracies after each task on every task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from metajax.systems.numbers import numbers, said
+from metajax.systems.show import Figure, captioned, score_figure
+from metajax.systems.show import table as shared_table
+
+TITLES = {
+    "final": "after the last task",
+    "during": "just after each task",
+    "forgetting": "forgotten since",
+    "inferred": "where the task is not told",
+    "universal": "by the one embedding of all tasks",
+    "verified": "proved by bounds",
+}
+"""Accuracies of an evaluation, in words."""
+
+
+def table(evaluation: dict[str, Any]) -> str:
+    """Return the accuracy by task, what is forgotten, and the numbers that are kept."""
+    more = evaluation["more"]
+    lines = [shared_table(evaluation)]
+    named = [f"{TITLES[name]} {said(more[name], '.3f')}" for name in TITLES if name in more]
+    lines.append("Accuracy on all tasks: " + ", ".join(named) + ".")
+    kept = more["numbers"]
+    if kept is not None:
+        lines.append(
+            f"{kept['predicting']:,} numbers are kept for predicting, {kept['learning']:,} more to "
+            "learn further tasks."
+        )
+    return "\n".join(lines)
+
+
+def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+    """Return the accuracy by task, and the matrix."""
+    return [score_figure(evaluation), captioned(matrix, evaluation)]
+
+
+def matrix(evaluation: dict[str, Any]) -> Any:
+    """Accuracy after each task (rows) on every task (columns); above the diagonal it is to come."""
+    from matplotlib.figure import Figure as Canvas
+
+    values = numbers(evaluation["more"]["matrix"])
+    tasks = len(values)
+    canvas = Canvas(figsize=(5.2, 4.4), layout="constrained")
+    axes = canvas.add_subplot()
+    image = axes.imshow(values, vmin=0, vmax=1, cmap="viridis")
+    canvas.colorbar(image, ax=axes, label="accuracy")
+    places = np.arange(tasks)
+    names = [str(place + 1) for place in places]
+    axes.set_xticks(places, names)
+    axes.set_yticks(places, names)
+    axes.set(xlabel="on task", ylabel="after task")
+    if tasks <= 10:
+        for row in places:
+            for column in places:
+                value = values[row, column]
+                color = "white" if value < 0.6 else "black"
+                text = said(100 * value, ".0f")
+                axes.text(float(column), float(row), text, ha="center", va="center", color=color)
+    return canvas
