@@ -1,8 +1,8 @@
 """A problem at points: equations that are linear in u, but for what is nonlinear of them.
 
 What a person states is in units of the person's own. The solver's units are others: the domain's
-box is from -1 to 1, and the largest data and the usual coefficient are 1, so that the solution does
-not depend on the units in which a problem is written.
+box is from -1 to 1, and the largest data and the usual coefficient are 1. So the solution does not
+depend on the units in which a problem is written.
 """
 
 from __future__ import annotations

@@ -130,10 +130,10 @@ def estimate(
     """Estimate the error of a solution.
 
     Two numbers are found. What is left at points that were not fitted changes u by the
-    sensitivity times that at most: the largest change of u, of all combinations of the features
-    that change equations and data by a root mean square of 1. And the solution before was wrong by
-    about as much as it differs. Both are most often too large, as the one takes the worst case and
-    the other is of a worse solution; the estimate is their geometric mean.
+    sensitivity times that at most. The sensitivity is the largest change of u, of all combinations
+    of the features that change equations and data by a root mean square of 1. And the solution
+    before was wrong by about as much as it differs. Both are most often too large, as the one takes
+    the worst case and the other is of a worse solution; the estimate is their geometric mean.
 
     Args:
       points: inside, in units.
@@ -165,7 +165,9 @@ def estimate(
     return Estimate(points[few], u[few], relative, by_residual, by_rounds, most, free)
 
 
-def error_field(u: np.ndarray, before: np.ndarray | None, found: Estimate) -> np.ndarray:
+def error_field(
+    u: Float[np.ndarray, "*nodes"], before: Float[np.ndarray, "*nodes"], relative: float
+) -> Float[np.ndarray, "*nodes"]:
     """Return the estimated error of a solution at the nodes of a picture.
 
     It lies where the solution differs from the one before, and its root mean square is the
@@ -173,12 +175,10 @@ def error_field(u: np.ndarray, before: np.ndarray | None, found: Estimate) -> np
 
     Args:
       u: the solution at nodes; NaN where there is none.
-      before: the one before, at the same nodes; None: the error is taken to be the same everywhere.
-      found: of the solution.
+      before: the one before, at the same nodes.
+      relative: the estimated error of the solution, over the size of u.
     """
     known = np.isfinite(u)
-    size = found.relative * rms(u[known])
-    if before is None:
-        return np.where(known, size, np.nan)
+    size = relative * rms(u[known])
     apart = np.abs(u - before)
     return apart * (size / max(rms(apart[known]), np.finfo(float).tiny))

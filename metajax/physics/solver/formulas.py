@@ -167,7 +167,7 @@ KNOWN = (
     f"{', '.join(CONSTANTS)}, numbers, + - * / **, the functions {', '.join(FUNCTIONS)}, and "
     "in where(condition, a, b) comparisons with and, or, not"
 )
-"""What formulas are made of besides their variables, for errors."""
+"""What formulas are made of apart from their variables, for errors."""
 RESERVED = frozenset((*CONSTANTS, *FUNCTIONS, "and", "or", "not"))
 """Names that no variable may have."""
 

@@ -208,7 +208,7 @@ def fit_head(
 ) -> Head:
     """Combine features so that equation and boundary data hold best, in least squares.
 
-    The problem is linear, so the best combination is one regularised least-squares solve over the
+    The problem is linear, so the best combination is one regularized least-squares solve over the
     points: rows are means over the points of the equation's residual, and of both kinds of
     boundary data with ``boundary_weight``. Columns are scaled to length 1; ``ridge`` is relative to
     them. It is solved by QR (:func:`metajax.nn.factored_least_squares`), in the dtype of the

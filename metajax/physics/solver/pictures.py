@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from metajax.core import ConfigError, float64_on_cpu
 from metajax.physics.pde import Shape, on_host
+from metajax.physics.solver.estimate import error_field
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.solution import Solution
 from metajax.physics.solver.solving import Solved
@@ -86,10 +87,10 @@ class Cut(NamedTuple):
 
 
 def maps_of(solved: Solved, problem: PDEProblem) -> Maps:
-    """Return what is drawn of a solution: it, the residual, and how it changed last.
+    """Return what is drawn of a solution: it, the residual, and its estimated error.
 
-    The last change is that between the solution and the one before, of fewer features, which is
-    about the error of the one before. There is none of the first one, nor over windows of time.
+    The error is taken to lie where the solution differs from the one before, of fewer features.
+    It is not drawn of the first solution, nor over windows of time.
 
     Args:
       solved: the solution.
@@ -101,9 +102,9 @@ def maps_of(solved: Solved, problem: PDEProblem) -> Maps:
         points = np.stack(np.meshgrid(*solved.axes, indexing="ij"), -1)
         known = np.isfinite(solved.u.T)
         earlier = solution._replace(features=before.features, weights=before.head.weights)
-        change = np.full(known.shape, np.nan)
-        change[known] = solved.u.T[known] - earlier.at(points[known])
-        values["estimated error, log10"] = change.T
+        before_last = np.full(known.shape, np.nan)
+        before_last[known] = earlier.at(points[known])
+        values["estimated error, log10"] = error_field(solved.u, before_last.T, solved.error)
     drawn = {name: value.T for name, value in values.items()}
     return Maps(problem.coordinates, solved.axes, drawn, problem.domain, problem.time)
 

@@ -53,7 +53,7 @@ class Box(NamedTuple):
         return centre + half * units
 
     def aligned(self, points: Float[Array, "*n d"]) -> tuple[Array, Array]:
-        """The centre and half the extent, of as many axes as points of any number have."""
+        """The middle and half the extent, of as many axes as points of any number have."""
         axes = (1,) * (np.ndim(points) - 1)
         return self.centre.reshape(*axes, -1), self.half.reshape(*axes, -1)
 

@@ -63,9 +63,9 @@ def read_problem(path: Path) -> PDEProblem:
     ``where(core, 5, 1)``. The other fields are those of :class:`PDEProblem`.
 
     ``domain`` is the square from -1 to 1 by default. It may be one ``box`` with two ends for each
-    coordinate, ``disk``, ``ellipse``, ``rectangle`` or ``polygon``, in three coordinates also
-    ``ball`` or a plane domain as ``extruded: {shape: ..., lower: 0, upper: 1}``, or the ``union``
-    or ``intersection`` of a list of these; ``less`` any list of them.
+    coordinate, ``disk``, ``ellipse``, ``rectangle`` or ``polygon``. In three coordinates it may
+    also be a ``ball``, or a plane domain as ``extruded: {shape: ..., lower: 0, upper: 1}``. It may
+    be the ``union`` or ``intersection`` of a list of these; ``less`` any list of them.
 
     Boundary data are one value for the whole boundary, or map to values names of its pieces:
     ``left``, ``right``, ``bottom``, ``top``, ``lower`` or ``upper`` of the first shape, or a

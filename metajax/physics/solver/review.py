@@ -459,9 +459,9 @@ def _balance(
 ) -> list[Finding]:
     """Whether the source, integrated over cells, agrees with the flux, where only that is given.
 
-    ``L u = gradient . grad u + hessian : hess u`` of constant coefficients, the second ones ``c``
-    on its diagonal alone, times ``w = exp(sum of gradient x / c)`` is the divergence of ``w c grad
-    u``, so its integral is that through the boundary.
+    The coefficients of ``L u = gradient . grad u + hessian : hess u`` are constant, the second ones
+    ``c`` on the diagonal alone. Then ``L u`` times ``w = exp(sum of gradient x / c)`` is the
+    divergence of ``w c grad u``, so its integral is that through the boundary.
     """
     value, gradient, hessian = operator
     if hessian is None or (value is not None and np.any(value)):

@@ -220,8 +220,8 @@ def sine_features(num: int, scale: Float[np.ndarray, " d"], seed: int) -> RidgeF
     """Spread sines evenly over the frequencies of an ellipsoid, their phases over the circle.
 
     Evenly means by a Sobol sequence: of independent draws some frequencies are nearly the same and
-    others far from all. 1,000 of them solve a Helmholtz problem of wave number 20 to 5e-10 where
-    independent ones in a box have 5e-7.
+    others far from all. With 1,000 features a Helmholtz problem of wave number 20 is solved to
+    5e-10, and with independent ones in a box to 5e-7.
 
     Args:
       num: features, 1 or more.

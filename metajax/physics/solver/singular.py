@@ -1,4 +1,4 @@
-"""Functions that a problem's domain and coefficients call for, beside sines."""
+"""Functions that a problem's domain and coefficients call for, in addition to sines."""
 
 from __future__ import annotations
 

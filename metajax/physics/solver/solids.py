@@ -40,7 +40,7 @@ class Ball(Solid):
     """A ball.
 
     Attributes:
-      centre: its centre; kept as an array ``[3]``.
+      centre: its middle; kept as an array ``[3]``.
       radius: above 0; likewise, ``[]``.
       name: what boundary data call it by. Static.
 
