@@ -1,4 +1,4 @@
-"""Report cards: `solve` on the benchmarks and on Burgers, beside scikit-fem.
+"""Report cards: `solve` on the benchmarks and on Burgers, compared with scikit-fem.
 
     python experiments/solve/cards.py
 

@@ -91,13 +91,15 @@ def sentences(found: dict[str, Any]) -> list[str]:
     low, middle, high = np.quantile(ratio, [0.05, 0.5, 0.95])
     false = sum(made["reliable"][1:])
     alarms = made["check"][0] + made["failed"][0]
+    useful, failed = sum(made["failed"][:2]), sum(made["failed"])
     right = sum(number[0] for number in made.values())
     cpu = sum(one["cpu_seconds"] for _, one in solutions(found)) / seeds
     spread = f"{low:.1f} to {high:.0f} times in 90% of them"
     return [
-        f"{number} problems, {nasty} of them nasty (marked *), with {seeds} seeds",
+        f"{number} problems, {nasty} of them hard (marked *), with {seeds} seeds",
         f"{false} of {number * seeds} solutions were called *reliable* and wrong by more than 1%",
-        f"{alarms} of the {right} solutions that are right were not called *reliable*",
+        f"{alarms} of the {right} solutions with an error of at most 1% were not called *reliable*",
+        f"{useful} of {failed} have an error of at most 10%",
         f"above the true error in {np.mean(ratio >= 1):.0%} of {len(ratio)} solutions",
         f"{middle:.0f} times as large in the median, and {spread}",
         f"{cpu:.0f} CPU seconds a seed",
