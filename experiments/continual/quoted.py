@@ -62,4 +62,24 @@ def sequence(runs: list[dict[str, Any]]) -> str:
 def quoted() -> Quoted:
     """Every table."""
     runs = results("continual", "results/permuted_digits.json")
-    return Quoted({"permuted": sequence(runs)}, [])
+    more = {name: [run["eval"]["more"] for run in group] for name, group in by_method(runs).items()}
+
+    def of(name: str, figure: str) -> str:
+        return mean_of([one[figure] for one in more[name]])
+
+    kept = {name: group[0]["numbers"]["predicting"] for name, group in more.items()}
+    sentences = [
+        f"{of('hypernetwork', 'forgetting')} is forgotten",
+        f"one network forgets {of('fine_tuning', 'forgetting')}",
+        f"EWC {of('elastic_weights', 'forgetting')}",
+        f"({of('small_networks', 'final')} at last)",
+        f"{of('interval_hypernetwork', 'final')}, far below",
+        f"nearest class mean ({bare(more['fine_tuning'][0]['class_means']['final'], 3)})",
+        f"{kept['recurrent_hypernetwork']:,} parameters against {kept['hypernetwork']:,}",
+    ]
+    headline = (
+        f"accuracy on five permuted tasks after the last: **{of('hypernetwork', 'final')}**; "
+        f"one network {of('fine_tuning', 'final')}, small networks of equal memory "
+        f"{of('small_networks', 'final')}"
+    )
+    return Quoted({"permuted": sequence(runs)}, sentences, {"README.md": [headline]})

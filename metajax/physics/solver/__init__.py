@@ -1,4 +1,8 @@
-"""Solve PDEs by least squares over features, and say how far a solution can be trusted."""
+"""Solve PDEs by least squares over features, and say how far a solution can be trusted.
+
+The equations may be linear or not, in the plane, in space, or over time. ``solve`` solves one, and
+``solve_fn`` makes the solution a function of parameters.
+"""
 
 from metajax.physics.solver.collocation import Collocation, Units, collocate
 from metajax.physics.solver.gauss_newton import Fitted, improve_features

@@ -166,20 +166,20 @@ def estimate(
     return Estimate(points[few], u[few], relative, by_residual, by_rounds, most, free)
 
 
-def error_field(u: np.ndarray, before: np.ndarray | None, found: Estimate) -> np.ndarray:
+def error_field(
+    u: Float[np.ndarray, "*nodes"], before: Float[np.ndarray, "*nodes"], relative: float
+) -> Float[np.ndarray, "*nodes"]:
     """Return the estimated error of a solution at the nodes of a picture.
 
-    It lies where the solution differs from the one before, and its root mean square is the
-    estimate's number.
+    It has the shape of the difference from the previous solution, and its root mean square is the
+    estimate.
 
     Args:
       u: the solution at nodes; NaN where there is none.
-      before: the one before, at the same nodes; None: the error is taken to be the same everywhere.
-      found: of the solution.
+      before: the one before, at the same nodes.
+      relative: the estimated error of the solution, over the size of u.
     """
     known = np.isfinite(u)
-    size = found.relative * rms(u[known])
-    if before is None:
-        return np.where(known, size, np.nan)
+    size = relative * rms(u[known])
     apart = np.abs(u - before)
     return apart * (size / max(rms(apart[known]), np.finfo(float).tiny))

@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from metajax.core import ConfigError, float64_on_cpu
 from metajax.physics.pde import Shape, on_host
+from metajax.physics.solver.estimate import error_field
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.solution import Solution
 from metajax.physics.solver.solving import Solved
@@ -86,11 +87,10 @@ class Cut(NamedTuple):
 
 
 def maps_of(solved: Solved, problem: PDEProblem) -> Maps:
-    """Return the maps of a solution: u, its residual and its last change.
+    """Return the maps of a solution: u, its residual and its estimated error.
 
-    The last change is the difference from the previous solution, which has fewer features. It is
-    about the error of the previous one. The first solution has none, and neither have windows of
-    time.
+    The estimated error is where the solution differs from the previous one, which has fewer
+    features. It is not drawn for the first solution, nor over windows of time.
 
     Args:
       solved: the solution.
@@ -102,9 +102,9 @@ def maps_of(solved: Solved, problem: PDEProblem) -> Maps:
         points = np.stack(np.meshgrid(*solved.axes, indexing="ij"), -1)
         known = np.isfinite(solved.u.T)
         earlier = solution._replace(features=before.features, weights=before.head.weights)
-        change = np.full(known.shape, np.nan)
-        change[known] = solved.u.T[known] - earlier.at(points[known])
-        values["estimated error, log10"] = change.T
+        before_last = np.full(known.shape, np.nan)
+        before_last[known] = earlier.at(points[known])
+        values["estimated error, log10"] = error_field(solved.u, before_last.T, solved.error)
     drawn = {name: value.T for name, value in values.items()}
     return Maps(problem.coordinates, solved.axes, drawn, problem.domain, problem.time)
 

@@ -60,8 +60,7 @@ def read_problem(path: Path) -> PDEProblem:
     data are numbers or formulas of the coordinates and ``parameters``
     (:func:`metajax.physics.solver.formulas.read_formula`). ``nonlinear`` is a formula that may also
     contain u and its first derivatives. ``regions`` are shapes by name, which formulas use as
-    conditions:
-    ``where(core, 5, 1)``. The other fields are those of :class:`PDEProblem`.
+    conditions: ``where(core, 5, 1)``. The other fields are those of :class:`PDEProblem`.
 
     ``domain`` is the square from -1 to 1 by default. It may be a ``box`` with two ends for each
     coordinate, ``disk``, ``ellipse``, ``rectangle`` or ``polygon``. In three coordinates it may

@@ -105,17 +105,11 @@ def test_waves_and_layers_of_an_equation():
 
 
 def test_the_error_of_a_picture_has_the_size_of_the_estimate():
-    _, fresh, features, head = fitted("smooth", 60)
-    left = residuals(fresh.blocks, features, head.weights)
-    points = fresh.blocks[0].parts[0].points
-    found = estimate(points, features, head, left)
     u = np.array([3.0, np.nan, -4.0])
-    field = error_field(u, np.array([3.1, np.nan, -4.2]), found)
+    field = error_field(u, np.array([3.1, np.nan, -4.2]), 1e-3)
     np.testing.assert_allclose(field[[0, 2]] / field[0], [1, 2])
-    size = found.relative * np.sqrt(12.5)
-    np.testing.assert_allclose(np.sqrt(np.mean(field[[0, 2]] ** 2)), size)
-    assert np.isnan(field[1]) and np.isnan(error_field(u, None, found)[1])
-    np.testing.assert_allclose(error_field(u, None, found)[0], size)
+    np.testing.assert_allclose(np.sqrt(np.mean(field[[0, 2]] ** 2)), 1e-3 * np.sqrt(12.5))
+    assert np.isnan(field[1])
 
 
 ILL_POSED = {

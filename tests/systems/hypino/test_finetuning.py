@@ -43,10 +43,12 @@ def test_lbfgs_finds_the_one_quadratic_that_solves_the_problem():
 
 
 def test_the_solution_itself_stays():
+    """By plain descent: Adam makes whole steps of a gradient that is all rounding."""
     with enable_x64(True):
-        found = finetune(as_network(QUADRATIC), jnp.asarray(WEIGHTS), problem(), adam(5), steps=5)
+        rule = optax.sgd(0.01)
+        found = finetune(as_network(QUADRATIC), jnp.asarray(WEIGHTS), problem(), rule, steps=5)
         assert float(jnp.max(found.loss)) < 1e-20
-        np.testing.assert_allclose(found.weights, WEIGHTS, atol=1e-3)
+        np.testing.assert_allclose(found.weights, WEIGHTS, atol=1e-10)
 
 
 def test_several_networks_are_tuned_as_their_sum():
