@@ -32,7 +32,7 @@ COMMANDS = {
         (
             "PROBLEM [--tolerance T] [--set NAME=VALUE] [--animate] [--out DIR]",
             "solve a PDE, from a YAML file or a benchmark by name, and say whether",
-            "the solution is reliable; exit code 3: it cannot be right",
+            "the solution is reliable; exit code 3: the verdict is failed",
         ),
         "nothing was written, or not all of it",
         ("solution.npz", "errors.json"),

@@ -1,4 +1,4 @@
-"""Tasks one after the other: sequences, learners that forget or do not, what they keep."""
+"""Continual learning: sequences of tasks, learners, and how much they forget."""
 
 from metajax.continual.generated import least_entropy, output_change, task_hypernetwork
 from metajax.continual.intervals import (

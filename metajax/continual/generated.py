@@ -1,4 +1,4 @@
-"""Task after task by a hypernetwork whose outputs for earlier tasks are held in place."""
+"""Continual learning by a hypernetwork whose outputs for earlier tasks are regularized."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from metajax.continual.single import cross_entropy_of, diagonal_fisher
 from metajax.core import Examples, Network, Params, count
 
 EMBEDDING_DEVIATION = 1.0
-"""Of a task's first embedding."""
+"""Deviation of a task's first embedding."""
 
 
 class Kept(NamedTuple):
@@ -22,8 +22,8 @@ class Kept(NamedTuple):
 
     Attributes:
       params: the hypernetwork as it was before the present task; None where ``targets`` are kept.
-      targets: what it made for every task before the present one, ``[tasks, ...]``; None where
-        they are made again from ``params``.
+      targets: its outputs for every task before the present one, ``[tasks, ...]``; None where they
+        are computed again from ``params``.
       importance: of every number of every earlier network, ``[tasks, ...]``; None: all alike.
     """
 
@@ -41,8 +41,8 @@ def output_change(
     """Return how far generated networks of earlier tasks have moved.
 
     Squares are summed over the numbers of a network and averaged over earlier tasks (von Oswald et
-    al. 2020, arXiv 1906.00695, equation 2), so what multiplies it has to fall with the size of the
-    network.
+    al. 2020, arXiv 1906.00695, equation 2). So the strength that multiplies it has to be smaller
+    for larger networks.
 
     Args:
       made: networks of all tasks, ``[tasks, ...]``.
@@ -75,20 +75,21 @@ def task_hypernetwork(
 ) -> ContinualLearner:
     """Generate each task's network from an embedding of the task (von Oswald et al. 2020).
 
-    arXiv 1906.00695. A task's embedding is learned with the hypernetwork and stays as it is once
-    the task is over; what the hypernetwork makes of earlier embeddings is held in place by
-    :func:`output_change`. Any hypernetwork serves: that of :func:`metajax.hypernet.generator`, or
-    of :func:`metajax.hypernet.chunk_generator` in any order of chunks (the recurrent one is that of
-    dependency-preserving hypernetworks, arXiv 2209.07712).
+    arXiv 1906.00695. A task's embedding is learned with the hypernetwork, and is fixed once the
+    task is over. :func:`output_change` penalizes changes of the outputs for earlier embeddings. Any
+    hypernetwork serves, such as :func:`metajax.hypernet.generator` or
+    :func:`metajax.hypernet.chunk_generator` in any order of chunks. The recurrent order is that of
+    dependency-preserving hypernetworks (arXiv 2209.07712).
 
     Args:
       hypernet: embeddings ``[*batch, size]`` to parameters of ``network``.
       network: inputs to logits.
       num_tasks: of the sequence.
       embedding: numbers of a task's embedding.
-      strength: of what holds earlier outputs in place; may be traced.
-      look_ahead: earlier outputs are compared where the present task's step alone would lead.
-      store_targets: keep earlier networks themselves, rather than make them again from the
+      strength: of the penalty on changes of earlier outputs; may be traced.
+      look_ahead: compute the penalty at the parameters to which the present task's step alone would
+        lead.
+      store_targets: keep earlier networks themselves. Otherwise they are generated again by the
         hypernetwork before the task, which takes the same memory whatever the number of tasks.
       weigh: weigh every number by its Fisher information on its own task. It stands in for the
         weighting of arXiv 2209.07712, whose exact form we do not know.
@@ -127,7 +128,7 @@ def task_hypernetwork(
         return cross_entropy_of(logits, batch.examples.targets)
 
     def kept(params: Params, memory: Kept, index: Array) -> Array:
-        # embeddings of earlier tasks are over: only the hypernetwork is asked to keep its outputs
+        # embeddings of earlier tasks are fixed: only the hypernetwork has to keep its outputs
         held = {**params, "embeddings": jax.lax.stop_gradient(params["embeddings"])}
         before = networks(memory.params) if memory.targets is None else memory.targets
         earlier = jnp.arange(num_tasks) < index
@@ -170,7 +171,7 @@ def task_hypernetwork(
 def least_entropy(
     predict: Any, params: Params, num_tasks: int, inputs: Float[Array, "n features"]
 ) -> tuple[Float[Array, "n ways"], Array]:
-    """Predict where the task is not told: by the network that is surest of each input.
+    """Predict without a known task, by the network of least entropy on each input.
 
     The predictive entropy of each task's network decides (arXiv 1906.00695, "+ENT").
 

@@ -1,4 +1,4 @@
-"""HyperInterval: a box of embeddings for each task, and bounds of all networks made from it."""
+"""HyperInterval: a box of embeddings for each task, and bounds of all networks it generates."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from metajax.core import ConfigError, Params, count
 from metajax.nn import Interval, draw_normals, exact, interval_mlp, mlp
 
 OUTPUT_SCALE = 0.1
-"""Of the hypernetwork's last layer at the start: bounds of wide layers explode otherwise."""
+"""Scale of the hypernetwork's last layer at the start: bounds of wide layers explode otherwise."""
 KAPPA = 0.5
 """Share of the plain loss once the boxes have their full size."""
 
@@ -31,8 +31,8 @@ class IntervalLearner(NamedTuple):
       bounds: ``bounds(params, index, inputs) -> Interval`` of the logits of every network made
         from the task's box.
       network: ``network(params, embedding) -> params`` of the target made from one embedding.
-      universal: ``universal(params, inputs) -> logits`` by the one embedding in all boxes, 0; only
-        nested boxes have one in common.
+      universal: ``universal(params, inputs) -> logits`` by the embedding 0, which all nested boxes
+        have in common.
       box: ``box(params, index) -> Interval`` of embeddings.
     """
 
@@ -60,15 +60,16 @@ def interval_hypernetwork(
 
     arXiv 2405.15444. A nested box has its center at ``width / (2 d) cos(e)`` and the radius
     ``width / d`` in each of ``d`` coordinates, so that 0 lies in every box by construction;
-    otherwise the center is the learned embedding itself. The hypernetwork and the target, an MLP
-    with ReLU, pass intervals on. The loss is ``kappa`` times that of the middle network, and the
-    rest that of the worst logits within the bounds: the lower one of the true class, the upper ones
-    of the others. Over the first ``ramp`` steps of a task boxes grow from a point, and ``kappa``
-    falls from 1 to 0.5. What holds earlier tasks in place compares lower ends, middles and upper
-    ends of generated weights. A new task's embedding starts from the one before.
+    otherwise the center is the learned embedding itself. Intervals pass through the hypernetwork
+    and the target, an MLP with ReLU. The loss is ``kappa`` times that of the middle network, plus
+    ``1 - kappa`` times that of the worst logits within the bounds. The worst logits are the lower
+    one of the true class and the upper ones of the others. Over the first ``ramp`` steps of a task
+    boxes grow from a point, and ``kappa`` falls from 1 to 0.5. The penalty on earlier tasks
+    compares lower ends, middles and upper ends of generated weights. A new task's embedding starts
+    from the previous one.
 
-    Bounds hold for the present hypernetwork: the next task changes it, and only what holds earlier
-    outputs in place resists. They are no guarantee against forgetting.
+    Bounds hold for the present hypernetwork. They are no guarantee against forgetting: the next
+    task changes the hypernetwork, and only the penalty limits that change.
 
     Args:
       inputs: features of an input.
@@ -79,7 +80,7 @@ def interval_hypernetwork(
       nested: boxes have 0 in common.
       embedding: coordinates of an embedding.
       hidden: sizes of the hypernetwork's hidden layers.
-      strength: of what holds earlier outputs in place; may be traced.
+      strength: of the penalty on changes of earlier outputs; may be traced.
       ramp: steps of a task over which its box grows.
 
     Returns:

@@ -31,7 +31,7 @@ def _remember_nothing(params: Params, memory: Any, *_: Any) -> Any:
 
 
 class ContinualLearner(NamedTuple):
-    """What learns task after task, as pure functions; the task's index may be traced in all.
+    """A learner of tasks in sequence, as pure functions; the task's index may be traced in all.
 
     Attributes:
       init: ``init(key, batch) -> params``.
@@ -39,14 +39,14 @@ class ContinualLearner(NamedTuple):
       loss: ``loss(params, memory, batch, key) -> (loss, metrics)`` on the present task.
       predict: ``predict(params, index, inputs) -> logits`` by what is known of a task.
       begin: ``begin(params, memory, index) -> (params, memory)`` before a task's first step.
-      kept: ``kept(params, memory, index) -> loss``, which holds earlier tasks in place; None:
-        nothing does.
-      look_ahead: ``kept`` is asked of where the present task alone would move the parameters.
+      kept: ``kept(params, memory, index) -> loss``, the penalty that protects earlier tasks; None:
+        there is none.
+      look_ahead: ``kept`` is computed at the parameters after a step on the present task alone.
       review: ``review(params, memory, batch, examples, key) -> found``, averaged over the last
-        step's draws; None: nothing is looked at.
+        step's draws; None: there is no review.
       finish: ``finish(params, memory, found, index) -> memory`` after a task's last step.
-      numbers: how many numbers are kept for predictions and for learning on, once ``tasks`` tasks
-        are over: ``numbers(params, memory, tasks) -> {name: count}``.
+      numbers: how many numbers are kept for predictions and for further learning, after ``tasks``
+        tasks: ``numbers(params, memory, tasks) -> {name: count}``.
     """
 
     init: Callable[[Key[Array, ""], Batch], Params]
@@ -68,8 +68,8 @@ class SequenceState(NamedTuple):
       params: the present ones.
       opt_state: of the optimizer, from its start in every task.
       memory: the learner's, of earlier tasks.
-      after: the parameters as they were after each task, ``[tasks, ...]``; those of tasks that are
-        to come are the latest.
+      after: the parameters as they were after each task, ``[tasks, ...]``; rows of later tasks hold
+        the latest ones.
     """
 
     params: Params
@@ -84,9 +84,9 @@ def in_sequence(
     """Make the algorithm that trains a continual learner on a sequence of tasks.
 
     Its tasks are those of :func:`~metajax.continual.sequence_tasks`. One compiled step serves all
-    of them: the index of the present task is traced. The optimizer starts again in every task, so
-    no momentum of one task moves what another has learned (Kingma and Ba's moments are large just
-    after a change of task, and leak otherwise).
+    of them: the index of the present task is traced. The optimizer starts again in every task.
+    Otherwise Adam's moments of the previous task would move the parameters in the first steps of
+    the next one.
 
     Args:
       learner: what is trained.
@@ -94,8 +94,8 @@ def in_sequence(
       num_tasks: of the sequence.
 
     Returns:
-      The algorithm. Its parameters are those after each task, ``[num_tasks, ...]``, by which
-      accuracy after each task is measured.
+      The algorithm. Its parameters are those after each task, ``[num_tasks, ...]``, for measuring
+      the accuracy after each task.
     """
     rule = prepare_optimizer(optimizer, has_function=False)
 

@@ -1,4 +1,4 @@
-"""Sequences of tasks over labeled images: permuted, split by classes, rotated."""
+"""Sequences of tasks over labeled images: permuted pixels, split classes, rotated images."""
 
 from __future__ import annotations
 
@@ -119,7 +119,7 @@ class TaskSequence:
 def turned(
     images: Float[Array, "n h w c"], angle: float | Float[Array, ""]
 ) -> Float[Array, "n h w c"]:
-    """Turn images about their middle, bilinear between pixels; what moves in is the edge's pixel.
+    """Turn images about their middle by bilinear interpolation; the edge's pixels fill the corners.
 
     Args:
       images: any.
@@ -147,13 +147,14 @@ def turned(
 def _parts(
     train: ImagePool, held_out: ImagePool, bounds: Sequence[tuple[int, int]]
 ) -> tuple[_Part, _Part, tuple[int, int]]:
-    """Both parts, where task t has the classes from the first to before the second of bounds[t]."""
+    """Both parts, where task t has the classes from bounds[t][0] up to but not including
+    bounds[t][1]."""
     parts = []
     for pool in (train, held_out):
         starts = np.asarray(pool.class_starts)
         first = [starts[low] for low, _ in bounds]
         number = [starts[high] - starts[low] for low, high in bounds]
-        # both are scaled alike: by what the training images are like
+        # both are normalized by the statistics of the training images
         levels = (pool.images.astype(jnp.float32) / 255 - train.mean) / train.std
         labels = jnp.asarray(pool.labels, jnp.int32)
         parts.append(_Part(levels, labels, jnp.int32(first), jnp.int32(number)))
@@ -226,7 +227,7 @@ def split(
       classes_per_task: 1 or more; classes that are left over are not used.
       labels: ``within_task``: labels count a task's own classes from 0, so one head serves all
         tasks; ``of_set``: labels are the set's classes.
-      most: tasks to make; None: as many as the classes are enough for.
+      most: tasks to make at most; None: as many as the number of classes allows.
 
     Returns:
       The sequence.
@@ -261,7 +262,7 @@ class Batch(NamedTuple):
       task: index of the present task, from 0.
       place: of the step within the task, from 0.
       last: whether it is the task's last step.
-      mixed: as many examples, each of a random task up to the present one; for joint training.
+      mixed: as many examples, each from a random task up to the present one, for joint training.
       mixed_index: the index of each one's task.
     """
 
@@ -302,12 +303,11 @@ class _Drawn:
 def sequence_tasks(
     sequence: TaskSequence, steps_per_task: int, num: int, review: int = 1
 ) -> Staged:
-    """Return what training draws from a sequence: the step tells the task.
+    """Return a sequence as the task distribution of training; the step decides the task.
 
-    So one run of :func:`metajax.train.fit` passes through the tasks one after the other, and a
-    resumed run is in the middle of the very task that it was stopped in. Each draw's ``support``
-    is a :class:`Batch`, its ``query`` more examples of the present task, for what looks at a task
-    once it is over.
+    So one run of :func:`metajax.train.fit` learns the tasks one after the other, and a resumed run
+    is in the task in which it stopped. Each draw's ``support`` is a :class:`Batch`. Its ``query``
+    has more examples of the present task, for the review at the end of a task.
 
     Args:
       sequence: of tasks.

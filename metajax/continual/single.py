@@ -1,4 +1,4 @@
-"""Task after task without a hypernetwork: one network, one for each task, EWC."""
+"""Continual learning without a hypernetwork: one network, one for each task, EWC."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def fine_tuning(network: Network) -> ContinualLearner:
 def joint_training(network: Network) -> ContinualLearner:
     """Train one network on all tasks so far, as if nothing had to be forgotten.
 
-    It keeps all examples, so it is a bound, no method.
+    It keeps all examples, so it is an upper bound and not a method of continual learning.
 
     Args:
       network: inputs to logits.
@@ -79,7 +79,7 @@ def joint_training(network: Network) -> ContinualLearner:
 
 
 def separate_networks(network: Network, num_tasks: int) -> ContinualLearner:
-    """Train a network of its own for every task: nothing is forgotten, memory grows.
+    """Train a separate network for every task: nothing is forgotten, and memory grows.
 
     Args:
       network: inputs to logits.
@@ -148,14 +148,14 @@ def diagonal_fisher(
 
 
 def elastic_weights(network: Network, strength: float | Float[Array, ""]) -> ContinualLearner:
-    """Hold weights that earlier tasks need near where they were (EWC; Kirkpatrick et al. 2017).
+    """Keep weights that earlier tasks need near their values (EWC; Kirkpatrick et al. 2017).
 
     arXiv 1612.00796, equation 3, with the Fisher information of all earlier tasks summed and the
     weights after the last task as the one anchor (Huszar 2018, doi 10.1073/pnas.1717042115).
 
     Args:
       network: inputs to logits.
-      strength: of the penalty, half of which multiplies the squares; may be traced.
+      strength: of the penalty; half of it multiplies the squares; may be traced.
 
     Returns:
       The learner.
@@ -186,7 +186,7 @@ def elastic_weights(network: Network, strength: float | Float[Array, ""]) -> Con
 
 
 def largest_width(size_of: Any, budget: int, num_tasks: int) -> int:
-    """Return the widest network of which one for each task fits into a number of parameters.
+    """Return the largest width at which one network for each task fits into a budget.
 
     Args:
       size_of: ``size_of(width) -> parameters`` of one network.

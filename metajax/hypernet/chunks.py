@@ -1,4 +1,4 @@
-"""The parameters of a target in chunks: one small network for all of them, apart or in a row."""
+"""Generate the parameters of a target in chunks, by one small network for all chunks."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from metajax.core import ConfigError, Network, Params, one_of
 from metajax.nn import LSTMState, draw_normals, draw_orthogonal, lstm_step
 
 START_DRAWS = 8
-"""Initializations of the target that its scales are taken from."""
+"""Initializations of the target from which its scales are estimated."""
 EPSILON = 1e-6
-"""Added to a mean square before its root is divided by."""
+"""Added to a mean square before the division by its root."""
 UNDRAWN = 0.1
-"""Scale of what the target does not draw, such as biases of zero, over that of what it does."""
+"""Scale of tensors that the target does not draw, such as zero biases, over that of the others."""
 
 Order = Literal["apart", "neighbor", "in_a_row"]
 """How a chunk depends on other chunks: not at all, by the embedding of the one before it, or by all
@@ -41,18 +41,18 @@ def chunk_generator(
     hidden: Sequence[int] = (24, 24),
     order: Order = "apart",
 ) -> Network:
-    """Make a network whose outputs are another's parameters, one chunk of them at a time.
+    """Make a network that generates the parameters of a target, one chunk at a time.
 
-    All numbers of the target in a row are cut into chunks of ``chunk_size``. Each chunk has a
-    learned embedding, and one network makes every chunk of the latents and that embedding (von
+    The numbers of the target, as one vector, are cut into chunks of ``chunk_size``. Each chunk has
+    a learned embedding. One network generates every chunk from the latents and that embedding (von
     Oswald et al. 2020, arXiv 1906.00695, section 2.2). With ``order="in_a_row"`` the network is an
     LSTM that passes over the chunks, so that each depends on those before it (dependency-preserving
-    hypernetworks, arXiv 2209.07712). With ``neighbor`` a chunk is also given the embedding of the
-    one before it: dependency without recurrence, a control.
+    hypernetworks, arXiv 2209.07712). With ``neighbor`` the network also reads the embedding of the
+    previous chunk. This is a control: dependency without recurrence.
 
-    Outputs start with the mean and variance of the target's own start: an RMS norm stands before
-    the last layer, whose outputs are scaled by each tensor's own deviation; tensors that the target
-    does not draw are scaled by a tenth of that of the others. These scales are part of the
+    Outputs start with the mean and variance of the target's own initialization. An RMS norm
+    precedes the last layer, and each tensor's own deviation scales its outputs. Tensors that the
+    target does not draw have a tenth of the others' scale. These scales are part of the
     parameters, and no gradient reaches them.
 
     Args:

@@ -62,11 +62,11 @@ def interval_dense(kernel: Interval, bias: Interval, x: Interval) -> Interval:
 
 
 def interval_activation(function: Callable[[Array], Array], x: Interval) -> Interval:
-    """Return bounds of a function that never falls, entry by entry.
+    """Return bounds of a nondecreasing function, entry by entry.
 
     Args:
-      function: such as ReLU, tanh or a leaky ReLU; GELU and swish fall somewhere, and their bounds
-        would be wrong.
+      function: such as ReLU, tanh or a leaky ReLU. GELU and swish decrease somewhere, so their
+        bounds would be wrong.
       x: its argument.
     """
     return between(function(x.lower), function(x.upper))
@@ -82,7 +82,7 @@ def interval_mlp(
     Args:
       layers: kernel and bias of each; an activation stands between them.
       x: inputs ``[n, inputs]``.
-      activation: one that never falls.
+      activation: a nondecreasing one.
     """
     for place, (kernel, bias) in enumerate(layers):
         x = interval_dense(kernel, bias, x if place == 0 else interval_activation(activation, x))

@@ -1,8 +1,4 @@
-"""Equations with derivatives, solved by least squares over features, and what that is worth.
-
-They are linear or not, in the plane, in space, or in time: ``solve`` solves one, ``solve_fn`` makes
-the solution a function of parameters.
-"""
+"""Solve PDEs by least squares over features, and say how far a solution can be trusted."""
 
 from metajax.physics.solver.collocation import Collocation, Units, collocate
 from metajax.physics.solver.gauss_newton import Fitted, improve_features

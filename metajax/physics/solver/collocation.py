@@ -1,8 +1,8 @@
-"""A problem at points: equations that are linear in u, but for what is nonlinear of them.
+"""A problem as equations at points: their linear parts, and the nonlinear part of the PDE.
 
-What a person states is in units of the person's own. The solver's units are others: the domain's
+A person states a problem in units of their choice. The solver has units of its own: the domain's
 box is from -1 to 1, and the largest data and the usual coefficient are 1. So the solution does not
-depend on the units in which a problem is written.
+depend on the units of the problem.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ from metajax.physics.solver.problem import EdgeData, PDEProblem, Robin
 from metajax.physics.solver.values import evaluate, known_parameters, numbers_at
 
 BOUNDARY_WEIGHT = 10.0
-"""Of boundary data against the equation."""
+"""Weight of boundary data, relative to the equation."""
 PROBES = 1024, 512
 """Interior and boundary points from which the units are found: always the same ones."""
 
 
 class Units(NamedTuple):
-    """What the solver's units are in the person's.
+    """The solver's units, measured in the person's.
 
     Attributes:
       box: of the coordinates.
@@ -103,8 +103,8 @@ def collocate(problem: PDEProblem, seed: int, interior: int, boundary: int) -> C
       The equations.
 
     Raises:
-      ConfigError: the domain has no inside, data that hold nowhere on its boundary, values that are
-        not finite, or a domain that is not flat where time begins or coordinates are periodic.
+      ConfigError: the domain has no inside, data hold nowhere on its boundary, values are not
+        finite, or the domain is not flat where time begins or coordinates are periodic.
     """
     parameters = known_parameters(problem)
     units = units_of(problem, sample_problem(problem, 0, *PROBES), parameters)
@@ -149,7 +149,7 @@ def sample_problem(problem: PDEProblem, seed: int, interior: int, boundary: int)
         return there[:, sorted(closed)].any(1)
 
     def holds(data: EdgeData, at: Boundary) -> Array:
-        """Where boundary data hold; those of an edge that is named hold at the end of time too."""
+        """Where boundary data hold. Data of a named edge also hold at the last time."""
         return np.isin(at.piece, data.pieces) & ((data.width == 2) | ~at_ends(at))
 
     def wanted(at: Boundary) -> Array:
@@ -215,7 +215,7 @@ def check_closed(problem: PDEProblem, data: EdgeData, at: Boundary, box: Box) ->
 
 
 def units_of(problem: PDEProblem, sampled: Sampled, parameters: Mapping[str, Any]) -> Units:
-    """Return a problem's own units: those in which its data are 1 at most, and a coefficient 1.
+    """Return the units in which a problem's largest data and its usual coefficient are 1.
 
     Args:
       problem: any.
@@ -227,14 +227,14 @@ def units_of(problem: PDEProblem, sampled: Sampled, parameters: Mapping[str, Any
     """
     box = box_of(on_host(problem.domain))
     found = coefficients_at(problem, sampled.inside, box, parameters)
-    # a coefficient as it is at most points: a single place where one is large does not count
+    # the median: a coefficient that is large at a few points alone does not count
     usual = [float(np.median(np.abs(term))) for term in found]
     largest = [float(np.max(np.abs(term))) for term in found]
     equation = max(usual, default=0.0) or max(largest, default=0.0) or 1.0
     plain = Units(box, 1.0, equation)
     blocks = blocks_at(problem, sampled, plain, parameters)
     known = [block.target for block in blocks]
-    if blocks[0].nonlinear is not None:  # what is left of it where u is 0 is part of the source
+    if blocks[0].nonlinear is not None:  # the nonlinear part at u = 0 belongs to the source
         points = blocks[0].parts[0].points
         known.append(blocks[0].nonlinear(points, 0 * points[:, 0], 0 * points))
     u = max(float(np.max(np.abs(one[np.isfinite(one)]), initial=0.0)) for one in known)
@@ -266,7 +266,7 @@ def operator_at(
       problem: any.
       points: in the person's units.
       parameters: of the problem.
-      finite: whether coefficients that are not are rejected.
+      finite: whether to reject coefficients that are not finite.
 
     Returns:
       The operator.
@@ -296,7 +296,7 @@ def operator_at(
 
 
 def anywhere(points: Float[Array, "n d"]) -> Boundary:
-    """Points of no boundary, as values are taken at."""
+    """Points that are on no boundary, as :func:`evaluate` reads them."""
     normals: Array = np.zeros(points.shape)
     piece: Array = np.zeros(len(points), np.int64)
     return Boundary(points, normals, piece)
@@ -399,7 +399,7 @@ def initial_blocks(
 
 
 def periodic_blocks(name: str, axis: int, points: Array, box: Box) -> list[Block]:
-    """u at one end less u at the other is 0, and so is that of its derivative."""
+    """Equal u, and equal slope, at both ends of a coordinate."""
     lower = box.units(points)
     across = np.zeros(lower.shape)
     across[:, axis] = 1.0
@@ -417,7 +417,7 @@ def periodic_blocks(name: str, axis: int, points: Array, box: Box) -> list[Block
 def nonlinear_in_units(
     problem: PDEProblem, units: Units, parameters: Mapping[str, Any]
 ) -> Callable[[Array, Array, Array], Array]:
-    """Return what is nonlinear of a problem's equation as a function of what is in units.
+    """Return the nonlinear part of a problem's equation as a function in the solver's units.
 
     Args:
       problem: which has a nonlinear part.
@@ -444,7 +444,7 @@ def nonlinear_in_units(
             return given(value, slope, tuple(where.T), *more)
 
         expected = "a function of u, gradient and coordinates"
-        # not finite where a step of Gauss-Newton leads too far, which is no fault of the problem
+        # infinite values after a Gauss-Newton step that is too long are no fault of the problem
         found = numbers_at("nonlinear", given, compute, where, expected, on_jax, finite=False)
         return found / whole
 

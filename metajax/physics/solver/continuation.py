@@ -1,4 +1,4 @@
-"""Nonlinear problems by way of easier ones, in which one of their parameters has other values."""
+"""Solve a nonlinear problem through easier ones, in which a parameter has other values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.windows import Find, Window
 
 CONVERGED = 0.05
-"""Share of equation and data that a solution on the way leaves at most."""
+"""Largest relative residual of an intermediate solution."""
 MOST = 320
-"""Sines of the solutions on the way."""
+"""Sines of an intermediate solution."""
 FIRST, LEAST = 0.5, 1 / 64
-"""First and least step, over the whole way."""
+"""First and smallest step, as shares of the whole way."""
 
 
 def along_parameter(problem: PDEProblem, name: str, begin: float, find: Find) -> Window:
@@ -26,7 +26,7 @@ def along_parameter(problem: PDEProblem, name: str, begin: float, find: Find) ->
       find: solves a problem, from a solution ``start``, by ``most`` sines.
 
     Returns:
-      The solution of ``problem``, from where the way led.
+      The solution of ``problem``, started from the last intermediate one.
 
     Raises:
       ConfigError: the problem has no such parameter.

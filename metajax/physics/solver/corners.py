@@ -1,10 +1,10 @@
 """What solutions are like at corners: powers of the distance that sines cannot be combined to.
 
-Near a corner of angle ``w`` a solution of an elliptic equation is smooth but for multiples of
-``z**(k pi / w)``. There ``z`` is the place from the corner, as a complex number in the coordinates
-in which the equation's second derivatives are the Laplacian (Grisvard 1985, Elliptic
-Problems in Nonsmooth Domains). Where one edge has u and the other du/dn, k is 1/2 less. Where the
-power is whole, it is smooth, and ``z**n log(z)`` takes its place.
+Near a corner of angle ``w`` a solution of an elliptic equation is smooth except for multiples of
+``z**(k pi / w)``. Here ``z`` is the place relative to the corner as a complex number, in
+coordinates in which the second derivatives are the Laplacian (Grisvard 1985, Elliptic Problems in
+Nonsmooth Domains). Where one edge has u and the other du/dn, k is 1/2 less. Where the power is
+whole, it is smooth, and ``z**n log(z)`` takes its place.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""How wrong a solution is: what it leaves at fresh points, and what that does to it."""
+"""Estimate a solution's error from its residual at fresh points and the sensitivity of u."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from metajax.physics.solver.ridge_functions import FeatureSet
 ROUNDED = 1e-10
 """Size of a solution, in units, that counts as 0: data are of size 1, unless they are 0."""
 BELIEVED = 0.01
-"""Share of the estimate by residuals below which that by rounds is not believed."""
+"""Least estimate by rounds, as a share of the estimate by residuals."""
 PROBED = 64
-"""Points at which it is found how far the data determine the solution."""
+"""Points at which the sensitivity is computed."""
 
 
 class Residual(NamedTuple):
-    """What a solution leaves of a block's equations.
+    """Residual of a solution in a block's equations.
 
     Attributes:
       name: of the block.
@@ -41,7 +41,7 @@ class Residual(NamedTuple):
 
     @property
     def share(self) -> float:
-        """The root mean square of what is left, over that of the terms."""
+        """The root mean square of the residual, over that of the terms."""
         size = rms(self.size)
         return rms(self.off) / size if size > 0 else 0.0 if not rms(self.off) else np.inf
 
@@ -52,9 +52,9 @@ class Estimate(NamedTuple):
     Attributes:
       points: in units.
       u: the solution there.
-      relative: the number: the estimated root mean square of the error, over that of u.
-      by_residual: the same, of what is left at fresh points and what that does to u at most.
-      by_rounds: the same, of the difference from the solution before; NaN where there is none.
+      relative: the estimated root mean square of the error, over that of u.
+      by_residual: the same, from the residual at fresh points times the sensitivity.
+      by_rounds: the same, from the difference to the previous solution; NaN where there is none.
       sensitivity: the most that u may change anywhere for a change of equation and data by 1.
       free: how u changes at the points where equation and data change least, of largest size 1.
     """
@@ -69,10 +69,10 @@ class Estimate(NamedTuple):
 
 
 def trimmed(values: np.ndarray) -> float:
-    """Return the root mean square of all values but the fiftieth that is largest.
+    """Return the root mean square of values without the largest 2% of them.
 
-    What is left at the points that are nearest to a corner may be many times that everywhere else;
-    whether such points were drawn says little about the solution.
+    The residual at the points nearest to a corner may be many times that elsewhere. Whether such
+    points were drawn says little about the solution.
 
     Args:
       values: any number of them.
@@ -84,11 +84,11 @@ def trimmed(values: np.ndarray) -> float:
 def residuals(
     blocks: Sequence[Block], features: FeatureSet, weights: np.ndarray
 ) -> tuple[Residual, ...]:
-    """Find what a solution leaves of its equations at points.
+    """Compute a solution's residuals in its equations at points.
 
     Equations inside are compared with their terms at each point. Data on the boundary are compared
-    with what they would be for u and its slopes as large as they are on the whole: 0 that is missed
-    by a little is no large miss.
+    with the overall size of u and its slopes. So a small error where the data are 0 counts as
+    small.
 
     Args:
       blocks: at points that were not fitted; the first is the equation.
@@ -112,7 +112,7 @@ def residuals(
 
 
 def weighted(left: Sequence[Residual]) -> float:
-    """Return the root of the sum of squares that the solve makes small, at fresh points.
+    """Return the objective of the solve, the root of its sum of squares, at fresh points.
 
     Args:
       left: of all blocks.
@@ -129,17 +129,18 @@ def estimate(
 ) -> Estimate:
     """Estimate the error of a solution.
 
-    Two numbers are found. What is left at points that were not fitted changes u by the
-    sensitivity times that at most. The sensitivity is the largest change of u, of all combinations
-    of the features that change equations and data by a root mean square of 1. And the solution
-    before was wrong by about as much as it differs. Both are most often too large, as the one takes
-    the worst case and the other is of a worse solution; the estimate is their geometric mean.
+    The estimate is the geometric mean of two numbers. The first is the residual at points that were
+    not fitted, times the sensitivity. The sensitivity is the largest change of u over all
+    combinations of the features that change equations and data by a root mean square of 1. The
+    second is the difference from the previous solution, which is about the error of that one. Both
+    are usually too large: the first is a worst case, and the second belongs to a less accurate
+    solution.
 
     Args:
       points: inside, in units.
       features: of the solution.
       head: of :func:`host_least_squares`, for a nonlinear problem that of the last step's rows.
-      left: what is left at points that were not fitted.
+      left: the residuals at points that were not fitted.
       before: another solution, with fewer or other features: they and their weights.
     """
     one = Operator(np.ones(len(points)))

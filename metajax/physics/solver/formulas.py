@@ -1,8 +1,8 @@
-"""Formulas as text, such as of ``x`` and ``y``: read without running anything, bounded in size.
+"""Read formulas of ``x`` and ``y`` from text without running code; their size is bounded.
 
-A formula is read by precedence climbing into a list of instructions for a stack, so that what it
-takes to evaluate grows with its length alone. Its constants are floats and are computed once, while
-reading. NumPy computes what NumPy's arrays are given to, which compiles nothing, and JAX the rest.
+Precedence climbing turns a formula into a list of instructions for a stack. The cost of evaluating
+it grows with its length alone. Its constants are floats and are computed once, while reading. NumPy
+evaluates it on NumPy's arrays, which compiles nothing, and JAX on all others.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ BINARY: dict[str, tuple[int, Operation]] = {
     "/": (6, Operation(operator.truediv, operator.truediv, 2, 2)),
     "**": (8, Operation(operator.pow, power, 2, 2)),
 }
-"""Operators between two values, with their precedence: what binds more has more."""
+"""Operators between two values with their precedence; those that bind first have the highest."""
 NOT, COMPARISON, SIGNED = 3, 4, 7
 """Precedences of the others, as in Python."""
 UNARY = {
@@ -167,13 +167,13 @@ KNOWN = (
     f"{', '.join(CONSTANTS)}, numbers, + - * / **, the functions {', '.join(FUNCTIONS)}, and "
     "in where(condition, a, b) comparisons with and, or, not"
 )
-"""What formulas are made of apart from their variables, for errors."""
+"""Parts of formulas other than variables, for errors."""
 RESERVED = frozenset((*CONSTANTS, *FUNCTIONS, "and", "or", "not"))
 """Names that no variable may have."""
 
 
 class Unreadable(Exception):
-    """Why a text is no formula."""
+    """Reason why a text is not a formula."""
 
 
 class Step(NamedTuple):
@@ -244,7 +244,8 @@ def read_formula(
       conditions: names of more arguments, which hold or not, for ``where``.
 
     Raises:
-      ConfigError: it is none; the message says where, and names the nearest function.
+      ConfigError: the text is not a formula; the message says where, and names the nearest
+        function.
     """
     if len(text) > LONGEST:
         raise ConfigError(field, text, f"a formula of at most {LONGEST:,} characters")

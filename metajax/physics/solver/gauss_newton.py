@@ -1,4 +1,4 @@
-"""Features that move so that their best combination leaves less of one problem."""
+"""Move features to reduce the residual of their best combination, for one problem."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ from metajax.physics.solver.least_squares import (
 )
 
 DAMPING = 0.1
-"""First damping, relative to the squares of the columns; a third after a step that helps, fourfold
-after one that does not."""
+"""First damping, relative to the squares of the columns. It falls to a third after a step that
+helps, and grows fourfold after one that does not."""
 LEAST = 1e-12
 """What is added to every square in any case."""
 
@@ -47,12 +47,13 @@ def improve_features(
     *,
     boundary_weight: float = BOUNDARY_WEIGHT,
 ) -> Fitted:
-    """Move tanh features by damped Gauss-Newton steps on what their best combination leaves.
+    """Move tanh features by damped Gauss-Newton steps on the residual of their best combination.
 
     Each step linearizes in features and head together and is damped in the features alone
     (Levenberg-Marquardt); then the head is solved for exactly, as in variable projection (Golub
-    and Pereyra 1973). A step that leaves more is not made. A step takes one factorization of
-    ``4 num + 1`` unknowns and as many designs as features have numbers. Meant for float64.
+    and Pereyra 1973). A step that increases the residual is not taken. A step takes one
+    factorization of ``4 num + 1`` unknowns and a few designs, one for each number of a feature. It
+    is meant for float64.
 
     Args:
       coefficients: of the operator.
@@ -62,7 +63,7 @@ def improve_features(
       boundary_weight: of boundary data against the equation.
 
     Returns:
-      The features, and what is left of the equations.
+      The features, and the residual of the equations.
 
     Raises:
       ConfigError: ``steps`` below 0.

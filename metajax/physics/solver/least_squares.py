@@ -19,7 +19,7 @@ from metajax.physics.pde import Points, apply_operator, normal_derivative
 Features = Callable[[Float[Array, "n 2"]], Jet]
 """``features(points [n, 2]) -> Jet`` of ``[n, num]``."""
 BOUNDARY_WEIGHT = 10.0
-"""Of boundary data against the equation."""
+"""Weight of boundary data, relative to the equation."""
 
 
 @register_dataclass
@@ -134,7 +134,7 @@ def equations(
 ) -> Equations:
     """Return the equation at the interior points and the data of the boundary as linear rows.
 
-    The sum of squares of what is left of them is the mean square of the equation's residual, and
+    The sum of squared residuals is the mean square of the equation's residual, plus
     ``boundary_weight`` squared times that of both kinds of boundary data.
 
     Args:
@@ -162,7 +162,7 @@ def equations(
 
 
 class Head(NamedTuple):
-    """The best combination of features, and what tells how well the data determine it.
+    """The best combination of features, with the factor that tells how well the data determine it.
 
     Attributes:
       weights: the solution is ``features(x).u @ weights``.
@@ -208,11 +208,11 @@ def fit_head(
 ) -> Head:
     """Combine features so that equation and boundary data hold best, in least squares.
 
-    The problem is linear, so the best combination is one regularized least-squares solve over the
-    points: rows are means over the points of the equation's residual, and of both kinds of
-    boundary data with ``boundary_weight``. Columns are scaled to length 1; ``ridge`` is relative to
-    them. It is solved by QR (:func:`metajax.nn.factored_least_squares`), in the dtype of the
-    features: under ``enable_x64`` with float64 points it reaches the accuracy that features allow.
+    The problem is linear, so one regularized least-squares solve over the points finds the best
+    combination. Its rows are those of :func:`equations`. Columns are scaled to length 1; ``ridge``
+    is relative to them. QR (:func:`metajax.nn.factored_least_squares`) solves it in the dtype of
+    the features. Under ``enable_x64`` with float64 points it reaches the accuracy that the features
+    allow.
 
     Returns:
       The weights, and the triangular factor.
@@ -223,11 +223,11 @@ def fit_head(
 
 
 def sensitivity(head: Head, u: Float[Array, "n num"]) -> Float[Array, " n"]:
-    """How far the solution at points may change for a change of its equation and data.
+    """Return how far the solution may change at points when its equation and data change by 1.
 
-    The largest |u| at each point of any combination of the features that leaves equation and data
-    a root mean square of 1, weighted as in the solve. It is of the order of 1 for a problem that
-    its data determine, and grows without bound where they do not, or hardly.
+    At each point it is the largest |u| over all combinations of the features for which equation and
+    data have a root mean square of 1, weighted as in the solve. It is of the order of 1 where the
+    data determine the solution, and grows without bound where they hardly do.
 
     Args:
       head: of :func:`fit_head`.

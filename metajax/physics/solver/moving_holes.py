@@ -25,8 +25,8 @@ DEEPEST = 0.5
 class HoleFeatures:
     """``log |z|`` and both parts of ``z^-k``, ``z`` the place relative to a hole, in its radii.
 
-    They are harmonic, and what a smooth solution adds where a hole is: sines are smooth in the hole
-    too, where a solution has no reason to be.
+    They are harmonic, and sines cannot replace them. Sines are smooth inside the hole too, where
+    the continuation of a solution need not be.
 
     Attributes:
       center: of the hole, in units.

@@ -1,7 +1,7 @@
 """A problem at points that move with its shapes: equations that are smooth in its parameters.
 
 Places are drawn once: in the box around the domain, and along its curves. A hole that moves or
-grows takes the points of its edge with it. Points inside lose weight towards the boundary, so that
+grows takes the points of its edge with it. Interior points lose weight towards the boundary. So
 none appears or vanishes at once when the boundary passes.
 """
 
@@ -31,9 +31,10 @@ from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.values import known_parameters
 
 FADE = 1.0
-"""Over how many distances between points those inside lose their weight towards the boundary."""
+"""Width of the zone at the boundary in which interior points lose weight, in distances between
+points."""
 MOST = 4
-"""How often more points than are asked for are tried in the box, to have these inside."""
+"""Points that are tried in the box for each point that is asked for inside."""
 
 
 @register_dataclass
@@ -170,7 +171,7 @@ def moving_blocks(problem: PDEProblem, places: Places) -> tuple[Block, ...]:
 
 
 def weigh(block: Block, weight: Float[Array, " n"]) -> Block:
-    """Let the rows of a block count as the squares of weights say, as much as before in all."""
+    """Weight the rows of a block by the squares of weights, with the same total weight."""
     total = jnp.sum(weight**2)
     factor = weight * jnp.sqrt(len(weight) / jnp.where(total > 0, total, 1))
     parts = tuple(At(at.points, times(at.operator, factor)) for at in block.parts)

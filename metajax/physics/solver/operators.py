@@ -81,7 +81,7 @@ class At(NamedTuple):
 
     Attributes:
       points: in units, ``[n, d]``.
-      operator: what is taken of u there.
+      operator: applied to u there.
     """
 
     points: Float[Array, "n d"]
@@ -95,7 +95,7 @@ class Block(NamedTuple):
       name: what a person calls it: ``equation``, ``dirichlet on left``, ``initial``, ...
       parts: the operators, each at points of its own: a periodic edge has two.
       target: ``[n]``.
-      weight: of each of its equations, before the root of their number is divided by.
+      weight: of each of its equations, before the division by the root of their number.
       nonlinear: ``nonlinear(points, u, gradient) -> [n]``, which is added; None: there is none.
         Points and derivatives are in units.
     """
@@ -108,7 +108,7 @@ class Block(NamedTuple):
 
 
 def design(block: Block, features: Any) -> Float[Array, "n num"]:
-    """Return what a block's operators make of every feature.
+    """Return a block's operators applied to every feature.
 
     Args:
       block: whose linear parts are taken.

@@ -1,4 +1,4 @@
-"""The least-squares optimum of a problem's blocks, with its derivative by all that they hold."""
+"""The least-squares optimum of a problem's blocks, differentiable in all that they hold."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from metajax.physics.solver.ridge_functions import FeatureSet
 MOST_STEPS = 30
 """Steps of Gauss-Newton at most."""
 ENOUGH = 1e-3
-"""What a step has to take away of what is left, relative to it, for another one to follow."""
+"""Least relative decrease of the residual by a step for another one to follow."""
 SHORTER = 10
 """How often a step may be halved."""
 LAST = 3
@@ -91,7 +91,7 @@ class System(NamedTuple):
 
 
 class Images(NamedTuple):
-    """What weights make of a system: its linear rows, and u with its gradient at nonlinear ones."""
+    """A system at given weights: its linear rows, and u with its gradient at nonlinear ones."""
 
     rows: Float[Array, " n"]
     inside: tuple[tuple[Array, Array], ...]
@@ -129,7 +129,7 @@ def nonlinear_rows(block: Block, features: FeatureSet, first: int, factor: float
 
 
 def images_of(system: System, weights: Float[Array, " num"]) -> Images:
-    """Return what weights make of a system."""
+    """Evaluate a system at given weights."""
     inside = [
         (part.value @ weights, jnp.moveaxis(part.slopes @ weights, 0, -1))
         for part in system.nonlinear
@@ -138,7 +138,7 @@ def images_of(system: System, weights: Float[Array, " num"]) -> Images:
 
 
 def left_of(system: System, images: Images) -> Float[Array, " n"]:
-    """Return what is left of all equations."""
+    """Return the residuals of all equations."""
     found = images.rows - system.target
     for part, (u, gradient) in zip(system.nonlinear, images.inside, strict=True):
         found = found.at[part.first : part.first + len(u)].add(part.function(u, gradient))
@@ -160,9 +160,9 @@ def step_from(system: System, images: Images) -> Float[Array, " num"]:
 
 
 def settle(system: System, start: Float[Array, " num"]) -> Float[Array, " num"]:
-    """Go by Gauss-Newton steps, shortened where they leave more, until they gain nothing more.
+    """Take Gauss-Newton steps, shortened where the residual grows, until they gain nothing.
 
-    Not to be differentiated.
+    This function is not meant to be differentiated.
 
     Args:
       system: with nonlinear rows.

@@ -34,7 +34,7 @@ from metajax.physics.solver.ridge_functions import FeatureSet, Joined, One, Ridg
 Parameters = Any
 """Numbers and arrays in any pytree."""
 SCALES = 1.5, 2.5, 4.0, 6.0, 10.0
-"""Radians a unit of the fastest random features: the one that leaves least is taken."""
+"""Largest frequencies, in radians a unit, that are tried; that of the least residual is used."""
 
 
 @register_dataclass
@@ -46,8 +46,7 @@ class ParametricSolution:
       features: that are combined.
       weights: of the features.
       box: around the domain, in which the features have their units.
-      residual: what is left of the equations at the points that were fitted, relative to their
-        terms.
+      residual: of the equations at the points that were fitted, relative to their terms.
     """
 
     features: FeatureSet
@@ -113,7 +112,7 @@ class ParametricSolver:
       fixed: what stays the same for all parameters.
       fresh: where :meth:`residual` looks.
       program: the solution, of ``fixed`` and parameters.
-      check: what is left of the equations, of places, a solution and parameters.
+      check: the residual of the equations, from places, a solution and parameters.
     """
 
     scale: float | None
@@ -134,7 +133,7 @@ class ParametricSolver:
         return self.program(self.fixed, as_float64(parameters))
 
     def residual(self, parameters: Parameters) -> Float[Array, ""]:
-        """Return what is left of the equations at points that were not fitted.
+        """Return the residual of the equations at points that were not fitted.
 
         It is relative to the equations' terms, as :attr:`ParametricSolution.residual` is.
 
@@ -164,8 +163,8 @@ def solve_fn(
     Args:
       problem_of: from parameters to the problem, of ``jax.numpy``; its structure (terms, pieces
         that have data, kinds of shapes) has to be the same for all parameters.
-      example: typical parameters. The points share out as its curves' lengths do, the scale of the
-        features is chosen for it, and Gauss-Newton begins with its solution.
+      example: typical parameters. Its curves' lengths decide how the points are divided, its
+        residual chooses the scale of the features, and Gauss-Newton starts from its solution.
       features: how many random ones, to which those of :class:`HoleFeatures` are added for every
         disk that is taken away from the domain; or given ones, in units: the box around the domain
         is from -1 to 1. A solve takes time as their square times the points.
@@ -285,10 +284,10 @@ def solution_at(
 ) -> ParametricSolution:
     """The solution for parameters.
 
-    Where the equation is not linear, its optimum is found first, for one problem after the other
-    and without derivatives. Then come ``LAST`` steps that are differentiated. The first gives the
-    derivative but for the curvature of the equations times what is left of them; each further one
-    multiplies the error of that by the rate at which Gauss-Newton converges.
+    For a nonlinear equation the optimum is found first, for one problem after the other and without
+    derivatives. ``LAST`` more steps are differentiated. The first one neglects the product of
+    residual and second derivative of the equations. Each further step multiplies this error by the
+    convergence rate of Gauss-Newton.
     """
     problem = problem_of(parameters)
     features = fixed.features_of(problem)
@@ -313,7 +312,7 @@ def solution_at(
 
 
 def relative(system: System, weights: Float[Array, " num"]) -> Float[Array, ""]:
-    """What is left of equations, relative to their terms."""
+    """The residual of equations, relative to their terms."""
     images = images_of(system, weights)
     left = left_of(system, images)
     squares = jnp.sum(images.rows**2) + jnp.sum(system.target**2)

@@ -1,4 +1,4 @@
-"""Pictures of a solution: it, what it leaves, and its estimated error; and films over time."""
+"""Draw a solution, its residual and its estimated error, and make films over time."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ LONGEST = 4.0
 WIDE = 0.5
 """Height of a map over its width below which maps are one above another."""
 MARGIN = 0.02
-"""Of a map around the domain, of its extent."""
+"""Margin of a map around the domain, as a share of its extent."""
 OUTLINE = 401
 """Nodes along a side at which the boundary is looked for."""
 SMALLEST = 1e-16
@@ -87,10 +87,10 @@ class Cut(NamedTuple):
 
 
 def maps_of(solved: Solved, problem: PDEProblem) -> Maps:
-    """Return what is drawn of a solution: it, the residual, and its estimated error.
+    """Return the maps of a solution: u, its residual, and its estimated error.
 
-    The error is taken to lie where the solution differs from the one before, of fewer features.
-    It is not drawn of the first solution, nor over windows of time.
+    The error lies where the solution differs from the previous one, which has fewer features. The
+    first solution has no such map, and neither have windows of time.
 
     Args:
       solved: the solution.
@@ -110,10 +110,10 @@ def maps_of(solved: Solved, problem: PDEProblem) -> Maps:
 
 
 def draw(maps: Maps, title: str = "") -> Figure:
-    """Draw a solution, what it leaves of the equation, and its estimated error.
+    """Draw a solution, its residual and its estimated error.
 
-    A solution in the plane is one map each; if one coordinate is time, there are also snapshots. In
-    space there are three slices through the middle, and of a plane over time four times.
+    In the plane each of them is one map; if one coordinate is time, there are also snapshots. In
+    space there are three slices through the middle. A plane over time is shown at four times.
 
     Args:
       maps: what is drawn.
@@ -240,7 +240,7 @@ def exponents(
     largest = np.max(size, where=np.isfinite(size), initial=0.0)
     found = np.log10(np.maximum(size, max(largest * SMALLEST, np.finfo(float).tiny)))
     known = found[np.isfinite(found)]
-    # single nodes where the sign changes have no say
+    # single nodes where the sign changes do not count
     low, high = np.percentile(known, [1, 99.9]) if known.size else (0.0, 1.0)
     return found, {"cmap": "magma", "vmin": max(low, high - DECADES), "vmax": max(high, low + 1)}
 

@@ -22,11 +22,11 @@ from metajax.physics.solver.operators import Array
 LEAST = 0.25
 """Share of boundary points that all faces divide equally, so that small holes have some too."""
 NUDGE = 1e-7
-"""How far to both sides of a face the domain is looked up, in units."""
+"""Distance to both sides of a face at which the inside is tested, in units."""
 SHALLOWEST = 1e-6
 """How near to the boundary points of narrow parts may be, in units."""
 MOST_TRIED = 2**17
-"""Points of the box at most that are tried as points of the inside."""
+"""Most points of the box that are tested for being inside."""
 FLAT = 1e-9
 """How far from an end of the box a point may be and still lie on it, in units."""
 
@@ -53,7 +53,7 @@ class Box(NamedTuple):
         return centre + half * units
 
     def aligned(self, points: Float[Array, "*n d"]) -> tuple[Array, Array]:
-        """The middle and half the extent, of as many axes as points of any number have."""
+        """The center and half the extent, of as many axes as points of any number have."""
         axes = (1,) * (np.ndim(points) - 1)
         return self.centre.reshape(*axes, -1), self.half.reshape(*axes, -1)
 
@@ -103,7 +103,7 @@ def distance(domain: Shape, points: Float[Array, "n d"]) -> Float[np.ndarray, " 
 
 
 def faces_of(domain: Shape) -> list[Face]:
-    """Return what the boundary of a domain is part of.
+    """Return the faces that contain the boundary of a domain.
 
     Args:
       domain: in the plane, or a solid with faces of its own.
@@ -190,7 +190,7 @@ def ends_here(
       box: around it.
       points: of faces.
       normals: out of the domain.
-      nudge: how far to both sides it is looked up, in units.
+      nudge: distance to both sides at which the inside is tested, in units.
     """
     step = nudge * inward(box, normals)
     inner, outer = np.split(contains(domain, np.concatenate([points + step, points - step])), 2)
@@ -255,7 +255,7 @@ def sample_faces(
     owner = np.repeat(np.arange(len(faces)), [len(unit) for unit in drawn])
     piece: Array = np.array([face.piece for face in faces])[owner]
     found = Boundary(points, normals, piece)
-    # the domain around what is smaller than the usual nudge would be looked past
+    # the usual nudge would step across shapes that are smaller than it
     nudge = np.clip(extents.min() / 50, NUDGE / 100, NUDGE)
     shown = ends_here(domain, box, points, normals, nudge) & wanted(found)
     part = np.bincount(owner, shown, len(faces)) / np.bincount(owner, minlength=len(faces))
@@ -284,7 +284,7 @@ def shares(extents: Float[np.ndarray, " n"], least: float) -> Float[np.ndarray, 
 
 
 def evenly(index: Int[np.ndarray, " m"], num: int) -> Int[np.ndarray, " n"]:
-    """So many of the indices at most, evenly among them."""
+    """At most ``num`` of the indices, evenly spaced."""
     if len(index) <= num:
         return index
     return index[((np.arange(num) + 0.5) * len(index) / num).astype(int)]
@@ -295,8 +295,8 @@ def sample_inside(
 ) -> Float[np.ndarray, "num d"]:
     """Draw points of the inside by a sequence of low discrepancy, also where the inside is narrow.
 
-    Where too few points of the box are inside, points a random way in from the boundary, at any
-    depth, take the place of those that are lacking.
+    Where too few points of the box are inside, the others are points at random depths below the
+    boundary.
 
     Args:
       domain: on the host.

@@ -1,4 +1,4 @@
-"""What a person states of a problem: equation, domain, data, in the person's own units."""
+"""A problem as a person states it: equation, domain and data, in units of their choice."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ class PDEProblem:
       coordinates: their names, in order.
 
     Raises:
-      ConfigError: a field that is none of these; it names the field, the value, and what was
+      ConfigError: a field has a wrong value; the error names the field, the value, and what was
         expected.
 
     Examples:
@@ -317,7 +317,7 @@ class PDEProblem:
             precise = [precision(names, key) for names in self.names]
             here = tuple(i for i, how in enumerate(precise) if how and best[i] == key)
             if not here:
-                expected = "a piece that more precise names leave something of"
+                expected = "a piece that more precise names do not cover entirely"
                 raise ConfigError(f"{kind}[{key!r}]", value, expected)
             width = min(2, max(precise[i] for i in here))
             found.append(EdgeData(kind, key, value, here, width))
@@ -399,11 +399,11 @@ def read_value(
 
 
 TERMS = ("u", "u_x", "u_y", "u_xx", "u_yy")
-"""Of a :class:`metajax.physics.pde.PDE`, in the order of its coefficients."""
+"""Terms of a :class:`metajax.physics.pde.PDE`, in the order of its coefficients."""
 
 
 def as_problem(pde: PDE | PDEProblem) -> PDEProblem:
-    """Return what a linear problem with constant coefficients says, as a :class:`PDEProblem`.
+    """Return a linear problem with constant coefficients as a :class:`PDEProblem`.
 
     Args:
       pde: not traced; a :class:`PDEProblem` is returned as it is.
@@ -430,7 +430,8 @@ def as_pde(problem: PDE | PDEProblem) -> PDE:
       problem: a :class:`metajax.physics.pde.PDE` is returned as it is.
 
     Raises:
-      ConfigError: it has anything that such a problem does not: it names the first such field.
+      ConfigError: the problem has a field that such a problem does not have; the error names the
+        first.
     """
     if isinstance(problem, PDE):
         return problem

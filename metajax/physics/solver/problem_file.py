@@ -1,4 +1,4 @@
-"""A problem as a small YAML file: read without running anything that stands in it."""
+"""Read a problem from a small YAML file, without running any of its text as code."""
 
 from __future__ import annotations
 
@@ -55,22 +55,23 @@ def read_problem(path: Path) -> PDEProblem:
         neumann: {bottom: 0}
         robin: {top: {u: exchange, flux: conductivity, value: 20 * exchange}}
 
-    ``coefficients`` are of u, its first and its second derivatives, such as u_x and u_xy; those
-    left out are 0. These, ``source``, ``initial``, ``initial_velocity`` and boundary data are
-    numbers or formulas of the coordinates and ``parameters``
-    (:func:`metajax.physics.solver.formulas.read_formula`); ``nonlinear`` is a formula of u and its
-    first derivatives too. What is piecewise has ``regions``, shapes by name, as conditions:
+    ``coefficients`` are the factors of u and of its first and second derivatives, such as u_x and
+    u_xy; those left out are 0. These, ``source``, ``initial``, ``initial_velocity`` and boundary
+    data are numbers or formulas of the coordinates and ``parameters``
+    (:func:`metajax.physics.solver.formulas.read_formula`). ``nonlinear`` is a formula that may also
+    contain u and its first derivatives. ``regions`` are shapes by name, which formulas use as
+    conditions:
     ``where(core, 5, 1)``. The other fields are those of :class:`PDEProblem`.
 
-    ``domain`` is the square from -1 to 1 by default. It may be one ``box`` with two ends for each
+    ``domain`` is the square from -1 to 1 by default. It may be a ``box`` with two ends for each
     coordinate, ``disk``, ``ellipse``, ``rectangle`` or ``polygon``. In three coordinates it may
-    also be a ``ball``, or a plane domain as ``extruded: {shape: ..., lower: 0, upper: 1}``. It may
-    be the ``union`` or ``intersection`` of a list of these; ``less`` any list of them.
+    also be a ``ball`` or a plane domain as ``extruded: {shape: ..., lower: 0, upper: 1}``. It may
+    be the ``union`` or ``intersection`` of a list of these; ``less`` subtracts any list of them.
 
-    Boundary data are one value for the whole boundary, or map to values names of its pieces:
+    Boundary data are one value for the whole boundary, or map names of its pieces to values:
     ``left``, ``right``, ``bottom``, ``top``, ``lower`` or ``upper`` of the first shape, or a
-    shape's name. A piece has several kinds where all call it by the same name; where one of them
-    names a wider part, the file is rejected, as it may mean either.
+    shape's name. A piece may have several kinds of data if all use the same name for it. The file
+    is rejected where one of them names a wider part, as it may mean either.
 
     Args:
       path: of the file.
@@ -79,7 +80,7 @@ def read_problem(path: Path) -> PDEProblem:
       The problem.
 
     Raises:
-      ConfigError: the file is missing or no YAML (:mod:`metajax.core.yaml_files`), a field is
+      ConfigError: the file is missing or is not YAML (:mod:`metajax.core.yaml_files`), a field is
         unknown or ill-formed, or the problem is one that :class:`PDEProblem` rejects.
     """
     fields = read_yaml("file", path, f"names with values: {', '.join(FIELDS)}")

@@ -15,8 +15,8 @@ from metajax.physics.solver.operators import Block
 NEAR = 0.15
 """How far around a place its residual counts, in units."""
 MOST, CONCENTRATED = 0.4, 1.5
-"""Share of the residual, or of the source, that makes a place the one where it is; and how many
-times as large as elsewhere it is around a corner that is to blame."""
+"""Share of the residual, or of the source, around a place for it to be named; and how many times as
+large as elsewhere the residual is around a corner that is named."""
 JUMP, SMOOTH, MOST_JUMPS = 0.1, 0.5, 4096
 """A jump of data: its share of their range at least, the share of it by which they may change on
 its sides, and how many places are looked at."""
@@ -30,12 +30,12 @@ data on a side.
 CONSTANT = 0.05
 """How far a free direction may vary, relative to its mean, and count as a constant."""
 ONE_SIGN, ACCURATE = 0.9, 0.01
-"""Share of points where what contradicts the data has the same sign, and of the terms that is left.
-"""
+"""Share of points at which the residual has one sign, and least relative residual, where a flux
+contradicts a source."""
 WAVES = 8.0
-"""Wave number, in radians a unit, from which waves are called so."""
+"""Least wave number, in radians a unit, for which waves are named as the reason."""
 THIN = 0.05
-"""Width of layers, in units, below which they are called so."""
+"""Largest width of layers, in units, for which they are named as the reason."""
 
 
 class Jump(NamedTuple):
@@ -169,7 +169,7 @@ def about_residual(
     person: Callable[[np.ndarray], np.ndarray],
     features: int,
 ) -> str:
-    """Say where the residual is, and what that is a sign of.
+    """Say where the residual is largest, and what the likely cause is.
 
     Args:
       left: at points that were not fitted.

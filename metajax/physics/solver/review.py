@@ -30,7 +30,7 @@ OUTLINE, SOLID, CELLS, INSIDE = 8192, 16384, 400, 1024
 """What is looked at: points of the boundary of a plane domain and of a solid, cells along a side of
 the box, and points inside where the operator is taken."""
 TRIFLE = 0.005
-"""Share of a piece that is left out of account: ends of it where the normal is that of no edge."""
+"""Share of a piece that is ignored, such as its ends, where the normal belongs to no edge."""
 ALONG_TIME, ACROSS = 0.7, 1e-3
 """How far a normal points along time where time begins or ends, or across a line that ends."""
 ENOUGH = 1000
@@ -85,7 +85,7 @@ class Outline(NamedTuple):
         return self.value | self.slope | self.both | self.closed
 
     def lacking(self, part: np.ndarray, having: np.ndarray) -> np.ndarray:
-        """The pieces of which some of this part does not have something."""
+        """The pieces where some points of this part lack what the others have."""
         free = np.bincount(self.piece[part & ~having], self.length[part & ~having])
         whole = np.bincount(self.piece, self.length)[: len(free)]
         return np.flatnonzero(free > TRIFLE * whole)
@@ -126,8 +126,8 @@ class Reviewed(NamedTuple):
 def review(problem: PDEProblem) -> Reviewed:
     """Look for what makes a problem's solution wrong, or makes it have none.
 
-    A problem may be fine and its solution still be wrong where it cannot be resolved: what a solver
-    finds has to be looked at as well. What is looked for is
+    A well-posed problem may still have a wrong solution where features cannot resolve it, so the
+    solution has to be checked as well. The review looks for
 
     - shapes that are not part of the boundary, and data that hold nowhere;
     - pieces without the data that the equation's type needs, and time that runs the wrong way;
@@ -459,9 +459,9 @@ def _balance(
 ) -> list[Finding]:
     """Whether the source, integrated over cells, agrees with the flux, where only that is given.
 
-    The coefficients of ``L u = gradient . grad u + hessian : hess u`` are constant, the second ones
-    ``c`` on the diagonal alone. Then ``L u`` times ``w = exp(sum of gradient x / c)`` is the
-    divergence of ``w c grad u``, so its integral is that through the boundary.
+    The operator is ``L u = gradient . grad u + hessian : hess u``, with constant coefficients and a
+    diagonal hessian ``c``. Times ``w = exp(sum of gradient x / c)`` it is the divergence of ``w c
+    grad u``. So its integral is the flux through the boundary.
     """
     value, gradient, hessian = operator
     if hessian is None or (value is not None and np.any(value)):

@@ -1,6 +1,6 @@
 """Solids: domains in three coordinates, x, y, z, or x, y, t for a plane domain over time.
 
-They unite, intersect and take away as shapes of the plane do.
+Their union, intersection and difference work as for shapes of the plane.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Solid(Shape):
     @property
     @abstractmethod
     def faces(self) -> list[Face]:
-        """What its boundary is part of."""
+        """The faces that contain its boundary."""
 
 
 @pytree
@@ -40,7 +40,7 @@ class Ball(Solid):
     """A ball.
 
     Attributes:
-      centre: its middle; kept as an array ``[3]``.
+      centre: its center; kept as an array ``[3]``.
       radius: above 0; likewise, ``[]``.
       name: what boundary data call it by. Static.
 

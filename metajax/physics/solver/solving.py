@@ -54,7 +54,7 @@ from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Trust, Verdi
 from metajax.physics.solver.windows import UNRESOLVED, Window, joined, march
 
 TOLERANCE = 1e-6
-"""Share of equation and data that may be left."""
+"""Largest relative residual of equation and data."""
 POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
 PATIENCE = 2.0
@@ -70,7 +70,7 @@ Given = Callable[[Key[Array, ""]], Features]
 
 
 class Solved(NamedTuple):
-    """A solution on the nodes of a grid and as a function, and how well it keeps its problem.
+    """A solution on a grid and as a function, with its verdict and its residuals.
 
     Attributes:
       u: the solution on the grid; NaN outside the closed domain. ``[row, column]`` is ``(y, x)``,
@@ -84,11 +84,11 @@ class Solved(NamedTuple):
       scale: the largest frequency of the sines along any coordinate, in radians for half the extent
         of the domain; NaN without any.
       features: how many functions are combined.
-      verdict: ``reliable`` where nothing speaks against the solution, ``check`` where it may be
-        wrong, ``failed`` where it cannot be right.
-      warnings: what speaks against it, by name.
+      verdict: ``reliable`` where no check found a problem, ``check`` where the solution may be
+        wrong, ``failed`` where it probably is.
+      warnings: the reasons to doubt it.
       error: the estimated root mean square of its error, over that of u.
-      left: what it leaves of the equation and of each kind of data at points that were not fitted.
+      left: its residual in the equation and in each kind of data at points that were not fitted.
       solution: it, as a function.
       rounds: all solutions by ever more features, the one before the last among them; those of the
         worst window where there are several.
@@ -138,16 +138,16 @@ def solve(
 
     Args:
       problem: what is solved.
-      tolerance: share of the equation's terms, and of the data, that may be left at points that
-        were not fitted; features are added until it is reached or no more is gained.
+      tolerance: largest relative residual of the equation and of the data at points that were not
+        fitted. Features are added until it is reached or nothing more is gained.
       features: sines at most; the last solve takes time as their cube. 0 with ``given``: none.
       size: nodes along a side of the grid that is returned; by default 129, and 33 in space.
       seed: of features and points.
       given: makes more features for the least squares; of problems in the plane.
       head: whether the features' combination is solved for. Otherwise ``given`` makes a single one,
         which is the solution, and is judged like any other.
-      continuation: a parameter of a nonlinear problem, and a value for which it is easy: where it
-        is not solved at once, it is from there on, step by step.
+      continuation: a parameter of a nonlinear problem, and a value for which it is easy. Where the
+        problem is not solved at once, it is solved step by step from that value.
       progress: whether to show what is done.
       stacklevel: of the warnings, as in ``warnings.warn``; 2: they name the line of the call.
 
@@ -326,7 +326,7 @@ def with_given(problem: PDEProblem, made: Features, find: partial[Window], head:
 
 
 def assessed(window: Window, reviewed: Reviewed) -> Trust:
-    """What a window's solution is worth."""
+    """The verdict on a window's solution."""
     found, box = window.rounds, window.units.box
     before = found.before and (found.before.features, found.before.head.weights)
     seen = reviewed.within(box)

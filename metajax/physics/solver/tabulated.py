@@ -1,4 +1,4 @@
-"""Features whose values at points are kept, for solves that differ in other features alone."""
+"""Cache the values of features at points, for solves that differ in other features alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the values that a person gives are at points: numbers, formulas, functions, fields."""
+"""Evaluate what a person gives at points: numbers, formulas, functions, fields."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def evaluate(
       at: where: points in the person's units, and for fields of the boundary normals and pieces.
       problem: whose value it is.
       parameters: of the problem; where one of them is an array of JAX, so is what is returned.
-      finite: whether values that are not are rejected.
+      finite: whether to reject values that are not finite.
 
     Returns:
       An array of NumPy, in float64, where neither points nor parameters are JAX's.
@@ -59,7 +59,7 @@ def evaluate(
         return value
 
     def padded() -> Any:
-        """The same of points whose number is one of few: a function of JAX compiles for each."""
+        """Pad points to one of few numbers of points, as a JAX function compiles for each."""
         num = len(at.points)
         more = -num % COMMON
         again = np.concatenate([np.arange(num), np.zeros(more, int)])

@@ -1,4 +1,4 @@
-"""What a solution is worth, in words: reliable, to be checked, or failed, and why."""
+"""The verdict on a solution, reliable, check or failed, with its reasons."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from metajax.physics.solver.review import Reviewed
 from metajax.physics.solver.ridge_functions import FeatureSet
 
 Verdict = Literal["reliable", "check", "failed"]
-"""Of a solution: nothing speaks against it, it may be wrong, or it cannot be right."""
+"""Verdicts: no check found a problem, the solution may be wrong, or it probably is."""
 ACCURATE, USELESS = 0.01, 1.0
 """Estimated relative errors above which a solution has to be checked, and above which it failed."""
 MISSED = 0.3
-"""Share of an equation's terms, or of data, that is left where a solution failed."""
+"""Relative residual of the equation, or of data, above which a solution failed."""
 TINY = np.finfo(float).tiny
 HOPELESS = 1e6
-"""Sensitivity above which a solution failed whose error is not small."""
+"""Sensitivity above which a solution failed, unless its estimated error is small."""
 NEGLIGIBLE = 1e-4
-"""Relative error that what is left makes at most, below which it does not matter."""
+"""Largest relative error through the residual for which the residual does not matter."""
 
 
 class DoubtfulSolutionWarning(UserWarning):
-    """Something speaks against a solution."""
+    """A check found a reason to doubt a solution."""
 
 
 class Trust(NamedTuple):
@@ -42,9 +42,9 @@ class Trust(NamedTuple):
 
     Attributes:
       verdict: ``reliable``, ``check`` or ``failed``.
-      reasons: what speaks against the solution; empty where it is reliable.
+      reasons: to doubt the solution; empty where it is reliable.
       estimate: of its error.
-      left: what it leaves of each block at points that were not fitted.
+      left: its residual in each block at points that were not fitted.
     """
 
     verdict: Verdict
@@ -87,7 +87,7 @@ def assess(
         texts = [*free, *texts]
     off = {one.name: trimmed(one.off) / max(trimmed(one.size), TINY) for one in left}
     if found.by_residual <= NEGLIGIBLE:
-        # terms may all be 0, and what is left be rounding
+        # all terms may be 0, and the residual mere rounding
         off = dict.fromkeys(off, 0.0)
     missed = {name: share for name, share in off.items() if share > ACCURATE}
     doubtful = found.relative > ACCURATE or bool(missed)
@@ -108,10 +108,10 @@ def assess(
 
 
 def about_missed(missed: Mapping[str, float]) -> list[str]:
-    """Say what does not hold at points that were not fitted, but for the fiftieth that is worst.
+    """Say which equations do not hold at points that were not fitted, without the worst 2%.
 
     Args:
-      missed: the share that is left, by the blocks' names.
+      missed: the relative residuals, by the blocks' names.
     """
     texts: list[str] = []
     kinds: dict[str, list[str]] = {}

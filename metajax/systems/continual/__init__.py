@@ -1,4 +1,4 @@
-"""Learning task after task without forgetting."""
+"""Continual learning: tasks in sequence without forgetting."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How well what was learned in sequence is known afterwards, and what keeps it."""
+"""Measure the accuracy after each task of a sequence, forgetting, and memory."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from metajax.systems.scores import Evaluation, Interval, Row
 
 
 class Known(NamedTuple):
-    """Accuracies after each task on every task, ``[tasks, tasks]``, and the examples behind each.
+    """Accuracy after each task on every task, ``[tasks, tasks]``, and the numbers of examples.
 
     Attributes:
       matrix: row i after task i, column j on task j.
@@ -53,7 +53,7 @@ def _matrix(predict: Any, after: Params, sequence: Any) -> Array:
 
 
 def known(problem: Problem, predict: Any, after: Params) -> Known:
-    """Measure what is known after each task."""
+    """Measure the accuracy after each task."""
     matrix = np.asarray(_matrix(predict, after, problem.sequence), float)
     return Known(matrix, np.asarray(problem.sequence.held_out.number, float))
 
@@ -61,7 +61,7 @@ def known(problem: Problem, predict: Any, after: Params) -> Known:
 def on_all_tasks(
     problem: Problem, method: Method, params: Params, key: Key[Array, ""]
 ) -> dict[str, Any]:
-    """Measure the present accuracy on all tasks, those to come included."""
+    """Measure the present accuracy on all tasks, later ones included."""
     latest = jax.tree.map(lambda leaf: leaf[-1:], params)
     found = known(problem, method.parts.learner.predict, latest)
     return Known(np.repeat(found.matrix, problem.num_tasks, 0), found.examples).so_far().last()
@@ -70,7 +70,7 @@ def on_all_tasks(
 def class_means(problem: Problem) -> Known:
     """The baseline without training: the nearest mean of each task's classes.
 
-    They are kept as they are, so what is known after a task stays known.
+    The means are kept, so nothing is forgotten.
     """
     accuracies = _by_class_means(problem.sequence)
     tasks = problem.num_tasks
@@ -99,10 +99,10 @@ def _by_class_means(sequence: Any) -> Float[Array, " tasks"]:
 def evaluate(
     problem: Problem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
-    """Measure what is known after each task, and what stays known.
+    """Measure the accuracy after each task, and how much of it remains.
 
     ``more`` holds the accuracy matrix and its summary, the numbers that are kept, and the accuracy
-    where the task is not told (``inferred``). For HyperInterval it also has the accuracy of the
+    without a known task (``inferred``). For HyperInterval it also has the accuracy of the
     embedding that all tasks share (``universal``), and the share of inputs that the bounds prove
     (``verified``).
     """
@@ -141,7 +141,7 @@ def evaluate(
 
 
 def told(problem: Problem, parts: Any, latest: Params) -> dict[str, Any]:
-    """Return the accuracy where the task is inferred, and what only bounds tell."""
+    """Return the accuracy where the task is inferred, and the results that bounds give."""
     found = {}
     if parts.inferred:
         found["inferred"] = float(_inferred(parts.learner.predict, latest, problem.sequence))

@@ -1,4 +1,4 @@
-"""The methods of learning in sequence: an entry for each, in the registry ``METHODS``."""
+"""The methods of continual learning: an entry for each, in the registry ``METHODS``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from metajax.systems.continual.settings import Generated, Training
 
 GENERATED = Generated()
 Strength = Annotated[float, Range(0), TRACED]
-"""Of what holds earlier tasks in place, 0 or more."""
+"""Strength of the penalty on changes for earlier tasks, 0 or more."""
 
 
 class Parts(NamedTuple):
@@ -52,7 +52,7 @@ def hypernetwork(
     """Generate each task's network in chunks (von Oswald et al. 2020, arXiv 1906.00695).
 
     Args:
-      strength: What the change of earlier networks, summed over their numbers, is multiplied by.
+      strength: Factor of the change of earlier networks, summed over their numbers.
     """
     return in_sequence(problem, training, Parts(by(problem, generated, strength, "apart"), True))
 
@@ -67,7 +67,7 @@ def recurrent_hypernetwork(
     """Generate chunks in a row by an LSTM (dependency-preserving, arXiv 2209.07712).
 
     Args:
-      strength: What the change of earlier networks, summed over their numbers, is multiplied by.
+      strength: Factor of the change of earlier networks, summed over their numbers.
     """
     return in_sequence(problem, training, Parts(by(problem, generated, strength, "in_a_row"), True))
 
@@ -82,7 +82,7 @@ def neighbor_hypernetwork(
     """Generate chunks that know the chunk before them: a baseline for arXiv 2209.07712.
 
     Args:
-      strength: What the change of earlier networks, summed over their numbers, is multiplied by.
+      strength: Factor of the change of earlier networks, summed over their numbers.
     """
     return in_sequence(problem, training, Parts(by(problem, generated, strength, "neighbor"), True))
 
@@ -129,7 +129,7 @@ def interval_hypernetwork(
     """Generate networks from boxes of embeddings, with bounds (HyperInterval, arXiv 2405.15444).
 
     Args:
-      strength: What the change of earlier networks, summed over their numbers, is multiplied by.
+      strength: Factor of the change of earlier networks, summed over their numbers.
       box: Width of a task's box, over all coordinates of an embedding together.
       nested: All boxes have one embedding in common, which predicts without the task.
       box_embedding: Coordinates of an embedding.
@@ -157,17 +157,17 @@ def fine_tuning(problem: Problem, training: Training) -> Method:
 
 
 def elastic_weights(problem: Problem, training: Training, *, strength: Strength = 30.0) -> Method:
-    """Hold weights that earlier tasks need in place (EWC; Kirkpatrick 2017, arXiv 1612.00796).
+    """Keep weights that earlier tasks need (EWC; Kirkpatrick et al. 2017, arXiv 1612.00796).
 
     Args:
-      strength: What half of the squares, weighed by the Fisher information, is multiplied by.
+      strength: Factor of half the squares, weighted by the Fisher information.
     """
     learner = continual.elastic_weights(problem.network(), strength)
     return in_sequence(problem, training, Parts(learner))
 
 
 def separate_networks(problem: Problem, training: Training) -> Method:
-    """Train a network of its own for every task: the baseline that forgets nothing."""
+    """Train a separate network for every task: the baseline that forgets nothing."""
     learner = continual.separate_networks(problem.network(), problem.num_tasks)
     return in_sequence(problem, training, Parts(learner, True))
 

@@ -1,4 +1,4 @@
-"""How learning in sequence is shown: a table, and the accuracies after each task on every task."""
+"""The report on a sequence: a table, and the accuracies after each task on every task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the problem of learning in sequence is, how it is trained, and presets."""
+"""Settings of the continual-learning problem and of its training, and presets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Several = Annotated[int, Range(2)]
 
 @dataclass(frozen=True)
 class Settings:
-    """Learn task after task, and be asked for all of them."""
+    """Learn tasks in sequence, and be tested on all of them."""
 
     tasks: Literal["permuted", "split", "rotated"] = "permuted"
     """How tasks differ: by the order of pixels, by their classes, or by how images are turned."""
@@ -37,7 +37,7 @@ class Settings:
     examples: Count = 32
     """Examples of a draw; a step trains on `tasks_per_step` draws."""
     review: Count = 16
-    """Further examples of each draw of a task's last step, for what looks back at a task."""
+    """Further examples of each draw of a task's last step, for the review of the task."""
     width: Count = 64
     """Size of the network's hidden layers, units."""
     layers: Count = 2
@@ -46,7 +46,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Training(SharedTraining):
-    """How the sequence is trained on: all steps are divided equally among the tasks."""
+    """How training proceeds: all steps are divided equally among the tasks."""
 
     steps: Count = 2500
     """Steps on all tasks together."""
@@ -69,9 +69,9 @@ class Generated:
     hidden: Count = 24
     """Size of the hypernetwork's hidden layers, units."""
     look_ahead: bool = False
-    """Compare earlier outputs where the present task's step alone would lead."""
+    """Compute the penalty at the parameters after a step on the present task alone."""
     store_targets: bool = False
-    """Keep earlier networks themselves, rather than make them again from the hypernetwork."""
+    """Keep earlier networks themselves, rather than generate them again."""
     weigh: bool = False
     """Weigh the change of every number by its Fisher information on its own task."""
 

@@ -32,30 +32,29 @@ from metajax.systems.hypino.one_problem import solve as solve_by_networks
 from metajax.train import as_path, check_writable, write_json
 
 FAILED = 3
-"""Exit code where what was found cannot be the solution."""
+"""Exit code where the verdict is *failed*."""
 OF_HYPERNETWORKS = ("refine", "finetune", "head", "model")
 """Options that need a hypernetwork."""
 SIDE = 129
-"""Nodes along a side of what hypernetworks solve, where no other number is asked for."""
+"""Default nodes along a side, for problems that hypernetworks solve."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what ``metajax solve`` takes."""
     parser.description = (
         "Solve a PDE in the plane, in space, or over time, and say whether the solution is "
-        "reliable. It is a least-squares combination of functions, to which more are added until "
-        "equation and data hold to the tolerance at points that were not fitted. The exit code is "
-        "3 where what was found cannot be the solution. --refine, --finetune and --head use a "
-        "trained hypernetwork, for linear problems with constant coefficients on the square from "
-        "-1 to 1."
+        "reliable. The solution is a least-squares combination of functions. Functions are added "
+        "until equation and data hold to the tolerance at points that were not fitted. The exit "
+        "code is 3 where the verdict is failed. --refine, --finetune and --head use a trained "
+        "hypernetwork, for linear problems with constant coefficients on the square from -1 to 1."
     )
     parser.add_argument("problem", help=f"a YAML file, or a benchmark: {' '.join(PROBLEMS)}")
     parser.add_argument("--out", type=Path, default=Path("solution"), help="folder to write to")
     parser.add_argument(
-        "--tolerance", type=float, help="share of equation and data that may be left"
+        "--tolerance", type=float, help="largest relative residual of equation and data"
     )
-    parser.add_argument("--features", type=int, default=2000, help="functions to combine at most")
-    parser.add_argument("--size", type=int, help="nodes along a side; 129 by default, 33 in space")
+    parser.add_argument("--features", type=int, default=2000, help="largest number of functions")
+    parser.add_argument("--size", type=int, help="nodes along a side (129 by default, 33 in space)")
     parser.add_argument("--seed", type=int, default=0, help="seed of functions and points")
     parser.add_argument(
         "--set",
@@ -71,10 +70,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--refine",
         type=int,
         metavar="N",
-        help="the hypernetwork's solution, corrected N times by its residuals",
+        help="use the hypernetwork's solution, corrected N times by its residuals",
     )
     parser.add_argument(
-        "--finetune", type=int, metavar="N", help="train its networks for N steps of Adam"
+        "--finetune",
+        type=int,
+        metavar="N",
+        help="train the hypernetwork's networks for N steps of Adam",
     )
     parser.add_argument(
         "--head",
@@ -104,12 +106,12 @@ def check(options: argparse.Namespace) -> None:
 
 
 def run(options: argparse.Namespace) -> int:
-    """Solve a problem, print what it is worth, and write the solution and a picture of it.
+    """Solve a problem, print the verdict, and write the solution and a picture of it.
 
-    Returns 0, also where the solution is to be checked, and 3 where it cannot be right.
+    The exit code is 0 where the verdict is *reliable* or *check*, and 3 where it is *failed*.
 
     Raises:
-      ConfigError: the problem, a setting or the run of ``--model`` is not in order.
+      ConfigError: the problem, a setting or the run of ``--model`` is wrong.
     """
     imported = time.process_time()
     check(options)
@@ -137,7 +139,9 @@ def run(options: argparse.Namespace) -> int:
     written = write(found, general, errors, options)
     print(f"written to {options.out}: {', '.join(written)}")
     if found.verdict == "failed":
-        print("metajax: error: the solution cannot be right", file=sys.stderr)
+        print(
+            "metajax: error: the verdict is failed: the solution is probably wrong", file=sys.stderr
+        )
         return FAILED
     return 0
 
@@ -204,7 +208,7 @@ def for_networks(problem: PDEProblem | PDE, option: str) -> PDE:
     """The problem as hypernetworks read it.
 
     Raises:
-      ConfigError: it is none of those; it names the option and what is in the way.
+      ConfigError: hypernetworks cannot read it; the error names the option and the field.
     """
     expected = (
         "a linear problem with constant coefficients on the square from -1 to 1, and u or du/dn "
@@ -220,12 +224,12 @@ def for_networks(problem: PDEProblem | PDE, option: str) -> PDE:
 
 
 def tell(found: Solved) -> None:
-    """Print what a solution is worth: the verdict, its reasons, and the figures behind it."""
+    """Print the verdict on a solution, its reasons, and the figures behind it."""
     print(f"verdict: {found.verdict}")
     for text in found.warnings:
         print(f"- {text}")
     print(f"estimated error of u: {found.error:.1e} of its size")
-    print("left at points that were not fitted, of the size of the terms:")
+    print("residuals at points that were not fitted, relative to the terms:")
     for one in found.left:
         print(f"  {one.name}: {one.share:.1e}")
 
@@ -249,7 +253,7 @@ def measured(found: Solved) -> dict[str, Any]:
 def write(
     found: Solved, problem: PDEProblem, errors: dict[str, Any], options: argparse.Namespace
 ) -> list[str]:
-    """Write a solution, what it is worth and its pictures, and return the files' names."""
+    """Write a solution, its verdict and its pictures, and return the files' names."""
     options.out.mkdir(parents=True, exist_ok=True)
     arrays: dict[str, Any] = dict(zip(problem.coordinates, found.axes, strict=True))
     arrays |= {"u": found.u, "residual": found.residual}

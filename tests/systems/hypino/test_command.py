@@ -69,7 +69,7 @@ def test_what_cannot_be_right_ends_in_exit_code_3(tmp_path, capsys):
     code, errors = solved(tmp_path, NEUMANN.replace("FLUX", "0"))
     assert (code, errors["verdict"]) == (3, "failed")
     said = capsys.readouterr()
-    assert said.out.startswith("verdict: failed\n- ") and "cannot be right" in said.err
+    assert said.out.startswith("verdict: failed\n- ") and "probably wrong" in said.err
     assert errors["warnings"][0] in said.out
 
 
