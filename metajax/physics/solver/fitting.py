@@ -11,6 +11,7 @@ from jaxtyping import Float
 
 from metajax.physics.solver.lapack import HostHead, host_least_squares
 from metajax.physics.solver.operators import Block, Values, design, terms
+from metajax.physics.solver.patches import Patch, densities, patches_at
 from metajax.physics.solver.ridge_functions import (
     FeatureSet,
     Joined,
@@ -42,8 +43,12 @@ GIVEN_UP = (300, 30), (600, 1)
 UNRESOLVED = 1e-3
 """Share that is left above which features may be too few for anything to fall yet."""
 
-Take = Callable[[int, int, int], tuple[Block, ...]]
-"""``take(seed, inside, edge)``: the problem's blocks at so many points."""
+PROBES, CLOSER = 4096, 512
+"""Points inside at which is looked where the residual is, in the whole domain and in a patch."""
+
+Take = Callable[..., tuple[Block, ...]]
+"""``take(seed, inside, edge, near, closer)``: the problem's blocks at so many points, and at
+``closer`` more of them around each patch in ``near``; the last two may be left away."""
 Combine = Callable[[Sequence[Block], FeatureSet, "Fitted | None"], HostHead]
 """``solve(blocks, features, before)``: the best combination, from a solution before."""
 
@@ -252,17 +257,28 @@ def rounds(
     fresh = take(seed + 1, *FRESH)
     history: list[tuple[int, Left]] = []
     best, before = None, None
-    starts = [np.full(dimensions, ratio) for ratio in RATIOS] if reach is None else [reach]
+    firsts = [np.full(dimensions, ratio) for ratio in RATIOS]
+    starts = firsts if reach is None else [reach]
     extra = sum(counted(part, dimensions) for part in more)
-    num = min(FIRST, most)
+    size = min(FIRST, most)
+    patches: tuple[Patch, ...] = ()
     while True:
-        total = num + extra
-        inside, edge = INSIDE * total, EDGE * num + EDGE_MORE * extra
-        blocks = take(seed, max(int(inside), 2 * FEWEST), max(int(edge), FEWEST))
-        at = Round(num, blocks, fresh, tuple(map(Tabulated, more)), seed, solve, best or start)
+        local = sum(counted(patch, dimensions) for patch in patches)
+        num = size - local
+        total = size + extra
+        inside, edge = INSIDE * (num + extra), EDGE * num + EDGE_MORE * extra
+        counts = max(int(inside), 2 * FEWEST), max(int(edge), FEWEST)
+        if patches:
+            each = int(INSIDE * local / len(patches))
+            blocks = take(seed, *counts, patches, each)
+        else:
+            blocks = take(seed, *counts)
+        added = tuple(map(Tabulated, more))
+        at = Round(num, blocks, fresh, added, patches, seed, solve, best or start)
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
-        found, reach = search(partial(attempt, at), starts, tries if num else 1, tolerance)
+        tries = tries * (2 if patches else 1) if num else 1
+        found, reach = search(partial(attempt, at), starts, tries, tolerance, dimensions)
         starts = [reach]
         history.append((total, found.left))
         fast = best is None or FALLS * found.left.worst < best.left.worst
@@ -271,10 +287,59 @@ def rounds(
         else:
             before = found
         hopeless = not fast and best.left.worst < UNRESOLVED
-        hopeless |= any(total >= at and best.left.worst > part * give_up for at, part in GIVEN_UP)
-        if best.left.worst < tolerance or num >= most or hopeless:
-            return Rounds(best, before, tuple(history), fresh, reach)
-        num = min(2 * num, most)
+        given_up = any(total >= at and best.left.worst > part * give_up for at, part in GIVEN_UP)
+        if size >= most or given_up:
+            return Rounds(best, before, tuple(history), fresh, reach[:dimensions])
+        done = best.left.worst < tolerance or hopeless
+        # what a few points carry is not seen at those where solutions are judged
+        if best is found and (not done or size <= 2 * FIRST):
+            new = concentrated(take, best, patches, min(2 * size, most) // 2, seed)
+            if len(new) > len(patches):
+                # the scale so far is that of what the first patches are now there for
+                again = [reach[:dimensions]] if patches else firsts
+                starts = [np.concatenate([start, np.ones(dimensions)]) for start in again]
+                fresh = take(seed + 1, *FRESH, new, FRESH[0] // len(new))
+                best = judged(best, fresh)
+                before = before and judged(before, fresh)
+                done = best.left.worst < tolerance
+            patches = new
+        if done:
+            return Rounds(best, before, tuple(history), fresh, reach[:dimensions])
+        size = min(2 * size, most)
+
+
+def judged(fitted: Fitted, fresh: Sequence[Block]) -> Fitted:
+    """A solution with what it leaves at other fresh points."""
+    return fitted._replace(left=left_of(fresh, fitted.features, fitted.head.weights))
+
+
+def concentrated(
+    take: Take, found: Fitted, patches: tuple[Patch, ...], num: int, seed: int
+) -> tuple[Patch, ...]:
+    """Make patches where a solution's residual is concentrated.
+
+    Args:
+      take: the problem at points.
+      found: the solution.
+      patches: that it has already, in which it is looked more closely.
+      num: sines of the new ones in all.
+      seed: of points and sines.
+
+    Returns:
+      The patches; none where it is not concentrated.
+    """
+    evenly = take(seed + 2, PROBES, FEWEST)[0]
+    blocks, drawn = [evenly], []
+    for place, patch in enumerate(patches):
+        one = take(seed + 3 + place, 1, FEWEST, (patch,), CLOSER)[0]
+        blocks.append(one)
+        drawn.append(len(one.target))
+    off = []
+    for block in blocks:
+        off.append(misses(block, values_of(block, found.features, found.head.weights))[0])
+    points = np.concatenate([block.parts[0].points for block in blocks])
+    dense = densities(points, len(evenly.target), patches, drawn)
+    return patches_at(points, np.concatenate(off), dense, patches, num, seed)
 
 
 class Round(NamedTuple):
@@ -285,6 +350,7 @@ class Round(NamedTuple):
       blocks: that are fitted.
       fresh: at which solutions are judged.
       more: features other than sines.
+      patches: where the residual is concentrated.
       seed: of the sines.
       solve: combines features.
       before: the best solution of the rounds before.
@@ -294,6 +360,7 @@ class Round(NamedTuple):
     blocks: tuple[Block, ...]
     fresh: tuple[Block, ...]
     more: tuple[Tabulated, ...]
+    patches: tuple[Patch, ...]
     seed: int
     solve: Combine
     before: Fitted | None
@@ -304,13 +371,16 @@ def attempt(at: Round, reach: Float[np.ndarray, " d"]) -> Fitted:
 
     Args:
       at: the round.
-      reach: the scale for a single sine; it grows as their number's root in all dimensions.
+      reach: the scale for a single sine; it grows as their number's root in all dimensions. Then,
+        if there are patches, factors of their scales.
 
     Returns:
       The solution.
     """
-    scale = reach * max(at.num, 1) ** (1 / len(reach))
-    sines = (sine_features(at.num, scale, at.seed),) if at.num else ()
+    dimensions = at.fresh[0].parts[0].points.shape[1]
+    scale = reach[:dimensions] * max(at.num, 1) ** (1 / dimensions)
+    sines: tuple[FeatureSet, ...] = (sine_features(at.num, scale, at.seed),) if at.num else ()
+    sines += tuple(patch.rescaled(reach[dimensions:]) for patch in at.patches)
     tabulated = Joined((One(), *at.more, *sines))
     head = at.solve(at.blocks, tabulated, at.before)
     left = left_of(at.fresh, tabulated, head.weights)
@@ -323,6 +393,7 @@ def search(
     starts: Sequence[Float[np.ndarray, " d"]],
     tries: int,
     tolerance: float,
+    dimensions: int,
 ) -> tuple[Fitted, Float[np.ndarray, " d"]]:
     """Go from the best of some scales to ever better neighbors.
 
@@ -331,6 +402,7 @@ def search(
       starts: the first ones.
       tries: solves at most.
       tolerance: share that may be left; what leaves less is good enough.
+      dimensions: of the problem; scales of patches come after those of its coordinates.
 
     Returns:
       The best solution, and its scale.
@@ -342,7 +414,10 @@ def search(
             return solved[-1]
     tries -= len(solved)
     best, reach = min(solved, key=objective_of)
-    moves = moves_of(len(reach))
+    moves = moves_of(dimensions)
+    if len(reach) > dimensions:
+        same = np.ones(dimensions)
+        moves = [np.concatenate(pair) for move in moves for pair in ((same, move), (move, same))]
     place = 0
     failed = 0
     while tries > 0 and failed < len(moves) and best.left.worst >= tolerance:

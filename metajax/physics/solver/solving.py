@@ -13,9 +13,10 @@ from jaxtyping import Array, Bool, Float, Key
 from tqdm.auto import tqdm
 
 from metajax.core import ConfigError, cast_floats
-from metajax.physics.pde import PDE, Shape, on_host
+from metajax.physics.pde import PDE, Boundary, Shape, on_host
 from metajax.physics.solver.collocation import (
     PROBES,
+    Sampled,
     Units,
     anywhere,
     blocks_at,
@@ -43,6 +44,7 @@ from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.least_squares import Features
 from metajax.physics.solver.nonlinear import combine_nonlinear
 from metajax.physics.solver.operators import Block, terms
+from metajax.physics.solver.patches import Patch, patch_points
 from metajax.physics.solver.points import Box, contains, distance
 from metajax.physics.solver.problem import PDEProblem, as_problem
 from metajax.physics.solver.review import Finding, Reviewed, review
@@ -63,6 +65,8 @@ LOOKED = 256, 64
 """Points inside and on the boundary at which an equation's coefficients are looked at."""
 CLOSE = 1e-6
 """How far outside a point may be and still count as one of the boundary, in units."""
+CLOSER = 12
+"""Points of the boundary that are drawn for each one, of which those in patches are kept."""
 NEIGHBORS = 64
 """Directions in which the inside is looked for around a point of the boundary."""
 Given = Callable[[Key[Array, ""]], Features]
@@ -309,13 +313,59 @@ def taker(problem: PDEProblem) -> tuple[Take, Units]:
     parameters = known_parameters(problem)
     units = units_of(problem, sample_problem(problem, 0, *PROBES), parameters)
 
-    def take(seed: int, inside: int, edge: int) -> tuple[Block, ...]:
-        return blocks_at(problem, sample_problem(problem, seed, inside, edge), units, parameters)
+    def take(
+        seed: int, inside: int, edge: int, near: Sequence[Patch] = (), closer: int = 0
+    ) -> tuple[Block, ...]:
+        sampled = sample_problem(problem, seed, inside, edge)
+        if near:
+            sampled = sample_closer(problem, sampled, units.box, near, (seed, edge, closer))
+        return blocks_at(problem, sampled, units, parameters)
 
     return take, units
 
 
-def with_given(problem: PDEProblem, made: Features, find: partial[Window], head: bool) -> Window:
+def sample_closer(
+    problem: PDEProblem,
+    sampled: Sampled,
+    box: Box,
+    near: Sequence[Patch],
+    counts: tuple[int, int, int],
+) -> Sampled:
+    """Add points around patches, inside and on the boundary.
+
+    Args:
+      problem: whose points they are.
+      sampled: points of it.
+      box: what units are.
+      near: the patches.
+      counts: the seed, points of the boundary in all, and those inside around each patch.
+    """
+    seed, edge, closer = counts
+    domain = on_host(problem.domain)
+    inside = [box.places(points) for points in patch_points(near, closer, seed)]
+    inside = [points[contains(domain, points)] for points in inside]
+    many = sample_problem(problem, seed + 1, 1, CLOSER * edge)
+
+    def close(points: np.ndarray) -> np.ndarray:
+        where = box.units(points)
+        return np.any([patch.near(where, 3.0) for patch in near], 0)
+
+    edges = []
+    for few, more in zip(sampled.edges, many.edges, strict=True):
+        here = np.flatnonzero(close(more.points))[: 2 * closer]
+        pairs = zip(few, more, strict=True)
+        edges.append(Boundary(*(np.concatenate([a, b[here]]) for a, b in pairs)))
+    here = np.flatnonzero(close(many.begin))[: 2 * closer]
+    return sampled._replace(
+        inside=np.concatenate([sampled.inside, *inside]),
+        edges=tuple(edges),
+        begin=np.concatenate([sampled.begin, many.begin[here]]),
+    )
+
+
+def with_given(
+    problem: PDEProblem, made: Features, find: Callable[..., Window], head: bool
+) -> Window:
     """Solve a problem with features that are given, or take the only one for the solution."""
     exact = cast_floats(jax.device_get(made), np.float64)
     take, units = taker(problem)

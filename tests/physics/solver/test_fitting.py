@@ -13,7 +13,8 @@ from metajax.physics.solver.continuation import along_parameter
 from metajax.physics.solver.fitting import combine_linear, weighted_rows
 from metajax.physics.solver.lapack import host_least_squares
 from metajax.physics.solver.nonlinear import combine_nonlinear, derivatives, gauss_newton, tabulate
-from metajax.physics.solver.operators import At, Block, Operator
+from metajax.physics.solver.operators import At, Block, Operator, terms
+from metajax.physics.solver.patches import Patch
 from metajax.physics.solver.ridge_functions import Joined, One, combine, host_sin, sine_features
 from metajax.physics.solver.solving import find_rounds, taker
 
@@ -221,3 +222,47 @@ def test_windows_of_time_follow_each_other_where_one_is_not_enough():
     for offset in (-1e-9, 1e-9):
         at = np.stack([np.full(len(ends), 0.1), ends + offset], 1)
         np.testing.assert_allclose(found.at(at), pulse(*at.T), atol=1e-5)
+
+
+def steep(width):
+    """A peak whose source is seen at few points."""
+
+    def exact(x, y):
+        return np.exp(-((x - 0.3) ** 2 + (y + 0.2) ** 2) / (2 * width**2))
+
+    def source(x, y):
+        squared = (x - 0.3) ** 2 + (y + 0.2) ** 2
+        return exact(x, y) * (squared / width**4 - 2 / width**2)
+
+    return PDEProblem({"u_xx": 1, "u_yy": 1}, source, dirichlet=0), exact
+
+
+def test_a_patch_is_its_sines_times_a_gaussian_with_all_derivatives():
+    rng = np.random.default_rng(0)
+    sines = sine_features(8, np.array([2.0, 3.0]), 0)
+    patch = Patch(np.array([0.1, 0.2]), rng.normal(size=(2, 2)), np.array([1.0, 0.0]), sines)
+    points, weights, step = rng.uniform(-1, 1, (5, 2)), rng.normal(size=8), 1e-5
+    found = patch.combined(points, weights)
+    for axis in range(2):
+        away = step * np.eye(2)[axis]
+        after, before = (patch.combined(points + sign * away, weights) for sign in (1, -1))
+        slope = (after.u - before.u) / (2 * step)
+        bend = (after.gradient - before.gradient) / (2 * step)
+        np.testing.assert_allclose(found.gradient[:, axis], slope, atol=1e-8)
+        np.testing.assert_allclose(found.hessian[:, axis], bend, atol=1e-7)
+    operator = Operator(*(rng.normal(size=(5,) + (2,) * order) for order in range(3)))
+    np.testing.assert_allclose(
+        patch(points, operator) @ weights, np.sum(terms(operator, found), 0), atol=1e-12
+    )
+
+
+def test_features_are_added_where_a_peak_is():
+    problem, exact = steep(0.05)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DoubtfulSolutionWarning)
+        found = solve(problem, features=640, size=65)
+        print(apart(found, exact), found.verdict, found.error)
+    parts = found.solution.features.parts
+    centers = [part.center for part in parts if isinstance(part, Patch)]
+    assert min(np.linalg.norm(center - [0.3, -0.2]) for center in centers) < 0.05
+    assert apart(found, exact) < 1e-4
