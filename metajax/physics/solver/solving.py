@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple, get_args
+from typing import Any, NamedTuple, get_args
 
 import jax
 import numpy as np
@@ -346,15 +346,16 @@ def sample_closer(
     inside = [points[contains(domain, points)] for points in inside]
     many = sample_problem(problem, seed + 1, 1, CLOSER * edge)
 
-    def close(points: np.ndarray) -> np.ndarray:
+    def close(points: Any) -> np.ndarray:
         where = box.units(points)
         return np.any([patch.near(where, 3.0) for patch in near], 0)
 
     edges = []
     for few, more in zip(sampled.edges, many.edges, strict=True):
         here = np.flatnonzero(close(more.points))[: 2 * closer]
-        pairs = zip(few, more, strict=True)
-        edges.append(Boundary(*(np.concatenate([a, b[here]]) for a, b in pairs)))
+        pairs: Any = zip(few, more, strict=True)
+        joint: Any = [np.concatenate([a, b[here]]) for a, b in pairs]
+        edges.append(Boundary(*joint))
     here = np.flatnonzero(close(many.begin))[: 2 * closer]
     return sampled._replace(
         inside=np.concatenate([sampled.inside, *inside]),
@@ -363,9 +364,7 @@ def sample_closer(
     )
 
 
-def with_given(
-    problem: PDEProblem, made: Features, find: Callable[..., Window], head: bool
-) -> Window:
+def with_given(problem: PDEProblem, made: Features, find: partial[Window], head: bool) -> Window:
     """Solve a problem with features that are given, or take the only one for the solution."""
     exact = cast_floats(jax.device_get(made), np.float64)
     take, units = taker(problem)
