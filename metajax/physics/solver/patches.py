@@ -223,7 +223,7 @@ def covered(new: Shape, old: Shape) -> bool:
     center, axes, ends = old
     away = (new[0] - center) @ axes.T * ends
     finer = np.linalg.norm(new[1], axis=1).max() > FINER * np.linalg.norm(axes, axis=1).max()
-    return bool(np.sum(away**2) < 4 and not finer)
+    return bool(np.sum(away**2) < 16 and not finer)
 
 
 def shape_of(
