@@ -262,6 +262,9 @@ def rounds(
     size = min(FIRST, most)
     patches = concentrated(take, None, (), size // 2, seed) if most else ()
     if patches:
+        # few points tell little of a peak's shape: those around what they found tell more
+        if all(np.all(patch.ends) for patch in patches):
+            patches = concentrated(take, None, patches, size // 2, seed) or patches
         starts = [np.concatenate([start, np.ones(dimensions)]) for start in starts]
         fresh = take(seed + 1, *FRESH, patches, FRESH[0] // len(patches))
     else:
@@ -347,7 +350,8 @@ def concentrated(
             off.append(misses(block, values)[0])
     points = np.concatenate([block.parts[0].points for block in blocks])
     dense = densities(points, len(evenly.target), patches, drawn)
-    return patches_at(points, np.concatenate(off), dense, patches, num, seed)
+    known = () if found is None else patches
+    return patches_at(points, np.concatenate(off), dense, known, num, seed)
 
 
 class Round(NamedTuple):

@@ -186,7 +186,7 @@ def patches_at(
                 continue
             if sizes[group] < PART * np.sum(energy):
                 break
-            finest = float(np.min(dense[here])) ** (-1 / points.shape[1])
+            finest = float(np.median(dense[here])) ** (-1 / points.shape[1])
             new = shape_of(points[here], energy[here], finest)
             outside = new[2].all() and np.max(np.abs(new[0])) > 1 - EDGE
             if not outside and not any(covered(new, old) for old in found):
