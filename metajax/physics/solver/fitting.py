@@ -254,14 +254,21 @@ def rounds(
     Returns:
       The solutions.
     """
-    fresh = take(seed + 1, *FRESH)
     history: list[tuple[int, Left]] = []
     best, before = None, None
     firsts = [np.full(dimensions, ratio) for ratio in RATIOS]
     starts = firsts if reach is None else [reach]
     extra = sum(counted(part, dimensions) for part in more)
     size = min(FIRST, most)
-    patches: tuple[Patch, ...] = ()
+    patches = concentrated(take, None, (), size // 2, seed) if most else ()
+    if patches:
+        # few points tell little of a peak's shape: those around what they found tell more
+        if all(np.all(patch.ends) for patch in patches):
+            patches = concentrated(take, None, patches, size // 2, seed) or patches
+        starts = [np.concatenate([start, np.ones(dimensions)]) for start in starts]
+        fresh = take(seed + 1, *FRESH, patches, FRESH[0] // len(patches))
+    else:
+        fresh = take(seed + 1, *FRESH)
     while True:
         local = sum(counted(patch, dimensions) for patch in patches)
         num = size - local
@@ -314,13 +321,13 @@ def judged(fitted: Fitted, fresh: Sequence[Block]) -> Fitted:
 
 
 def concentrated(
-    take: Take, found: Fitted, patches: tuple[Patch, ...], num: int, seed: int
+    take: Take, found: Fitted | None, patches: tuple[Patch, ...], num: int, seed: int
 ) -> tuple[Patch, ...]:
     """Make patches where a solution's residual is concentrated.
 
     Args:
       take: the problem at points.
-      found: the solution.
+      found: the solution; None: there is none yet, and the residual is the source.
       patches: that it has already, in which it is looked more closely.
       num: sines of the new ones in all.
       seed: of points and sines.
@@ -336,10 +343,15 @@ def concentrated(
         drawn.append(len(one.target))
     off = []
     for block in blocks:
-        off.append(misses(block, values_of(block, found.features, found.head.weights))[0])
+        if found is None:
+            off.append(np.asarray(block.target))
+        else:
+            values = values_of(block, found.features, found.head.weights)
+            off.append(misses(block, values)[0])
     points = np.concatenate([block.parts[0].points for block in blocks])
     dense = densities(points, len(evenly.target), patches, drawn)
-    return patches_at(points, np.concatenate(off), dense, patches, num, seed)
+    known = () if found is None else patches
+    return patches_at(points, np.concatenate(off), dense, known, num, seed)
 
 
 class Round(NamedTuple):

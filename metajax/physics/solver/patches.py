@@ -186,7 +186,7 @@ def patches_at(
                 continue
             if sizes[group] < PART * np.sum(energy):
                 break
-            finest = float(np.min(dense[here])) ** (-1 / points.shape[1])
+            finest = float(np.median(dense[here])) ** (-1 / points.shape[1])
             new = shape_of(points[here], energy[here], finest)
             outside = new[2].all() and np.max(np.abs(new[0])) > 1 - EDGE
             if not outside and not any(covered(new, old) for old in found):
@@ -223,7 +223,7 @@ def covered(new: Shape, old: Shape) -> bool:
     center, axes, ends = old
     away = (new[0] - center) @ axes.T * ends
     finer = np.linalg.norm(new[1], axis=1).max() > FINER * np.linalg.norm(axes, axis=1).max()
-    return bool(np.sum(away**2) < 4 and not finer)
+    return bool(np.sum(away**2) < 16 and not finer)
 
 
 def shape_of(

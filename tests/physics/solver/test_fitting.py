@@ -261,7 +261,6 @@ def test_features_are_added_where_a_peak_is():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DoubtfulSolutionWarning)
         found = solve(problem, features=640, size=65)
-        print(apart(found, exact), found.verdict, found.error)
     parts = found.solution.features.parts
     centers = [part.center for part in parts if isinstance(part, Patch)]
     assert min(np.linalg.norm(center - [0.3, -0.2]) for center in centers) < 0.05
