@@ -7,7 +7,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from quoting import Quoted, bare, within
+from quoting import Quoted, bare, markdown, within
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -259,6 +259,23 @@ def of_solves(found: Any) -> list[str]:
     return rows
 
 
+def of_solve(found: Any) -> dict[str, str]:
+    """Solving the published PDEs, compared with finite elements and with the version before."""
+    rows = []
+    for name, parts in found["benchmarks"].items():
+        now, older = parts["features"], parts["older"]
+        meshed = parts.get("finite_elements")
+        cells = [
+            f"{part['error']:.0e} in {part['cold_cpu_seconds']:.2g} s" for part in (now, older)
+        ]
+        fem = f"{meshed['error']:.0e} in {meshed['cold_cpu_seconds']:.2g} s" if meshed else ""
+        again = f"{now['again_cpu_seconds']:.2g} s"
+        ratio = f"{older['cold_cpu_seconds'] / now['cold_cpu_seconds']:.1f}"
+        rows.append([name, cells[0], again, cells[1], ratio, fem])
+    header = ["problem", "now", "again", "before", "times faster", "scikit-fem"]
+    return {"solve": markdown(header, rows)}
+
+
 def quoted() -> Quoted:
     """Every cell and sentence."""
     profiles = {
@@ -266,7 +283,7 @@ def quoted() -> Quoted:
         for name in ("gpicl", "hyperdistill", "hamiltonian", "fewshot", "hypino")
     }
     return Quoted(
-        {},
+        of_solve(results("solve.json")),
         [
             *of_gpicl(results("gpicl_step_base.json")),
             *of_in_context(results("in_context.json")),
