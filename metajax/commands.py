@@ -30,7 +30,7 @@ COMMANDS = {
     "solve": Command(
         "metajax.systems.hypino.command",
         (
-            "PROBLEM [--tolerance T] [--set NAME=VALUE] [--animate] [--out DIR]",
+            "PROBLEM [--tolerance T] [--set NAME=VALUE] [--out DIR]",
             "solve a PDE, from a YAML file or a benchmark by name, and say whether",
             "the solution is reliable; exit code 3: the verdict is failed",
         ),
