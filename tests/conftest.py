@@ -15,7 +15,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_thread_eigen=false"
 os.environ["OMP_NUM_THREADS"] = "1"
 
-MOST_MAPS = 30_000
+MOST_MAPS = 20_000
 
 for folder in (".", "bilevel", "learners", "continual"):  # for what several tests share
     sys.path.insert(0, str(Path(__file__).parent / folder))
