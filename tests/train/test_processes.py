@@ -115,8 +115,7 @@ def test_a_signal_to_either_or_the_end_of_either_stops_both_and_both_go_on(unint
         )
         for code, _, err in found:
             assert code == 75 and "SIGTERM" in err, err
-        # saved for the signal, not on schedule
-        assert sealed(folder)[-1] == (35, 70)[signalled]
+        assert sealed(folder)[-1] % 20  # saved for the signal, not on schedule
     for killed in (0, 1):
         found, seconds = stopped_in_the_middle(folder, lambda both, one=killed: both[one].kill())
         code, out, err = found[1 - killed]
