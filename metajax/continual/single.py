@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int32, Key
 
 from metajax.continual.learner import ContinualLearner
 from metajax.continual.sequences import Batch
-from metajax.core import ConfigError, Examples, Network, Params, count
+from metajax.core import ConfigError, Examples, Network, Params, correct, count
 
 
 def cross_entropy_of(
@@ -24,8 +24,7 @@ def cross_entropy_of(
     """
     log_probabilities = jax.nn.log_softmax(logits)
     loss = -jnp.mean(jnp.take_along_axis(log_probabilities, targets[:, None], 1))
-    right = (jnp.argmax(logits, -1) == targets).astype(logits.dtype)
-    return loss, {"accuracy": jnp.mean(right)}
+    return loss, {"accuracy": jnp.mean(correct(logits, targets))}
 
 
 def _nothing(params: Params) -> tuple[()]:

@@ -11,12 +11,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError, Network, Params, one_of
+from metajax.hypernet.generators import START_DRAWS, normalize_rows
 from metajax.nn import LSTMState, draw_normals, draw_orthogonal, lstm_step
 
-START_DRAWS = 8
-"""Initializations of the target from which its scales are estimated."""
-EPSILON = 1e-6
-"""Added to a mean square before the division by its root."""
 UNDRAWN = 0.1
 """Scale of tensors that the target does not draw, such as zero biases, over that of the others."""
 
@@ -162,5 +159,4 @@ def _chunks(
             layer = params[f"hidden_{number}"]
             x = jax.nn.relu(x @ layer["kernel"] + layer["bias"][None])
             number += 1
-    x = x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + EPSILON)
-    return x @ params["out"]["kernel"] + params["out"]["bias"][None]
+    return normalize_rows(x) @ params["out"]["kernel"] + params["out"]["bias"][None]

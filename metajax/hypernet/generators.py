@@ -222,7 +222,7 @@ def _factors(head: Head) -> tuple[int, int, int]:
     return rows, columns, head.outputs // (rows + columns)
 
 
-def _normalize(x: Float[Array, "n width"]) -> Float[Array, "n width"]:
+def normalize_rows(x: Float[Array, "n width"]) -> Float[Array, "n width"]:
     """Divide rows by their root mean square."""
     return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + EPSILON)
 
@@ -242,7 +242,7 @@ def _generate(
         if head.form != "chunked":
             return z @ kernel
         # half of the variance each: latents of any size and magnitude leave chunks different
-        part = _normalize(z) * math.sqrt((size + extra) / (2 * size))
+        part = normalize_rows(z) * math.sqrt((size + extra) / (2 * size))
         chunks = params["chunks"] * math.sqrt((size + extra) / (2 * extra))
         both = (part @ kernel[:size])[:, None] + (chunks @ kernel[size:])[None]
         return both.reshape(-1, kernel.shape[-1])
@@ -253,7 +253,7 @@ def _generate(
     for layer, kernel in zip(layers, kernels[1:], strict=True):
         x = jax.nn.gelu(x + layer["bias"][None])
         if layer is layers[-1]:
-            x = _normalize(x) * params["norm"]["scale"][None]
+            x = normalize_rows(x) * params["norm"]["scale"][None]
         x = x @ kernel
     x = x + params["out"]["offset"][None]
     if head.form == "chunked":

@@ -88,7 +88,7 @@ def test_the_optimizer_starts_again_in_every_task():
 
     fresh = state._replace(opt_state=jax.jit(rule.init)(state.params))
     assert digest(step(state, jnp.int32(STEPS))) == digest(step(fresh, jnp.int32(STEPS)))
-    # and goes on within one
+    # within a task it keeps its state
     within = jnp.int32(STEPS - 1)
     assert digest(step(state, within)) != digest(step(fresh, within))
 

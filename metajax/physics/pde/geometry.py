@@ -228,12 +228,8 @@ class Disk(Shape):
     name: str = field(default="disk", metadata={"static": True})
 
     def __post_init__(self) -> None:
-        radius = finite("radius", self.radius, "a finite number above 0")
+        radius = one_radius(self.radius)
         put(self, centre=pair("centre", self.centre), radius=radius)
-        if radius.ndim:
-            raise ConfigError("radius", self.radius, "one number")
-        if concrete(self) and not self.radius > 0:
-            raise ConfigError("radius", float(self.radius), "above 0")
 
     def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
         x, y = self.centre
@@ -731,6 +727,20 @@ def pair(name: str, value: Any) -> Float[Array, "2"]:
     if array.shape != (2,):
         raise ConfigError(name, np.shape(value), "two coordinates")
     return array
+
+
+def one_radius(value: Any) -> Float[Array, ""]:
+    """The radius of a disk or a ball.
+
+    Raises:
+      ConfigError: it is not one finite number, or not above 0 where it is known.
+    """
+    radius = finite("radius", value, "a finite number above 0")
+    if radius.ndim:
+        raise ConfigError("radius", value, "one number")
+    if concrete(radius) and not radius > 0:
+        raise ConfigError("radius", float(radius), "above 0")
+    return radius
 
 
 def finite(name: str, value: Any, expected: str) -> Float[Array, "..."]:

@@ -11,8 +11,9 @@ from jaxtyping import Float
 from scipy.cluster import hierarchy
 from scipy.spatial import cKDTree
 
+from metajax.physics.pde import namespace
 from metajax.physics.solver.operators import Array, Operator, Values
-from metajax.physics.solver.ridge_functions import RidgeFunctions, namespace, sine_features
+from metajax.physics.solver.ridge_functions import RidgeFunctions, sine_features
 
 MOST_POINTS, MOST_PATCHES = 400, 6
 """Points that carry the residual and patches that are made of them, at most."""

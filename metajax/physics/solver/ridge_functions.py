@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import reduce
 from typing import Any, Literal, Protocol, runtime_checkable
 
-import jax.numpy as jnp
 import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Float
 from scipy.stats import qmc
 
+from metajax.physics.pde import namespace
 from metajax.physics.solver.operators import Array, Operator, Values
 
 Kind = Literal["tanh", "sin"]
@@ -93,11 +93,6 @@ SHAPES: dict[str, Callable[[Any, Array, bool], tuple[Array, Any, Array]]] = {
     "tanh": tanh_shape,
     "sin": sin_shape,
 }
-
-
-def namespace(points: Array) -> Any:
-    """NumPy for NumPy's arrays, which compile nothing, and ``jax.numpy`` for JAX's."""
-    return np if isinstance(points, np.ndarray) else jnp
 
 
 @register_dataclass

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from metajax.core import ConfigError
 from metajax.physics.pde import Curves, Piece, Rectangle, Shape, namespace
-from metajax.physics.pde.geometry import finite, safe_root
+from metajax.physics.pde.geometry import finite, one_radius, safe_root
 from metajax.physics.pde.pytrees import concrete, put, pytree
 from metajax.physics.solver.operators import Array
 from metajax.physics.solver.points import Face, faces_of
@@ -53,12 +53,8 @@ class Ball(Solid):
     name: str = field(default="ball", metadata={"static": True})
 
     def __post_init__(self) -> None:
-        radius = finite("radius", self.radius, "a finite number above 0")
+        radius = one_radius(self.radius)
         put(self, centre=triple("centre", self.centre), radius=radius)
-        if radius.ndim:
-            raise ConfigError("radius", self.radius, "one number")
-        if concrete(self) and not self.radius > 0:
-            raise ConfigError("radius", float(self.radius), "above 0")
 
     def distance(self, points: Float[Array, "*n 3"]) -> Float[Array, "*n"]:
         x, y, z = self.centre

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from metajax import continual
-from metajax.core import TRACED, Count, Number, Params, Positive, Range, count
+from metajax.core import Count, Number, Params, Positive, count
 from metajax.hypernet import chunk_generator
 from metajax.hypernet.chunks import Order
 from metajax.systems.base import Method
 from metajax.systems.continual.problem import Problem
-from metajax.systems.continual.settings import Generated, Training
+from metajax.systems.continual.settings import Generated, Strength, Training
 
 GENERATED = Generated()
-Strength = Annotated[float, Range(0), TRACED]
-"""Strength of the penalty on changes for earlier tasks, 0 or more."""
 
 
 class Parts(NamedTuple):
@@ -43,53 +41,27 @@ def in_sequence(problem: Problem, training: Training, parts: Parts) -> Method:
 
 
 def hypernetwork(
-    problem: Problem,
-    training: Training,
-    *,
-    generated: Generated = GENERATED,
-    strength: Strength = 0.1,
+    problem: Problem, training: Training, *, generated: Generated = GENERATED
 ) -> Method:
-    """Generate each task's network in chunks (von Oswald et al. 2020, arXiv 1906.00695).
-
-    Args:
-      strength: Factor of the change of earlier networks, summed over their numbers.
-    """
-    return in_sequence(problem, training, Parts(by(problem, generated, strength, "apart"), True))
+    """Generate each task's network in chunks (von Oswald et al. 2020, arXiv 1906.00695)."""
+    return in_sequence(problem, training, Parts(by(problem, generated, "apart"), True))
 
 
 def recurrent_hypernetwork(
-    problem: Problem,
-    training: Training,
-    *,
-    generated: Generated = GENERATED,
-    strength: Strength = 0.1,
+    problem: Problem, training: Training, *, generated: Generated = GENERATED
 ) -> Method:
-    """Generate chunks in a row by an LSTM (dependency-preserving, arXiv 2209.07712).
-
-    Args:
-      strength: Factor of the change of earlier networks, summed over their numbers.
-    """
-    return in_sequence(problem, training, Parts(by(problem, generated, strength, "in_a_row"), True))
+    """Generate chunks in a row by an LSTM (dependency-preserving, arXiv 2209.07712)."""
+    return in_sequence(problem, training, Parts(by(problem, generated, "in_a_row"), True))
 
 
 def neighbor_hypernetwork(
-    problem: Problem,
-    training: Training,
-    *,
-    generated: Generated = GENERATED,
-    strength: Strength = 0.1,
+    problem: Problem, training: Training, *, generated: Generated = GENERATED
 ) -> Method:
-    """Generate chunks that know the chunk before them: a baseline for arXiv 2209.07712.
-
-    Args:
-      strength: Factor of the change of earlier networks, summed over their numbers.
-    """
-    return in_sequence(problem, training, Parts(by(problem, generated, strength, "neighbor"), True))
+    """Generate chunks that know the chunk before them: a baseline for arXiv 2209.07712."""
+    return in_sequence(problem, training, Parts(by(problem, generated, "neighbor"), True))
 
 
-def by(
-    problem: Problem, generated: Generated, strength: float, order: Order
-) -> continual.ContinualLearner:
+def by(problem: Problem, generated: Generated, order: Order) -> continual.ContinualLearner:
     """Return the learner that generates networks in chunks of some order."""
     network = problem.network()
     hidden = (generated.hidden,) if order == "in_a_row" else (generated.hidden,) * 2
@@ -109,7 +81,7 @@ def by(
         network,
         problem.num_tasks,
         embedding=generated.embedding,
-        strength=strength,
+        strength=generated.strength,
         look_ahead=generated.look_ahead,
         store_targets=generated.store_targets,
         weigh=generated.weigh,
@@ -191,7 +163,7 @@ def small_networks(problem: Problem, training: Training, *, budget: Number = 0) 
 
 def default_budget(problem: Problem) -> int:
     """Return the parameters of the hypernetwork with its default options and embeddings."""
-    learner = by(problem, GENERATED, 0.0, "apart")
+    learner = by(problem, GENERATED, "apart")
     task = jax.eval_shape(problem.example_tasks, jax.random.key(0))
     params = jax.eval_shape(learner.init, jax.random.key(0), task.support)
     assert learner.numbers is not None

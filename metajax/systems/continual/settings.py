@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from metajax.core import ConfigError, Count, Range
+from metajax.core import TRACED, ConfigError, Count, Range
 from metajax.systems.training import Training as SharedTraining
 
 Several = Annotated[int, Range(2)]
 """A whole number of 2 or more."""
+Strength = Annotated[float, Range(0), TRACED]
+"""Of what holds earlier tasks in place, 0 or more."""
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,8 @@ class Training(SharedTraining):
 class Generated:
     """How a hypernetwork makes a network for each task."""
 
+    strength: Strength = 0.1
+    """Factor of the change of earlier networks, summed over their numbers."""
     embedding: Count = 24
     """Numbers of a task's embedding."""
     chunk_size: Count = 400
