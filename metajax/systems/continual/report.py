@@ -24,9 +24,12 @@ TITLES = {
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by task, what is forgotten, and the numbers that are kept."""
     more = evaluation["more"]
-    lines = [shared_table(evaluation)]
-    named = [f"{TITLES[name]} {said(more[name], '.3f')}" for name in TITLES if name in more]
-    lines.append("Accuracy on all tasks: " + ", ".join(named) + ".")
+    # intervals are over images here, and the family's own lines say so
+    lines = shared_table(evaluation).splitlines()[:-1]
+    images = next(iter(evaluation["rows"].values()))["n"]
+    lines.append(f"{evaluation['method']}, {evaluation['setting']}. Accuracy on all tasks:")
+    lines += [f"  {TITLES[name]} {said(more[name], '.3f')}" for name in TITLES if name in more]
+    lines.append(f"Intervals of 95% are over the held-out images, {images} or more of each task.")
     kept = more["numbers"]
     if kept is not None:
         lines.append(
@@ -38,7 +41,9 @@ def table(evaluation: dict[str, Any]) -> str:
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracy by task, and the matrix."""
-    return [score_figure(evaluation), captioned(matrix, evaluation)]
+    caption = "Accuracy on all tasks so far, with 95% intervals over held-out images."
+    along = score_figure(evaluation)._replace(caption=caption)
+    return [along, captioned(matrix, evaluation)]
 
 
 def matrix(evaluation: dict[str, Any]) -> Any:
