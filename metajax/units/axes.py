@@ -96,6 +96,7 @@ def leaves_of(params: Params, units: Units) -> list[Leaf]:
       ConfigError: the trees differ, or an array has another number of axes than its names.
     """
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
+    named: Any  # jaxlib's stubs do not know that structures compare
     entries, named = jax.tree.flatten(units, is_leaf=is_entry)
     if structure != named:
         raise ConfigError("units", named, f"a tree like the parameters, {structure}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -150,8 +149,8 @@ def _new_layer(params: Params, units: Units, after: str) -> _NewLayer:
         arrays.append(array)
         entries.append(entry)
     structure = jax.tree.structure(_at(params, after))
-    new = (jax.tree.unflatten(structure, values) for values in (arrays, entries))
-    return _NewLayer(*new, {output: fresh[output]}, False)
+    layer, named = (jax.tree.unflatten(structure, values) for values in (arrays, entries))
+    return _NewLayer(layer, named, {output: fresh[output]}, False)
 
 
 def _names(leaves: list[Leaf], *roles: str) -> set[str]:
@@ -186,8 +185,8 @@ def _shortest(leaves: list[Leaf], source: str | None, output: str) -> dict[str, 
     while waiting and output not in ways:
         here = waiting.pop(0)
         for leaf in leaves:
-            read, made = leaf.names("reads") or {None}, leaf.names("makes") - set(ways)
-            if leaf.array.ndim > 1 and read == {here} and len(made) == 1:
+            read, made = leaf.names("reads"), leaf.names("makes") - set(ways)
+            if leaf.array.ndim > 1 and read == ({here} - {None}) and len(made) == 1:
                 ways |= {name: ways[here] | {leaf.path: name} for name in made}
                 waiting += made
     return ways.get(output, {})
@@ -208,14 +207,15 @@ def _identity(
     A layer by itself reads the layer before it and nothing else, whatever the first one reads;
     within a block it has the inputs that the block's kernel has.
     """
-    (own,) = (number for number, part in leaf.carried() if part.role == "makes")
-    reading = [number for number, part in leaf.carried() if part.role == "reads"]
+    making, reading = (
+        sorted({number for number, part in leaf.carried() if part.role == role})
+        for role in ("makes", "reads")
+    )
+    if not all(_is_plain(leaf.axes[axis]) for axis in making + ([] if alone else reading)):
+        raise ConfigError("after", after, f"a layer whose {leaf.path} has one index a unit")
+    own = making[0]
     # a kernel that reads what has no name: kernels have the axes of inputs and outputs together
     inputs = reading[0] if reading else own - 1 if own else 1
-    plain = [own] if alone else [own, *reading]
-    parts = [leaf.axes[number] or () for number in plain]
-    if any(len(units) > 1 or units[0].times * units[0].each > 1 for units in parts):
-        raise ConfigError("after", after, f"a layer whose {leaf.path} has one index a unit")
     pixels = [1 if axis in (own, inputs) else n for axis, n in enumerate(leaf.array.shape)]
     if not all(n % 2 for n in pixels):
         raise ConfigError("after", after, f"a layer whose {leaf.path} has an odd number of pixels")
@@ -224,6 +224,14 @@ def _identity(
     rows[own] = rows[inputs] = jnp.arange(size)
     array = jnp.zeros(shape, leaf.array.dtype).at[tuple(rows)].set(1)
     return array, tuple(read if axis == inputs else name for axis, name in enumerate(entry))
+
+
+def _is_plain(parts: tuple[Axis | int, ...] | None) -> bool:
+    """Whether an axis has one index for each unit of one name."""
+    match parts:
+        case (Axis(times=1, each=1),):
+            return True
+    return False
 
 
 def _check_activation(activation: Callable[[Array], Array] | None) -> None:
@@ -266,11 +274,12 @@ def _inserted(tree: Any, after: str, layer: Any) -> Any:
     """A tree of dicts with one more layer; later ones of its prefix move up."""
     parent, _, last = after.rpartition("/")
     siblings = _at(tree, parent) if parent else tree
-    prefix, number = re.fullmatch(r"(.*?)(\d+)", last).groups()
+    prefix = last.rstrip("0123456789")
+    number = int(last.removeprefix(prefix))
     moved = {}
     for name, value in siblings.items():
-        match = re.fullmatch(re.escape(prefix) + r"(\d+)", name)
-        later = match is not None and int(match[1]) > int(number)
-        moved[f"{prefix}{int(match[1]) + 1}" if later else name] = value
-    moved[f"{prefix}{int(number) + 1}"] = layer
+        found = name.removeprefix(prefix) if name.startswith(prefix) else ""
+        later = found.isdigit() and int(found) > number
+        moved[f"{prefix}{int(found) + 1}" if later else name] = value
+    moved[f"{prefix}{number + 1}"] = layer
     return _replaced(tree, parent, moved) if parent else moved

@@ -57,7 +57,10 @@ def domain_masks(activity: Float[Array, "domains n"], size: int) -> DomainMasks:
 
 
 def compact_experts(
-    params: Params, units: Units, masks: Mapping[str, Bool[Array, "experts n"]], size: int
+    params: Params,
+    units: Units,
+    masks: Mapping[str, Bool[Array, "experts n"]],
+    sizes: Mapping[str, int],
 ) -> Params:
     """Return one small network for each row of the masks, stacked on a first axis.
 
@@ -67,8 +70,8 @@ def compact_experts(
       params: of the whole network.
       units: the names of its units.
       masks: for each name the units of each expert.
-      size: units of an expert. Where a mask has fewer, the rest are NaN; where it has more, the
-        last ones are dropped.
+      sizes: for each of these names how many units an expert has. Where a mask has fewer, the rest
+        are NaN; where it has more, the last ones are dropped.
 
     Raises:
       ConfigError: the names do not fit the parameters.
@@ -79,7 +82,7 @@ def compact_experts(
             params,
             units,
             {
-                name: jnp.nonzero(mask, size=size, fill_value=mask.size)[0]
+                name: jnp.nonzero(mask, size=sizes[name], fill_value=mask.size)[0]
                 for name, mask in masks.items()
             },
         )

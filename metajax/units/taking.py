@@ -256,7 +256,7 @@ def map_state(change: Callable[[Params], Params], state: PyTree, params: Params)
       state: of an optimizer, such as optax makes it.
       params: those that the state belongs to, before the change.
     """
-    structure = jax.tree.structure(params)
+    structure: Any = jax.tree.structure(params)
     shapes = [leaf.shape for leaf in jax.tree.leaves(params)]
 
     def alike(node: Any) -> bool:
