@@ -98,9 +98,9 @@ def widen_state(
 ) -> PyTree:
     """Return the state of an optimizer for what :func:`widen` makes with the same key.
 
-    Moments of a copy are those of its unit. For equal shares that is exact up to scale: weights
-    that read a copy have the gradient that they had, weights that make it have their share of it,
-    and Adam does not depend on the scale of a gradient.
+    Moments of a copy are those of its unit. For equal shares that is exact up to scale, which does
+    not matter to Adam: weights that read a copy have the gradient that they had, and weights that
+    make it have their share of it.
 
     Args:
       state: of an optimizer, for the narrow network.
