@@ -81,16 +81,17 @@ def take_units(
     return jax.tree.unflatten(jax.tree.structure(params), map(take, leaves))
 
 
-def _checked(name: str, rows: Any, size: int) -> Int[Array, " n"]:
-    """Indices as an array; what is out of range is out of range of every array."""
-    rows = jnp.asarray(rows)
+def _checked(name: str, rows: Any, size: int) -> Any:
+    """Indices in range; traced ones that are not are out of range of every array."""
+    traced = isinstance(rows, jax.core.Tracer)
+    rows = rows if traced else np.asarray(rows)
     if rows.ndim != 1 or not jnp.issubdtype(rows.dtype, jnp.integer):
         raise ConfigError(f"indices of {name}", rows, "whole numbers on one axis")
-    rows = rows.astype(jnp.int32)
-    outside = (rows < 0) | (rows >= size)
-    if not isinstance(rows, jax.core.Tracer) and np.any(np.asarray(outside)):
-        raise ConfigError(f"indices of {name}", np.asarray(rows), f"0 to {size - 1}")
-    return jnp.where(outside, OUTSIDE, rows)
+    if traced:
+        return jnp.where((rows < 0) | (rows >= size), OUTSIDE, rows.astype(jnp.int32))
+    if np.any((rows < 0) | (rows >= size)):
+        raise ConfigError(f"indices of {name}", rows, f"0 to {size - 1}")
+    return rows
 
 
 def taken_axes(
@@ -103,18 +104,21 @@ def taken_axes(
       sizes: how many units each name has.
       chosen: units to take.
     """
+    # indices that are known are computed on the host: nothing is compiled for them
+    traced = any(isinstance(rows, jax.core.Tracer) for rows in chosen.values())
+    module: Any = jnp if traced else np
+    outside = {"mode": "fill", "fill_value": OUTSIDE} if traced else {}
     found = []
     for number in sorted({number for number, part in leaf.carried() if part.name in chosen}):
         start, rows = 0, []
         for part in leaf.axes[number] or ():
-            own = start + jnp.arange(part_size(part, sizes), dtype=jnp.int32)
+            own = start + module.arange(part_size(part, sizes), dtype=np.int32)
             if isinstance(part, Axis) and part.name in chosen:
                 by_unit = own.reshape(part.times, sizes[part.name], part.each)
-                taken = chosen[part.name]
-                own = jnp.take(by_unit, taken, axis=1, mode="fill", fill_value=OUTSIDE).reshape(-1)
+                own = module.take(by_unit, chosen[part.name], axis=1, **outside).reshape(-1)
             rows.append(own)
             start += part_size(part, sizes)
-        found.append((number, jnp.concatenate(rows)))
+        found.append((number, module.concatenate(rows)))
     return found
 
 
