@@ -117,9 +117,7 @@ def evaluate(
     """
     found = measured(problem, method, params)
     titles = TITLES if "opposite" in found else {"own": "target domains"}
-    rows = {
-        name: Row(title, interval(found[name])) for name, title in titles.items() if name in found
-    }
+    rows = {name: Row(titles[name], interval(values)) for name, values in found.items()}
     means = np.asarray(nearest_mean(problem.tasks.domains, problem.targets, problem.ways), float)
     chance = [1 / problem.ways]
     rows["nearest_mean"] = Row("nearest mean of training images", interval(means), baseline=True)
