@@ -110,7 +110,8 @@ _MNIST: dict[str, Any] = {"image_size": 14}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {},
-    "mnist_5k": _MNIST | {"base_set": "mnist_5k"},
+    "mnist_5k": _MNIST
+    | {"base_set": "mnist_5k", "train_split": "train[:80%]", "test_split": "train[80%:]"},
     "fashion": _MNIST | {"base_set": "fashion_mnist"},
 }
 """digits: scikit-learn's digits, turned; a minute on a core. mnist_5k: the 5,000 images of
