@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -94,7 +95,7 @@ def token_set_encoder(
     Raises:
       ConfigError: a size is below 1, or ``width`` is no multiple of ``heads``.
     """
-    sizes = {
+    sizes: dict[str, Any] = {
         "num_outputs": num_outputs,
         "width": width,
         "layers": layers,
@@ -124,7 +125,7 @@ def token_set_encoder(
         tokens: Float[Array, "*batch time features"],
         present: Bool[Array, "*batch time"],
     ) -> Float[Array, "*batch outputs"]:
-        outputs = module.apply({"params": params}, *flat(tokens, present))
+        outputs: Any = module.apply({"params": params}, *flat(tokens, present))
         return outputs.reshape(*tokens.shape[:-2], num_outputs)
 
     return Network(init, apply)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 from metajax import learners
 from metajax.core import Count, NonNegative
@@ -120,7 +121,9 @@ def nearest_experts(
     return by_vote(problem, training, expert_width, "nearest")
 
 
-def by_vote(problem: Problem, training: Training, expert_width: int, voters: str) -> Method:
+def by_vote(
+    problem: Problem, training: Training, expert_width: int, voters: Literal["all", "nearest"]
+) -> Method:
     """Return the method that averages experts."""
     experts = learners.Experts(problem.network(expert_width), problem.settings.num_domains)
     learner = learners.expert_vote(experts, voters)
