@@ -83,6 +83,7 @@ from metajax.nn.solves import (
     triangular_solve,
 )
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
+from metajax.nn.token_sets import token_set_encoder
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
 
@@ -167,6 +168,7 @@ __all__ = [
     "similarity_network",
     "spectral_conv2d",
     "swin",
+    "token_set_encoder",
     "triangular_solve",
     "unet_decoder",
 ]
