@@ -93,7 +93,8 @@ class MissionDraws:
         labels = jnp.broadcast_to(seen[..., None], rows.shape)
         is_new = counted & (labels >= comes[..., None])
         flat = (leaf.reshape(*shape[:2], -1) for leaf in (rows, labels, counted, is_new))
-        return Missions(*flat, number)
+        rows, labels, counted, is_new = flat
+        return Missions(rows, labels, counted, is_new, number)
 
 
 def mission_draws(

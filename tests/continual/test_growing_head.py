@@ -1,4 +1,4 @@
-"""Softmax heads on fixed features: joint training knows all classes, one after the other the last."""
+"""Softmax heads on fixed features: joint training knows all classes, others the last ones."""
 
 import jax
 import jax.numpy as jnp

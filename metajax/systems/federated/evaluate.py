@@ -148,7 +148,7 @@ def by_heads(
     features: Float[Array, "n features"],
     held_out: Float[Array, "m features"],
     steps: int,
-    rate: float,
+    rate: float | Array,
     key: Key[Array, ""],
 ) -> dict[str, Float[Array, " stages"]]:
     """Measure softmax heads on the same features: of all examples so far, and of each round's."""
@@ -303,8 +303,8 @@ def evaluate(
         "central_difference": float(np.max(found["central_difference"])),
         "numbers_a_class": size + 1,
         "bytes": {
-            "sums": continual.sent_bytes(float(np.mean(found["classes_sent"])), size),
-            "features": continual.sent_bytes(float(np.mean(found["examples"])), size),
+            "sums": float(np.mean(found["classes_sent"])) * continual.sent_bytes(1, size),
+            "features": float(np.mean(found["examples"])) * continual.sent_bytes(1, size),
         },
     }
     return Evaluation(

@@ -58,9 +58,9 @@ class Settings:
     """Examples of a class in a mission, at most; of a smaller class, all."""
     class_images: Count = 100
     """Images of a class that missions draw from, at most."""
-    head_steps: Count = 200
+    head_steps: Count = 500
     """Steps of the softmax heads for each round of missions."""
-    head_lr: Annotated[float, Range(above=0), TRACED] = 0.1
+    head_lr: Annotated[float, Range(above=0), TRACED] = 0.02
     """Learning rate of the softmax heads: SGD with momentum .9, 64 examples a step."""
     eval_draws: Several = 20
     """Draws of all missions that every evaluated figure is a mean over."""
