@@ -24,6 +24,8 @@ ALONG = 4
 """Draws of the missions along training, at most."""
 AT_ONCE = 256
 """Images that are embedded at the same time."""
+DRAWS_AT_ONCE = 5
+"""Draws of the missions that an accelerator works on at the same time."""
 HEAD_EXAMPLES = 64
 """Examples of a step of a softmax head."""
 LEAST_DEVIATION = 1e-6
@@ -221,7 +223,7 @@ def measure(
     steps: int | None = None,
     rate: float | Array = 0.0,
 ) -> dict[str, Any]:
-    """Measure an embedding in some draws of the missions, one after the other.
+    """Measure an embedding in some draws of the missions.
 
     Args:
       embedding: images to features.
@@ -251,7 +253,8 @@ def measure(
             "examples": jnp.sum(found.missions.counted, dtype=jnp.int32),
         }
 
-    return jax.lax.map(draw, jax.random.split(key, num))
+    at_once = 1 if jax.default_backend() == "cpu" else DRAWS_AT_ONCE
+    return jax.lax.map(draw, jax.random.split(key, num), batch_size=at_once)
 
 
 def on_missions(

@@ -139,12 +139,7 @@ _OMNIGLOT: dict[str, Any] = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {},
-    "fashion": {
-        "base_set": "fashion_mnist",
-        "image_size": 28,
-        "layers": 4,
-        "channels": 24,
-    },
+    "fashion": {"base_set": "fashion_mnist", "image_size": 14},
     "omniglot_small": _OMNIGLOT
     | {
         "base_set": "omniglot_small",
