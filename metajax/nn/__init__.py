@@ -18,6 +18,7 @@ from metajax.nn.conv import (
     conv_block,
     conv_net,
     conv_params,
+    image_normalise,
     max_pool,
 )
 from metajax.nn.discriminant import (
@@ -138,6 +139,7 @@ __all__ = [
     "grid_embedding",
     "grid_positions",
     "image_function",
+    "image_normalise",
     "inner_products",
     "interval_activation",
     "interval_dense",

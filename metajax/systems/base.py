@@ -177,6 +177,7 @@ SYSTEMS = (
     "tables",
     "continual",
     "domains",
+    "federated",
 )
 """All systems, each a package of this one; a new one joins by its name here."""
 
