@@ -15,6 +15,7 @@ from metajax.continual.learner import (
     in_sequence,
     summarize,
 )
+from metajax.continual.online import Online, ShiftStream, Streamed, run_stream, shift_stream
 from metajax.continual.sequences import (
     AllExamples,
     Batch,
@@ -25,6 +26,7 @@ from metajax.continual.sequences import (
     split,
     turned,
 )
+from metajax.continual.shifts import SHIFTS, shift_images
 from metajax.continual.single import (
     diagonal_fisher,
     elastic_weights,
@@ -33,19 +35,32 @@ from metajax.continual.single import (
     largest_width,
     separate_networks,
 )
+from metajax.continual.source import (
+    SourceParams,
+    WarmUp,
+    frozen,
+    source_training,
+)
 
 __all__ = [
+    "SHIFTS",
     "AllExamples",
     "Batch",
     "ContinualLearner",
     "IntervalLearner",
+    "Online",
+    "ShiftStream",
+    "SourceParams",
+    "Streamed",
     "Summary",
     "TaskSequence",
+    "WarmUp",
     "accuracy_matrix",
     "counted_accuracy",
     "diagonal_fisher",
     "elastic_weights",
     "fine_tuning",
+    "frozen",
     "in_sequence",
     "interval_hypernetwork",
     "joint_training",
@@ -54,8 +69,12 @@ __all__ = [
     "output_change",
     "permuted",
     "rotated",
+    "run_stream",
     "separate_networks",
     "sequence_tasks",
+    "shift_images",
+    "shift_stream",
+    "source_training",
     "split",
     "summarize",
     "task_hypernetwork",

@@ -168,7 +168,16 @@ class System:
     prepare: Callable[[Path | None], list[Path]] | None = None
 
 
-SYSTEMS = ("gpicl", "hyperdistill", "fewshot", "hamiltonian", "hypino", "tables", "continual")
+SYSTEMS = (
+    "gpicl",
+    "hyperdistill",
+    "fewshot",
+    "hamiltonian",
+    "hypino",
+    "tables",
+    "continual",
+    "shift",
+)
 """All systems, each a package of this one; a new one joins by its name here."""
 
 
