@@ -1,5 +1,6 @@
 """Continual learning: sequences of tasks, learners, and how much they forget."""
 
+from metajax.continual.adapting import Adaptation, adapting, residual_bytes, tent
 from metajax.continual.generated import least_entropy, output_change, task_hypernetwork
 from metajax.continual.intervals import (
     IntervalLearner,
@@ -14,6 +15,14 @@ from metajax.continual.learner import (
     counted_accuracy,
     in_sequence,
     summarize,
+)
+from metajax.continual.meta_networks import (
+    MetaNetworks,
+    MetaPass,
+    ecotta,
+    meta_networks,
+    warm_up,
+    warmed,
 )
 from metajax.continual.online import Online, ShiftStream, Streamed, run_stream, shift_stream
 from metajax.continual.sequences import (
@@ -44,10 +53,13 @@ from metajax.continual.source import (
 
 __all__ = [
     "SHIFTS",
+    "Adaptation",
     "AllExamples",
     "Batch",
     "ContinualLearner",
     "IntervalLearner",
+    "MetaNetworks",
+    "MetaPass",
     "Online",
     "ShiftStream",
     "SourceParams",
@@ -56,8 +68,10 @@ __all__ = [
     "TaskSequence",
     "WarmUp",
     "accuracy_matrix",
+    "adapting",
     "counted_accuracy",
     "diagonal_fisher",
+    "ecotta",
     "elastic_weights",
     "fine_tuning",
     "frozen",
@@ -66,8 +80,10 @@ __all__ = [
     "joint_training",
     "largest_width",
     "least_entropy",
+    "meta_networks",
     "output_change",
     "permuted",
+    "residual_bytes",
     "rotated",
     "run_stream",
     "separate_networks",
@@ -78,7 +94,10 @@ __all__ = [
     "split",
     "summarize",
     "task_hypernetwork",
+    "tent",
     "turned",
     "verified",
+    "warm_up",
+    "warmed",
     "worst_logits",
 ]

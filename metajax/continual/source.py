@@ -92,7 +92,9 @@ def source_training(
       The algorithm; its parameters are :class:`SourceParams`.
     """
     rule = prepare_optimizer(optimizer, has_function=False)
-    warm_rule = None if warm_up is None else prepare_optimizer(warm_up.optimizer, False)
+    warm_rule = None
+    if warm_up is not None:
+        warm_rule = prepare_optimizer(warm_up.optimizer, has_function=False)
 
     def init(key: Key[Array, ""], task: Any) -> SourceState:
         images = task.support.inputs
