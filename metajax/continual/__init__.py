@@ -45,6 +45,7 @@ from metajax.continual.single import (
     separate_networks,
 )
 from metajax.continual.source import (
+    SourceImages,
     SourceParams,
     WarmUp,
     frozen,
@@ -62,6 +63,7 @@ __all__ = [
     "MetaPass",
     "Online",
     "ShiftStream",
+    "SourceImages",
     "SourceParams",
     "Streamed",
     "Summary",

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.extend.core import Var
+from jax.extend.core import Literal
+from jax.interpreters import partial_eval
 from jaxtyping import Array, Bool, Float
 
 from metajax.continual.online import Online
@@ -126,25 +127,35 @@ def tent(network: PartedNetwork) -> Adaptation:
 def residual_bytes(
     adaptation: Adaptation, params: SourceParams, images: Float[Array, "n h w c"]
 ) -> int:
-    """Return the bytes that a step's forward pass keeps for its backward pass.
+    """Return the bytes of activations that a forward pass keeps for its backward pass.
 
     They are those of the linearized program before any compiler sees it: what the pull-back closes
-    over, without the parameters and the images themselves, which are in memory anyway.
+    over and what depends on the images, other than the images themselves. The rest is made of
+    parameters or of constants.
 
     Args:
       adaptation: what is adapted.
       params: arrays or their shapes.
       images: a batch, or its shape.
+
+    Returns:
+      The bytes, computed from shapes alone.
     """
     at = jax.eval_shape(adaptation.adapted, params)
 
-    def kept(at: Params, params: SourceParams, images: Array) -> list[Array]:
+    def pulled(at: Params, params: SourceParams, images: Array) -> list[Array]:
         def loss(at: Params) -> Array:
             return adaptation.loss(at, params, images)[0]
 
         return jax.tree.leaves(jax.vjp(loss, at)[1])
 
-    traced = jax.make_jaxpr(kept)(at, params, images).jaxpr
-    # constants are literals, and what is kept twice is one array
-    kept_once = {var for var in traced.outvars if isinstance(var, Var)} - set(traced.invars)
-    return sum(var.aval.size * var.aval.dtype.itemsize for var in kept_once)
+    traced = jax.make_jaxpr(pulled)(at, params, images).jaxpr
+    total, seen = 0, set(traced.invars)
+    for var in traced.outvars:
+        if isinstance(var, Literal) or var in seen:
+            continue
+        seen.add(var)
+        _, used = partial_eval.dce_jaxpr(traced, [other is var for other in traced.outvars])
+        if used[-1]:
+            total += var.aval.size * var.aval.dtype.itemsize
+    return total

@@ -3,27 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import optax
+from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.continual.online import Online
 from metajax.core import (
     Algorithm,
+    Examples,
     Params,
+    Task,
     accuracy,
     derive,
     mean_over_parts,
     optimizer_step,
     prepare_optimizer,
 )
+from metajax.data import ImagePool
 from metajax.nn import PartedNetwork
 
 KEPT = 0.9
 """What averages keep of themselves in a step; the rest is the batch's."""
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class SourceImages:
+    """Draws of labeled images, as the task distribution of :func:`source_training`.
+
+    Attributes:
+      pool: of images.
+      num: of a draw. Static.
+    """
+
+    pool: ImagePool
+    num: int = field(metadata={"static": True})
+
+    def __call__(self, key: Key[Array, ""]) -> Task:
+        inputs, targets = self.pool.examples(key, self.num)
+        images = inputs.reshape(self.num, *self.pool.images.shape[1:])
+        return Task(Examples(images, targets), None)
 
 
 class SourceParams(NamedTuple):

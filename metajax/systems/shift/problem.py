@@ -2,37 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jax.tree_util import register_dataclass
-from jaxtyping import Array, Key
-
-from metajax.continual import ShiftStream, shift_stream
-from metajax.core import ConfigError, Examples, Task
-from metajax.data import ImagePool, device_pool, load_images
+from metajax.continual import ShiftStream, SourceImages, shift_stream
+from metajax.core import ConfigError
+from metajax.data import device_pool, load_images
 from metajax.nn import PartedNetwork, parted_conv_net
 from metajax.systems.shift.settings import Settings, Training
-
-
-@register_dataclass
-@dataclass(frozen=True)
-class SourceImages:
-    """Draws of labeled source images.
-
-    Attributes:
-      pool: of images.
-      num: of a draw. Static.
-    """
-
-    pool: ImagePool
-    num: int = field(metadata={"static": True})
-
-    def __call__(self, key: Key[Array, ""]) -> Task:
-        inputs, targets = self.pool.examples(key, self.num)
-        images = inputs.reshape(self.num, *self.pool.images.shape[1:])
-        return Task(Examples(images, targets), None)
 
 
 class Problem(NamedTuple):
