@@ -1,6 +1,6 @@
 """Continual learning: sequences of tasks, learners, and how much they forget."""
 
-from metajax.continual.adapting import Adaptation, adapting, residual_bytes, tent
+from metajax.continual.adaptation import Adaptation, adapting, residual_bytes, tent
 from metajax.continual.generated import least_entropy, output_change, task_hypernetwork
 from metajax.continual.intervals import (
     IntervalLearner,
@@ -16,7 +16,7 @@ from metajax.continual.learner import (
     in_sequence,
     summarize,
 )
-from metajax.continual.meta_networks import (
+from metajax.continual.meta_parts import (
     MetaNetworks,
     MetaPass,
     ecotta,

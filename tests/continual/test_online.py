@@ -11,7 +11,7 @@ from sequence_toys import pool
 
 import metajax as mj
 from metajax import continual
-from metajax.continual.adapting import entropies, mean_where
+from metajax.continual.adaptation import entropies, mean_where
 from metajax.continual.source import mix
 from metajax.core import ConfigError, derive, digest
 from metajax.nn import Averages, conv2d, normalise_by, parted_conv_net

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.continual import SHIFTS, Streamed, frozen, run_stream
+from metajax.continual import SHIFTS, Streamed, frozen, residual_bytes, run_stream
 from metajax.core import Params, accuracy
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Interval, Row
@@ -64,15 +64,17 @@ def evaluate(
 
     ``more`` holds the accuracy before each update (``before_update``, by round, kind and batch),
     its means by kind (``by_kind``, by round), the names of the kinds, and the accuracy on clean
-    images after the stream (``clean``), each of the method and of the two baselines.
+    images after the stream (``clean``), each of the method and of the two baselines. Of a method
+    that adapts parameters it also holds the bytes of activations that a step keeps for its gradient
+    (``kept_bytes``).
     """
-    stream, key = problem.stream, jax.random.key(STREAM_KEY)
-    predictors = {
-        "stream": method.parts.online,
-        "source": frozen(problem.network, False),
-        "batch_statistics": frozen(problem.network, True),
+    stream, key, parts = problem.stream, jax.random.key(STREAM_KEY), method.parts
+    found = {
+        name: _streamed(frozen(problem.network, use_batch), params, stream, key)
+        for name, use_batch in (("source", False), ("batch_statistics", True))
     }
-    found = {name: _streamed(online, params, stream, key) for name, online in predictors.items()}
+    own = found.get(config.method) or _streamed(parts.online, params, stream, key)
+    found = {"stream": own, **found}
     titles = {
         "stream": f"{config.method}, by round",
         "source": "source network, no adaptation",
@@ -87,12 +89,15 @@ def evaluate(
         for name, streamed in found.items()
     }
     before = {name: np.asarray(each.before_update, float) for name, each in found.items()}
-    more = {
+    more: dict[str, Any] = {
         "kinds": list(SHIFTS),
         "before_update": before["stream"].tolist(),
         "by_kind": {name: values.mean(2).tolist() for name, values in before.items()},
         "clean": {name: float(np.mean(each.clean)) for name, each in found.items()},
     }
+    if parts.adaptation is not None:
+        images = stream.clean(key, jnp.int32(0)).inputs
+        more["kept_bytes"] = residual_bytes(parts.adaptation, params, images)
     return Evaluation(
         metric="accuracy",
         greatest=True,

@@ -20,32 +20,34 @@ class Parts(NamedTuple):
 
     Attributes:
       online: what predicts the stream.
+      adaptation: what the predictor adapts; None: nothing.
     """
 
     online: continual.Online
+    adaptation: continual.Adaptation | None = None
 
 
 def trained(
     problem: Problem,
     training: Training,
-    online: continual.Online,
+    parts: Parts,
     warm_up: continual.WarmUp | None = None,
 ) -> Method:
     """Return the method of an online predictor whose network is trained on source images."""
     optimizer = training.make_optimizer(problem.source_steps)
     steps = problem.source_steps
     algorithm = continual.source_training(problem.network, optimizer, steps, warm_up)
-    return Method(algorithm, parts=Parts(online))
+    return Method(algorithm, parts=parts)
 
 
 def source(problem: Problem, training: Training) -> Method:
     """Predict by the source network as it is: the baseline without adaptation."""
-    return trained(problem, training, continual.frozen(problem.network, False))
+    return trained(problem, training, Parts(continual.frozen(problem.network, False)))
 
 
 def batch_statistics(problem: Problem, training: Training) -> Method:
     """Normalize by each batch's own statistics (Nado et al. 2020, arXiv 2006.10963)."""
-    return trained(problem, training, continual.frozen(problem.network, True))
+    return trained(problem, training, Parts(continual.frozen(problem.network, True)))
 
 
 def tent(problem: Problem, training: Training, *, tent_lr: Positive = 1e-3) -> Method:
@@ -55,7 +57,8 @@ def tent(problem: Problem, training: Training, *, tent_lr: Positive = 1e-3) -> M
       tent_lr: Learning rate of the steps on the stream, one a batch, by Adam.
     """
     adaptation = continual.tent(problem.network)
-    return trained(problem, training, continual.adapting(adaptation, optax.adam(tent_lr)))
+    online = continual.adapting(adaptation, optax.adam(tent_lr))
+    return trained(problem, training, Parts(online, adaptation))
 
 
 def ecotta(
@@ -79,7 +82,7 @@ def ecotta(
     networks = continual.meta_networks(problem.network)
     adaptation = continual.ecotta(networks, confident, regularizer)
     online = continual.adapting(adaptation, optax.sgd(meta_lr, MOMENTUM))
-    return trained(problem, training, online, warm(networks, training, warm_lr))
+    return trained(problem, training, Parts(online, adaptation), warm(networks, training, warm_lr))
 
 
 def warmed_networks(problem: Problem, training: Training, *, warm_lr: Positive = 0.05) -> Method:
@@ -89,8 +92,8 @@ def warmed_networks(problem: Problem, training: Training, *, warm_lr: Positive =
       warm_lr: Learning rate of the warm-up on source images, falling to 0 by a cosine.
     """
     networks = continual.meta_networks(problem.network)
-    online = continual.warmed(networks)
-    return trained(problem, training, online, warm(networks, training, warm_lr))
+    parts = Parts(continual.warmed(networks))
+    return trained(problem, training, parts, warm(networks, training, warm_lr))
 
 
 def warm(networks: continual.MetaNetworks, training: Training, rate: float) -> continual.WarmUp:

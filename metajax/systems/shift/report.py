@@ -22,6 +22,8 @@ def table(evaluation: dict[str, Any]) -> str:
     titles = {name: row["title"] for name, row in evaluation["rows"].items()}
     titles["stream"] = evaluation["method"]
     lines += [f"  {titles[name]} {said(value, '.3f')}" for name, value in more["clean"].items()]
+    if "kept_bytes" in more:
+        lines.append(f"A step keeps {more['kept_bytes']:,} bytes of activations for its gradient.")
     lines.append(f"Intervals of 95% are over the {images} images of a round.")
     return "\n".join(lines)
 

@@ -74,6 +74,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "image_size": 14,
         "steps": 3000,
         "warm_steps": 1000,
+        "severity": 2.5,
         "images_per_shift": 640,
         "num_rounds": 10,
         "eval_every": 1000,

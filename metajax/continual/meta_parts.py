@@ -12,7 +12,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
-from metajax.continual.adapting import Adaptation, entropies, mean_where
+from metajax.continual.adaptation import Adaptation, entropies, mean_where
 from metajax.continual.online import Online
 from metajax.continual.source import SourceParams, WarmUp
 from metajax.core import Params
