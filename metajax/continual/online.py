@@ -112,9 +112,15 @@ def shift_stream(
     if not batch <= images_per_shift <= most:
         expected = f"{batch}, a batch, to {most}, the held-out images"
         raise ConfigError("images_per_shift", images_per_shift, expected)
-    severity = jnp.float32(severity)
-    batches = images_per_shift // batch
-    return ShiftStream(held_out, train.mean, train.std, severity, batch, batches, num_rounds)
+    return ShiftStream(
+        held_out,
+        train.mean,
+        train.std,
+        jnp.float32(severity),
+        batch,
+        images_per_shift // batch,
+        num_rounds,
+    )
 
 
 class Streamed(NamedTuple):

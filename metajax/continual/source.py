@@ -123,7 +123,8 @@ def source_training(
     def init(key: Key[Array, ""], task: Any) -> SourceState:
         images = task.support.inputs
         params, averages = network.init(key, images)
-        meta, meta_averages = {}, {}
+        meta: Params = {}
+        meta_averages: Any = {}
         if warm_up is not None:
             meta, meta_averages = warm_up.init(derive(key, "meta"), params, averages, images)
         found = SourceParams(params, averages, meta, meta_averages)

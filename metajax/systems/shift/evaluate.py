@@ -62,10 +62,10 @@ def evaluate(
 ) -> Evaluation:
     """Measure the accuracy on the stream by round.
 
-    ``more`` holds the accuracy before each update (``before_update``, by round, kind and batch),
-    its means by kind (``by_kind``, by round), the names of the kinds, and the accuracy on clean
-    images after the stream (``clean``), each of the method and of the two baselines. Of a method
-    that adapts parameters it also holds the bytes of activations that a step keeps for its gradient
+    ``more`` holds the method's accuracy before each update (``before_update``, by round, kind and
+    batch) and the names of the kinds. The means by kind (``by_kind``, by round) and the accuracy on
+    clean images after the stream (``clean``) are also those of the two baselines. A method that
+    adapts parameters has the bytes of activations that a step keeps for its gradient too
     (``kept_bytes``).
     """
     stream, key, parts = problem.stream, jax.random.key(STREAM_KEY), method.parts
