@@ -178,6 +178,7 @@ SYSTEMS = (
     "continual",
     "domains",
     "federated",
+    "shift",
 )
 """All systems, each a package of this one; a new one joins by its name here."""
 
