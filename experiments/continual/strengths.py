@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
 """Strengths by method; the others have none."""
 FIGURES = ("final", "during", "forgetting", "inferred", "universal", "verified", "excess")
 """What is kept of each run, of those that it has."""
+FILES = ("config", "eval", "summary")
 
 
 def collect(folder: Path) -> dict[str, Any]:
@@ -66,12 +68,9 @@ def collect(folder: Path) -> dict[str, Any]:
         "chance": more["chance"],
         "numbers": more["numbers"],
         "train_cpu_seconds": sum(one["train_cpu_seconds"] for one in summaries),
-        **{name: summaries[0][name] for name in ("command", "hardware", "versions")},
+        **{name: summaries[0][name] for name in ("hardware", "versions")},
         "strengths": sorted(found.values(), key=lambda group: group["strength"] or 0),
     }
-
-
-FILES = ("config", "eval", "summary")
 
 
 def main() -> None:
@@ -93,10 +92,12 @@ def main() -> None:
         strengths = STRENGTHS.get(method)
         if strengths:
             words += ["--grid", "strength=" + ",".join(map(str, options.strengths or strengths))]
-        words += ["--seeds", str(options.seeds), "--engine", "vmap", *rest]
-        if metajax([*words, "--workdir", str(folder / method)]):
+        # nothing is measured along the way
+        words += ["--eval-every", "1000000", "--seeds", str(options.seeds), "--engine", "vmap"]
+        words += rest
+        if metajax([*words, "--no-progress", "--workdir", str(folder / method)]):
             raise SystemExit(f"{method}: not all runs ended well")
-        out[method] = collect(folder / method)
+        out[method] = {"command": shlex.join(["metajax", *words]), **collect(folder / method)}
         options.out.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.out, out)
     print(f"{options.out}: {', '.join(out)}")
