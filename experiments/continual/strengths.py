@@ -25,7 +25,7 @@ STRENGTHS: dict[str, tuple[float, ...]] = {
     "recurrent_hypernetwork": OF_OUTPUTS,
     "neighbor_hypernetwork": OF_OUTPUTS,
     "interval_hypernetwork": (0.001, 0.01, 0.1, 1.0, 10.0),
-    "elastic_weights": (1.0, 10.0, 100.0, 1000.0, 10_000.0),
+    "elastic_weights": (10.0, 100.0, 1e3, 1e4, 1e5, 1e6),
 }
 """Strengths by method; the others have none."""
 FIGURES = ("final", "during", "forgetting", "inferred", "universal", "verified", "excess")
@@ -96,7 +96,7 @@ def main() -> None:
         words += ["--eval-every", "1000000", "--seeds", str(options.seeds), "--engine", "vmap"]
         words += rest
         if metajax([*words, "--no-progress", "--workdir", str(folder / method)]):
-            raise SystemExit(f"{method}: not all runs ended well")
+            print(f"{method}: not all runs ended well; their strengths have fewer seeds")
         out[method] = {"command": shlex.join(["metajax", *words]), **collect(folder / method)}
         options.out.parent.mkdir(parents=True, exist_ok=True)
         write_json(options.out, out)
