@@ -18,6 +18,7 @@ from metajax.nn.conv import (
     conv_block,
     conv_net,
     conv_params,
+    image_normalise,
     max_pool,
 )
 from metajax.nn.discriminant import (
@@ -47,6 +48,7 @@ from metajax.nn.kernel_logistics import (
 )
 from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
 from metajax.nn.modulation import FiLM, film
+from metajax.nn.parted import Averages, PartedNetwork, normalise_by, parted_conv_net
 from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
 from metajax.nn.recurrent import (
@@ -91,6 +93,7 @@ __all__ = [
     "DIRECTION_KERNELS",
     "KERNELS",
     "PINN",
+    "Averages",
     "ClassChannels",
     "Factored",
     "FiLM",
@@ -102,6 +105,7 @@ __all__ = [
     "KernelLogistic",
     "LSTMState",
     "OuterProductState",
+    "PartedNetwork",
     "Predicted",
     "RidgeKernel",
     "SetChannels",
@@ -138,6 +142,7 @@ __all__ = [
     "grid_embedding",
     "grid_positions",
     "image_function",
+    "image_normalise",
     "inner_products",
     "interval_activation",
     "interval_dense",
@@ -153,10 +158,12 @@ __all__ = [
     "mean_square",
     "mlp",
     "modified_mlp",
+    "normalise_by",
     "one_at_a_time",
     "orthogonal_least_squares",
     "outer_product_lstm",
     "pad_graph",
+    "parted_conv_net",
     "positive_solve",
     "probabilities",
     "ridge_channels",
