@@ -1,7 +1,18 @@
 """Continual learning: sequences of tasks, learners, and how much they forget."""
 
 from metajax.continual.adaptation import Adaptation, adapting, residual_bytes, tent
+from metajax.continual.class_sums import (
+    ClassSums,
+    merge,
+    merge_clients,
+    no_sums,
+    observe,
+    prototype_logits,
+    prototypes,
+    sent_bytes,
+)
 from metajax.continual.generated import least_entropy, output_change, task_hypernetwork
+from metajax.continual.growing_head import head_logits, stage_heads
 from metajax.continual.intervals import (
     IntervalLearner,
     interval_hypernetwork,
@@ -24,6 +35,7 @@ from metajax.continual.meta_parts import (
     warm_up,
     warmed,
 )
+from metajax.continual.missions import MissionDraws, Missions, mission_draws
 from metajax.continual.online import Online, ShiftStream, Streamed, run_stream, shift_stream
 from metajax.continual.sequences import (
     AllExamples,
@@ -57,10 +69,13 @@ __all__ = [
     "Adaptation",
     "AllExamples",
     "Batch",
+    "ClassSums",
     "ContinualLearner",
     "IntervalLearner",
     "MetaNetworks",
     "MetaPass",
+    "MissionDraws",
+    "Missions",
     "Online",
     "ShiftStream",
     "SourceImages",
@@ -77,23 +92,33 @@ __all__ = [
     "elastic_weights",
     "fine_tuning",
     "frozen",
+    "head_logits",
     "in_sequence",
     "interval_hypernetwork",
     "joint_training",
     "largest_width",
     "least_entropy",
+    "merge",
+    "merge_clients",
     "meta_networks",
+    "mission_draws",
+    "no_sums",
+    "observe",
     "output_change",
     "permuted",
+    "prototype_logits",
+    "prototypes",
     "residual_bytes",
     "rotated",
     "run_stream",
+    "sent_bytes",
     "separate_networks",
     "sequence_tasks",
     "shift_images",
     "shift_stream",
     "source_training",
     "split",
+    "stage_heads",
     "summarize",
     "task_hypernetwork",
     "tent",

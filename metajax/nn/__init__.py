@@ -18,6 +18,7 @@ from metajax.nn.conv import (
     conv_block,
     conv_net,
     conv_params,
+    image_normalise,
     max_pool,
 )
 from metajax.nn.discriminant import (
@@ -84,6 +85,7 @@ from metajax.nn.solves import (
     triangular_solve,
 )
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
+from metajax.nn.token_sets import token_set_encoder
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
 
@@ -140,6 +142,7 @@ __all__ = [
     "grid_embedding",
     "grid_positions",
     "image_function",
+    "image_normalise",
     "inner_products",
     "interval_activation",
     "interval_dense",
@@ -172,6 +175,7 @@ __all__ = [
     "similarity_network",
     "spectral_conv2d",
     "swin",
+    "token_set_encoder",
     "triangular_solve",
     "unet_decoder",
 ]
