@@ -197,7 +197,7 @@ def mask_units(
         array = leaf.array
         for number, parts in enumerate(leaf.axes):
             if {p.name for p in parts or () if isinstance(p, Axis)} & set(masks):
-                factors = [_part_factors(part, sizes, masks, array.dtype) for part in parts or ()]
+                factors = [part_factors(part, sizes, masks, array.dtype) for part in parts or ()]
                 shape = [-1 if axis == number else 1 for axis in range(array.ndim)]
                 array = array * jnp.concatenate(factors).reshape(shape)
         return array
@@ -205,7 +205,7 @@ def mask_units(
     return jax.tree.unflatten(jax.tree.structure(params), map(masked, leaves))
 
 
-def _part_factors(
+def part_factors(
     part: Axis | int, sizes: Mapping[str, int], masks: Mapping[str, Array], dtype: Any
 ) -> Float[Array, " m"]:
     """The mask along a part of an axis."""
