@@ -109,8 +109,9 @@ def _new_layer(params: Params, units: Units, after: str) -> _NewLayer:
     """The layer that comes behind ``after``."""
     _check_place(params, after)
     leaves = leaves_of(params, units)
-    inside = [leaf for leaf in leaves if f"{leaf.path}/".startswith(f"{after}/")]
-    outside = [leaf for leaf in leaves if leaf not in inside]
+    inside, outside = [], []
+    for leaf in leaves:
+        (inside if f"{leaf.path}/".startswith(f"{after}/") else outside).append(leaf)
     made, read = _names(inside, "makes"), _names(inside, "reads")
     taken = _names(leaves)
     stream = made & read & _names(outside, "makes")
@@ -223,7 +224,9 @@ def _identity(
     rows: list[Any] = [n // 2 for n in pixels]
     rows[own] = rows[inputs] = jnp.arange(size)
     array = jnp.zeros(shape, leaf.array.dtype).at[tuple(rows)].set(1)
-    return array, tuple(read if axis == inputs else name for axis, name in enumerate(entry))
+    if alone or not reading:
+        entry = tuple(read if axis == inputs else name for axis, name in enumerate(entry))
+    return array, entry
 
 
 def _is_plain(parts: tuple[Axis | int, ...] | None) -> bool:

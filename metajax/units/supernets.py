@@ -82,9 +82,9 @@ def supernet(
       >>> x, space = jnp.ones((5, 3)), {"h0": (4, 8)}
       >>> network = mlp([8], 2)
       >>> units = mlp_units(network.init(jax.random.key(0), x))
-      >>> both = supernet(network, units, space, experts=2)
+      >>> both = supernet(network, units, space, experts=2, hidden=8)
       >>> params = both.init(jax.random.key(1), x)
-      >>> weights = both.masked(params, sample_architecture(jax.random.key(2), space))
+      >>> weights = jax.jit(both.masked)(params, sample_architecture(jax.random.key(2), space))
       >>> network.apply(weights, x).shape
       (5, 2)
     """

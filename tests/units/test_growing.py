@@ -80,13 +80,11 @@ DEEPER = {
     ),
     "graph": (
         (
-            "round_0",
             "encoder/layer_0",
             "round_0/message/layer_0",
             "round_0/update/layer_0",
-            "round_1/message/layer_0",
-            "round_1/update/layer_0",
             "readout/layer_0",
+            "round_0",
         ),
         functools.partial(make_graph, layers=2, rounds=2),
     ),
