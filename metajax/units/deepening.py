@@ -113,9 +113,8 @@ def _new_layer(params: Params, units: Units, after: str) -> _NewLayer:
     for leaf in leaves:
         (inside if f"{leaf.path}/".startswith(f"{after}/") else outside).append(leaf)
     made, read = _names(inside, "makes"), _names(inside, "reads")
-    taken = _names(leaves)
     stream = made & read & _names(outside, "makes")
-    fresh = {name: _fresh(name, taken) for name in made - stream}
+    fresh = _fresh(made - stream, _names(leaves))
     if stream:
         return _silent_copy(params, units, after, stream, fresh)
 
@@ -158,11 +157,15 @@ def _names(leaves: list[Leaf], *roles: str) -> set[str]:
     return set().union(*(leaf.names(*roles) for leaf in leaves))
 
 
-def _fresh(name: str, taken: set[str]) -> str:
-    """The name with as many primes as make it new."""
-    while name in taken:
-        name += "'"
-    return name
+def _fresh(names: set[str], taken: set[str]) -> dict[str, str]:
+    """New names, with as many primes as make them different from all others."""
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        new = f"{name}'"
+        while new in taken or new in found.values():
+            new += "'"
+        found[name] = new
+    return found
 
 
 def _silent_copy(
