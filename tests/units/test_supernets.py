@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import drawn, make_cases, make_mlp, make_transformer
+from cases import drawn, make_cases, make_mlp, make_transformer, some_slow
 
 from metajax.core import ConfigError
 from metajax.units import (
@@ -53,7 +53,7 @@ def test_code_and_masks_are_what_was_chosen():
     assert masks["h1"].tolist() == [True] * 3 + [False] * 4
 
 
-@pytest.mark.parametrize("by", ["layer", "neuron"])
+@pytest.mark.parametrize("by", some_slow(["layer", "neuron"], "layer"))
 def test_one_expert_and_equal_experts_are_plain_sharing(by):
     """Bit for bit the one, to rounding the other; other experts are not. One program for all."""
     case, times = CASES["mlp"], []
@@ -85,7 +85,7 @@ def test_one_expert_and_equal_experts_are_plain_sharing(by):
     assert len(times) == 1
 
 
-@pytest.mark.parametrize("by", ["layer", "neuron"])
+@pytest.mark.parametrize("by", some_slow(["layer", "neuron"], "layer"))
 def test_an_extracted_network_computes_what_the_masked_one_does(by):
     """And each neuron has its own weights of experts, for its bias as for its kernel."""
     case = CASES["mlp"]
