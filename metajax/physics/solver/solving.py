@@ -53,6 +53,7 @@ from metajax.physics.solver.singular import special_features
 from metajax.physics.solver.solution import Solution, WindowedSolution
 from metajax.physics.solver.values import evaluate, known_parameters
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Trust, Verdict, assess
+from metajax.physics.solver.waves import smooth_solutions
 from metajax.physics.solver.windows import UNRESOLVED, Window, joined, march
 
 TOLERANCE = 1e-6
@@ -286,7 +287,10 @@ def find_rounds(
       more: features other than sines.
     """
     take, units = taker(problem)
-    special = special_features(problem, units, take(seed, *LOOKED)[0].parts[0]) if features else []
+    looked = take(seed, *LOOKED)[0]
+    special = special_features(problem, units, looked.parts[0]) if features else []
+    if features and problem.nonlinear is None and not np.any(looked.target):
+        special += smooth_solutions(looked.parts[0].operator, len(problem.coordinates))
     near = None
     if start is not None:
         head = start.rounds.best.head
