@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -43,14 +43,23 @@ GIVEN_UP = (300, 30), (600, 1)
 UNRESOLVED = 1e-3
 """Share that is left above which features may be too few for anything to fall yet."""
 
+NOTHING = 1e-4
+"""Size of terms, in units, below which what is left of them is rounding: data are of size 1."""
+
 PROBES, CLOSER = 4096, 512
 """Points inside at which is looked where the residual is, in the whole domain and in a patch."""
 
 Take = Callable[..., tuple[Block, ...]]
-"""``take(seed, inside, edge, near, closer)``: the problem's blocks at so many points, and at
-``closer`` more of them around each patch in ``near``; the last two may be left away."""
+"""``take(seed, inside, edge, near, closer, use)``: the problem's blocks at so many points, and at
+``closer`` more of them around each patch in ``near``; the last three may be left away. ``use`` is
+one of :data:`Use`."""
+Use = Literal["judge", "fit", "spread"]
+"""What points are for: to judge solutions, to fit them, which takes more points near the boundary,
+or to be spread evenly."""
 Combine = Callable[[Sequence[Block], FeatureSet, "Fitted | None"], HostHead]
 """``solve(blocks, features, before)``: the best combination, from a solution before."""
+Make = Callable[[int, np.ndarray, int], FeatureSet]
+"""``make(num, scale, seed)``: sines, of largest frequencies along each coordinate."""
 
 
 class Left(NamedTuple):
@@ -153,11 +162,11 @@ def left_of(blocks: Sequence[Block], features: FeatureSet, weights: np.ndarray) 
     off, size = misses(blocks[0], inside)
     trimmed = without_worst(off)
     objective = (blocks[0].weight * trimmed) ** 2
-    equation = share(trimmed, without_worst(size))
+    equation = share(trimmed, max(without_worst(size), NOTHING))
     data = 0.0
     for block in blocks[1:]:
         missed, usual = data_left(block, features, weights, inside[0])
-        data = max(data, share(missed, usual))
+        data = max(data, share(missed, max(usual, NOTHING)))
         objective += (block.weight * missed) ** 2
     return Left(equation, data, float(np.sqrt(objective)))
 
@@ -232,6 +241,7 @@ def rounds(
     start: Fitted | None = None,
     reach: Float[np.ndarray, " d"] | None = None,
     report: Callable[[str], object] = str,
+    make: Make = sine_features,
 ) -> Rounds:
     """Solve a problem by rounds of ever more sines.
 
@@ -250,6 +260,7 @@ def rounds(
       start: a solution of nearly the same problem, for a nonlinear one.
       reach: the scale that is tried first, as a solution before has it; None for the usual ones.
       report: is told what is done.
+      make: makes the sines.
 
     Returns:
       The solutions.
@@ -277,11 +288,11 @@ def rounds(
         counts = max(int(inside), 2 * FEWEST), max(int(edge), FEWEST)
         if patches:
             each = int(INSIDE * local / len(patches))
-            blocks = take(seed, *counts, patches, each)
+            blocks = take(seed, *counts, patches, each, use="fit")
         else:
-            blocks = take(seed, *counts)
+            blocks = take(seed, *counts, use="fit")
         added = tuple(map(Tabulated, more))
-        at = Round(num, blocks, fresh, added, patches, seed, solve, best or start)
+        at = Round(num, blocks, fresh, added, patches, seed, solve, best or start, make)
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
         tries = tries * (2 if patches else 1) if num else 1
@@ -335,10 +346,10 @@ def concentrated(
     Returns:
       The patches; none where it is not concentrated.
     """
-    evenly = take(seed + 2, PROBES, FEWEST)[0]
+    evenly = take(seed + 2, PROBES, FEWEST, use="spread")[0]
     blocks, drawn = [evenly], []
     for place, patch in enumerate(patches):
-        one = take(seed + 3 + place, 1, FEWEST, (patch,), CLOSER)[0]
+        one = take(seed + 3 + place, 1, FEWEST, (patch,), CLOSER, use="spread")[0]
         blocks.append(one)
         drawn.append(len(one.target))
     off = []
@@ -366,6 +377,7 @@ class Round(NamedTuple):
       seed: of the sines.
       solve: combines features.
       before: the best solution of the rounds before.
+      make: makes the sines.
     """
 
     num: int
@@ -376,6 +388,7 @@ class Round(NamedTuple):
     seed: int
     solve: Combine
     before: Fitted | None
+    make: Make
 
 
 def attempt(at: Round, reach: Float[np.ndarray, " d"]) -> Fitted:
@@ -391,7 +404,7 @@ def attempt(at: Round, reach: Float[np.ndarray, " d"]) -> Fitted:
     """
     dimensions = at.fresh[0].parts[0].points.shape[1]
     scale = reach[:dimensions] * max(at.num, 1) ** (1 / dimensions)
-    sines: tuple[FeatureSet, ...] = (sine_features(at.num, scale, at.seed),) if at.num else ()
+    sines: tuple[FeatureSet, ...] = (at.make(at.num, scale, at.seed),) if at.num else ()
     sines += tuple(patch.rescaled(reach[dimensions:]) for patch in at.patches)
     tabulated = Joined((One(), *at.more, *sines))
     head = at.solve(at.blocks, tabulated, at.before)

@@ -22,6 +22,7 @@ NUM = 40
 HESSIAN = np.array([[2.0, 0.3], [0.3, 0.7]])
 SECOND = np.broadcast_to(HESSIAN, (NUM, 2, 2))
 CENTER = np.array([0.1, 0.2])
+SOLVE = ["corner", "end", "log", "ellipse", "poles", "decay", "wave"]
 
 
 def around(seed=0):
@@ -32,14 +33,26 @@ def around(seed=0):
 
 
 def features(kind):
-    if kind == "corner":
-        corner = Corner(CENTER, np.array([1.0, 0.0]), np.array([0.0, -1.0]), False, True)
+    if kind in ("corner", "end"):
+        pole = None if kind == "corner" else CENTER + np.array([0.1, -0.1])
+        first, last = np.array([1.0, 0.0]), np.array([0.0, -1.0])
+        corner = Corner(CENTER, first, last, False, True, pole=pole)
         return corner_features(corner, HESSIAN)
-    value = {"log": 0.0, "decay": -64.0, "wave": 40.0, "other": None}[kind]
-    return hole_features(Hole(CENTER, 5), HESSIAN, value)
+    value = {"log": 0.0, "ellipse": 0.0, "poles": 0.0, "decay": -64.0, "wave": 40.0, "other": None}[
+        kind
+    ]
+    angle = 2 * np.pi * np.arange(16) / 16
+    circle = np.stack([np.cos(angle), np.sin(angle)], 1)
+    # axes that are those of a circle where the second derivatives are the Laplacian
+    axes = {"ellipse": np.diag([0.15, 0.05]), "poles": None}.get(
+        kind, 0.1 * np.linalg.cholesky(HESSIAN).T
+    )
+    rim = 0.1 * circle if axes is None else circle @ axes
+    (made,) = hole_features(Hole(CENTER, 5, rim, axes), HESSIAN, value)
+    return made
 
 
-@pytest.mark.parametrize("kind", ["corner", "log", "decay", "wave"])
+@pytest.mark.parametrize("kind", SOLVE)
 def test_functions_solve_their_equation_to_rounding(kind):
     made, points = features(kind), around()
     value = {"decay": -64.0, "wave": 40.0}.get(kind, 0.0)
@@ -53,7 +66,9 @@ def test_functions_solve_their_equation_to_rounding(kind):
     assert np.max((np.abs(left).max(0) / size)[plain]) < 1e-12
 
 
-@pytest.mark.parametrize("kind", ["corner", "log", "decay", "wave", "other"])
+@pytest.mark.parametrize(
+    "kind", ["corner", "end", "log", "ellipse", "poles", "decay", "wave", "other"]
+)
 def test_derivatives_are_those_of_the_functions(kind):
     made, points = features(kind), around()
     rng = np.random.default_rng(1)
