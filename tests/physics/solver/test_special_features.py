@@ -7,7 +7,7 @@ from metajax.physics.pde import Disk, Rectangle, Square, on_host
 from metajax.physics.solver import PDEProblem, solve
 from metajax.physics.solver.corners import Corner, corner_features, corners_of
 from metajax.physics.solver.holes import Hole, hole_features, holes_of
-from metajax.physics.solver.operators import Operator
+from metajax.physics.solver.operators import Operator, terms
 from metajax.physics.solver.points import box_of
 from metajax.physics.solver.tabulated import Tabulated
 from metajax.physics.solver.waves import (
@@ -148,3 +148,14 @@ def test_a_problem_without_source_is_solved_in_the_first_round():
     points = np.random.default_rng(0).uniform(-0.99, 0.99, (200, 2))
     points = points[np.hypot(*(points - 0.5).T) > 0.2]
     np.testing.assert_allclose(found.at(points), exact(*points.T), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["corner", "log", "decay", "wave", "other"])
+def test_a_combination_is_that_of_the_functions(kind):
+    made, points = features(kind), around()
+    rng = np.random.default_rng(2)
+    weights = rng.normal(size=made(points[:1], Operator(np.ones(1))).shape[1])
+    along, bend = rng.normal(size=(NUM, 2)), rng.normal(size=(NUM, 2, 2))
+    operator = Operator(rng.normal(size=NUM), along, bend)
+    found = np.sum(terms(operator, made.combined(points, weights)), 0)
+    np.testing.assert_allclose(found, made(points, operator) @ weights, rtol=1e-9, atol=1e-9)
