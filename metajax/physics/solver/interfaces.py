@@ -271,8 +271,8 @@ def about_unnamed(problem: PDEProblem, box: Box, parameters: Mapping[str, Any]) 
         return None
     at = ", ".join(f"{one:.4g}" for one in box.places(places[0]))
     return (
-        f"coefficients of second derivatives jump near ({at}), along no line, circle or region: the "
-        "flux of u need not be continuous there; name the shape under regions"
+        f"coefficients of second derivatives jump near ({at}), along no line or circle and in "
+        "no region: the flux of u need not be continuous there; name the shape under regions"
     )
 
 
