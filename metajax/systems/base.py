@@ -131,6 +131,8 @@ class System:
         of a finished run too.
       of_tasks: fields that change no more than the leaves of a run's tasks: runs that differ in
         them and in traced fields alone can be one compiled program.
+      alike_in: fields that change neither the problem nor what is measured of given parameters:
+        runs of one program that differ in them alone share both, and what is compiled for them.
       check: ``check(config)`` raises where settings do not fit together.
       objective: ``objective(config) -> Objective``, what a sweep compares runs by.
       tied_to_steps: what in the training of some methods depends on ``steps``, by method; of all
@@ -160,6 +162,7 @@ class System:
     training: Any = Training
     evaluation: tuple[str, ...] = ()
     of_tasks: tuple[str, ...] = ()
+    alike_in: tuple[str, ...] = ()
     check: Callable[[Any], None] = _no_check
     tied_to_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -168,7 +171,18 @@ class System:
     prepare: Callable[[Path | None], list[Path]] | None = None
 
 
-SYSTEMS = ("gpicl", "hyperdistill", "fewshot", "hamiltonian", "hypino", "tables", "continual")
+SYSTEMS = (
+    "gpicl",
+    "hyperdistill",
+    "fewshot",
+    "hamiltonian",
+    "hypino",
+    "tables",
+    "continual",
+    "domains",
+    "federated",
+    "shift",
+)
 """All systems, each a package of this one; a new one joins by its name here."""
 
 

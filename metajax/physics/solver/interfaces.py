@@ -7,7 +7,8 @@ features of its own. Two equations join them: u and its flux are continuous. The
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -194,23 +195,14 @@ def parts_of(problem: PDEProblem, units: Units, parameters: Mapping[str, Any]) -
     Returns:
       The parts; None where nothing jumps.
     """
-    box, domain = units.box, on_host(problem.domain)
+    box = units.box
     jumping: list[tuple[str, Shape]] = []
     for name, region in problem.regions.items():
         shape = on_host(region)
         at = sample_interface(problem, box, shape, LOOKED[1], 0)
         if np.any(jumps_at(problem, at, box, parameters)):
             jumping.append((name, shape))
-    if len(box.half) == 2:
-
-        def seen(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n q"]:
-            return quantities(problem, box.places(points), parameters)
-
-        def part(points: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
-            where = box.places(points)
-            return np.where(contains(domain, where), codes_of(jumping, where), -1)
-
-        jumping += find_jumps(seen, part, box)[0]
+    jumping += unnamed(problem, box, parameters, jumping, quantities)[0]
     if not jumping:
         return None
     shapes = tuple(jumping)
@@ -227,6 +219,75 @@ def parts_of(problem: PDEProblem, units: Units, parameters: Mapping[str, Any]) -
         lower, upper = where[codes == code].min(0), where[codes == code].max(0)
         boxes.append(Box((lower + upper) / 2, np.maximum((upper - lower) / 2, BESIDE)))
     return Parts(shapes, box, tuple(int(code) for code in found), tuple(boxes))
+
+
+def unnamed(
+    problem: PDEProblem,
+    box: Box,
+    parameters: Mapping[str, Any],
+    known: Sequence[tuple[str, Shape]],
+    of: Callable[..., Float[np.ndarray, "n q"]],
+) -> tuple[list[tuple[str, Shape]], Float[np.ndarray, "m d"]]:
+    """Find interfaces that no region names, in the plane.
+
+    Args:
+      problem: any.
+      box: around its domain.
+      parameters: of the problem, known.
+      known: interfaces that are known.
+      of: what may jump: ``of(problem, points, parameters)``.
+
+    Returns:
+      Lines and circles; and places in units where something jumps along another curve.
+    """
+    domain = on_host(problem.domain)
+    if len(box.half) != 2:
+        return [], np.zeros((0, len(box.half)))
+
+    def seen(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n q"]:
+        return of(problem, box.places(points), parameters)
+
+    def part(points: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
+        where = box.places(points)
+        return np.where(contains(domain, where), codes_of(known, where), -1)
+
+    return find_jumps(seen, part, box)
+
+
+def about_unnamed(problem: PDEProblem, box: Box, parameters: Mapping[str, Any]) -> str | None:
+    """Say where second derivatives' coefficients jump along a curve that is not known.
+
+    Args:
+      problem: any.
+      box: around its domain.
+      parameters: of the problem, known.
+
+    Returns:
+      The text; None where they do not.
+    """
+    regions = [(name, on_host(shape)) for name, shape in problem.regions.items()]
+    _, places = unnamed(problem, box, parameters, regions, second_coefficients)
+    if not len(places):
+        return None
+    at = ", ".join(f"{one:.4g}" for one in box.places(places[0]))
+    return (
+        f"coefficients of second derivatives jump near ({at}), along no line or circle and in "
+        "no region: the flux of u need not be continuous there; name the shape under regions"
+    )
+
+
+def second_coefficients(
+    problem: PDEProblem, points: Float[np.ndarray, "n d"], parameters: Mapping[str, Any]
+) -> Float[np.ndarray, "n q"]:
+    """The coefficients of the second derivatives at points; 0 where they are not finite."""
+    second = operator_at(problem, points, parameters, finite=False).hessian
+    return np.zeros((len(points), 1)) if second is None else finite_rows([second])
+
+
+def finite_rows(parts: Sequence[np.ndarray]) -> Float[np.ndarray, "n q"]:
+    """Values by point, 0 for those that are not finite."""
+    flat = np.concatenate([part.reshape(len(part), math.prod(part.shape[1:])) for part in parts], 1)
+    return np.where(np.isfinite(flat), flat, 0.0)
 
 
 def sample_interface(problem: PDEProblem, box: Box, shape: Shape, num: int, seed: int) -> Boundary:
@@ -273,16 +334,15 @@ def quantities(
     num = len(points)
     operator = operator_at(problem, points, parameters, finite=False)
     source = evaluate("source", problem.source, anywhere(points), problem, parameters, finite=False)
-    found = [part.reshape(num, -1) for part in operator if part is not None]
-    found.append(source[:, None])
+    found = [*(part for part in operator if part is not None), source]
     if problem.nonlinear is not None:
         plain = Units(whole(points.shape[1]), 1.0, 1.0)
         with np.errstate(all="ignore"):
             one = nonlinear_in_units(problem, plain, parameters)(
                 points, np.ones(num), np.ones(points.shape)
             )
-        found.append(one[:, None])
-    return np.nan_to_num(np.concatenate(found, 1), posinf=0.0, neginf=0.0)
+        found.append(one)
+    return finite_rows(found)
 
 
 def fill_parts(problem: PDEProblem, sampled: Sampled, parts: Parts, seed: int) -> Sampled:

@@ -328,8 +328,24 @@ def find_rounds(
     return Window(problem, found, units)
 
 
-def taker(problem: PDEProblem) -> tuple[Take, Units, Parts | None, list[Layer]]:
-    """How a problem is taken at points and in which units, its parts, and its layers."""
+class Taken(NamedTuple):
+    """How a problem is taken at points.
+
+    Attributes:
+      take: takes it at some.
+      units: of the points and of u.
+      parts: of the domain, between interfaces; None where there are none.
+      layers: along its edges.
+    """
+
+    take: Take
+    units: Units
+    parts: Parts | None
+    layers: list[Layer]
+
+
+def taker(problem: PDEProblem) -> Taken:
+    """How a problem is taken at points."""
     parameters = known_parameters(problem)
     units = units_of(problem, sample_problem(problem, 0, *PROBES), parameters)
     parts = parts_of(problem, units, parameters)
@@ -361,7 +377,7 @@ def taker(problem: PDEProblem) -> tuple[Take, Units, Parts | None, list[Layer]]:
             return blocks
         return (*blocks, *interface_blocks(problem, parts, units, parameters, seed, edge))
 
-    return take, units, parts, layers
+    return Taken(take, units, parts, layers)
 
 
 def fill_border(problem: PDEProblem, sampled: Sampled, box: Box, seed: int) -> Sampled:

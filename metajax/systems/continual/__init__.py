@@ -28,6 +28,7 @@ SYSTEM = System(
     ),
     training=Training,
     evaluation=("eval_every",),
+    alike_in=("seed", "strength", "learning_rate"),
     check=check,
     tied_to_steps=dict.fromkeys(METHODS, "the length of a task"),
     tiny=TINY,

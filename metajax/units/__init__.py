@@ -1,0 +1,46 @@
+"""Names for the units of a network, and what they make possible: growing it, experts in it."""
+
+from metajax.units.axes import Axis, Units, reads
+from metajax.units.deepening import deepen, deepen_state
+from metajax.units.experts import balance_loss, expert_ffn, top_k_gates, upcycle
+from metajax.units.networks import conv_units, graph_units, mlp_units, transformer_units
+from metajax.units.routing import DomainMasks, compact_experts, domain_masks, mix_experts
+from metajax.units.taking import (
+    map_state,
+    mask_units,
+    permute_units,
+    slice_units,
+    take_units,
+    unit_norms,
+    unit_sizes,
+)
+from metajax.units.widening import widen, widen_state
+
+__all__ = [
+    "Axis",
+    "DomainMasks",
+    "Units",
+    "balance_loss",
+    "compact_experts",
+    "conv_units",
+    "deepen",
+    "deepen_state",
+    "domain_masks",
+    "expert_ffn",
+    "graph_units",
+    "map_state",
+    "mask_units",
+    "mix_experts",
+    "mlp_units",
+    "permute_units",
+    "reads",
+    "slice_units",
+    "take_units",
+    "top_k_gates",
+    "transformer_units",
+    "unit_norms",
+    "unit_sizes",
+    "upcycle",
+    "widen",
+    "widen_state",
+]
