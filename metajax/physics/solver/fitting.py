@@ -11,7 +11,7 @@ from jaxtyping import Float
 
 from metajax.physics.solver.lapack import HostHead, host_least_squares
 from metajax.physics.solver.operators import Block, Values, design, terms
-from metajax.physics.solver.patches import Patch, densities, patches_at
+from metajax.physics.solver.patches import NARROW, Patch, densities, patches_at
 from metajax.physics.solver.ridge_functions import (
     FeatureSet,
     Joined,
@@ -271,11 +271,12 @@ def rounds(
     starts = firsts if reach is None else [reach]
     extra = sum(counted(part, dimensions) for part in more)
     size = min(FIRST, most)
-    patches = concentrated(take, None, (), size // 2, seed) if most else ()
+    narrow = NARROW / max(most, 1) ** (1 / dimensions)
+    patches = concentrated(take, None, (), size // 2, seed, narrow) if most else ()
     if patches:
         # few points tell little of a peak's shape: those around what they found tell more
         if all(np.all(patch.ends) for patch in patches):
-            patches = concentrated(take, None, patches, size // 2, seed) or patches
+            patches = concentrated(take, None, patches, size // 2, seed, narrow) or patches
         starts = [np.concatenate([start, np.ones(dimensions)]) for start in starts]
         fresh = take(seed + 1, *FRESH, patches, FRESH[0] // len(patches))
     else:
@@ -311,7 +312,7 @@ def rounds(
         done = best.left.worst < tolerance or hopeless
         # what a few points carry is not seen at those where solutions are judged
         if best is found and (not done or size <= 2 * FIRST):
-            new = concentrated(take, best, patches, min(2 * size, most) // 2, seed)
+            new = concentrated(take, best, patches, min(2 * size, most) // 2, seed, narrow)
             if len(new) > len(patches):
                 # the scale so far is that of what the first patches are now there for
                 again = [reach[:dimensions]] if patches else firsts
@@ -332,7 +333,12 @@ def judged(fitted: Fitted, fresh: Sequence[Block]) -> Fitted:
 
 
 def concentrated(
-    take: Take, found: Fitted | None, patches: tuple[Patch, ...], num: int, seed: int
+    take: Take,
+    found: Fitted | None,
+    patches: tuple[Patch, ...],
+    num: int,
+    seed: int,
+    narrow: float,
 ) -> tuple[Patch, ...]:
     """Make patches where a solution's residual is concentrated.
 
@@ -342,6 +348,7 @@ def concentrated(
       patches: that it has already, in which it is looked more closely.
       num: sines of the new ones in all.
       seed: of points and sines.
+      narrow: largest spread of what a patch is made for.
 
     Returns:
       The patches; none where it is not concentrated.
@@ -362,7 +369,7 @@ def concentrated(
     points = np.concatenate([block.parts[0].points for block in blocks])
     dense = densities(points, len(evenly.target), patches, drawn)
     known = () if found is None else patches
-    return patches_at(points, np.concatenate(off), dense, known, num, seed)
+    return patches_at(points, np.concatenate(off), dense, known, num, seed, narrow)
 
 
 class Round(NamedTuple):
