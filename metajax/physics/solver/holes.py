@@ -16,7 +16,7 @@ from metajax.physics.solver.operators import Operator, Values
 from metajax.physics.solver.points import Box, contains, faces_of
 from metajax.physics.solver.ridge_functions import FeatureSet
 
-ORDERS, FEW_ORDERS, MORE_ORDERS = 14, 4, 6
+ORDERS, FEW_ORDERS, MORE_ORDERS = 24, 4, 6
 """Highest angular frequency around disks, the least of these, and how many more ellipses have."""
 ROUND = 1e-6
 """How different the axes of an ellipse may be, and it counts as a circle."""
