@@ -103,16 +103,14 @@ class CornerFeatures:
         f = np.where(logs > 0, f * log, f)
         first, second = first * by_z, second * by_z**2 + first * twice
         lifted = self.squares[None] > 0
-        several = (part * self.parts[None] for part in (f, first, second))
-        return apply_analytic(operator, self.direction, *several, away, lifted)
+        several = [part * self.parts[None] for part in (f, first, second)]
+        return apply_analytic(operator, self.direction, several, away, lifted)
 
 
 def apply_analytic(
     operator: Operator,
     direction: Complex[np.ndarray, "2"],
-    f: Complex[np.ndarray, "n num"],
-    first: Complex[np.ndarray, "n num"],
-    second: Complex[np.ndarray, "n num"],
+    functions: Sequence[Complex[np.ndarray, "n num"]],
     away: Float[np.ndarray, "n 2"],
     lifted: Bool[np.ndarray, "#n num"],
 ) -> Float[np.ndarray, "n num"]:
@@ -121,13 +119,12 @@ def apply_analytic(
     Args:
       operator: at points.
       direction: the coordinate is ``z = direction . away``.
-      f: the functions.
-      first: their derivatives by z.
-      second: likewise, twice.
+      functions: they, with their first and their second derivatives by z.
       away: the points, relative to where z is 0.
       lifted: which functions are multiplied by ``|z|**2``.
     """
     # |z|^2 is a quadratic form of the place
+    f, first, second = functions
     d = direction
     form = np.real(np.outer(d, d.conj()))
     slope = 2 * away @ form

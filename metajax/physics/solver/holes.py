@@ -146,9 +146,9 @@ class EllipseFeatures:
         f = np.concatenate([np.log(w), power], 1)
         first, second = by_w * slope, twice * slope**2 + by_w * bend
         both = [np.concatenate([part, -1j * part[:, 1:]], 1) for part in (f, first, second)]
-        rows = [apply_analytic(operator, self.direction, *both, away, NOT_LIFTED)]
+        rows = [apply_analytic(operator, self.direction, both, away, NOT_LIFTED)]
         if self.lifted:
-            rows.append(apply_analytic(operator, self.direction, *both, away, ~NOT_LIFTED))
+            rows.append(apply_analytic(operator, self.direction, both, away, ~NOT_LIFTED))
         return np.concatenate(rows, 1)
 
 
@@ -176,10 +176,10 @@ class PoleFeatures:
         f = np.concatenate([np.log(z), inverse, -1j * inverse], 1)
         first = np.concatenate([1 / z, -(inverse**2), 1j * inverse**2], 1)
         second = np.concatenate([-1 / z**2, 2 * inverse**3, -2j * inverse**3], 1)
-        rows = [apply_analytic(operator, self.direction, f, first, second, away, NOT_LIFTED)]
+        rows = [apply_analytic(operator, self.direction, (f, first, second), away, NOT_LIFTED)]
         if self.lifted:
             rows.append(
-                apply_analytic(operator, self.direction, f, first, second, away, ~NOT_LIFTED)
+                apply_analytic(operator, self.direction, (f, first, second), away, ~NOT_LIFTED)
             )
         return np.concatenate(rows, 1)
 

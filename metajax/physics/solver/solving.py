@@ -31,6 +31,7 @@ from metajax.physics.solver.estimate import Residual
 from metajax.physics.solver.fitting import (
     FRESH,
     Fitted,
+    Make,
     Rounds,
     Take,
     Use,
@@ -303,6 +304,7 @@ def find_rounds(
     looked = take(seed, *LOOKED)[0].parts[0]
     special = special_features(problem, units, looked, parts) if features else []
     special += layer_features(layers, seed)
+    make: Make = sine_features if parts is None else PartSines(parts)
     near = None
     if start is not None:
         head = start.rounds.best.head
@@ -320,7 +322,7 @@ def find_rounds(
         more=[*more, *special],
         give_up=give_up,
         report=report,
-        make=sine_features if parts is None else PartSines(parts),
+        make=make,
     )
     return Window(problem, found, units)
 
