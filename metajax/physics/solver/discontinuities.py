@@ -20,7 +20,7 @@ LINES, NODES = 33, 128
 EDGE_NODES, AWAY = 257, np.sqrt(2) / 257
 """Nodes along each curve of the boundary, and by how much those of a closed one begin later."""
 STEEP, SHARE = 3.0, 0.02
-"""Least ratio of a jump to the steps beside it, and to the range of the function."""
+"""Least ratio of a jump to the steps next to it, and to the range of the function."""
 ROUNDED = 1e-9
 """Least jump relative to the largest value; less may be rounding."""
 HALVINGS = 42
@@ -88,9 +88,9 @@ def places_of_jumps(
     same = (where[:, 1:] == where[:, :-1]) & (where[:, 1:] >= 0)
     steps = np.where(same[..., None], np.abs(np.diff(values, axis=1)), 0.0)
     around = np.pad(steps, ((0, 0), (1, 1), (0, 0)))
-    beside = np.maximum(around[:, 2:], around[:, :-2])
+    neighbors = np.maximum(around[:, 2:], around[:, :-2])
     largest = np.max(np.abs(values), axis=(0, 1))
-    jumping = (steps > np.maximum(SHARE * size, STEEP * beside)) & (steps > ROUNDED * largest)
+    jumping = (steps > np.maximum(SHARE * size, STEEP * neighbors)) & (steps > ROUNDED * largest)
     line, node, quantity = np.nonzero(jumping)
     stays, places = halved(seen, lines[line, node], lines[line, node + 1], quantity)
     return np.unique(places[stays], axis=0)
@@ -162,9 +162,9 @@ def edge_jumps(problem: PDEProblem, box: Box) -> list[EdgeJump]:
             line = seen(nodes)[:, 0]
             steps = np.abs(np.diff(line))
             around = np.pad(steps, 1)
-            beside = np.maximum(around[2:], around[:-2])
+            neighbors = np.maximum(around[2:], around[:-2])
             node = np.flatnonzero(
-                (steps > np.maximum(SHARE * np.ptp(line), STEEP * beside))
+                (steps > np.maximum(SHARE * np.ptp(line), STEEP * neighbors))
                 & (steps > ROUNDED * np.max(np.abs(line)))
             )
             stays, unit = halved(seen, nodes[node], nodes[node + 1], np.zeros(len(node), np.int64))
@@ -189,7 +189,8 @@ def seen_along(
 ) -> Float[np.ndarray, "n 1"]:
     """Boundary data at places of a face; 0 where they are not finite."""
     points, normals = face.place(unit)
-    at = Boundary(points, normals, np.full(len(points), face.piece))
+    piece: Any = np.full(len(points), face.piece)
+    at = Boundary(points, normals, piece)
     return np.nan_to_num(evaluate(kind, value, at, problem, parameters, finite=False))[:, None]
 
 

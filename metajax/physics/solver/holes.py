@@ -16,8 +16,8 @@ from metajax.physics.solver.operators import Operator, Values
 from metajax.physics.solver.points import Box, contains, faces_of
 from metajax.physics.solver.ridge_functions import FeatureSet
 
-ORDERS, FEW_ORDERS, MORE_ORDERS = 24, 4, 6
-"""Highest angular frequency around disks, the least of these, and how many more ellipses have."""
+ORDERS, FEW_ORDERS, MOST_ORDERS = 24, 4, 32
+"""Highest angular frequency around disks, the least of these, and the highest around ellipses."""
 ROUND = 1e-6
 """How different the axes of an ellipse may be, and it counts as a circle."""
 POLES, SOURCES = np.array([0.5, 0.75]), 24
@@ -256,7 +256,10 @@ def hole_features(
     if hole.axes is None:
         return [PoleFeatures(hole.center, direction, poles.reshape(-1), lifted)]
     if not round_:
-        orders = hole.orders + MORE_ORDERS
+        # what is singular between the foci falls by this factor from one k to the next
+        factor = np.sqrt(abs(difference) / abs(sum_))
+        enough = int(np.ceil(NOTHING / np.log(factor)))
+        orders = max(hole.orders, min(enough, MOST_ORDERS))
         return [EllipseFeatures(hole.center, direction, sum_, difference, orders, lifted)]
     rows = [(0.0, 1.0, 0.0, 1 + 0j)]
     squares = (0.0, 1.0) if lifted else (0.0,)

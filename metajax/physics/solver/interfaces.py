@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -24,7 +24,6 @@ from metajax.physics.solver.collocation import (
     nonlinear_in_units,
     operator_at,
     sample_problem,
-    times,
 )
 from metajax.physics.solver.discontinuities import find_jumps
 from metajax.physics.solver.operators import At, Block, Operator, Values
@@ -154,7 +153,8 @@ def whole(dimensions: int) -> Box:
     return Box(np.zeros(dimensions), np.ones(dimensions))
 
 
-class PartSines(NamedTuple):
+@dataclass(frozen=True)
+class PartSines:
     """Makes sines for each part of a domain, with a constant.
 
     Attributes:
@@ -402,21 +402,21 @@ def interface_blocks(
         one, none = np.ones(len(inner)), np.zeros(len(inner))
         same = (At(inner, Operator(one)), At(outer, Operator(-one)))
         blocks.append(Block(f"continuity at {name}", same, none, BOUNDARY_WEIGHT))
-        fluxes = []
+        fluxes: list[np.ndarray] = []
         for side, sign in zip(sides, (1, -1), strict=True):
             second = operator_at(problem, side, parameters, finite=False).hessian
             if second is None:
                 break
             second = (second + np.swapaxes(second, 1, 2)) / 2
             across = sign * np.einsum("nij,nj->ni", second, at.normals)
-            fluxes.append(Operator(None, across).scaled(box.half))
+            fluxes.append(across / box.half)
         if not fluxes:
             continue
-        size = np.max([np.linalg.norm(flux.gradient, axis=1) for flux in fluxes], 0)
+        size: np.ndarray = np.max([np.linalg.norm(flux, axis=1) for flux in fluxes], 0)
         there = size > 0  # nothing flows along time
         if there.any():
             scaled = [
-                At(where[there], times(Operator(None, flux.gradient[there]), 1 / size[there]))
+                At(where[there], Operator(None, flux[there] / size[there, None]))
                 for where, flux in zip((inner, outer), fluxes, strict=True)
             ]
             target = np.zeros(int(there.sum()))

@@ -104,11 +104,8 @@ def layers_of(problem: PDEProblem, units: Units, parameters: Mapping[str, Any]) 
     if len(box.half) != 2:
         return []
     curves = domain.curves
-    straight = {
-        tuple(np.round(box.units(start), 9))
-        for start, radius in zip(np.asarray(curves.start), np.asarray(curves.radius), strict=True)
-        if radius == 0
-    }
+    curved: Any = np.asarray(curves.radius) > 0
+    straight = box.units(np.asarray(curves.start)[~curved])
     rng = np.random.default_rng(0)
     inside = box.units(sample_inside(domain, box, faces_of(domain), LOOKED[1], rng))
     along = ((np.arange(LOOKED[0]) + 0.5) / LOOKED[0])[:, None]
@@ -116,7 +113,7 @@ def layers_of(problem: PDEProblem, units: Units, parameters: Mapping[str, Any]) 
     for face in faces_of(domain):
         ends, normals = face.place(np.array([[0.0], [1.0]]))
         start, stop = box.units(ends)
-        if tuple(np.round(start, 9)) not in straight:
+        if not np.any(np.all(np.abs(straight - start) < DEEP, 1)):
             continue
         inward = -normals[0] * box.half  # of the depth's gradient in units
         inward = inward / np.linalg.norm(inward)
@@ -239,17 +236,18 @@ def fill_layers(
             unit = (thick * rng.exponential(size=few) - first) / (last - first)
             points, out = face.place(unit[(unit > 0) & (unit < 1)][:, None])
             shown = ends_here(domain, box, points, out)
-            piece = np.full(np.count_nonzero(shown), face.piece)
+            piece: Any = np.full(np.count_nonzero(shown), face.piece)
             new = Boundary(points[shown], out[shown], piece)
             for number, edge in enumerate(edges):
                 same = np.all(np.abs(edge.normals - normals[0]) < DEEP, 1)
                 if np.any(same & (edge.piece == face.piece)):
                     pairs: Any = zip(edge, new, strict=True)
-                    edges[number] = Boundary(*(np.concatenate(pair) for pair in pairs))
+                    joint: Any = [np.concatenate(pair) for pair in pairs]
+                    edges[number] = Boundary(*joint)
     for at, (one, other, point) in enumerate(corners_of_layers(layers)):
         rng = np.random.default_rng((seed, len(layers) + at))
-        thick = [DEPTHS / -max(layer.rates) for layer in (one, other)]
-        depths = thick * rng.exponential(size=(few, 2))
+        both = np.array([DEPTHS / -max(layer.rates) for layer in (one, other)])
+        depths = both * rng.exponential(size=(few, 2))
         # the place at these two depths
         where = point + depths @ np.linalg.inv(np.stack([one.inward, other.inward])).T
         points = box.places(where)

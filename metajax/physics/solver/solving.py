@@ -31,6 +31,7 @@ from metajax.physics.solver.estimate import Residual
 from metajax.physics.solver.fitting import (
     FRESH,
     Fitted,
+    Make,
     Rounds,
     Take,
     Use,
@@ -306,6 +307,7 @@ def find_rounds(
     special += layer_features(layers, seed)
     if features and problem.nonlinear is None and not np.any(looked.target):
         special += smooth_solutions(looked.parts[0].operator, len(problem.coordinates))
+    make: Make = sine_features if parts is None else PartSines(parts)
     near = None
     if start is not None:
         head = start.rounds.best.head
@@ -323,7 +325,7 @@ def find_rounds(
         more=[*more, *special],
         give_up=give_up,
         report=report,
-        make=sine_features if parts is None else PartSines(parts),
+        make=make,
     )
     return Window(problem, found, units)
 

@@ -1,9 +1,9 @@
 """What solutions are like at points where interfaces bend, meet each other or the boundary.
 
 In each sector around the point a solution is smooth except for multiples of ``r**p cos(p t)`` and
-``r**p sin(p t)``, with powers p that all sectors have in common: those for which such functions can
-agree on every interface in u and in flux, and with the kind of data at both ends (Kellogg 1974, On
-the Poisson equation with intersecting interfaces).
+``r**p sin(p t)``. All sectors have the same powers p: those for which such functions can agree on
+every interface in u and in flux, and with the kind of data at both ends. The source is Kellogg
+1974, On the Poisson equation with intersecting interfaces.
 """
 
 from __future__ import annotations
