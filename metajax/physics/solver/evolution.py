@@ -18,12 +18,18 @@ from scipy import linalg
 
 from metajax.physics.pde import Boundary, Rectangle
 from metajax.physics.solver.collocation import Sampled, Units, blocks_at, sample_problem
+from metajax.physics.solver.lines import split
 from metajax.physics.solver.nonlinear import derivatives
 from metajax.physics.solver.operators import At, Block, Operator, design
-from metajax.physics.solver.patches import Patch, densities, patch_points
 from metajax.physics.solver.problem import PDEProblem
-from metajax.physics.solver.ridge_functions import FeatureSet, Joined, One
-from metajax.physics.solver.ridge_functions import RidgeFunctions, sine_features
+from metajax.physics.solver.ridge_functions import (
+    FeatureSet,
+    Joined,
+    One,
+    RidgeFunctions,
+    counted,
+    sine_features,
+)
 from metajax.physics.solver.solids import Extruded
 from metajax.physics.solver.values import known_parameters
 
@@ -47,13 +53,16 @@ class Space(NamedTuple):
 
     Attributes:
       features: of points in space, in units.
-      points: in units.
-      root: of the share of the domain that each point stands for.
+      points: in units, evenly all over the domain.
     """
 
     features: FeatureSet
     points: Float[np.ndarray, "n s"]
-    root: Float[np.ndarray, " n"]
+
+    @property
+    def root(self) -> float:
+        """Root of the share of the domain that a point stands for."""
+        return len(self.points) ** -0.5
 
 
 class Moment(NamedTuple):
@@ -96,7 +105,6 @@ def draw_space(
     problem: PDEProblem,
     units: Units,
     num: int,
-    patches: Sequence[Patch],
     special: Sequence[FeatureSet],
     seed: int,
 ) -> Space:
@@ -105,8 +113,7 @@ def draw_space(
     Args:
       problem: that is solved.
       units: of the whole problem.
-      num: sines that are not in patches.
-      patches: of space.
+      num: sines.
       special: more features.
       seed: of sines and points.
     """
@@ -122,25 +129,15 @@ def draw_space(
         directions = np.array(sines.directions)
         directions[periodic] = np.pi * np.round(directions[periodic] / np.pi)
         sines = replace(sines, directions=directions)
-    features = Joined((One(), sines, *special, *patches))
-    local = [int(POINTS[dimensions - 1] * patch.sines.offsets.size) for patch in patches]
-    evenly = int(POINTS[dimensions - 1] * num)
+    features = Joined((One(), sines, *special))
     if dimensions == 1:
-        grid = np.linspace(-1, 1, 64 * (evenly + sum(local)) + 1)
-        middle = (grid[1:] + grid[:-1]) / 2
-        dense = densities(middle[:, None], evenly, patches, local)
-        filled = np.concatenate([[0], np.cumsum(dense)]) * (grid[1] - grid[0])
-        count = int(filled[-1])
-        ends = np.interp(np.linspace(0, filled[-1], 2 * count + 1), filled, grid)
-        points, share = ends[1::2, None], np.diff(ends[::2])
+        ends = np.linspace(-1, 1, int(POINTS[0] * num) + 1)
+        points = (ends[1:, None] + ends[:-1, None]) / 2
     else:
-        sampled = sample_problem(problem, seed, evenly, 64)
+        more = sum(counted(part, dimensions) for part in special)
+        sampled = sample_problem(problem, seed, int(POINTS[1] * (num + more)), 64)
         points = units.box.units(sampled.inside)[:, :-1]
-        near = patch_points(patches, local[0] if local else 0, seed)
-        points = np.concatenate([points, *near])
-        # TODO inside
-        share = 1 / densities(points, evenly, patches, local)
-    return Space(features, points, np.sqrt(share / np.sum(share)))
+    return Space(features, points)
 
 
 class Evolution:
@@ -157,8 +154,8 @@ class Evolution:
         self.problem, self.units, self.space = problem, units, space
         self.parameters = known_parameters(problem)
         self.static = replace(problem, time=None, initial=None)
-        num = len(space.root)
-        sampled = sample_problem(problem, seed, 1, max(EDGE * num // 2, 64))
+        num = len(space.points)
+        sampled = sample_problem(problem, seed, 1, max(EDGE * num, 64))
         inside = np.concatenate([space.points, np.zeros((num, 1))], 1)
         self.sampled = Sampled(
             units.box.places(inside),
@@ -213,9 +210,10 @@ class Evolution:
 
     def _span(self, conditions: Sequence[Block]) -> None:
         """Find the functions that fulfill the conditions, and others by which data are met."""
-        features, points, root = self.space
+        features, points = self.space
+        root = self.space.root
         _, sizes, axes = linalg.svd(
-            root[:, None] * features(points, Operator(np.ones(len(points)))), full_matrices=False
+            root * features(points, Operator(np.ones(len(points)))), full_matrices=False
         )
         kept = sizes > DEPENDENT * sizes[0]
         into = axes[kept].T / sizes[kept]
@@ -270,7 +268,7 @@ class Evolution:
     @cached_property
     def tests(self) -> Float[np.ndarray, "n free"]:
         """The free functions, orthonormal and weighted once."""
-        return self.space.root[:, None] * self.values[:, : self.free]
+        return self.space.root * self.values[:, : self.free]
 
     def _block(self, points: np.ndarray) -> Block:
         """The nonlinear part at points, alone."""
@@ -317,13 +315,36 @@ class Evolution:
         """The linear part over the coefficient of time, and what the tests make of it."""
         moment = self.at(0.0)
         rows = self.linear(moment.operator) / moment.of_time[:, None]
-        return rows, self.tests.T @ (self.space.root[:, None] * rows)
+        return rows, self.tests.T @ (self.space.root * rows)
 
     def whole(self, moment: Moment, free: np.ndarray) -> Float[np.ndarray, " num"]:
         """Return the weights of all functions, those that meet data included."""
         if not len(self.lifted):
             return free
         return np.concatenate([free, self.lifted @ moment.data])
+
+    def weights(
+        self, knots: Float[np.ndarray, " knots"], free: Float[np.ndarray, "steps 4 free"]
+    ) -> Float[np.ndarray, "steps 4 num"]:
+        """Return the features' weights of polynomials in time whose free weights are given.
+
+        Args:
+          knots: when each polynomial begins, and the last one ends.
+          free: of powers of the part of a step that has passed.
+        """
+        if not len(self.lifted):
+            return free @ self.into.T
+        steps, powers = len(free), free.shape[1]
+        met = np.zeros((steps, powers, len(self.lifted)))
+        if self.steady_data:
+            met[:, 0] = self.lifted @ self.at(0.0).data
+        else:
+            part = np.linspace(0, 1, powers)
+            there = knots[:-1, None] + np.diff(knots)[:, None] * part
+            data = np.stack([self.at(time).data for time in there.ravel()])
+            lifted = (data @ self.lifted.T).reshape(steps, powers, -1)
+            met = np.linalg.solve(np.vander(part, increasing=True), lifted)
+        return np.concatenate([free, met], 2) @ self.into.T
 
     def state(self, moment: Moment, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return u and its derivatives, as far as the nonlinear part depends on them."""
@@ -394,15 +415,7 @@ class Evolution:
 
 def in_space(part: At) -> At:
     """A part of a block without time."""
-    value, slope, bend = part.operator
-    return At(
-        part.points[:, :-1],
-        Operator(
-            value,
-            None if slope is None else slope[:, :-1],
-            None if bend is None else bend[:, :-1, :-1],
-        ),
-    )
+    return At(part.points[:, :-1], split(part.operator)[0])
 
 
 def different(at: Boundary, units: Units) -> Boundary:

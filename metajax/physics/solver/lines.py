@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -11,33 +11,8 @@ from jaxtyping import Float
 from metajax.physics.solver.operators import Operator, Values
 from metajax.physics.solver.ridge_functions import FeatureSet
 
-DEGREES = 4
-"""Coefficients of a polynomial in time: it is cubic."""
-
-
-class Stretch(NamedTuple):
-    """A part of the time in which the features are the same.
-
-    Attributes:
-      features: of space, in units.
-      times: at which the polynomials begin, and the last one ends, ``[steps + 1]``.
-      weights: of powers of the part of a step that has passed, ``[steps, 4, num]``.
-    """
-
-    features: FeatureSet
-    times: Float[np.ndarray, " knots"]
-    weights: Float[np.ndarray, "steps 4 num"]
-
-    def at(self, time: Float[np.ndarray, " n"], order: int = 0) -> Float[np.ndarray, "n num"]:
-        """Return the features' weights at times, or their derivatives of an order."""
-        step = np.clip(np.searchsorted(self.times, time) - 1, 0, len(self.weights) - 1)
-        length = self.times[step + 1] - self.times[step]
-        part = (time - self.times[step]) / length
-        found = np.zeros((len(time), self.weights.shape[2]))
-        for power in range(order, DEGREES):
-            factor = np.prod(np.arange(power - order + 1, power + 1)) * part ** (power - order)
-            found += (factor / length**order)[:, None] * self.weights[step, power]
-        return found
+ROUNDED = 1e-9
+"""How far after the end a time may be and count as the end."""
 
 
 @dataclass(frozen=True)
@@ -45,90 +20,99 @@ class Lines:
     """One feature: a function of space and time, the last coordinate. After its end it is NaN.
 
     Attributes:
-      stretches: of time, which follow each other.
+      features: of space, in units.
+      times: at which the polynomials begin, and the last one ends, ``[steps + 1]``.
+      weights: of the features, of powers of the part of a step that has passed.
     """
 
-    stretches: tuple[Stretch, ...]
+    features: FeatureSet
+    times: Float[np.ndarray, " knots"]
+    weights: Float[np.ndarray, "steps 4 num"]
 
     @property
-    def ends(self) -> Float[np.ndarray, " stretches"]:
-        """When each stretch ends."""
-        return np.array([one.times[-1] for one in self.stretches])
+    def number(self) -> int:
+        """The number of features of space."""
+        return self.weights.shape[2]
 
-    @property
-    def features(self) -> int:
-        """The number of features of space, where they are most."""
-        return max(one.weights.shape[2] for one in self.stretches)
+    def at(self, time: Float[np.ndarray, " n"], order: int = 0) -> Float[np.ndarray, "n num"]:
+        """Return the features' weights at times, or their derivatives of an order."""
+        step = np.clip(np.searchsorted(self.times, time) - 1, 0, len(self.weights) - 1)
+        length = self.times[step + 1] - self.times[step]
+        part = (time - self.times[step]) / length
+        found = np.zeros((len(time), self.weights.shape[2]))
+        for power in range(order, self.weights.shape[1]):
+            factor = np.prod(np.arange(power - order + 1, power + 1)) * part ** (power - order)
+            found += (factor / length**order)[:, None] * self.weights[step, power]
+        found[time > self.times[-1] + ROUNDED] = np.nan
+        return found
 
     def __call__(
         self, points: Float[np.ndarray, "n d"], operator: Operator
     ) -> Float[np.ndarray, "n 1"]:
-        found = np.full((len(points), 1), np.nan)
-        for stretch, here in self._parts(points):
-            part = Operator(*(None if one is None else one[here] for one in operator))
-            found[here, 0] = applied(stretch, points[here], part)
-        return found
+        return self.combined_at(points, split(operator))[:, None]
 
     def combined(
         self, points: Float[np.ndarray, "n d"], weights: Float[np.ndarray, "1"]
     ) -> Values:
         """Return the function times a number, with its derivatives."""
         num, dimensions = points.shape
-        u, gradient = np.full(num, np.nan), np.full((num, dimensions), np.nan)
-        hessian = np.full((num, dimensions, dimensions), np.nan)
-        for stretch, here in self._parts(points):
-            where = points[here]
-            one = np.ones(len(where))
-            u[here] = applied(stretch, where, Operator(one))
-            for a in range(dimensions):
-                along = np.zeros(where.shape)
-                along[:, a] = 1
-                gradient[here, a] = applied(stretch, where, Operator(None, along))
-                for b in range(a + 1):
-                    bend = np.zeros((*where.shape, dimensions))
-                    bend[:, a, b] = 1
-                    second = applied(stretch, where, Operator(None, None, bend))
-                    hessian[here, a, b] = hessian[here, b, a] = second
-        return Values(weights[0] * u, weights[0] * gradient, weights[0] * hessian)
+        u = self(points, Operator(np.ones(num)))
+        gradient = np.empty((num, dimensions))
+        hessian = np.empty((num, dimensions, dimensions))
+        for a in range(dimensions):
+            along = np.zeros((num, dimensions))
+            along[:, a] = 1
+            gradient[:, a] = self(points, Operator(None, along))[:, 0]
+            for b in range(a + 1):
+                bend = np.zeros((num, dimensions, dimensions))
+                bend[:, a, b] = 1
+                second = self(points, Operator(None, None, bend))[:, 0]
+                hessian[:, a, b] = hessian[:, b, a] = second
+        return Values(weights[0] * u[:, 0], weights[0] * gradient, weights[0] * hessian)
 
-    def _parts(self, points: np.ndarray) -> list[tuple[Stretch, np.ndarray]]:
-        """Each stretch with the indices of its points, where it has any."""
-        number = np.searchsorted(self.ends, points[:, -1])
-        indices = [np.flatnonzero(number == one) for one in range(len(self.stretches))]
-        pairs = zip(self.stretches, indices, strict=True)
-        return [(stretch, here) for stretch, here in pairs if len(here)]
+    def combined_at(
+        self, points: Float[np.ndarray, "n d"], parts: Sequence[Operator]
+    ) -> Float[np.ndarray, " n"]:
+        """Return the sum of operators in space, applied to the derivatives by time.
+
+        Args:
+          points: in space and time.
+          parts: by the order of the derivative.
+        """
+        found = np.zeros(len(points))
+        times, index = np.unique(points[:, -1], return_inverse=True)
+        for order, part in enumerate(parts):
+            if any(one is not None for one in part):
+                weights = self.at(times, order)[index]
+                found += np.einsum("nk,nk->n", self.features(points[:, :-1], part), weights)
+        return found
 
 
-def applied(
-    stretch: Stretch, points: Float[np.ndarray, "n d"], operator: Operator
-) -> Float[np.ndarray, " n"]:
-    """Apply an operator to the function of a stretch.
+def number_of(features: FeatureSet, weights: Float[np.ndarray, " num"]) -> int:
+    """Return how many features a solution combines.
 
     Args:
-      stretch: of time.
-      points: in space and time.
-      operator: at these points.
+      features: of the solution.
+      weights: of the features.
     """
-    where = points[:, :-1]
-    times, index = np.unique(points[:, -1], return_inverse=True)
+    return features.number if isinstance(features, Lines) else len(weights)
+
+
+def split(operator: Operator) -> tuple[Operator, Operator, Operator]:
+    """Return an operator's parts in space, by the order of the derivative by time.
+
+    Args:
+      operator: in space and time, the last coordinate.
+    """
     value, slope, bend = operator
-    # by the order of the derivative by time
-    parts: list[Operator] = [
-        Operator(
-            value,
-            None if slope is None else slope[:, :-1],
-            None if bend is None else bend[:, :-1, :-1],
-        ),
-        Operator(
-            None if slope is None else slope[:, -1],
-            None if bend is None else bend[:, -1, :-1] + bend[:, :-1, -1],
-        ),
-        Operator(None if bend is None else bend[:, -1, -1]),
-    ]
-    found = np.zeros(len(points))
-    for order, part in enumerate(parts):
-        part = Operator(*(None if one is None or not np.any(one) else one for one in part))
-        if any(one is not None for one in part):
-            weights = stretch.at(times, order)[index]
-            found += np.einsum("nk,nk->n", stretch.features(where, part), weights)
-    return found
+    parts = [[value, None, None], [None, None, None], [None, None, None]]
+    if slope is not None:
+        parts[0][1], parts[1][0] = slope[:, :-1], slope[:, -1]
+    if bend is not None:
+        parts[0][2], parts[1][1] = bend[:, :-1, :-1], bend[:, -1, :-1] + bend[:, :-1, -1]
+        parts[2][0] = bend[:, -1, -1]
+    first, second, third = (
+        Operator(*(None if one is None or not np.any(one) else one for one in part))
+        for part in parts
+    )
+    return first, second, third
