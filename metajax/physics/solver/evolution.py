@@ -40,7 +40,7 @@ SPACED, RATIO = 2.5, 0.8
 number."""
 EDGE = 2
 """Points of the boundary for each feature, in a plane."""
-DEPENDENT = 1e-11
+DEPENDENT = 1e-8
 """Length over the longest below which a combination of features is left away."""
 HELD = 1e-6
 """Change of the boundary's data, over the largest, that functions may make which fulfill them."""
@@ -161,7 +161,9 @@ class Evolution:
             units.box.places(inside),
             tuple(different(one, units) for one in sampled.edges),
             sampled.begin[:0],
-            tuple(different(Boundary(one, one, one[:, 0]), units).points for one in sampled.periodic),
+            tuple(
+                different(Boundary(one, one, one[:, 0]), units).points for one in sampled.periodic
+            ),
         )
         first, later, last = (self._blocks(time) for time in (-1.0, 0.123, 1.0))
         self.call = first[0].nonlinear
@@ -176,8 +178,10 @@ class Evolution:
             for one in (later, last)
             for block, other in zip(first[1:], one[1:], strict=True)
         )
-        self.steady = self.steady_operator and self.steady_data and all(
-            np.array_equal(first[0].target, one[0].target) for one in (later, last)
+        self.steady = (
+            self.steady_operator
+            and self.steady_data
+            and all(np.array_equal(first[0].target, one[0].target) for one in (later, last))
         )
         self._span(first[1:])
         self._moment: Moment | None = None
@@ -212,11 +216,12 @@ class Evolution:
         """Find the functions that fulfill the conditions, and others by which data are met."""
         features, points = self.space
         root = self.space.root
-        _, sizes, axes = linalg.svd(
-            root * features(points, Operator(np.ones(len(points)))), full_matrices=False
-        )
+        columns = root * features(points, Operator(np.ones(len(points))))
+        length = np.linalg.norm(columns, axis=0)
+        length = np.where(length > 0, length, 1.0)
+        _, sizes, axes = linalg.svd(columns / length, full_matrices=False, overwrite_a=True)
         kept = sizes > DEPENDENT * sizes[0]
-        into = axes[kept].T / sizes[kept]
+        into = axes[kept].T / sizes[kept] / length[:, None]
         rows, largest = [], 0.0
         for block in conditions:
             parts = [features(*in_space(part)) @ into for part in block.parts]

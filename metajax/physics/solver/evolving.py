@@ -8,14 +8,13 @@ differential equations, which SciPy integrates by an implicit method.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy import linalg
 from scipy.integrate import Radau
 
-from metajax.physics.pde import on_host
 from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.collocation import (
     BOUNDARY_WEIGHT,
@@ -28,13 +27,14 @@ from metajax.physics.solver.collocation import (
 )
 from metajax.physics.solver.evolution import Evolution, draw_space, in_space
 from metajax.physics.solver.fitting import DEARER, FRESH, Fitted, Left, Rounds, left_of, rms
+from metajax.physics.solver.holes import BesselFeatures
 from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.lines import Lines
 from metajax.physics.solver.operators import At, Block, Operator
 from metajax.physics.solver.points import Box
-from metajax.physics.solver.problem import PDEProblem
+from metajax.physics.solver.problem import PDEProblem, Robin
 from metajax.physics.solver.ridge_functions import FeatureSet
-from metajax.physics.solver.singular import singular_features
+from metajax.physics.solver.singular import special_features
 from metajax.physics.solver.solids import Extruded
 from metajax.physics.solver.values import evaluate, known_parameters
 from metajax.physics.solver.windows import Window, between
@@ -53,6 +53,8 @@ LOOKS, SMALL = 64, 300
 """Times at which errors are followed, and functions of the round in which they are, at most."""
 MORE = 4
 """Points inside at which solutions are judged, over those of other problems."""
+FALLS_OFF = 2.0, 6.0
+"""How fast functions fall from a hole, over half the box."""
 DATA = 0.1
 """Least change of u for a change of equation and data by 1, as weighted."""
 
@@ -176,15 +178,32 @@ def special_of(problem: PDEProblem, units: Units) -> list[FeatureSet]:
     domain = problem.domain
     if not isinstance(domain, Extruded):
         return []
-    shape = on_host(domain.shape)
-    kinds = [
-        frozenset(data.kind for data in problem.edges if number in data.pieces)
-        for number in range(len(shape.pieces))
-    ]
+    pieces = domain.shape.pieces
+    data: dict[str, dict[str, Any]] = {}
+    for one in problem.edges:
+        # the kinds of data count, not their values
+        value = Robin(1.0, 1.0, 0.0) if one.kind == "robin" else 0.0
+        here = (pieces[at].names[-1] for at in one.pieces if at < len(pieces))
+        data.setdefault(one.kind, {}).update(dict.fromkeys(here, value))
+    names = problem.coordinates[:-1]
+    laplace = {f"u_{name}{name}": 1.0 for name in names}
+    plane = PDEProblem(laplace, domain=domain.shape, coordinates=names, **data)
     sampled = sample_problem(problem, 0, *PROBES)
     block = blocks_at(problem, sampled, units, known_parameters(problem))[0]
-    box = Box(units.box.centre[:-1], units.box.half[:-1])
-    return singular_features(shape, box, kinds, in_space(block.parts[0]))
+    at = in_space(block.parts[0])
+    units = units._replace(box=Box(units.box.centre[:-1], units.box.half[:-1]))
+    found = special_features(plane, units, at)
+    bend = at.operator.hessian
+    if bend is None:
+        return found
+    # a step in time makes what falls from a hole as the modified Bessel functions do
+    steep = -np.median(np.trace(bend, axis1=1, axis2=2)) / 2
+    for number in FALLS_OFF:
+        value = np.full(len(at.points), steep * number**2)
+        falling = at._replace(operator=at.operator._replace(value=value))
+        more = special_features(plane, units, falling)
+        found += [one for one in more if isinstance(one, BesselFeatures)]
+    return found
 
 
 def integrate(
@@ -209,6 +228,8 @@ def integrate(
     problem, units = evolution.problem, evolution.units
     points = anywhere(units.box.places(evolution.at(-1.0).points))
     begin = evaluate("initial", problem.initial, points, problem, evolution.parameters) / units.u
+    if not evolution.free:
+        return None
     free = evolution.project(-1.0, begin)
     # the largest possible error of u, as a root mean square over space
     error = EXACT * tolerance * max(rms(begin), np.sqrt(tolerance))
@@ -240,7 +261,9 @@ def integrate(
     if not parts:
         return None
     found, knots = np.stack(parts), np.array(times)
-    return Round(evolution, Lines(evolution.space.features, knots, evolution.weights(knots, found)), found)
+    return Round(
+        evolution, Lines(evolution.space.features, knots, evolution.weights(knots, found)), found
+    )
 
 
 def growth(one: Round) -> float:

@@ -51,9 +51,7 @@ class Lines:
     ) -> Float[np.ndarray, "n 1"]:
         return self.combined_at(points, split(operator))[:, None]
 
-    def combined(
-        self, points: Float[np.ndarray, "n d"], weights: Float[np.ndarray, "1"]
-    ) -> Values:
+    def combined(self, points: Float[np.ndarray, "n d"], weights: Float[np.ndarray, "1"]) -> Values:
         """Return the function times a number, with its derivatives."""
         num, dimensions = points.shape
         u = self(points, Operator(np.ones(num)))

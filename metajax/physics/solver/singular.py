@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from scipy.spatial import cKDTree
 
-from metajax.physics.pde import Shape, on_host
+from metajax.physics.pde import on_host
 from metajax.physics.solver.collocation import Units
 from metajax.physics.solver.corners import corner_features, corners_of
 from metajax.physics.solver.holes import hole_features, holes_of
 from metajax.physics.solver.operators import At
-from metajax.physics.solver.points import Box
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.ridge_functions import FeatureSet
 from metajax.physics.solver.waves import constants_of, plane_waves
@@ -39,47 +36,27 @@ def special_features(problem: PDEProblem, units: Units, inside: At) -> list[Feat
     waves = None if constants is None else plane_waves(constants)
     if waves is not None:
         found.append(waves)
-    kinds = [
-        frozenset(data.kind for data in problem.edges if number in data.pieces)
-        for number in range(len(problem.domain.pieces))
-    ]
-    return [*found, *singular_features(on_host(problem.domain), units.box, kinds, inside)]
-
-
-def singular_features(
-    domain: Shape, box: Box, kinds: Sequence[frozenset[str]], inside: At
-) -> list[FeatureSet]:
-    """Return features for the corners and holes of a domain of the plane.
-
-    Args:
-      domain: on the host.
-      box: around it.
-      kinds: of the data on each of its pieces.
-      inside: the equation's operator at points inside.
-
-    Returns:
-      The features; none where the equation is not elliptic.
-    """
     second = inside.operator.hessian
-    if second is None:
-        return []
     second = (second + np.swapaxes(second, 1, 2)) / 2
     sizes = np.linalg.eigvalsh(second)
     sign = np.sign(sizes[0, 0])
     if not (sizes[:, 0] * sizes[:, 1] > ELLIPTIC * np.max(np.abs(sizes)) ** 2).all() or not sign:
-        return []
+        return found
     nearest = cKDTree(inside.points)
-    found: list[FeatureSet] = []
-    for corner in corners_of(domain, box, kinds):
+    domain = on_host(problem.domain)
+    kinds = [
+        frozenset(data.kind for data in problem.edges if number in data.pieces)
+        for number in range(len(domain.pieces))
+    ]
+    for corner in corners_of(domain, units.box, kinds):
         near = nearest.query(corner.point)[1]
         features = corner_features(corner, sign * second[near])
         if features is not None:
             found.append(features)
-    constants = constants_of(inside.operator, 2)
     value = None
     if constants is not None and not np.any(constants.gradient):
         value = sign * constants.value
-    for hole in holes_of(domain, box):
+    for hole in holes_of(domain, units.box):
         near = nearest.query(hole.center)[1]
         found.append(hole_features(hole, sign * second[near], value))
     return found

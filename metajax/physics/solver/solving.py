@@ -235,7 +235,9 @@ def solve(
         trust = [assessed(window, reviewed) for window in windows]
     if clock.stopped and not until < end:
         late = f"time ran out after {most_seconds:g} s: with more of it, more functions are tried"
-        trust = [one._replace(reasons=(*one.reasons, late)) if one.reasons else one for one in trust]
+        trust = [
+            one._replace(reasons=(*one.reasons, late)) if one.reasons else one for one in trust
+        ]
     order = list(get_args(Verdict))
     worst = max(
         range(len(trust)),
