@@ -17,10 +17,16 @@ from jaxtyping import Float
 from scipy import linalg
 
 from metajax.physics.pde import Boundary, Rectangle
-from metajax.physics.solver.collocation import Sampled, Units, blocks_at, sample_problem
+from metajax.physics.solver.collocation import (
+    Sampled,
+    Units,
+    anywhere,
+    blocks_at,
+    sample_problem,
+)
 from metajax.physics.solver.lines import split
 from metajax.physics.solver.nonlinear import derivatives
-from metajax.physics.solver.operators import At, Block, Operator, design
+from metajax.physics.solver.operators import Array, At, Block, Operator
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.ridge_functions import (
     FeatureSet,
@@ -161,9 +167,7 @@ class Evolution:
             units.box.places(inside),
             tuple(different(one, units) for one in sampled.edges),
             sampled.begin[:0],
-            tuple(
-                different(Boundary(one, one, one[:, 0]), units).points for one in sampled.periodic
-            ),
+            tuple(different(anywhere(one), units).points for one in sampled.periodic),
         )
         first, later, last = (self._blocks(time) for time in (-1.0, 0.123, 1.0))
         self.call = first[0].nonlinear
@@ -199,8 +203,8 @@ class Evolution:
         box = self.units.box
         when = box.centre[-1] + box.half[-1] * time
 
-        def then(points: np.ndarray) -> np.ndarray:
-            found = points.copy()
+        def then(points: Array) -> Array:
+            found = np.array(points)
             found[:, -1] = when
             return found
 
@@ -290,9 +294,10 @@ class Evolution:
         blocks = self._blocks(time)
         part = blocks[0].parts[0]
         targets = [block.target for block in blocks[1:]]
+        rate: Any = part.operator.gradient
         self._moment = Moment(
             part.points,
-            part.operator.gradient[:, -1],
+            rate[:, -1],
             in_space(part).operator,
             blocks[0].target,
             np.concatenate(targets) if targets else np.zeros(0),
@@ -340,15 +345,15 @@ class Evolution:
         if not len(self.lifted):
             return free @ self.into.T
         steps, powers = len(free), free.shape[1]
-        met = np.zeros((steps, powers, len(self.lifted)))
         if self.steady_data:
+            met = np.zeros((steps, powers, len(self.lifted)))
             met[:, 0] = self.lifted @ self.at(0.0).data
         else:
             part = np.linspace(0, 1, powers)
             there = knots[:-1, None] + np.diff(knots)[:, None] * part
             data = np.stack([self.at(time).data for time in there.ravel()])
             lifted = (data @ self.lifted.T).reshape(steps, powers, -1)
-            met = np.linalg.solve(np.vander(part, increasing=True), lifted)
+            met = np.array(np.linalg.solve(np.vander(part, increasing=True), lifted))
         return np.concatenate([free, met], 2) @ self.into.T
 
     def state(self, moment: Moment, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -179,7 +179,7 @@ def special_of(problem: PDEProblem, units: Units) -> list[FeatureSet]:
     if not isinstance(domain, Extruded):
         return []
     pieces = domain.shape.pieces
-    data: dict[str, dict[str, Any]] = {}
+    data: dict[str, Any] = {}
     for one in problem.edges:
         # the kinds of data count, not their values
         value = Robin(1.0, 1.0, 0.0) if one.kind == "robin" else 0.0
@@ -199,8 +199,8 @@ def special_of(problem: PDEProblem, units: Units) -> list[FeatureSet]:
     # a step in time makes what falls from a hole as the modified Bessel functions do
     steep = -np.median(np.trace(bend, axis1=1, axis2=2)) / 2
     for number in FALLS_OFF:
-        value = np.full(len(at.points), steep * number**2)
-        falling = at._replace(operator=at.operator._replace(value=value))
+        of_u = np.full(len(at.points), steep * number**2)
+        falling = at._replace(operator=at.operator._replace(value=of_u))
         more = special_features(plane, units, falling)
         found += [one for one in more if isinstance(one, BesselFeatures)]
     return found

@@ -171,8 +171,8 @@ def solve(
 
     Raises:
       ConfigError: ``features`` below 1 where none are given, ``size`` below 2, a ``tolerance`` or
-        ``most_seconds`` that is not above 0, no ``head`` where nothing is given; source or data that are not finite
-        somewhere in the domain, or no data on its boundary.
+        ``most_seconds`` that is not above 0, no ``head`` where nothing is given; source or data
+        that are not finite somewhere in the domain, or no data on its boundary.
 
     Warns:
       DoubtfulSolutionWarning: each of the solution's ``warnings``.
@@ -199,9 +199,14 @@ def solve(
         stated = as_problem(problem)
         reviewed = review(stated)
         report("points")
-        limits: dict[str, Any] = {"tolerance": tolerance, "features": features, "seed": seed}
-        limits |= {"clock": clock, "report": report}
-        find = partial(find_rounds, **limits)
+        find = partial(
+            find_rounds,
+            tolerance=tolerance,
+            features=features,
+            seed=seed,
+            clock=clock,
+            report=report,
+        )
         if given is not None:
             report("given features")
             made = given(jax.random.split(jax.random.key(seed), 3)[1])
@@ -212,7 +217,7 @@ def solve(
             if failed and continuation is not None and stated.nonlinear is not None:
                 windows = [along_parameter(stated, *continuation, find)]
         else:
-            windows = over_time(stated, find, clock, partial(evolve, stated, **limits))
+            windows = over_time(stated, find)
         report("solution")
         units = units_of(stated, sample_problem(stated, 0, *PROBES), known_parameters(stated))
         axis = -1 if stated.time is None else stated.coordinates.index(stated.time)
@@ -234,7 +239,7 @@ def solve(
         reviewed = reviewed._replace(findings=tuple(findings))
         trust = [assessed(window, reviewed) for window in windows]
     if clock.stopped and not until < end:
-        late = f"time ran out after {most_seconds:g} s: with more of it, more functions are tried"
+        late = f"time ran out after {most_seconds:g} s; allow more, and more functions are tried"
         trust = [
             one._replace(reasons=(*one.reasons, late)) if one.reasons else one for one in trust
         ]
@@ -284,21 +289,17 @@ def solve(
 def about_end(time: str, until: float, end: float, seconds: float) -> str:
     """Say that a solution ends before the last time."""
     return (
-        f"time ran out after {seconds:g} s: the solution ends at {time} = {until:.4g} of {end:.4g}, "
-        "and u is NaN after that; allow more seconds"
+        f"time ran out after {seconds:g} s: the solution ends at {time} = {until:.4g} of "
+        f"{end:.4g}, and u is NaN after that; allow more"
     )
 
 
-def over_time(
-    problem: PDEProblem, find: partial[Window], clock: Clock, evolved: Callable[[], Window | None]
-) -> list[Window]:
-    """Solve a problem in time, at once if sines of space and time resolve it.
+def over_time(problem: PDEProblem, find: partial[Window]) -> list[Window]:
+    """Solve a problem in time by sines of space and time, or else by functions of space alone.
 
     Args:
       problem: the problem.
       find: solves one in one window.
-      clock: stops the work.
-      evolved: solves it by functions of space, if it can be.
 
     Returns:
       The windows.
@@ -307,12 +308,13 @@ def over_time(
     left = window.rounds.best.left.worst
     if left <= UNRESOLVED:
         return [window]
-    if can_evolve(problem):
-        other = evolved()
+    clock = find.keywords["clock"]
+    followed = evolve(problem, **find.keywords) if can_evolve(problem) else None
+    if followed is not None:
         axis = len(problem.coordinates) - 1
-        end = end_of_time(problem.domain, axis)
-        if other is not None and (clock.stopped or end_of_time(other.problem.domain, axis) == end):
-            return [other if other.rounds.best.left.worst < left else window]
+        ends = {end_of_time(one.domain, axis) for one in (problem, followed.problem)}
+        if clock.stopped or len(ends) == 1:
+            return [followed if followed.rounds.best.left.worst < left else window]
     return march(problem, find, clock)
 
 
@@ -326,7 +328,7 @@ def find_rounds(
     tolerance: float,
     features: int,
     seed: int,
-    clock: Clock,
+    clock: Clock | None = None,
     report: Callable[[str], object],
     more: Sequence[FeatureSet] = (),
 ) -> Window:
