@@ -50,6 +50,8 @@ DEPENDENT = 1e-8
 """Length over the longest below which a combination of features is left away."""
 HELD = 1e-6
 """Change of the boundary's data, over the largest, that functions may make which fulfill them."""
+REMEMBERED = 12
+"""Times of which equation and data are kept: each step of the integration has few, many times."""
 NEAR = 1e-4
 """Step in time of the difference that is a rate of data, in units."""
 
@@ -188,7 +190,7 @@ class Evolution:
             and all(np.array_equal(first[0].target, one[0].target) for one in (later, last))
         )
         self._span(first[1:])
-        self._moment: Moment | None = None
+        self._moments: dict[float, Moment] = {}
         self.slopes = False
         if self.call is not None:
             rng = np.random.default_rng(0)
@@ -285,24 +287,26 @@ class Evolution:
 
     def at(self, time: float) -> Moment:
         """Return the problem at a time."""
-        if self._moment is not None and self.steady:
-            points = self._moment.points.copy()
+        if self.steady and self._moments:
+            known = next(iter(self._moments.values()))
+            points = known.points.copy()
             points[:, -1] = time
-            return self._moment._replace(points=points)
-        if self._moment is not None and self._moment.points[0, -1] == time:
-            return self._moment
-        blocks = self._blocks(time)
-        part = blocks[0].parts[0]
-        targets = [block.target for block in blocks[1:]]
-        rate: Any = part.operator.gradient
-        self._moment = Moment(
-            part.points,
-            rate[:, -1],
-            in_space(part).operator,
-            blocks[0].target,
-            np.concatenate(targets) if targets else np.zeros(0),
-        )
-        return self._moment
+            return known._replace(points=points)
+        if time not in self._moments:
+            if len(self._moments) == REMEMBERED:
+                del self._moments[next(iter(self._moments))]
+            blocks = self._blocks(time)
+            part = blocks[0].parts[0]
+            targets = [block.target for block in blocks[1:]]
+            rate: Any = part.operator.gradient
+            self._moments[time] = Moment(
+                part.points,
+                rate[:, -1],
+                in_space(part).operator,
+                blocks[0].target,
+                np.concatenate(targets) if targets else np.zeros(0),
+            )
+        return self._moments[time]
 
     def linear(self, operator: Operator) -> Float[np.ndarray, "n num"]:
         """Return the linear part in space, applied to all functions."""
