@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,75 +12,136 @@ from scipy import stats
 
 BOUNDS = ("separate_networks", "joint_training")
 """Methods that keep a network, or all examples, of every task."""
+GENERATED = ("hypernetwork", "neighbor_hypernetwork", "recurrent_hypernetwork")
+PRESETS = [path.stem for path in sorted((Path(__file__).parent / "results").glob("*_*.json"))]
 
 
-def mean_of(values: Sequence[float], digits: int = 3) -> str:
+def mean_of(values: Sequence[float] | np.ndarray, digits: int = 3, sign: bool = False) -> str:
     """A mean over seeds with its 95% interval, by Student's t."""
     half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{bare(float(np.mean(values)), digits)} ±{bare(float(half), digits)}"
+    center = float(np.mean(values))
+    plus = "+" if sign and center >= 0 else ""
+    return f"{plus}{bare(center, digits)} ±{bare(float(half), digits)}"
 
 
-def by_method(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-    """Runs by method, in the order in which they were collected."""
-    found: dict[str, list[dict[str, Any]]] = {}
-    for run in runs:
-        found.setdefault(run["config"]["method"], []).append(run)
-    return found
+def best(entry: dict[str, Any]) -> dict[str, Any]:
+    """The strength with the greatest final accuracy, of those that no seed failed with."""
+    seeds = max(len(group["seeds"]) for group in entry["strengths"])
+    whole = [group for group in entry["strengths"] if len(group["seeds"]) == seeds]
+    return max(whole, key=lambda group: np.mean(group["final"]))
 
 
-def sequence(runs: list[dict[str, Any]]) -> str:
-    """What is known after the last task, what was known just after each, and what is kept."""
+def at(entry: dict[str, Any], strength: float) -> dict[str, Any]:
+    """The runs of one strength."""
+    return next(group for group in entry["strengths"] if group["strength"] == strength)
+
+
+def said(strength: float | None) -> str:
+    """A strength in a cell."""
+    return "" if strength is None else bare(strength, 3).rstrip("0").rstrip(".") or "0"
+
+
+def sequence(found: dict[str, Any]) -> str:
+    """Each method with its best strength: what it knows at last, and what is kept."""
     rows = []
-    for name, group in by_method(runs).items():
-        more = [run["eval"]["more"] for run in group]
-        kept = more[0]["numbers"]
-        told = mean_of([one["inferred"] for one in more]) if "inferred" in more[0] else ""
+    for name, entry in found.items():
+        group, kept = best(entry), entry["numbers"]
         rows.append(
             [
                 f"*{name}*" if name in BOUNDS else name,
-                *(mean_of([one[of] for one in more]) for of in ("final", "during", "forgetting")),
-                told,
+                said(group["strength"]),
+                *(mean_of(group[of]) for of in ("final", "during", "forgetting")),
+                *(mean_of(group[of]) if of in group else "" for of in ("inferred", "universal")),
                 f"{kept['predicting']:,}",
                 f"{kept['learning']:,}",
             ]
         )
-    means = runs[0]["eval"]["more"]["class_means"]["final"]
-    rows.append(
-        ["*nearest class mean, no training*", bare(means, 3), bare(means, 3), "0", *[""] * 3]
-    )
-    header = [
-        "method",
-        "final",
-        "just after each",
-        "forgotten",
-        "task not told",
-        "numbers to predict",
-        "and to learn on",
-    ]
+    means = bare(next(iter(found.values()))["class_means"], 3)
+    rows.append(["*nearest class mean, no training*", "", means, means, "0", *[""] * 4])
+    header = ["method", "strength", "final", "just after each", "forgotten", "task not told"]
+    header += ["one for all", "numbers to predict", "and to learn on"]
     return markdown(header, rows)
+
+
+def crossing(found: dict[str, Any]) -> str:
+    """Final accuracy, that just after each task, and forgetting, by strength."""
+    rows = []
+    for name in GENERATED:
+        for group in found[name]["strengths"]:
+            cells = [mean_of(group[of]) for of in ("final", "during", "forgetting")]
+            parameters = f"{found[name]['numbers']['predicting']:,}"
+            rows.append([name, parameters, said(group["strength"]), *cells])
+    header = ["method", "parameters", "strength", "final", "just after each", "forgotten"]
+    return markdown(header, rows)
+
+
+def gain(found: dict[str, Any], one: str, other: str, strength: float) -> str:
+    """By how many points of final accuracy one method is ahead of another, seed by seed."""
+    finals = [np.array(at(found[name], strength)["final"]) for name in (one, other)]
+    return mean_of(100 * (finals[0] - finals[1]), 1, True)
+
+
+def recurrence(every: dict[str, Any]) -> str:
+    """Points of final accuracy that recurrence, and a neighbor's embedding, add."""
+    rows = []
+    for preset, found in every.items():
+        if not set(GENERATED) <= found.keys():
+            continue
+        plain, neighbor, recurrent = GENERATED
+        for strength in (0.01, 0.1):
+            pairs = [(recurrent, plain), (neighbor, plain), (recurrent, neighbor)]
+            rows.append([preset, said(strength), *(gain(found, *pair, strength) for pair in pairs)])
+    header = ["tasks", "strength", "LSTM over apart", "neighbor over apart", "LSTM over neighbor"]
+    return markdown(header, rows)
+
+
+def intervals(every: dict[str, Any], presets: Sequence[str]) -> str:
+    """HyperInterval by strength, with its controls."""
+    rows = []
+    for preset in presets:
+        found = every[preset]
+        groups = [("interval_hypernetwork", at(found["interval_hypernetwork"], one)) for one in OF]
+        groups += [("hypernetwork", at(found["hypernetwork"], one)) for one in (0.01, 1.0)]
+        groups += [
+            (name, best(found[name]))
+            for name in ("elastic_weights", "fine_tuning", "joint_training")
+        ]
+        for name, group in groups:
+            cells = [
+                mean_of(group[of]) if of in group else ""
+                for of in ("final", "universal", "verified", "during")
+            ]
+            rows.append([preset, name, said(group["strength"]), *cells])
+        means = bare(found["fine_tuning"]["class_means"], 3)
+        rows.append([preset, "*nearest class mean, no training*", "", means, "", "", means])
+    header = ["tasks", "method", "strength", "own embedding", "one for all", "verified"]
+    return markdown([*header, "just after each"], rows)
+
+
+OF = (0.1, 1.0, 10.0)
+"""Strengths of HyperInterval in its table."""
 
 
 def quoted() -> Quoted:
     """Every table."""
-    runs = results("continual", "results/permuted_digits.json")
-    more = {name: [run["eval"]["more"] for run in group] for name, group in by_method(runs).items()}
+    every = {preset: results("continual", f"results/{preset}.json") for preset in PRESETS}
+    tables = {preset: sequence(found) for preset, found in every.items()}
+    digits = every["permuted_digits"]
 
     def of(name: str, figure: str) -> str:
-        return mean_of([one[figure] for one in more[name]])
+        return mean_of(best(digits[name])[figure])
 
-    kept = {name: group[0]["numbers"]["predicting"] for name, group in more.items()}
     sentences = [
         f"{of('hypernetwork', 'forgetting')} is forgotten",
         f"one network forgets {of('fine_tuning', 'forgetting')}",
         f"EWC {of('elastic_weights', 'forgetting')}",
         f"({of('small_networks', 'final')} at last)",
         f"{of('interval_hypernetwork', 'final')}, far below",
-        f"nearest class mean ({bare(more['fine_tuning'][0]['class_means']['final'], 3)})",
-        f"{kept['recurrent_hypernetwork']:,} parameters against {kept['hypernetwork']:,}",
+        f"nearest class mean ({bare(digits['fine_tuning']['class_means'], 3)})",
     ]
     headline = (
         f"accuracy on five permuted tasks after the last: **{of('hypernetwork', 'final')}**; "
         f"one network {of('fine_tuning', 'final')}, small networks of equal memory "
         f"{of('small_networks', 'final')}"
     )
-    return Quoted({"permuted": sequence(runs)}, sentences, {"README.md": [headline]})
+    return Quoted(tables, sentences, {"README.md": [headline]})

@@ -31,6 +31,7 @@ class IntervalLearner(NamedTuple):
       bounds: ``bounds(params, index, inputs) -> Interval`` of the logits of every network made
         from the task's box.
       network: ``network(params, embedding) -> params`` of the target made from one embedding.
+      apply: ``apply(params, inputs) -> logits`` of the target.
       universal: ``universal(params, inputs) -> logits`` by the embedding 0, which all nested boxes
         have in common.
       box: ``box(params, index) -> Interval`` of embeddings.
@@ -39,6 +40,7 @@ class IntervalLearner(NamedTuple):
     learner: ContinualLearner
     bounds: Callable[[Params, Int32[Array, ""], Any], Interval]
     network: Callable[[Params, Float[Array, " size"]], Params]
+    apply: Callable[[Params, Any], Float[Array, "n ways"]]
     universal: Callable[[Params, Any], Float[Array, "n ways"]]
     box: Callable[[Params, Int32[Array, ""]], Interval]
 
@@ -120,7 +122,7 @@ def interval_hypernetwork(
 
     def generate(layers: Params, box: Interval) -> Params:
         """Networks from boxes ``[n, size]``: the target's tree, an interval at each leaf."""
-        pairs = [(exact(layers[name]["kernel"]), exact(layers[name]["bias"])) for name in names]
+        pairs = [(layers[name]["kernel"], layers[name]["bias"]) for name in names]
         flat = interval_mlp(pairs, box)
         made, start = [], 0
         for leaf, size in zip(leaves, sizes, strict=True):
@@ -139,7 +141,7 @@ def interval_hypernetwork(
         return jax.tree.map(lambda leaf: leaf[0], generate(params["hypernet"], box))
 
     def logits_within(made: Params, x: Array) -> Interval:
-        return interval_mlp(layers_of(made), exact(x))
+        return interval_mlp(layers_of(made), x)
 
     def middle(made: Params) -> Params:
         return jax.tree.map(lambda leaf: leaf.center, made, is_leaf=_is_interval)
@@ -201,7 +203,7 @@ def interval_hypernetwork(
     learner = ContinualLearner(
         init, lambda params: params, loss, predict, begin, kept, numbers=numbers
     )
-    return IntervalLearner(learner, bounds, network, universal, box)
+    return IntervalLearner(learner, bounds, network, target.apply, universal, box)
 
 
 def worst_logits(bounds: Interval, targets: Int32[Array, " n"]) -> Float[Array, "n ways"]:

@@ -68,13 +68,15 @@ class SequenceState(NamedTuple):
       params: the present ones.
       opt_state: of the optimizer, from its start in every task.
       memory: the learner's, of earlier tasks.
-      after: the parameters as they were after each task, ``[tasks, ...]``; rows of later tasks hold
-        the latest ones.
+      task: index of the present task.
+      after: the parameters as they were after each earlier task, ``[tasks, ...]``; rows of other
+        tasks are not read.
     """
 
     params: Params
     opt_state: Any
     memory: Any
+    task: Int32[Array, ""]
     after: Params
 
 
@@ -95,20 +97,35 @@ def in_sequence(
 
     Returns:
       The algorithm. Its parameters are those after each task, ``[num_tasks, ...]``, for measuring
-      the accuracy after each task.
+      the accuracy after each task; rows of later tasks hold the present ones.
     """
     rule = prepare_optimizer(optimizer, has_function=False)
 
     def init(key: Key[Array, ""], task: Any) -> SequenceState:
         params = learner.init(key, task.support)
         after = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf, (num_tasks, *leaf.shape)), params)
-        return SequenceState(params, rule.init(params), learner.memory(params), after)
+        memory = learner.memory(params)
+        return SequenceState(params, rule.init(params), memory, jnp.int32(0), after)
+
+    def params_of(state: SequenceState) -> Params:
+        present = jnp.arange(num_tasks) >= state.task
+
+        def rows(after: Array, latest: Array) -> Array:
+            return jnp.where(present.reshape(-1, *[1] * latest.ndim), latest[None], after)
+
+        return jax.tree.map(rows, state.after, state.params)
 
     def mean_loss(params: Params, memory: Any, tasks: PyTree, keys: PyTree) -> Any:
-        def one(task: Any, key: Any) -> Any:
-            return learner.loss(params, memory, task.support, key)
+        batch = tasks.support
+        # the task is the same in all draws: what is made for it is made once
+        index, place, last = batch.task[0], batch.place[0], batch.last[0]
 
-        losses, metrics = jax.vmap(one)(tasks, keys)
+        def one(examples: Any, mixed: Any, mixed_index: Any, key: Any) -> Any:
+            drawn = Batch(examples, index, place, last, mixed, mixed_index)
+            return learner.loss(params, memory, drawn, key)
+
+        drawn = batch.examples, batch.mixed, batch.mixed_index
+        losses, metrics = jax.vmap(one)(*drawn, keys)
         loss = jnp.mean(losses)
         return loss, {**jax.tree.map(lambda leaf: jnp.mean(leaf, 0), metrics), "loss": loss}
 
@@ -117,6 +134,11 @@ def in_sequence(
     ) -> tuple[SequenceState, dict[str, Any]]:
         index, place = tasks.support.task[0], tasks.support.place[0]
         last = tasks.support.last[0]
+        # from the state, not from the new parameters: computed a second time they could round
+        # otherwise. A task's last write, in the first step of the next one, is what it ended with
+        after = jax.tree.map(
+            lambda rows, row: rows.at[state.task].set(row), state.after, state.params
+        )
         # before the first step of a task
         params, memory = jax.lax.cond(
             place == 0,
@@ -140,6 +162,7 @@ def in_sequence(
             value, slope = jax.value_and_grad(lambda params: kept(params, memory, index))(at)
             grads = jax.tree.map(jnp.add, grads, slope)
             metrics["kept"] = value
+        metrics["grad_norm"] = optax.tree.norm(grads)
         params, opt_state = optimizer_step(rule, params, opt_state, grads, value=metrics["loss"])
         # after the last step of a task
         if learner.review is not None:
@@ -164,17 +187,9 @@ def in_sequence(
             memory = jax.lax.cond(
                 last, lambda: learner.finish(params, memory, None, index), lambda: memory
             )
-        tasks_from_here = jnp.arange(num_tasks) >= index
-        after = jax.tree.map(
-            lambda old, new: jnp.where(
-                tasks_from_here.reshape(-1, *[1] * new.ndim), new[None], old
-            ),
-            state.after,
-            params,
-        )
-        return SequenceState(params, opt_state, memory, after), metrics
+        return SequenceState(params, opt_state, memory, index, after), metrics
 
-    return Algorithm(init, update, lambda state: state.after)
+    return Algorithm(init, update, params_of)
 
 
 def accuracy_matrix(

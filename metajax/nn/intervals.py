@@ -44,20 +44,31 @@ def between(lower: Float[Array, "*shape"], upper: Float[Array, "*shape"]) -> Int
     return Interval((lower + upper) / 2, (upper - lower) / 2)
 
 
-def interval_dense(kernel: Interval, bias: Interval, x: Interval) -> Interval:
-    """Return bounds of ``x @ kernel + bias`` where all three are intervals.
+def interval_dense(
+    kernel: Interval | Float[Array, "inputs outputs"],
+    bias: Interval | Float[Array, " outputs"],
+    x: Interval | Float[Array, "n inputs"],
+) -> Interval:
+    """Return bounds of ``x @ kernel + bias``; each is an interval, or an array that is exact.
 
     With ``x = c +- q`` and ``kernel = a +- b`` the radius is ``q |a| + (|c| + q) b``, and that of
     the bias (interval bound propagation; Gowal et al. 2018, arXiv 1810.12715, for weights too).
+    Exact arrays save the products with a radius of 0.
 
     Args:
       kernel: ``[inputs, outputs]``.
       bias: ``[outputs]``.
       x: ``[n, inputs]``.
     """
-    (a, b), (c, q) = kernel, x
-    center = c @ a + bias.center[None]
-    radius = q @ jnp.abs(a) + (jnp.abs(c) + q) @ b + bias.radius[None]
+    a, b = kernel if isinstance(kernel, Interval) else (kernel, None)
+    c, q = x if isinstance(x, Interval) else (x, None)
+    shift, spread = bias if isinstance(bias, Interval) else (bias, jnp.zeros_like(bias))
+    center = c @ a + shift[None]
+    radius = jnp.broadcast_to(spread[None], center.shape)
+    if q is not None:
+        radius = radius + q @ jnp.abs(a)
+    if b is not None:
+        radius = radius + (jnp.abs(c) if q is None else jnp.abs(c) + q) @ b
     return Interval(center, radius)
 
 
@@ -73,20 +84,22 @@ def interval_activation(function: Callable[[Array], Array], x: Interval) -> Inte
 
 
 def interval_mlp(
-    layers: Sequence[tuple[Interval, Interval]],
-    x: Interval,
+    layers: Sequence[tuple[Interval | Array, Interval | Array]],
+    x: Interval | Float[Array, "n inputs"],
     activation: Callable[[Array], Array] = jax.nn.relu,
 ) -> Interval:
     """Return bounds of a multi-layer perceptron's outputs.
 
     Args:
-      layers: kernel and bias of each; an activation stands between them.
-      x: inputs ``[n, inputs]``.
+      layers: kernel and bias of each; an activation stands between them. Arrays are exact.
+      x: inputs ``[n, inputs]``; an array is exact.
       activation: a nondecreasing one.
     """
-    for place, (kernel, bias) in enumerate(layers):
-        x = interval_dense(kernel, bias, x if place == 0 else interval_activation(activation, x))
-    return x
+    (kernel, bias), *others = layers
+    bounds = interval_dense(kernel, bias, x)
+    for kernel, bias in others:
+        bounds = interval_dense(kernel, bias, interval_activation(activation, bounds))
+    return bounds
 
 
 def exact(tree: Params) -> Params:

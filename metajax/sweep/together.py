@@ -167,7 +167,7 @@ def _run_part(
     """Train one population and finish its runs."""
     wall, cpu = time.perf_counter(), time.process_time()
     configs = [point.config for point in points]
-    runs = [build(config, data_dir) for config in configs]
+    runs = build_all(system, configs, data_dir)
     if isinstance(runs[0].tasks, HostFed) or not runs[0].steps:
         what = "tasks that are sampled on the device" if runs[0].steps else "steps to train for"
         raise ConfigError("engine", "vmap", f"{what}; --engine process runs any")
@@ -232,6 +232,35 @@ def _run_part(
         )
         write_json(workdir / "summary.json", {**summary, "trained_together": len(points)})
     return outcomes
+
+
+def build_all(system: System, configs: Sequence[Any], data_dir: Path | None = None) -> list[Setup]:
+    """Set up runs; those that the system says are alike share their problem and evaluation.
+
+    Args:
+      system: the runs' system.
+      configs: one per run.
+      data_dir: folder of the data sets.
+
+    Returns:
+      What each is made of, in their order.
+    """
+
+    def key(config: Any) -> tuple[tuple[str, Any], ...]:
+        return tuple((name, of) for name, of in vars(config).items() if name not in system.alike_in)
+
+    built: dict[Any, Setup] = {}
+    runs = []
+    for config in configs:
+        first = built.get(key(config))
+        if not system.alike_in or first is None:
+            built[key(config)] = run = build(config, data_dir)
+        else:
+            method = make_method(config, first.problem)
+            algorithm = method.algorithm or first.algorithm
+            run = first._replace(config=config, method=method, algorithm=algorithm)
+        runs.append(run)
+    return runs
 
 
 def _population_name(points: Sequence[Point]) -> str:

@@ -92,11 +92,14 @@ class Use(NamedTuple):
         answers what it asks. ``target`` names a column of a table.
       problem: ``problem(settings) -> Problem`` of the right shapes without a data set on disk, from
         which the learner is made; None: the family's own reads none.
+      ready: ``ready(run, task) -> Adapted``, of a family whose tasks are learned in training, so
+        that it predicts without a support; None: it adapts to one.
     """
 
     adapt: Callable[..., Any]
     files: Callable[..., Any]
     problem: Callable[[Any], Any] | None = None
+    ready: Callable[..., Any] | None = None
 
 
 def _no_check(config: Any) -> None:
@@ -131,6 +134,8 @@ class System:
         of a finished run too.
       of_tasks: fields that change no more than the leaves of a run's tasks: runs that differ in
         them and in traced fields alone can be one compiled program.
+      alike_in: fields that change neither the problem nor what is measured of given parameters:
+        runs of one program that differ in them alone share both, and what is compiled for them.
       check: ``check(config)`` raises where settings do not fit together.
       objective: ``objective(config) -> Objective``, what a sweep compares runs by.
       tied_to_steps: what in the training of some methods depends on ``steps``, by method; of all
@@ -160,6 +165,7 @@ class System:
     training: Any = Training
     evaluation: tuple[str, ...] = ()
     of_tasks: tuple[str, ...] = ()
+    alike_in: tuple[str, ...] = ()
     check: Callable[[Any], None] = _no_check
     tied_to_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -168,7 +174,18 @@ class System:
     prepare: Callable[[Path | None], list[Path]] | None = None
 
 
-SYSTEMS = ("gpicl", "hyperdistill", "fewshot", "hamiltonian", "hypino", "tables", "continual")
+SYSTEMS = (
+    "gpicl",
+    "hyperdistill",
+    "fewshot",
+    "hamiltonian",
+    "hypino",
+    "tables",
+    "continual",
+    "domains",
+    "federated",
+    "shift",
+)
 """All systems, each a package of this one; a new one joins by its name here."""
 
 

@@ -102,9 +102,11 @@ def evaluate(
     """Measure the accuracy after each task, and how much of it remains.
 
     ``more`` holds the accuracy matrix and its summary, the numbers that are kept, and the accuracy
-    without a known task (``inferred``). For HyperInterval it also has the accuracy of the
-    embedding that all tasks share (``universal``), and the share of inputs that the bounds prove
-    (``verified``).
+    without a known task: where the surest network decides (``inferred``), and of the one network
+    that stands for all tasks (``universal``). HyperInterval makes it from the embedding that all
+    boxes share, other hypernetworks from the mean embedding. For HyperInterval ``more`` also has
+    the share of inputs that the bounds prove (``verified``), and by how much a logit of a network
+    drawn from a box exceeds its bounds, relative to the largest bound (``excess``).
     """
     parts = method.parts
     found = known(problem, parts.learner.predict, params)
@@ -145,9 +147,11 @@ def told(problem: Problem, parts: Any, latest: Params) -> dict[str, Any]:
     found = {}
     if parts.inferred:
         found["inferred"] = float(_inferred(parts.learner.predict, latest, problem.sequence))
+    if parts.universal is not None:
+        found["universal"] = float(_universal(parts.universal, latest, problem.sequence))
     if parts.intervals is not None:
-        universal, sure = _bounded(parts.intervals, latest, problem.sequence)
-        found |= {"universal": float(universal), "verified": float(sure)}
+        sure, excess = _bounded(parts.intervals, latest, problem.sequence)
+        found |= {"verified": float(sure), "excess": float(excess)}
     return found
 
 
@@ -162,13 +166,35 @@ def _inferred(predict: Any, params: Params, sequence: Any) -> Array:
 
 
 @functools.partial(jax.jit, static_argnums=0)
+def _universal(universal: Any, params: Params, sequence: Any) -> Array:
+    def on_task(index: Array) -> Array:
+        examples, counts = sequence.held_out_of(index)
+        return counted_accuracy(universal(params, examples.inputs), examples.targets, counts)
+
+    return jnp.mean(jax.lax.map(on_task, jnp.arange(sequence.num_tasks, dtype=jnp.int32)))
+
+
+DRAWS = 20
+"""Networks of each task's box whose logits are compared with the bounds."""
+
+
+@functools.partial(jax.jit, static_argnums=0)
 def _bounded(intervals: Any, params: Params, sequence: Any) -> tuple[Array, Array]:
     def on_task(index: Array) -> tuple[Array, Array]:
         examples, counts = sequence.held_out_of(index)
-        logits = intervals.universal(params, examples.inputs)
-        right = counted_accuracy(logits, examples.targets, counts)
         bounds = intervals.bounds(params, index, examples.inputs)
-        return right, verified(bounds, examples.targets, counts)
+        box = intervals.box(params, index)
 
-    both = jax.lax.map(on_task, jnp.arange(sequence.num_tasks, dtype=jnp.int32))
-    return jnp.mean(both[0]), jnp.mean(both[1])
+        def excess(key: Array) -> Array:
+            place = jax.random.uniform(key, box.center.shape, minval=-1, maxval=1)
+            made = intervals.network(params, box.center + place * box.radius)
+            logits = intervals.apply(made, examples.inputs)
+            over = jnp.maximum(logits - bounds.upper, bounds.lower - logits)
+            scale = jnp.maximum(jnp.abs(bounds.upper), jnp.abs(bounds.lower))
+            return jnp.maximum(jnp.max(over), 0) / jnp.max(scale)
+
+        keys = jax.random.split(jax.random.fold_in(jax.random.key(0), index), DRAWS)
+        return verified(bounds, examples.targets, counts), jnp.max(jax.lax.map(excess, keys))
+
+    sure, excess = jax.lax.map(on_task, jnp.arange(sequence.num_tasks, dtype=jnp.int32))
+    return jnp.mean(sure), jnp.max(excess)

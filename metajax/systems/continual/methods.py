@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 
 from metajax import continual
-from metajax.core import Count, Number, Params, Positive, count
+from metajax.core import Count, Network, Number, Params, Positive, count
 from metajax.hypernet import chunk_generator
 from metajax.hypernet.chunks import Order
 from metajax.systems.base import Method
 from metajax.systems.continual.problem import Problem
-from metajax.systems.continual.settings import Generated, Strength, Training
+from metajax.systems.continual.settings import Generated, Sizes, Strength, Training
 
 GENERATED = Generated()
+SIZES = Sizes()
 
 
 class Parts(NamedTuple):
@@ -25,11 +26,14 @@ class Parts(NamedTuple):
     Attributes:
       learner: what predicts.
       inferred: whether the task can be told by the surest network.
+      universal: ``universal(params, inputs) -> logits`` by the one network that stands for all
+        tasks; None: there is none.
       intervals: the bounds of HyperInterval; None: there are none.
     """
 
     learner: continual.ContinualLearner
     inferred: bool = False
+    universal: Callable[[Params, Any], jax.Array] | None = None
     intervals: continual.IntervalLearner | None = None
 
 
@@ -44,41 +48,36 @@ def hypernetwork(
     problem: Problem, training: Training, *, generated: Generated = GENERATED
 ) -> Method:
     """Generate each task's network in chunks (von Oswald et al. 2020, arXiv 1906.00695)."""
-    return in_sequence(problem, training, Parts(by(problem, generated, "apart"), True))
+    return in_sequence(problem, training, by(problem, generated, "apart"))
 
 
 def recurrent_hypernetwork(
     problem: Problem, training: Training, *, generated: Generated = GENERATED
 ) -> Method:
     """Generate chunks in a row by an LSTM (dependency-preserving, arXiv 2209.07712)."""
-    return in_sequence(problem, training, Parts(by(problem, generated, "in_a_row"), True))
+    return in_sequence(problem, training, by(problem, generated, "in_a_row"))
 
 
 def neighbor_hypernetwork(
     problem: Problem, training: Training, *, generated: Generated = GENERATED
 ) -> Method:
     """Generate chunks that know the chunk before them: a baseline for arXiv 2209.07712."""
-    return in_sequence(problem, training, Parts(by(problem, generated, "neighbor"), True))
+    return in_sequence(problem, training, by(problem, generated, "neighbor"))
 
 
-def by(problem: Problem, generated: Generated, order: Order) -> continual.ContinualLearner:
+def by(problem: Problem, generated: Generated, order: Order) -> Parts:
     """Return the learner that generates networks in chunks of some order."""
-    network = problem.network()
-    hidden = (generated.hidden,) if order == "in_a_row" else (generated.hidden,) * 2
-
-    def target(key: jax.Array) -> Params:
-        return network.init(key, jnp.zeros((1, problem.inputs)))
-
-    hypernet = chunk_generator(
-        target,
-        chunk_size=generated.chunk_size,
-        embedding=generated.chunk_embedding,
-        hidden=hidden,
-        order=order,
-    )
-    return continual.task_hypernetwork(
-        hypernet,
-        network,
+    hidden: tuple[int, ...] = (generated.hidden,) * 2
+    if order == "in_a_row":
+        budget = hypernet_size(problem, generated, "apart", hidden)
+        hidden = (
+            continual.largest_width(
+                lambda width: hypernet_size(problem, generated, order, (width,)), budget, 1
+            ),
+        )
+    learner = continual.task_hypernetwork(
+        make_hypernet(problem, generated, order, hidden),
+        problem.network(),
         problem.num_tasks,
         embedding=generated.embedding,
         strength=generated.strength,
@@ -86,6 +85,35 @@ def by(problem: Problem, generated: Generated, order: Order) -> continual.Contin
         store_targets=generated.store_targets,
         weigh=generated.weigh,
     )
+
+    def by_mean(params: Params, inputs: Any) -> jax.Array:
+        """Predict by the network made from the mean of all tasks' embeddings."""
+        mean = jnp.mean(params["embeddings"], 0, keepdims=True)
+        return learner.predict({**params, "embeddings": mean}, jnp.int32(0), inputs)
+
+    return Parts(learner, True, by_mean)
+
+
+def make_hypernet(problem: Problem, sizes: Sizes, order: Order, hidden: tuple[int, ...]) -> Network:
+    """Return the hypernetwork that makes a task's network in chunks of some order."""
+    network = problem.network()
+
+    def target(key: jax.Array) -> Params:
+        return network.init(key, jnp.zeros((1, problem.inputs)))
+
+    return chunk_generator(
+        target,
+        chunk_size=sizes.chunk_size,
+        embedding=sizes.chunk_embedding,
+        hidden=hidden,
+        order=order,
+    )
+
+
+def hypernet_size(problem: Problem, sizes: Sizes, order: Order, hidden: tuple[int, ...]) -> int:
+    """Return the parameters of a hypernetwork, without the tasks' embeddings."""
+    hypernet = make_hypernet(problem, sizes, order, hidden)
+    return count(jax.eval_shape(hypernet.init, jax.random.key(0), jnp.zeros(sizes.embedding)))
 
 
 def interval_hypernetwork(
@@ -120,7 +148,7 @@ def interval_hypernetwork(
         strength=strength,
         ramp=max(problem.steps_per_task // 2, 1),
     )
-    return in_sequence(problem, training, Parts(found.learner, True, found))
+    return in_sequence(problem, training, Parts(found.learner, True, found.universal, found))
 
 
 def fine_tuning(problem: Problem, training: Training) -> Method:
@@ -144,30 +172,25 @@ def separate_networks(problem: Problem, training: Training) -> Method:
     return in_sequence(problem, training, Parts(learner, True))
 
 
-def small_networks(problem: Problem, training: Training, *, budget: Number = 0) -> Method:
+def small_networks(
+    problem: Problem, training: Training, *, budget: Number = 0, sizes: Sizes = SIZES
+) -> Method:
     """Train small networks, one for every task, of equal memory: the baseline of equal size.
 
     Args:
       budget: Parameters of all of them together, at most; 0: as many as method `hypernetwork` has
-        by default.
+        with the same sizes, with its embeddings.
     """
     like = jnp.zeros((1, problem.inputs))
 
     def size_of(width: int) -> int:
         return count(jax.eval_shape(problem.network(width).init, jax.random.key(0), like))
 
-    width = continual.largest_width(size_of, budget or default_budget(problem), problem.num_tasks)
+    usual = hypernet_size(problem, sizes, "apart", (sizes.hidden,) * 2)
+    usual += problem.num_tasks * sizes.embedding
+    width = continual.largest_width(size_of, budget or usual, problem.num_tasks)
     learner = continual.separate_networks(problem.network(width), problem.num_tasks)
     return in_sequence(problem, training, Parts(learner, True))
-
-
-def default_budget(problem: Problem) -> int:
-    """Return the parameters of the hypernetwork with its default options and embeddings."""
-    learner = by(problem, GENERATED, "apart")
-    task = jax.eval_shape(problem.example_tasks, jax.random.key(0))
-    params = jax.eval_shape(learner.init, jax.random.key(0), task.support)
-    assert learner.numbers is not None
-    return learner.numbers(params, None, problem.num_tasks)["predicting"]
 
 
 def joint_training(problem: Problem, training: Training) -> Method:

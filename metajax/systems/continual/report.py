@@ -15,7 +15,7 @@ TITLES = {
     "during": "just after each task",
     "forgetting": "forgotten since",
     "inferred": "where the task is not told",
-    "universal": "by the one embedding of all tasks",
+    "universal": "by one network for all tasks",
     "verified": "proved by bounds",
 }
 """Accuracies of an evaluation, in words."""

@@ -59,11 +59,9 @@ class Training(SharedTraining):
 
 
 @dataclass(frozen=True)
-class Generated:
-    """How a hypernetwork makes a network for each task."""
+class Sizes:
+    """How large a hypernetwork is."""
 
-    strength: Strength = 0.1
-    """Factor of the change of earlier networks, summed over their numbers."""
     embedding: Count = 24
     """Numbers of a task's embedding."""
     chunk_size: Count = 400
@@ -71,7 +69,16 @@ class Generated:
     chunk_embedding: Count = 8
     """Numbers of a chunk's embedding."""
     hidden: Count = 24
-    """Size of the hypernetwork's hidden layers, units."""
+    """Size of the hypernetwork's two hidden layers, units. An LSTM has the largest state with which
+    it has no more parameters than with these layers."""
+
+
+@dataclass(frozen=True)
+class Generated(Sizes):
+    """How a hypernetwork makes a network for each task."""
+
+    strength: Strength = 0.1
+    """Factor of the change of earlier networks, summed over their numbers."""
     look_ahead: bool = False
     """Compute the penalty at the parameters after a step on the present task alone."""
     store_targets: bool = False
@@ -92,16 +99,23 @@ def check(config: Any) -> None:
         raise ConfigError("steps", config.steps, expected)
 
 
-_IMAGES: dict[str, Any] = {"base_set": "mnist_5k", "image_size": 14, "width": 100}
+_IMAGES: dict[str, Any] = {"image_size": 14, "width": 100, "chunk_size": 700}
+_MNIST: dict[str, Any] = _IMAGES | {
+    "base_set": "mnist_5k",
+    "train_split": "train[:80%]",
+    "test_split": "train[80%:]",
+}
+_FASHION: dict[str, Any] = _IMAGES | {"base_set": "fashion_mnist"}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "permuted_digits": {},
     "split_digits": {"tasks": "split"},
     "rotated_digits": {"tasks": "rotated"},
-    "permuted_mnist": _IMAGES | {"num_tasks": 8, "steps": 4000, "chunk_size": 700},
-    "split_mnist": _IMAGES | {"tasks": "split", "steps": 2500, "chunk_size": 700},
-    "permuted_fashion": _IMAGES
-    | {"base_set": "fashion_mnist", "num_tasks": 20, "steps": 10_000, "chunk_size": 700},
+    "permuted_mnist": _MNIST | {"num_tasks": 8, "steps": 4000},
+    "split_mnist": _MNIST | {"tasks": "split"},
+    "rotated_mnist": _MNIST | {"tasks": "rotated"},
+    "split_fashion": _FASHION | {"tasks": "split"},
+    "permuted_fashion": _FASHION | {"num_tasks": 20, "steps": 10_000},
     "permuted_paper": {
         "base_set": "mnist",
         "image_size": 32,
@@ -126,7 +140,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """permuted_digits, split_digits, rotated_digits: scikit-learn's digits, a minute on a core.
-permuted_mnist, split_mnist: the 5,000 images of `metajax data prepare mnist_5k`. permuted_fashion:
+permuted_mnist, split_mnist, rotated_mnist: the 5,000 images of `metajax data prepare mnist_5k`, of
+which 1,000 are held out. split_fashion, permuted_fashion: all of Fashion-MNIST, the latter in
 twenty tasks. permuted_paper, split_paper: sizes of arXiv 1906.00695, with the full MNIST, for a
 GPU."""
 

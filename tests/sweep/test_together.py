@@ -1,0 +1,23 @@
+"""Runs of one program share what a system says they have in common."""
+
+from metajax.sweep.together import build_all
+from metajax.systems import get_system
+from small import tiny
+
+CHANGES = [{"seed": 0}, {"seed": 1}, {"seed": 1, "strength": 2.0}, {"width": 9}]
+
+
+def test_runs_share_the_problem_and_evaluation_in_which_they_are_alike():
+    configs = [tiny("continual", steps=4, **change) for change in CHANGES]
+    first, other_seed, stronger, wider = build_all(get_system("continual"), configs)
+    assert first is not other_seed and first.problem is other_seed.problem is stronger.problem
+    assert first.evaluate is other_seed.evaluate is stronger.evaluate
+    assert wider.problem is not first.problem and wider.evaluate is not first.evaluate
+    assert [run.config for run in (first, other_seed, stronger, wider)] == configs
+    assert first.method.parts.learner is not stronger.method.parts.learner
+
+
+def test_runs_share_nothing_where_the_problem_may_depend_on_the_seed():
+    configs = [tiny("gpicl", seed=seed) for seed in (0, 1)]
+    first, second = build_all(get_system("gpicl"), configs)
+    assert first.problem is not second.problem

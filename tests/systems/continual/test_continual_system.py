@@ -1,0 +1,75 @@
+"""The family of learning in sequence: presets, sizes, and what its evaluation adds."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax import data
+from metajax.systems import build, configure
+from metajax.systems.continual.evaluate import known, told
+from small import tiny
+
+
+def drawn(run):
+    """The parameters that a run starts from."""
+    key = jax.random.key(0)
+    state = jax.jit(lambda tasks, key: run.algorithm.init(key, tasks(key)))(run.example_tasks, key)
+    return jax.tree.map(lambda leaf: leaf[-1], run.algorithm.params(state))
+
+
+def kept(run):
+    return run.method.parts.learner.numbers(drawn(run), None, run.problem.num_tasks)["predicting"]
+
+
+@pytest.mark.parametrize("tasks", ["permuted", "split", "rotated"])
+def test_the_presets_hold_images_out_of_the_one_split_of_the_small_set(tasks, tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(
+        tmp_path / "images.npz",
+        images=rng.integers(0, 256, (600, 4, 4), np.uint8),
+        labels=np.arange(600) % 10,
+    )
+    data.prepare("mnist_5k", tmp_path / "images.npz", tmp_path)
+    config = configure("continual", f"{tasks}_mnist", method="fine_tuning")
+    problem = build(config, tmp_path).problem
+    if tasks != "split":
+        assert problem.sequence.most == (480, 120)
+    assert problem.inputs == 14**2
+
+
+def test_methods_of_equal_memory_have_no_more_numbers_than_the_hypernetwork():
+    sizes = {"chunk_size": 90, "hidden": 12, "width": 16}
+    numbers = {
+        name: kept(build(tiny("continual", name, **sizes)))
+        for name in ("hypernetwork", "recurrent_hypernetwork")
+    }
+    assert 0.9 < numbers["recurrent_hypernetwork"] / numbers["hypernetwork"] <= 1
+    sizes = {name: value for name, value in sizes.items() if name != "width"}
+    small = kept(build(tiny("continual", "small_networks", **sizes)))
+    assert small <= kept(build(tiny("continual", "hypernetwork", **sizes)))
+
+
+def test_one_network_for_all_tasks_is_that_of_the_mean_embedding():
+    run = build(tiny("continual", "hypernetwork", tasks="rotated"))
+    params = drawn(run)
+    rows = params["embeddings"]
+    parts, problem = run.method.parts, run.problem
+    found = told(problem, parts, params)["universal"]
+    alike = {**params, "embeddings": jnp.broadcast_to(jnp.mean(rows, 0, keepdims=True), rows.shape)}
+    after = jax.tree.map(lambda leaf: leaf[None], alike)
+    assert found == pytest.approx(known(problem, parts.learner.predict, after).matrix[-1].mean())
+
+
+def test_the_excess_over_bounds_is_found_where_bounds_are_too_narrow():
+    run = build(tiny("continual", "interval_hypernetwork"))
+    parts, params = run.method.parts, drawn(run)
+    assert told(run.problem, parts, params)["excess"] < 1e-5
+    bounds = parts.intervals.bounds
+
+    def narrow(params, index, inputs):
+        found = bounds(params, index, inputs)
+        return found._replace(radius=0.01 * found.radius)
+
+    narrowed = parts._replace(intervals=parts.intervals._replace(bounds=narrow))
+    assert told(run.problem, narrowed, params)["excess"] > 1e-4
