@@ -161,6 +161,7 @@ def test_rounds_end_when_time_runs_out():
         solve(problem, most_seconds=0)
 
 
+@pytest.mark.slow
 def test_windows_follow_each_other():
     """Each begins with the state and the scale in which the one before ends."""
     clock = Clock()
