@@ -67,13 +67,17 @@ def quoted() -> Quoted:
     digits = by_method(runs)
     ours, pooled = digits["meta_dmoe"], digits["pooled_training"]["own"]
     context = digits["context_student"]
+    sizes = {run["config"]["method"]: run["summary"]["parameters"] for run in runs}
+    minutes = sum(run["summary"]["cpu_seconds"] for run in runs) / 60
     sentences = [
         f"reach {over_seeds(digits['nearest_experts']['own'])}",
         f"the aggregator with its own head {over_seeds(digits['aggregated_experts']['own'])}",
         f"{over_seeds(ours['own'] - pooled)} compared with one network",
         f"gains {over_seeds(ours['own'] - ours['unadapted'])}",
         f"{over_seeds(ours['own'] - ours['opposite'])} compared with images of the opposite",
-        f"{over_seeds(context['own'] - pooled)} ahead of the same network",
-        f"and {over_seeds(context['own'] - context['opposite'])} ahead of itself",
+        f"{over_seeds(context['own'] - pooled)} ahead of that network",
+        f"{over_seeds(context['own'] - context['opposite'])} ahead of itself",
+        f"{sizes['context_student']:,} parameters against {sizes['pooled_training']:,}",
+        f"{minutes:.0f} CPU minutes",
     ]
     return Quoted({"digits": methods(runs)}, sentences)
