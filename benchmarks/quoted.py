@@ -276,6 +276,25 @@ def of_solve(found: Any) -> dict[str, str]:
     return {"solve": markdown(header, rows)}
 
 
+def of_continual(found: Any) -> dict[str, str]:
+    """Tasks in sequence: all of them, and what a late one costs."""
+    rows = [
+        [
+            name,
+            str(one["tasks"]),
+            f"{one['cpu_minutes']:.1f}",
+            f"{60 * one['of_evaluation']:.0f}",
+            f"{statistics.median(one['each_later_task']):.1f}",
+            f"{one['late_over_early']:.2f}",
+            str(one["compiled_after_the_first_task"]),
+        ]
+        for name, one in found["methods"].items()
+    ]
+    header = ["method", "tasks", "CPU minutes", "of them evaluation, s", "a task, s"]
+    header += ["late task over early one", "programs compiled after the first task"]
+    return {"continual": markdown(header, rows)}
+
+
 def quoted() -> Quoted:
     """Every cell and sentence."""
     profiles = {
@@ -283,7 +302,7 @@ def quoted() -> Quoted:
         for name in ("gpicl", "hyperdistill", "hamiltonian", "fewshot", "hypino")
     }
     return Quoted(
-        of_solve(results("solve.json")),
+        of_solve(results("solve.json")) | of_continual(results("continual.json")),
         [
             *of_gpicl(results("gpicl_step_base.json")),
             *of_in_context(results("in_context.json")),
