@@ -295,15 +295,32 @@ def of_continual(found: Any) -> dict[str, str]:
     return {"continual": markdown(header, rows)}
 
 
+def of_experts(found: Any) -> tuple[dict[str, str], list[str]]:
+    """All experts on all rows, compared with the layer and with gathered rows."""
+    rows, costs = [], []
+    for one in found["layers"]:
+        for what, title in (("forward", "forward"), ("gradient", "with the gradient")):
+            over = one[f"dense_over_{what}"]
+            cells = [ratio(over[name]) for name in ("layer", "gathered", "gathered, exact")]
+            rows.append([f"{one['experts']} experts, {title}", *cells])
+            took = one["milliseconds"]
+            costs.append(took[f"gathered {what}"]["median"] / took[f"layer {what}"]["median"])
+    header = ["all experts on all rows", "over the layer", "over gathered", "over gathered, exact"]
+    sentence = f"Gathered rows cost {min(costs):.1f} to {max(costs):.1f} times the layer"
+    return {"experts": markdown(header, rows)}, [sentence]
+
+
 def quoted() -> Quoted:
     """Every cell and sentence."""
     profiles = {
         name: results(f"profiles/{name}.json")
         for name in ("gpicl", "hyperdistill", "hamiltonian", "fewshot", "hypino")
     }
+    experts, cost = of_experts(results("experts.json"))
     return Quoted(
-        of_solve(results("solve.json")) | of_continual(results("continual.json")),
+        of_solve(results("solve.json")) | of_continual(results("continual.json")) | experts,
         [
+            *cost,
             *of_gpicl(results("gpicl_step_base.json")),
             *of_in_context(results("in_context.json")),
             *of_first_step(results("first_step.json")),

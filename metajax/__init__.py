@@ -63,6 +63,7 @@ _SUBPACKAGES = (
     "sweep",
     "systems",
     "train",
+    "units",
 )
 
 __all__ = [

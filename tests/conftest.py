@@ -18,7 +18,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 MOST_MAPS = 20_000
 
-for folder in (".", "bilevel", "learners", "continual"):  # for what several tests share
+for folder in (".", "bilevel", "learners", "continual", "units"):  # for what several tests share
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 

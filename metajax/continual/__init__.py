@@ -1,6 +1,18 @@
 """Continual learning: sequences of tasks, learners, and how much they forget."""
 
+from metajax.continual.adaptation import Adaptation, adapting, residual_bytes, tent
+from metajax.continual.class_sums import (
+    ClassSums,
+    merge,
+    merge_clients,
+    no_sums,
+    observe,
+    prototype_logits,
+    prototypes,
+    sent_bytes,
+)
 from metajax.continual.generated import least_entropy, output_change, task_hypernetwork
+from metajax.continual.growing_head import head_logits, stage_heads
 from metajax.continual.intervals import (
     IntervalLearner,
     interval_hypernetwork,
@@ -15,6 +27,16 @@ from metajax.continual.learner import (
     in_sequence,
     summarize,
 )
+from metajax.continual.meta_parts import (
+    MetaNetworks,
+    MetaPass,
+    ecotta,
+    meta_networks,
+    warm_up,
+    warmed,
+)
+from metajax.continual.missions import MissionDraws, Missions, mission_draws
+from metajax.continual.online import Online, ShiftStream, Streamed, run_stream, shift_stream
 from metajax.continual.sequences import (
     AllExamples,
     Batch,
@@ -25,6 +47,7 @@ from metajax.continual.sequences import (
     split,
     turned,
 )
+from metajax.continual.shifts import SHIFTS, shift_images
 from metajax.continual.single import (
     diagonal_fisher,
     elastic_weights,
@@ -33,33 +56,75 @@ from metajax.continual.single import (
     largest_width,
     separate_networks,
 )
+from metajax.continual.source import (
+    SourceImages,
+    SourceParams,
+    WarmUp,
+    frozen,
+    source_training,
+)
 
 __all__ = [
+    "SHIFTS",
+    "Adaptation",
     "AllExamples",
     "Batch",
+    "ClassSums",
     "ContinualLearner",
     "IntervalLearner",
+    "MetaNetworks",
+    "MetaPass",
+    "MissionDraws",
+    "Missions",
+    "Online",
+    "ShiftStream",
+    "SourceImages",
+    "SourceParams",
+    "Streamed",
     "Summary",
     "TaskSequence",
+    "WarmUp",
     "accuracy_matrix",
+    "adapting",
     "counted_accuracy",
     "diagonal_fisher",
+    "ecotta",
     "elastic_weights",
     "fine_tuning",
+    "frozen",
+    "head_logits",
     "in_sequence",
     "interval_hypernetwork",
     "joint_training",
     "largest_width",
     "least_entropy",
+    "merge",
+    "merge_clients",
+    "meta_networks",
+    "mission_draws",
+    "no_sums",
+    "observe",
     "output_change",
     "permuted",
+    "prototype_logits",
+    "prototypes",
+    "residual_bytes",
     "rotated",
+    "run_stream",
+    "sent_bytes",
     "separate_networks",
     "sequence_tasks",
+    "shift_images",
+    "shift_stream",
+    "source_training",
     "split",
+    "stage_heads",
     "summarize",
     "task_hypernetwork",
+    "tent",
     "turned",
     "verified",
+    "warm_up",
+    "warmed",
     "worst_logits",
 ]

@@ -6,6 +6,7 @@ TFDS, Grain, scikit-learn and Pillow are imported by the functions that need the
 from metajax.data.augment import crop_and_flip
 from metajax.data.builders import prepare, write_arrays
 from metajax.data.class_folders import LabeledFolder, read_labeled_folder
+from metajax.data.domains import DomainInputs, Domains, DomainTasks, domain_circle
 from metajax.data.episodes import EpisodeTasks, TaskParts, episode_parts, episode_tasks
 from metajax.data.errors import BadDataError, MissingDataError
 from metajax.data.host import host_batches, pool_statistics
@@ -33,6 +34,9 @@ from metajax.data.tables import MISSING, TableTasks
 __all__ = [
     "MISSING",
     "BadDataError",
+    "DomainInputs",
+    "DomainTasks",
+    "Domains",
     "EpisodeTasks",
     "ImagePool",
     "ImageSet",
@@ -45,6 +49,7 @@ __all__ = [
     "TaskParts",
     "crop_and_flip",
     "device_pool",
+    "domain_circle",
     "episode_parts",
     "episode_tasks",
     "host_batches",

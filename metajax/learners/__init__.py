@@ -10,6 +10,15 @@ from metajax.learners.closed_forms import (
     logistic_regression,
 )
 from metajax.learners.context_parameters import cavia, concatenated
+from metajax.learners.domain_experts import (
+    DistilledExperts,
+    DistilledParams,
+    Experts,
+    FeatureNetwork,
+    context_student,
+    expert_vote,
+    pooled_training,
+)
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
@@ -44,11 +53,16 @@ from metajax.learners.sequences import (
 )
 from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
+from metajax.learners.stages import Stage, StagesState, in_stages
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
 
 __all__ = [
+    "DistilledExperts",
+    "DistilledParams",
+    "Experts",
+    "FeatureNetwork",
     "KernelRidge",
     "LinearHeadParams",
     "Memory",
@@ -59,6 +73,8 @@ __all__ = [
     "Selection",
     "SequenceLearner",
     "SolvedParams",
+    "Stage",
+    "StagesState",
     "SvmParams",
     "adapt_in_float64",
     "adaptation_curve",
@@ -70,14 +86,17 @@ __all__ = [
     "class_means",
     "concatenated",
     "context_free",
+    "context_student",
     "cross_entropy",
     "discriminant",
     "evolution",
+    "expert_vote",
     "first_order_maml",
     "from_stream",
     "gradient_learner",
     "imaml",
     "in_context",
+    "in_stages",
     "k_nearest",
     "kernel_ridge",
     "linear_head",
@@ -91,6 +110,7 @@ __all__ = [
     "multi_step_gradient",
     "nearest_neighbour",
     "online_sgd",
+    "pooled_training",
     "predict_after",
     "predict_mixture",
     "prototypical",

@@ -18,6 +18,7 @@ from metajax.nn.conv import (
     conv_block,
     conv_net,
     conv_params,
+    image_normalise,
     max_pool,
 )
 from metajax.nn.discriminant import (
@@ -47,6 +48,7 @@ from metajax.nn.kernel_logistics import (
 )
 from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
 from metajax.nn.modulation import FiLM, film
+from metajax.nn.parted import Averages, PartedNetwork, normalise_by, parted_conv_net
 from metajax.nn.perceptron import mlp
 from metajax.nn.pinn import PINN, modified_mlp
 from metajax.nn.recurrent import (
@@ -83,6 +85,7 @@ from metajax.nn.solves import (
     triangular_solve,
 )
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
+from metajax.nn.token_sets import token_set_encoder
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
 
@@ -90,6 +93,7 @@ __all__ = [
     "DIRECTION_KERNELS",
     "KERNELS",
     "PINN",
+    "Averages",
     "ClassChannels",
     "Factored",
     "FiLM",
@@ -101,6 +105,7 @@ __all__ = [
     "KernelLogistic",
     "LSTMState",
     "OuterProductState",
+    "PartedNetwork",
     "Predicted",
     "RidgeKernel",
     "SetChannels",
@@ -137,6 +142,7 @@ __all__ = [
     "grid_embedding",
     "grid_positions",
     "image_function",
+    "image_normalise",
     "inner_products",
     "interval_activation",
     "interval_dense",
@@ -152,10 +158,12 @@ __all__ = [
     "mean_square",
     "mlp",
     "modified_mlp",
+    "normalise_by",
     "one_at_a_time",
     "orthogonal_least_squares",
     "outer_product_lstm",
     "pad_graph",
+    "parted_conv_net",
     "positive_solve",
     "probabilities",
     "ridge_channels",
@@ -167,6 +175,7 @@ __all__ = [
     "similarity_network",
     "spectral_conv2d",
     "swin",
+    "token_set_encoder",
     "triangular_solve",
     "unet_decoder",
 ]

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Network, Params
+from metajax.core import ConfigError, Network, Params, one_of
 from metajax.nn.initial import draw_normals, drawn_later
 from metajax.nn.modulation import film
 
@@ -111,7 +111,31 @@ def batch_normalise(
     Returns:
       The same shape.
     """
-    axes = tuple(range(x.ndim - 1))
+    return _normalise(x, scale, bias, tuple(range(x.ndim - 1)))
+
+
+def image_normalise(
+    x: Float[Array, "n h w channels"],
+    scale: Float[Array, " channels"],
+    bias: Float[Array, " channels"],
+) -> Float[Array, "n h w channels"]:
+    """Normalize each channel over the pixels of each image, then scale and shift it.
+
+    An image's output does not depend on the others it comes with (instance normalization: Ulyanov
+    et al. 2016, arXiv 1607.08022). The pixels of an image of one pixel become ``bias``.
+
+    Args:
+      x: a batch, channels last.
+      scale: of each channel.
+      bias: of each channel.
+
+    Returns:
+      The same shape.
+    """
+    return _normalise(x, scale, bias, (1, 2))
+
+
+def _normalise(x: Array, scale: Array, bias: Array, axes: tuple[int, ...]) -> Array:
     centered = x - jnp.mean(x, axes, keepdims=True)
     deviation = jax.lax.rsqrt(jnp.mean(jnp.square(centered), axes, keepdims=True) + EPSILON)
     expand = (None,) * (x.ndim - 1)
@@ -136,9 +160,12 @@ def max_pool(x: Float[Array, "n h w c"]) -> Float[Array, "n h2 w2 c"]:
 
 
 def conv_block(
-    params: Params, x: Float[Array, "n h w c"], context: Float[Array, " size"] | None = None
+    params: Params,
+    x: Float[Array, "n h w c"],
+    context: Float[Array, " size"] | None = None,
+    statistics: Literal["batch", "image"] = "batch",
 ) -> Float[Array, "n h2 w2 channels"]:
-    """Convolve, normalize over the batch, take ReLU and pool, unless there is one pixel left.
+    """Convolve, normalize, take ReLU and pool, unless there is one pixel left.
 
     ``params`` holds ``kernel``, ``scale`` and ``bias``, as :func:`conv_net` makes them, and, with a
     ``context`` that scales and shifts channels, ``film``.
@@ -147,12 +174,14 @@ def conv_block(
       params: of the block.
       x: a batch of images.
       context: numbers that scale and shift channels, or None.
+      statistics: normalize over the batch, or over the pixels of each image.
 
     Returns:
       Images of half the height and width.
     """
     x = conv2d(x, params["kernel"])
-    x = batch_normalise(x, params["scale"], params["bias"])
+    normalised = batch_normalise if statistics == "batch" else image_normalise
+    x = normalised(x, params["scale"], params["bias"])
     if context is not None:
         x = film(x, (context @ params["film"]["kernel"])[None, None, None])
     x = jax.nn.relu(x)
@@ -166,6 +195,7 @@ def conv_net(
     layers: int = 4,
     kernel_size: int = 3,
     context_size: int | None = None,
+    statistics: Literal["batch", "image"] = "batch",
 ) -> Network:
     """Make the usual few-shot network: ``layers`` blocks and a linear head, or features (None).
 
@@ -186,12 +216,14 @@ def conv_net(
       layers: blocks.
       kernel_size: odd, in pixels.
       context_size: numbers of a context, or None for none.
+      statistics: normalize over the batch at hand, or over the pixels of each image. With
+        ``image`` the features of an image do not depend on the batch that it comes with.
 
     Returns:
       The network.
 
     Raises:
-      ConfigError: a size is below 1, or ``kernel_size`` is even.
+      ConfigError: a size is below 1, ``kernel_size`` is even, or there are no such statistics.
     """
     for name, size in (
         ("num_outputs", num_outputs),
@@ -204,6 +236,7 @@ def conv_net(
             raise ConfigError(name, size, "a whole number of 1 or more")
     if kernel_size % 2 == 0:
         raise ConfigError("kernel_size", kernel_size, "an odd number")
+    one_of("statistics", statistics, ("batch", "image"))
 
     def init(key: Key[Array, ""], images: Float[Array, "n h w c"], context: Any = None) -> Params:
         _, height, width, depth = images.shape
@@ -228,7 +261,7 @@ def conv_net(
     ) -> Float[Array, "n outputs"]:
         x = images
         for layer in range(layers):
-            x = conv_block(params[f"conv_{layer}"], x, context)
+            x = conv_block(params[f"conv_{layer}"], x, context, statistics)
         x = x.reshape(x.shape[0], -1)
         if num_outputs is None:
             return x

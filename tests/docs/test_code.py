@@ -24,6 +24,7 @@ SLOW = {
     "reference/hypernet.md",
     "reference/continual.md",
     "start.md",
+    "units.md",
     "families.md",
     "howto/devices.md",
     "howto/memory.md",

@@ -8,7 +8,7 @@ import pytest
 from flax import linen
 
 from metajax.core import ConfigError, enable_x64
-from metajax.nn import batch_normalise, conv2d, conv_net, max_pool
+from metajax.nn import batch_normalise, conv2d, conv_net, image_normalise, max_pool
 
 KEY = jax.random.key(0)
 
@@ -49,6 +49,19 @@ def test_a_batch_is_normalised_by_itself():
     y = batch_normalise(x, jnp.array([1.0, 2.0, 3.0]), jnp.array([0.0, 1.0, 2.0]))
     np.testing.assert_allclose(y.mean((0, 1, 2)), [0, 1, 2], atol=1e-5)
     np.testing.assert_allclose(y.std((0, 1, 2)), [1, 2, 3], rtol=1e-4)
+
+
+def test_an_image_is_normalised_by_itself():
+    x = 3 + 2 * jax.random.normal(KEY, (6, 12, 12, 3))
+    y = image_normalise(x, jnp.array([1.0, 2.0, 3.0]), jnp.array([0.0, 1.0, 2.0]))
+    np.testing.assert_allclose(y.mean((1, 2)), np.tile([0.0, 1, 2], (6, 1)), atol=1e-5)
+    np.testing.assert_allclose(y.std((1, 2)), np.tile([1.0, 2, 3], (6, 1)), rtol=1e-4)
+    network = conv_net(None, channels=4, layers=1, statistics="image")
+    features = jax.jit(lambda images: network.apply(network.init(KEY, images), images))
+    alone, among = (features(images)[0] for images in (x.at[1:].set(0), x))
+    np.testing.assert_array_equal(alone, among)
+    with pytest.raises(ConfigError, match="statistics"):
+        conv_net(None, statistics="images")
 
 
 @pytest.mark.parametrize("size", [28, 5, 1])

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import jax
-import jax.numpy as jnp
 import optax
 
 from metajax import learners
@@ -15,13 +14,13 @@ from metajax.core import (
     ConfigError,
     Count,
     MetaLearner,
-    Network,
     Positive,
     Range,
 )
 from metajax.systems.base import Method
 from metajax.systems.fewshot.problem import Problem
 from metajax.systems.fewshot.settings import Inner
+from metajax.systems.parts import PIXELS
 from metajax.systems.training import Training
 
 INNER = Inner()
@@ -284,11 +283,7 @@ def nearest_mean(problem: Problem) -> MetaLearner:
     Args:
       problem: whose tasks are of images.
     """
-    pixels = Network(
-        lambda key, images: {"none": jnp.zeros(())},
-        lambda params, images: images.reshape(images.shape[0], -1),
-    )
-    return learners.prototypical(pixels, ways=problem.settings.ways)
+    return learners.prototypical(PIXELS, ways=problem.settings.ways)
 
 
 METHODS: dict[str, Callable[..., Method]] = {

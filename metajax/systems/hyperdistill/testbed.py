@@ -143,7 +143,7 @@ class Parts(NamedTuple):
 
 
 def _parts(settings: Settings) -> Parts:
-    sizes = {"channels": settings.channels, "layers": settings.layers}
+    sizes: dict[str, Any] = {"channels": settings.channels, "layers": settings.layers}
     network = conv_net(settings.ways, **sizes)
     last = (f"conv_{settings.layers - 1}", "head")
 

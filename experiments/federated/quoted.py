@@ -1,0 +1,100 @@
+"""The tables of this folder's README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from quoting import Quoted, bare, markdown, results
+from scipy import stats
+
+EMBEDDINGS = {
+    "prototypes": "trained by episodes",
+    "random_embedding": "as first drawn",
+    "pixels": "none, raw images",
+}
+"""Methods of the family, by their embedding."""
+CLASSIFIERS = {
+    "merged": "prototypes, merged",
+    "joint_head": "*softmax head, all examples kept*",
+    "sequential_head": "softmax head, round after round",
+}
+"""Rows of every evaluation, in words."""
+
+
+def mean_of(values: Sequence[float], digits: int = 3) -> str:
+    """A mean over seeds with its 95% interval, by Student's t; alone where all are the same."""
+    mean = bare(float(np.mean(values)), digits)
+    if len(set(values)) == 1:
+        return mean
+    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
+    return f"{mean} ±{bare(float(half), digits)}"
+
+
+def of(runs: list[dict[str, Any]], method: str, row: str, place: int = -1) -> list[float]:
+    """A row's accuracy at one number of known classes, by seed."""
+    own = [run["eval"] for run in runs if run["config"]["method"] == method]
+    return [evaluation["rows"][row]["mean"][place] for evaluation in own]
+
+
+def accuracies(runs: list[dict[str, Any]]) -> str:
+    """The accuracy of each embedding and classifier by known classes, and what is sent."""
+    points = runs[0]["eval"]["points"]
+    places = [1, len(points) // 2, len(points) - 1]
+    rows = []
+    for method, embedding in EMBEDDINGS.items():
+        more = next(run["eval"]["more"] for run in runs if run["config"]["method"] == method)
+        for row, words in CLASSIFIERS.items():
+            sent = more["bytes"]["sums" if row == "merged" else "features"]
+            cells = (mean_of(of(runs, method, row, place)) for place in places)
+            rows.append([embedding, words, *cells, f"{sent:,.0f}"])
+    chance = (bare(runs[0]["eval"]["rows"]["chance"]["mean"][place], 3) for place in places)
+    rows.append(["", "chance", *chance, ""])
+    classes = (f"{points[place]:.0f} classes" for place in places)
+    return markdown(["embedding", "classifier", *classes, "bytes sent"], rows)
+
+
+def groups(runs: list[dict[str, Any]]) -> str:
+    """The accuracy by group of classes after the last mission: of clients, and of the server."""
+    own = [run["eval"]["more"] for run in runs if run["config"]["method"] == "prototypes"]
+    rows = []
+    for who, words in (
+        ("client", "a client, before the merge"),
+        ("server", "the server, after it"),
+    ):
+        cells = (
+            mean_of([more[who][group][-1] for more in own])
+            for group in ("known", "base", "earlier", "new")
+        )
+        rows.append([words, *cells])
+    return markdown(["", "all known", "base", "of earlier missions", "new"], rows)
+
+
+def quoted() -> Quoted:
+    """Every table."""
+    digits = results("federated", "results/digits.json")
+
+    def last(method: str, row: str) -> str:
+        return mean_of(of(digits, method, row))
+
+    def apart(method: str) -> str:
+        own = [run["eval"]["more"] for run in digits if run["config"]["method"] == method]
+        return f"{max(more['central_difference'] for more in own):.1e}"
+
+    sentences = [
+        f"{last('prototypes', 'merged')} at 24 classes",
+        f"raw images {last('pixels', 'merged')}",
+        f"the same network untrained {last('random_embedding', 'merged')}",
+        f"keeps all examples {last('prototypes', 'joint_head')}",
+        f"does not keep them {last('prototypes', 'sequential_head')}",
+        f"at most {apart('prototypes')} of the largest",
+        f"and {apart('pixels')} with raw images",
+    ]
+    headline = (
+        f"accuracy on 24 classes that came in missions of five clients: "
+        f"**{last('prototypes', 'merged')}**; raw images {last('pixels', 'merged')}, "
+        f"a softmax head round after round {last('prototypes', 'sequential_head')}"
+    )
+    tables = {"digits": accuracies(digits), "groups": groups(digits)}
+    return Quoted(tables, sentences, {"README.md": [headline]})

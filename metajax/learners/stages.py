@@ -1,0 +1,110 @@
+"""Meta-training in stages: first one loss and some of the parameters, then others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int32, Key, PyTree
+
+from metajax.core import Algorithm, ConfigError, GradientState, MetaLearner, Params, gradient
+
+
+class Stage(NamedTuple):
+    """A stage of meta-training.
+
+    Attributes:
+      learner: whose loss is descended.
+      steps: meta-steps of the stage; the last stage has all that are left.
+      trained: ``trained(params) -> params``: True for each parameter that moves in this stage.
+    """
+
+    learner: MetaLearner
+    steps: int
+    trained: Callable[[Params], PyTree]
+
+
+class StagesState(NamedTuple):
+    """State of :func:`in_stages`.
+
+    Attributes:
+      params: the meta-parameters.
+      opt_states: the optimizer's state in each stage.
+      done: meta-steps done.
+    """
+
+    params: Params
+    opt_states: tuple[Any, ...]
+    done: Int32[Array, ""]
+
+
+def in_stages(
+    stages: Sequence[Stage], optimizer: Callable[[int], optax.GradientTransformation]
+) -> Algorithm:
+    """Make the algorithm that descends one learner's loss after another.
+
+    All learners have the same ``init``, parameters and metrics. The optimizer starts again in every
+    stage. A parameter that a stage does not train keeps its bits.
+
+    Args:
+      stages: in order, one or more.
+      optimizer: ``optimizer(stage)``, of each stage by its index.
+
+    Returns:
+      The algorithm.
+
+    Raises:
+      ConfigError: there is no stage, or a stage but the last has less than 1 step.
+    """
+    if not stages:
+        raise ConfigError("stages", stages, "one stage or more")
+    for stage in stages[:-1]:
+        if stage.steps < 1:
+            raise ConfigError("steps", stage.steps, "1 meta-step or more of each stage")
+
+    def labels(stage: Stage) -> Callable[[Params], PyTree]:
+        def of(params: Params) -> PyTree:
+            moves = stage.trained(params)
+            return jax.tree.map(lambda moved: "moves" if moved else "stays", moves)
+
+        return of
+
+    algorithms = [
+        gradient(
+            stage.learner,
+            optax.partition(
+                {"moves": optimizer(index), "stays": optax.set_to_zero()}, labels(stage)
+            ),
+        )
+        for index, stage in enumerate(stages)
+    ]
+    ends = [sum(stage.steps for stage in stages[: index + 1]) for index in range(len(stages) - 1)]
+
+    def init(key: Key[Array, ""], task: Any) -> StagesState:
+        states = [algorithm.init(key, task) for algorithm in algorithms]
+        return StagesState(
+            states[-1].params, tuple(state.opt_state for state in states), jnp.int32(0)
+        )
+
+    def update(
+        state: StagesState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None
+    ) -> tuple[StagesState, dict[str, Any]]:
+        def branch(index: int) -> Callable[[], Any]:
+            def run() -> Any:
+                before = GradientState(state.params, state.opt_states[index])
+                after, metrics = algorithms[index].update(before, tasks, key, axis_name)
+                opt_states = list(state.opt_states)
+                opt_states[index] = after.opt_state
+                return after.params, tuple(opt_states), metrics
+
+            return run
+
+        now = sum(((state.done >= end).astype(jnp.int32) for end in ends), jnp.int32(0))
+        branches = [branch(index) for index in range(len(stages))]
+        params, opt_states, metrics = jax.lax.switch(now, branches)
+        return StagesState(params, opt_states, state.done + 1), metrics
+
+    return Algorithm(init, update, lambda state: state.params)

@@ -1,0 +1,141 @@
+"""The methods for unseen domains: an entry for each, in the registry ``METHODS``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from metajax import learners
+from metajax.core import Count, NonNegative
+from metajax.nn import mlp, token_set_encoder
+from metajax.systems.base import Method
+from metajax.systems.domains.problem import Problem
+from metajax.systems.domains.settings import Teacher, Training, stage_steps
+
+TEACHER = Teacher()
+
+
+def distilled(
+    problem: Problem, teacher: Teacher, imitate: float = 0.0
+) -> learners.DistilledExperts:
+    """Return the experts, the aggregator and the student."""
+    of = problem.settings
+    aggregator = token_set_encoder(
+        num_outputs=of.features,
+        width=teacher.aggregator_width,
+        layers=teacher.aggregator_layers,
+        heads=teacher.aggregator_heads,
+        named=teacher.named_experts,
+    )
+    experts = learners.Experts(problem.network(teacher.expert_width), of.num_domains)
+    return learners.DistilledExperts(experts, aggregator, problem.network(of.width), imitate)
+
+
+def meta_dmoe(
+    problem: Problem,
+    training: Training,
+    *,
+    inner_lr: NonNegative = 0.004,
+    inner_steps: Count = 1,
+    imitate: NonNegative = 0.0,
+    teacher: Teacher = TEACHER,
+) -> Method:
+    """Adapt a student toward experts of other domains (Meta-DMoE, arXiv 2210.03885).
+
+    Args:
+      inner_lr: Rate of adapting, for squares summed over features and averaged over images.
+      inner_steps: Steps of adapting.
+      imitate: Factor of the student's distance from the aggregator before it learns to adapt; the
+        paper has 0.
+    """
+    parts = distilled(problem, teacher, imitate)
+    steps = stage_steps(teacher, training.steps)
+    left = training.steps - sum(steps)
+    learner = parts.distilled(inner_lr, inner_steps)
+    stages = [
+        learners.Stage(parts.separately(), steps[0], parts.trained(0)),
+        learners.Stage(parts.together(), steps[1], parts.trained(1)),
+        learners.Stage(learner, left, parts.trained(2)),
+    ]
+    each = (*steps, left)
+    algorithm = learners.in_stages(stages, lambda stage: training.make_optimizer(each[stage]))
+    return Method(algorithm, learner)
+
+
+def aggregated_experts(
+    problem: Problem, training: Training, *, teacher: Teacher = TEACHER
+) -> Method:
+    """Classify by the aggregator with its own head: the teacher of Meta-DMoE (arXiv 2210.03885)."""
+    parts = distilled(problem, teacher)
+    first, _ = stage_steps(teacher, training.steps)
+    learner = parts.together()
+    stages = [
+        learners.Stage(parts.separately(), first, parts.trained(0)),
+        learners.Stage(learner, training.steps - first, parts.trained(1)),
+    ]
+    each = (first, training.steps - first)
+    algorithm = learners.in_stages(stages, lambda stage: training.make_optimizer(each[stage]))
+    return Method(algorithm, learner)
+
+
+def context_student(
+    problem: Problem, training: Training, *, context: Count = 32, encoder_width: Count = 64
+) -> Method:
+    """Read the support as a mean code (ARM; Zhang et al. 2021, arXiv 2007.02931).
+
+    Args:
+      context: Numbers of the code.
+      encoder_width: Size of the hidden layer of the network that makes the code, units.
+    """
+    of = problem.settings
+    network = mlp((of.width, of.features), problem.ways)
+    learner = learners.context_student(network, mlp((encoder_width,), context))
+    return Method(training.descend(learner), learner)
+
+
+def pooled_training(problem: Problem, training: Training) -> Method:
+    """Train one network on all domains, without adapting: the baseline of equal steps (ERM)."""
+    learner = learners.pooled_training(problem.network(problem.settings.width))
+    return Method(training.descend(learner), learner)
+
+
+def mean_of_experts(
+    problem: Problem, training: Training, *, expert_width: Count = TEACHER.expert_width
+) -> Method:
+    """Average the probabilities of all experts: a baseline.
+
+    Args:
+      expert_width: Size of an expert's hidden layer, units.
+    """
+    return by_vote(problem, training, expert_width, "all")
+
+
+def nearest_experts(
+    problem: Problem, training: Training, *, expert_width: Count = TEACHER.expert_width
+) -> Method:
+    """Average the two experts of the nearest domains: a baseline that knows the target domain.
+
+    Args:
+      expert_width: Size of an expert's hidden layer, units.
+    """
+    return by_vote(problem, training, expert_width, "nearest")
+
+
+def by_vote(
+    problem: Problem, training: Training, expert_width: int, voters: Literal["all", "nearest"]
+) -> Method:
+    """Return the method that averages experts."""
+    experts = learners.Experts(problem.network(expert_width), problem.settings.num_domains)
+    learner = learners.expert_vote(experts, voters)
+    return Method(training.descend(learner), learner)
+
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "meta_dmoe": meta_dmoe,
+    "aggregated_experts": aggregated_experts,
+    "context_student": context_student,
+    "pooled_training": pooled_training,
+    "mean_of_experts": mean_of_experts,
+    "nearest_experts": nearest_experts,
+}
+"""All methods of the family, the default first."""

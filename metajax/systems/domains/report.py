@@ -1,0 +1,45 @@
+"""The report on unseen domains: a table, and the accuracy by the turn of a domain."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metajax.systems.axes import make_axes, style
+from metajax.systems.domains.evaluate import TITLES
+from metajax.systems.numbers import numbers, said
+from metajax.systems.show import Figure, captioned
+from metajax.systems.show import figures as shared_figures
+from metajax.systems.show import table as shared_table
+
+DIFFERENCES = {
+    "gain": "Adapting gains",
+    "own_over_opposite": "Its own images are ahead of those of the opposite domain by",
+}
+"""Differences of an evaluation, in words."""
+
+
+def table(evaluation: dict[str, Any]) -> str:
+    """Return the accuracies, and what the images of a domain gain."""
+    lines = [shared_table(evaluation).replace(" tasks).", " target domains).")]
+    for name, words in DIFFERENCES.items():
+        found = evaluation["more"].get(name)
+        if found is None:
+            continue
+        mean, low, high = (float(numbers(found[end])[-1]) for end in ("mean", "low", "high"))
+        lines.append(f"{words} {said(mean, '.3f')} ±{said((high - low) / 2, '.3f')}.")
+    return "\n".join(lines)
+
+
+def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+    """Return the accuracies, their change along training, and by turn."""
+    return [captioned(by_turn, evaluation), *shared_figures(evaluation, history)]
+
+
+def by_turn(evaluation: dict[str, Any]) -> Any:
+    """Accuracy on each target domain, by the angle that its images are turned by."""
+    more = evaluation["more"]
+    canvas, axes = make_axes("turn of the images, degrees", "accuracy", "linear")
+    for index, (name, values) in enumerate(more["by_domain"].items()):
+        axes.plot(numbers(more["turns"]), numbers(values), label=TITLES[name], **style(index))
+    axes.legend()
+    return canvas

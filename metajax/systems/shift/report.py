@@ -1,0 +1,68 @@
+"""The table and the figures of a stream."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from metajax.systems.numbers import numbers, said
+from metajax.systems.show import Figure, captioned, score_figure
+from metajax.systems.show import table as shared_table
+
+
+def table(evaluation: dict[str, Any]) -> str:
+    """Return the accuracy by round, and that on clean images afterwards."""
+    more = evaluation["more"]
+    # intervals are over images here, and the family's own lines say so
+    lines = shared_table(evaluation).splitlines()[:-1]
+    images = evaluation["rows"]["stream"]["n"]
+    lines.append(f"{evaluation['method']}, {evaluation['setting']}.")
+    lines.append("Accuracy on clean images after the stream:")
+    titles = {name: row["title"] for name, row in evaluation["rows"].items()}
+    titles["stream"] = evaluation["method"]
+    lines += [f"  {titles[name]} {said(value, '.3f')}" for name, value in more["clean"].items()]
+    if "kept_bytes" in more:
+        lines.append(f"A step keeps {more['kept_bytes']:,} bytes of activations for its gradient.")
+    lines.append(f"Intervals of 95% are over the {images} images of a round.")
+    return "\n".join(lines)
+
+
+def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+    """Return the accuracy by round, the stream itself, and the kinds of shift."""
+    caption = "Accuracy by round, predicted before each update, with 95% intervals over images."
+    along = score_figure(evaluation)._replace(caption=caption)
+    return [along, captioned(stream, evaluation), captioned(kinds, evaluation)]
+
+
+def stream(evaluation: dict[str, Any]) -> Any:
+    """Accuracy by batch of the stream, before the update of the same batch; lines begin rounds."""
+    from matplotlib.figure import Figure as Canvas
+
+    values = numbers(evaluation["more"]["before_update"])
+    rounds = len(values)
+    canvas = Canvas(figsize=(7, 3.4), layout="constrained")
+    axes = canvas.add_subplot()
+    along = np.arange(values.size)
+    axes.plot(along, values.reshape(-1), lw=0.8)
+    for place in range(1, rounds):
+        axes.axvline(place * values[0].size, color="gray", lw=0.6)
+    axes.set(xlabel="batches", ylabel="accuracy", ylim=(0, 1))
+    return canvas
+
+
+def kinds(evaluation: dict[str, Any]) -> Any:
+    """Accuracy by kind of shift in the last round, compared with the baselines."""
+    from matplotlib.figure import Figure as Canvas
+
+    more = evaluation["more"]
+    canvas = Canvas(figsize=(7, 3.4), layout="constrained")
+    axes = canvas.add_subplot()
+    places = np.arange(len(more["kinds"]))
+    for index, (name, values) in enumerate(more["by_kind"].items()):
+        title = evaluation["method"] if name == "stream" else evaluation["rows"][name]["title"]
+        axes.bar(places + (index - 1) * 0.27, numbers(values)[-1], 0.27, label=title)
+    axes.set_xticks(places, more["kinds"], rotation=30)
+    axes.set(ylabel="accuracy", ylim=(0, 1))
+    axes.legend()
+    return canvas

@@ -1,0 +1,71 @@
+"""Stages of meta-training: which parameters move, by which loss, and when."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from metajax.core import ConfigError, Examples, MetaLearner, Task, digest, prepare_optimizer
+from metajax.learners import Stage, in_stages
+
+ONES = Examples(jnp.ones((2, 1)), jnp.ones((2, 1)))
+TASKS = jax.tree.map(lambda leaf: leaf[None], Task(ONES, ONES))
+
+
+def toward(goal):
+    """A learner whose parameters both move to a goal."""
+
+    def loss(params, task, key):
+        return (params["a"] - goal) ** 2 + (params["b"] - goal) ** 2, {}
+
+    def init(key, task):
+        return {"a": jnp.float32(0.3), "b": jnp.float32(-0.7)}
+
+    return MetaLearner(init, lambda *_: (), lambda *_: jnp.zeros(2), loss)
+
+
+def only(*names):
+    return lambda params: {name: name in names for name in params}
+
+
+def run(stages, steps, optimizer=lambda stage: optax.adam(0.1)):
+    algorithm = in_stages(stages, optimizer)
+    state = algorithm.init(jax.random.key(0), Task(ONES, ONES))
+    update = jax.jit(algorithm.update)
+    states = [algorithm.params(state)]
+    for _ in range(steps):
+        state, _ = update(state, TASKS, jax.random.key(1))
+        states.append(algorithm.params(state))
+    return states
+
+
+def test_each_stage_moves_its_own_parameters_toward_its_own_goal():
+    states = run([Stage(toward(1.0), 3, only("a")), Stage(toward(-2.0), 2, only("b"))], 5)
+    first, middle, last = states[0], states[3], states[5]
+    assert middle["a"] > first["a"] and digest(middle["b"]) == digest(first["b"])
+    assert digest(last["a"]) == digest(middle["a"]) and last["b"] < middle["b"]
+
+
+def test_adam_starts_again_in_a_stage_and_the_last_one_has_no_end():
+    states = run([Stage(toward(1.0), 3, only("a", "b")), Stage(toward(-2.0), 1, only("a"))], 6)
+    rule, at = prepare_optimizer(optax.adam(0.1), has_function=False), states[3]["a"]
+    memory = rule.init(at)
+    for step in range(3):
+        updates, memory = rule.update(2 * (at + 2.0), memory)
+        at = at + updates
+        np.testing.assert_allclose(states[4 + step]["a"], at, rtol=1e-6)
+
+
+def test_no_momentum_nor_decay_moves_what_a_stage_does_not_train():
+    stages = [Stage(toward(1.0), 2, only("a", "b")), Stage(toward(1.0), 2, only("a"))]
+    states = run(stages, 4, lambda stage: optax.adamw(0.1, weight_decay=0.5))
+    assert digest(states[4]["b"]) == digest(states[2]["b"]) != digest(states[1]["b"])
+
+
+def test_stages_without_steps_are_rejected():
+    with pytest.raises(ConfigError, match="stages"):
+        in_stages([], lambda stage: optax.adam(0.1))
+    empty = Stage(toward(1.0), 0, only("a"))
+    with pytest.raises(ConfigError, match="steps = 0"):
+        in_stages([empty, empty], lambda stage: optax.adam(0.1))
