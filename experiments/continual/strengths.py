@@ -41,7 +41,7 @@ def collect(folder: Path) -> dict[str, Any]:
     """
     runs = [
         {name: json.loads((run / f"{name}.json").read_text()) for name in FILES}
-        for run in sorted((folder / "runs").iterdir())
+        for run in sorted(folder.glob("runs/*"))
         if (run / "summary.json").is_file()
     ]
     if not runs:
