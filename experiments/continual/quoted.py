@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from quoting import Quoted, bare, markdown, power, results
+from quoting import Quoted, bare, markdown, results
 from scipy import stats
 
 BOUNDS = ("separate_networks", "joint_training")
@@ -90,9 +90,7 @@ def recurrence(every: dict[str, Any]) -> str:
         plain, neighbor, recurrent = GENERATED
         for strength in (0.01, 0.1):
             pairs = [(recurrent, plain), (neighbor, plain), (recurrent, neighbor)]
-            rows.append(
-                [preset, said(strength), *(gain(found, *pair, strength) for pair in pairs)]
-            )
+            rows.append([preset, said(strength), *(gain(found, *pair, strength) for pair in pairs)])
     header = ["tasks", "strength", "LSTM over apart", "neighbor over apart", "LSTM over neighbor"]
     return markdown(header, rows)
 
@@ -128,4 +126,22 @@ def quoted() -> Quoted:
     """Every table."""
     every = {preset: results("continual", f"results/{preset}.json") for preset in PRESETS}
     tables = {preset: sequence(found) for preset, found in every.items()}
-    return Quoted(tables, [], {})
+    digits = every["permuted_digits"]
+
+    def of(name: str, figure: str) -> str:
+        return mean_of(best(digits[name])[figure])
+
+    sentences = [
+        f"{of('hypernetwork', 'forgetting')} is forgotten",
+        f"one network forgets {of('fine_tuning', 'forgetting')}",
+        f"EWC {of('elastic_weights', 'forgetting')}",
+        f"({of('small_networks', 'final')} at last)",
+        f"{of('interval_hypernetwork', 'final')}, far below",
+        f"nearest class mean ({bare(digits['fine_tuning']['class_means'], 3)})",
+    ]
+    headline = (
+        f"accuracy on five permuted tasks after the last: **{of('hypernetwork', 'final')}**; "
+        f"one network {of('fine_tuning', 'final')}, small networks of equal memory "
+        f"{of('small_networks', 'final')}"
+    )
+    return Quoted(tables, sentences, {"README.md": [headline]})

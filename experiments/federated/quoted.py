@@ -93,8 +93,8 @@ def quoted() -> Quoted:
     ]
     headline = (
         f"accuracy on 24 classes that came in missions of five clients: "
-        f"**{last('prototypes', 'merged')}**; raw images {last('pixels', 'merged')}, a softmax head "
-        f"round after round {last('prototypes', 'sequential_head')}"
+        f"**{last('prototypes', 'merged')}**; raw images {last('pixels', 'merged')}, "
+        f"a softmax head round after round {last('prototypes', 'sequential_head')}"
     )
     tables = {"digits": accuracies(digits), "groups": groups(digits)}
     return Quoted(tables, sentences, {"README.md": [headline]})
