@@ -108,7 +108,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
 }
 """digits: scikit-learn's digits, seconds on a core. noisy_digits: the same with a random class in
-place of 30% of the training labels, and more weight on what a teacher says. fashion: Fashion-MNIST at 14x14 pixels."""
+place of 30% of the training labels, and more weight on what a teacher says. fashion: Fashion-MNIST
+at 14x14 pixels."""
 
 TINY: dict[str, Any] = {
     "image_size": 4,
