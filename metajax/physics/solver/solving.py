@@ -27,14 +27,17 @@ from metajax.physics.solver.collocation import (
     units_of,
 )
 from metajax.physics.solver.continuation import CONVERGED, along_parameter
+from metajax.physics.solver.diffused import combine_diffused
 from metajax.physics.solver.estimate import Residual
 from metajax.physics.solver.evolution import can_evolve
 from metajax.physics.solver.evolving import evolve
 from metajax.physics.solver.fitting import (
     FRESH,
     Fitted,
+    Make,
     Rounds,
     Take,
+    Use,
     combine_linear,
     left_of,
     misses,
@@ -42,21 +45,29 @@ from metajax.physics.solver.fitting import (
     rounds,
     values_of,
 )
+from metajax.physics.solver.interfaces import (
+    Parts,
+    PartSines,
+    fill_parts,
+    interface_blocks,
+    parts_of,
+)
 from metajax.physics.solver.jet_features import JetFeatures
 from metajax.physics.solver.lapack import HostHead
+from metajax.physics.solver.layers import Layer, fill_layers, layer_features, layers_of
 from metajax.physics.solver.least_squares import Features
 from metajax.physics.solver.lines import number_of
-from metajax.physics.solver.nonlinear import combine_nonlinear
 from metajax.physics.solver.operators import Block, terms
 from metajax.physics.solver.patches import Patch, patch_points
-from metajax.physics.solver.points import Box, contains, distance
+from metajax.physics.solver.points import Box, contains, distance, inward
 from metajax.physics.solver.problem import PDEProblem, as_problem
 from metajax.physics.solver.review import Finding, Reviewed, review
-from metajax.physics.solver.ridge_functions import FeatureSet
+from metajax.physics.solver.ridge_functions import FeatureSet, sine_features
 from metajax.physics.solver.singular import special_features
 from metajax.physics.solver.solution import Solution, WindowedSolution
 from metajax.physics.solver.values import evaluate, known_parameters
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Trust, Verdict, assess
+from metajax.physics.solver.waves import smooth_solutions
 from metajax.physics.solver.windows import UNRESOLVED, Window, end_of_time, joined, march
 
 TOLERANCE = 1e-6
@@ -71,6 +82,11 @@ LOOKED = 256, 64
 """Points inside and on the boundary at which an equation's coefficients are looked at."""
 CLOSE = 1e-6
 """How far outside a point may be and still count as one of the boundary, in units."""
+BORDER = 2
+"""Points of the boundary for each one that is added close below it."""
+UNBOUNDED = 2.0
+"""How many times as large as inside the source may be close to the boundary and count as bounded.
+"""
 CLOSER = 12
 """Points of the boundary that are drawn for each one, of which those in patches are kept."""
 NEIGHBORS = 64
@@ -347,8 +363,13 @@ def find_rounds(
       report: is told what is done.
       more: features other than sines.
     """
-    take, units = taker(problem)
-    special = special_features(problem, units, take(seed, *LOOKED)[0].parts[0]) if features else []
+    take, units, parts, layers = taker(problem)
+    looked = take(seed, *LOOKED)[0]
+    special = special_features(problem, units, looked.parts[0], parts) if features else []
+    special += layer_features(layers, seed)
+    if features and problem.nonlinear is None and not np.any(looked.target):
+        special += smooth_solutions(looked.parts[0].operator, len(problem.coordinates))
+    make: Make = sine_features if parts is None else PartSines(parts)
     near = None
     if start is not None:
         head = start.rounds.best.head
@@ -364,29 +385,96 @@ def find_rounds(
         seed=seed,
         solve=combine_linear
         if problem.nonlinear is None
-        else partial(combine_nonlinear, clock=clock),
+        else partial(combine_diffused, clock=clock),
         clock=clock,
         more=[*more, *special],
         give_up=give_up,
         report=report,
+        make=make,
     )
     return Window(problem, found, units)
 
 
-def taker(problem: PDEProblem) -> tuple[Take, Units]:
-    """How a problem is taken at points, and in which units."""
+class Taken(NamedTuple):
+    """How a problem is taken at points.
+
+    Attributes:
+      take: takes it at some.
+      units: of the points and of u.
+      parts: of the domain, between interfaces; None where there are none.
+      layers: along its edges.
+    """
+
+    take: Take
+    units: Units
+    parts: Parts | None
+    layers: list[Layer]
+
+
+def taker(problem: PDEProblem) -> Taken:
+    """How a problem is taken at points."""
     parameters = known_parameters(problem)
     units = units_of(problem, sample_problem(problem, 0, *PROBES), parameters)
+    parts = parts_of(problem, units, parameters)
+    layers = layers_of(problem, units, parameters)
 
     def take(
-        seed: int, inside: int, edge: int, near: Sequence[Patch] = (), closer: int = 0
+        seed: int,
+        inside: int,
+        edge: int,
+        near: Sequence[Patch] = (),
+        closer: int = 0,
+        use: Use = "judge",
     ) -> tuple[Block, ...]:
         sampled = sample_problem(problem, seed, inside, edge)
         if near:
             sampled = sample_closer(problem, sampled, units.box, near, (seed, edge, closer))
-        return blocks_at(problem, sampled, units, parameters)
+        if use != "spread":
+            sampled = fill_layers(problem, sampled, units, layers, seed)
+        if parts is not None:
+            sampled = fill_parts(problem, sampled, parts, seed)
+        num = len(sampled.inside)
+        if use == "fit":
+            sampled = fill_border(problem, sampled, units.box, seed)
+        equation, *data = blocks_at(problem, sampled, units, parameters)
+        # those at the border take no weight from the others
+        weight = equation.weight * np.sqrt(len(sampled.inside) / num)
+        blocks = (equation._replace(weight=weight), *data)
+        if parts is None:
+            return blocks
+        return (*blocks, *interface_blocks(problem, parts, units, parameters, seed, edge))
 
-    return take, units
+    return Taken(take, units, parts, layers)
+
+
+def fill_border(problem: PDEProblem, sampled: Sampled, box: Box, seed: int) -> Sampled:
+    """Add points close below the boundary, where those inside are fewest, in its corners above all.
+
+    Args:
+      problem: whose points they are.
+      sampled: points of it.
+      box: what units are.
+      seed: of the points.
+    """
+    domain, rng = on_host(problem.domain), np.random.default_rng(seed)
+    num, dimensions = sampled.inside.shape
+    apart = 2 / num ** (1 / dimensions)
+    edges = [edge for edge in sampled.edges if len(edge.points)]
+    points, normals = (
+        np.concatenate([leaf[::BORDER] for leaf in leaves])
+        for leaves in ([edge.points for edge in edges], [edge.normals for edge in edges])
+    )
+    points = points + apart * rng.random((len(points), 1)) * inward(box, normals)
+    added = points[contains(domain, points)]
+    # where the source is unbounded along the boundary, these points would outweigh all others
+    parameters = known_parameters(problem)
+    known, there = (
+        np.abs(evaluate("source", problem.source, anywhere(at), problem, parameters, finite=False))
+        for at in (sampled.inside, added)
+    )
+    if np.max(there, initial=0.0) > UNBOUNDED * np.max(known):
+        return sampled
+    return sampled._replace(inside=np.concatenate([sampled.inside, added]))
 
 
 def sample_closer(
@@ -432,7 +520,7 @@ def sample_closer(
 def with_given(problem: PDEProblem, made: Features, find: partial[Window], head: bool) -> Window:
     """Solve a problem with features that are given, or take the only one for the solution."""
     exact = cast_floats(jax.device_get(made), np.float64)
-    take, units = taker(problem)
+    take, units, *_ = taker(problem)
     given = JetFeatures(exact, units.box.centre, units.box.half)
     if head:
         return find(problem, more=[given])
