@@ -186,7 +186,8 @@ class Evolution:
             and self.steady_data
             and all(same_targets(first[:1], one[:1]) for one in others)
         )
-        rates = [block[0].parts[0].operator.gradient[:, -1] for block in (first, *others)]
+        slopes: list[Any] = [block[0].parts[0].operator.gradient for block in (first, *others)]
+        rates = [one[:, -1] for one in slopes]
         size = np.abs(rates)
         self.usable = (
             same_operators(first[1:], later[1:], last[1:])
@@ -459,7 +460,8 @@ def same_operators(*several: Sequence[Block]) -> bool:
         for part, later in zip(block.parts, then.parts, strict=True)
         for a, b in zip(part.operator, later.operator, strict=True)
     ]
-    return all(a is b or (a is not None and np.array_equal(a, b)) for a, b in pairs)
+    found = [(a, b) for a, b in pairs if a is not b]
+    return all(a is not None and b is not None and np.array_equal(a, b) for a, b in found)
 
 
 def same_targets(blocks: Sequence[Block], others: Sequence[Block]) -> bool:
