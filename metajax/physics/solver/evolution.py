@@ -25,7 +25,7 @@ from metajax.physics.solver.collocation import (
     sample_problem,
 )
 from metajax.physics.solver.lines import split
-from metajax.physics.solver.nonlinear import derivatives
+from metajax.physics.solver.nonlinear import derivatives, length
 from metajax.physics.solver.operators import Array, At, Block, Operator
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.ridge_functions import (
@@ -48,6 +48,8 @@ EDGE = 2
 """Points of the boundary for each feature, in a plane."""
 DEPENDENT = 1e-8
 """Length over the longest below which a combination of features is left away."""
+ROUNDED = 1e-8
+"""Derivative of the nonlinear part, relative to all of them, that counts as 0."""
 VANISHING = 1e-3
 """Least coefficient of the derivative by time, over the largest."""
 HELD = 1e-6
@@ -201,9 +203,11 @@ class Evolution:
             rng = np.random.default_rng(0)
             points = self.at(0.0).points
             u, gradient = rng.normal(size=num), rng.normal(size=points.shape)
-            _, by_slope = derivatives(self._block(points), u, gradient)
-            self.slopes = bool(np.any(by_slope[:, :-1]))
-            self.usable &= not np.any(by_slope[:, -1])
+            both = derivatives(self._block(points), u, gradient)
+            # differences of equal values are not 0, but rounding
+            depends = np.max(np.abs(both[1]), 0) > ROUNDED * max(map(length, both))
+            self.slopes = bool(np.any(depends[:-1]))
+            self.usable &= not depends[-1]
 
     def _blocks(self, time: float) -> tuple[Block, ...]:
         """The equation and the conditions at a time."""
