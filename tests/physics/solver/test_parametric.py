@@ -290,3 +290,29 @@ def test_solids_may_move_and_grow():
     assert slopes["outer"] == pytest.approx(1.2 / 3, rel=1e-2)
     assert slopes["inner"] == pytest.approx(0, abs=3e-3)
     np.testing.assert_allclose(slopes["center"], away / 3, atol=3e-3)
+
+
+def test_a_corner_may_move():
+    """The solution is r^(2/3) sin(2 t / 3) around it, which waves do not combine to."""
+
+    def exact(x, y, corner):
+        x, y = x - corner[0], y - corner[1]
+        # the angle from the edge that goes up, to the left
+        angle = (jnp.arctan2(y, x) - jnp.pi / 2) % (2 * jnp.pi)
+        return (x**2 + y**2) ** (1 / 3) * jnp.sin(2 * angle / 3)
+
+    def bent(corner):
+        domain = Square() - Rectangle(corner, [2.0, 2.0], "cut")
+        return PDEProblem(
+            {"u_xx": 2, "u_yy": 2}, domain=domain, dirichlet=lambda x, y: exact(x, y, corner)
+        )
+
+    with float64_on_cpu():
+        solution_of = solve_fn(bent, [0.1, 0.0], features=40, scale=2.0)
+        corner, at = jnp.asarray([-0.1, 0.2]), jnp.asarray([[-0.5, 0.4], [-0.12, 0.15]])
+        moved = jax.jit(jax.jacfwd(lambda corner: solution_of(corner)(at)))(corner)
+        u = solution_of(corner)(at)
+        expected = exact(*at.T, corner)
+        slopes = jax.jacfwd(lambda corner: exact(*at.T, corner))(corner)
+    np.testing.assert_allclose(u, expected, atol=1e-6)
+    np.testing.assert_allclose(moved, slopes, atol=1e-4)
