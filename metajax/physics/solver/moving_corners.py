@@ -128,7 +128,7 @@ def line_along(
     return None
 
 
-def moving_corners(
+def traced_corners(
     problem: PDEProblem, box: Box, places: tuple[Meeting, ...]
 ) -> tuple[MovingCorner, ...]:
     """Return features for corners of a domain whose sizes may be traced.

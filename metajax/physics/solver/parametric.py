@@ -14,7 +14,7 @@ from jaxtyping import Array, Float
 
 from metajax.core import ConfigError
 from metajax.nn.solves import one_at_a_time
-from metajax.physics.solver.moving_corners import Meeting, meetings, moving_corners
+from metajax.physics.solver.moving_corners import Meeting, meetings, traced_corners
 from metajax.physics.solver.moving_holes import round_holes
 from metajax.physics.solver.moving_points import Places, box_around, draw_places, moving_blocks
 from metajax.physics.solver.operators import Operator
@@ -105,7 +105,7 @@ class Fixed:
             return self.features
         box = box_around(problem.domain)
         holes = round_holes(problem.domain, box)
-        return Joined((self.features, *holes, *moving_corners(problem, box, self.corners)))
+        return Joined((self.features, *holes, *traced_corners(problem, box, self.corners)))
 
 
 @dataclass(frozen=True, eq=False)
