@@ -1,6 +1,6 @@
 """Train a source network with EcoTTA's networks once a seed, and run every method on its stream.
 
-    python experiments/shift/one_network.py fashion --seeds 5 --out experiments/shift/results/fashion.json
+    python experiments/shift/one_network.py fashion --out experiments/shift/results/fashion.json
 
 The same as `metajax compare shift`, at a third of its cost: methods of a seed share what is
 trained. The file is written after every seed, in the layout of `experiments/collect.py`, without
