@@ -92,4 +92,10 @@ def quoted() -> Quoted:
         f"the aggregator with its own head {over_seeds(digits['aggregated_experts']['own'])}",
     ]
     tables = {"digits": methods(runs), "mnist_5k": methods(more)}
-    return Quoted(tables, sentences)
+    headline = (
+        "accuracy on unseen turns of digits: a student that reads the images "
+        f"**{over_seeds(digits['context_student']['own'])}**; Meta-DMoE "
+        f"{over_seeds(digits['meta_dmoe']['own'])}, one network "
+        f"{over_seeds(digits['pooled_training']['own'])}"
+    )
+    return Quoted(tables, sentences, {"README.md": [headline]})
