@@ -434,7 +434,7 @@ def taker(problem: PDEProblem) -> Taken:
         if parts is not None:
             sampled = fill_parts(problem, sampled, parts, seed)
         num = len(sampled.inside)
-        if use == "fit":
+        if use == "fit" and not near:  # points in patches say where more are needed
             sampled = fill_border(problem, sampled, units.box, seed)
         equation, *data = blocks_at(problem, sampled, units, parameters)
         # those at the border take no weight from the others
@@ -460,6 +460,8 @@ def fill_border(problem: PDEProblem, sampled: Sampled, box: Box, seed: int) -> S
     num, dimensions = sampled.inside.shape
     apart = 2 / num ** (1 / dimensions)
     edges = [edge for edge in sampled.edges if len(edge.points)]
+    if not edges:
+        return sampled
     points, normals = (
         np.concatenate([leaf[::BORDER] for leaf in leaves])
         for leaves in ([edge.points for edge in edges], [edge.normals for edge in edges])
