@@ -6,12 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import allen_cahn as spectral
 import numpy as np
+import rival_problems
 from scipy.optimize import brentq
-from scipy.special import erf
+from scipy.special import erf, j0, y0
 
-from metajax.physics.pde import Disk, Rectangle
-from metajax.physics.solver import Ball, Box, PDEProblem, Robin
+from metajax.physics.pde import Disk, Ellipse, Polygon, Rectangle, Shape
+from metajax.physics.solver import Ball, Box, Extruded, PDEProblem, Robin
 
 Function = Callable[..., Any]
 LAPLACE = {"u_xx": 1.0, "u_yy": 1.0}
@@ -572,6 +574,167 @@ def near_resonance() -> Known:
     return Known(problem, (exact,), True)
 
 
+def allen_cahn() -> Known:
+    """Two phases that part on a ring, by layers of Allen-Cahn's equation of width .01."""
+    problem = PDEProblem(
+        {"u_t": 1.0, "u_xx": -1e-4},
+        nonlinear="5 * (u**3 - u)",
+        domain=Rectangle((-1.0, 0.0), (1.0, 1.0), "box"),
+        periodic=("x",),
+        time="t",
+        initial="x**2 * cos(pi * x)",
+        coordinates=("x", "t"),
+    )
+    return Known(problem, (lambda x, t: spectral.reference(1e-4).ev(x, t),), True)
+
+
+def steepening() -> Known:
+    """A sine that Burgers' equation of viscosity .01/pi makes a front of."""
+    problem = PDEProblem(
+        {"u_t": 1.0, "u_xx": -rival_problems.VISCOSITY},
+        nonlinear="u * u_x",
+        domain=Rectangle((-1.0, 0.0), (1.0, 1.0), "box"),
+        dirichlet={"box.left": 0.0, "box.right": 0.0},
+        time="t",
+        initial="-sin(pi * x)",
+        coordinates=("x", "t"),
+    )
+    return Known(problem, (rival_problems.burgers,), True)
+
+
+def plate() -> Known:
+    """Heat in a plate with a hole, over time: a mode of the plane around it."""
+    number, radius, diffusion = 4.0, 0.3, 0.1
+
+    def exact(x, y, t):
+        at = number * np.hypot(x, y)
+        mode = j0(at) * y0(number * radius) - y0(at) * j0(number * radius)
+        return np.exp(-(number**2) * diffusion * t) * mode
+
+    shape = Rectangle((-1.0, -1.0), (1.0, 1.0), "plate") - Disk((0.0, 0.0), radius, "hole")
+    problem = PDEProblem(
+        {"u_t": 1.0, "u_xx": -diffusion, "u_yy": -diffusion},
+        domain=Extruded(shape, 0.0, 1.0),
+        dirichlet={"plate": exact, "hole": 0.0},
+        time="t",
+        initial=lambda x, y, t: exact(x, y, 0.0),
+        coordinates=("x", "y", "t"),
+    )
+    return Known(problem, (exact,), True)
+
+
+def rod() -> Known:
+    """Heat through a rod of two slabs, of conductivities 1 and 5."""
+    place, cold, hot = 0.3, 1.0, 5.0
+    flux = 1 / (place / cold + (1 - place) / hot)
+
+    def exact(x, y):
+        return np.where(x < place, flux * x / cold, 1 - flux * (1 - x) / hot) + 0 * y
+
+    conductivity = f"where(cold, {cold}, {hot})"
+    problem = PDEProblem(
+        {"u_xx": conductivity, "u_yy": conductivity},
+        domain=Rectangle((0.0, 0.0), (1.0, 0.5), "box"),
+        dirichlet={"box.left": 0.0, "box.right": 1.0},
+        neumann={"box.bottom": 0.0, "box.top": 0.0},
+        regions={"cold": Rectangle((-1.0, -1.0), (place, 1.0), "slab")},
+    )
+    return Known(problem, (exact,), True)
+
+
+def inclusion() -> Known:
+    """A disk that conducts 5 times as well as the disk around it."""
+    radius, ratio = 0.4, 5.0
+    inner = 2 / (1 + ratio)
+
+    def exact(x, y):
+        squared = np.maximum(x**2 + y**2, radius**2)
+        outer = x + (inner - 1) * radius**2 * x / squared
+        return np.where(x**2 + y**2 < radius**2, inner * x, outer)
+
+    conductivity = f"where(core, {ratio}, 1)"
+    problem = PDEProblem(
+        {"u_xx": conductivity, "u_yy": conductivity},
+        domain=Disk((0.0, 0.0), 1.0, "disk"),
+        dirichlet={"disk": exact},
+        regions={"core": Disk((0.0, 0.0), radius, "core")},
+    )
+    return Known(problem, (exact,), True)
+
+
+def quadrant() -> Known:
+    """A quarter of the square conducts 5 times as well: the slope is unbounded at its corner."""
+    ratio, quarter = 5.0, np.pi / 4
+
+    def balance(power):
+        return ratio * np.tan(power * quarter) + np.tan(3 * power * quarter)
+
+    power = brentq(balance, 2 / 3 + 1e-9, 1.3)
+    outer = np.cos(power * quarter) / np.cos(3 * power * quarter)
+
+    def exact(x, y):
+        angle = np.arctan2(y, x) - quarter
+        opposite = np.mod(angle, 2 * np.pi) - np.pi
+        within = (x > 0) & (y > 0)
+        around = np.where(within, np.cos(power * angle), outer * np.cos(power * opposite))
+        return np.hypot(x, y) ** power * around
+
+    conductivity = f"where(quarter, {ratio}, 1)"
+    problem = PDEProblem(
+        {"u_xx": conductivity, "u_yy": conductivity},
+        dirichlet=everywhere(exact),
+        regions={"quarter": Rectangle((0.0, 0.0), (2.0, 2.0), "quarter")},
+    )
+    return Known(problem, (exact,), True)
+
+
+def around_hole(hole: Shape) -> Known:
+    """An ellipse less another shape."""
+
+    def exact(x, y):
+        away = (x - 0.05) + 1j * (y + 0.02)
+        return np.log(np.abs(away)) + np.real(0.02 / (away - 0.1)) + x * y
+
+    problem = PDEProblem(
+        LAPLACE,
+        domain=Ellipse((0.0, 0.0), (1.5, 1.0), 0.0, "outer") - hole,
+        dirichlet={"outer": exact, hole.pieces[0].shape: exact},
+    )
+    return Known(problem, (exact,), True)
+
+
+def two_layers() -> Known:
+    """What is carried into a corner, with layers of .001 along both of its sides."""
+    epsilon, along = 1e-3, (0.8, 0.6)
+
+    def exact(x, y):
+        right, top = along[0] * (x - 1) / epsilon, along[1] * (y - 1) / epsilon
+        return np.exp(right) * -np.expm1(top) + x
+
+    coefficients = {"u_xx": -epsilon, "u_yy": -epsilon, "u_x": along[0], "u_y": along[1]}
+    return Known(PDEProblem(coefficients, along[0], dirichlet=everywhere(exact)), (exact,), True)
+
+
+def reaction() -> Known:
+    """Layers of .001 along two sides, where u reacts faster than it diffuses."""
+    width = 1e-3
+
+    def layers(x, y):
+        return (np.exp(-(1 + x) / width) + np.exp(-(1 - x) / width)) * np.cos(y)
+
+    def exact(x, y):
+        return layers(x, y) + y
+
+    def source(x, y):
+        return width**2 * layers(x, y) + y
+
+    coefficients = {"u_xx": -(width**2), "u_yy": -(width**2), "u": 1.0}
+    return Known(PDEProblem(coefficients, source, dirichlet=everywhere(exact)), (exact,), True)
+
+
+ELLIPSE = Ellipse((0.1, 0.0), (0.5, 0.2), 0.4, "hole")
+TRIANGLE = Polygon([[-0.4, -0.3], [0.4, -0.3], [0.0, 0.4]], "hole")
+
 KNOWN: dict[str, Callable[[], Known]] = {
     "smooth": smooth,
     "mixed": mixed,
@@ -616,5 +779,15 @@ KNOWN: dict[str, Callable[[], Known]] = {
     "front": front,
     "edge": edge,
     "near resonance": near_resonance,
+    "rod": rod,
+    "inclusion": inclusion,
+    "quadrant": quadrant,
+    "ellipse hole": partial(around_hole, ELLIPSE),
+    "triangle hole": partial(around_hole, TRIANGLE),
+    "two layers": two_layers,
+    "reaction": reaction,
+    "allen-cahn": allen_cahn,
+    "steepening": steepening,
+    "plate with a hole": plate,
 }
 """The problems by name."""

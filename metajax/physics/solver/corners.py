@@ -17,11 +17,13 @@ import numpy as np
 from jaxtyping import Complex, Float
 
 from metajax.physics.pde import Shape
-from metajax.physics.solver.operators import Operator
+from metajax.physics.solver.analytic import Analytic, Columns, Functions
 from metajax.physics.solver.points import Box, contains
 
 AROUND = 1e-4
 """Distance from a corner at which the inside is looked up, in units."""
+ACROSS, STEPS = 3.0, 3000
+"""Length of a cut that is looked at, in units, more than the box's diagonal, and steps on it."""
 LOOKS = 720
 """Directions in which it is."""
 HIGHEST = 6.5
@@ -42,7 +44,11 @@ class Corner(NamedTuple):
       first: the direction of the edge from which the inside is to the left, of length 1.
       last: of the other edge.
       mixed: whether one of them has u and the other its derivative.
-      jumps: whether its edges are different pieces of the boundary, whose data may differ.
+      jumps: whether its edges are different pieces of the boundary on which u is given, and may
+        have two values at the corner.
+      pieces: the indices of its edges' pieces, that of the first edge first.
+      pole: where outside the domain functions have a pole and their cut ends, in units: a longer
+        cut would go through the domain again, as behind a hole. None: there is none.
     """
 
     point: Float[np.ndarray, "2"]
@@ -50,10 +56,12 @@ class Corner(NamedTuple):
     last: Float[np.ndarray, "2"]
     mixed: bool
     jumps: bool
+    pieces: tuple[int, int] = (0, 0)
+    pole: Float[np.ndarray, "2"] | None = None
 
 
 @dataclass(frozen=True)
-class CornerFeatures:
+class CornerFeatures(Analytic):
     """Real and imaginary parts of ``|z|**(2 squares) z**power`` and of that times ``log z``.
 
     Attributes:
@@ -64,6 +72,8 @@ class CornerFeatures:
       logs: whether there is a logarithm, likewise.
       squares: by function.
       parts: 1 for the real part and -1j for the imaginary one.
+      pole: where functions end their cut, in units: z is replaced by ``z / (z - c)``, where c is
+        this place as a complex number. None: nowhere.
     """
 
     point: Float[np.ndarray, "2"]
@@ -73,42 +83,38 @@ class CornerFeatures:
     logs: Float[np.ndarray, " num"]
     squares: Float[np.ndarray, " num"]
     parts: Complex[np.ndarray, " num"]
+    pole: Float[np.ndarray, "2"] | None = None
 
-    def __call__(self, points: Float[np.ndarray, "n 2"], operator: Operator) -> np.ndarray:
+    def functions(self, points: Float[np.ndarray, "n 2"]) -> Functions:
+        """Return the distinct powers of z, with their logarithms, at points."""
+        power, logs = self._distinct()[0].T[:, None]
         away = points - self.point
         z = away @ self.direction
         z = np.where(np.abs(z) < NEAREST, NEAREST * np.exp(1j * self.middle), z)[:, None]
-        log = np.log(np.abs(z)) + 1j * (self.middle + np.angle(z * np.exp(-1j * self.middle)))
+        middle, by_z, twice = self.middle, 1.0, 0.0
+        if self.pole is not None:
+            end = (self.pole - self.point) @ self.direction
+            by_z, twice = -end / (z - end) ** 2, 2 * end / (z - end) ** 3
+            z, middle = z / (z - end), 0.0
+        log = np.log(np.abs(z)) + 1j * (middle + np.angle(z * np.exp(-1j * middle)))
         # f = z^p, or z^p log z, with its derivatives
-        power, logs = self.powers[None], self.logs[None]
         f = np.exp(power * log)
         first, second = power * f / z, power * (power - 1) * f / z**2
         second = np.where(logs > 0, second * log + (2 * power - 1) * f / z**2, second)
         first = np.where(logs > 0, first * log + f / z, first)
         f = np.where(logs > 0, f * log, f)
-        f, first, second = (part * self.parts[None] for part in (f, first, second))
-        # |z|^2 is a quadratic form of the place
-        d = self.direction
-        form = np.real(np.outer(d, d.conj()))
-        slope = 2 * away @ form
-        square = np.abs(z) ** 2
-        lifted = self.squares[None] > 0
-        value, gradient, hessian = operator
-        total = np.zeros((len(points), len(self.powers)))
-        if value is not None:
-            total += value[:, None] * np.where(lifted, square, 1.0) * f.real
-        if gradient is not None:
-            along = np.real(first * (gradient @ d)[:, None])
-            lift = np.sum(gradient * slope, 1)[:, None] * f.real
-            total += np.where(lifted, square * along + lift, along)
-        if hessian is not None:
-            bend = np.real(second * np.einsum("i,nij,j->n", d, hessian, d)[:, None])
-            sum_of_both = hessian + np.swapaxes(hessian, 1, 2)
-            across = np.einsum("ni,nij->nj", slope, sum_of_both) @ d
-            lift = np.real(first * across[:, None])
-            lift = lift + 2 * np.einsum("nij,ij->n", hessian, form)[:, None] * f.real
-            total += np.where(lifted, square * bend + lift, bend)
-        return total
+        if self.pole is not None:
+            first, second = first * by_z, second * by_z**2 + first * twice
+        return Functions(away, f, first, second)
+
+    def columns(self) -> Columns:
+        """Return the power, the part and the factor of each feature."""
+        return Columns(self._distinct()[1], self.parts, self.squares > 0)
+
+    def _distinct(self) -> tuple[Float[np.ndarray, "several 2"], np.ndarray]:
+        pairs = np.stack([self.powers, self.logs], 1)
+        distinct, index = np.unique(pairs, axis=0, return_inverse=True)
+        return distinct, index.reshape(-1)
 
 
 def corner_features(corner: Corner, hessian: Float[np.ndarray, "2 2"]) -> CornerFeatures | None:
@@ -138,7 +144,33 @@ def corner_features(corner: Corner, hessian: Float[np.ndarray, "2 2"]) -> Corner
         return None
     powers, logs, squares, parts = (np.array(column) for column in zip(*rows, strict=True))
     real = (powers.real, logs.real, squares.real)
-    return CornerFeatures(corner.point, direction, angle / 2, *real, parts.astype(complex))
+    return CornerFeatures(
+        corner.point, direction, angle / 2, *real, parts.astype(complex), corner.pole
+    )
+
+
+def jump_features(
+    point: Float[np.ndarray, "2"],
+    tangent: Float[np.ndarray, "2"],
+    given: bool,
+    hessian: Float[np.ndarray, "2 2"],
+) -> CornerFeatures:
+    """Return what a solution may be like where data jump along a smooth boundary.
+
+    Args:
+      point: where, in units.
+      tangent: of the boundary, so that the inside is to the left.
+      given: whether u jumps, rather than its derivative.
+      hessian: the coefficients of the second derivatives there, symmetric and positive definite.
+    """
+    direction = to_laplacian(hessian)
+    direction = direction * np.exp(-1j * np.angle(direction @ tangent))
+    rows = [(0.0, 1.0, 0.0, -1j)] if given else []
+    for power in np.arange(1.0, HIGHEST):
+        for square in (0.0, 1.0) if power < CORRECTED else (0.0,):
+            rows += [(power, 1.0, square, part) for part in (1 + 0j, -1j)]
+    powers, logs, squares, parts = (np.array(column) for column in zip(*rows, strict=True))
+    return CornerFeatures(point, direction, np.pi / 2, powers.real, logs.real, squares.real, parts)
 
 
 def to_laplacian(hessian: Float[np.ndarray, "2 2"]) -> Complex[np.ndarray, "2"]:
@@ -188,9 +220,42 @@ def corners_of(domain: Shape, box: Box, kinds: Sequence[frozenset[str]]) -> list
             if begin is None or end is None:
                 continue
             (first, one), (last, other) = begin, end
-            mixed = has_u(kinds[one]) != has_u(kinds[other])
-            found.append(Corner(point, first, last, mixed, one != other))
+            given = has_u(kinds[one]), has_u(kinds[other])
+            mixed, jumps = given[0] != given[1], one != other and all(given)
+            pole = pole_of(domain, box, point, first, last)
+            found.append(Corner(point, first, last, mixed, jumps, (one, other), pole))
     return found
+
+
+def pole_of(
+    domain: Shape,
+    box: Box,
+    point: Float[np.ndarray, "2"],
+    first: Float[np.ndarray, "2"],
+    last: Float[np.ndarray, "2"],
+) -> Float[np.ndarray, "2"] | None:
+    """Return where the cut of functions of a corner has to end.
+
+    Args:
+      domain: in the plane, on the host.
+      box: around it.
+      point: of the corner, in units.
+      first: the direction of the edge from which the inside is to the left.
+      last: that of the other edge.
+
+    Returns:
+      The middle of the part of the cut that is outside; None where the cut does not come back into
+      the domain.
+    """
+    start, end = first[0] + 1j * first[1], last[0] + 1j * last[1]
+    half = (np.angle(end / start) % (2 * np.pi) or 2 * np.pi) / 2
+    away = -start * np.exp(1j * half)
+    steps = np.linspace(0, ACROSS, STEPS + 1)[1:]
+    ray = point + steps[:, None] * np.array([away.real, away.imag])
+    back = contains(domain, box.places(ray))
+    if not back.any():
+        return None
+    return point + steps[np.argmax(back)] / 2 * np.array([away.real, away.imag])
 
 
 def has_u(kinds: frozenset[str]) -> bool:

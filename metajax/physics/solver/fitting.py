@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 
+from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.lapack import HostHead, host_least_squares
 from metajax.physics.solver.operators import Block, Values, design, terms
-from metajax.physics.solver.patches import Patch, densities, patches_at
+from metajax.physics.solver.patches import NARROW, Patch, densities, patches_at
 from metajax.physics.solver.ridge_functions import (
     FeatureSet,
     Joined,
@@ -36,6 +37,8 @@ FRESH = 768, 384
 """Points inside and on the boundary at which solutions are judged."""
 TRIES = {160: 12, 320: 7, 640: 4, 1280: 1}
 """Scales that are tried in a round, by its number of features; one in larger rounds."""
+DEARER = 6.0
+"""Time of a solve over that of one in the round before."""
 FALLS = 1.5
 """What is left is divided by this in a round at least, or rounds stop."""
 GIVEN_UP = (300, 30), (600, 1)
@@ -43,14 +46,23 @@ GIVEN_UP = (300, 30), (600, 1)
 UNRESOLVED = 1e-3
 """Share that is left above which features may be too few for anything to fall yet."""
 
+NOTHING = 1e-4
+"""Size of terms, in units, below which what is left of them is rounding: data are of size 1."""
+
 PROBES, CLOSER = 4096, 512
 """Points inside at which is looked where the residual is, in the whole domain and in a patch."""
 
 Take = Callable[..., tuple[Block, ...]]
-"""``take(seed, inside, edge, near, closer)``: the problem's blocks at so many points, and at
-``closer`` more of them around each patch in ``near``; the last two may be left away."""
+"""``take(seed, inside, edge, near, closer, use)``: the problem's blocks at so many points, and at
+``closer`` more of them around each patch in ``near``; the last three may be left away. ``use`` is
+one of :data:`Use`."""
+Use = Literal["judge", "fit", "spread"]
+"""What points are for: to judge solutions, to fit them, which takes more points near the boundary,
+or to be spread evenly."""
 Combine = Callable[[Sequence[Block], FeatureSet, "Fitted | None"], HostHead]
 """``solve(blocks, features, before)``: the best combination, from a solution before."""
+Make = Callable[[int, np.ndarray, int], FeatureSet]
+"""``make(num, scale, seed)``: sines, of largest frequencies along each coordinate."""
 
 
 class Left(NamedTuple):
@@ -153,11 +165,11 @@ def left_of(blocks: Sequence[Block], features: FeatureSet, weights: np.ndarray) 
     off, size = misses(blocks[0], inside)
     trimmed = without_worst(off)
     objective = (blocks[0].weight * trimmed) ** 2
-    equation = share(trimmed, without_worst(size))
+    equation = share(trimmed, max(without_worst(size), NOTHING))
     data = 0.0
     for block in blocks[1:]:
         missed, usual = data_left(block, features, weights, inside[0])
-        data = max(data, share(missed, usual))
+        data = max(data, share(missed, max(usual, NOTHING)))
         objective += (block.weight * missed) ** 2
     return Left(equation, data, float(np.sqrt(objective)))
 
@@ -231,7 +243,9 @@ def rounds(
     give_up: float = np.inf,
     start: Fitted | None = None,
     reach: Float[np.ndarray, " d"] | None = None,
+    clock: Clock | None = None,
     report: Callable[[str], object] = str,
+    make: Make = sine_features,
 ) -> Rounds:
     """Solve a problem by rounds of ever more sines.
 
@@ -249,22 +263,26 @@ def rounds(
       give_up: share that is left after a few rounds above which there are no more.
       start: a solution of nearly the same problem, for a nonlinear one.
       reach: the scale that is tried first, as a solution before has it; None for the usual ones.
+      clock: stops the rounds; None: nothing does.
       report: is told what is done.
+      make: makes the sines.
 
     Returns:
       The solutions.
     """
+    clock = clock or Clock()
     history: list[tuple[int, Left]] = []
     best, before = None, None
     firsts = [np.full(dimensions, ratio) for ratio in RATIOS]
     starts = firsts if reach is None else [reach]
     extra = sum(counted(part, dimensions) for part in more)
     size = min(FIRST, most)
-    patches = concentrated(take, None, (), size // 2, seed) if most else ()
+    narrow = NARROW / max(most, 1) ** (1 / dimensions)
+    patches = concentrated(take, None, (), size // 2, seed, narrow) if most else ()
     if patches:
         # few points tell little of a peak's shape: those around what they found tell more
         if all(np.all(patch.ends) for patch in patches):
-            patches = concentrated(take, None, patches, size // 2, seed) or patches
+            patches = concentrated(take, None, patches, size // 2, seed, narrow) or patches
         starts = [np.concatenate([start, np.ones(dimensions)]) for start in starts]
         fresh = take(seed + 1, *FRESH, patches, FRESH[0] // len(patches))
     else:
@@ -277,15 +295,17 @@ def rounds(
         counts = max(int(inside), 2 * FEWEST), max(int(edge), FEWEST)
         if patches:
             each = int(INSIDE * local / len(patches))
-            blocks = take(seed, *counts, patches, each)
+            blocks = take(seed, *counts, patches, each, use="fit")
         else:
-            blocks = take(seed, *counts)
+            blocks = take(seed, *counts, use="fit")
         added = tuple(map(Tabulated, more))
-        at = Round(num, blocks, fresh, added, patches, seed, solve, best or start)
+        at = Round(num, blocks, fresh, added, patches, seed, solve, best or start, make)
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
         tries = tries * (2 if patches else 1) if num else 1
-        found, reach = search(partial(attempt, at), starts, tries, tolerance, dimensions)
+        begun = clock.passed
+        found, reach = search(partial(attempt, at), starts, tries, tolerance, dimensions, clock)
+        took = (clock.passed - begun) / tries
         starts = [reach]
         history.append((total, found.left))
         fast = best is None or FALLS * found.left.worst < best.left.worst
@@ -295,12 +315,12 @@ def rounds(
             before = found
         hopeless = not fast and best.left.worst < UNRESOLVED
         given_up = any(total >= at and best.left.worst > part * give_up for at, part in GIVEN_UP)
-        if size >= most or given_up:
+        if size >= most or given_up or clock.stops(DEARER * took):
             return Rounds(best, before, tuple(history), fresh, reach[:dimensions])
         done = best.left.worst < tolerance or hopeless
         # what a few points carry is not seen at those where solutions are judged
         if best is found and (not done or size <= 2 * FIRST):
-            new = concentrated(take, best, patches, min(2 * size, most) // 2, seed)
+            new = concentrated(take, best, patches, min(2 * size, most) // 2, seed, narrow)
             if len(new) > len(patches):
                 # the scale so far is that of what the first patches are now there for
                 again = [reach[:dimensions]] if patches else firsts
@@ -321,7 +341,12 @@ def judged(fitted: Fitted, fresh: Sequence[Block]) -> Fitted:
 
 
 def concentrated(
-    take: Take, found: Fitted | None, patches: tuple[Patch, ...], num: int, seed: int
+    take: Take,
+    found: Fitted | None,
+    patches: tuple[Patch, ...],
+    num: int,
+    seed: int,
+    narrow: float,
 ) -> tuple[Patch, ...]:
     """Make patches where a solution's residual is concentrated.
 
@@ -331,14 +356,15 @@ def concentrated(
       patches: that it has already, in which it is looked more closely.
       num: sines of the new ones in all.
       seed: of points and sines.
+      narrow: largest spread of what a patch is made for.
 
     Returns:
       The patches; none where it is not concentrated.
     """
-    evenly = take(seed + 2, PROBES, FEWEST)[0]
+    evenly = take(seed + 2, PROBES, FEWEST, use="spread")[0]
     blocks, drawn = [evenly], []
     for place, patch in enumerate(patches):
-        one = take(seed + 3 + place, 1, FEWEST, (patch,), CLOSER)[0]
+        one = take(seed + 3 + place, 1, FEWEST, (patch,), CLOSER, use="spread")[0]
         blocks.append(one)
         drawn.append(len(one.target))
     off = []
@@ -351,7 +377,7 @@ def concentrated(
     points = np.concatenate([block.parts[0].points for block in blocks])
     dense = densities(points, len(evenly.target), patches, drawn)
     known = () if found is None else patches
-    return patches_at(points, np.concatenate(off), dense, known, num, seed)
+    return patches_at(points, np.concatenate(off), dense, known, num, seed, narrow)
 
 
 class Round(NamedTuple):
@@ -366,6 +392,7 @@ class Round(NamedTuple):
       seed: of the sines.
       solve: combines features.
       before: the best solution of the rounds before.
+      make: makes the sines.
     """
 
     num: int
@@ -376,6 +403,7 @@ class Round(NamedTuple):
     seed: int
     solve: Combine
     before: Fitted | None
+    make: Make
 
 
 def attempt(at: Round, reach: Float[np.ndarray, " d"]) -> Fitted:
@@ -391,7 +419,7 @@ def attempt(at: Round, reach: Float[np.ndarray, " d"]) -> Fitted:
     """
     dimensions = at.fresh[0].parts[0].points.shape[1]
     scale = reach[:dimensions] * max(at.num, 1) ** (1 / dimensions)
-    sines: tuple[FeatureSet, ...] = (sine_features(at.num, scale, at.seed),) if at.num else ()
+    sines: tuple[FeatureSet, ...] = (at.make(at.num, scale, at.seed),) if at.num else ()
     sines += tuple(patch.rescaled(reach[dimensions:]) for patch in at.patches)
     tabulated = Joined((One(), *at.more, *sines))
     head = at.solve(at.blocks, tabulated, at.before)
@@ -406,6 +434,7 @@ def search(
     tries: int,
     tolerance: float,
     dimensions: int,
+    clock: Clock,
 ) -> tuple[Fitted, Float[np.ndarray, " d"]]:
     """Go from the best of some scales to ever better neighbors.
 
@@ -415,6 +444,7 @@ def search(
       tries: solves at most.
       tolerance: share that may be left; what leaves less is good enough.
       dimensions: of the problem; scales of patches come after those of its coordinates.
+      clock: stops the search after the first scale.
 
     Returns:
       The best solution, and its scale.
@@ -424,6 +454,8 @@ def search(
         solved.append((attempt(start), start))
         if solved[-1][0].left.worst < tolerance:
             return solved[-1]
+        if clock.stops():
+            break
     tries -= len(solved)
     best, reach = min(solved, key=objective_of)
     moves = moves_of(dimensions)
@@ -433,6 +465,8 @@ def search(
     place = 0
     failed = 0
     while tries > 0 and failed < len(moves) and best.left.worst >= tolerance:
+        if clock.stops():
+            break
         step = moves[place % len(moves)]
         tried = attempt(reach * step), reach * step
         tries -= 1

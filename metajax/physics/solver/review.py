@@ -21,6 +21,7 @@ from metajax.physics.solver.collocation import (
     times,
     units_of,
 )
+from metajax.physics.solver.interfaces import about_unnamed
 from metajax.physics.solver.operators import At, Block, Operator
 from metajax.physics.solver.points import Box, Face, contains, ends_here, extent, faces_of
 from metajax.physics.solver.problem import PDEProblem, Robin
@@ -131,6 +132,7 @@ def review(problem: PDEProblem) -> Reviewed:
 
     - shapes that are not part of the boundary, and data that hold nowhere;
     - pieces without the data that the equation's type needs, and time that runs the wrong way;
+    - coefficients of second derivatives that jump along curves that the solver does not know;
     - a source that contradicts the flux through a boundary where only that is given.
 
     Args:
@@ -162,6 +164,8 @@ def review(problem: PDEProblem) -> Reviewed:
         if cells is not None and not nonlinear:
             own = cells[labels.reshape(-1) == component]
             found += _balance(problem, units, operator, part, own)
+    unclear = about_unnamed(problem, units.box, parameters)
+    found += [] if unclear is None else [Finding(unclear)]
     corners = inward_corners(domain, units.box, edge) if plane else np.zeros((0, 3))
     return Reviewed(tuple(dict.fromkeys(found)), blocks, corners, units.box)
 

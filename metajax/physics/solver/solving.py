@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from metajax.core import ConfigError, cast_floats
 from metajax.physics.pde import PDE, Boundary, Shape, on_host
+from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.collocation import (
     PROBES,
     Sampled,
@@ -26,12 +27,17 @@ from metajax.physics.solver.collocation import (
     units_of,
 )
 from metajax.physics.solver.continuation import CONVERGED, along_parameter
+from metajax.physics.solver.diffused import combine_diffused
 from metajax.physics.solver.estimate import Residual
+from metajax.physics.solver.evolution import can_evolve
+from metajax.physics.solver.evolving import evolve
 from metajax.physics.solver.fitting import (
     FRESH,
     Fitted,
+    Make,
     Rounds,
     Take,
+    Use,
     combine_linear,
     left_of,
     misses,
@@ -39,24 +45,35 @@ from metajax.physics.solver.fitting import (
     rounds,
     values_of,
 )
+from metajax.physics.solver.interfaces import (
+    Parts,
+    PartSines,
+    fill_parts,
+    interface_blocks,
+    parts_of,
+)
 from metajax.physics.solver.jet_features import JetFeatures
 from metajax.physics.solver.lapack import HostHead
+from metajax.physics.solver.layers import Layer, fill_layers, layer_features, layers_of
 from metajax.physics.solver.least_squares import Features
-from metajax.physics.solver.nonlinear import combine_nonlinear
+from metajax.physics.solver.lines import number_of
 from metajax.physics.solver.operators import Block, terms
 from metajax.physics.solver.patches import Patch, patch_points
-from metajax.physics.solver.points import Box, contains, distance
+from metajax.physics.solver.points import Box, contains, distance, inward
 from metajax.physics.solver.problem import PDEProblem, as_problem
 from metajax.physics.solver.review import Finding, Reviewed, review
-from metajax.physics.solver.ridge_functions import FeatureSet
+from metajax.physics.solver.ridge_functions import FeatureSet, sine_features
 from metajax.physics.solver.singular import special_features
 from metajax.physics.solver.solution import Solution, WindowedSolution
 from metajax.physics.solver.values import evaluate, known_parameters
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Trust, Verdict, assess
-from metajax.physics.solver.windows import UNRESOLVED, Window, joined, march
+from metajax.physics.solver.waves import smooth_solutions
+from metajax.physics.solver.windows import UNRESOLVED, Window, end_of_time, joined, march
 
 TOLERANCE = 1e-6
 """Largest relative residual of equation and data."""
+MOST_SECONDS = 300.0
+"""How long a solve may take."""
 POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
 PATIENCE = 2.0
@@ -65,6 +82,11 @@ LOOKED = 256, 64
 """Points inside and on the boundary at which an equation's coefficients are looked at."""
 CLOSE = 1e-6
 """How far outside a point may be and still count as one of the boundary, in units."""
+BORDER = 2
+"""Points of the boundary for each one that is added close below it."""
+UNBOUNDED = 2.0
+"""How many times as large as inside the source may be close to the boundary and count as bounded.
+"""
 CLOSER = 12
 """Points of the boundary that are drawn for each one, of which those in patches are kept."""
 NEIGHBORS = 64
@@ -97,6 +119,7 @@ class Solved(NamedTuple):
       rounds: all solutions by ever more features, the one before the last among them; those of the
         worst window where there are several.
       windows: of time, in which the problem was solved one after the other.
+      until: the last time for which there is a solution; NaN without time. After it u is NaN.
     """
 
     u: Float[np.ndarray, "*size"]
@@ -115,6 +138,7 @@ class Solved(NamedTuple):
     solution: Solution | WindowedSolution
     rounds: Rounds
     windows: int
+    until: float
 
     def at(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Return u at points, in the person's units."""
@@ -135,6 +159,7 @@ def solve(
     given: Given | None = None,
     head: bool = True,
     continuation: tuple[str, float] | None = None,
+    most_seconds: float = MOST_SECONDS,
     progress: bool = False,
     stacklevel: int = 2,
 ) -> Solved:
@@ -152,6 +177,8 @@ def solve(
         which is the solution, and is judged like any other.
       continuation: a parameter of a nonlinear problem, and a value for which it is easy. Where the
         problem is not solved at once, it is solved step by step from that value.
+      most_seconds: of work. Then the best solution so far is returned, and where it is in doubt or
+        ends before the last time, a warning says that time ran out. Infinite: no end.
       progress: whether to show what is done.
       stacklevel: of the warnings, as in ``warnings.warn``; 2: they name the line of the call.
 
@@ -159,9 +186,9 @@ def solve(
       The solution with its residual and warnings.
 
     Raises:
-      ConfigError: ``features`` below 1 where none are given, ``size`` below 2, a ``tolerance`` that
-        is not above 0, no ``head`` where nothing is given; source or data that are not finite
-        somewhere in the domain, or no data on its boundary.
+      ConfigError: ``features`` below 1 where none are given, ``size`` below 2, a ``tolerance`` or
+        ``most_seconds`` that is not above 0, no ``head`` where nothing is given; source or data
+        that are not finite somewhere in the domain, or no data on its boundary.
 
     Warns:
       DoubtfulSolutionWarning: each of the solution's ``warnings``.
@@ -172,8 +199,11 @@ def solve(
         raise ConfigError("size", size, "2 or more")
     if not tolerance > 0:
         raise ConfigError("tolerance", tolerance, "above 0")
+    if not most_seconds > 0:
+        raise ConfigError("most_seconds", most_seconds, "above 0")
     if given is None and not head:
         raise ConfigError("head", head, "True where no solution is given")
+    clock = Clock(most_seconds)
     shape = "{desc}, {elapsed}"
     with tqdm(disable=not progress, leave=False, delay=PATIENCE, bar_format=shape) as bar:
 
@@ -186,7 +216,12 @@ def solve(
         reviewed = review(stated)
         report("points")
         find = partial(
-            find_rounds, tolerance=tolerance, features=features, seed=seed, report=report
+            find_rounds,
+            tolerance=tolerance,
+            features=features,
+            seed=seed,
+            clock=clock,
+            report=report,
         )
         if given is not None:
             report("given features")
@@ -198,9 +233,7 @@ def solve(
             if failed and continuation is not None and stated.nonlinear is not None:
                 windows = [along_parameter(stated, *continuation, find)]
         else:
-            windows = [find(stated, give_up=UNRESOLVED)]
-            if windows[0].rounds.best.left.worst > UNRESOLVED:
-                windows = march(stated, find)
+            windows = over_time(stated, find)
         report("solution")
         units = units_of(stated, sample_problem(stated, 0, *PROBES), known_parameters(stated))
         axis = -1 if stated.time is None else stated.coordinates.index(stated.time)
@@ -212,10 +245,20 @@ def solve(
         findings = list(reviewed.findings)
         if lacking:
             findings.append(Finding(lacking))
+        until = end = np.nan
+        if stated.time is not None:
+            until, end = (end_of_time(one.domain, axis) for one in (windows[-1].problem, stated))
+            if until < end:
+                findings.append(Finding(about_end(stated.time, until, end, most_seconds), True))
         if not np.isfinite(u[~np.isnan(residual)]).all():
             findings.append(Finding("u is not finite everywhere in the domain", True))
         reviewed = reviewed._replace(findings=tuple(findings))
         trust = [assessed(window, reviewed) for window in windows]
+    if clock.stopped and not until < end:
+        late = f"time ran out after {most_seconds:g} s; allow more, and more functions are tried"
+        trust = [
+            one._replace(reasons=(*one.reasons, late)) if one.reasons else one for one in trust
+        ]
     order = list(get_args(Verdict))
     worst = max(
         range(len(trust)),
@@ -246,7 +289,7 @@ def solve(
         missed("neumann"),
         whole * rms(found.fresh[0].target),
         float(np.max(best.scale)) if head and features else np.nan,
-        len(best.head.weights),
+        number_of(best.features, best.head.weights),
         trust[worst].verdict,
         reasons,
         # what is wrong at the end of a window is wrong in those after it
@@ -255,7 +298,40 @@ def solve(
         solution,
         found,
         len(windows),
+        until,
     )
+
+
+def about_end(time: str, until: float, end: float, seconds: float) -> str:
+    """Say that a solution ends before the last time."""
+    return (
+        f"time ran out after {seconds:g} s: the solution ends at {time} = {until:.4g} of "
+        f"{end:.4g}, and u is NaN after that; allow more"
+    )
+
+
+def over_time(problem: PDEProblem, find: partial[Window]) -> list[Window]:
+    """Solve a problem in time by sines of space and time, or else by functions of space alone.
+
+    Args:
+      problem: the problem.
+      find: solves one in one window.
+
+    Returns:
+      The windows.
+    """
+    window = find(problem, give_up=UNRESOLVED)
+    left = window.rounds.best.left.worst
+    if left <= UNRESOLVED:
+        return [window]
+    clock = find.keywords["clock"]
+    followed = evolve(problem, **find.keywords) if can_evolve(problem) else None
+    if followed is not None:
+        axis = len(problem.coordinates) - 1
+        ends = {end_of_time(one.domain, axis) for one in (problem, followed.problem)}
+        if clock.stopped or len(ends) == 1:
+            return [followed if followed.rounds.best.left.worst < left else window]
+    return march(problem, find, clock)
 
 
 def find_rounds(
@@ -268,6 +344,7 @@ def find_rounds(
     tolerance: float,
     features: int,
     seed: int,
+    clock: Clock | None = None,
     report: Callable[[str], object],
     more: Sequence[FeatureSet] = (),
 ) -> Window:
@@ -282,11 +359,17 @@ def find_rounds(
       tolerance: likewise.
       features: sines at most.
       seed: of points and features.
+      clock: likewise.
       report: is told what is done.
       more: features other than sines.
     """
-    take, units = taker(problem)
-    special = special_features(problem, units, take(seed, *LOOKED)[0].parts[0]) if features else []
+    take, units, parts, layers = taker(problem)
+    looked = take(seed, *LOOKED)[0]
+    special = special_features(problem, units, looked.parts[0], parts) if features else []
+    special += layer_features(layers, seed)
+    if features and problem.nonlinear is None and not np.any(looked.target):
+        special += smooth_solutions(looked.parts[0].operator, len(problem.coordinates))
+    make: Make = sine_features if parts is None else PartSines(parts)
     near = None
     if start is not None:
         head = start.rounds.best.head
@@ -300,28 +383,100 @@ def find_rounds(
         reach=reach,
         start=near,
         seed=seed,
-        solve=combine_linear if problem.nonlinear is None else combine_nonlinear,
+        solve=combine_linear
+        if problem.nonlinear is None
+        else partial(combine_diffused, clock=clock),
+        clock=clock,
         more=[*more, *special],
         give_up=give_up,
         report=report,
+        make=make,
     )
     return Window(problem, found, units)
 
 
-def taker(problem: PDEProblem) -> tuple[Take, Units]:
-    """How a problem is taken at points, and in which units."""
+class Taken(NamedTuple):
+    """How a problem is taken at points.
+
+    Attributes:
+      take: takes it at some.
+      units: of the points and of u.
+      parts: of the domain, between interfaces; None where there are none.
+      layers: along its edges.
+    """
+
+    take: Take
+    units: Units
+    parts: Parts | None
+    layers: list[Layer]
+
+
+def taker(problem: PDEProblem) -> Taken:
+    """How a problem is taken at points."""
     parameters = known_parameters(problem)
     units = units_of(problem, sample_problem(problem, 0, *PROBES), parameters)
+    parts = parts_of(problem, units, parameters)
+    layers = layers_of(problem, units, parameters)
 
     def take(
-        seed: int, inside: int, edge: int, near: Sequence[Patch] = (), closer: int = 0
+        seed: int,
+        inside: int,
+        edge: int,
+        near: Sequence[Patch] = (),
+        closer: int = 0,
+        use: Use = "judge",
     ) -> tuple[Block, ...]:
         sampled = sample_problem(problem, seed, inside, edge)
         if near:
             sampled = sample_closer(problem, sampled, units.box, near, (seed, edge, closer))
-        return blocks_at(problem, sampled, units, parameters)
+        if use != "spread":
+            sampled = fill_layers(problem, sampled, units, layers, seed)
+        if parts is not None:
+            sampled = fill_parts(problem, sampled, parts, seed)
+        num = len(sampled.inside)
+        if use == "fit" and not near:  # points in patches say where more are needed
+            sampled = fill_border(problem, sampled, units.box, seed)
+        equation, *data = blocks_at(problem, sampled, units, parameters)
+        # those at the border take no weight from the others
+        weight = equation.weight * np.sqrt(len(sampled.inside) / num)
+        blocks = (equation._replace(weight=weight), *data)
+        if parts is None:
+            return blocks
+        return (*blocks, *interface_blocks(problem, parts, units, parameters, seed, edge))
 
-    return take, units
+    return Taken(take, units, parts, layers)
+
+
+def fill_border(problem: PDEProblem, sampled: Sampled, box: Box, seed: int) -> Sampled:
+    """Add points close below the boundary, where those inside are fewest, in its corners above all.
+
+    Args:
+      problem: whose points they are.
+      sampled: points of it.
+      box: what units are.
+      seed: of the points.
+    """
+    domain, rng = on_host(problem.domain), np.random.default_rng(seed)
+    num, dimensions = sampled.inside.shape
+    apart = 2 / num ** (1 / dimensions)
+    edges = [edge for edge in sampled.edges if len(edge.points)]
+    if not edges:
+        return sampled
+    points, normals = (
+        np.concatenate([leaf[::BORDER] for leaf in leaves])
+        for leaves in ([edge.points for edge in edges], [edge.normals for edge in edges])
+    )
+    points = points + apart * rng.random((len(points), 1)) * inward(box, normals)
+    added = points[contains(domain, points)]
+    # where the source is unbounded along the boundary, these points would outweigh all others
+    parameters = known_parameters(problem)
+    known, there = (
+        np.abs(evaluate("source", problem.source, anywhere(at), problem, parameters, finite=False))
+        for at in (sampled.inside, added)
+    )
+    if np.max(there, initial=0.0) > UNBOUNDED * np.max(known):
+        return sampled
+    return sampled._replace(inside=np.concatenate([sampled.inside, added]))
 
 
 def sample_closer(
@@ -367,7 +522,7 @@ def sample_closer(
 def with_given(problem: PDEProblem, made: Features, find: partial[Window], head: bool) -> Window:
     """Solve a problem with features that are given, or take the only one for the solution."""
     exact = cast_floats(jax.device_get(made), np.float64)
-    take, units = taker(problem)
+    take, units, *_ = taker(problem)
     given = JetFeatures(exact, units.box.centre, units.box.half)
     if head:
         return find(problem, more=[given])
