@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from importlib import metadata
-
-from metajax import __version__
 
 
 def versions(names: Iterable[str]) -> dict[str, str]:
@@ -17,4 +16,5 @@ def versions(names: Iterable[str]) -> dict[str, str]:
     Raises:
       PackageNotFoundError: one but metajax is not installed.
     """
-    return {name: __version__ if name == "metajax" else metadata.version(name) for name in names}
+    own = sys.modules["metajax"].__version__  # this file is of it; an import would be a circle
+    return {name: own if name == "metajax" else metadata.version(name) for name in names}

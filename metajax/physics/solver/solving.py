@@ -439,7 +439,7 @@ def taker(problem: PDEProblem) -> Taken:
         if parts is not None:
             sampled = fill_parts(problem, sampled, parts, seed)
         num = len(sampled.inside)
-        if use == "fit":
+        if use == "fit" and not near:  # points in patches say where more are needed
             sampled = fill_border(problem, sampled, units.box, seed)
         equation, *data = blocks_at(problem, sampled, units, parameters)
         # those at the border take no weight from the others
