@@ -116,14 +116,16 @@ def in_sequence(
         return jax.tree.map(rows, state.after, state.params)
 
     def mean_loss(params: Params, memory: Any, tasks: PyTree, keys: PyTree) -> Any:
-        def one(batch: Batch, key: Any) -> Any:
-            return learner.loss(params, memory, batch, key)
-
-        # the task is the same in all draws: what is made for it is made once
         batch = tasks.support
-        shared = {name: getattr(batch, name)[0] for name in ("task", "place", "last")}
-        axes = Batch(0, None, None, None, 0, 0)
-        losses, metrics = jax.vmap(one, (axes, 0))(batch._replace(**shared), keys)
+        # the task is the same in all draws: what is made for it is made once
+        index, place, last = batch.task[0], batch.place[0], batch.last[0]
+
+        def one(examples: Any, mixed: Any, mixed_index: Any, key: Any) -> Any:
+            drawn = Batch(examples, index, place, last, mixed, mixed_index)
+            return learner.loss(params, memory, drawn, key)
+
+        drawn = batch.examples, batch.mixed, batch.mixed_index
+        losses, metrics = jax.vmap(one)(*drawn, keys)
         loss = jnp.mean(losses)
         return loss, {**jax.tree.map(lambda leaf: jnp.mean(leaf, 0), metrics), "loss": loss}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -136,22 +137,25 @@ def source_training(
     ) -> tuple[SourceState, dict[str, Any]]:
         params = state.params
 
+        def mean_loss(apply: Callable[..., Any], at: Params, tasks: Any) -> Any:
+            logits, used = jax.vmap(lambda images: apply(at, images))(tasks.support.inputs)
+            targets = tasks.support.targets
+            losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
+            loss = jnp.mean(losses)
+            metrics = {"loss": loss, "accuracy": accuracy(logits, targets)}
+            return loss, (metrics, jax.tree.map(lambda leaf: jnp.mean(leaf, 0), used))
+
+        def over_draws(function: Callable[[Any], Any]) -> Any:
+            return mean_over_parts(lambda tasks, keys: function(tasks), tasks, key, axis_name)
+
         def slope(apply: Callable[..., Any], at: Params) -> Any:
-            """The gradient, the metrics and the batches' statistics, averaged over all draws."""
-
-            def mean_loss(at: Params, tasks: Any) -> Any:
-                logits, used = jax.vmap(lambda images: apply(at, images))(tasks.support.inputs)
-                targets = tasks.support.targets
-                losses = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-                loss = jnp.mean(losses)
-                metrics = {"loss": loss, "accuracy": accuracy(logits, targets)}
-                return loss, (metrics, jax.tree.map(lambda leaf: jnp.mean(leaf, 0), used))
-
-            def part(tasks: Any, keys: Any) -> Any:
-                return jax.grad(mean_loss, has_aux=True)(at, tasks)
-
-            grads, (metrics, used) = mean_over_parts(part, tasks, key, axis_name)
+            """The gradient, the metrics and the batches' statistics."""
+            of_mean = jax.grad(functools.partial(mean_loss, apply), has_aux=True)
+            grads, (metrics, used) = over_draws(functools.partial(of_mean, at))
             return grads, metrics, used
+
+        def as_it_is(at: Params, images: Array) -> Any:
+            return network.apply(at, params.averages, images, False)
 
         def train_source() -> Any:
             grads, metrics, used = slope(
@@ -165,8 +169,8 @@ def source_training(
 
         def train_meta() -> Any:
             if warm_up is None or warm_rule is None:
-                nothing = jnp.zeros(())
-                metrics = {"loss": nothing, "accuracy": nothing}
+                # nothing is left to train
+                _, (metrics, _) = over_draws(functools.partial(mean_loss, as_it_is, params.network))
                 return params, state.opt_state, state.warm_state, metrics
             grads, metrics, used = slope(
                 lambda at, images: warm_up.apply(params._replace(meta=at), images), params.meta
@@ -198,6 +202,7 @@ def mix(averages: PyTree, used: PyTree) -> PyTree:
     return jax.tree.map(lambda old, new: KEPT * old + (1 - KEPT) * new, averages, used)
 
 
+@functools.lru_cache(maxsize=8)
 def frozen(network: PartedNetwork, use_batch: bool) -> Online:
     """Predict a stream by the source network as it is.
 
@@ -207,7 +212,7 @@ def frozen(network: PartedNetwork, use_batch: bool) -> Online:
         not by the averages of the source data.
 
     Returns:
-      The predictor.
+      The predictor, the same object for the same arguments, so that it is compiled once.
     """
 
     def init(params: SourceParams) -> SourceParams:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +34,18 @@ def solve_saddle(d: Float[Array, ""], a: Float[Array, "n k"], right: Saddle) -> 
     equations are formed (Björck 1996, *Numerical Methods for Least Squares Problems*, 2.7.3). The
     derivative is that of the system's solution: one more solve with the same factors.
     """
+    return saddle_solver(d, a)[0](right)
+
+
+def saddle_solver(
+    d: Float[Array, ""], a: Float[Array, "n k"]
+) -> tuple[Callable[[Saddle], Saddle], Float[Array, "k k"]]:
+    """Factor what :func:`solve_saddle` solves, for several right sides that follow each other.
+
+    Returns:
+      From the right side to the solution, and the triangular factor of the rows, which has no
+      derivative.
+    """
     num, k = a.shape
     rows = jnp.concatenate([d * jnp.eye(k, dtype=a.dtype), a])
     q, r = lapack_qr(jax.lax.stop_gradient(rows))
@@ -53,7 +66,10 @@ def solve_saddle(d: Float[Array, ""], a: Float[Array, "n k"], right: Saddle) -> 
         u = q.T @ over - solve_lower(r.T, h)
         return jnp.concatenate([over - q @ u, solve_upper(r.T, u)])
 
-    return split(jax.lax.custom_linear_solve(product, join(*right), solve, symmetric=True))
+    def solver(right: Saddle) -> Saddle:
+        return split(jax.lax.custom_linear_solve(product, join(*right), solve, symmetric=True))
+
+    return solver, r
 
 
 class Rows(NamedTuple):

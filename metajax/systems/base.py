@@ -92,11 +92,14 @@ class Use(NamedTuple):
         answers what it asks. ``target`` names a column of a table.
       problem: ``problem(settings) -> Problem`` of the right shapes without a data set on disk, from
         which the learner is made; None: the family's own reads none.
+      ready: ``ready(run, task) -> Adapted``, of a family whose tasks are learned in training, so
+        that it predicts without a support; None: it adapts to one.
     """
 
     adapt: Callable[..., Any]
     files: Callable[..., Any]
     problem: Callable[[Any], Any] | None = None
+    ready: Callable[..., Any] | None = None
 
 
 def _no_check(config: Any) -> None:

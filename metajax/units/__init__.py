@@ -1,10 +1,21 @@
-"""Names for the units of a network, and what they make possible: growing it, experts in it."""
+"""Names for the units of a network, and what they make possible: growth, experts, supernets."""
 
 from metajax.units.axes import Axis, Units, reads
 from metajax.units.deepening import deepen, deepen_state
 from metajax.units.experts import balance_loss, expert_ffn, top_k_gates, upcycle
 from metajax.units.networks import conv_units, graph_units, mlp_units, transformer_units
 from metajax.units.routing import DomainMasks, compact_experts, domain_masks, mix_experts
+from metajax.units.spaces import (
+    Architecture,
+    Space,
+    all_architectures,
+    architecture_code,
+    architecture_masks,
+    fair_architectures,
+    sample_architecture,
+    sandwich,
+)
+from metajax.units.supernets import Supernet, supernet
 from metajax.units.taking import (
     map_state,
     mask_units,
@@ -17,9 +28,15 @@ from metajax.units.taking import (
 from metajax.units.widening import widen, widen_state
 
 __all__ = [
+    "Architecture",
     "Axis",
     "DomainMasks",
+    "Space",
+    "Supernet",
     "Units",
+    "all_architectures",
+    "architecture_code",
+    "architecture_masks",
     "balance_loss",
     "compact_experts",
     "conv_units",
@@ -27,6 +44,7 @@ __all__ = [
     "deepen_state",
     "domain_masks",
     "expert_ffn",
+    "fair_architectures",
     "graph_units",
     "map_state",
     "mask_units",
@@ -34,7 +52,10 @@ __all__ = [
     "mlp_units",
     "permute_units",
     "reads",
+    "sample_architecture",
+    "sandwich",
     "slice_units",
+    "supernet",
     "take_units",
     "top_k_gates",
     "transformer_units",

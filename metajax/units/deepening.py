@@ -109,12 +109,13 @@ def _new_layer(params: Params, units: Units, after: str) -> _NewLayer:
     """The layer that comes behind ``after``."""
     _check_place(params, after)
     leaves = leaves_of(params, units)
-    inside = [leaf for leaf in leaves if f"{leaf.path}/".startswith(f"{after}/")]
-    outside = [leaf for leaf in leaves if leaf not in inside]
+    inside: list[Leaf] = []
+    outside: list[Leaf] = []
+    for leaf in leaves:
+        (inside if f"{leaf.path}/".startswith(f"{after}/") else outside).append(leaf)
     made, read = _names(inside, "makes"), _names(inside, "reads")
-    taken = _names(leaves)
     stream = made & read & _names(outside, "makes")
-    fresh = {name: _fresh(name, taken) for name in made - stream}
+    fresh = _fresh(made - stream, _names(leaves))
     if stream:
         return _silent_copy(params, units, after, stream, fresh)
 
@@ -144,7 +145,7 @@ def _new_layer(params: Params, units: Units, after: str) -> _NewLayer:
             array, entry = _identity(leaf, entry, reads(output), size, after, alone)
         elif leaf.names("makes") & through:
             array = jnp.zeros(_shape(leaf, sizes), array.dtype)
-        elif source in leaf.names() and sizes[source] != size:
+        elif source is not None and source in leaf.names() and sizes[source] != size:
             raise ConfigError("after", after, "a layer with as many outputs as inputs")
         arrays.append(array)
         entries.append(entry)
@@ -157,11 +158,15 @@ def _names(leaves: list[Leaf], *roles: str) -> set[str]:
     return set().union(*(leaf.names(*roles) for leaf in leaves))
 
 
-def _fresh(name: str, taken: set[str]) -> str:
-    """The name with as many primes as make it new."""
-    while name in taken:
-        name += "'"
-    return name
+def _fresh(names: set[str], taken: set[str]) -> dict[str, str]:
+    """New names, with as many primes as make them different from all others."""
+    found: dict[str, str] = {}
+    for name in sorted(names):
+        new = f"{name}'"
+        while new in taken or new in found.values():
+            new += "'"
+        found[name] = new
+    return found
 
 
 def _silent_copy(
@@ -223,7 +228,9 @@ def _identity(
     rows: list[Any] = [n // 2 for n in pixels]
     rows[own] = rows[inputs] = jnp.arange(size)
     array = jnp.zeros(shape, leaf.array.dtype).at[tuple(rows)].set(1)
-    return array, tuple(read if axis == inputs else name for axis, name in enumerate(entry))
+    if alone or not reading:
+        entry = tuple(read if axis == inputs else name for axis, name in enumerate(entry))
+    return array, entry
 
 
 def _is_plain(parts: tuple[Axis | int, ...] | None) -> bool:

@@ -172,7 +172,8 @@ def mask_units(
     """Return parameters of the same shapes, multiplied by a mask along every axis of the units.
 
     With masks of 0 and 1 the network's function is that of the units at 1 alone, as
-    :func:`take_units` gives them. Derivatives in a mask exist, and masks may be traced.
+    :func:`take_units` gives them. Masks may be traced and differentiated. Other numbers scale both
+    the weights that make a unit and those that read it.
 
     Args:
       params: of the network.
@@ -195,20 +196,27 @@ def mask_units(
 
     def masked(leaf: Leaf) -> Any:
         array = leaf.array
-        for number, parts in enumerate(leaf.axes):
-            if {p.name for p in parts or () if isinstance(p, Axis)} & set(masks):
-                factors = [_part_factors(part, sizes, masks, array.dtype) for part in parts or ()]
-                shape = [-1 if axis == number else 1 for axis in range(array.ndim)]
-                array = array * jnp.concatenate(factors).reshape(shape)
+        for number in sorted({number for number, part in leaf.carried() if part.name in masks}):
+            parts = leaf.axes[number] or ()
+            factors = [part_factors(part, sizes, masks, array.dtype) for part in parts]
+            shape = [-1 if axis == number else 1 for axis in range(array.ndim)]
+            array = array * jnp.concatenate(factors).reshape(shape)
         return array
 
     return jax.tree.unflatten(jax.tree.structure(params), map(masked, leaves))
 
 
-def _part_factors(
+def part_factors(
     part: Axis | int, sizes: Mapping[str, int], masks: Mapping[str, Array], dtype: Any
 ) -> Float[Array, " m"]:
-    """The mask along a part of an axis."""
+    """Return the mask along a part of an axis, ones where it has none.
+
+    Args:
+      part: of an axis.
+      sizes: how many units each name has.
+      masks: for some names one number a unit.
+      dtype: of the result.
+    """
     if isinstance(part, int) or part.name not in masks:
         return jnp.ones(part_size(part, sizes), dtype)
     mask = masks[part.name].astype(dtype)
@@ -253,7 +261,8 @@ def unit_norms(params: Params, units: Units) -> dict[str, Float[Array, " n"]]:
 def map_state(change: Callable[[Params], Params], state: PyTree, params: Params) -> PyTree:
     """Return an optimizer state with a change made to each part shaped like the parameters.
 
-    Those are the moments of Adam, the momentum of SGD and the like. Counts and schedules stay.
+    Those are the moments of Adam, the momentum of SGD and the like. Counts and schedules stay, and
+    so do moments of some of the parameters alone, as ``optax.masked`` keeps them.
 
     Args:
       change: of parameters, e.g. :func:`take_units` with its units and indices.

@@ -19,8 +19,8 @@ import toy_problem
 from few_shot import blobs
 from metajax import learners
 from metajax.bilevel import minibatches
-from metajax.core import MetaLearner, all_finite, digest
-from metajax.data import noise_pool, sinusoid_tasks
+from metajax.core import MetaLearner, Task, all_finite, digest
+from metajax.data import DomainInputs, noise_pool, sinusoid_tasks
 from metajax.nn import mlp
 from metajax.systems import build, replace
 from metajax.systems.gpicl import projection_tasks
@@ -101,6 +101,29 @@ def hypino_row(method: str) -> Row:
     return Row(f"hypino-{method}", make, 0, lambda task: task.query.points.interior)
 
 
+def of_domain(images):
+    return DomainInputs(
+        images, jnp.zeros(len(images), jnp.int32), jnp.zeros((len(images), 2), jnp.int32)
+    )
+
+
+def context_row() -> Row:
+    """Its inputs are images with their domain, of which the battery reads the images."""
+
+    def make():
+        learner = learners.context_student(mlp([6], 3, jnp.tanh), mlp([4], 2))
+
+        def tasks(key):
+            return Task(*(part._replace(inputs=of_domain(part.inputs)) for part in blobs(key)))
+
+        def predict(params, adapted, images):
+            return learner.predict(params, adapted, of_domain(images))
+
+        return learner._replace(predict=predict), tasks
+
+    return Row("context-student", make, 0, lambda task: task.query.inputs.images)
+
+
 SINES, SGD = sinusoid_tasks(4, 3), optax.sgd(0.1)
 
 LEARNERS = [
@@ -153,6 +176,7 @@ LEARNERS = [
     few_shot_row("anil_solved", regress(learners.anil_solved, inner="Dense_1"), SINES),
     few_shot_row("svm", classify(learners.svm, ways=3, scale=5.0), blobs),
     few_shot_row("table-reader", lambda: learners.table_reader(3, width=6, row_width=4), blobs),
+    pytest.param(context_row(), marks=pytest.mark.slow),
     *(
         pytest.param(hypino_row(name), marks=pytest.mark.slow)
         for name in ("weights", "unet", "pino")

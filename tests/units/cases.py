@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 
 from metajax.core import Params
 from metajax.nn import Graph, causal_transformer, conv_net, graph_net, mlp
@@ -32,6 +33,11 @@ def drawn(shapes: Params) -> Params:
         jnp.asarray(draw.normal(size=x.shape) * 2 * max(x.shape) ** -0.5, x.dtype) for x in leaves
     ]
     return jax.tree.unflatten(structure, new)
+
+
+def some_slow(names: Iterable[str], *slow: str) -> list[Any]:
+    """Parameters of a test of which some are left to the slow run."""
+    return [pytest.param(name, marks=pytest.mark.slow if name in slow else ()) for name in names]
 
 
 def array(*shape: int) -> Any:

@@ -165,8 +165,12 @@ def test_rows_beyond_the_capacity_are_dropped():
     np.testing.assert_allclose(output, loop(EXPERTS, ROWS, kept), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("capacity", [None, 8])
-def test_experts_on_many_devices_are_those_on_one(capacity):
+@pytest.mark.parametrize(
+    "function",
+    [expert_ffn, functools.partial(expert_ffn, capacity=8), functools.partial(mix_experts, ffn)],
+    ids=["dense", "gathered", "whole networks"],
+)
+def test_experts_on_many_devices_are_those_on_one(function):
     """One expert a device: parameters stay where they are, and a sum over the devices follows."""
     mesh = jax.make_mesh((8,), ("experts",), axis_types=(AxisType.Auto,))
     spread, along = (
@@ -177,9 +181,8 @@ def test_experts_on_many_devices_are_those_on_one(capacity):
         jax.device_put(ROWS, NamedSharding(mesh, PartitionSpec())),
         jax.device_put(WEIGHTS, along),
     )
-    run = jax.jit(functools.partial(expert_ffn, capacity=capacity))
-    compiled = run.lower(*given).compile()
-    expected = run(EXPERTS, ROWS, WEIGHTS)
+    compiled = jax.jit(function).lower(*given).compile()
+    expected = loop(EXPERTS, ROWS, WEIGHTS)
     np.testing.assert_allclose(compiled(*given), expected, rtol=1e-4, atol=1e-5)
     text = compiled.as_text()
     assert "all-reduce" in text and "all-to-all" not in text

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from cases import drawn, make_cases, make_graph, make_transformer
+from cases import drawn, make_cases, make_graph, make_transformer, some_slow
 from flax import linen as nn
 from flax import nnx
 
@@ -39,7 +39,7 @@ WIDER = {
 
 
 @pytest.mark.parametrize("wide", [False, pytest.param(True, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", some_slow(CASES, "mlp", "graph"))
 def test_a_wider_network_has_the_same_function(name, wide):
     """Copies and shares of every group of units at once; by both splits in float64."""
     case, sizes, splits = CASES[name], WIDER[name], ("random", "equal")[: 1 + wide]
@@ -80,13 +80,11 @@ DEEPER = {
     ),
     "graph": (
         (
-            "round_0",
             "encoder/layer_0",
             "round_0/message/layer_0",
             "round_0/update/layer_0",
-            "round_1/message/layer_0",
-            "round_1/update/layer_0",
             "readout/layer_0",
+            "round_0",
         ),
         functools.partial(make_graph, layers=2, rounds=2),
     ),
@@ -272,9 +270,9 @@ TURNED = {
 @pytest.mark.parametrize(
     ("make", "units"),
     [
-        (lambda width: from_linen(Linen(width)), HAND),
+        pytest.param(lambda width: from_linen(Linen(width)), HAND, marks=pytest.mark.slow),
         (functools.partial(from_nnx, NNX), HAND),
-        (equinox, {"layers": TURNED}),
+        pytest.param(equinox, {"layers": TURNED}, marks=pytest.mark.slow),
     ],
     ids=["linen", "nnx", "equinox"],
 )

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from cases import make_cases
+from cases import make_cases, some_slow
 
 from metajax.core import ConfigError
 from metajax.nn import mlp
@@ -42,7 +42,7 @@ def test_every_unit_of_a_network_has_a_name(name):
     assert unit_sizes(case.params, case.units) == SIZES[name]
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", some_slow(CASES, "graph"))
 def test_sliced_is_masked_and_the_order_does_not_matter(name):
     """Sliced networks have the shapes of networks made at these sizes."""
     case, sizes, draw = CASES[name], SMALLER[name], np.random.default_rng(2)

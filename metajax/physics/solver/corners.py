@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Complex, Float
 
 from metajax.physics.pde import Shape
-from metajax.physics.solver.operators import Operator
+from metajax.physics.solver.analytic import Analytic, Columns, Functions
 from metajax.physics.solver.points import Box, contains
 
 AROUND = 1e-4
@@ -61,7 +61,7 @@ class Corner(NamedTuple):
 
 
 @dataclass(frozen=True)
-class CornerFeatures:
+class CornerFeatures(Analytic):
     """Real and imaginary parts of ``|z|**(2 squares) z**power`` and of that times ``log z``.
 
     Attributes:
@@ -85,7 +85,9 @@ class CornerFeatures:
     parts: Complex[np.ndarray, " num"]
     pole: Float[np.ndarray, "2"] | None = None
 
-    def __call__(self, points: Float[np.ndarray, "n 2"], operator: Operator) -> np.ndarray:
+    def functions(self, points: Float[np.ndarray, "n 2"]) -> Functions:
+        """Return the distinct powers of z, with their logarithms, at points."""
+        power, logs = self._distinct()[0].T[:, None]
         away = points - self.point
         z = away @ self.direction
         z = np.where(np.abs(z) < NEAREST, NEAREST * np.exp(1j * self.middle), z)[:, None]
@@ -96,56 +98,23 @@ class CornerFeatures:
             z, middle = z / (z - end), 0.0
         log = np.log(np.abs(z)) + 1j * (middle + np.angle(z * np.exp(-1j * middle)))
         # f = z^p, or z^p log z, with its derivatives
-        power, logs = self.powers[None], self.logs[None]
         f = np.exp(power * log)
         first, second = power * f / z, power * (power - 1) * f / z**2
         second = np.where(logs > 0, second * log + (2 * power - 1) * f / z**2, second)
         first = np.where(logs > 0, first * log + f / z, first)
         f = np.where(logs > 0, f * log, f)
-        first, second = first * by_z, second * by_z**2 + first * twice
-        lifted = self.squares[None] > 0
-        several = [part * self.parts[None] for part in (f, first, second)]
-        return apply_analytic(operator, self.direction, several, away, lifted)
+        if self.pole is not None:
+            first, second = first * by_z, second * by_z**2 + first * twice
+        return Functions(away, f, first, second)
 
+    def columns(self) -> Columns:
+        """Return the power, the part and the factor of each feature."""
+        return Columns(self._distinct()[1], self.parts, self.squares > 0)
 
-def apply_analytic(
-    operator: Operator,
-    direction: Complex[np.ndarray, "2"],
-    functions: Sequence[Complex[np.ndarray, "n num"]],
-    away: Float[np.ndarray, "n 2"],
-    lifted: Bool[np.ndarray, "#n num"],
-) -> Float[np.ndarray, "n num"]:
-    """Apply an operator to the real parts of functions of a complex coordinate.
-
-    Args:
-      operator: at points.
-      direction: the coordinate is ``z = direction . away``.
-      functions: they, with their first and their second derivatives by z.
-      away: the points, relative to where z is 0.
-      lifted: which functions are multiplied by ``|z|**2``.
-    """
-    # |z|^2 is a quadratic form of the place
-    f, first, second = functions
-    d = direction
-    form = np.real(np.outer(d, d.conj()))
-    slope = 2 * away @ form
-    square = np.abs(away @ d)[:, None] ** 2
-    value, gradient, hessian = operator
-    total = np.zeros(f.shape)
-    if value is not None:
-        total += value[:, None] * np.where(lifted, square, 1.0) * f.real
-    if gradient is not None:
-        along = np.real(first * (gradient @ d)[:, None])
-        lift = np.sum(gradient * slope, 1)[:, None] * f.real
-        total += np.where(lifted, square * along + lift, along)
-    if hessian is not None:
-        bend = np.real(second * np.einsum("i,nij,j->n", d, hessian, d)[:, None])
-        sum_of_both = hessian + np.swapaxes(hessian, 1, 2)
-        across = np.einsum("ni,nij->nj", slope, sum_of_both) @ d
-        lift = np.real(first * across[:, None])
-        lift = lift + 2 * np.einsum("nij,ij->n", hessian, form)[:, None] * f.real
-        total += np.where(lifted, square * bend + lift, bend)
-    return total
+    def _distinct(self) -> tuple[Float[np.ndarray, "several 2"], np.ndarray]:
+        pairs = np.stack([self.powers, self.logs], 1)
+        distinct, index = np.unique(pairs, axis=0, return_inverse=True)
+        return distinct, index.reshape(-1)
 
 
 def corner_features(corner: Corner, hessian: Float[np.ndarray, "2 2"]) -> CornerFeatures | None:

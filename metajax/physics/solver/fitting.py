@@ -9,9 +9,10 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.lapack import HostHead, host_least_squares
 from metajax.physics.solver.operators import Block, Values, design, terms
-from metajax.physics.solver.patches import Patch, densities, patches_at
+from metajax.physics.solver.patches import NARROW, Patch, densities, patches_at
 from metajax.physics.solver.ridge_functions import (
     FeatureSet,
     Joined,
@@ -23,7 +24,7 @@ from metajax.physics.solver.ridge_functions import (
 from metajax.physics.solver.tabulated import Tabulated
 
 FIRST = 160
-"""Features of the first round; each further one has twice as many."""
+"""Sines of the first round; each further one has twice as many, or fewer where these will do."""
 INSIDE, EDGE, EDGE_MORE = 2.0, 0.75, 4.0
 """Points inside for each feature, and of the boundary for each sine and for each other one."""
 FEWEST = 192
@@ -36,6 +37,10 @@ FRESH = 768, 384
 """Points inside and on the boundary at which solutions are judged."""
 TRIES = {160: 12, 320: 7, 640: 4, 1280: 1}
 """Scales that are tried in a round, by its number of features; one in larger rounds."""
+DEARER = 6.0
+"""Time of a solve over that of one in the round before."""
+SURE, LEAST = 4.0, 0.25
+"""By how much the next round is to leave less than it may, and doublings of sines at least."""
 FALLS = 1.5
 """What is left is divided by this in a round at least, or rounds stop."""
 GIVEN_UP = (300, 30), (600, 1)
@@ -240,6 +245,7 @@ def rounds(
     give_up: float = np.inf,
     start: Fitted | None = None,
     reach: Float[np.ndarray, " d"] | None = None,
+    clock: Clock | None = None,
     report: Callable[[str], object] = str,
     make: Make = sine_features,
 ) -> Rounds:
@@ -259,23 +265,26 @@ def rounds(
       give_up: share that is left after a few rounds above which there are no more.
       start: a solution of nearly the same problem, for a nonlinear one.
       reach: the scale that is tried first, as a solution before has it; None for the usual ones.
+      clock: stops the rounds; None: nothing does.
       report: is told what is done.
       make: makes the sines.
 
     Returns:
       The solutions.
     """
+    clock = clock or Clock()
     history: list[tuple[int, Left]] = []
     best, before = None, None
     firsts = [np.full(dimensions, ratio) for ratio in RATIOS]
     starts = firsts if reach is None else [reach]
     extra = sum(counted(part, dimensions) for part in more)
     size = min(FIRST, most)
-    patches = concentrated(take, None, (), size // 2, seed) if most else ()
+    narrow = NARROW / max(most, 1) ** (1 / dimensions)
+    patches = concentrated(take, None, (), size // 2, seed, narrow) if most else ()
     if patches:
         # few points tell little of a peak's shape: those around what they found tell more
         if all(np.all(patch.ends) for patch in patches):
-            patches = concentrated(take, None, patches, size // 2, seed) or patches
+            patches = concentrated(take, None, patches, size // 2, seed, narrow) or patches
         starts = [np.concatenate([start, np.ones(dimensions)]) for start in starts]
         fresh = take(seed + 1, *FRESH, patches, FRESH[0] // len(patches))
     else:
@@ -296,7 +305,9 @@ def rounds(
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
         tries = tries * (2 if patches else 1) if num else 1
-        found, reach = search(partial(attempt, at), starts, tries, tolerance, dimensions)
+        begun = clock.passed
+        found, reach = search(partial(attempt, at), starts, tries, tolerance, dimensions, clock)
+        took = (clock.passed - begun) / tries
         starts = [reach]
         history.append((total, found.left))
         fast = best is None or FALLS * found.left.worst < best.left.worst
@@ -306,12 +317,14 @@ def rounds(
             before = found
         hopeless = not fast and best.left.worst < UNRESOLVED
         given_up = any(total >= at and best.left.worst > part * give_up for at, part in GIVEN_UP)
-        if size >= most or given_up:
+        if size >= most or given_up or clock.stops(DEARER * took):
             return Rounds(best, before, tuple(history), fresh, reach[:dimensions])
         done = best.left.worst < tolerance or hopeless
+        last = history[-2][1].worst if len(history) > 1 else np.inf
+        following = min(size_after(size, found.left.worst, last, tolerance), most)
         # what a few points carry is not seen at those where solutions are judged
         if best is found and (not done or size <= 2 * FIRST):
-            new = concentrated(take, best, patches, min(2 * size, most) // 2, seed)
+            new = concentrated(take, best, patches, following // 2, seed, narrow)
             if len(new) > len(patches):
                 # the scale so far is that of what the first patches are now there for
                 again = [reach[:dimensions]] if patches else firsts
@@ -323,7 +336,22 @@ def rounds(
             patches = new
         if done:
             return Rounds(best, before, tuple(history), fresh, reach[:dimensions])
-        size = min(2 * size, most)
+        size = following
+
+
+def size_after(size: int, left: float, before: float, tolerance: float) -> int:
+    """Return how many sines the next round has: twice as many, or fewer where these will do.
+
+    Args:
+      size: those of the last round.
+      left: what they leave.
+      before: what the round before left.
+      tolerance: what may be left.
+    """
+    if not tolerance < left < before < np.inf:
+        return 2 * size
+    doublings = np.log(SURE * left / tolerance) / np.log(before / left)
+    return int(size * 2 ** np.clip(doublings, LEAST, 1))
 
 
 def judged(fitted: Fitted, fresh: Sequence[Block]) -> Fitted:
@@ -332,7 +360,12 @@ def judged(fitted: Fitted, fresh: Sequence[Block]) -> Fitted:
 
 
 def concentrated(
-    take: Take, found: Fitted | None, patches: tuple[Patch, ...], num: int, seed: int
+    take: Take,
+    found: Fitted | None,
+    patches: tuple[Patch, ...],
+    num: int,
+    seed: int,
+    narrow: float,
 ) -> tuple[Patch, ...]:
     """Make patches where a solution's residual is concentrated.
 
@@ -342,6 +375,7 @@ def concentrated(
       patches: that it has already, in which it is looked more closely.
       num: sines of the new ones in all.
       seed: of points and sines.
+      narrow: largest spread of what a patch is made for.
 
     Returns:
       The patches; none where it is not concentrated.
@@ -362,7 +396,7 @@ def concentrated(
     points = np.concatenate([block.parts[0].points for block in blocks])
     dense = densities(points, len(evenly.target), patches, drawn)
     known = () if found is None else patches
-    return patches_at(points, np.concatenate(off), dense, known, num, seed)
+    return patches_at(points, np.concatenate(off), dense, known, num, seed, narrow)
 
 
 class Round(NamedTuple):
@@ -419,6 +453,7 @@ def search(
     tries: int,
     tolerance: float,
     dimensions: int,
+    clock: Clock,
 ) -> tuple[Fitted, Float[np.ndarray, " d"]]:
     """Go from the best of some scales to ever better neighbors.
 
@@ -428,6 +463,7 @@ def search(
       tries: solves at most.
       tolerance: share that may be left; what leaves less is good enough.
       dimensions: of the problem; scales of patches come after those of its coordinates.
+      clock: stops the search after the first scale.
 
     Returns:
       The best solution, and its scale.
@@ -437,6 +473,8 @@ def search(
         solved.append((attempt(start), start))
         if solved[-1][0].left.worst < tolerance:
             return solved[-1]
+        if clock.stops():
+            break
     tries -= len(solved)
     best, reach = min(solved, key=objective_of)
     moves = moves_of(dimensions)
@@ -446,6 +484,8 @@ def search(
     place = 0
     failed = 0
     while tries > 0 and failed < len(moves) and best.left.worst >= tolerance:
+        if clock.stops():
+            break
         step = moves[place % len(moves)]
         tried = attempt(reach * step), reach * step
         tries -= 1

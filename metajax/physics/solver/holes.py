@@ -10,12 +10,13 @@ from jaxtyping import Complex, Float
 from scipy import special
 
 from metajax.physics.pde import Combination, Disk, Ellipse, Shape
-from metajax.physics.solver.corners import NEAREST, CornerFeatures, apply_analytic, to_laplacian
-from metajax.physics.solver.operators import Operator
+from metajax.physics.solver.analytic import Analytic, Columns, Functions
+from metajax.physics.solver.corners import NEAREST, CornerFeatures, to_laplacian
+from metajax.physics.solver.operators import Operator, Values
 from metajax.physics.solver.points import Box, contains, faces_of
 from metajax.physics.solver.ridge_functions import FeatureSet
 
-ORDERS, FEW_ORDERS, MOST_ORDERS = 14, 4, 32
+ORDERS, FEW_ORDERS, MOST_ORDERS = 24, 4, 32
 """Highest angular frequency around disks, the least of these, and the highest around ellipses."""
 ROUND = 1e-6
 """How different the axes of an ellipse may be, and it counts as a circle."""
@@ -23,7 +24,6 @@ POLES, SOURCES = np.array([0.5, 0.75]), 24
 """Where poles are on the way from a hole's center to its boundary, and sources at most."""
 RIM, FEWEST = 32, 8
 """Places of a hole's boundary for poles, and the least number of them along each curve."""
-NOT_LIFTED = np.zeros((1, 1), bool)
 NOTHING = np.log(1e-12)
 """The logarithm of what counts no more."""
 OUTSIDE = 1e-4
@@ -67,49 +67,80 @@ class BesselFeatures:
     waves: bool
     orders: int
 
-    def __call__(self, points: Float[np.ndarray, "n 2"], operator: Operator) -> np.ndarray:
+    def waves_at(self, points: Float[np.ndarray, "n 2"]) -> Complex[np.ndarray, "n more"]:
+        """Return the complex functions of orders from -2 to two above the highest at points."""
         z = (points - self.center) @ self.direction
         r = np.maximum(np.abs(z), 1e-9)
-        turn = z / r
         x = self.number * r
         high = [special.y0(x), special.y1(x)] if self.waves else [special.k0(x), special.k1(x)]
+        sign = -1 if self.waves else 1
         for k in range(1, self.orders + 2):
-            sign = -1 if self.waves else 1
             high.append(2 * k / x * high[k] + sign * high[k - 1])
+        turn = [np.ones_like(z)]
+        for _ in range(self.orders + 2):
+            turn.append(turn[-1] * z / r)
+        low = [high[2] * turn[2].conj(), sign * high[1] * turn[1].conj()]
+        pairs = zip(high, turn, strict=True)
+        return np.stack([*low, *(size * phase for size, phase in pairs)], 1)
 
-        def wave(k: int) -> np.ndarray:
-            odd = -1 if self.waves and k < 0 and k % 2 else 1
-            return odd * high[abs(k)] * turn**k
+    @property
+    def shifts(self) -> tuple[float, float]:
+        """Factors of the function of the next order, and of the one before, in derivatives.
 
-        # (d/dX + i d/dY) lifts the order by one, and (d/dX - i d/dY) lowers it
-        up, down = -self.number, self.number if self.waves else -self.number
+        Those are d/dX + i d/dY and d/dX - i d/dY, where ``X + i Y = r e^(i t)``.
+        """
+        return -self.number, self.number if self.waves else -self.number
+
+    def __call__(self, points: Float[np.ndarray, "n 2"], operator: Operator) -> np.ndarray:
+        every, num = self.waves_at(points), self.orders + 1
+        up, down = self.shifts
         p, q = self.direction.real, self.direction.imag
         value, gradient, hessian = operator
-        columns = []
-        for k in range(self.orders + 1):
-            found = np.zeros(len(points), complex)
-            # the combination of derivatives of a complex function is taken of both parts at once
-            if value is not None:
-                found += value * wave(k)
-            if gradient is not None:
-                raised, lowered = up * wave(k + 1), down * wave(k - 1)
-                found += (gradient @ p) * (raised + lowered) / 2
-                found += (gradient @ q) * (raised - lowered) / 2j
-            if hessian is not None:
-                twice, same, back = up**2 * wave(k + 2), up * down * wave(k), down**2 * wave(k - 2)
-                pp, qq = (np.einsum("i,nij,j->n", one, hessian, one) for one in (p, q))
-                pq = np.einsum("i,nij,j->n", p, hessian, q) + np.einsum("i,nij,j->n", q, hessian, p)
-                found += pp * (twice + 2 * same + back) / 4
-                found -= qq * (twice - 2 * same + back) / 4
-                found += pq * (twice - back) / 4j
-            columns.append(found.real)
-            if k:
-                columns.append(found.imag)
-        return np.stack(columns, 1)
+        # the factors of functions of orders that are lower or higher by up to 2
+        factors = np.zeros((5, len(points)), complex)
+        if value is not None:
+            factors[2] += value
+        if gradient is not None:
+            factors[3] += up * (gradient @ p - 1j * (gradient @ q)) / 2
+            factors[1] += down * (gradient @ p + 1j * (gradient @ q)) / 2
+        if hessian is not None:
+            pp, qq = (np.einsum("i,nij,j->n", one, hessian, one) for one in (p, q))
+            pq = np.einsum("i,nij,j->n", p, hessian, q) + np.einsum("i,nij,j->n", q, hessian, p)
+            factors[4] += up**2 * (pp - qq - 1j * pq) / 4
+            factors[2] += up * down * (pp + qq) / 2
+            factors[0] += down**2 * (pp - qq + 1j * pq) / 4
+        used = np.flatnonzero(factors.any(1))
+        found = np.zeros((len(points), num), complex)
+        for shift in used:
+            found += factors[shift, :, None] * every[:, shift : shift + num]
+        both = np.stack([found.real, found.imag], 2).reshape(len(points), -1)
+        return np.delete(both, 1, 1)
+
+    def combined(
+        self, points: Float[np.ndarray, "n 2"], weights: Float[np.ndarray, " num"]
+    ) -> Values:
+        """Return one combination of the functions with its derivatives at points."""
+        every, num = self.waves_at(points), self.orders + 1
+        parts = np.insert(weights, 1, 0.0).reshape(num, 2) @ np.array([1, -1j])
+        below, before, same, after, above = (
+            every[:, shift : shift + num] @ parts for shift in range(5)
+        )
+        up, down = self.shifts
+        p, q = self.direction.real, self.direction.imag
+        right, left = up * after, down * before
+        gradient = np.outer(right + left, p) / 2 + np.outer(right - left, q) / 2j
+        twice, back, middle = up**2 * above, down**2 * below, 2 * up * down * same
+        mixed = np.outer(p, q) + np.outer(q, p)
+        hessian = (
+            np.multiply.outer(twice + middle + back, np.outer(p, p)) / 4
+            - np.multiply.outer(twice - middle + back, np.outer(q, q)) / 4
+            + np.multiply.outer(twice - back, mixed) / 4j
+        )
+        return Values(same.real, gradient.real, hessian.real)
 
 
 @dataclass(frozen=True)
-class EllipseFeatures:
+class EllipseFeatures(Analytic):
     """``log |w|`` and both parts of ``w^-k``, where w maps what is around an ellipse to what is
     around the unit circle: ``z = P w + Q / w`` (Joukowski). Harmonic functions around the ellipse
     are combinations of these.
@@ -130,7 +161,8 @@ class EllipseFeatures:
     orders: int
     lifted: bool
 
-    def __call__(self, points: Float[np.ndarray, "n 2"], operator: Operator) -> np.ndarray:
+    def functions(self, points: Float[np.ndarray, "n 2"]) -> Functions:
+        """Return the logarithm of w and its powers at points."""
         away = points - self.center
         z = (away @ self.direction)[:, None]
         focus = 2 * np.sqrt(self.sum * self.difference)
@@ -144,16 +176,15 @@ class EllipseFeatures:
         by_w = np.concatenate([1 / w, -k * power / w], 1)
         twice = np.concatenate([-1 / w**2, k * (k + 1) * power / w**2], 1)
         f = np.concatenate([np.log(w), power], 1)
-        first, second = by_w * slope, twice * slope**2 + by_w * bend
-        both = [np.concatenate([part, -1j * part[:, 1:]], 1) for part in (f, first, second)]
-        rows = [apply_analytic(operator, self.direction, both, away, NOT_LIFTED)]
-        if self.lifted:
-            rows.append(apply_analytic(operator, self.direction, both, away, ~NOT_LIFTED))
-        return np.concatenate(rows, 1)
+        return Functions(away, f, by_w * slope, twice * slope**2 + by_w * bend)
+
+    def columns(self) -> Columns:
+        """Return the real part of the logarithm and both parts of the powers, lifted ones last."""
+        return around_hole(self.orders, self.lifted)
 
 
 @dataclass(frozen=True)
-class PoleFeatures:
+class PoleFeatures(Analytic):
     """``log |z - c|`` and both parts of ``1 / (z - p)`` of poles p in a hole.
 
     Attributes:
@@ -168,20 +199,28 @@ class PoleFeatures:
     poles: Complex[np.ndarray, " num"]
     lifted: bool
 
-    def __call__(self, points: Float[np.ndarray, "n 2"], operator: Operator) -> np.ndarray:
+    def functions(self, points: Float[np.ndarray, "n 2"]) -> Functions:
+        """Return the logarithm and the inverses at points."""
         away = points - self.center
         z = (away @ self.direction)[:, None]
         z = np.where(np.abs(z) < NEAREST, NEAREST, z)
         inverse = 1 / (z - self.poles[None])
-        f = np.concatenate([np.log(z), inverse, -1j * inverse], 1)
-        first = np.concatenate([1 / z, -(inverse**2), 1j * inverse**2], 1)
-        second = np.concatenate([-1 / z**2, 2 * inverse**3, -2j * inverse**3], 1)
-        rows = [apply_analytic(operator, self.direction, (f, first, second), away, NOT_LIFTED)]
-        if self.lifted:
-            rows.append(
-                apply_analytic(operator, self.direction, (f, first, second), away, ~NOT_LIFTED)
-            )
-        return np.concatenate(rows, 1)
+        f = np.concatenate([np.log(z), inverse], 1)
+        first = np.concatenate([1 / z, -(inverse**2)], 1)
+        return Functions(away, f, first, np.concatenate([-1 / z**2, 2 * inverse**3], 1))
+
+    def columns(self) -> Columns:
+        """Return the real part of the logarithm and both parts of inverses, lifted ones last."""
+        return around_hole(len(self.poles), self.lifted)
+
+
+def around_hole(num: int, lifted: bool) -> Columns:
+    """Features of a logarithm and some other functions, which have both parts."""
+    function = np.concatenate([np.arange(num + 1), np.arange(1, num + 1)])
+    part = np.where(np.arange(len(function)) <= num, 1, -1j)
+    which = np.array([False, True] if lifted else [False])
+    times = len(which)
+    return Columns(np.tile(function, times), np.tile(part, times), which.repeat(len(function)))
 
 
 def hole_features(

@@ -7,9 +7,12 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 from scipy import linalg
+from scipy.linalg import lapack
 
 RIDGE = 1e-13
 """Added below the columns of length 1: features are nearly dependent on every problem."""
+BLOCK, NARROW = 128, 32
+"""Columns that are eliminated at a time: with few of them a core waits for its memory."""
 
 
 class HostHead(NamedTuple):
@@ -41,13 +44,16 @@ def host_least_squares(
       The weights, with the factor of the columns.
     """
     num = rows.shape[1]
-    length = np.linalg.norm(rows, axis=0)
+    length = np.sqrt(np.einsum("ij,ij->j", rows, rows))
     length = np.where(length > 0, length, 1.0)
-    stacked = np.zeros((len(rows) + num, num + 1), order="F")
+    stacked = np.zeros((max(len(rows), num + 1), num + 1), order="F")
     np.divide(rows, length, out=stacked[: len(rows), :num])
     stacked[: len(rows), num] = targets
-    stacked[len(rows) + np.arange(num), np.arange(num)] = ridge
-    (raw, _), _ = linalg.qr(stacked, mode="raw", overwrite_a=True, check_finite=False)
-    factor = np.triu(raw[:num, :num])
-    head = linalg.solve_triangular(factor, raw[:num, num], check_finite=False)
+    raw, _, _ = lapack.dgeqrt(min(BLOCK, num + 1), stacked, overwrite_a=True)
+    # below it the ridge, and no target; its rows stay triangular while they are eliminated
+    below = np.asfortranarray(np.diag(np.append(np.full(num, ridge), 0.0)))
+    top = np.asfortranarray(raw[: num + 1])
+    factor, *_ = lapack.dtpqrt(num + 1, min(NARROW, num + 1), top, below, overwrite_a=True)
+    factor, image = np.triu(factor[:num, :num]), factor[:num, num]
+    head = linalg.solve_triangular(factor, image, check_finite=False)
     return HostHead(head / length, factor, length)

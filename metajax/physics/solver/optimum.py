@@ -11,6 +11,8 @@ from jax.custom_batching import custom_vmap
 from jaxtyping import Array, Float
 
 from metajax.nn import factored_least_squares, least_squares
+from metajax.nn.regression import Saddle, saddle_solver
+from metajax.nn.solves import lapack_r, solve_lower, solve_upper
 from metajax.physics.solver.lapack import RIDGE
 from metajax.physics.solver.operators import Block, Operator, design
 from metajax.physics.solver.ridge_functions import FeatureSet
@@ -23,6 +25,11 @@ SHORTER = 10
 """How often a step may be halved."""
 LAST = 3
 """Steps after the last one that are differentiated, see ``parametric.solution_at``."""
+ROUNDING = 1e-14
+"""What the equations leave of their target by rounding alone."""
+DAMPED = 1e-8
+"""Least length, over those of columns, of a combination of them through which what the equations
+leave changes the optimum: the root of float64's rounding."""
 
 
 @custom_vmap
@@ -57,7 +64,49 @@ def solve_rows(rows: Float[Array, "n num"], target: Float[Array, " n"]) -> Float
 
 @solve_rows.defjvp
 def _(at: tuple[Array, Array], along: tuple[Array, Array]) -> tuple[Array, Array]:
-    return jax.jvp(differentiable_solve, at, along)
+    """Differentiate the optimum: one part of it is by what the equations leave.
+
+    They often leave rounding alone. The inverse of the normal equations would make much of it where
+    columns nearly depend on each other.
+    """
+    (rows, target), (change, moved) = at, along
+    squares = jax.lax.stop_gradient(jnp.sum(rows**2, 0))
+    length = jnp.sqrt(jnp.where(squares > 0, squares, 1))
+    scaled = rows / length[None]
+    solver, factor = saddle_solver(jnp.asarray(RIDGE, rows.dtype), scaled)
+    none = jnp.zeros((len(length), 1), rows.dtype)
+
+    def solve(target: Array) -> Array:
+        return solver(Saddle(none, target[:, None], none)).x[:, 0] / length
+
+    found = solve(target)
+    left = target - rows @ found
+    # what is not more than the rounding of its terms says nothing
+    size, rounding = jnp.sum(left**2), ROUNDING**2 * jnp.sum(target**2)
+    left = left * size / jnp.where(size > 0, size + rounding, 1)
+    by_rows = damped_solve(scaled, factor, (change.T @ left) / length) / length
+    return found, solve(moved - change @ found) + by_rows
+
+
+def damped_solve(rows: Array, factor: Array, right: Float[Array, " num"]) -> Float[Array, " num"]:
+    """Solve normal equations with ``DAMPED**2`` on their diagonal.
+
+    Args:
+      rows: of the equations, columns of length 1.
+      factor: triangular, of the rows.
+      right: the right side.
+    """
+    damping = DAMPED * jnp.eye(len(factor), dtype=factor.dtype)
+    upper = lapack_r(jnp.concatenate([factor, damping]))
+
+    def product(x: Array) -> Array:
+        return rows.T @ (rows @ x) + DAMPED**2 * x
+
+    def solve(_: Callable[..., Array], right: Array) -> Array:
+        lower = upper.T
+        return solve_upper(lower, solve_lower(lower, right[:, None]))[:, 0]
+
+    return jax.lax.custom_linear_solve(product, right, solve, symmetric=True)
 
 
 class NonlinearRows(NamedTuple):

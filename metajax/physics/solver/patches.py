@@ -17,9 +17,9 @@ from metajax.physics.solver.ridge_functions import RidgeFunctions, sine_features
 
 MOST_POINTS, MOST_PATCHES = 400, 6
 """Points that carry the residual and patches that are made of them, at most."""
-CARRIED, CONCENTRATED = 0.9, 0.12
+CARRIED, CONCENTRATED = 0.9, 0.3
 """Share of the sum of squares that few points carry, and the share of the domain that is few."""
-PART = 0.15
+PART = 0.05
 """Share of the sum of squares that one patch is made for."""
 LINKED = 4.0
 """Distance between points of one patch, over the median one between neighbors."""
@@ -32,6 +32,9 @@ DENSITY, ALONG = 0.4, 4.0
 along coordinates where it has no end."""
 SPREAD = 1.6
 """Width of the points that are drawn around a patch, over that of its Gaussian."""
+NARROW, EACH = 2.7, 160
+"""Spread over the distance between as many points as there are sines at most, above which these
+are enough without a patch; and sines at most of one that ends everywhere."""
 EDGE, FINER, WIDEST = 0.05, 3.0, 2.0
 """How near the boundary patches are not wanted that do not go along it, how much finer than another
 one a patch within it is, and its least width over the distance between points."""
@@ -154,6 +157,7 @@ def patches_at(
     known: Sequence[Patch],
     num: int,
     seed: int,
+    narrow: float = np.inf,
 ) -> tuple[Patch, ...]:
     """Make patches where a residual is concentrated.
 
@@ -164,6 +168,7 @@ def patches_at(
       known: patches that are kept, with more sines.
       num: sines in all.
       seed: of the sines.
+      narrow: largest spread of what a patch is made for.
 
     Returns:
       The patches; the known ones alone where the residual is spread over the domain.
@@ -188,15 +193,19 @@ def patches_at(
             if sizes[group] < PART * np.sum(energy):
                 break
             finest = float(np.median(dense[here])) ** (-1 / points.shape[1])
-            new = shape_of(points[here], energy[here], finest)
+            new, spread = shape_of(points[here], energy[here], finest)
+            if spread > narrow:
+                continue
             outside = new[2].all() and np.max(np.abs(new[0])) > 1 - EDGE
             if not outside and not any(covered(new, old) for old in found):
                 found.append(new)
     if not found:
         return ()
     each = num // len(found)
+    nums = [min(each, EACH) if ends.all() else each for *_, ends in found]
     sines = [
-        sine_features(each, scales(each, ends), seed + at) for at, (*_, ends) in enumerate(found)
+        sine_features(size, scales(size, ends), seed + at)
+        for at, (size, (*_, ends)) in enumerate(zip(nums, found, strict=True))
     ]
     return tuple(Patch(*shape, part) for shape, part in zip(found, sines, strict=True))
 
@@ -229,8 +238,8 @@ def covered(new: Shape, old: Shape) -> bool:
 
 def shape_of(
     points: Float[np.ndarray, "n d"], energy: Float[np.ndarray, " n"], finest: float
-) -> Shape:
-    """Return center, axes and ends of a patch around points.
+) -> tuple[Shape, float]:
+    """Return center, axes and ends of a patch around points, and their least spread.
 
     Args:
       points: in units.
@@ -244,4 +253,4 @@ def shape_of(
     length = np.sqrt(np.maximum(spread, 0))
     ends = (length < LONG).astype(float)
     width = np.where(ends > 0, np.maximum(WIDE * length, WIDEST * finest), 1.0)
-    return center, axes.T / width[:, None], ends
+    return (center, axes.T / width[:, None], ends), float(length.min())

@@ -1,4 +1,4 @@
-"""Plane waves that solve an equation of constant coefficients by themselves."""
+"""Smooth functions that solve an equation of constant coefficients by themselves."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from jaxtyping import Float
 from scipy import linalg
 
+from metajax.physics.solver.corners import CornerFeatures, to_laplacian
 from metajax.physics.solver.operators import Operator
 from metajax.physics.solver.ridge_functions import RidgeFunctions
 
@@ -17,6 +18,8 @@ DENSE = 1.4
 """Waves for each that the domain's extent can tell from its neighbors."""
 MOST = 400
 """Waves of each phase at most."""
+DEGREE = 60
+"""Highest degree of harmonic polynomials."""
 
 
 class Constants(NamedTuple):
@@ -84,3 +87,42 @@ def plane_waves(constants: Constants) -> RidgeFunctions | None:
     directions = np.sqrt(constants.value) * to_ellipse @ circle
     phases = np.repeat([0.0, np.pi / 2], num)
     return RidgeFunctions(np.concatenate([directions, directions], 1), phases, "sin")
+
+
+def harmonic_polynomials(constants: Constants) -> CornerFeatures | None:
+    """Return both parts of powers of a complex coordinate, which solve Laplace's equation.
+
+    They reach the solution around holes at once, where sines have to be combined to a function
+    that also has no source.
+
+    Args:
+      constants: of an operator without lower derivatives, in the plane.
+
+    Returns:
+      The polynomials; None for another operator.
+    """
+    hessian = constants.hessian
+    if len(hessian) != 2 or constants.value or np.any(constants.gradient):
+        return None
+    sign = np.sign(hessian[0, 0])
+    if linalg.eigvalsh(sign * hessian)[0] <= 0:
+        return None
+    direction = to_laplacian(sign * hessian)
+    # of size 1 at the corner of the box that is farthest away
+    direction = direction / np.abs(direction @ np.array([[1, 1], [1, -1]])).max()
+    powers = np.repeat(np.arange(1.0, DEGREE + 1), 2)
+    parts = np.tile([1 + 0j, -1j], DEGREE)
+    none = np.zeros(len(powers))
+    return CornerFeatures(np.zeros(2), direction, 0.0, powers, none, none, parts)
+
+
+def smooth_solutions(operator: Operator, dimensions: int) -> list[CornerFeatures]:
+    """Return smooth solutions of an equation without a source, other than plane waves.
+
+    Args:
+      operator: of the equation, at points.
+      dimensions: of the points.
+    """
+    constants = constants_of(operator, dimensions)
+    found = None if constants is None else harmonic_polynomials(constants)
+    return [] if found is None else [found]

@@ -8,6 +8,7 @@ from metajax.systems.continual.methods import METHODS, Parts
 from metajax.systems.continual.problem import Problem, make_problem
 from metajax.systems.continual.report import figures, table
 from metajax.systems.continual.settings import PRESETS, TINY, Settings, Training, check
+from metajax.systems.continual.use import use
 
 __all__ = ["SYSTEM", "Parts", "Problem", "Settings"]
 
@@ -32,5 +33,6 @@ SYSTEM = System(
     check=check,
     tied_to_steps=dict.fromkeys(METHODS, "the length of a task"),
     tiny=TINY,
+    use=use,
 )
 """What the command line and a sweep know of this family."""

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float
 
 from metajax.continual import TaskSequence, permuted, rotated, sequence_tasks, split
 from metajax.core import ConfigError, Network, Staged, TaskDistribution, at_step
@@ -26,12 +27,16 @@ class Problem(NamedTuple):
       tasks: what is trained on: the step tells the task.
       sequence: the tasks, with held-out examples.
       steps_per_task: meta-steps of each.
+      mean: that is taken from levels of 0 to 1.
+      std: that they are divided by then.
     """
 
     settings: Settings
     tasks: Staged
     sequence: TaskSequence
     steps_per_task: int
+    mean: Float[Array, ""]
+    std: Float[Array, ""]
 
     @property
     def example_tasks(self) -> TaskDistribution:
@@ -97,4 +102,4 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
         expected = f"a multiple of {sequence.num_tasks}, the tasks of the sequence"
         raise ConfigError("steps", training.steps, expected)
     tasks = sequence_tasks(sequence, steps_per_task, settings.examples, settings.review)
-    return Problem(settings, tasks, sequence, steps_per_task)
+    return Problem(settings, tasks, sequence, steps_per_task, train.mean, train.std)

@@ -117,7 +117,8 @@ def evaluate(
     """
     found = measured(problem, method, params)
     titles = TITLES if "opposite" in found else {"own": "target domains"}
-    rows = {name: Row(titles[name], interval(values)) for name, values in found.items()}
+    # a compiled function returns names in another order; the first row is the one compared by
+    rows = {name: Row(titles[name], interval(found[name])) for name in titles if name in found}
     means = np.asarray(nearest_mean(problem.tasks.domains, problem.targets, problem.ways), float)
     chance = [1 / problem.ways]
     rows["nearest_mean"] = Row("nearest mean of training images", interval(means), baseline=True)

@@ -37,7 +37,7 @@ class Settings:
     """Images of a batch of the stream."""
     images_per_shift: Count = 256
     """Images of each kind of shift in a round; the last partial batch is dropped."""
-    num_rounds: Count = 3
+    num_rounds: Count = 10
     """Rounds of the stream, each of all kinds of shift."""
 
 
@@ -76,7 +76,6 @@ PRESETS: dict[str, dict[str, Any]] = {
         "warm_steps": 1000,
         "severity": 2.5,
         "images_per_shift": 640,
-        "num_rounds": 10,
         "eval_every": 1000,
     },
 }

@@ -82,8 +82,8 @@ def read_labeled(
     return encoded, names
 
 
-class _Form(NamedTuple):
-    """How inputs are read: equal ones make one program.
+class ImageForm(NamedTuple):
+    """How images and rows are read: equal ones make one program.
 
     Attributes:
       image: height, width and channels that images are brought to.
@@ -174,7 +174,7 @@ def _function(learner: MetaLearner, classes: int, flat: bool) -> Callable[..., A
     return function
 
 
-def _adapt(form: _Form, run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
+def _adapt(form: ImageForm, run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
     """Adapt to images or rows and their labels."""
     encoded, names = read_labeled(support, form.encode, run.settings.ways)
     shift, factor = _scale(encoded)
@@ -198,7 +198,7 @@ def _adapt(form: _Form, run: Any, support: Any, key: Any, steps: int | None) -> 
     )
 
 
-def _files(form: _Form, run: Any, path: Path, target: str | None, steps: int | None) -> Told:
+def _files(form: ImageForm, run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """Adapt to the labeled images or rows of a file or folder, and answer the others."""
     given = read_classes(path, target, form.image)
     adapted = run.adapt(given.support, steps=steps)
@@ -251,5 +251,5 @@ def classes_of_images(settings: Any, *, flat: bool, problem: Callable[[Any], Any
       problem: see :class:`Use`.
     """
     size = settings.image_size
-    form = _Form((size, size, settings.image_channels), flat)
+    form = ImageForm((size, size, settings.image_channels), flat)
     return Use(functools.partial(_adapt, form), functools.partial(_files, form), problem)

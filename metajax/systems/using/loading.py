@@ -111,11 +111,30 @@ class Run:
         check_key("key", key)
         return use(self.config).adapt(self, support, key, steps)
 
+    def ready(self, task: int | None = None) -> Adapted:
+        """Return what predicts by what training taught, without a support.
+
+        Args:
+          task: which of the tasks of training, from 0; None: it is inferred for each query.
+
+        Returns:
+          What predicts: its ``predict(inputs)`` answers.
+
+        Raises:
+          ConfigError: the family adapts to a support, or there is no such task.
+        """
+        use = self.system.use
+        ready = None if use is None else use(self.config).ready
+        if ready is None:
+            expected = "a family whose tasks are learned in training; others have run.adapt"
+            raise ConfigError("system", self.system.name, expected)
+        return ready(self, task)
+
     def predict(self, adapted: Adapted, inputs: Any) -> Any:
         """Answer queries with what has adapted: ``adapted.predict(inputs)``.
 
         Args:
-          adapted: from :meth:`adapt`.
+          adapted: from :meth:`adapt` or :meth:`ready`.
           inputs: queries, in the form that the support's inputs had.
 
         Raises:

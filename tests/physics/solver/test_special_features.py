@@ -4,12 +4,19 @@ import numpy as np
 import pytest
 
 from metajax.physics.pde import Disk, Rectangle, Square, on_host
+from metajax.physics.solver import PDEProblem, solve
 from metajax.physics.solver.corners import Corner, corner_features, corners_of
 from metajax.physics.solver.holes import Hole, hole_features, holes_of
-from metajax.physics.solver.operators import Operator
+from metajax.physics.solver.operators import Operator, terms
 from metajax.physics.solver.points import box_of
 from metajax.physics.solver.tabulated import Tabulated
-from metajax.physics.solver.waves import Constants, constants_of, plane_waves, wave_number
+from metajax.physics.solver.waves import (
+    Constants,
+    constants_of,
+    harmonic_polynomials,
+    plane_waves,
+    wave_number,
+)
 
 NUM = 40
 HESSIAN = np.array([[2.0, 0.3], [0.3, 0.7]])
@@ -114,3 +121,41 @@ def test_waves_are_those_of_the_equation():
     assert plane_waves(Constants(-1.0, np.zeros(2), HESSIAN)) is None
     varying = Operator(np.linspace(1, 2, NUM), None, SECOND)
     assert constants_of(varying, 2) is None
+
+
+def test_harmonic_polynomials_solve_their_equation():
+    made = harmonic_polynomials(Constants(0.0, np.zeros(2), -HESSIAN))
+    points = np.random.default_rng(0).uniform(-1, 1, (NUM, 2))
+    left = made(points, Operator(None, None, SECOND))
+    size = made(points, Operator(None, None, np.tile(np.diag([2.0, 0.0]), (NUM, 1, 1))))
+    assert np.abs(left).max() < 1e-12 * np.abs(size).max()
+    assert np.abs(made(points, Operator(np.ones(NUM)))).max() <= 1
+    assert harmonic_polynomials(Constants(0.0, np.array([1.0, 0.0]), HESSIAN)) is None
+    assert harmonic_polynomials(Constants(0.0, np.zeros(2), np.diag([1.0, -1.0]))) is None
+
+
+def test_a_problem_without_source_is_solved_in_the_first_round():
+    """Sources of u are in the hole, off its center, and outside the square."""
+
+    def exact(x, y):
+        inner = np.log((x - 0.52) ** 2 + (y - 0.49) ** 2)
+        return inner + np.log((x - 1.3) ** 2 + (y - 0.2) ** 2)
+
+    domain = Square() - Disk((0.5, 0.5), 0.2)
+    problem = PDEProblem({"u_xx": 1, "u_yy": 1}, domain=domain, dirichlet=exact)
+    found = solve(problem, size=5)
+    assert len(found.rounds.history) == 1 and found.verdict == "reliable"
+    points = np.random.default_rng(0).uniform(-0.99, 0.99, (200, 2))
+    points = points[np.hypot(*(points - 0.5).T) > 0.2]
+    np.testing.assert_allclose(found.at(points), exact(*points.T), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["corner", "log", "decay", "wave", "other"])
+def test_a_combination_is_that_of_the_functions(kind):
+    made, points = features(kind), around()
+    rng = np.random.default_rng(2)
+    weights = rng.normal(size=made(points[:1], Operator(np.ones(1))).shape[1])
+    along, bend = rng.normal(size=(NUM, 2)), rng.normal(size=(NUM, 2, 2))
+    operator = Operator(rng.normal(size=NUM), along, bend)
+    found = np.sum(terms(operator, made.combined(points, weights)), 0)
+    np.testing.assert_allclose(found, made(points, operator) @ weights, rtol=1e-9, atol=1e-9)

@@ -3,12 +3,16 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
+import metajax as mj
+from metajax import learners
 from metajax.core import ConfigError, MetaLearner
-from metajax.data import Domains
+from metajax.data import Domains, DomainTasks
+from metajax.nn import mlp, token_set_encoder
 from metajax.systems import build
-from metajax.systems.domains.evaluate import nearest_mean, scores
+from metajax.systems.domains.evaluate import evaluate, nearest_mean, scores
 from small import tiny
 
 
@@ -92,3 +96,69 @@ def test_a_support_of_all_held_out_images_is_rejected():
     with pytest.raises(ConfigError) as raised:
         build(tiny("domains", shots=5000))
     assert raised.value.field == "shots"
+
+
+def test_runs_are_compared_by_the_accuracy_after_their_own_images():
+    setup = build(tiny("domains", "context_student"))
+    params = setup.method.learner.init(jax.random.key(0), setup.tasks(jax.random.key(1)))
+    found = evaluate(setup.problem, setup.method, params, setup.config, False)
+    assert list(found.rows) == ["own", "opposite", "nearest_mean", "chance"]
+    own, opposite = (np.array(found.more["by_domain"][name]) for name in ("own", "opposite"))
+    assert found.rows["own"].score.mean[0] == pytest.approx(own.mean())
+    assert found.more["own_over_opposite"]["mean"][0] == pytest.approx((own - opposite).mean())
+
+
+SIDES = 8
+
+
+def sided(seed, own):
+    """Domains of two sides, on which labels mean the opposite.
+
+    The first number of an image has the label's sign, or the opposite one on the second side. The
+    second number tells the side, with so much noise that many images are needed.
+    """
+    draw = np.random.default_rng(seed)
+    side = np.where(np.arange(SIDES) < SIDES // 2, 1.0, -1.0)[:, None]
+    labels = np.arange(400) % 2
+    first = np.abs(draw.normal(size=(SIDES, 400))) * np.where(labels, 1, -1)[None] * side
+    second = 0.7 * side + draw.normal(size=(SIDES, 400))
+    place = np.arange(SIDES)
+    return Domains(
+        jnp.asarray(np.stack([first, second], -1), jnp.float32),
+        jnp.asarray(labels, jnp.int32),
+        jnp.asarray(place if own else np.full(SIDES, -1), jnp.int32),
+        jnp.asarray(np.stack([place - 1, place + 1], 1) % SIDES, jnp.int32),
+    )
+
+
+def learned(learner, algorithm, steps):
+    tasks = DomainTasks(sided(0, True), 24, 40)
+    params = mj.fit(
+        algorithm, tasks, steps=steps, tasks_per_step=4, key=jax.random.key(0), progress=False
+    ).params
+    found = scores(learner, params, sided(1, False), jax.random.key(5), 24, 8)
+    return {name: float(values.mean()) for name, values in found.items()}
+
+
+@pytest.mark.slow
+def test_what_adapts_finds_the_side_of_a_domain_and_one_network_cannot():
+    """Where the domain decides what a label is, images of the opposite domain mislead."""
+    network = learners.FeatureNetwork(mlp((32,), 8), mlp((), 2))
+    rate = optax.adam(3e-3)
+    pooled = learners.pooled_training(network)
+    assert learned(pooled, mj.gradient(pooled, rate), 600)["own"] < 0.8
+    reads = learners.context_student(mlp((32, 32), 2), mlp((16,), 4))
+    found = learned(reads, mj.gradient(reads, rate), 600)
+    assert found["own"] > 0.95 and found["opposite"] < 0.1
+    experts = learners.Experts(learners.FeatureNetwork(mlp((16,), 8), mlp((), 2)), SIDES)
+    encoder = token_set_encoder(num_outputs=8, width=16, heads=2)
+    parts = learners.DistilledExperts(experts, encoder, network)
+    adapts = parts.distilled(0.05)
+    stages = [
+        learners.Stage(parts.separately(), 200, parts.trained(0)),
+        learners.Stage(parts.together(), 200, parts.trained(1)),
+        learners.Stage(adapts, 400, parts.trained(2)),
+    ]
+    found = learned(adapts, learners.in_stages(stages, lambda stage: rate), 800)
+    assert found["own"] - found["unadapted"] > 0.1
+    assert found["own"] - found["opposite"] > 0.2

@@ -14,7 +14,8 @@ from small import tiny
 def drawn(config):
     setup = build(config)
     key = jax.random.key(config.seed)
-    return setup, setup.algorithm.init(key, setup.example_tasks(key)).params
+    made = jax.jit(lambda tasks, key: setup.algorithm.init(key, tasks(key)).params)
+    return setup, made(setup.example_tasks, key)
 
 
 def test_methods_of_a_seed_start_from_one_source_network():
@@ -24,6 +25,7 @@ def test_methods_of_a_seed_start_from_one_source_network():
     assert not plain.meta and with_meta.meta.keys() == {"part_0", "part_1"}
 
 
+@pytest.mark.slow
 def test_the_evaluation_is_the_stream_by_round_and_by_kind():
     setup, params = drawn(tiny("shift", "batch_statistics"))
     found = setup.evaluate(params, False)
