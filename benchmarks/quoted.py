@@ -276,6 +276,25 @@ def of_solve(found: Any) -> dict[str, str]:
     return {"solve": markdown(header, rows)}
 
 
+def of_continual(found: Any) -> dict[str, str]:
+    """Tasks in sequence: all of them, and what a late one costs."""
+    rows = [
+        [
+            name,
+            str(one["tasks"]),
+            f"{one['cpu_minutes']:.1f}",
+            f"{60 * one['of_evaluation']:.0f}",
+            f"{statistics.median(one['each_later_task']):.1f}",
+            f"{one['late_over_early']:.2f}",
+            str(one["compiled_after_the_first_task"]),
+        ]
+        for name, one in found["methods"].items()
+    ]
+    header = ["method", "tasks", "CPU minutes", "of them evaluation, s", "a task, s"]
+    header += ["late task over early one", "programs compiled after the first task"]
+    return {"continual": markdown(header, rows)}
+
+
 def of_experts(found: Any) -> tuple[dict[str, str], list[str]]:
     """All experts on all rows, compared with the layer and with gathered rows."""
     rows, costs = [], []
@@ -299,7 +318,7 @@ def quoted() -> Quoted:
     }
     experts, cost = of_experts(results("experts.json"))
     return Quoted(
-        of_solve(results("solve.json")) | experts,
+        of_solve(results("solve.json")) | of_continual(results("continual.json")) | experts,
         [
             *cost,
             *of_gpicl(results("gpicl_step_base.json")),

@@ -239,7 +239,10 @@ def run_case(case: Case, tree: Path, cache: Path) -> dict[str, Any]:
             words += ((OLDER_WORD[case.system], OLDER_SETTINGS.get(case.system, {})),)
         for word, renamed in words:
             command = [*train, *settings_words(case.settings, renamed), f"--{word}", case.method]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True)
+            # in an empty folder: Python looks for a package in the current one first
+            done = subprocess.run(
+                command, env=environment, cwd=folder, capture_output=True, text=True
+            )
             if done.returncode != 2:  # else this command line has the other word
                 break
         if done.returncode:

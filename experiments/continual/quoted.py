@@ -41,6 +41,12 @@ def said(strength: float | None) -> str:
     return "" if strength is None else bare(strength, 3).rstrip("0").rstrip(".") or "0"
 
 
+def class_means(found: dict[str, Any]) -> tuple[str, str]:
+    """The nearest class mean, where the task is told and where it is not."""
+    means = next(iter(found.values()))["class_means"]
+    return bare(means["final"], 3), bare(means["inferred"], 3)
+
+
 def sequence(found: dict[str, Any]) -> str:
     """Each method with its best strength: what it knows at last, and what is kept."""
     rows = []
@@ -56,8 +62,8 @@ def sequence(found: dict[str, Any]) -> str:
                 f"{kept['learning']:,}",
             ]
         )
-    means = bare(next(iter(found.values()))["class_means"], 3)
-    rows.append(["*nearest class mean, no training*", "", means, means, "0", *[""] * 4])
+    means, untold = class_means(found)
+    rows.append(["*nearest class mean, no training*", "", means, means, "0", untold, *[""] * 3])
     header = ["method", "strength", "final", "just after each", "forgotten", "task not told"]
     header += ["one for all", "numbers to predict", "and to learn on"]
     return markdown(header, rows)
@@ -112,8 +118,8 @@ def intervals(every: dict[str, Any], presets: Sequence[str]) -> str:
                 for of in ("final", "universal", "verified", "during")
             ]
             rows.append([preset, name, said(group["strength"]), *cells])
-        means = bare(found["fine_tuning"]["class_means"], 3)
-        rows.append([preset, "*nearest class mean, no training*", "", means, "", "", means])
+        means, untold = class_means(found)
+        rows.append([preset, "*nearest class mean, no training*", "", means, untold, "", means])
     header = ["tasks", "method", "strength", "own embedding", "one for all", "verified"]
     return markdown([*header, "just after each"], rows)
 
@@ -137,7 +143,7 @@ def quoted() -> Quoted:
         f"EWC {of('elastic_weights', 'forgetting')}",
         f"({of('small_networks', 'final')} at last)",
         f"{of('interval_hypernetwork', 'final')}, far below",
-        f"nearest class mean ({bare(digits['fine_tuning']['class_means'], 3)})",
+        f"nearest class mean ({class_means(digits)[0]})",
     ]
     headline = (
         f"accuracy on five permuted tasks after the last: **{of('hypernetwork', 'final')}**; "

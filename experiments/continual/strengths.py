@@ -41,7 +41,7 @@ def collect(folder: Path) -> dict[str, Any]:
     """
     runs = [
         {name: json.loads((run / f"{name}.json").read_text()) for name in FILES}
-        for run in sorted((folder / "runs").iterdir())
+        for run in sorted(folder.glob("runs/*"))
         if (run / "summary.json").is_file()
     ]
     if not runs:
@@ -64,7 +64,7 @@ def collect(folder: Path) -> dict[str, Any]:
             name: value for name, value in config.items() if name not in ("seed", "strength")
         },
         "setting": first["eval"]["setting"],
-        "class_means": more["class_means"]["final"],
+        "class_means": more["class_means"],
         "chance": more["chance"],
         "numbers": more["numbers"],
         "train_cpu_seconds": sum(one["train_cpu_seconds"] for one in summaries),

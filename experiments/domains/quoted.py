@@ -9,6 +9,17 @@ import numpy as np
 from quoting import Quoted, bare, markdown, results
 from scipy import stats
 
+METHODS = (
+    "meta_dmoe",
+    "pooled_training",
+    "context_student",
+    "aggregated_experts",
+    "mean_of_experts",
+    "nearest_experts",
+)
+"""In the order of the tables."""
+NAMES = {"nearest_experts": "*nearest_experts*, which know the domain"}
+"""Of methods that need words in a table."""
 ROWS = ("own", "unadapted", "opposite")
 """What accuracies are measured after: own images, none, those of the opposite domain."""
 
@@ -20,22 +31,28 @@ def over_seeds(values: Sequence[float], digits: int = 3) -> str:
 
 
 def by_method(runs: list[dict[str, Any]]) -> dict[str, dict[str, np.ndarray]]:
-    """By method, the accuracies of its runs by row, in the order in which they were collected."""
+    """By method, the accuracies of its runs by row."""
     found: dict[str, list[dict[str, Any]]] = {}
     for run in runs:
         found.setdefault(run["config"]["method"], []).append(run["eval"]["rows"])
     return {
         method: {
-            row: np.array([one[row]["mean"][0] for one in rows]) for row in ROWS if row in rows[0]
+            row: np.array([one[row]["mean"][0] for one in found[method]])
+            for row in ROWS
+            if row in found[method][0]
         }
-        for method, rows in found.items()
+        for method in METHODS
+        if method in found
     }
 
 
 def methods(runs: list[dict[str, Any]]) -> str:
     """The accuracy of each method on target domains."""
     rows = [
-        [method, *(over_seeds(found[row]) if row in found else "" for row in ROWS)]
+        [
+            NAMES.get(method, method),
+            *(over_seeds(found[row]) if row in found else "" for row in ROWS),
+        ]
         for method, found in by_method(runs).items()
     ]
     nearest = runs[0]["eval"]["rows"]["nearest_mean"]["mean"][0]
@@ -50,11 +67,17 @@ def quoted() -> Quoted:
     digits = by_method(runs)
     ours, pooled = digits["meta_dmoe"], digits["pooled_training"]["own"]
     context = digits["context_student"]
+    sizes = {run["config"]["method"]: run["summary"]["parameters"] for run in runs}
+    minutes = sum(run["summary"]["cpu_seconds"] for run in runs) / 60
     sentences = [
+        f"reach {over_seeds(digits['nearest_experts']['own'])}",
+        f"the aggregator with its own head {over_seeds(digits['aggregated_experts']['own'])}",
         f"{over_seeds(ours['own'] - pooled)} compared with one network",
         f"gains {over_seeds(ours['own'] - ours['unadapted'])}",
         f"{over_seeds(ours['own'] - ours['opposite'])} compared with images of the opposite",
-        f"{over_seeds(context['own'] - pooled)} ahead of the same network",
-        f"and {over_seeds(context['own'] - context['opposite'])} ahead of itself",
+        f"{over_seeds(context['own'] - pooled)} ahead of that network",
+        f"{over_seeds(context['own'] - context['opposite'])} ahead of itself",
+        f"{sizes['context_student']:,} parameters against {sizes['pooled_training']:,}",
+        f"{minutes:.0f} CPU minutes",
     ]
     return Quoted({"digits": methods(runs)}, sentences)

@@ -98,7 +98,7 @@ def compared(found: dict[str, Any], rivals: dict[str, Any], elliptic: dict[str, 
 
 def faster() -> str:
     """How often scikit-fem is faster, and how often as accurate."""
-    found = results("solve", "results/cards.json")
+    found = measured()
     elliptic = results("hypino", "results/solvers.json")
     rows = [
         (elements(name, found, elliptic), found["problems"][name]["metajax"]["first"])
@@ -113,9 +113,16 @@ def faster() -> str:
     )
 
 
+def measured() -> dict[str, Any]:
+    """The report cards of all problems."""
+    files = ("cards", "cards_over_time")
+    problems = [results("solve", f"results/{name}.json")["problems"] for name in files]
+    return {"problems": problems[0] | problems[1]}
+
+
 def tables() -> dict[str, str]:
     """All tables, of the results."""
-    found = results("solve", "results/cards.json")
+    found = measured()
     rivals = {name: results("solve", f"results/{name}.json") for name in ("deepxde", "jinns")}
     elliptic = results("hypino", "results/solvers.json")
     return {"cards": cards(found), "libraries": compared(found, rivals, elliptic)}
@@ -138,7 +145,7 @@ def sentences() -> list[str]:
 
 def speed() -> list[str]:
     """The sentences of docs/solve.md."""
-    found = results("solve", "results/cards.json")["problems"]
+    found = measured()["problems"]
     smooth, others = (
         [found[name]["metajax"] for name in group if name in found] for group in (SMOOTH, OTHERS)
     )

@@ -1,10 +1,12 @@
-"""Report cards: `solve` on the benchmarks and on Burgers, compared with scikit-fem.
+"""Report cards: `solve` on the benchmarks and over time, compared with scikit-fem.
 
     python experiments/solve/cards.py
+    python experiments/solve/cards.py --over-time
 
-Writes `cards.json`. Each problem is solved in a process of its own, so that nothing is warm:
-seconds and CPU seconds of the first `solve` and of a second one with another seed, without the
-import; the error relative to u at the benchmark's nodes, the estimate, and the verdict.
+They write `cards.json` and `cards_over_time.json`, which has layers, fronts and holes over time.
+Each problem is solved in a process of its own, so that nothing is warm: seconds and CPU seconds of
+the first `solve` and of a second one with another seed, without the import; the error relative to u
+at the benchmark's nodes, the estimate, and the verdict.
 
 Elliptic problems by scikit-fem are in `experiments/hypino/results/solvers.json`. Of HT, WV and
 Burgers it makes ordinary differential equations here, by its quadratic elements along x, which
@@ -24,13 +26,21 @@ from typing import Any
 
 import numpy as np
 import rival_problems
+from known import KNOWN
 from scipy.integrate import solve_ivp
 
-from metajax.physics.pde import PROBLEMS, Rectangle, benchmark
-from metajax.physics.solver import DoubtfulSolutionWarning, PDEProblem, solve
+from metajax.physics.pde import PROBLEMS, benchmark
+from metajax.physics.solver import DoubtfulSolutionWarning, collocate, solve
 from metajax.train import provenance, write_json
 
-NAMES = (*PROBLEMS, "Burgers")
+OVER_TIME = {
+    "Burgers": "steepening",
+    "Allen-Cahn": "allen-cahn",
+    "plate with a hole": "plate with a hole",
+}
+"""Problems of `known.py`, by their names in the table."""
+POINTS = 4096
+"""Where these are compared, but for Burgers."""
 ELEMENTS = (64, 128, 256)
 """Elements along x of problems in time."""
 
@@ -45,17 +55,13 @@ def timed(run: Callable[[], Any]) -> tuple[Any, dict[str, float]]:
 
 def stated(name: str) -> tuple[Any, np.ndarray, np.ndarray]:
     """A problem, the points where it is compared, and its solution there."""
-    if name == "Burgers":
-        problem = PDEProblem(
-            {"u_t": 1.0, "u_xx": -rival_problems.VISCOSITY},
-            nonlinear="u * u_x",
-            domain=Rectangle((-1.0, 0.0), (1.0, 1.0)),
-            dirichlet={"left": 0.0, "right": 0.0},
-            time="t",
-            initial="-sin(pi * x)",
-            coordinates=("x", "t"),
-        )
-        return problem, *rival_problems.reference(name)
+    if name in OVER_TIME:
+        found = KNOWN[OVER_TIME[name]]()
+        if name in rival_problems.SOLUTIONS:
+            return found.problem, *rival_problems.reference(name)
+        sampled = collocate(found.problem, 12345, POINTS, 64)
+        points = sampled.box.places(sampled.blocks[0].parts[0].points)
+        return found.problem, points, found.exact[0](*points.T)
     known = benchmark(name)
     if name in rival_problems.SOLUTIONS:
         return known.pde, *rival_problems.reference(name)  # in float64
@@ -115,6 +121,10 @@ def by_lines(name: str, number: int, points: np.ndarray) -> np.ndarray:
     def transport(v, w):
         return w["u"] * w["u"].grad[0] * v
 
+    @skfem.BilinearForm
+    def transport_change(u, v, w):
+        return (u * w["u"].grad[0] + w["u"] * u.grad[0]) * v
+
     where, inner = basis.doflocs[0], basis.complement_dofs(basis.get_dofs())
     weights, stiff = (form.assemble(basis).tocsc() for form in (mass, stiffness))
     solved = splu(weights[inner][:, inner])
@@ -137,11 +147,20 @@ def by_lines(name: str, number: int, points: np.ndarray) -> np.ndarray:
         carried = transport.assemble(basis, u=basis.interpolate(whole))[inner]
         return -solved.solve(carried + rival_problems.VISCOSITY * (apart @ u))
 
+    def burgers_change(_, u):
+        whole = np.zeros(len(where))
+        whole[inner] = u
+        carried = transport_change.assemble(basis, u=basis.interpolate(whole))
+        rows = carried[inner][:, inner] + rival_problems.VISCOSITY * apart
+        return -solved.solve(rows.toarray())
+
     rates = {"HT": heat, "WV": wave, "Burgers": burgers}
     state = np.concatenate([begin, 0 * begin]) if name == "WV" else begin
-    method = "DOP853" if name == "WV" else "BDF"
+    settings = {"method": "DOP853" if name == "WV" else "BDF", "rtol": 1e-8, "atol": 1e-9}
+    if name == "Burgers":
+        settings["jac"] = burgers_change
     span = (start, rival_problems.PROBLEMS[name].upper[1])
-    found = solve_ivp(rates[name], span, state, method=method, t_eval=times, rtol=1e-8, atol=1e-9)
+    found = solve_ivp(rates[name], span, state, t_eval=times, **settings)
     line = points[: len(points) // len(times), 0]
     at = basis.probes(line[None])
     rows = np.zeros((len(times), len(where)))
@@ -158,9 +177,13 @@ def card(name: str) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--problems", nargs="*", default=list(NAMES), choices=list(NAMES))
-    parser.add_argument("--out", type=Path, default=Path("experiments/solve/results/cards.json"))
+    parser.add_argument("--over-time", action="store_true")
+    parser.add_argument("--problems", nargs="*", choices=[*PROBLEMS, *OVER_TIME])
+    parser.add_argument("--out", type=Path)
     options = parser.parse_args()
+    options.problems = options.problems or list(OVER_TIME if options.over_time else PROBLEMS)
+    file = "cards_over_time.json" if options.over_time else "cards.json"
+    options.out = options.out or Path("experiments/solve/results") / file
     options.out.parent.mkdir(parents=True, exist_ok=True)
     rows: dict[str, Any] = {}
     # a new process for each problem

@@ -6,12 +6,14 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
+import allen_cahn as spectral
 import numpy as np
+import rival_problems
 from scipy.optimize import brentq
-from scipy.special import erf
+from scipy.special import erf, j0, y0
 
 from metajax.physics.pde import Disk, Ellipse, Polygon, Rectangle, Shape
-from metajax.physics.solver import Ball, Box, PDEProblem, Robin
+from metajax.physics.solver import Ball, Box, Extruded, PDEProblem, Robin
 
 Function = Callable[..., Any]
 LAPLACE = {"u_xx": 1.0, "u_yy": 1.0}
@@ -572,6 +574,55 @@ def near_resonance() -> Known:
     return Known(problem, (exact,), True)
 
 
+def allen_cahn() -> Known:
+    """Two phases that part on a ring, by layers of Allen-Cahn's equation of width .01."""
+    problem = PDEProblem(
+        {"u_t": 1.0, "u_xx": -1e-4},
+        nonlinear="5 * (u**3 - u)",
+        domain=Rectangle((-1.0, 0.0), (1.0, 1.0), "box"),
+        periodic=("x",),
+        time="t",
+        initial="x**2 * cos(pi * x)",
+        coordinates=("x", "t"),
+    )
+    return Known(problem, (lambda x, t: spectral.reference(1e-4).ev(x, t),), True)
+
+
+def steepening() -> Known:
+    """A sine that Burgers' equation of viscosity .01/pi makes a front of."""
+    problem = PDEProblem(
+        {"u_t": 1.0, "u_xx": -rival_problems.VISCOSITY},
+        nonlinear="u * u_x",
+        domain=Rectangle((-1.0, 0.0), (1.0, 1.0), "box"),
+        dirichlet={"box.left": 0.0, "box.right": 0.0},
+        time="t",
+        initial="-sin(pi * x)",
+        coordinates=("x", "t"),
+    )
+    return Known(problem, (rival_problems.burgers,), True)
+
+
+def plate() -> Known:
+    """Heat in a plate with a hole, over time: a mode of the plane around it."""
+    number, radius, diffusion = 4.0, 0.3, 0.1
+
+    def exact(x, y, t):
+        at = number * np.hypot(x, y)
+        mode = j0(at) * y0(number * radius) - y0(at) * j0(number * radius)
+        return np.exp(-(number**2) * diffusion * t) * mode
+
+    shape = Rectangle((-1.0, -1.0), (1.0, 1.0), "plate") - Disk((0.0, 0.0), radius, "hole")
+    problem = PDEProblem(
+        {"u_t": 1.0, "u_xx": -diffusion, "u_yy": -diffusion},
+        domain=Extruded(shape, 0.0, 1.0),
+        dirichlet={"plate": exact, "hole": 0.0},
+        time="t",
+        initial=lambda x, y, t: exact(x, y, 0.0),
+        coordinates=("x", "y", "t"),
+    )
+    return Known(problem, (exact,), True)
+
+
 def rod() -> Known:
     """Heat through a rod of two slabs, of conductivities 1 and 5."""
     place, cold, hot = 0.3, 1.0, 5.0
@@ -735,5 +786,8 @@ KNOWN: dict[str, Callable[[], Known]] = {
     "triangle hole": partial(around_hole, TRIANGLE),
     "two layers": two_layers,
     "reaction": reaction,
+    "allen-cahn": allen_cahn,
+    "steepening": steepening,
+    "plate with a hole": plate,
 }
 """The problems by name."""

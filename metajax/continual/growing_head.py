@@ -10,7 +10,7 @@ import optax
 from jaxtyping import Array, Bool, Float, Int32, Key
 
 from metajax.continual.class_sums import RULED_OUT
-from metajax.core import Params, random_indices
+from metajax.core import Params, cross_entropy, random_indices
 
 MOMENTUM = 0.9
 """Of SGD."""
@@ -71,7 +71,7 @@ def stage_heads(
 
     def loss(head: Params, rows: Array, known: Array) -> Array:
         logits = head_logits(head, features[rows], known)
-        return optax.softmax_cross_entropy_with_integer_labels(logits, labels[rows]).mean()
+        return cross_entropy(logits, labels[rows])
 
     def one_stage(head: Params, at: tuple[Array, Array]) -> tuple[Params, Params]:
         stage, known = at

@@ -10,7 +10,7 @@ from jaxtyping import Array, Float, Int32, Key
 
 from metajax.continual.learner import ContinualLearner
 from metajax.continual.sequences import Batch
-from metajax.core import ConfigError, Examples, Network, Params, correct, count
+from metajax.core import ConfigError, Examples, Network, Params, accuracy, count, cross_entropy
 
 
 def cross_entropy_of(
@@ -22,9 +22,7 @@ def cross_entropy_of(
       logits: of the classes.
       targets: class indices.
     """
-    log_probabilities = jax.nn.log_softmax(logits)
-    loss = -jnp.mean(jnp.take_along_axis(log_probabilities, targets[:, None], 1))
-    return loss, {"accuracy": jnp.mean(correct(logits, targets))}
+    return cross_entropy(logits, targets), {"accuracy": accuracy(logits, targets)}
 
 
 def _nothing(params: Params) -> tuple[()]:

@@ -60,7 +60,7 @@ from metajax.core.ranges import (
     is_traced,
     plain,
 )
-from metajax.core.scores import accuracy, correct, valid_labels
+from metajax.core.scores import accuracy, correct, cross_entropy, valid_labels
 from metajax.core.staged import Staged, at_step
 from metajax.core.step_tasks import check_tasks_at_once, mean_over_parts, over_tasks
 from metajax.core.surroundings import apart_from_surroundings, is_jit_disabled
@@ -141,6 +141,7 @@ __all__ = [
     "checked_network",
     "correct",
     "count",
+    "cross_entropy",
     "derive",
     "described",
     "digest",

@@ -1,10 +1,11 @@
-"""Integer labels: which are classes, and how many are predicted."""
+"""Integer labels: which are classes, how many are predicted, and their cross-entropy."""
 
 from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 from jaxtyping import Array, Bool, Float, Integer
 
 from metajax.core.errors import ConfigError
@@ -88,3 +89,29 @@ def accuracy(
       0.5
     """
     return jnp.mean(correct(outputs, targets))
+
+
+def cross_entropy(
+    outputs: Float[Array, "*examples classes"], targets: Integer[Array, "*examples"]
+) -> Float[Array, ""]:
+    """Return the mean negative log-probability of integer ``targets``; ``outputs`` are logits.
+
+    A traced target that is no class makes the loss and its gradient NaN.
+
+    Args:
+      outputs: logits.
+      targets: whole numbers of 0 to ``classes - 1``.
+
+    Raises:
+      ConfigError: targets are known, and not all of them are classes.
+
+    Examples:
+      >>> import jax.numpy as jnp
+      >>> from metajax.core import cross_entropy
+      >>> round(float(cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3]))), 4)
+      1.3863
+    """
+    valid = valid_labels(targets, outputs.shape[-1])
+    losses = optax.softmax_cross_entropy_with_integer_labels(outputs, jnp.where(valid, targets, 0))
+    # a factor, so that it reaches the gradient too: an inner step looks at nothing else
+    return jnp.mean(losses * jnp.where(valid, 1, jnp.nan).astype(losses.dtype))

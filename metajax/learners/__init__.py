@@ -1,5 +1,6 @@
 """Few-shot learners: any network, loss and optax optimizer make a ``MetaLearner``."""
 
+from metajax.core import cross_entropy
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
@@ -25,7 +26,7 @@ from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
-from metajax.learners.losses import cross_entropy, mean_squared_error
+from metajax.learners.losses import mean_squared_error
 from metajax.learners.maml_family import (
     MultiStepState,
     RatedParams,

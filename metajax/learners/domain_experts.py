@@ -10,11 +10,20 @@ import optax
 from jaxtyping import Array, Bool, Float, Key
 
 from metajax.bilevel import descend
-from metajax.core import ConfigError, Examples, MetaLearner, Network, Params, Task, checked_learner
+from metajax.core import (
+    ConfigError,
+    Examples,
+    MetaLearner,
+    Network,
+    Params,
+    Task,
+    checked_learner,
+    cross_entropy,
+)
 from metajax.data import DomainInputs
 from metajax.learners.context_parameters import concatenated
 from metajax.learners.inner import gradient_learner
-from metajax.learners.losses import cross_entropy, loss_and_metrics
+from metajax.learners.losses import loss_and_metrics
 
 
 class FeatureNetwork(NamedTuple):

@@ -16,9 +16,10 @@ from metajax.core import (
     MetaLearner,
     Network,
     Task,
+    cross_entropy,
     wide_dtype,
 )
-from metajax.learners.losses import Loss, cross_entropy, one_hot
+from metajax.learners.losses import Loss, one_hot
 from metajax.learners.metric import check_ways, embedding, embedding_learner
 from metajax.learners.ridge_head import RidgeParams, with_ones
 from metajax.nn import positive_solve

@@ -1,4 +1,4 @@
-"""The two usual losses, and how a learner's outputs are scored."""
+"""The losses of regression and of classes, and how a learner's outputs are scored."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float, Integer
 
 from metajax.core import ConfigError, Metrics, accuracy, valid_labels
@@ -42,32 +41,6 @@ def mean_squared_error(
     if outputs.shape != targets.shape:
         raise ConfigError("targets", targets.shape, f"the shape of the outputs, {outputs.shape}")
     return jnp.mean(jnp.square(outputs - targets))
-
-
-def cross_entropy(
-    outputs: Float[Array, "*examples classes"], targets: Integer[Array, "*examples"]
-) -> Float[Array, ""]:
-    """Return the mean negative log-probability of integer ``targets``; ``outputs`` are logits.
-
-    A traced target that is no class makes the loss and its gradient NaN.
-
-    Args:
-      outputs: logits.
-      targets: whole numbers of 0 to ``classes - 1``.
-
-    Raises:
-      ConfigError: targets are known, and not all of them are classes.
-
-    Examples:
-      >>> import jax.numpy as jnp
-      >>> from metajax.learners import cross_entropy
-      >>> round(float(cross_entropy(jnp.zeros((2, 4)), jnp.array([0, 3]))), 4)
-      1.3863
-    """
-    valid = valid_labels(targets, outputs.shape[-1])
-    losses = optax.softmax_cross_entropy_with_integer_labels(outputs, jnp.where(valid, targets, 0))
-    # a factor, so that it reaches the gradient too: an inner step looks at nothing else
-    return jnp.mean(losses * jnp.where(valid, 1, jnp.nan).astype(losses.dtype))
 
 
 def one_hot(

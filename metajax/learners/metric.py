@@ -19,10 +19,11 @@ from metajax.core import (
     check_labels,
     checked_learner,
     checked_network,
+    cross_entropy,
     described,
     one_of,
 )
-from metajax.learners.losses import Loss, cross_entropy, loss_and_metrics, one_hot
+from metajax.learners.losses import Loss, loss_and_metrics, one_hot
 from metajax.learners.named import named_loss
 
 

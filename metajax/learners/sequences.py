@@ -30,9 +30,10 @@ from metajax.core import (
     check_optimizer,
     checked_learner,
     checked_network,
+    cross_entropy,
     described,
 )
-from metajax.learners.losses import cross_entropy, one_hot
+from metajax.learners.losses import one_hot
 from metajax.nn import KVCache
 
 

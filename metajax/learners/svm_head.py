@@ -17,9 +17,10 @@ from metajax.core import (
     Params,
     Task,
     check_type,
+    cross_entropy,
     wide_dtype,
 )
-from metajax.learners.losses import Loss, cross_entropy, one_hot
+from metajax.learners.losses import Loss, one_hot
 from metajax.learners.metric import check_ways, embedding, embedding_learner
 
 

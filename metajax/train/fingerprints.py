@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from importlib.metadata import version
 from typing import Any
 
 import jax
@@ -21,6 +20,7 @@ from jaxtyping import Array, Key, PyTree
 from metajax.core import Algorithm, at_step
 from metajax.train.metrics import plain
 from metajax.train.programs import digest_of, program_of
+from metajax.train.software import versions
 from metajax.train.state import describe_shape, path_of, strong
 from metajax.train.step import WATCHED
 
@@ -72,7 +72,7 @@ def fingerprint(
     programs = {"the first state": of_state, "a task": of_task, "an update": of_update}
     return {
         "format": FORMAT,
-        "software": {name: version(name) for name in LIBRARIES} | {"on": jax.default_backend()},
+        "software": versions(LIBRARIES) | {"on": jax.default_backend()},
         "random": {
             "implementation": str(jax.random.key_impl(key)),
             "partitionable": jax.config.jax_threefry_partitionable,  # type: ignore[attr-defined]

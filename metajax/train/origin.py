@@ -6,13 +6,13 @@ import os
 import platform
 import shlex
 import sys
-from importlib.metadata import version
 from typing import Any
 
 import jax
 
 from metajax.core import digest
 from metajax.train.finished import Fit
+from metajax.train.software import versions
 
 _LIBRARIES = ("metajax", "jax", "jaxlib", "flax", "optax", "orbax-checkpoint", "numpy")
 
@@ -37,7 +37,7 @@ def provenance(command: str | None = None) -> dict[str, Any]:
         },
         "versions": {
             "python": platform.python_version(),
-            **{name: version(name) for name in _LIBRARIES},
+            **versions(_LIBRARIES),
         },
     }
 

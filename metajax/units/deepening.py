@@ -109,7 +109,8 @@ def _new_layer(params: Params, units: Units, after: str) -> _NewLayer:
     """The layer that comes behind ``after``."""
     _check_place(params, after)
     leaves = leaves_of(params, units)
-    inside, outside = [], []
+    inside: list[Leaf] = []
+    outside: list[Leaf] = []
     for leaf in leaves:
         (inside if f"{leaf.path}/".startswith(f"{after}/") else outside).append(leaf)
     made, read = _names(inside, "makes"), _names(inside, "reads")
@@ -144,7 +145,7 @@ def _new_layer(params: Params, units: Units, after: str) -> _NewLayer:
             array, entry = _identity(leaf, entry, reads(output), size, after, alone)
         elif leaf.names("makes") & through:
             array = jnp.zeros(_shape(leaf, sizes), array.dtype)
-        elif source in leaf.names() and sizes[source] != size:
+        elif source is not None and source in leaf.names() and sizes[source] != size:
             raise ConfigError("after", after, "a layer with as many outputs as inputs")
         arrays.append(array)
         entries.append(entry)

@@ -24,11 +24,12 @@ from metajax.physics.solver.pictures import Maps, animate, draw, maps_of
 from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
 from metajax.physics.solver.solids import Ball, Box, Extruded
-from metajax.physics.solver.solving import POINTS, Solved, solve
+from metajax.physics.solver.solving import MOST_SECONDS, POINTS, Solved, solve
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning
 
 __all__ = [
     "BOUNDARY_WEIGHT",
+    "MOST_SECONDS",
     "POINTS",
     "At",
     "Ball",

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.fitting import Fitted, weighted_rows
 from metajax.physics.solver.lapack import HostHead, host_least_squares
 from metajax.physics.solver.nonlinear import combine_nonlinear, gauss_newton, length, tabulate
@@ -21,7 +22,11 @@ FACTORS = 4.0 ** np.arange(5, -1, -1)
 
 
 def combine_diffused(
-    blocks: Sequence[Block], features: FeatureSet, before: Fitted | None = None
+    blocks: Sequence[Block],
+    features: FeatureSet,
+    before: Fitted | None = None,
+    *,
+    clock: Clock | None = None,
 ) -> HostHead:
     """Return the best combination of features for a nonlinear problem.
 
@@ -33,10 +38,12 @@ def combine_diffused(
       blocks: of the problem.
       features: that are combined.
       before: a solution to start from.
+      clock: stops the search for a solution; None: nothing does.
     """
-    found = combine_nonlinear(blocks, features, before)
+    clock = clock or Clock()
+    found = combine_nonlinear(blocks, features, before, clock=clock)
     second = blocks[0].parts[0].operator.hessian
-    if len(found.weights) > MOST or second is None:
+    if len(found.weights) > MOST or second is None or clock.stops():
         return found
     table = tabulate(blocks, features)
     left = length(table.left(table.state(found.weights)))
@@ -49,8 +56,8 @@ def combine_diffused(
         equation = blocks[0]._replace(parts=(At(points, more),))
         if head is None:
             head = host_least_squares(*weighted_rows((equation, *blocks[1:]), features))
-        step = gauss_newton(tabulate((equation, *blocks[1:]), features), head)
-        if step is None:
+        step = gauss_newton(tabulate((equation, *blocks[1:]), features), head, clock=clock)
+        if step is None or clock.stops():
             return found
         head = step.head
     assert head is not None

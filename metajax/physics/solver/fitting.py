@@ -9,6 +9,7 @@ from typing import Literal, NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.lapack import HostHead, host_least_squares
 from metajax.physics.solver.operators import Block, Values, design, terms
 from metajax.physics.solver.patches import NARROW, Patch, densities, patches_at
@@ -38,6 +39,8 @@ TRIES = {160: 12, 320: 7, 640: 4, 1280: 1}
 """Scales that are tried in a round, by its number of features; one in larger rounds."""
 SURE, LEAST = 4.0, 0.25
 """By how much the next round is to leave less than it may, and doublings of sines at least."""
+DEARER = 6.0
+"""Time of a solve over that of one in the round before."""
 FALLS = 1.5
 """What is left is divided by this in a round at least, or rounds stop."""
 GIVEN_UP = (300, 30), (600, 1)
@@ -242,6 +245,7 @@ def rounds(
     give_up: float = np.inf,
     start: Fitted | None = None,
     reach: Float[np.ndarray, " d"] | None = None,
+    clock: Clock | None = None,
     report: Callable[[str], object] = str,
     make: Make = sine_features,
 ) -> Rounds:
@@ -261,12 +265,14 @@ def rounds(
       give_up: share that is left after a few rounds above which there are no more.
       start: a solution of nearly the same problem, for a nonlinear one.
       reach: the scale that is tried first, as a solution before has it; None for the usual ones.
+      clock: stops the rounds; None: nothing does.
       report: is told what is done.
       make: makes the sines.
 
     Returns:
       The solutions.
     """
+    clock = clock or Clock()
     history: list[tuple[int, Left]] = []
     best, before = None, None
     firsts = [np.full(dimensions, ratio) for ratio in RATIOS]
@@ -299,7 +305,9 @@ def rounds(
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
         tries = tries * (2 if patches else 1) if num else 1
-        found, reach = search(partial(attempt, at), starts, tries, tolerance, dimensions)
+        begun = clock.passed
+        found, reach = search(partial(attempt, at), starts, tries, tolerance, dimensions, clock)
+        took = (clock.passed - begun) / tries
         starts = [reach]
         history.append((total, found.left))
         fast = best is None or FALLS * found.left.worst < best.left.worst
@@ -309,7 +317,7 @@ def rounds(
             before = found
         hopeless = not fast and best.left.worst < UNRESOLVED
         given_up = any(total >= at and best.left.worst > part * give_up for at, part in GIVEN_UP)
-        if size >= most or given_up:
+        if size >= most or given_up or clock.stops(DEARER * took):
             return Rounds(best, before, tuple(history), fresh, reach[:dimensions])
         done = best.left.worst < tolerance or hopeless
         last = history[-2][1].worst if len(history) > 1 else np.inf
@@ -445,6 +453,7 @@ def search(
     tries: int,
     tolerance: float,
     dimensions: int,
+    clock: Clock,
 ) -> tuple[Fitted, Float[np.ndarray, " d"]]:
     """Go from the best of some scales to ever better neighbors.
 
@@ -454,6 +463,7 @@ def search(
       tries: solves at most.
       tolerance: share that may be left; what leaves less is good enough.
       dimensions: of the problem; scales of patches come after those of its coordinates.
+      clock: stops the search after the first scale.
 
     Returns:
       The best solution, and its scale.
@@ -463,6 +473,8 @@ def search(
         solved.append((attempt(start), start))
         if solved[-1][0].left.worst < tolerance:
             return solved[-1]
+        if clock.stops():
+            break
     tries -= len(solved)
     best, reach = min(solved, key=objective_of)
     moves = moves_of(dimensions)
@@ -472,6 +484,8 @@ def search(
     place = 0
     failed = 0
     while tries > 0 and failed < len(moves) and best.left.worst >= tolerance:
+        if clock.stops():
+            break
         step = moves[place % len(moves)]
         tried = attempt(reach * step), reach * step
         tries -= 1

@@ -53,7 +53,7 @@ JUMP = 1e-6
 """Least jump of a coefficient or the source, relative to its largest size."""
 LOOKED = 2048, 256
 """Points inside and on each interface from which the parts are found."""
-FEWEST = 0.5
+FEWEST = 1.0
 """Least share of the points inside that a part has, of what it would be if all had equally many."""
 HIDDEN = 4
 """Points that are drawn for each one, as parts of a shape's boundary may be outside the domain."""

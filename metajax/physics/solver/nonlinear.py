@@ -8,6 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.fitting import Fitted
 from metajax.physics.solver.lapack import HostHead, host_least_squares
 from metajax.physics.solver.operators import Block, Operator, design
@@ -169,7 +170,9 @@ class Converged(NamedTuple):
     done: bool
 
 
-def gauss_newton(table: Table, start: State | HostHead, most: int = MOST_STEPS) -> Converged | None:
+def gauss_newton(
+    table: Table, start: State | HostHead, most: int = MOST_STEPS, clock: Clock | None = None
+) -> Converged | None:
     """Combine features for a nonlinear problem.
 
     Each step solves the linear problem that is nearest around the function so far, and is halved
@@ -179,6 +182,7 @@ def gauss_newton(table: Table, start: State | HostHead, most: int = MOST_STEPS) 
       table: of the features.
       start: a function, which need not be a combination of these features, or one that is.
       most: steps at most.
+      clock: stops it after the first step; None: nothing does.
 
     Returns:
       The combination that the last step found; None where not even the first was possible.
@@ -208,7 +212,7 @@ def gauss_newton(table: Table, start: State | HostHead, most: int = MOST_STEPS) 
         head, size = new._replace(weights=mixed), found
         state = table.state(mixed)
         lefts.append(size)
-        if done:
+        if done or (clock is not None and clock.stops()):
             break
     return None if head is None else Converged(head, tuple(lefts), done)
 
@@ -220,7 +224,10 @@ def length(values: np.ndarray) -> float:
 
 
 def combine_nonlinear(
-    blocks: Sequence[Block], features: FeatureSet, before: Fitted | None = None
+    blocks: Sequence[Block],
+    features: FeatureSet,
+    before: Fitted | None = None,
+    clock: Clock | None = None,
 ) -> HostHead:
     """Return the best combination of features for a problem that may be nonlinear.
 
@@ -231,26 +238,30 @@ def combine_nonlinear(
       blocks: of the problem.
       features: that are combined.
       before: a solution to start from.
+      clock: stops the search for a solution; None: nothing does.
     """
+    clock = clock or Clock()
     table = tabulate(blocks, features)
     if before is not None:
-        found = gauss_newton(table, state_of(table, before))
-        if found is not None and found.done:
+        found = gauss_newton(table, state_of(table, before), clock=clock)
+        if found is not None and (found.done or clock.stops()):
             return found.head
     linear = host_least_squares(table.linear, table.targets)
-    found = gauss_newton(table, linear)
+    found = gauss_newton(table, linear, clock=clock)
     if found is not None and found.done:
         return found.head
-    return by_path(table, linear) or (linear if found is None else found.head)
+    return by_path(table, linear, clock) or (linear if found is None else found.head)
 
 
-def by_path(table: Table, linear: HostHead) -> HostHead | None:
+def by_path(table: Table, linear: HostHead, clock: Clock) -> HostHead | None:
     """The solution by way of ever larger shares of the nonlinear part; None where there is none."""
     head, share, step = linear, 0.0, 0.25
     for _ in range(PATH):
+        if clock.stops():
+            return None
         aim = min(share + step, 1.0)
         blocks = [scaled(block, aim) for block in table.blocks]
-        found = gauss_newton(table._replace(blocks=blocks), head)
+        found = gauss_newton(table._replace(blocks=blocks), head, clock=clock)
         if found is not None and found.done:
             head, share, step = found.head, aim, 2 * step
             if share == 1:

@@ -15,6 +15,10 @@ CHUNK = 4096
 """Points at a time at which a solution is computed."""
 
 
+LATER = 1e-9
+"""How far after the end a time may be and count as the end, over half of all time."""
+
+
 class Solution(NamedTuple):
     """A solution as a function, in the person's units.
 
@@ -67,17 +71,19 @@ class WindowedSolution(NamedTuple):
       windows: their solutions.
       axis: the coordinate that is time.
       ends: where each but the last window ends.
+      last: where the last one ends; the solution is NaN after that.
       units: of the whole.
     """
 
     windows: tuple[Solution, ...]
     axis: int
     ends: Float[np.ndarray, " ends"]
+    last: float
     units: Units
 
     def at(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Return u at points."""
-        found = np.empty(len(points))
+        found = np.full(len(points), np.nan)
         for solution, here in self._parts(points):
             found[here] = solution.at(points[here])
         return found
@@ -90,7 +96,9 @@ class WindowedSolution(NamedTuple):
         """Return u with its first and second derivatives at points."""
         num, dimensions = np.shape(points)
         found = Values(
-            np.empty(num), np.empty((num, dimensions)), np.empty((num, dimensions, dimensions))
+            np.full(num, np.nan),
+            np.full((num, dimensions), np.nan),
+            np.full((num, dimensions, dimensions), np.nan),
         )
         for solution, here in self._parts(points):
             for leaf, part in zip(found, solution.values(points[here]), strict=True):
@@ -99,7 +107,9 @@ class WindowedSolution(NamedTuple):
 
     def _parts(self, points: np.ndarray) -> list[tuple[Solution, np.ndarray]]:
         """Each window's solution with the indices of its points, where it has any."""
-        window = np.searchsorted(self.ends, np.asarray(points)[:, self.axis])
+        times = np.asarray(points)[:, self.axis]
+        window = np.searchsorted(self.ends, times)
+        window[times > self.last + LATER * self.units.box.half[self.axis]] = -1
         indices = [np.flatnonzero(window == number) for number in range(len(self.windows))]
         pairs = zip(self.windows, indices, strict=True)
         return [(solution, here) for solution, here in pairs if len(here)]

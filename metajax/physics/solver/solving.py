@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 
 from metajax.core import ConfigError, cast_floats
 from metajax.physics.pde import PDE, Boundary, Shape, on_host
+from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.collocation import (
     PROBES,
     Sampled,
@@ -28,6 +29,8 @@ from metajax.physics.solver.collocation import (
 from metajax.physics.solver.continuation import CONVERGED, along_parameter
 from metajax.physics.solver.diffused import combine_diffused
 from metajax.physics.solver.estimate import Residual
+from metajax.physics.solver.evolution import can_evolve
+from metajax.physics.solver.evolving import evolve
 from metajax.physics.solver.fitting import (
     FRESH,
     Fitted,
@@ -53,6 +56,7 @@ from metajax.physics.solver.jet_features import JetFeatures
 from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.layers import Layer, fill_layers, layer_features, layers_of
 from metajax.physics.solver.least_squares import Features
+from metajax.physics.solver.lines import number_of
 from metajax.physics.solver.operators import Block, terms
 from metajax.physics.solver.patches import Patch, patch_points
 from metajax.physics.solver.points import Box, contains, distance, inward
@@ -64,10 +68,12 @@ from metajax.physics.solver.solution import Solution, WindowedSolution
 from metajax.physics.solver.values import evaluate, known_parameters
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning, Trust, Verdict, assess
 from metajax.physics.solver.waves import smooth_solutions
-from metajax.physics.solver.windows import UNRESOLVED, Window, joined, march
+from metajax.physics.solver.windows import UNRESOLVED, Window, end_of_time, joined, march
 
 TOLERANCE = 1e-6
 """Largest relative residual of equation and data."""
+MOST_SECONDS = 300.0
+"""How long a solve may take."""
 POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
 PATIENCE = 2.0
@@ -113,6 +119,7 @@ class Solved(NamedTuple):
       rounds: all solutions by ever more features, the one before the last among them; those of the
         worst window where there are several.
       windows: of time, in which the problem was solved one after the other.
+      until: the last time for which there is a solution; NaN without time. After it u is NaN.
     """
 
     u: Float[np.ndarray, "*size"]
@@ -131,6 +138,7 @@ class Solved(NamedTuple):
     solution: Solution | WindowedSolution
     rounds: Rounds
     windows: int
+    until: float
 
     def at(self, points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, " n"]:
         """Return u at points, in the person's units."""
@@ -151,6 +159,7 @@ def solve(
     given: Given | None = None,
     head: bool = True,
     continuation: tuple[str, float] | None = None,
+    most_seconds: float = MOST_SECONDS,
     progress: bool = False,
     stacklevel: int = 2,
 ) -> Solved:
@@ -168,6 +177,8 @@ def solve(
         which is the solution, and is judged like any other.
       continuation: a parameter of a nonlinear problem, and a value for which it is easy. Where the
         problem is not solved at once, it is solved step by step from that value.
+      most_seconds: of work. Then the best solution so far is returned, and where it is in doubt or
+        ends before the last time, a warning says that time ran out. Infinite: no end.
       progress: whether to show what is done.
       stacklevel: of the warnings, as in ``warnings.warn``; 2: they name the line of the call.
 
@@ -175,9 +186,9 @@ def solve(
       The solution with its residual and warnings.
 
     Raises:
-      ConfigError: ``features`` below 1 where none are given, ``size`` below 2, a ``tolerance`` that
-        is not above 0, no ``head`` where nothing is given; source or data that are not finite
-        somewhere in the domain, or no data on its boundary.
+      ConfigError: ``features`` below 1 where none are given, ``size`` below 2, a ``tolerance`` or
+        ``most_seconds`` that is not above 0, no ``head`` where nothing is given; source or data
+        that are not finite somewhere in the domain, or no data on its boundary.
 
     Warns:
       DoubtfulSolutionWarning: each of the solution's ``warnings``.
@@ -188,8 +199,11 @@ def solve(
         raise ConfigError("size", size, "2 or more")
     if not tolerance > 0:
         raise ConfigError("tolerance", tolerance, "above 0")
+    if not most_seconds > 0:
+        raise ConfigError("most_seconds", most_seconds, "above 0")
     if given is None and not head:
         raise ConfigError("head", head, "True where no solution is given")
+    clock = Clock(most_seconds)
     shape = "{desc}, {elapsed}"
     with tqdm(disable=not progress, leave=False, delay=PATIENCE, bar_format=shape) as bar:
 
@@ -202,7 +216,12 @@ def solve(
         reviewed = review(stated)
         report("points")
         find = partial(
-            find_rounds, tolerance=tolerance, features=features, seed=seed, report=report
+            find_rounds,
+            tolerance=tolerance,
+            features=features,
+            seed=seed,
+            clock=clock,
+            report=report,
         )
         if given is not None:
             report("given features")
@@ -214,9 +233,7 @@ def solve(
             if failed and continuation is not None and stated.nonlinear is not None:
                 windows = [along_parameter(stated, *continuation, find)]
         else:
-            windows = [find(stated, give_up=UNRESOLVED)]
-            if windows[0].rounds.best.left.worst > UNRESOLVED:
-                windows = march(stated, find)
+            windows = over_time(stated, find)
         report("solution")
         units = units_of(stated, sample_problem(stated, 0, *PROBES), known_parameters(stated))
         axis = -1 if stated.time is None else stated.coordinates.index(stated.time)
@@ -228,10 +245,20 @@ def solve(
         findings = list(reviewed.findings)
         if lacking:
             findings.append(Finding(lacking))
+        until = end = np.nan
+        if stated.time is not None:
+            until, end = (end_of_time(one.domain, axis) for one in (windows[-1].problem, stated))
+            if until < end:
+                findings.append(Finding(about_end(stated.time, until, end, most_seconds), True))
         if not np.isfinite(u[~np.isnan(residual)]).all():
             findings.append(Finding("u is not finite everywhere in the domain", True))
         reviewed = reviewed._replace(findings=tuple(findings))
         trust = [assessed(window, reviewed) for window in windows]
+    if clock.stopped and not until < end:
+        late = f"time ran out after {most_seconds:g} s; allow more, and more functions are tried"
+        trust = [
+            one._replace(reasons=(*one.reasons, late)) if one.reasons else one for one in trust
+        ]
     order = list(get_args(Verdict))
     worst = max(
         range(len(trust)),
@@ -262,7 +289,7 @@ def solve(
         missed("neumann"),
         whole * rms(found.fresh[0].target),
         float(np.max(best.scale)) if head and features else np.nan,
-        len(best.head.weights),
+        number_of(best.features, best.head.weights),
         trust[worst].verdict,
         reasons,
         # what is wrong at the end of a window is wrong in those after it
@@ -271,7 +298,40 @@ def solve(
         solution,
         found,
         len(windows),
+        until,
     )
+
+
+def about_end(time: str, until: float, end: float, seconds: float) -> str:
+    """Say that a solution ends before the last time."""
+    return (
+        f"time ran out after {seconds:g} s: the solution ends at {time} = {until:.4g} of "
+        f"{end:.4g}, and u is NaN after that; allow more"
+    )
+
+
+def over_time(problem: PDEProblem, find: partial[Window]) -> list[Window]:
+    """Solve a problem in time by sines of space and time, or else by functions of space alone.
+
+    Args:
+      problem: the problem.
+      find: solves one in one window.
+
+    Returns:
+      The windows.
+    """
+    window = find(problem, give_up=UNRESOLVED)
+    left = window.rounds.best.left.worst
+    if left <= UNRESOLVED:
+        return [window]
+    clock = find.keywords["clock"]
+    followed = evolve(problem, **find.keywords) if can_evolve(problem) else None
+    if followed is not None:
+        axis = len(problem.coordinates) - 1
+        ends = {end_of_time(one.domain, axis) for one in (problem, followed.problem)}
+        if clock.stopped or len(ends) == 1:
+            return [followed if followed.rounds.best.left.worst < left else window]
+    return march(problem, find, clock)
 
 
 def find_rounds(
@@ -284,6 +344,7 @@ def find_rounds(
     tolerance: float,
     features: int,
     seed: int,
+    clock: Clock | None = None,
     report: Callable[[str], object],
     more: Sequence[FeatureSet] = (),
 ) -> Window:
@@ -298,6 +359,7 @@ def find_rounds(
       tolerance: likewise.
       features: sines at most.
       seed: of points and features.
+      clock: likewise.
       report: is told what is done.
       more: features other than sines.
     """
@@ -321,7 +383,10 @@ def find_rounds(
         reach=reach,
         start=near,
         seed=seed,
-        solve=combine_linear if problem.nonlinear is None else combine_diffused,
+        solve=combine_linear
+        if problem.nonlinear is None
+        else partial(combine_diffused, clock=clock),
+        clock=clock,
         more=[*more, *special],
         give_up=give_up,
         report=report,

@@ -9,6 +9,7 @@ import numpy as np
 
 from metajax.physics.solver.estimate import Estimate, Residual, estimate, residuals, trimmed
 from metajax.physics.solver.lapack import HostHead
+from metajax.physics.solver.lines import number_of
 from metajax.physics.solver.operators import Block
 from metajax.physics.solver.reasons import (
     SENSITIVE,
@@ -92,7 +93,7 @@ def assess(
     missed = {name: share for name, share in off.items() if share > ACCURATE}
     doubtful = found.relative > ACCURATE or bool(missed)
     if doubtful and found.sensitivity <= SENSITIVE:
-        edges, corners, number = reviewed.edges, reviewed.corners, len(head.weights)
+        edges, corners, number = reviewed.edges, reviewed.corners, number_of(features, head.weights)
         discontinuous = about_jumps(jumps(edges), person)
         texts += discontinuous or [about_residual(left, fresh[0], edges, corners, person, number)]
         texts += about_missed(missed)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metajax.physics.pde import Rectangle, Shape, on_host
+from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.collocation import Units
 from metajax.physics.solver.fitting import Rounds
 from metajax.physics.solver.points import box_of
@@ -53,15 +54,17 @@ Find = Callable[..., Window]
 ``give_up`` is left; by so many sines at most, from a first scale."""
 
 
-def march(problem: PDEProblem, find: Find) -> list[Window]:
+def march(problem: PDEProblem, find: Find, clock: Clock) -> list[Window]:
     """Solve a problem window by window; each begins with the state in which the one before ends.
 
     Args:
       problem: one with time.
       find: solves one window.
+      clock: stops the work after the first window.
 
     Returns:
       The windows, of which those that could not be made short enough leave more than they should.
+      Where time ran out, they end early.
     """
     axis = problem.coordinates.index(str(problem.time))
     box = box_of(on_host(problem.domain))
@@ -69,7 +72,7 @@ def march(problem: PDEProblem, find: Find) -> list[Window]:
     whole, length = end - begin, FIRST * (end - begin)
     found: list[Window] = []
     now, longer = begin, np.inf
-    while now < end - 1e-6 * whole:
+    while now < end - 1e-6 * whole and not (found and clock.stops()):
         until = end if now + 1.2 * length > end else now + length
         part = between(problem, axis, now, until)
         if found:
@@ -129,8 +132,19 @@ def joined(windows: list[Window], axis: int, units: Units) -> Solution | Windowe
       axis: the coordinate that is time.
       units: of the whole problem.
     """
-    if len(windows) == 1:
+    *ends, last = (end_of_time(window.problem.domain, axis) for window in windows)
+    if not ends and last >= units.box.centre[axis] + units.box.half[axis]:
         return windows[0].solution
-    boxes = [window.units.box for window in windows[:-1]]
-    ends = np.array([box.centre[axis] + box.half[axis] for box in boxes])
-    return WindowedSolution(tuple(window.solution for window in windows), axis, ends, units)
+    solutions = tuple(window.solution for window in windows)
+    return WindowedSolution(solutions, axis, np.array(ends), last, units)
+
+
+def end_of_time(domain: Shape, axis: int) -> float:
+    """Return the last of a coordinate in a domain.
+
+    Args:
+      domain: any.
+      axis: the coordinate.
+    """
+    box = box_of(on_host(domain))
+    return float(box.centre[axis] + box.half[axis])

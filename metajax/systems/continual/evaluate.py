@@ -67,33 +67,53 @@ def on_all_tasks(
     return Known(np.repeat(found.matrix, problem.num_tasks, 0), found.examples).so_far().last()
 
 
-def class_means(problem: Problem) -> Known:
-    """The baseline without training: the nearest mean of each task's classes.
+class ClassMeans(NamedTuple):
+    """The baseline without training: the nearest mean of a task's classes.
 
-    The means are kept, so nothing is forgotten.
+    Attributes:
+      known: as of a learner; means are kept, so nothing is forgotten.
+      inferred: accuracy where the task is not told: the nearest mean of all tasks.
     """
-    accuracies = _by_class_means(problem.sequence)
+
+    known: Known
+    inferred: float
+
+
+def class_means(problem: Problem) -> ClassMeans:
+    """Measure the baseline without training."""
+    accuracies, inferred = (np.asarray(one, float) for one in _by_class_means(problem.sequence))
     tasks = problem.num_tasks
     learned = np.tril(np.ones((tasks, tasks), bool))
     # a task that is to come is guessed
     guessed = 1 / problem.sequence.ways
-    matrix = np.where(learned, np.asarray(accuracies, float)[None], guessed)
-    return Known(matrix, np.asarray(problem.sequence.held_out.number, float))
+    matrix = np.where(learned, accuracies[None], guessed)
+    found = Known(matrix, np.asarray(problem.sequence.held_out.number, float))
+    return ClassMeans(found, float(inferred.mean()))
 
 
 @jax.jit
-def _by_class_means(sequence: Any) -> Float[Array, " tasks"]:
-    ways = sequence.ways
+def _by_class_means(sequence: Any) -> tuple[Float[Array, " tasks"], Float[Array, " tasks"]]:
+    ways, places = sequence.ways, jnp.arange(sequence.num_tasks, dtype=jnp.int32)
 
-    def of_task(index: Array) -> Array:
+    def means_of(index: Array) -> Array:
         train = sequence.all_of(index)
         label = jnp.where(train.counts[:, None], jax.nn.one_hot(train.examples.targets, ways), 0)
-        means = (label.T @ train.examples.inputs) / jnp.maximum(jnp.sum(label, 0), 1)[:, None]
-        examples, counts = sequence.held_out_of(index)
-        logits = examples.inputs @ means.T - jnp.sum(means**2, 1)[None] / 2
-        return counted_accuracy(logits, examples.targets, counts)
+        return (label.T @ train.examples.inputs) / jnp.maximum(jnp.sum(label, 0), 1)[:, None]
 
-    return jax.lax.map(of_task, jnp.arange(sequence.num_tasks, dtype=jnp.int32))
+    means = jax.lax.map(means_of, places)
+
+    def on_task(index: Array) -> tuple[Array, Array]:
+        examples, counts = sequence.held_out_of(index)
+        nearness = (
+            jnp.einsum("nd,twd->ntw", examples.inputs, means) - jnp.sum(means**2, 2)[None] / 2
+        )
+        told, untold = nearness[:, index], jnp.max(nearness, 1)
+        return (
+            counted_accuracy(told, examples.targets, counts),
+            counted_accuracy(untold, examples.targets, counts),
+        )
+
+    return jax.lax.map(on_task, places)
 
 
 def evaluate(
@@ -117,7 +137,10 @@ def evaluate(
         "matrix": found.matrix.tolist(),
         **summarize(found.matrix)._asdict(),
         "chance": 1 / problem.sequence.ways,
-        "class_means": {"final": summarize(means.matrix).final},
+        "class_means": {
+            "final": summarize(means.known.matrix).final,
+            "inferred": means.inferred,
+        },
         **told(problem, parts, latest),
     }
     kept = parts.learner.numbers
@@ -127,7 +150,9 @@ def evaluate(
     )
     rows = {
         "tasks_so_far": Row(f"{config.method}, on all tasks so far", found.so_far()),
-        "class_means": Row("nearest mean of each task's classes", means.so_far(), baseline=True),
+        "class_means": Row(
+            "nearest mean of each task's classes", means.known.so_far(), baseline=True
+        ),
         "chance": Row("chance", guess, baseline=True),
     }
     points = [float(place + 1) for place in range(tasks)]

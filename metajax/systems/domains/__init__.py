@@ -11,7 +11,7 @@ from metajax.systems.domains.settings import PRESETS, TINY, Settings, Training, 
 
 __all__ = ["SYSTEM", "Problem", "Settings"]
 
-STAGED = ("meta_dmoe", "aggregated_experts")
+_STAGED = ("meta_dmoe", "aggregated_experts")
 """Methods that train experts first."""
 
 SYSTEM = System(
@@ -31,7 +31,7 @@ SYSTEM = System(
     training=Training,
     evaluation=("eval_every", "eval_supports"),
     check=check,
-    tied_to_steps=dict.fromkeys(STAGED, "the length of its stages"),
+    tied_to_steps=dict.fromkeys(_STAGED, "the length of its stages"),
     tiny=TINY,
 )
 """What the command line and a sweep know of this family."""

@@ -155,6 +155,7 @@ def by_heads(
 ) -> dict[str, Float[Array, " stages"]]:
     """Measure softmax heads on the same features: of all examples so far, and of each round's."""
     draws, missions = field.missions, found.missions
+    # standardized by the base classes, so that one learning rate serves
     base = field.labels < draws.given
     number = jnp.sum(base).astype(features.dtype)
     mean = jnp.sum(jnp.where(base[:, None], features, 0), 0) / number
@@ -162,6 +163,7 @@ def by_heads(
     deviation = jnp.sqrt(jnp.sum(apart) / (number * features.shape[1]))
     scale = 1 / jnp.maximum(deviation, LEAST_DEVIATION)
     read, asked = ((each - mean[None]) * scale for each in (features, held_out))
+    # the examples of all stages in a row: base classes, then each round's
     rows = missions.rows.reshape(-1)
     images = jnp.arange(len(base), dtype=jnp.int32)
     rounds = jnp.arange(1, draws.rounds + 1, dtype=jnp.int32)
@@ -190,8 +192,7 @@ def by_heads(
         def stage(at: tuple[Params, Array]) -> Array:
             head, comes = at
             logits = continual.head_logits(head, asked, comes)
-            new = (targets >= draws.given) & (targets < comes)
-            return grouped(logits, targets, new, draws.given, found.comes[0]).known
+            return continual.counted_accuracy(logits, targets, targets < comes)
 
         return jax.lax.map(stage, (heads, found.comes))
 
@@ -234,9 +235,9 @@ def measure(
       steps: of softmax heads for each round; None: the merged prototypes are measured alone.
       rate: learning rate of the heads.
     """
-    features, held_out = (
-        embedded(embedding, params, images) for images in (field.images, field.held_out)
-    )
+    # together: every convolution that is compiled takes seconds
+    both = embedded(embedding, params, jnp.concatenate([field.images, field.held_out]))
+    features, held_out = both[: len(field.images)], both[len(field.images) :]
 
     def draw(key: Array) -> dict[str, Any]:
         found = seen(field, features, key)

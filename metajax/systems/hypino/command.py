@@ -16,6 +16,7 @@ import numpy as np
 from metajax.core import ConfigError, float64_on_cpu, local_path, one_of
 from metajax.physics.pde import PDE, PROBLEMS, Benchmark, benchmark
 from metajax.physics.solver import (
+    MOST_SECONDS,
     DoubtfulSolutionWarning,
     PDEProblem,
     Solved,
@@ -54,6 +55,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--tolerance", type=float, help="largest relative residual of equation and data"
     )
     parser.add_argument("--features", type=int, default=2000, help="largest number of functions")
+    parser.add_argument(
+        "--most-seconds",
+        type=float,
+        default=MOST_SECONDS,
+        help="seconds after which the best solution so far is taken; inf: no end",
+    )
     parser.add_argument("--size", type=int, help="nodes along a side (129 by default, 33 in space)")
     parser.add_argument("--seed", type=int, default=0, help="seed of functions and points")
     parser.add_argument(
@@ -103,6 +110,8 @@ def check(options: argparse.Namespace) -> None:
             raise ConfigError(f"--{name}", value, f"a whole number of {least} or more, below 2**31")
     if options.tolerance is not None and not 0 < options.tolerance < 1:
         raise ConfigError("--tolerance", options.tolerance, "between 0 and 1")
+    if not options.most_seconds > 0:
+        raise ConfigError("--most-seconds", options.most_seconds, "above 0")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -183,6 +192,7 @@ def solved(problem: PDEProblem | PDE, options: argparse.Namespace) -> Solved:
             features=options.features,
             size=options.size,
             seed=options.seed,
+            most_seconds=options.most_seconds,
             progress=sys.stderr.isatty(),
             **tolerance,
         )
@@ -200,6 +210,7 @@ def solved(problem: PDEProblem | PDE, options: argparse.Namespace) -> Solved:
         rounds=options.refine or 0,
         tuning=options.finetune or 0,
         head=options.head,
+        most_seconds=options.most_seconds,
         progress=sys.stderr.isatty(),
     )
 

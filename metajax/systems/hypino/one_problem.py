@@ -36,6 +36,7 @@ def solve(
     rounds: int = 0,
     tuning: int = 0,
     head: bool = True,
+    most_seconds: float = solver.MOST_SECONDS,
     progress: bool = False,
 ) -> solver.Solved:
     """Solve a linear problem, without or with a trained hypernetwork.
@@ -53,6 +54,7 @@ def solve(
       rounds: its refinements, 0 or more.
       tuning: steps of Adam on its networks together, then a tenth as many of L-BFGS.
       head: whether the output layers are solved for by least squares.
+      most_seconds: of the least squares.
       progress: whether to show a progress bar.
 
     Returns:
@@ -87,6 +89,7 @@ def solve(
         seed=seed,
         given=None if model is None else networks,
         head=head,
+        most_seconds=most_seconds,
         progress=progress,
         stacklevel=3,
     )

@@ -206,28 +206,6 @@ def test_a_problem_is_solved_from_an_easier_one_with_another_parameter():
         along_parameter(problem, "speed", 1.0, find)
 
 
-@pytest.mark.slow
-def test_windows_of_time_follow_each_other_where_one_is_not_enough():
-    def pulse(x, t):
-        wide = 0.002 + 0.05 * t
-        return np.exp(-(x**2) / (4 * wide)) * np.sqrt(0.002 / wide)
-
-    problem = PDEProblem(
-        {"u_t": 1, "u_xx": -0.05},
-        domain=Rectangle((-1, 0), (1, 2)),
-        dirichlet={"left": pulse, "right": pulse},
-        time="t",
-        initial=pulse,
-        coordinates=("x", "t"),
-    )
-    found = solve(problem, **SMALL)
-    assert found.windows > 3 and apart(found, pulse) < 1e-5
-    ends = found.solution.ends
-    for offset in (-1e-9, 1e-9):
-        at = np.stack([np.full(len(ends), 0.1), ends + offset], 1)
-        np.testing.assert_allclose(found.at(at), pulse(*at.T), atol=1e-5)
-
-
 def steep(width):
     """A peak whose source is seen at few points."""
 

@@ -7,7 +7,7 @@ import pytest
 
 from metajax import data
 from metajax.systems import build, configure
-from metajax.systems.continual.evaluate import known, told
+from metajax.systems.continual.evaluate import class_means, known, told
 from small import tiny
 
 
@@ -73,3 +73,25 @@ def test_the_excess_over_bounds_is_found_where_bounds_are_too_narrow():
 
     narrowed = parts._replace(intervals=parts.intervals._replace(bounds=narrow))
     assert told(run.problem, narrowed, params)["excess"] > 1e-4
+
+
+def test_the_nearest_mean_of_all_tasks_decides_where_none_is_told():
+    """Compared with NumPy, on split tasks: the nearest of all means, by its label in its task."""
+    problem = build(tiny("continual", "fine_tuning", tasks="split", num_tasks=5)).problem
+    sequence, found = problem.sequence, class_means(problem)
+
+    def part(of, index):
+        examples, counts = of(jnp.int32(index))
+        kept = np.asarray(counts)
+        return np.asarray(examples.inputs)[kept], np.asarray(examples.targets)[kept]
+
+    tasks = [part(sequence.all_of, index) for index in range(sequence.num_tasks)]
+    means = np.array([[x[y == way].mean(0) for way in (0, 1)] for x, y in tasks])
+    told, untold = [], []
+    for index in range(sequence.num_tasks):
+        x, y = part(sequence.held_out_of, index)
+        apart = np.sum((x[:, None, None] - means[None]) ** 2, -1)
+        told.append(np.mean(np.argmin(apart[:, index], 1) == y))
+        untold.append(np.mean(np.argmin(apart.reshape(len(x), -1), 1) % 2 == y))
+    np.testing.assert_allclose(found.known.matrix[-1], told, rtol=1e-6)
+    assert found.inferred == pytest.approx(np.mean(untold))

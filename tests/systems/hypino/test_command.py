@@ -87,6 +87,7 @@ def test_what_may_be_wrong_is_said_with_exit_code_0(tmp_path, capsys):
     ("more", "named"),
     [
         (["--tolerance", "2"], "--tolerance = 2.0"),
+        (["--most-seconds", "0"], "--most-seconds = 0.0"),
         (["--features", "0"], "--features = 0"),
         (["--set", "speed=2"], "--set"),
         (["--animate"], "--animate"),
