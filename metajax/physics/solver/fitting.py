@@ -37,10 +37,10 @@ FRESH = 768, 384
 """Points inside and on the boundary at which solutions are judged."""
 TRIES = {160: 12, 320: 7, 640: 4, 1280: 1}
 """Scales that are tried in a round, by its number of features; one in larger rounds."""
-SURE, LEAST = 4.0, 0.25
-"""By how much the next round is to leave less than it may, and doublings of sines at least."""
 DEARER = 6.0
 """Time of a solve over that of one in the round before."""
+SURE, LEAST = 4.0, 0.25
+"""By how much the next round is to leave less than it may, and doublings of sines at least."""
 FALLS = 1.5
 """What is left is divided by this in a round at least, or rounds stop."""
 GIVEN_UP = (300, 30), (600, 1)

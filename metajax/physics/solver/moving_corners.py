@@ -151,7 +151,9 @@ def traced_corners(
         share = (apart[0] * spans[1, 1] - apart[1] * spans[1, 0]) / across
         point = starts[0] + share * spans[0]
         operator = operator_at(problem, box.places(point)[None], problem.parameters)
-        direction = to_laplacian(operator.scaled(box.half).hessian[0])
+        second = operator.scaled(box.half).hessian
+        assert second is not None  # problems without second derivatives have no such places
+        direction = to_laplacian(second[0])
         edges = jnp.stack([sign * spans[0], opposite * spans[1]]).astype(direction.dtype)
         begin, end = edges @ direction
         angle = jnp.angle(end / begin) % (2 * jnp.pi)

@@ -460,6 +460,8 @@ def fill_border(problem: PDEProblem, sampled: Sampled, box: Box, seed: int) -> S
     num, dimensions = sampled.inside.shape
     apart = 2 / num ** (1 / dimensions)
     edges = [edge for edge in sampled.edges if len(edge.points)]
+    if not edges:
+        return sampled
     points, normals = (
         np.concatenate([leaf[::BORDER] for leaf in leaves])
         for leaves in ([edge.points for edge in edges], [edge.normals for edge in edges])
