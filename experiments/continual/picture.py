@@ -42,7 +42,9 @@ def draw() -> Figure:
         next(iter(found.values()))["class_means"]["final"], color="gray", linestyle=":"
     )
     for axes in panels:
-        axes.set(xscale="log", xlabel="numbers kept, to predict and to learn on")
+        axes.set(xscale="log", xlabel="thousand numbers kept")
+        axes.set_xticks([20_000, 50_000, 100_000, 200_000], ["20", "50", "100", "200"])
+        axes.minorticks_off()
         axes.spines[["top", "right"]].set_visible(False)
     figure.legend(frameon=False, loc="outside right center", fontsize=8)
     return figure
