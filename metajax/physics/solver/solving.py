@@ -33,6 +33,7 @@ from metajax.physics.solver.evolution import can_evolve
 from metajax.physics.solver.evolving import evolve
 from metajax.physics.solver.fitting import (
     FRESH,
+    Combine,
     Fitted,
     Make,
     Rounds,
@@ -57,6 +58,7 @@ from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.layers import Layer, fill_layers, layer_features, layers_of
 from metajax.physics.solver.least_squares import Features
 from metajax.physics.solver.lines import number_of
+from metajax.physics.solver.nonlinear import combine_nonlinear
 from metajax.physics.solver.operators import Block, terms
 from metajax.physics.solver.patches import Patch, patch_points
 from metajax.physics.solver.points import Box, contains, distance, inward
@@ -370,6 +372,11 @@ def find_rounds(
     if features and problem.nonlinear is None and not np.any(looked.target):
         special += smooth_solutions(looked.parts[0].operator, len(problem.coordinates))
     make: Make = sine_features if parts is None else PartSines(parts)
+    combined: Combine = combine_linear
+    if problem.nonlinear is not None:
+        # over time, what is not found at once is followed from its beginning
+        way = combine_diffused if problem.time is None else combine_nonlinear
+        combined = partial(way, clock=clock)
     near = None
     if start is not None:
         head = start.rounds.best.head
@@ -383,9 +390,7 @@ def find_rounds(
         reach=reach,
         start=near,
         seed=seed,
-        solve=combine_linear
-        if problem.nonlinear is None
-        else partial(combine_diffused, clock=clock),
+        solve=combined,
         clock=clock,
         more=[*more, *special],
         give_up=give_up,
