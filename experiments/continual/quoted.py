@@ -146,6 +146,21 @@ def excess(every: dict[str, Any]) -> float:
     return max(max(group["excess"]) for group in groups if "excess" in group)
 
 
+def one_seed(found: dict[str, Any]) -> str:
+    """HyperInterval of one seed on permuted digits, with boxes nested and apart."""
+    rows = [
+        [
+            "apart" if "apart" in name else "nested",
+            said(group["strength"]),
+            *(bare(group[of][0], 3) for of in ("final", "during", "forgetting", "verified")),
+        ]
+        for name, entry in found.items()
+        for group in entry["strengths"]
+    ]
+    header = ["boxes", "strength", "final", "just after each", "forgotten", "verified"]
+    return markdown(header, rows)
+
+
 def one_network(group: dict[str, Any]) -> str:
     """In how many runs the bounds prove all that a box's middle gets right: the box is a point."""
     pairs = list(zip(group["final"], group["verified"], strict=True))
@@ -162,6 +177,9 @@ def quoted() -> Quoted:
     tables["crossing"] = crossing(images)
     tables["recurrence"] = recurrence(every)
     tables["intervals"] = intervals(every, [name for name in PRESETS if name in WITH_INTERVALS])
+
+    single = results("continual", "results/permuted_digits_one_seed.json")
+    tables["one_seed"] = one_seed(single)
 
     def of(found: Any, name: str, figure: str = "final", strength: float | None = None) -> str:
         group = best(found[name]) if strength is None else at(found[name], strength)
