@@ -11,6 +11,13 @@ from metajax.learners.closed_forms import (
     logistic_regression,
 )
 from metajax.learners.context_parameters import cavia, concatenated
+from metajax.learners.distilling import (
+    mutual_students,
+    smoothed_cross_entropy,
+    smoothed_labels,
+    soft_cross_entropy,
+    taught_student,
+)
 from metajax.learners.domain_experts import (
     DistilledExperts,
     DistilledParams,
@@ -21,6 +28,7 @@ from metajax.learners.domain_experts import (
     pooled_training,
 )
 from metajax.learners.evolution_strategies import evolution
+from metajax.learners.growing import GrowthParams, GrowthStage, GrowthState, in_growing_stages
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
@@ -64,6 +72,9 @@ __all__ = [
     "DistilledParams",
     "Experts",
     "FeatureNetwork",
+    "GrowthParams",
+    "GrowthStage",
+    "GrowthState",
     "KernelRidge",
     "LinearHeadParams",
     "Memory",
@@ -97,6 +108,7 @@ __all__ = [
     "gradient_learner",
     "imaml",
     "in_context",
+    "in_growing_stages",
     "in_stages",
     "k_nearest",
     "kernel_ridge",
@@ -109,6 +121,7 @@ __all__ = [
     "mean_squared_error",
     "meta_sgd",
     "multi_step_gradient",
+    "mutual_students",
     "nearest_neighbour",
     "online_sgd",
     "pooled_training",
@@ -120,11 +133,15 @@ __all__ = [
     "ridge_solution",
     "sequence_learner",
     "shared_cells",
+    "smoothed_cross_entropy",
+    "smoothed_labels",
+    "soft_cross_entropy",
     "solve_mixture",
     "svm",
     "svm_weights",
     "table_frequencies",
     "table_logistic",
     "table_reader",
+    "taught_student",
     "whole_sequence",
 ]

@@ -185,6 +185,7 @@ SYSTEMS = (
     "domains",
     "federated",
     "shift",
+    "growth",
 )
 """All systems, each a package of this one; a new one joins by its name here."""
 

@@ -3,6 +3,7 @@
 from metajax.units.axes import Axis, Units, reads
 from metajax.units.deepening import deepen, deepen_state
 from metajax.units.experts import balance_loss, expert_ffn, top_k_gates, upcycle
+from metajax.units.moves import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 from metajax.units.networks import conv_units, graph_units, mlp_units, transformer_units
 from metajax.units.routing import DomainMasks, compact_experts, domain_masks, mix_experts
 from metajax.units.spaces import (
@@ -30,10 +31,13 @@ from metajax.units.widening import widen, widen_state
 __all__ = [
     "Architecture",
     "Axis",
+    "Deepen",
     "DomainMasks",
+    "Move",
     "Space",
     "Supernet",
     "Units",
+    "Widen",
     "all_architectures",
     "architecture_code",
     "architecture_masks",
@@ -46,11 +50,13 @@ __all__ = [
     "expert_ffn",
     "fair_architectures",
     "graph_units",
+    "grow_mlp",
     "map_state",
     "mask_units",
     "mix_experts",
     "mlp_units",
     "permute_units",
+    "random_moves",
     "reads",
     "sample_architecture",
     "sandwich",
@@ -64,4 +70,5 @@ __all__ = [
     "upcycle",
     "widen",
     "widen_state",
+    "widths_after",
 ]

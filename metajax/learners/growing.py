@@ -1,0 +1,142 @@
+"""Training in stages, each of which makes its network from that of the stage before."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int32, Key, PyTree
+
+from metajax.core import Algorithm, ConfigError, GradientState, MetaLearner, Params, gradient
+
+
+class GrowthStage(NamedTuple):
+    """A stage of :func:`in_growing_stages`.
+
+    Attributes:
+      learner: ``learner(done) -> MetaLearner``, whose loss is descended after so many updates of
+        the stage: weights in its loss may follow a schedule.
+      optimizer: of the stage's parameters.
+      steps: steps of the stage; the last stage has all that are left.
+      updates: updates of the parameters in a step, each by its own part of the step's examples.
+      change: ``change(before, own, key) -> state``, which makes the first state of the stage of the
+        last one of the stage before and of its own as first drawn; None: its own.
+    """
+
+    learner: Callable[[Int32[Array, ""]], MetaLearner]
+    optimizer: optax.GradientTransformation
+    steps: int
+    updates: int = 1
+    change: Callable[[GradientState, GradientState, Key[Array, ""]], GradientState] | None = None
+
+
+class GrowthState(NamedTuple):
+    """State of :func:`in_growing_stages`.
+
+    Attributes:
+      stages: of each stage, its parameters and the state of its optimizer.
+      done: steps done.
+    """
+
+    stages: tuple[GradientState, ...]
+    done: Int32[Array, ""]
+
+
+class GrowthParams(NamedTuple):
+    """Parameters of :func:`in_growing_stages`.
+
+    Attributes:
+      networks: of each stage; those of later stages are not in use yet.
+      stage: the stage that was trained last.
+    """
+
+    networks: tuple[Params, ...]
+    stage: Int32[Array, ""]
+
+
+def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
+    """Make the algorithm that trains stages of different networks in one compiled program.
+
+    A step of a small network costs less than one of a large network. So a stage may take several
+    updates in a step, and steps of all stages can cost the same. Tasks are
+    :class:`~metajax.core.Examples` whose first axis is that of the parts, one for each update; a
+    stage with fewer updates uses the first ones.
+
+    Args:
+      stages: in order, one or more. Their learners have the same metrics.
+
+    Returns:
+      The algorithm, whose parameters are :class:`GrowthParams`. Its metrics are means over the
+      updates of a step.
+
+    Raises:
+      ConfigError: there is no stage, a stage has no update, or a stage but the last has less than
+        1 step. From ``update``: a stage has more updates than tasks have parts.
+    """
+    if not stages:
+        raise ConfigError("stages", stages, "one stage or more")
+    for number, stage in enumerate(stages):
+        if stage.updates < 1:
+            raise ConfigError("updates", stage.updates, "1 update or more in a step")
+        if number < len(stages) - 1 and stage.steps < 1:
+            raise ConfigError("steps", stage.steps, "1 step or more of each stage")
+    ends = [sum(stage.steps for stage in stages[: index + 1]) for index in range(len(stages))]
+    starts = [0, *ends[:-1]]
+
+    def of_stage(steps: Int32[Array, ""]) -> Int32[Array, ""]:
+        """The stage of a step."""
+        return sum(((steps >= end).astype(jnp.int32) for end in ends[:-1]), jnp.int32(0))
+
+    def init(key: Key[Array, ""], task: Any) -> GrowthState:
+        part = jax.tree.map(lambda leaf: leaf[0], task)
+        states = (
+            gradient(stage.learner(jnp.int32(0)), stage.optimizer).init(key, part)
+            for stage in stages
+        )
+        return GrowthState(tuple(states), jnp.int32(0))
+
+    def run_stage(
+        index: int, state: GrowthState, tasks: PyTree, key: Key[Array, ""], axis_name: str | None
+    ) -> tuple[GradientState, dict[str, Any]]:
+        stage, own = stages[index], state.stages[index]
+        parts = jax.tree.leaves(tasks)[0].shape[1]
+        if stage.updates > parts:
+            raise ConfigError("updates", stage.updates, f"at most the {parts} parts of a task")
+        if stage.change is not None and index > 0:
+            change, before = stage.change, state.stages[index - 1]
+            first = state.done == starts[index]
+            own = jax.lax.cond(first, lambda: change(before, own, key), lambda: own)
+        done = (state.done - starts[index]) * stage.updates
+
+        def update(own: GradientState, at: tuple[PyTree, Array]) -> Any:
+            part, number = at
+            algorithm = gradient(stage.learner(done + number), stage.optimizer)
+            return algorithm.update(own, part, jax.random.fold_in(key, number), axis_name)
+
+        each = jax.tree.map(lambda leaf: jnp.moveaxis(leaf[:, : stage.updates], 1, 0), tasks)
+        numbers = jnp.arange(stage.updates, dtype=jnp.int32)
+        own, metrics = jax.lax.scan(update, own, (each, numbers))
+        return own, jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), metrics)
+
+    def update(
+        state: GrowthState, tasks: Any, key: Key[Array, ""], axis_name: str | None = None
+    ) -> tuple[GrowthState, dict[str, Any]]:
+        def branch(index: int) -> Callable[[], Any]:
+            def run() -> Any:
+                own, metrics = run_stage(index, state, tasks, key, axis_name)
+                return (*state.stages[:index], own, *state.stages[index + 1 :]), metrics
+
+            return run
+
+        branches = [branch(index) for index in range(len(stages))]
+        states, metrics = jax.lax.switch(of_stage(state.done), branches)
+        return GrowthState(states, state.done + 1), metrics
+
+    def params(state: GrowthState) -> GrowthParams:
+        last = of_stage(jnp.maximum(state.done - 1, 0))
+        return GrowthParams(tuple(stage.params for stage in state.stages), last)
+
+    return Algorithm(init, update, params)

@@ -1,0 +1,40 @@
+"""Growth: one network made from another, or taught by it, at equal compute.
+
+A method of this family gives an algorithm of :func:`metajax.learners.in_growing_stages` and
+``parts``, a tuple of what the evaluation reads of each stage.
+"""
+
+from __future__ import annotations
+
+from metajax.systems.base import Objective, System
+from metajax.systems.growth.evaluate import evaluate, on_test_images
+from metajax.systems.growth.methods import METHODS, Stage
+from metajax.systems.growth.problem import Parts, Problem, make_problem
+from metajax.systems.growth.report import table
+from metajax.systems.growth.settings import PRESETS, TINY, Settings, Training, check
+
+__all__ = ["SYSTEM", "Parts", "Problem", "Settings", "Stage"]
+
+_STAGED = ("net2net", "net2net_equal", "random_transformations", "weak_teacher")
+"""Methods with several stages."""
+
+SYSTEM = System(
+    name="growth",
+    summary="one network made from another, or taught by it, at equal compute",
+    settings=Settings,
+    presets=PRESETS,
+    methods=METHODS,
+    problem=make_problem,
+    evaluate=evaluate,
+    evaluators={"test": on_test_images},
+    table=table,
+    objective=lambda config: Objective(
+        "rows.test.mean[-1]", True, "test/last", "accuracy on test images"
+    ),
+    training=Training,
+    evaluation=("eval_every",),
+    check=check,
+    tied_to_steps=dict.fromkeys(_STAGED, "the length of its stages"),
+    tiny=TINY,
+)
+"""What the command line and a sweep know of this family."""

@@ -1,0 +1,267 @@
+"""The methods of growth: an entry for each, in the registry ``METHODS``."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
+
+import optax
+from jaxtyping import Array, Float, Key
+
+from metajax import learners
+from metajax.core import (
+    Fraction,
+    GradientState,
+    MetaLearner,
+    NonNegative,
+    Params,
+    Positive,
+    Seed,
+)
+from metajax.systems.base import Method
+from metajax.systems.growth.problem import Problem
+from metajax.systems.growth.settings import Early, Teacher, Training, early_steps
+from metajax.units import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
+
+EARLY = Early()
+TEACHER = Teacher()
+
+
+class Stage(NamedTuple):
+    """What the family's evaluation reads of a stage of training.
+
+    Attributes:
+      name: what is trained, for a table.
+      logits: ``logits(params, inputs)`` of the network that the stage predicts by.
+      steps: of the stage.
+      updates: of each step.
+      flops: of an update, for each image.
+      also: ``also(params, inputs)`` of a further network that is measured; None: there is none.
+    """
+
+    name: str
+    logits: Callable[[Params, Array], Float[Array, "n ways"]]
+    steps: int
+    updates: int
+    flops: int
+    also: Callable[[Params, Array], Float[Array, "n ways"]] | None = None
+
+
+def named(widths: tuple[int, ...]) -> str:
+    """Return a network's hidden layers in words."""
+    return "-".join(map(str, widths))
+
+
+def trained(
+    problem: Problem, training: Training, widths: tuple[int, ...], smoothing: float = 0.0
+) -> Method:
+    """Return the method that trains one network from scratch."""
+    network, updates = problem.network(widths), problem.updates(widths)
+    learner = learners.smoothed_labels(network, smoothing)
+    optimizer = training.make_optimizer(updates * training.steps)
+    stage = learners.GrowthStage(lambda done: learner, optimizer, training.steps, updates)
+    flops = problem.update_flops(widths)
+    parts = (Stage(named(widths), network.apply, training.steps, updates, flops),)
+    return Method(learners.in_growing_stages([stage]), parts=parts)
+
+
+def grown(
+    problem: Problem,
+    training: Training,
+    moves: Sequence[Sequence[Move]],
+    early: Early,
+    split: Literal["random", "equal"],
+) -> Method:
+    """Return the method that trains a small network and makes it larger, stage by stage."""
+    sizes = [problem.small]
+    for some in moves:
+        sizes.append(widths_after(sizes[-1], some))
+    first = early_steps(early.early_share, training.steps)
+    # the steps before full size, shared by the stages before it as evenly as whole steps allow
+    ends = [first * index // len(moves) for index in range(len(moves) + 1)]
+    steps = [end - start for start, end in itertools.pairwise(ends)]
+    steps.append(training.steps - first)
+    updates = [problem.updates(widths) for widths in sizes]
+    # one optimizer, whose state grows along, so its schedule is over the updates of all stages
+    total = sum(one * each for one, each in zip(steps, updates, strict=True))
+    optimizer = training.make_optimizer(total)
+    stages, parts = [], []
+    for index, widths in enumerate(sizes):
+        network = problem.network(widths)
+        learner = learners.smoothed_labels(network)
+
+        def given(done: Array, learner: MetaLearner = learner) -> MetaLearner:
+            return learner
+
+        change = growing(moves[index - 1], split) if index else None
+        one = learners.GrowthStage(given, optimizer, steps[index], updates[index], change)
+        stages.append(one)
+        flops = problem.update_flops(widths)
+        parts.append(Stage(named(widths), network.apply, steps[index], updates[index], flops))
+    return Method(learners.in_growing_stages(stages), parts=tuple(parts))
+
+
+def growing(moves: Sequence[Move], split: Literal["random", "equal"]) -> Callable[..., Any]:
+    """Return the change of a stage that makes the network of the one before larger."""
+
+    def change(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
+        return GradientState(*grow_mlp(before.params, before.opt_state, moves, key, split))
+
+    return change
+
+
+def at_once(problem: Problem) -> list[list[Move]]:
+    """Return the moves from the small network to the large one, all at the same time."""
+    missing = problem.settings.layers - len(problem.small)
+    return [[*(Deepen(0) for _ in range(missing)), Widen(problem.large)]]
+
+
+def net2net(problem: Problem, training: Training, *, early: Early = EARLY) -> Method:
+    """Grow a trained small network, its weights split at random (Net2Net, arXiv 1511.05641)."""
+    return grown(problem, training, at_once(problem), early, "random")
+
+
+def net2net_equal(problem: Problem, training: Training, *, early: Early = EARLY) -> Method:
+    """Grow a trained small network, its weights split equally (Net2Net, arXiv 1511.05641)."""
+    return grown(problem, training, at_once(problem), early, "equal")
+
+
+def random_transformations(
+    problem: Problem, training: Training, *, early: Early = EARLY, moves_seed: Seed = 0
+) -> Method:
+    """Grow by random moves, one after the other (EAS without its controller, arXiv 1707.04873).
+
+    Args:
+      moves_seed: Seed of the moves.
+    """
+    moves = random_moves(problem.small, problem.large, moves_seed)
+    first = early_steps(early.early_share, training.steps)
+    # as many stages as there are steps for, and several moves together where these are few
+    number = max(min(len(moves), first), 1)
+    ends = [len(moves) * index // number for index in range(number + 1)]
+    together = [moves[start:end] for start, end in itertools.pairwise(ends)]
+    return grown(problem, training, together, early, "random")
+
+
+def weak_teacher(
+    problem: Problem,
+    training: Training,
+    *,
+    teacher: Teacher = TEACHER,
+    weight: NonNegative = 1.0,
+    final_weight: NonNegative = 1.0,
+    temperature: Positive = 1.0,
+) -> Method:
+    """Learn from labels and from a trained small network (DWT; Lee et al., arXiv 2305.18239).
+
+    Args:
+      weight: Weight of what the teacher says, at first.
+      final_weight: The same at the last step; it moves linearly.
+      temperature: Temperature of both networks' outputs.
+    """
+    small, large = problem.network(problem.small), problem.network(problem.large)
+    first, updates = (
+        early_steps(teacher.teacher_share, training.steps),
+        problem.updates(problem.small),
+    )
+    left = training.steps - first
+    alone = learners.smoothed_labels(small)
+    schedule = optax.linear_schedule(weight, final_weight, left)
+
+    def taught(done: Array) -> MetaLearner:
+        return learners.taught_student(large, small, schedule(done), temperature)
+
+    def hand_over(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
+        return own._replace(params={**own.params, "teacher": before.params})
+
+    # the teacher has no gradient, but weight decay would move it
+    rules = {"student": training.make_optimizer(left), "teacher": optax.set_to_zero()}
+    optimizer = optax.partition(rules, {name: name for name in rules})
+    stages = [
+        learners.GrowthStage(
+            lambda done: alone, training.make_optimizer(first * updates), first, updates
+        ),
+        learners.GrowthStage(taught, optimizer, left, change=hand_over),
+    ]
+    flops = problem.update_flops(problem.large) + problem.forward_flops(problem.small)
+    parts = (
+        Stage(
+            f"teacher {named(problem.small)}",
+            small.apply,
+            first,
+            updates,
+            problem.update_flops(problem.small),
+        ),
+        Stage(
+            f"student {named(problem.large)}",
+            lambda params, inputs: large.apply(params["student"], inputs),
+            left,
+            1,
+            flops,
+            lambda params, inputs: small.apply(params["teacher"], inputs),
+        ),
+    )
+    return Method(learners.in_growing_stages(stages), parts=parts)
+
+
+def mutual_distillation(
+    problem: Problem,
+    training: Training,
+    *,
+    to_large: NonNegative = 1.0,
+    to_small: NonNegative = 1.0,
+    temperature: Positive = 1.0,
+) -> Method:
+    """Train a large and a small network that teach each other (CTCD, arXiv 2311.02849).
+
+    Args:
+      to_large: Weight of what the small network says to the large one.
+      to_small: Weight of what the large network says to the small one.
+      temperature: Temperature of both networks' outputs.
+    """
+    large, small = problem.network(problem.large), problem.network(problem.small)
+    learner = learners.mutual_students(large, small, to_large, to_small, temperature)
+    optimizer = training.make_optimizer()
+    stage = learners.GrowthStage(lambda done: learner, optimizer, training.steps)
+    part = Stage(
+        f"{named(problem.large)} with {named(problem.small)}",
+        lambda params, inputs: large.apply(params["large"], inputs),
+        training.steps,
+        1,
+        problem.update_flops(problem.large) + problem.update_flops(problem.small),
+        lambda params, inputs: small.apply(params["small"], inputs),
+    )
+    return Method(learners.in_growing_stages([stage]), parts=(part,))
+
+
+def label_smoothing(problem: Problem, training: Training, *, smoothing: Fraction = 0.1) -> Method:
+    """Train the large network from scratch with smoothed labels: the baseline for teachers.
+
+    Args:
+      smoothing: Part of each label that is spread over all classes.
+    """
+    return trained(problem, training, problem.large, smoothing)
+
+
+def from_scratch(problem: Problem, training: Training) -> Method:
+    """Train the large network from scratch: the baseline of equal compute."""
+    return trained(problem, training, problem.large)
+
+
+def small_network(problem: Problem, training: Training) -> Method:
+    """Train the small network alone, with as much compute: a baseline."""
+    return trained(problem, training, problem.small)
+
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "net2net": net2net,
+    "net2net_equal": net2net_equal,
+    "random_transformations": random_transformations,
+    "weak_teacher": weak_teacher,
+    "mutual_distillation": mutual_distillation,
+    "label_smoothing": label_smoothing,
+    "from_scratch": from_scratch,
+    "small_network": small_network,
+}
+"""All methods of the family, the default first."""

@@ -1,0 +1,155 @@
+"""From settings to training images, test images and networks."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32, Key
+
+from metajax.core import ConfigError, Examples, Network, random_indices
+from metajax.data import device_pool, load_images
+from metajax.nn import mlp
+from metajax.systems.growth.settings import Settings, Training
+
+DATA_SEED = 1511_05641
+"""Seed of the training images that are kept and of wrong labels: the same for every run."""
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass(frozen=True)
+class Parts:
+    """Draws of images for several updates, as a task distribution.
+
+    Attributes:
+      images: all that are drawn from, normalized.
+      labels: their classes.
+      parts: updates. Static.
+      num: images of an update. Static.
+    """
+
+    images: Float[Array, "n features"]
+    labels: Int32[Array, " n"]
+    parts: int = dataclasses.field(metadata={"static": True})
+    num: int = dataclasses.field(metadata={"static": True})
+
+    def __call__(self, key: Key[Array, ""]) -> Examples:
+        """Draw images, uniformly with replacement; the first axis is that of the updates."""
+        number = jnp.uint32(len(self.labels))
+        rows = random_indices(key, (self.parts, self.num), number)
+        return Examples(self.images[rows], self.labels[rows])
+
+
+class Problem(NamedTuple):
+    """Images to learn from, others to be measured on, and the sizes of the networks.
+
+    Attributes:
+      settings: what it was made from.
+      tasks: what is trained on.
+      test: what accuracy is measured on.
+      ways: classes.
+    """
+
+    settings: Settings
+    tasks: Parts
+    test: Examples
+    ways: int
+
+    @property
+    def example_tasks(self) -> Parts:
+        """What is trained on."""
+        return self.tasks
+
+    @property
+    def small(self) -> tuple[int, ...]:
+        """Hidden layers of the small network."""
+        return (self.settings.small_width,)
+
+    @property
+    def large(self) -> tuple[int, ...]:
+        """Hidden layers of the large network."""
+        return (self.settings.width,) * self.settings.layers
+
+    def network(self, widths: tuple[int, ...]) -> Network:
+        """Return a network with some hidden layers."""
+        return mlp(widths, self.ways)
+
+    def products(self, widths: tuple[int, ...]) -> list[int]:
+        """Return the multiplications of each layer for one image."""
+        sizes = [self.tasks.images.shape[1], *widths, self.ways]
+        return [a * b for a, b in itertools.pairwise(sizes)]
+
+    def forward_flops(self, widths: tuple[int, ...]) -> int:
+        """Return the operations by which a network predicts one image."""
+        return 2 * sum(self.products(widths))
+
+    def update_flops(self, widths: tuple[int, ...]) -> int:
+        """Return the operations of an update for one image.
+
+        Each layer multiplies forward, and backward for its weights and its inputs; the first one
+        needs no gradient of its inputs. Biases, activations and the optimizer are left out.
+        """
+        products = self.products(widths)
+        return 2 * (3 * sum(products) - products[0])
+
+    def updates(self, widths: tuple[int, ...]) -> int:
+        """Return how many updates of a network cost no more than one of the large network."""
+        return max(self.update_flops(self.large) // self.update_flops(widths), 1)
+
+    def setting(self) -> str:
+        """Return the images in a few words."""
+        of = self.settings
+        noise = f", {of.label_noise:.0%} of the labels random" if of.label_noise else ""
+        return f"{of.base_set}, {len(self.tasks.labels)} training images{noise}"
+
+
+def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
+    """Make the problem of some settings.
+
+    Args:
+      settings: of the problem.
+      training: not read.
+      data_dir: folder of the data sets.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      ConfigError: the settings do not fit the set.
+    """
+    size = (settings.image_size, settings.image_size)
+    pools: list[Any] = []
+    for name in ("train_split", "test_split"):
+        try:
+            images = load_images(settings.base_set, getattr(settings, name), data_dir)
+        except ConfigError as error:
+            if error.field != "split":
+                raise
+            raise ConfigError(name, error.value, error.expected) from error
+        pools.append(device_pool(images, size=size, channels=settings.image_channels))
+    train, test = pools
+    number, kept = len(train.labels), settings.train_images
+    if kept is not None and kept > number:
+        raise ConfigError("train_images", kept, f"at most {number}, or None")
+    draw = np.random.default_rng(DATA_SEED)
+    rows = draw.permutation(number)[:kept]
+    labels = np.asarray(train.labels, np.int32)[rows]
+    wrong = draw.random(len(rows)) < settings.label_noise
+    labels = np.where(wrong, draw.integers(train.num_classes, size=len(rows)), labels)
+    problem = Problem(
+        settings,
+        Parts(
+            train.normalise(train.images[rows]),
+            jnp.asarray(labels, jnp.int32),
+            1,
+            settings.examples,
+        ),
+        # with the mean and deviation of the training set
+        Examples(train.normalise(test.images), test.labels.astype(jnp.int32)),
+        train.num_classes,
+    )
+    tasks = dataclasses.replace(problem.tasks, parts=problem.updates(problem.small))
+    return problem._replace(tasks=tasks)

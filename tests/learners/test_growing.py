@@ -1,0 +1,98 @@
+"""Stages of different networks: how many updates each takes, and what is handed on."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from metajax.core import ConfigError, Examples, MetaLearner, digest
+from metajax.learners import GrowthStage, in_growing_stages
+
+PARTS = 3
+TASK = Examples(jnp.ones((PARTS, 2, 1)), jnp.arange(2 * PARTS, dtype=jnp.float32).reshape(PARTS, 2))
+TASKS = jax.tree.map(lambda leaf: leaf[None], TASK)
+
+
+def falling(size, slope=1.0):
+    """A learner of ``size`` numbers, each of which falls by the rate times a slope an update."""
+
+    def loss(params, task, key):
+        return slope * jnp.sum(params), {"targets": jnp.sum(task.targets)}
+
+    return MetaLearner(
+        lambda key, task: jnp.zeros(size), lambda *_: (), lambda *_: jnp.zeros(2), loss
+    )
+
+
+def doubled(before, own, key):
+    """Twice as many numbers, and those of the stage's own state stay out of it."""
+    return own._replace(params=jnp.concatenate([before.params, before.params]))
+
+
+def run(stages, steps):
+    algorithm = in_growing_stages(stages)
+    state = algorithm.init(jax.random.key(0), TASK)
+    update = jax.jit(algorithm.update)
+    found = []
+    for _ in range(steps):
+        state, metrics = update(state, TASKS, jax.random.key(1))
+        found.append((algorithm.params(state), metrics))
+    return found
+
+
+def stages(updates=PARTS):
+    rate = optax.sgd(1.0)
+    return [
+        GrowthStage(lambda done: falling(1), rate, 2, updates),
+        GrowthStage(lambda done: falling(2), rate, 2, change=doubled),
+    ]
+
+
+def test_a_stage_takes_its_updates_and_the_next_one_starts_from_its_end():
+    found = run(stages(), 5)
+    small = [float(params.networks[0][0]) for params, _ in found]
+    assert small == [-3, -6, -6, -6, -6]
+    large = [params.networks[1].tolist() for params, _ in found]
+    assert large == [[0, 0], [0, 0], [-7, -7], [-8, -8], [-9, -9]]
+    assert [int(params.stage) for params, _ in found] == [0, 0, 1, 1, 1]
+    assert digest(found[4][0].networks[0]) == digest(found[1][0].networks[0])
+
+
+def test_each_update_reads_a_part_of_its_own():
+    """Targets of the parts add up to 1, 5 and 9; a stage with one update reads the first."""
+    found = run(stages(), 3)
+    np.testing.assert_allclose([metrics["targets"] for _, metrics in found], [5, 5, 1])
+
+
+def test_a_schedule_counts_the_updates_of_its_stage():
+    """Slopes are 0, 1, 2, ... in the first stage, and again in the second."""
+    rate = optax.sgd(1.0)
+
+    def counting(size):
+        return lambda done: falling(size, done.astype(jnp.float32))
+
+    found = run(
+        [
+            GrowthStage(counting(1), rate, 2, 2),
+            GrowthStage(counting(1), rate, 2),
+        ],
+        4,
+    )
+    first = [float(params.networks[0][0]) for params, _ in found]
+    second = [float(params.networks[1][0]) for params, _ in found]
+    assert first == [-1, -6, -6, -6] and second == [0, 0, 0, -1]
+
+
+def test_stages_that_do_not_fit_are_rejected():
+    rate = optax.sgd(1.0)
+    for wrong, field in (
+        ([], "stages"),
+        ([GrowthStage(lambda done: falling(1), rate, 0)] * 2, "steps"),
+        ([GrowthStage(lambda done: falling(1), rate, 1, 0)], "updates"),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            in_growing_stages(wrong)
+        assert raised.value.field == field
+    with pytest.raises(ConfigError, match="updates"):
+        run(stages(PARTS + 1), 1)

@@ -1,0 +1,101 @@
+"""The problem of growth: what training costs, which labels are wrong, and what is measured."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from metajax.core import ConfigError, cross_entropy
+from metajax.systems import build, configure, get_system
+from metajax.systems.growth.evaluate import nearest_mean
+from metajax.train import fit
+from small import tiny
+
+
+def test_the_operations_of_an_update_are_those_that_xla_counts():
+    """Up to biases, activations and the loss, which are left out."""
+    problem = build(tiny("growth", "from_scratch", image_size=8, width=64)).problem
+    for widths in (problem.small, problem.large):
+        network, images = problem.network(widths), jnp.zeros((32, 64))
+        params = jax.eval_shape(network.init, jax.random.key(0), images)
+
+        def loss(params, images, network=network):
+            targets = jnp.zeros(len(images), jnp.int32)
+            return cross_entropy(network.apply(params, images), targets)
+
+        counted = jax.jit(jax.grad(loss)).lower(params, images).cost_analysis()["flops"]
+        few = widths == problem.small
+        assert 1 <= counted / (32 * problem.update_flops(widths)) < (1.3 if few else 1.05)
+
+
+def test_no_step_of_a_growing_network_costs_more_than_one_of_the_large_network():
+    for method in get_system("growth").methods:
+        setup = build(configure("growth", method=method))
+        problem, stages = setup.problem, setup.method.parts
+        assert sum(stage.steps for stage in stages) == setup.config.steps
+        taught = method in ("weak_teacher", "mutual_distillation")
+        for stage in stages:
+            share = stage.updates * stage.flops / problem.update_flops(problem.large)
+            # networks that are taught also pay for the small one, each time
+            assert 0.8 < share <= (1.06 if taught else 1)
+
+
+def test_wrong_labels_are_as_many_as_asked_for_and_the_same_for_all():
+    clean, noisy, other = (
+        build(tiny("growth", label_noise=noise, seed=seed)).problem
+        for noise, seed in ((0.0, 0), (0.5, 0), (0.5, 1))
+    )
+    np.testing.assert_array_equal(noisy.tasks.labels, other.tasks.labels)
+    np.testing.assert_array_equal(noisy.tasks.images, clean.tasks.images)
+    # a tenth of the random classes are right
+    wrong = float(np.mean(np.asarray(noisy.tasks.labels) != np.asarray(clean.tasks.labels)))
+    assert wrong == pytest.approx(0.45, abs=0.04)
+    few = build(tiny("growth", train_images=7)).problem
+    np.testing.assert_array_equal(few.tasks.images, clean.tasks.images[:7])
+
+
+def test_the_nearest_mean_of_digits_is_that_of_their_pixels():
+    problem = build(tiny("growth", image_size=8)).problem
+    assert nearest_mean(problem).mean() == pytest.approx(0.913, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "field"),
+    [
+        ("net2net", {"small_width": 5}, "small_width"),
+        ("net2net", {"steps": 1}, "early_share"),
+        ("weak_teacher", {"steps": 3, "teacher_share": 0.9}, "teacher_share"),
+    ],
+)
+def test_settings_that_do_not_fit_together_are_rejected(method, values, field):
+    with pytest.raises(ConfigError) as raised:
+        tiny("growth", method, **values)
+    assert raised.value.field == field
+
+
+def test_more_training_images_than_there_are_are_rejected():
+    with pytest.raises(ConfigError) as raised:
+        build(tiny("growth", train_images=5000))
+    assert raised.value.field == "train_images"
+
+
+@pytest.mark.slow
+def test_a_network_that_grows_in_the_loop_keeps_its_function():
+    """With a learning rate so small that nothing moves, the larger network computes the same."""
+    setup = build(tiny("growth", "random_transformations", steps=8, learning_rate=1e-12))
+    state = fit(
+        setup.algorithm,
+        setup.tasks,
+        steps=8,
+        tasks_per_step=setup.tasks_per_step,
+        key=jax.random.key(0),
+        progress=False,
+    ).state
+    stages, params = setup.method.parts, setup.algorithm.params(state)
+    inputs = setup.problem.test.inputs
+    small, *others = (
+        stage.logits(one, inputs) for stage, one in zip(stages, params.networks, strict=True)
+    )
+    assert len(others) > 1
+    for logits in others:
+        np.testing.assert_allclose(logits, small, rtol=1e-5, atol=1e-6)
