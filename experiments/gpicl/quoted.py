@@ -243,6 +243,29 @@ def at_7x7(runs: list[Any]) -> str:
     return markdown(["7x7, 10 ways, 64 sequences a step", "gain on unseen tasks"], rows)
 
 
+def at_paper_size(run: dict[str, Any]) -> str:
+    """The preset paper, as far as it was trained, and what needs no training."""
+    more = run["eval"]["more"]
+    shown = {"unseen": f"**the paper's Transformer**, {run['summary']['steps']:,} of 50,000 steps"}
+    shown |= {"sgd": "SGD from scratch"} | CLOSED
+    rows = [[name, percent(more[key]["last"]), gain(more[key])] for key, name in shown.items()]
+    return markdown(["10 ways of Fashion-MNIST, 100 examples", "last ten", "gain"], rows)
+
+
+def of_paper_size(run: dict[str, Any]) -> list[str]:
+    """The sentences on the preset paper."""
+    curve, summary = run["curve"], run["summary"]
+    first, *_, last = (f"{loss:.4f}" for loss in curve["loss"].values())
+    low, high = curve["steps_per_second"]
+    minutes = [50_000 / rate / 60 for rate in (high, low)]
+    return [
+        f"the loss fell from {first} (step 500) to {last} (step {curve['steps']:,})",
+        f"{low:.0f} to {high:.0f} steps a second while {curve['shared_with_programs']} other "
+        f"programs shared the GPU, so 50,000 steps take {minutes[0]:.0f} to {minutes[1]:.0f} "
+        f"minutes. Compiling took {summary['compile_seconds']:.0f} s",
+    ]
+
+
 def in_readme(run: dict[str, Any]) -> list[str]:
     """The README's figures of the main command."""
     last = {name: percent(run["eval"]["more"][name]["last"]) for name in ("unseen", *CLOSED)}
@@ -263,6 +286,7 @@ def quoted() -> Quoted:
     every = [runs["digits"][0], *others, *vsml]
     swept = results("gpicl", "results/sweep_tasks.json")
     phases = [in_rows(run.get("eval", run)) for run in swept]
+    paper = evaluated("paper")[0]
     return Quoted(
         {
             "symmetric": symmetric(evaluated("digits_symmetric"), runs["digits"][0]),
@@ -270,8 +294,10 @@ def quoted() -> Quoted:
             "presets": presets(runs),
             "learners": learners(every),
             "at_7x7": at_7x7(results("gpicl", "results/bias_at_7x7.json")),
+            "paper": at_paper_size(paper),
         },
         of_aims(evaluated("table"))
+        + of_paper_size(paper)
         + of_vsml(vsml[0], every[0])
         + of_sets(runs["cpu"])
         + of_phases(phases),
