@@ -105,10 +105,10 @@ def grow_mlp(
 def random_moves(start: Sequence[int], goal: Sequence[int], seed: int) -> list[Move]:
     """Draw a way from one multi-layer perceptron to a larger one.
 
-    Each move is drawn uniformly from those that do not lead past the goal: one more layer behind
-    any hidden layer, or twice the units of one hidden layer, at most as many as the goal has at its
-    place. This is the search of Cai et al. 2018 (arXiv 1707.04873) with a random choice in place of
-    its controller.
+    Each move is drawn uniformly from those that do not lead past the goal. A move is one more layer
+    behind any hidden layer, or twice the units of one hidden layer. A layer gets at most as many
+    units as the goal has at its place. This is the search of Cai et al. 2018 (arXiv 1707.04873)
+    with a random choice in place of its controller.
 
     Args:
       start: widths of the hidden layers.
