@@ -10,7 +10,7 @@ from metajax.systems.base import Objective, System
 from metajax.systems.growth.evaluate import evaluate, on_test_images
 from metajax.systems.growth.methods import METHODS, Stage
 from metajax.systems.growth.problem import Parts, Problem, make_problem
-from metajax.systems.growth.report import table
+from metajax.systems.growth.report import figures, table
 from metajax.systems.growth.settings import PRESETS, TINY, Settings, Training, check
 
 __all__ = ["SYSTEM", "Parts", "Problem", "Settings", "Stage"]
@@ -28,6 +28,7 @@ SYSTEM = System(
     evaluate=evaluate,
     evaluators={"test": on_test_images},
     table=table,
+    figures=figures,
     objective=lambda config: Objective(
         "rows.test.mean[-1]", True, "test/last", "accuracy on test images"
     ),

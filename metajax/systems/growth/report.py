@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
+from metajax.systems.axes import keep_in_sight, make_axes
+from metajax.systems.numbers import numbers
+from metajax.systems.show import Figure, captioned, score_figure
 from metajax.systems.show import table as shared_table
 
 
@@ -21,3 +26,29 @@ def table(evaluation: dict[str, Any]) -> str:
         f"{more['flops']:.3g} operations, {share:.3f} of as many steps of the large network."
     )
     return "\n".join(lines)
+
+
+def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+    """Return the accuracies, and their change along the compute of training."""
+    caption = "Accuracy: means over test images, with 95% intervals."
+    scores = score_figure(evaluation)._replace(caption=caption)
+    if not any("test/last" in row for row in history):
+        return [scores]
+    return [scores, captioned(by_compute, evaluation, history)]
+
+
+def by_compute(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> Any:
+    """Accuracy of the network in use by operations of training; lines begin stages."""
+    more = evaluation["more"]
+    ends = np.cumsum([stage["steps"] for stage in more["stages"]])
+    cost = more["budget"] / ends[-1]
+    canvas, axes = make_axes("operations", "accuracy on test images", "linear")
+    measured = [row for row in history if "test/last" in row]
+    mean = numbers([row["test/last"] for row in measured])
+    half = numbers([row["test/last_ci95"] for row in measured])
+    along = [row["step"] * cost for row in measured]
+    axes.errorbar(along, mean, half, marker="o", capsize=2)
+    for end in ends[:-1]:
+        axes.axvline(end * cost, color="gray", lw=0.6)
+    keep_in_sight(axes, mean, mean - half, mean + half)
+    return canvas
