@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +13,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int32, Key
 
 from metajax.core import ConfigError, Examples, Network, random_indices
-from metajax.data import device_pool, load_images
 from metajax.nn import mlp
 from metajax.systems.growth.settings import Settings, Training
+from metajax.systems.image_sets import image_pools
 
 DATA_SEED = 1511_05641
 """Seed of the training images that are kept and of wrong labels: the same for every run."""
@@ -120,17 +120,7 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
       MissingDataError: the set is not on disk.
       ConfigError: the settings do not fit the set.
     """
-    size = (settings.image_size, settings.image_size)
-    pools: list[Any] = []
-    for name in ("train_split", "test_split"):
-        try:
-            images = load_images(settings.base_set, getattr(settings, name), data_dir)
-        except ConfigError as error:
-            if error.field != "split":
-                raise
-            raise ConfigError(name, error.value, error.expected) from error
-        pools.append(device_pool(images, size=size, channels=settings.image_channels))
-    train, test = pools
+    train, test = image_pools(settings, data_dir)
     number, kept = len(train.labels), settings.train_images
     if kept is not None and kept > number:
         raise ConfigError("train_images", kept, f"at most {number}, or None")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from metajax.core import ConfigError, Count, Range
+from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
 Share = Annotated[float, Range(above=0, below=1)]
@@ -13,19 +14,9 @@ Share = Annotated[float, Range(above=0, below=1)]
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(ImageSplits):
     """Classify images by a network that may start from, or learn from, a smaller one."""
 
-    base_set: str = "digits"
-    """Set of images; see `metajax data list`."""
-    train_split: str = "train"
-    """TFDS split that is trained on."""
-    test_split: str = "test"
-    """TFDS split that accuracy is measured on."""
-    image_size: Count = 8
-    """Height and width that images are resized to, pixels."""
-    image_channels: Literal[1, 3] = 1
-    """Color channels that images are converted to: 1 (gray) or 3 (RGB)."""
     train_images: Count | None = None
     """Images that are trained on, drawn at random, the same for all runs; None: all."""
     label_noise: Annotated[float, Range(0, 1)] = 0.0
