@@ -36,6 +36,7 @@ class Widen(NamedTuple):
 
 
 Move = Deepen | Widen
+"""One change of a network."""
 
 
 def widths_after(widths: Sequence[int], moves: Sequence[Move]) -> tuple[int, ...]:

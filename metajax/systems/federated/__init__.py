@@ -23,14 +23,14 @@ from metajax.systems.using.parted import blank_parts
 __all__ = ["SYSTEM", "Field", "Problem", "Settings"]
 
 
-def blank(settings: Any) -> Problem:
+def _blank(settings: Any) -> Problem:
     """Make a problem of blank images, from which a trained embedding is made."""
     return Problem(settings, blank_parts(settings).train, None)
 
 
-def use(config: Any) -> Use:
+def _use(config: Any) -> Use:
     """Return how a trained embedding is used on a person's own classes of images."""
-    return classes_of_images(config, flat=False, problem=blank)
+    return classes_of_images(config, flat=False, problem=_blank)
 
 
 SYSTEM = System(
@@ -51,6 +51,6 @@ SYSTEM = System(
     evaluation=EVALUATION,
     check=check,
     tiny=TINY,
-    use=use,
+    use=_use,
 )
 """What the command line and a sweep know of this family."""
