@@ -100,7 +100,9 @@ def quoted() -> Quoted:
     headline = (
         f"accuracy with 30% of the training labels random: a weak teacher "
         f"**{noisy.cell('weak_teacher')}**; label smoothing {noisy.cell('label_smoothing')}, from "
-        f"scratch {noisy.cell('from_scratch')}, growing {noisy.cell('net2net')}"
+        f"scratch {noisy.cell('from_scratch')}, the nearest class mean without training "
+        f"{bare(noisy.of['from_scratch'][0]['rows']['nearest_mean']['mean'][0], 3)}, growing "
+        f"{noisy.cell('net2net')}"
     )
     tables = {"digits": accuracies(short, digits, noisy)}
     return Quoted(tables, sentences, {"README.md": [headline]})
