@@ -75,6 +75,9 @@ def check(config: Any) -> None:
     stages = 3 if hasattr(config, "inner_lr") else 2
     if config.steps < stages:
         raise ConfigError("steps", config.steps, f"{stages} or more, one for each stage")
+    if stage_steps(config, config.steps)[0] >= config.steps:
+        expected = f"a part that leaves one of the {config.steps} steps to the aggregator"
+        raise ConfigError("expert_share", config.expert_share, expected)
     if stages == 3 and sum(stage_steps(config, config.steps)) >= config.steps:
         expected = f"a part that leaves steps to adapting, after expert_share {config.expert_share}"
         raise ConfigError("aggregator_share", config.aggregator_share, expected)
