@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from quoting import Quoted, bare, markdown, results
-from scipy import stats
+from quoting import Quoted, bare, markdown, over_seeds, results
 
 METHODS = {
     "net2net": "net2net",
@@ -54,13 +53,6 @@ class Runs:
         more = self.of[method][0]["more"]
         updates = "; ".join(f"{one['network']}: {one['updates']:,}" for one in more["stages"])
         return [updates, bare(more["flops"] / more["budget"], 3)]
-
-
-def over_seeds(values: np.ndarray) -> str:
-    """A mean over seeds with its 95% interval, by Student's t."""
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    mean = round(float(np.mean(values)), 3) + 0.0  # no minus before a zero
-    return f"{bare(mean, 3)} ±{bare(float(half), 3)}"
 
 
 def accuracies(short: Runs, digits: Runs, noisy: Runs) -> str:
