@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from metajax.core import ConfigError, Count, Range, Several
+from metajax.core import ConfigError, Count, ProperFraction, Several
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
-
-Share = Annotated[float, Range(above=0, below=1)]
-"""A part of the whole, above 0 and below 1."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,9 @@ class Training(SharedTraining):
 class Teacher:
     """The experts, and the network that combines their features."""
 
-    expert_share: Share = 0.2
+    expert_share: ProperFraction = 0.2
     """Part of the steps in which experts are trained; they stay the same from then on."""
-    aggregator_share: Share = 0.4
+    aggregator_share: ProperFraction = 0.4
     """Part of the steps after that in which the aggregator is trained with its own head."""
     expert_width: Count = 64
     """Size of an expert's hidden layer, units."""
