@@ -85,9 +85,11 @@ def main() -> None:
     parser.add_argument("--benchmarks", nargs="*", default=list(PUBLISHED), choices=PUBLISHED)
     parser.add_argument("--halvings", type=int, default=1, help="of the finite elements' mesh")
     parser.add_argument("--older", type=Path, help="checkout of another version")
+    parser.add_argument("--before", type=Path, help="results that have its rows already")
     parser.add_argument("--out", type=Path, help="JSON file to write")
     options = parser.parse_args()
     result = use_one_thread()
+    before = {} if options.before is None else json.loads(options.before.read_text())["benchmarks"]
     rows: dict[str, Any] = {}
     for name in options.benchmarks:
         rows[name] = {"features": run(FEATURES, name, 2)}
@@ -95,6 +97,8 @@ def main() -> None:
             rows[name]["finite_elements"] = run(ELEMENTS, name, options.halvings)
         if options.older is not None:
             rows[name]["older"] = run(FEATURES, name, 1, options.older)
+        elif "older" in before.get(name, {}):
+            rows[name]["older"] = before[name]["older"]
         print(name, rows[name], flush=True)
         write_result(options.out, result | {"halvings": options.halvings, "benchmarks": rows})
 

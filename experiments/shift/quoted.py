@@ -126,11 +126,13 @@ def of_set(of: Set) -> list[str]:
 
 def quoted() -> Quoted:
     """Every table."""
-    digits = Set("digits")
+    digits, fashion = Set("digits"), Set("fashion")
     mean = {name: mean_of(digits.error(name)) for name in digits.of}
     one, *_, eight = results("shift", "results/memory.json")["rows"]
     sentences = [
         *of_set(digits),
+        *of_set(fashion),
+        f"source network is {mean_of(fashion.error('source'))}",
         f"{ratio(one)} times as many bytes as TENT's",
         f"and {ratio(eight)} times as many where a part has eight",
     ]
@@ -139,5 +141,5 @@ def quoted() -> Quoted:
         f"{mean['tent']}, batch statistics {mean['batch_statistics']}, no adaptation "
         f"{mean['source']}"
     )
-    tables = {"digits": digits.table(), "memory": memory()}
+    tables = {"digits": digits.table(), "fashion": fashion.table(), "memory": memory()}
     return Quoted(tables, sentences, {"README.md": [headline]})

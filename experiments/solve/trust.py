@@ -1,6 +1,7 @@
 """Verdicts and estimated errors on problems whose solutions are known.
 
     python experiments/solve/trust.py --seeds 3
+    python experiments/solve/trust.py --seeds 3 --problems rod kink  # of the file these rows alone
 
 Writes `trust.json`: for each problem of `known.py` and each seed the verdict of `solve` with its
 reasons, the estimated error of u, and the true one, both as root mean squares over 2,000 points of
@@ -10,6 +11,7 @@ the domain that were not fitted, relative to that of u.
 from __future__ import annotations
 
 import argparse
+import json
 import time
 import warnings
 from pathlib import Path
@@ -62,7 +64,10 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("experiments/solve/results/trust.json"))
     options = parser.parse_args()
     problems = {name: KNOWN[name]() for name in options.problems}
-    rows: dict[str, Any] = {
+    rows: dict[str, Any] = {}
+    if len(problems) < len(KNOWN) and options.out.exists():
+        rows = json.loads(options.out.read_text())["problems"]
+    rows |= {
         name: {"nasty": known.nasty, "determined": known.determined, "seeds": []}
         for name, known in problems.items()
     }

@@ -202,6 +202,7 @@ def mix(averages: PyTree, used: PyTree) -> PyTree:
     return jax.tree.map(lambda old, new: KEPT * old + (1 - KEPT) * new, averages, used)
 
 
+@functools.lru_cache(maxsize=8)
 def frozen(network: PartedNetwork, use_batch: bool) -> Online:
     """Predict a stream by the source network as it is.
 
@@ -211,7 +212,7 @@ def frozen(network: PartedNetwork, use_batch: bool) -> Online:
         not by the averages of the source data.
 
     Returns:
-      The predictor.
+      The predictor, the same object for the same arguments, so that it is compiled once.
     """
 
     def init(params: SourceParams) -> SourceParams:

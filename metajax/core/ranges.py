@@ -69,6 +69,8 @@ be one compiled program."""
 
 Count = Annotated[int, Range(1)]
 """A whole number of 1 or more."""
+Several = Annotated[int, Range(2)]
+"""A whole number of 2 or more."""
 Number = Annotated[int, Range(0)]
 """A whole number of 0 or more."""
 Seed = Annotated[int, Range(0, 2**32 - 1)]

@@ -44,7 +44,8 @@ class Corner(NamedTuple):
       first: the direction of the edge from which the inside is to the left, of length 1.
       last: of the other edge.
       mixed: whether one of them has u and the other its derivative.
-      jumps: whether its edges are different pieces of the boundary, whose data may differ.
+      jumps: whether its edges are different pieces of the boundary on which u is given, and may
+        have two values at the corner.
       pieces: the indices of its edges' pieces, that of the first edge first.
       pole: where outside the domain functions have a pole and their cut ends, in units: a longer
         cut would go through the domain again, as behind a hole. None: there is none.
@@ -219,9 +220,10 @@ def corners_of(domain: Shape, box: Box, kinds: Sequence[frozenset[str]]) -> list
             if begin is None or end is None:
                 continue
             (first, one), (last, other) = begin, end
-            mixed = has_u(kinds[one]) != has_u(kinds[other])
+            given = has_u(kinds[one]), has_u(kinds[other])
+            mixed, jumps = given[0] != given[1], one != other and all(given)
             pole = pole_of(domain, box, point, first, last)
-            found.append(Corner(point, first, last, mixed, one != other, (one, other), pole))
+            found.append(Corner(point, first, last, mixed, jumps, (one, other), pole))
     return found
 
 

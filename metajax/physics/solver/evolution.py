@@ -25,7 +25,7 @@ from metajax.physics.solver.collocation import (
     sample_problem,
 )
 from metajax.physics.solver.lines import split
-from metajax.physics.solver.nonlinear import derivatives
+from metajax.physics.solver.nonlinear import derivatives, length
 from metajax.physics.solver.operators import Array, At, Block, Operator
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.ridge_functions import (
@@ -48,6 +48,10 @@ EDGE = 2
 """Points of the boundary for each feature, in a plane."""
 DEPENDENT = 1e-8
 """Length over the longest below which a combination of features is left away."""
+ROUNDED = 1e-8
+"""Derivative of the nonlinear part, relative to all of them, that counts as 0."""
+VANISHING = 1e-3
+"""Least coefficient of the derivative by time, over the largest."""
 HELD = 1e-6
 """Change of the boundary's data, over the largest, that functions may make which fulfill them."""
 REMEMBERED = 12
@@ -151,6 +155,9 @@ def draw_space(
 class Evolution:
     """The rate of the weights of functions of space.
 
+    It is not ``usable`` where the conditions change with time other than by their data, where the
+    nonlinear part depends on the derivative by time, or where the latter's coefficient vanishes.
+
     Args:
       problem: one that :func:`can_evolve`.
       units: of the whole problem.
@@ -161,7 +168,7 @@ class Evolution:
     def __init__(self, problem: PDEProblem, units: Units, space: Space, seed: int) -> None:
         self.problem, self.units, self.space = problem, units, space
         self.parameters = known_parameters(problem)
-        self.static = replace(problem, time=None, initial=None)
+        self.static = replace(problem, initial=0.0)
         num = len(space.points)
         sampled = sample_problem(problem, seed, 1, max(EDGE * num, 64))
         inside = np.concatenate([space.points, np.zeros((num, 1))], 1)
@@ -173,21 +180,21 @@ class Evolution:
         )
         first, later, last = (self._blocks(time) for time in (-1.0, 0.123, 1.0))
         self.call = first[0].nonlinear
-        self.steady_operator = all(
-            same(a.operator, b.operator)
-            for one in (later, last)
-            for block, other in zip(first, one, strict=True)
-            for a, b in zip(block.parts, other.parts, strict=True)
-        )
-        self.steady_data = all(
-            np.array_equal(block.target, other.target)
-            for one in (later, last)
-            for block, other in zip(first[1:], one[1:], strict=True)
-        )
+        others = (later, last)
+        self.steady_operator = same_operators(first[:1], later[:1], last[:1])
+        self.steady_data = all(same_targets(first[1:], one[1:]) for one in others)
         self.steady = (
             self.steady_operator
             and self.steady_data
-            and all(np.array_equal(first[0].target, one[0].target) for one in (later, last))
+            and all(same_targets(first[:1], one[:1]) for one in others)
+        )
+        slopes: list[Any] = [block[0].parts[0].operator.gradient for block in (first, *others)]
+        rates = [one[:, -1] for one in slopes]
+        size = np.abs(rates)
+        self.usable = (
+            same_operators(first[1:], later[1:], last[1:])
+            and bool(np.all(np.sign(rates) == np.sign(rates[0][0])))
+            and bool(np.min(size) > VANISHING * np.max(size))
         )
         self._span(first[1:])
         self._moments: dict[float, Moment] = {}
@@ -196,9 +203,11 @@ class Evolution:
             rng = np.random.default_rng(0)
             points = self.at(0.0).points
             u, gradient = rng.normal(size=num), rng.normal(size=points.shape)
-            gradient[:, -1] = 0
-            _, by_slope = derivatives(self._block(points), u, gradient)
-            self.slopes = bool(np.any(by_slope[:, :-1]))
+            both = derivatives(self._block(points), u, gradient)
+            # differences of equal values are not 0, but rounding
+            depends = np.max(np.abs(both[1]), 0) > ROUNDED * max(map(length, both))
+            self.slopes = bool(np.any(depends[:-1]))
+            self.usable &= not depends[-1]
 
     def _blocks(self, time: float) -> tuple[Block, ...]:
         """The equation and the conditions at a time."""
@@ -216,7 +225,8 @@ class Evolution:
             self.sampled.begin,
             tuple(then(points) for points in self.sampled.periodic),
         )
-        return blocks_at(self.static, sampled, self.units, self.parameters)
+        blocks = blocks_at(self.static, sampled, self.units, self.parameters)
+        return tuple(block for block in blocks if len(block.target))
 
     def _span(self, conditions: Sequence[Block]) -> None:
         """Find the functions that fulfill the conditions, and others by which data are met."""
@@ -308,20 +318,26 @@ class Evolution:
             )
         return self._moments[time]
 
-    def linear(self, operator: Operator) -> Float[np.ndarray, "n num"]:
-        """Return the linear part in space, applied to all functions."""
-        found = np.zeros_like(self.values)
+    def linear(
+        self, operator: Operator, weights: Float[np.ndarray, " num"] | None = None
+    ) -> Float[np.ndarray, "n *num"]:
+        """Return the linear part in space, applied to all functions or to a combination of them."""
+
+        def of(table: np.ndarray, factor: np.ndarray) -> np.ndarray:
+            return factor[:, None] * table if weights is None else factor * (table @ weights)
+
+        found = np.zeros_like(self.values) if weights is None else np.zeros(len(self.values))
         if operator.value is not None:
-            found += operator.value[:, None] * self.values
+            found += of(self.values, operator.value)
         if operator.gradient is not None:
             for axis, table in enumerate(self.gradients):
                 if np.any(operator.gradient[:, axis]):
-                    found += operator.gradient[:, axis, None] * table
+                    found += of(table, operator.gradient[:, axis])
         if operator.hessian is not None:
             for (i, j), table in self.bends.items():
                 both = operator.hessian[:, i, j] + (i != j) * operator.hessian[:, j, i]
                 if np.any(both):
-                    found += both[:, None] * table
+                    found += of(table, both)
         return found
 
     @cached_property
@@ -378,7 +394,7 @@ class Evolution:
         if self.steady_operator:
             rates = self.tests.T @ (self.space.root * off / moment.of_time)
             return rates - self._steady_linear[1] @ weights
-        off = off - self.linear(moment.operator) @ weights
+        off = off - self.linear(moment.operator, weights)
         return self.tests.T @ (self.space.root * off / moment.of_time)
 
     def jacobian(self, time: float, free: np.ndarray) -> Float[np.ndarray, "free free"]:
@@ -413,7 +429,7 @@ class Evolution:
         if self.steady_operator:
             linear = self._steady_linear[0] @ weights
         else:
-            linear = self.linear(moment.operator) @ weights / moment.of_time
+            linear = self.linear(moment.operator, weights) / moment.of_time
         off, size = moment.source / moment.of_time - linear, np.abs(linear)
         if self.call is not None:
             more = self.call(moment.points, *self.state(moment, weights)) / moment.of_time
@@ -439,7 +455,20 @@ def different(at: Boundary, units: Units) -> Boundary:
     return Boundary(*(leaf[np.sort(index)] for leaf in at))
 
 
-def same(one: Any, other: Any) -> bool:
-    """Whether two operators are equal."""
-    pairs = zip(one, other, strict=True)
-    return all(a is b or (a is not None and np.array_equal(a, b)) for a, b in pairs)
+def same_operators(*several: Sequence[Block]) -> bool:
+    """Whether blocks at several times have equal operators."""
+    pairs = [
+        (a, b)
+        for other in several[1:]
+        for block, then in zip(several[0], other, strict=True)
+        for part, later in zip(block.parts, then.parts, strict=True)
+        for a, b in zip(part.operator, later.operator, strict=True)
+    ]
+    found = [(a, b) for a, b in pairs if a is not b]
+    return all(a is not None and b is not None and np.array_equal(a, b) for a, b in found)
+
+
+def same_targets(blocks: Sequence[Block], others: Sequence[Block]) -> bool:
+    """Whether blocks at two times have equal targets."""
+    pairs = zip(blocks, others, strict=True)
+    return all(np.array_equal(one.target, other.target) for one, other in pairs)

@@ -49,12 +49,16 @@ MOST_STEPS = 2000
 """Steps of a round."""
 SETTLED = 10.0
 """Change of u between rounds over the tolerance of residuals below which it is enough."""
-LOOKS, SMALL = 64, 300
+LOOKS, SMALL = 72, 300
 """Times at which errors are followed, and functions of the round in which they are, at most."""
 MORE = 4
 """Points inside at which solutions are judged, over those of other problems."""
 FALLS_OFF = 2.0, 6.0
 """How fast functions fall from a hole, over half the box."""
+HUGE = 1e100
+"""What stands for an infinite change."""
+HOPELESS = 1e8
+"""Factor by which errors grow over all time from which on nothing is known of the solution."""
 DATA = 0.1
 """Least change of u for a change of equation and data by 1, as weighted."""
 
@@ -77,6 +81,13 @@ class Round(NamedTuple):
         """The time that was reached, in units: 1 where it is all."""
         return float(self.lines.times[-1])
 
+    def at(self, time: float) -> Float[np.ndarray, " free"]:
+        """Return the free weights at a time."""
+        times = self.lines.times
+        step = int(np.clip(np.searchsorted(times, time) - 1, 0, len(self.free) - 1))
+        part = (time - times[step]) / (times[step + 1] - times[step])
+        return part ** np.arange(self.free.shape[1]) @ self.free[step]
+
 
 def evolve(
     problem: PDEProblem,
@@ -98,7 +109,8 @@ def evolve(
       report: is told what is done.
 
     Returns:
-      The solution, up to the time that was reached; None where not a single step was possible.
+      The solution, up to the time that was reached; None where it is not one that can be followed,
+      or not a single step was possible.
     """
     units = units_of(problem, sample_problem(problem, 0, *PROBES), known_parameters(problem))
     special = special_of(problem, units)
@@ -112,6 +124,8 @@ def evolve(
     while True:
         begun = clock.passed
         evolution = Evolution(problem, units, draw_space(problem, units, size, special, seed), seed)
+        if not evolution.usable:
+            return None
         new = integrate(evolution, tolerance, clock, size >= features, report)
         took = clock.passed - begun
         if new is not None and (best is None or new.reached >= best.reached):
@@ -146,7 +160,7 @@ def evolve(
         earlier = fitted_by(before.lines, fresh)
     inside = rms(best.lines(*points_of(fresh[0])))
     moved = max(growth(followed), DATA) / max(inside, np.finfo(float).tiny)
-    head = fitted[-1].head._replace(factor=np.full((1, 1), 1 / moved))
+    head = fitted[-1].head._replace(factor=np.full((1, 1), 1 / min(moved, HUGE)))
     rounds = Rounds(fitted[-1]._replace(head=head), earlier, tuple(history), fresh)
     return Window(part, rounds, units)
 
@@ -280,15 +294,16 @@ def growth(one: Round) -> float:
     begin, end = one.lines.times[0], one.reached
     times = np.linspace(begin, end, LOOKS + 1)
     step = times[1] - times[0]
+    for time in times[:: LOOKS // 2]:
+        fastest = np.max(linalg.eigvals(evolution.jacobian(time, one.at(time))).real)
+        if fastest * (end - begin) > np.log(HOPELESS):
+            return np.inf
     identity = np.eye(evolution.free)
     spread, carried = np.zeros_like(identity), identity
     sizes, most = [], 1.0
     for time in times[1:]:
-        at = min(int(np.searchsorted(one.lines.times, time)) - 1, len(one.free) - 1)
-        part = (time - one.lines.times[at]) / (one.lines.times[at + 1] - one.lines.times[at])
-        free = part ** np.arange(one.free.shape[1]) @ one.free[at]
         least = float(np.min(np.abs(evolution.at(time).of_time)))
-        inverse = linalg.inv(identity - step * evolution.jacobian(time, free))
+        inverse = linalg.inv(identity - step * evolution.jacobian(time, one.at(time)))
         spread = inverse @ (spread + step / least**2 * identity) @ inverse.T
         carried = inverse @ carried
         sizes.append(largest(spread))

@@ -24,7 +24,7 @@ from metajax.physics.solver.ridge_functions import (
 from metajax.physics.solver.tabulated import Tabulated
 
 FIRST = 160
-"""Features of the first round; each further one has twice as many."""
+"""Sines of the first round; each further one has twice as many, or fewer where these will do."""
 INSIDE, EDGE, EDGE_MORE = 2.0, 0.75, 4.0
 """Points inside for each feature, and of the boundary for each sine and for each other one."""
 FEWEST = 192
@@ -39,6 +39,8 @@ TRIES = {160: 12, 320: 7, 640: 4, 1280: 1}
 """Scales that are tried in a round, by its number of features; one in larger rounds."""
 DEARER = 6.0
 """Time of a solve over that of one in the round before."""
+SURE, LEAST = 4.0, 0.25
+"""By how much the next round is to leave less than it may, and doublings of sines at least."""
 FALLS = 1.5
 """What is left is divided by this in a round at least, or rounds stop."""
 GIVEN_UP = (300, 30), (600, 1)
@@ -318,9 +320,11 @@ def rounds(
         if size >= most or given_up or clock.stops(DEARER * took):
             return Rounds(best, before, tuple(history), fresh, reach[:dimensions])
         done = best.left.worst < tolerance or hopeless
+        last = history[-2][1].worst if len(history) > 1 else np.inf
+        following = min(size_after(size, found.left.worst, last, tolerance), most)
         # what a few points carry is not seen at those where solutions are judged
         if best is found and (not done or size <= 2 * FIRST):
-            new = concentrated(take, best, patches, min(2 * size, most) // 2, seed, narrow)
+            new = concentrated(take, best, patches, following // 2, seed, narrow)
             if len(new) > len(patches):
                 # the scale so far is that of what the first patches are now there for
                 again = [reach[:dimensions]] if patches else firsts
@@ -332,7 +336,22 @@ def rounds(
             patches = new
         if done:
             return Rounds(best, before, tuple(history), fresh, reach[:dimensions])
-        size = min(2 * size, most)
+        size = following
+
+
+def size_after(size: int, left: float, before: float, tolerance: float) -> int:
+    """Return how many sines the next round has: twice as many, or fewer where these will do.
+
+    Args:
+      size: those of the last round.
+      left: what they leave.
+      before: what the round before left.
+      tolerance: what may be left.
+    """
+    if not tolerance < left < before < np.inf:
+        return 2 * size
+    doublings = np.log(SURE * left / tolerance) / np.log(before / left)
+    return int(size * 2 ** np.clip(doublings, LEAST, 1))
 
 
 def judged(fitted: Fitted, fresh: Sequence[Block]) -> Fitted:

@@ -47,13 +47,14 @@ from metajax.physics.solver.ridge_functions import (
 )
 from metajax.physics.solver.values import evaluate
 
-BESIDE = 1e-10
-"""Distance from an interface at which its two sides are taken, in units."""
+BESIDE, ROUNDED = 1e-12, 16 * np.finfo(float).eps
+"""Distance from an interface at which its two sides are taken, in units, and the least one relative
+to coordinates."""
 JUMP = 1e-6
 """Least jump of a coefficient or the source, relative to its largest size."""
 LOOKED = 2048, 256
 """Points inside and on each interface from which the parts are found."""
-FEWEST = 0.5
+FEWEST = 1.0
 """Least share of the points inside that a part has, of what it would be if all had equally many."""
 HIDDEN = 4
 """Points that are drawn for each one, as parts of a shape's boundary may be outside the domain."""
@@ -312,7 +313,8 @@ def sample_interface(problem: PDEProblem, box: Box, shape: Shape, num: int, seed
 
 def both_sides(at: Boundary, box: Box) -> list[Float[np.ndarray, "n d"]]:
     """Points at an interface, on its inside and on its outside."""
-    step = BESIDE * inward(box, at.normals)
+    apart = max(BESIDE, ROUNDED * float(np.max(np.abs(box.centre) / box.half)))
+    step = apart * inward(box, at.normals)
     return [at.points + step, at.points - step]
 
 

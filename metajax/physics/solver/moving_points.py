@@ -14,7 +14,7 @@ import numpy as np
 from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int32
 
-from metajax.physics.pde import Boundary, Shape, on_host
+from metajax.physics.pde import Boundary, Combination, Shape, on_host
 from metajax.physics.pde.geometry import ends_here, points_along
 from metajax.physics.solver.collocation import (
     PROBES,
@@ -26,7 +26,7 @@ from metajax.physics.solver.collocation import (
     units_of,
 )
 from metajax.physics.solver.operators import At, Block
-from metajax.physics.solver.points import Box, contains, sobol
+from metajax.physics.solver.points import NUDGE, Box, contains, sobol
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.values import known_parameters
 
@@ -53,12 +53,30 @@ class OnCurves:
 
 @register_dataclass
 @dataclass(frozen=True)
+class OnSolids:
+    """Places on the boundaries of solids, in units of the box around each one.
+
+    Attributes:
+      solid: indices of the solids that the domain is combined of.
+      points: in their units.
+      normals: in their units, of any length.
+      piece: indices of the domain's pieces.
+    """
+
+    solid: Int32[Array, " n"]
+    points: Float[Array, "n d"]
+    normals: Float[Array, "n d"]
+    piece: Int32[Array, " n"]
+
+
+@register_dataclass
+@dataclass(frozen=True)
 class Places:
     """Where a problem is taken, whatever its parameters; points are in units of the box.
 
     Attributes:
       inside: all over the box around the domain.
-      edges: for each of :attr:`PDEProblem.edges`; in three dimensions they do not move.
+      edges: for each of :attr:`PDEProblem.edges`.
       begin: where time begins.
       periodic: for each periodic coordinate, at its lower end.
       u: unit of the solution. Static, as is that of the equation.
@@ -66,7 +84,7 @@ class Places:
     """
 
     inside: Float[Array, "n d"]
-    edges: tuple[OnCurves | Boundary, ...]
+    edges: tuple[OnCurves | OnSolids, ...]
     begin: Float[Array, "n d"]
     periodic: tuple[Float[Array, "n d"], ...]
     u: float = field(metadata={"static": True})
@@ -95,10 +113,7 @@ def draw_places(problem: PDEProblem, seed: int, interior: int, boundary: int) ->
     inside = tried[: np.argmax(enough) + 1] if enough[-1] else tried
     return Places(
         jnp.asarray(inside),
-        tuple(
-            on_curves(domain, at) if plane else at._replace(points=box.units(at.points))
-            for at in sampled.edges
-        ),
+        tuple(on_curves(domain, at) if plane else on_solids(domain, at) for at in sampled.edges),
         jnp.asarray(box.units(sampled.begin)),
         tuple(jnp.asarray(box.units(points)) for points in sampled.periodic),
         units.u,
@@ -129,6 +144,45 @@ def on_curves(domain: Shape, at: Boundary) -> OnCurves:
     return OnCurves(jnp.asarray(curve.astype(np.int32)), jnp.asarray(chosen))
 
 
+def solids_of(domain: Shape) -> list[Shape]:
+    """Return the solids that a domain is combined of, in the order of its pieces."""
+    if isinstance(domain, Combination):
+        return solids_of(domain.first) + solids_of(domain.second)
+    return [domain]
+
+
+def on_solids(domain: Shape, at: Boundary) -> OnSolids:
+    """Return where points lie on the solids that a domain is combined of.
+
+    Args:
+      domain: on the host.
+      at: points of its boundary.
+    """
+    solids = solids_of(domain)
+    solid = np.repeat(np.arange(len(solids)), [len(one.pieces) for one in solids])[at.piece]
+    lower, upper = np.moveaxis(np.stack([np.asarray(one.bounds) for one in solids]), 1, 0)
+    half = ((upper - lower) / 2)[solid]
+    points = (at.points - ((lower + upper) / 2)[solid]) / half
+    # normals are divided by what points are multiplied by
+    parts = (solid.astype(np.int32), points, at.normals * half, at.piece.astype(np.int32))
+    return OnSolids(*map(jnp.asarray, parts))
+
+
+def moved_with(domain: Shape, place: OnSolids) -> Boundary:
+    """Return points that move with the solids of a domain whose sizes may be traced.
+
+    Args:
+      domain: combined of the same solids as before.
+      place: where on them.
+    """
+    lower, upper = jnp.moveaxis(jnp.stack([one.bounds for one in solids_of(domain)]), 1, 0)
+    half = ((upper - lower) / 2)[place.solid]
+    normals = place.normals / half
+    normals = normals / jnp.linalg.norm(normals, axis=1, keepdims=True)
+    points = ((lower + upper) / 2)[place.solid] + half * place.points
+    return Boundary(points, normals, place.piece)
+
+
 def box_around(domain: Shape) -> Box:
     """Return the box around a domain whose sizes may be traced.
 
@@ -154,9 +208,11 @@ def moving_blocks(problem: PDEProblem, places: Places) -> tuple[Block, ...]:
     weights = [depth**4 * (35 - 84 * depth + 70 * depth**2 - 20 * depth**3)]
     edges = []
     for place in places.edges:
-        if isinstance(place, Boundary):
-            edge = place._replace(points=box.places(place.points))
-            shown = jnp.ones(len(edge.points), depth.dtype)
+        if isinstance(place, OnSolids):
+            edge = moved_with(domain, place)
+            step = NUDGE * jnp.min(box.half) * edge.normals
+            ends = domain.contains(edge.points - step) & ~domain.contains(edge.points + step)
+            shown = ends.astype(depth.dtype)
         else:
             edge = points_along(domain.curves, place.curve, place.along)
             shown = ends_here(domain, edge, domain.curves).astype(depth.dtype)

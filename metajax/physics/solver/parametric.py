@@ -14,6 +14,7 @@ from jaxtyping import Array, Float
 
 from metajax.core import ConfigError
 from metajax.nn.solves import one_at_a_time
+from metajax.physics.solver.moving_corners import Meeting, meetings, traced_corners
 from metajax.physics.solver.moving_holes import round_holes
 from metajax.physics.solver.moving_points import Places, box_around, draw_places, moving_blocks
 from metajax.physics.solver.operators import Operator
@@ -87,20 +88,24 @@ class Fixed:
       places: where the problem is taken.
       features: that are combined.
       start: weights to begin with, where the equation is not linear.
-      holes: whether features of round holes, which move with these, are combined too. Static.
+      special: whether features of round holes and of corners, which move with these, are combined
+        too. Static.
+      corners: these. Static.
     """
 
     places: Places
     features: FeatureSet
     start: Float[Array, " num"]
-    holes: bool = field(metadata={"static": True})
+    special: bool = field(metadata={"static": True})
+    corners: tuple[Meeting, ...] = field(metadata={"static": True})
 
     def features_of(self, problem: PDEProblem) -> FeatureSet:
         """All features, for parameters that may be traced."""
-        if not self.holes:
+        if not self.special:
             return self.features
-        domain = problem.domain
-        return Joined((self.features, *round_holes(domain, box_around(domain))))
+        box = box_around(problem.domain)
+        holes = round_holes(problem.domain, box)
+        return Joined((self.features, *holes, *traced_corners(problem, box, self.corners)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,8 +171,9 @@ def solve_fn(
       example: typical parameters. Its curves' lengths decide how the points are divided, its
         residual chooses the scale of the features, and Gauss-Newton starts from its solution.
       features: how many random ones, to which those of :class:`HoleFeatures` are added for every
-        disk that is taken away from the domain; or given ones, in units: the box around the domain
-        is from -1 to 1. A solve takes time as their square times the points.
+        disk that is taken away from the domain, and those of :class:`MovingCorner` for every
+        re-entrant corner; or given ones, in units: the box around the domain is from -1 to 1. A
+        solve takes time as their square times the points.
       points: inside the box around the domain, and on its curves; by default three times and once
         as many as features.
       scale: of random features, in radians a unit; by default the best of ``SCALES``.
@@ -218,6 +224,8 @@ def solve_fn(
     domain = problem.domain
     holes = round_holes(domain, box_around(domain)) if drawn else ()
     count += sum(1 + 2 * hole.orders for hole in holes)
+    corners = meetings(problem) if drawn else ()
+    count += sum(2 * corner.orders for corner in corners)
     interior, boundary = points or (3 * count, count)
     places, fresh = (draw_places(problem, one, interior, boundary) for one in (seed, seed + 2))
 
@@ -231,7 +239,7 @@ def solve_fn(
     programs = jax.jit(program), jax.jit(check)
     best, least = None, np.inf
     for tried, combined in candidates:
-        fixed = Fixed(places, combined, jnp.zeros(count), drawn)
+        fixed = Fixed(places, combined, jnp.zeros(count), drawn, corners)
         solver = ParametricSolver(tried, fixed, fresh, *programs)
         solution = solver(example)
         # one scale is not compared with others, and needs no other points

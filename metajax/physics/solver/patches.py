@@ -202,10 +202,10 @@ def patches_at(
     if not found:
         return ()
     each = num // len(found)
-    shares = [min(each, EACH) if ends.all() else each for *_, ends in found]
+    nums = [min(each, EACH) if ends.all() else each for *_, ends in found]
     sines = [
-        sine_features(count, scales(count, ends), seed + at)
-        for at, (count, (*_, ends)) in enumerate(zip(shares, found, strict=True))
+        sine_features(size, scales(size, ends), seed + at)
+        for at, (size, (*_, ends)) in enumerate(zip(nums, found, strict=True))
     ]
     return tuple(Patch(*shape, part) for shape, part in zip(found, sines, strict=True))
 

@@ -111,7 +111,9 @@ class PDEProblem:
       initial: u at the beginning.
       initial_velocity: its derivative by time there.
       parameters: by name, for formulas and functions.
-      regions: shapes by name; in formulas the name holds inside: ``where(core, 5, 1)``.
+      regions: shapes by name; in formulas the name holds inside: ``where(core, 5, 1)``. Where
+        coefficients jump, u and the flux ``n . A grad u`` are continuous, and A has the
+        coefficients of the second derivatives.
       coordinates: their names, in order.
 
     Raises:

@@ -33,6 +33,7 @@ from metajax.physics.solver.evolution import can_evolve
 from metajax.physics.solver.evolving import evolve
 from metajax.physics.solver.fitting import (
     FRESH,
+    Combine,
     Fitted,
     Make,
     Rounds,
@@ -57,6 +58,7 @@ from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.layers import Layer, fill_layers, layer_features, layers_of
 from metajax.physics.solver.least_squares import Features
 from metajax.physics.solver.lines import number_of
+from metajax.physics.solver.nonlinear import combine_nonlinear
 from metajax.physics.solver.operators import Block, terms
 from metajax.physics.solver.patches import Patch, patch_points
 from metajax.physics.solver.points import Box, contains, distance, inward
@@ -370,6 +372,11 @@ def find_rounds(
     if features and problem.nonlinear is None and not np.any(looked.target):
         special += smooth_solutions(looked.parts[0].operator, len(problem.coordinates))
     make: Make = sine_features if parts is None else PartSines(parts)
+    combined: Combine = combine_linear
+    if problem.nonlinear is not None:
+        # over time, what is not found at once is followed from its beginning
+        way = combine_diffused if problem.time is None else combine_nonlinear
+        combined = partial(way, clock=clock)
     near = None
     if start is not None:
         head = start.rounds.best.head
@@ -383,9 +390,7 @@ def find_rounds(
         reach=reach,
         start=near,
         seed=seed,
-        solve=combine_linear
-        if problem.nonlinear is None
-        else partial(combine_diffused, clock=clock),
+        solve=combined,
         clock=clock,
         more=[*more, *special],
         give_up=give_up,
@@ -434,7 +439,7 @@ def taker(problem: PDEProblem) -> Taken:
         if parts is not None:
             sampled = fill_parts(problem, sampled, parts, seed)
         num = len(sampled.inside)
-        if use == "fit":
+        if use == "fit" and not near:  # points in patches say where more are needed
             sampled = fill_border(problem, sampled, units.box, seed)
         equation, *data = blocks_at(problem, sampled, units, parameters)
         # those at the border take no weight from the others
@@ -460,6 +465,8 @@ def fill_border(problem: PDEProblem, sampled: Sampled, box: Box, seed: int) -> S
     num, dimensions = sampled.inside.shape
     apart = 2 / num ** (1 / dimensions)
     edges = [edge for edge in sampled.edges if len(edge.points)]
+    if not edges:
+        return sampled
     points, normals = (
         np.concatenate([leaf[::BORDER] for leaf in leaves])
         for leaves in ([edge.points for edge in edges], [edge.normals for edge in edges])

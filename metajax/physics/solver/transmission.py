@@ -90,7 +90,7 @@ def transmission_features(
         first, last = wedges[0].sector.corner, wedges[-1].sector.corner
         ends = has_u(kinds[first.pieces[0]]), has_u(kinds[last.pieces[1]])
         powers = powers_of(wedges, None if closed else ends)
-        jumps = not closed and first.pieces[0] != last.pieces[1]
+        jumps = not closed and all(ends) and first.pieces[0] != last.pieces[1]
         for wedge in wedges:
             features = wedge_features(wedge, powers, jumps)
             if features is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -11,9 +11,9 @@ from jaxtyping import Array, Float
 
 from metajax.continual import TaskSequence, permuted, rotated, sequence_tasks, split
 from metajax.core import ConfigError, Network, Staged, TaskDistribution, at_step
-from metajax.data import device_pool, load_images
 from metajax.nn import mlp
 from metajax.systems.continual.settings import Settings, Training
+from metajax.systems.image_sets import image_pools
 
 TASK_KEY = 1906_00695
 """Seed of the permutations: every run has the same tasks, whatever its seed."""
@@ -79,17 +79,7 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
       MissingDataError: the set is not on disk.
       ConfigError: the settings do not fit the set, or its tasks do not divide ``steps``.
     """
-    size = (settings.image_size, settings.image_size)
-    pools: list[Any] = []
-    for name in ("train_split", "test_split"):
-        try:
-            images = load_images(settings.base_set, getattr(settings, name), data_dir)
-        except ConfigError as error:
-            if error.field != "split":
-                raise
-            raise ConfigError(name, error.value, error.expected) from error
-        pools.append(device_pool(images, size=size, channels=settings.image_channels))
-    train, test = pools
+    train, test = image_pools(settings, data_dir)
     if settings.tasks == "permuted":
         sequence = permuted(train, test, settings.num_tasks, jax.random.key(TASK_KEY))
     elif settings.tasks == "rotated":

@@ -5,31 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from metajax.core import TRACED, ConfigError, Count, Range
+from metajax.core import TRACED, ConfigError, Count, Range, Several
+from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
-Several = Annotated[int, Range(2)]
-"""A whole number of 2 or more."""
 Strength = Annotated[float, Range(0), TRACED]
 """Of what holds earlier tasks in place, 0 or more."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(ImageSplits):
     """Learn tasks in sequence, and be tested on all of them."""
 
     tasks: Literal["permuted", "split", "rotated"] = "permuted"
     """How tasks differ: by the order of pixels, by their classes, or by how images are turned."""
-    base_set: str = "digits"
-    """Set of images that tasks are made from; see `metajax data list`."""
-    train_split: str = "train"
-    """TFDS split that is trained on."""
-    test_split: str = "test"
-    """TFDS split that accuracy is measured on."""
-    image_size: Count = 8
-    """Height and width that images are resized to, pixels."""
-    image_channels: Literal[1, 3] = 1
-    """Color channels that images are converted to: 1 (gray) or 3 (RGB)."""
     num_tasks: Several = 5
     """Tasks of the sequence; with split, the most of them."""
     classes_per_task: Several = 2

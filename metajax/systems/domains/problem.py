@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from metajax.continual import turned
 from metajax.core import ConfigError, TaskDistribution
-from metajax.data import Domains, DomainTasks, device_pool, domain_circle, load_images
+from metajax.data import Domains, DomainTasks, domain_circle
 from metajax.learners import FeatureNetwork
 from metajax.nn import mlp
 from metajax.systems.domains.settings import Settings, Training
+from metajax.systems.image_sets import image_pools
 
 
 class Problem(NamedTuple):
@@ -60,17 +61,7 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
       MissingDataError: the set is not on disk.
       ConfigError: the settings do not fit the set.
     """
-    size = (settings.image_size, settings.image_size)
-    pools: list[Any] = []
-    for name in ("train_split", "test_split"):
-        try:
-            images = load_images(settings.base_set, getattr(settings, name), data_dir)
-        except ConfigError as error:
-            if error.field != "split":
-                raise
-            raise ConfigError(name, error.value, error.expected) from error
-        pools.append(device_pool(images, size=size, channels=settings.image_channels))
-    train, test = pools
+    train, test = image_pools(settings, data_dir)
     if len(test.labels) <= settings.shots:
         expected = f"fewer than the {len(test.labels)} images of {settings.test_split}"
         raise ConfigError("shots", settings.shots, expected)

@@ -3,31 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, Range
+from metajax.core import ConfigError, Count, Range, Several
+from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
-Several = Annotated[int, Range(2)]
-"""A whole number of 2 or more."""
 Share = Annotated[float, Range(above=0, below=1)]
 """A part of the whole, above 0 and below 1."""
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(ImageSplits):
     """Classify images of domains that were not trained on, after a look at some without labels."""
 
-    base_set: str = "digits"
-    """Set of images that domains are made from; see `metajax data list`."""
-    train_split: str = "train"
-    """TFDS split that source domains are made of."""
-    test_split: str = "test"
-    """TFDS split that target domains are made of."""
-    image_size: Count = 8
-    """Height and width that images are resized to, pixels."""
-    image_channels: Literal[1, 3] = 1
-    """Color channels that images are converted to: 1 (gray) or 3 (RGB)."""
     num_domains: Several = 12
     """Source domains: turns of the images in equal steps. As many target domains lie between."""
     shots: Count = 24

@@ -5,11 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from metajax.core import TRACED, ConfigError, Count, Number, Range
+from metajax.core import TRACED, ConfigError, Count, Number, Range, Several
 from metajax.systems.training import Training as SharedTraining
-
-Several = Annotated[int, Range(2)]
-"""A whole number of 2 or more."""
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,6 +29,7 @@ from metajax.systems.gpicl.tasks import (
     unseen,
     without_curriculum,
 )
+from metajax.systems.image_sets import splits_by
 from metajax.systems.training import Training
 
 TASK_KEY = 2212_04458
@@ -134,17 +133,6 @@ def host_fed(
         data_dir=data_dir,
     )
     return HostFed(batches, HostFedTasks(tasks))
-
-
-@contextlib.contextmanager
-def splits_by(field: str) -> Iterator[None]:
-    """Name the setting that a split came from, where the set does not have it."""
-    try:
-        yield
-    except ConfigError as error:
-        if error.field != "split":
-            raise
-        raise ConfigError(field, error.value, error.expected) from error
 
 
 def load_pool(settings: Settings, name: str, split: str, data_dir: Path | None) -> ImagePool:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 
-from metajax.core import Algorithm, ConfigError, Count, MetaLearner, Range, one_of
+from metajax.core import Algorithm, ConfigError, Count, MetaLearner, Range, Several, one_of
 from metajax.systems.training import Training as SharedTraining
 
 NOT_TRAINED = (
@@ -22,9 +22,6 @@ NOT_TRAINED = (
     "logistic",
 )
 """Methods without meta-parameters to train: they are only evaluated."""
-
-Several = Annotated[int, Range(2)]
-"""A whole number of 2 or more."""
 
 
 @dataclass(frozen=True)

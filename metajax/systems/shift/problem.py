@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from metajax.continual import ShiftStream, SourceImages, shift_stream
-from metajax.core import ConfigError
-from metajax.data import device_pool, load_images
 from metajax.nn import PartedNetwork, parted_conv_net
+from metajax.systems.image_sets import image_pools
 from metajax.systems.shift.settings import Settings, Training
 
 
@@ -51,17 +50,7 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
       MissingDataError: the set is not on disk.
       ConfigError: the settings do not fit the set.
     """
-    size = (settings.image_size, settings.image_size)
-    pools: list[Any] = []
-    for name in ("train_split", "test_split"):
-        try:
-            images = load_images(settings.base_set, getattr(settings, name), data_dir)
-        except ConfigError as error:
-            if error.field != "split":
-                raise
-            raise ConfigError(name, error.value, error.expected) from error
-        pools.append(device_pool(images, size=size, channels=settings.image_channels))
-    train, test = pools
+    train, test = image_pools(settings, data_dir)
     stream = shift_stream(
         train,
         test,

@@ -3,26 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from metajax.core import ConfigError, Count, Number, Range
+from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(ImageSplits):
     """Train on images, then predict a stream of shifted ones without labels."""
 
-    base_set: str = "digits"
-    """Set of images; see `metajax data list`."""
-    train_split: str = "train"
-    """TFDS split that is trained on."""
-    test_split: str = "test"
-    """TFDS split that the stream is made from."""
-    image_size: Count = 8
-    """Height and width that images are resized to, pixels."""
-    image_channels: Literal[1, 3] = 1
-    """Color channels that images are converted to: 1 (gray) or 3 (RGB)."""
     examples: Count = 64
     """Images of a draw; a step trains on `tasks_per_step` draws."""
     width: Count = 12

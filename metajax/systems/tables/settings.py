@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from metajax.core import ConfigError, Count, Range
-
-Several = Annotated[int, Range(2)]
-"""A whole number of 2 or more."""
+from metajax.core import ConfigError, Count, Several
 
 
 @dataclass(frozen=True)

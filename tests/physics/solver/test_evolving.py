@@ -83,6 +83,7 @@ def test_functions_of_space_with_polynomials_in_time_have_all_derivatives():
 def test_rates_fulfill_equation_and_data():
     """They are those of the equation, projected, and their derivative is what is stated."""
     evolution = evolution_of(BURGERS, 24)
+    assert evolution.usable and evolution.slopes and not evolution.steady_operator
     rng = np.random.default_rng(0)
     free, away = 0.1 * rng.normal(size=(2, evolution.free))
     for time in (-0.5, 0.7):
@@ -117,6 +118,10 @@ def test_a_steep_pulse_is_followed_in_time():
 
 def test_what_can_be_followed():
     assert can_evolve(HEAT) and can_evolve(BURGERS)
+    reaction = evolution_of(replace(BURGERS, nonlinear="u**3 - u"), 8)
+    assert reaction.usable and not reaction.slopes
+    assert not evolution_of(replace(BURGERS, nonlinear="u * u_t"), 8).usable
+    assert not evolution_of(replace(BURGERS, coefficients={"u_t": "t - 0.5", "u_xx": -1}), 8).usable
     wave = replace(HEAT, coefficients={"u_tt": 1, "u_xx": -1}, initial_velocity=0)
     assert not can_evolve(wave)
     assert not can_evolve(replace(HEAT, domain=STRIP - Square()))

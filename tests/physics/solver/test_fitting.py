@@ -10,7 +10,7 @@ from metajax.core import ConfigError
 from metajax.physics.pde import Disk, Rectangle, Square
 from metajax.physics.solver import DoubtfulSolutionWarning, PDEProblem, solve
 from metajax.physics.solver.continuation import along_parameter
-from metajax.physics.solver.fitting import combine_linear, weighted_rows
+from metajax.physics.solver.fitting import combine_linear, size_after, weighted_rows
 from metajax.physics.solver.lapack import host_least_squares
 from metajax.physics.solver.nonlinear import combine_nonlinear, derivatives, gauss_newton, tabulate
 from metajax.physics.solver.operators import At, Block, Operator, terms
@@ -247,3 +247,22 @@ def test_features_are_added_where_a_peak_is():
     centers = [part.center for part in parts if isinstance(part, Patch)]
     assert min(np.linalg.norm(center - [0.3, -0.2]) for center in centers) < 0.05
     assert apart(found, exact) < 1e-4
+
+
+@pytest.mark.parametrize("num_rows", [50, 21, 10])
+def test_least_squares_on_the_host_are_those_of_numpy_with_the_ridge_as_rows(num_rows):
+    rng = np.random.default_rng(0)
+    rows, targets = rng.standard_normal((num_rows, 20)), rng.standard_normal(num_rows)
+    rows[:, 3] = 0  # a feature that is nowhere
+    found = host_least_squares(rows.copy(), targets, ridge=1e-3)
+    length = np.where(np.arange(20) == 3, 1.0, np.linalg.norm(rows, axis=0))
+    stacked = np.concatenate([rows / length, 1e-3 * np.eye(20)])
+    expected = np.linalg.lstsq(stacked, np.append(targets, np.zeros(20)), rcond=None)[0]
+    np.testing.assert_allclose(found.weights, expected / length, rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(found.factor.T @ found.factor, stacked.T @ stacked, atol=1e-12)
+
+
+def test_a_round_has_no_more_sines_than_the_tolerance_needs():
+    assert size_after(640, 1e-3, np.inf, 1e-6) == 1280  # nothing is known yet
+    assert size_after(640, 1e-4, 1e-3, 1e-6) == 1280  # far from enough
+    assert 640 < size_after(640, 2e-6, 1e-3, 1e-6) < 900

@@ -32,7 +32,7 @@ def test_closed_forms_with_jumps_are_found(name):
     """Without the flux, or with features that are smooth across, each of them has 1% and more."""
     found = row(KNOWN[name](), 0, 320)
     assert found["error"] < 1e-6 and found["verdict"] == "reliable"
-    assert found["error"] < found["estimate"] < 1e-4
+    assert found["error"] < max(found["estimate"], 1e-11) and found["estimate"] < 1e-4
 
 
 def test_heat_flows_from_slab_to_slab():

@@ -7,7 +7,7 @@ import pytest
 
 from metajax.core import ConfigError, float64_on_cpu
 from metajax.physics.pde import Disk, Rectangle, Square
-from metajax.physics.solver import Operator, PDEProblem, Robin, solve_fn
+from metajax.physics.solver import Ball, Operator, PDEProblem, Robin, solve_fn
 from metajax.physics.solver.moving_holes import HoleFeatures
 from metajax.physics.solver.optimum import solve_rows
 
@@ -263,3 +263,56 @@ def test_bad_settings_are_rejected_by_name(changed, said):
 def test_float32_is_rejected():
     with pytest.raises(ConfigError, match="float64_on_cpu"):
         solve_fn(still, 1.0, features=10)
+
+
+def test_solids_may_move_and_grow():
+    """A shell with a source and the u of a whole ball, which no hole in it changes."""
+
+    def shell(p):
+        domain = Ball(p["center"], p["outer"], "outer") - Ball(p["center"], p["inner"], "inner")
+        terms = {"u_xx": 1, "u_yy": 1, "u_zz": 1}
+        data = {"outer": 0, "inner": (p["outer"] ** 2 - p["inner"] ** 2) / 6}
+        return PDEProblem(
+            terms, source=-1, domain=domain, dirichlet=data, coordinates=("x", "y", "z")
+        )
+
+    with float64_on_cpu():
+        example = {"center": jnp.zeros(3), "inner": 0.5, "outer": 1.1}
+        solution_of = solve_fn(shell, example, features=60, scale=1.5)
+        center, away = jnp.asarray([1.0, 2.0, -1.0]), jnp.asarray([0.5, -0.4, 0.3])
+
+        def value(p):
+            return solution_of(p)((center + away)[None])[0]
+
+        p = {"center": center, "inner": jnp.asarray(0.4), "outer": jnp.asarray(1.2)}
+        u, slopes = jax.jit(jax.value_and_grad(value))(p)
+    assert u == pytest.approx((1.2**2 - 0.5) / 6, rel=1e-3)
+    assert slopes["outer"] == pytest.approx(1.2 / 3, rel=1e-2)
+    assert slopes["inner"] == pytest.approx(0, abs=3e-3)
+    np.testing.assert_allclose(slopes["center"], away / 3, atol=3e-3)
+
+
+def test_a_corner_may_move():
+    """The solution is r^(2/3) sin(2 t / 3) around it, which waves do not combine to."""
+
+    def exact(x, y, corner):
+        x, y = x - corner[0], y - corner[1]
+        # the angle from the edge that goes up, to the left
+        angle = (jnp.arctan2(y, x) - jnp.pi / 2) % (2 * jnp.pi)
+        return (x**2 + y**2) ** (1 / 3) * jnp.sin(2 * angle / 3)
+
+    def bent(corner):
+        domain = Square() - Rectangle(corner, [2.0, 2.0], "cut")
+        return PDEProblem(
+            {"u_xx": 2, "u_yy": 2}, domain=domain, dirichlet=lambda x, y: exact(x, y, corner)
+        )
+
+    with float64_on_cpu():
+        solution_of = solve_fn(bent, [0.1, 0.0], features=40, scale=2.0)
+        corner, at = jnp.asarray([-0.1, 0.2]), jnp.asarray([[-0.5, 0.4], [-0.12, 0.15]])
+        moved = jax.jit(jax.jacfwd(lambda corner: solution_of(corner)(at)))(corner)
+        u = solution_of(corner)(at)
+        expected = exact(*at.T, corner)
+        slopes = jax.jacfwd(lambda corner: exact(*at.T, corner))(corner)
+    np.testing.assert_allclose(u, expected, atol=1e-6)
+    np.testing.assert_allclose(moved, slopes, atol=1e-4)
