@@ -95,7 +95,7 @@ def quoted() -> Quoted:
         f"and {apart(digits, 'pixels')} with raw images",
     ]
     headline = (
-        f"accuracy on 80 characters that came in missions of five clients, one seed: "
+        f"accuracy on 80 characters that came in missions of five clients: "
         f"**{last(omniglot, 'prototypes', 'merged')}**; raw images "
         f"{last(omniglot, 'pixels', 'merged')}, a softmax head round after round "
         f"{last(omniglot, 'prototypes', 'sequential_head')}"
