@@ -58,8 +58,6 @@ FEWEST = 1.0
 """Least share of the points inside that a part has, of what it would be if all had equally many."""
 HIDDEN = 4
 """Points that are drawn for each one, as parts of a shape's boundary may be outside the domain."""
-INTERFACE = 1.0
-"""Points of interfaces for each point of the boundary."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +199,7 @@ def parts_of(problem: PDEProblem, units: Units, parameters: Mapping[str, Any]) -
     for name, region in problem.regions.items():
         shape = on_host(region)
         at = sample_interface(problem, box, shape, LOOKED[1], 0)
-        if np.any(jumps_at(problem, at, box, parameters)):
+        if np.any(jumps_at(problem, at, box, parameters, quantities)):
             jumping.append((name, shape))
     jumping += unnamed(problem, box, parameters, jumping, quantities)[0]
     if not jumping:
@@ -277,6 +275,22 @@ def about_unnamed(problem: PDEProblem, box: Box, parameters: Mapping[str, Any]) 
     )
 
 
+def slope_jumps(problem: PDEProblem, units: Units, parameters: Mapping[str, Any]) -> bool:
+    """Return whether the slope of u jumps at interfaces, as coefficients of second derivatives do.
+
+    Args:
+      problem: any.
+      units: of the problem.
+      parameters: of the problem, known.
+    """
+    parts = parts_of(problem, units, parameters)
+    for _, shape in () if parts is None else parts.shapes:
+        at = sample_interface(problem, units.box, shape, LOOKED[1], 0)
+        if np.any(jumps_at(problem, at, units.box, parameters, second_coefficients)):
+            return True
+    return False
+
+
 def second_coefficients(
     problem: PDEProblem, points: Float[np.ndarray, "n d"], parameters: Mapping[str, Any]
 ) -> Float[np.ndarray, "n q"]:
@@ -319,12 +333,16 @@ def both_sides(at: Boundary, box: Box) -> list[Float[np.ndarray, "n d"]]:
 
 
 def jumps_at(
-    problem: PDEProblem, at: Boundary, box: Box, parameters: Mapping[str, Any]
+    problem: PDEProblem,
+    at: Boundary,
+    box: Box,
+    parameters: Mapping[str, Any],
+    of: Callable[..., Float[np.ndarray, "n q"]],
 ) -> Bool[np.ndarray, " n"]:
-    """Whether a coefficient or the source jumps at points of an interface."""
+    """Whether something jumps at points of an interface: ``of(problem, points, parameters)``."""
     if not len(at.points):
         return np.zeros(0, bool)
-    inner, outer = (quantities(problem, side, parameters) for side in both_sides(at, box))
+    inner, outer = (of(problem, side, parameters) for side in both_sides(at, box))
     size = np.maximum(np.max(np.abs(inner), 0), np.max(np.abs(outer), 0))
     return np.any(np.abs(inner - outer) > JUMP * size, 1)
 
