@@ -127,8 +127,8 @@ class Within:
         here = self.parts.of(points) == self.part
         found = np.zeros((len(points), counted(self.features, points.shape[1])))
         if here.any():
-            there = Operator(*(None if part is None else part[here] for part in operator))
-            found[here] = self.features(self.box.units(points[here]), there.scaled(self.box.half))
+            there = operator.at(here).scaled(self.box.half)
+            found[here] = self.features(self.box.units(points[here]), there)
         return found
 
     def combined(self, points: Float[np.ndarray, "n d"], weights: np.ndarray) -> Values:
@@ -147,8 +147,8 @@ class Within:
         return found
 
 
-def whole(dimensions: int) -> Box:
-    """Return the box whose units are those of its points."""
+def unit_box(dimensions: int) -> Box:
+    """Return the box from -1 to 1, in which units change nothing."""
     return Box(np.zeros(dimensions), np.ones(dimensions))
 
 
@@ -356,7 +356,7 @@ def quantities(
     source = evaluate("source", problem.source, anywhere(points), problem, parameters, finite=False)
     found = [*(part for part in operator if part is not None), source]
     if problem.nonlinear is not None:
-        plain = Units(whole(points.shape[1]), 1.0, 1.0)
+        plain = Units(unit_box(points.shape[1]), 1.0, 1.0)
         with np.errstate(all="ignore"):
             one = nonlinear_in_units(problem, plain, parameters)(
                 points, np.ones(num), np.ones(points.shape)
