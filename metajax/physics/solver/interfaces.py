@@ -25,7 +25,7 @@ from metajax.physics.solver.collocation import (
     operator_at,
     sample_problem,
 )
-from metajax.physics.solver.discontinuities import find_jumps
+from metajax.physics.solver.discontinuities import find_jumps, places_of_jumps
 from metajax.physics.solver.operators import At, Block, Operator, Values
 from metajax.physics.solver.points import (
     Box,
@@ -56,6 +56,8 @@ LOOKED = 2048, 256
 """Points inside and on each interface from which the parts are found."""
 FEWEST = 1.0
 """Least share of the points inside that a part has, of what it would be if all had equally many."""
+SLICE = 0.1036
+"""Where slices of three coordinates are, in units: not where anything is likely to end."""
 HIDDEN = 4
 """Points that are drawn for each one, as parts of a shape's boundary may be outside the domain."""
 
@@ -201,7 +203,8 @@ def parts_of(problem: PDEProblem, units: Units, parameters: Mapping[str, Any]) -
         at = sample_interface(problem, box, shape, LOOKED[1], 0)
         if np.any(jumps_at(problem, at, box, parameters, quantities)):
             jumping.append((name, shape))
-    jumping += unnamed(problem, box, parameters, jumping, quantities)[0]
+    if len(box.half) == 2:
+        jumping += unnamed(problem, box, parameters, jumping, quantities)[0]
     if not jumping:
         return None
     shapes = tuple(jumping)
@@ -227,7 +230,7 @@ def unnamed(
     known: Sequence[tuple[str, Shape]],
     of: Callable[..., Float[np.ndarray, "n q"]],
 ) -> tuple[list[tuple[str, Shape]], Float[np.ndarray, "m d"]]:
-    """Find interfaces that no region names, in the plane.
+    """Find interfaces that no region names.
 
     Args:
       problem: any.
@@ -237,24 +240,33 @@ def unnamed(
       of: what may jump: ``of(problem, points, parameters)``.
 
     Returns:
-      Lines and circles; and places in units where something jumps along another curve.
+      Lines and circles; and places in units where something jumps along another curve, or of three
+      coordinates anywhere in three slices.
     """
     domain = on_host(problem.domain)
-    if len(box.half) != 2:
-        return [], np.zeros((0, len(box.half)))
 
-    def seen(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n q"]:
+    def seen(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n q"]:
         return of(problem, box.places(points), parameters)
 
-    def part(points: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
+    def part(points: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
         where = box.places(points)
         return np.where(contains(domain, where), codes_of(known, where), -1)
 
-    return find_jumps(seen, part, box)
+    if len(box.half) == 2:
+        return find_jumps(seen, part, box)
+
+    def in_slice(axis: int) -> Float[np.ndarray, "m 3"]:
+        def lifted(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 3"]:
+            return np.insert(points, axis, SLICE, 1)
+
+        found = places_of_jumps(lambda at: seen(lifted(at)), lambda at: part(lifted(at)))
+        return lifted(found)
+
+    return [], np.concatenate([in_slice(axis) for axis in range(len(box.half))])
 
 
 def about_unnamed(problem: PDEProblem, box: Box, parameters: Mapping[str, Any]) -> str | None:
-    """Say where second derivatives' coefficients jump along a curve that is not known.
+    """Say where second derivatives' coefficients jump, though no interface is known there.
 
     Args:
       problem: any.
@@ -269,9 +281,10 @@ def about_unnamed(problem: PDEProblem, box: Box, parameters: Mapping[str, Any]) 
     if not len(places):
         return None
     at = ", ".join(f"{one:.4g}" for one in box.places(places[0]))
+    lacking = "along no line or circle and in no region" if len(box.half) == 2 else "in no region"
     return (
-        f"coefficients of second derivatives jump near ({at}), along no line or circle and in "
-        "no region: the flux of u need not be continuous there; name the shape under regions"
+        f"coefficients of second derivatives jump near ({at}), {lacking}: "
+        "the flux of u need not be continuous there; name the shape under regions"
     )
 
 
