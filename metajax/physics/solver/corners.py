@@ -169,14 +169,16 @@ def jump_features(
     return CornerFeatures(point, direction, np.pi / 2, *columns_of(rows))
 
 
-def columns_of(rows: Sequence[tuple[float, float, float, complex]]) -> tuple[np.ndarray, ...]:
+def columns_of(
+    rows: Sequence[tuple[float, float, float, complex]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """Return the powers, logarithms, squares and parts of :class:`CornerFeatures`.
 
     Args:
       rows: these four of each function.
     """
-    *real, parts = (np.array(column) for column in zip(*rows, strict=True))
-    return *real, parts.astype(complex)
+    powers, logs, squares, parts = (np.array(column) for column in zip(*rows, strict=True))
+    return powers, logs, squares, parts.astype(complex)
 
 
 def to_laplacian(hessian: Float[np.ndarray, "2 2"]) -> Complex[np.ndarray, "2"]:
