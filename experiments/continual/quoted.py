@@ -6,21 +6,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from quoting import Quoted, bare, markdown, power, results
-from scipy import stats
+from quoting import Quoted, bare, markdown, over_seeds, power, results
 
 BOUNDS = ("separate_networks", "joint_training")
 """Methods that keep a network, or all examples, of every task."""
 GENERATED = ("hypernetwork", "neighbor_hypernetwork", "recurrent_hypernetwork")
 PRESETS = ("permuted_mnist", "permuted_digits", "split_mnist", "split_digits")
-
-
-def mean_of(values: Sequence[float] | np.ndarray, digits: int = 3, sign: bool = False) -> str:
-    """A mean over seeds with its 95% interval, by Student's t."""
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    center = float(np.mean(values))
-    plus = "+" if sign and center >= 0 else ""
-    return f"{plus}{bare(center, digits)} ±{bare(float(half), digits)}"
 
 
 def best(entry: dict[str, Any]) -> dict[str, Any]:
@@ -55,8 +46,8 @@ def sequence(found: dict[str, Any]) -> str:
             [
                 f"*{name}*" if name in BOUNDS else name,
                 said(group["strength"]),
-                *(mean_of(group[of]) for of in ("final", "during", "forgetting")),
-                *(mean_of(group[of]) if of in group else "" for of in ("inferred", "universal")),
+                *(over_seeds(group[of]) for of in ("final", "during", "forgetting")),
+                *(over_seeds(group[of]) if of in group else "" for of in ("inferred", "universal")),
                 f"{kept['predicting']:,}",
                 f"{kept['learning']:,}",
             ]
@@ -73,7 +64,7 @@ def crossing(found: dict[str, Any]) -> str:
     rows = []
     for name in GENERATED:
         for group in found[name]["strengths"]:
-            cells = [mean_of(group[of]) for of in ("final", "during", "forgetting")]
+            cells = [over_seeds(group[of]) for of in ("final", "during", "forgetting")]
             parameters = f"{found[name]['numbers']['predicting']:,}"
             rows.append([name, parameters, said(group["strength"]), *cells])
     header = ["method", "parameters", "strength", "final", "just after each", "forgotten"]
@@ -83,7 +74,7 @@ def crossing(found: dict[str, Any]) -> str:
 def gain(found: dict[str, Any], one: str, other: str, strength: float) -> str:
     """By how many points of final accuracy one method is ahead of another, seed by seed."""
     finals = [np.array(at(found[name], strength)["final"]) for name in (one, other)]
-    return mean_of(100 * (finals[0] - finals[1]), 1, True)
+    return over_seeds(100 * (finals[0] - finals[1]), 1, True)
 
 
 def recurrence(every: dict[str, Any]) -> str:
@@ -118,7 +109,7 @@ def intervals(every: dict[str, Any], presets: Sequence[str]) -> str:
         ]
         for name, group in groups:
             cells = [
-                mean_of(group[of]) if of in group else ""
+                over_seeds(group[of]) if of in group else ""
                 for of in ("final", "universal", "verified", "during")
             ]
             rows.append([preset, name, said(group["strength"]), *cells])
@@ -183,7 +174,7 @@ def quoted() -> Quoted:
 
     def of(found: Any, name: str, figure: str = "final", strength: float | None = None) -> str:
         group = best(found[name]) if strength is None else at(found[name], strength)
-        return mean_of(group[figure])
+        return over_seeds(group[figure])
 
     plain, neighbor, recurrent = GENERATED
     small, box = "small_networks", "interval_hypernetwork"

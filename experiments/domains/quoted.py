@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from quoting import Quoted, bare, markdown, results
-from scipy import stats
+from quoting import Quoted, bare, markdown, over_seeds, results
 
 METHODS = (
     "meta_dmoe",
@@ -22,12 +20,6 @@ NAMES = {"nearest_experts": "*nearest_experts*, which know the domain"}
 """Of methods that need words in a table."""
 ROWS = ("own", "unadapted", "opposite")
 """What accuracies are measured after: own images, none, those of the opposite domain."""
-
-
-def over_seeds(values: Sequence[float], digits: int = 3) -> str:
-    """A mean over seeds with its 95% interval, by Student's t."""
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{bare(float(np.mean(values)), digits)} ±{bare(float(half), digits)}"
 
 
 def by_method(runs: list[dict[str, Any]]) -> dict[str, dict[str, np.ndarray]]:

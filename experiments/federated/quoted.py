@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from quoting import Quoted, bare, markdown, results
-from scipy import stats
+from quoting import Quoted, bare, markdown, over_seeds, results
 
 EMBEDDINGS = {
     "prototypes": "trained by episodes",
@@ -25,11 +24,8 @@ CLASSIFIERS = {
 
 def mean_of(values: Sequence[float], digits: int = 3) -> str:
     """A mean over seeds with its 95% interval, by Student's t; alone where all are the same."""
-    mean = bare(float(np.mean(values)), digits)
-    if len(set(values)) == 1:
-        return mean
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    return f"{mean} ±{bare(float(half), digits)}"
+    alone = len(set(values)) == 1
+    return bare(float(np.mean(values)), digits) if alone else over_seeds(values, digits)
 
 
 def of(runs: list[dict[str, Any]], method: str, row: str, place: int = -1) -> list[float]:
@@ -99,7 +95,7 @@ def quoted() -> Quoted:
         f"and {apart(digits, 'pixels')} with raw images",
     ]
     headline = (
-        f"accuracy on 80 characters that came in missions of five clients: "
+        f"accuracy on 80 characters that came in missions of five clients, one seed: "
         f"**{last(omniglot, 'prototypes', 'merged')}**; raw images "
         f"{last(omniglot, 'pixels', 'merged')}, a softmax head round after round "
         f"{last(omniglot, 'prototypes', 'sequential_head')}"

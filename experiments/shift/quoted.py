@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from quoting import Quoted, bare, markdown, results
-from scipy import stats
+from quoting import Quoted, bare, markdown, over_seeds, results
 
 TITLES = {
     "source": "*source network*",
@@ -17,13 +15,6 @@ TITLES = {
     "ecotta": "ecotta",
 }
 """Methods in the order of the table; those in italics do not adapt."""
-
-
-def mean_of(values: Sequence[float]) -> str:
-    """A mean over seeds with its 95% interval, by Student's t."""
-    half = stats.t.ppf(0.975, len(values) - 1) * np.std(values, ddof=1) / np.sqrt(len(values))
-    mean = round(float(np.mean(values)), 3) + 0.0  # no minus before a zero
-    return f"{bare(mean, 3)} ±{bare(float(half), 3)}"
 
 
 def by_method(runs: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
@@ -62,26 +53,26 @@ class Set:
     def less(self, method: str, other: str) -> str:
         """By how much the error of a method is below that of another, paired by seed."""
         pairs = zip(self.error(other), self.error(method), strict=True)
-        return mean_of([theirs - own for theirs, own in pairs])
+        return over_seeds([theirs - own for theirs, own in pairs])
 
     def rise(self, method: str) -> str:
         """By how much the error rises from the first round to the last."""
-        return mean_of([one["error"][-1] - one["error"][0] for one in self.of[method]])
+        return over_seeds([one["error"][-1] - one["error"][0] for one in self.of[method]])
 
     def clean_loss(self, method: str) -> str:
         """By how much clean accuracy after the stream is below the source network's."""
         pairs = zip(self.of["source"], self.of[method], strict=True)
-        return mean_of([before["clean"] - after["clean"] for before, after in pairs])
+        return over_seeds([before["clean"] - after["clean"] for before, after in pairs])
 
     def table(self) -> str:
         """Errors by round, clean accuracy afterwards, and the bytes a step keeps."""
         rows = [
             [
                 TITLES[name],
-                mean_of([one["error"][0] for one in group]),
-                mean_of([one["error"][-1] for one in group]),
-                mean_of(self.error(name)),
-                mean_of([one["clean"] for one in group]),
+                over_seeds([one["error"][0] for one in group]),
+                over_seeds([one["error"][-1] for one in group]),
+                over_seeds(self.error(name)),
+                over_seeds([one["clean"] for one in group]),
                 f"{group[0]['kept']:,}" if group[0]["kept"] else "0",
             ]
             for name, group in self.of.items()
@@ -127,12 +118,12 @@ def of_set(of: Set) -> list[str]:
 def quoted() -> Quoted:
     """Every table."""
     digits, fashion = Set("digits"), Set("fashion")
-    mean = {name: mean_of(digits.error(name)) for name in digits.of}
+    mean = {name: over_seeds(digits.error(name)) for name in digits.of}
     one, *_, eight = results("shift", "results/memory.json")["rows"]
     sentences = [
         *of_set(digits),
         *of_set(fashion),
-        f"source network is {mean_of(fashion.error('source'))}",
+        f"source network is {over_seeds(fashion.error('source'))}",
         f"{ratio(one)} times as many bytes as TENT's",
         f"and {ratio(eight)} times as many where a part has eight",
     ]

@@ -73,7 +73,7 @@ def adapting(adaptation: Adaptation, optimizer: optax.GradientTransformation) ->
     return Online(init, step)
 
 
-def entropies(logits: Float[Array, "n classes"]) -> Float[Array, " n"]:
+def entropies(logits: Float[Array, "*examples classes"]) -> Float[Array, "*examples"]:
     """Return the entropy of each prediction, in nats.
 
     Args:

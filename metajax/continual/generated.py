@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
+from metajax.continual.adaptation import entropies
 from metajax.continual.learner import ContinualLearner
 from metajax.continual.sequences import Batch
 from metajax.continual.single import cross_entropy_of, diagonal_fisher
@@ -186,7 +187,5 @@ def least_entropy(
     """
     places = jnp.arange(num_tasks, dtype=jnp.int32)
     logits = jax.lax.map(lambda index: predict(params, index, inputs), places)
-    log_probabilities = jax.nn.log_softmax(logits)
-    entropy = -jnp.sum(jnp.exp(log_probabilities) * log_probabilities, -1)
-    task = jnp.argmin(entropy, 0)
+    task = jnp.argmin(entropies(logits), 0)
     return jnp.take_along_axis(logits, task[None, :, None], 0)[0], task

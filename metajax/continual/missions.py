@@ -113,7 +113,8 @@ def mission_draws(
     In every round classes come that no client has seen, in an order that the key decides. Each
     client sees some of them, and every one is seen by some client. Clients next to each other share
     classes where ``clients * new_ways`` is more than ``new_classes``. Each client also sees classes
-    of earlier rounds again. Within a mission no class and no image occurs twice.
+    of earlier rounds again. Within a mission no class and no image occurs twice. Other missions may
+    have the same images.
 
     Args:
       class_starts: where each class's images begin, and the number of all images.

@@ -103,8 +103,11 @@ def shift_stream(
       The stream.
 
     Raises:
-      ConfigError: a batch is larger than what it is taken from, or a number is below 1.
+      ConfigError: a batch is larger than what it is taken from, a number is below 1, or there is no
+        such severity.
     """
+    if not 0 <= severity <= 5:
+        raise ConfigError("severity", severity, "0 to 5")
     for name, value in (("batch", batch), ("num_rounds", num_rounds)):
         if value < 1:
             raise ConfigError(name, value, "1 or more")

@@ -81,6 +81,8 @@ NonNegative = Annotated[float, Range(0), TRACED]
 """A finite number of 0 or more, which may be traced."""
 Fraction = Annotated[float, Range(0, 1), TRACED]
 """A number from 0 to 1, which may be traced."""
+ProperFraction = Annotated[float, Range(above=0, below=1)]
+"""A part of the whole, above 0 and below 1; unlike a ``Fraction`` it is never traced."""
 Decay = Annotated[float, Range(0, below=1), TRACED]
 """A number of at least 0 and below 1, which may be traced."""
 

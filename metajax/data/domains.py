@@ -75,6 +75,8 @@ class Domains:
 class DomainTasks:
     """Tasks of a random domain each: a support to adapt to, a query to be scored on.
 
+    Images are drawn uniformly with replacement, so a query may have an image of its support.
+
     Attributes:
       domains: that are drawn from.
       shots: images of a support. Static.

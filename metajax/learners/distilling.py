@@ -84,7 +84,8 @@ def taught_student(
     """Train a classifier by labels and by a teacher that stays as it is.
 
     The loss is the cross-entropy and ``weight`` times :func:`soft_cross_entropy`. The teacher may
-    be smaller and worse than the student (Lee et al. 2023, arXiv 2305.18239).
+    be smaller and worse than the student (Lee et al. 2023, arXiv 2305.18239). No gradient reaches
+    it, but weight decay of an optimizer would move it.
 
     Args:
       student: inputs to logits.

@@ -240,7 +240,8 @@ class DistilledExperts(NamedTuple):
       experts: one for each source domain.
       aggregator: ``(features[n, experts, size], present[n, experts]) -> [n, student's features]``,
         such as :func:`metajax.nn.token_set_encoder`.
-      student: the network that adapts; its head also classifies what the aggregator makes.
+      student: the network that adapts; a second head of the same shape classifies what the
+        aggregator makes.
       imitate: factor of the student's distance from the aggregator, see :meth:`distance`, in the
         stage of the aggregator. The paper has 0.
     """

@@ -246,6 +246,9 @@ def build_all(system: System, configs: Sequence[Any], data_dir: Path | None = No
       What each is made of, in their order.
     """
 
+    if not system.alike_in:
+        return [build(config, data_dir) for config in configs]
+
     def key(config: Any) -> tuple[tuple[str, Any], ...]:
         return tuple((name, of) for name, of in vars(config).items() if name not in system.alike_in)
 
@@ -253,7 +256,7 @@ def build_all(system: System, configs: Sequence[Any], data_dir: Path | None = No
     runs = []
     for config in configs:
         first = built.get(key(config))
-        if not system.alike_in or first is None:
+        if first is None:
             built[key(config)] = run = build(config, data_dir)
         else:
             method = make_method(config, first.problem)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
 from metajax.core import ConfigError, Params
-from metajax.units.axes import Units
+from metajax.units.axes import Units, check_names
 from metajax.units.taking import take_units
 
 
@@ -74,8 +74,9 @@ def compact_experts(
         are NaN; where it has more, the last ones are dropped.
 
     Raises:
-      ConfigError: the names do not fit the parameters.
+      ConfigError: the names do not fit the parameters, or one of them has no size.
     """
+    check_names("sizes", masks, sizes)
 
     def one(masks: Mapping[str, Bool[Array, " n"]]) -> Params:
         return take_units(

@@ -98,9 +98,9 @@ def widen_state(
 ) -> PyTree:
     """Return the state of an optimizer for what :func:`widen` makes with the same key.
 
-    Moments of a copy are those of its unit. For equal shares that is exact up to scale, which does
-    not matter to Adam: weights that read a copy have the gradient that they had, and weights that
-    make it have their share of it.
+    Moments of a copy are those of its unit. For weights that read a copy that is exact: they have
+    the gradient that they had. Weights that make a copy have a share of it from now on, and their
+    moments are as large as before until Adam has forgotten them.
 
     Args:
       state: of an optimizer, for the narrow network.

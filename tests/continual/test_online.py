@@ -266,9 +266,11 @@ def test_bad_streams_are_rejected_by_name():
         ("images_per_shift", {"images_per_shift": 81}),
         ("batch", {"batch": 0}),
         ("num_rounds", {"num_rounds": 0}),
+        ("severity", {"severity": 5.5}),
+        ("severity", {"severity": float("nan")}),
     ):
         with pytest.raises(ConfigError) as raised:
-            continual.shift_stream(TRAIN, HELD_OUT, 2.0, **options)
+            continual.shift_stream(TRAIN, HELD_OUT, **{"severity": 2.0, **options})
         assert raised.value.field == field
 
 

@@ -1,5 +1,7 @@
 """Runs of one program share what a system says they have in common."""
 
+import pytest
+
 from metajax.sweep.together import build_all
 from metajax.systems import get_system
 from small import tiny
@@ -15,6 +17,13 @@ def test_runs_share_the_problem_and_evaluation_in_which_they_are_alike():
     assert wider.problem is not first.problem and wider.evaluate is not first.evaluate
     assert [run.config for run in (first, other_seed, stronger, wider)] == configs
     assert first.method.parts.learner is not stronger.method.parts.learner
+
+
+@pytest.mark.parametrize("family", ["domains", "federated", "growth", "shift"])
+def test_seeds_are_measured_by_one_evaluation(family):
+    first, second = build_all(get_system(family), [tiny(family, seed=seed) for seed in (0, 1)])
+    assert first.problem is second.problem and first.evaluate is second.evaluate
+    assert (first.config.seed, second.config.seed) == (0, 1)
 
 
 def test_runs_share_nothing_where_the_problem_may_depend_on_the_seed():

@@ -245,6 +245,10 @@ def test_compact_experts_are_the_masked_network_and_routes_do_not_see_it():
         (lambda: upcycle(LAYER, 1, 3, KEY), "parts = 3: expected a number that divides the 8"),
         (lambda: expert_ffn(EXPERTS, ROWS, WEIGHTS, capacity=17), "capacity = 17"),
         (lambda: domain_masks(jnp.ones((2, 3)), 4), "size = 4"),
+        (
+            lambda: compact_experts({}, {}, {"h0": jnp.ones((2, 3), bool)}, {"h1": 2}),
+            "sizes = 'h0'",
+        ),
     ],
 )
 def test_impossible_numbers_are_rejected(call, words):

@@ -30,6 +30,7 @@ SYSTEM = System(
     ),
     training=Training,
     evaluation=("eval_every", "eval_supports"),
+    alike_in=("seed",),
     check=check,
     tied_to_steps=dict.fromkeys(_STAGED, "the length of its stages"),
     tiny=TINY,

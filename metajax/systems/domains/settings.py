@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from metajax.core import ConfigError, Count, Range, Several
+from metajax.core import ConfigError, Count, ProperFraction, Several
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
-
-Share = Annotated[float, Range(above=0, below=1)]
-"""A part of the whole, above 0 and below 1."""
 
 
 @dataclass(frozen=True)
@@ -47,9 +44,9 @@ class Training(SharedTraining):
 class Teacher:
     """The experts, and the network that combines their features."""
 
-    expert_share: Share = 0.2
+    expert_share: ProperFraction = 0.2
     """Part of the steps in which experts are trained; they stay the same from then on."""
-    aggregator_share: Share = 0.4
+    aggregator_share: ProperFraction = 0.4
     """Part of the steps after that in which the aggregator is trained with its own head."""
     expert_width: Count = 64
     """Size of an expert's hidden layer, units."""
@@ -75,6 +72,9 @@ def check(config: Any) -> None:
     stages = 3 if hasattr(config, "inner_lr") else 2
     if config.steps < stages:
         raise ConfigError("steps", config.steps, f"{stages} or more, one for each stage")
+    if stage_steps(config, config.steps)[0] >= config.steps:
+        expected = f"a part that leaves one of the {config.steps} steps to the aggregator"
+        raise ConfigError("expert_share", config.expert_share, expected)
     if stages == 3 and sum(stage_steps(config, config.steps)) >= config.steps:
         expected = f"a part that leaves steps to adapting, after expert_share {config.expert_share}"
         raise ConfigError("aggregator_share", config.aggregator_share, expected)

@@ -49,6 +49,7 @@ SYSTEM = System(
     ),
     training=Training,
     evaluation=EVALUATION,
+    alike_in=("seed",),
     check=check,
     tiny=TINY,
     use=_use,

@@ -34,6 +34,7 @@ SYSTEM = System(
     ),
     training=Training,
     evaluation=("eval_every",),
+    alike_in=("seed",),
     check=check,
     tied_to_steps=dict.fromkeys(_STAGED, "the length of its stages"),
     tiny=TINY,

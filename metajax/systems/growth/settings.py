@@ -5,12 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, Range
+from metajax.core import ConfigError, Count, ProperFraction, Range
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
-
-Share = Annotated[float, Range(above=0, below=1)]
-"""A part of the whole, above 0 and below 1."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,7 @@ class Training(SharedTraining):
 class Early:
     """How a network begins that will be larger."""
 
-    early_share: Share = 0.2
+    early_share: ProperFraction = 0.2
     """Part of the steps before the network has its full size."""
 
 
@@ -55,7 +52,7 @@ class Early:
 class Teacher:
     """The small network that teaches the large one."""
 
-    teacher_share: Share = 0.1
+    teacher_share: ProperFraction = 0.1
     """Part of the steps in which the teacher is trained; it stays the same from then on."""
 
 

@@ -34,6 +34,7 @@ SYSTEM = System(
     ),
     training=Training,
     evaluation=("eval_every", "severity", "online_batch", "images_per_shift", "num_rounds"),
+    alike_in=("seed",),
     check=check,
     tied_to_steps=dict.fromkeys(METHODS, "when the warm-up begins"),
     tiny=TINY,

@@ -82,6 +82,7 @@ def test_the_nearest_class_mean_is_that_of_numpy():
     [
         ("meta_dmoe", {"steps": 2}, "steps"),
         ("aggregated_experts", {"steps": 1}, "steps"),
+        ("aggregated_experts", {"steps": 4, "expert_share": 0.9}, "expert_share"),
         ("meta_dmoe", {"expert_share": 0.5, "aggregator_share": 0.5}, "aggregator_share"),
         ("meta_dmoe", {"aggregator_width": 5}, "aggregator_width"),
     ],
