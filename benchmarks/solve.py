@@ -5,8 +5,9 @@
 For each published benchmark a new process solves it twice by `metajax.physics.solver.solve`, with
 no compilation cache: the first time is that of a cold start after imports. Elliptic ones are solved
 by quartic finite elements (scikit-fem) on the mesh halved `--halvings` times, in a process of its
-own too. `--older FOLDER`, a checkout of another version, solves them there. All on one core; CPU
-seconds, relative L2 errors against the reference.
+own too. `--older FOLDER`, a checkout of another version, solves them there; `--before FILE` takes
+that version's rows from former results. All on one core; CPU seconds, relative L2 errors against
+the reference.
 """
 
 from __future__ import annotations

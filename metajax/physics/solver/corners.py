@@ -19,13 +19,14 @@ from jaxtyping import Complex, Float
 from metajax.physics.pde import Shape
 from metajax.physics.solver.analytic import Analytic, Columns, Functions
 from metajax.physics.solver.points import Box, contains
+from metajax.physics.solver.problem import PDEProblem
 
 AROUND = 1e-4
 """Distance from a corner at which the inside is looked up, in units."""
-ACROSS, STEPS = 3.0, 3000
-"""Length of a cut that is looked at, in units, more than the box's diagonal, and steps on it."""
 LOOKS = 720
 """Directions in which it is."""
+ACROSS, STEPS = 3.0, 3000
+"""Length of a cut that is looked at, in units, more than the box's diagonal, and steps on it."""
 HIGHEST = 6.5
 """Powers of the distance that count; a smooth function has what is left."""
 CORRECTED = 2.5
@@ -142,11 +143,7 @@ def corner_features(corner: Corner, hessian: Float[np.ndarray, "2 2"]) -> Corner
         number += 1
     if not rows:
         return None
-    powers, logs, squares, parts = (np.array(column) for column in zip(*rows, strict=True))
-    real = (powers.real, logs.real, squares.real)
-    return CornerFeatures(
-        corner.point, direction, angle / 2, *real, parts.astype(complex), corner.pole
-    )
+    return CornerFeatures(corner.point, direction, angle / 2, *columns_of(rows), corner.pole)
 
 
 def jump_features(
@@ -169,8 +166,19 @@ def jump_features(
     for power in np.arange(1.0, HIGHEST):
         for square in (0.0, 1.0) if power < CORRECTED else (0.0,):
             rows += [(power, 1.0, square, part) for part in (1 + 0j, -1j)]
+    return CornerFeatures(point, direction, np.pi / 2, *columns_of(rows))
+
+
+def columns_of(
+    rows: Sequence[tuple[float, float, float, complex]],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return the powers, logarithms, squares and parts of :class:`CornerFeatures`.
+
+    Args:
+      rows: these four of each function.
+    """
     powers, logs, squares, parts = (np.array(column) for column in zip(*rows, strict=True))
-    return CornerFeatures(point, direction, np.pi / 2, powers.real, logs.real, squares.real, parts)
+    return powers, logs, squares, parts.astype(complex)
 
 
 def to_laplacian(hessian: Float[np.ndarray, "2 2"]) -> Complex[np.ndarray, "2"]:
@@ -256,6 +264,18 @@ def pole_of(
     if not back.any():
         return None
     return point + steps[np.argmax(back)] / 2 * np.array([away.real, away.imag])
+
+
+def kinds_of(problem: PDEProblem) -> list[frozenset[str]]:
+    """Return the kinds of data on each piece of a domain's boundary.
+
+    Args:
+      problem: whose domain it is.
+    """
+    return [
+        frozenset(data.kind for data in problem.edges if number in data.pieces)
+        for number in range(len(problem.domain.pieces))
+    ]
 
 
 def has_u(kinds: frozenset[str]) -> bool:

@@ -28,6 +28,7 @@ from metajax.physics.solver.collocation import (
 from metajax.physics.solver.evolution import Evolution, draw_space, in_space
 from metajax.physics.solver.fitting import DEARER, FRESH, Fitted, Left, Rounds, left_of, rms
 from metajax.physics.solver.holes import BesselFeatures
+from metajax.physics.solver.interfaces import slope_jumps
 from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.lines import Lines
 from metajax.physics.solver.operators import At, Block, Operator
@@ -110,9 +111,13 @@ def evolve(
 
     Returns:
       The solution, up to the time that was reached; None where it is not one that can be followed,
-      or not a single step was possible.
+      or not a single step was possible. Functions that are smooth all over space cannot follow a
+      solution whose slope jumps at an interface.
     """
-    units = units_of(problem, sample_problem(problem, 0, *PROBES), known_parameters(problem))
+    parameters = known_parameters(problem)
+    units = units_of(problem, sample_problem(problem, 0, *PROBES), parameters)
+    if slope_jumps(problem, units, parameters):
+        return None
     special = special_of(problem, units)
     size = min(FIRST, features)
     best: Round | None = None
@@ -199,6 +204,8 @@ def special_of(problem: PDEProblem, units: Units) -> list[FeatureSet]:
         value = Robin(1.0, 1.0, 0.0) if one.kind == "robin" else 0.0
         here = (pieces[at].names[-1] for at in one.pieces if at < len(pieces))
         data.setdefault(one.kind, {}).update(dict.fromkeys(here, value))
+    if not data:  # periodic along both coordinates
+        return []
     names = problem.coordinates[:-1]
     laplace = {f"u_{name}{name}": 1.0 for name in names}
     plane = PDEProblem(laplace, domain=domain.shape, coordinates=names, **data)

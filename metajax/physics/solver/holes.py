@@ -11,7 +11,7 @@ from scipy import special
 
 from metajax.physics.pde import Combination, Disk, Ellipse, Shape
 from metajax.physics.solver.analytic import Analytic, Columns, Functions
-from metajax.physics.solver.corners import NEAREST, CornerFeatures, to_laplacian
+from metajax.physics.solver.corners import NEAREST, CornerFeatures, columns_of, to_laplacian
 from metajax.physics.solver.operators import Operator, Values
 from metajax.physics.solver.points import Box, contains, faces_of
 from metajax.physics.solver.ridge_functions import FeatureSet
@@ -266,9 +266,7 @@ def hole_features(
     for square in squares:
         for order in range(1, hole.orders + 1):
             rows += [(-float(order), 0.0, square, part) for part in (1 + 0j, -1j)]
-    powers, logs, squared, parts = (np.array(column) for column in zip(*rows, strict=True))
-    real = (powers.real, logs.real, squared.real)
-    return [CornerFeatures(hole.center, direction, 0.0, *real, parts)]
+    return [CornerFeatures(hole.center, direction, 0.0, *columns_of(rows))]
 
 
 def holes_of(domain: Shape, box: Box) -> list[Hole]:

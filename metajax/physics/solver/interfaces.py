@@ -25,7 +25,7 @@ from metajax.physics.solver.collocation import (
     operator_at,
     sample_problem,
 )
-from metajax.physics.solver.discontinuities import find_jumps
+from metajax.physics.solver.discontinuities import find_jumps, places_of_jumps
 from metajax.physics.solver.operators import At, Block, Operator, Values
 from metajax.physics.solver.points import (
     Box,
@@ -56,10 +56,10 @@ LOOKED = 2048, 256
 """Points inside and on each interface from which the parts are found."""
 FEWEST = 1.0
 """Least share of the points inside that a part has, of what it would be if all had equally many."""
+SLICE = 0.1036
+"""Where slices of three coordinates are, in units: not where anything is likely to end."""
 HIDDEN = 4
 """Points that are drawn for each one, as parts of a shape's boundary may be outside the domain."""
-INTERFACE = 1.0
-"""Points of interfaces for each point of the boundary."""
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,8 @@ class Within:
         here = self.parts.of(points) == self.part
         found = np.zeros((len(points), counted(self.features, points.shape[1])))
         if here.any():
-            there = Operator(*(None if part is None else part[here] for part in operator))
-            found[here] = self.features(self.box.units(points[here]), there.scaled(self.box.half))
+            there = operator.at(here).scaled(self.box.half)
+            found[here] = self.features(self.box.units(points[here]), there)
         return found
 
     def combined(self, points: Float[np.ndarray, "n d"], weights: np.ndarray) -> Values:
@@ -149,8 +149,8 @@ class Within:
         return found
 
 
-def whole(dimensions: int) -> Box:
-    """Return the box whose units are those of its points."""
+def unit_box(dimensions: int) -> Box:
+    """Return the box from -1 to 1, in which units change nothing."""
     return Box(np.zeros(dimensions), np.ones(dimensions))
 
 
@@ -201,9 +201,10 @@ def parts_of(problem: PDEProblem, units: Units, parameters: Mapping[str, Any]) -
     for name, region in problem.regions.items():
         shape = on_host(region)
         at = sample_interface(problem, box, shape, LOOKED[1], 0)
-        if np.any(jumps_at(problem, at, box, parameters)):
+        if np.any(jumps_at(problem, at, box, parameters, quantities)):
             jumping.append((name, shape))
-    jumping += unnamed(problem, box, parameters, jumping, quantities)[0]
+    if len(box.half) == 2:
+        jumping += unnamed(problem, box, parameters, jumping, quantities)[0]
     if not jumping:
         return None
     shapes = tuple(jumping)
@@ -229,7 +230,7 @@ def unnamed(
     known: Sequence[tuple[str, Shape]],
     of: Callable[..., Float[np.ndarray, "n q"]],
 ) -> tuple[list[tuple[str, Shape]], Float[np.ndarray, "m d"]]:
-    """Find interfaces that no region names, in the plane.
+    """Find interfaces that no region names.
 
     Args:
       problem: any.
@@ -239,24 +240,33 @@ def unnamed(
       of: what may jump: ``of(problem, points, parameters)``.
 
     Returns:
-      Lines and circles; and places in units where something jumps along another curve.
+      Lines and circles; and places in units where something jumps along another curve, or of three
+      coordinates anywhere in three slices.
     """
     domain = on_host(problem.domain)
-    if len(box.half) != 2:
-        return [], np.zeros((0, len(box.half)))
 
-    def seen(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n q"]:
+    def seen(points: Float[np.ndarray, "n d"]) -> Float[np.ndarray, "n q"]:
         return of(problem, box.places(points), parameters)
 
-    def part(points: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:
+    def part(points: Float[np.ndarray, "n d"]) -> Int[np.ndarray, " n"]:
         where = box.places(points)
         return np.where(contains(domain, where), codes_of(known, where), -1)
 
-    return find_jumps(seen, part, box)
+    if len(box.half) == 2:
+        return find_jumps(seen, part, box)
+
+    def in_slice(axis: int) -> Float[np.ndarray, "m 3"]:
+        def lifted(points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, "n 3"]:
+            return np.insert(points, axis, SLICE, 1)
+
+        found = places_of_jumps(lambda at: seen(lifted(at)), lambda at: part(lifted(at)))
+        return lifted(found)
+
+    return [], np.concatenate([in_slice(axis) for axis in range(len(box.half))])
 
 
 def about_unnamed(problem: PDEProblem, box: Box, parameters: Mapping[str, Any]) -> str | None:
-    """Say where second derivatives' coefficients jump along a curve that is not known.
+    """Say where second derivatives' coefficients jump, though no interface is known there.
 
     Args:
       problem: any.
@@ -271,10 +281,27 @@ def about_unnamed(problem: PDEProblem, box: Box, parameters: Mapping[str, Any]) 
     if not len(places):
         return None
     at = ", ".join(f"{one:.4g}" for one in box.places(places[0]))
+    lacking = "along no line or circle and in no region" if len(box.half) == 2 else "in no region"
     return (
-        f"coefficients of second derivatives jump near ({at}), along no line or circle and in "
-        "no region: the flux of u need not be continuous there; name the shape under regions"
+        f"coefficients of second derivatives jump near ({at}), {lacking}: "
+        "the flux of u need not be continuous there; name the shape under regions"
     )
+
+
+def slope_jumps(problem: PDEProblem, units: Units, parameters: Mapping[str, Any]) -> bool:
+    """Return whether the slope of u jumps at interfaces, as coefficients of second derivatives do.
+
+    Args:
+      problem: any.
+      units: of the problem.
+      parameters: of the problem, known.
+    """
+    parts = parts_of(problem, units, parameters)
+    for _, shape in () if parts is None else parts.shapes:
+        at = sample_interface(problem, units.box, shape, LOOKED[1], 0)
+        if np.any(jumps_at(problem, at, units.box, parameters, second_coefficients)):
+            return True
+    return False
 
 
 def second_coefficients(
@@ -319,12 +346,16 @@ def both_sides(at: Boundary, box: Box) -> list[Float[np.ndarray, "n d"]]:
 
 
 def jumps_at(
-    problem: PDEProblem, at: Boundary, box: Box, parameters: Mapping[str, Any]
+    problem: PDEProblem,
+    at: Boundary,
+    box: Box,
+    parameters: Mapping[str, Any],
+    of: Callable[..., Float[np.ndarray, "n q"]],
 ) -> Bool[np.ndarray, " n"]:
-    """Whether a coefficient or the source jumps at points of an interface."""
+    """Whether something jumps at points of an interface: ``of(problem, points, parameters)``."""
     if not len(at.points):
         return np.zeros(0, bool)
-    inner, outer = (quantities(problem, side, parameters) for side in both_sides(at, box))
+    inner, outer = (of(problem, side, parameters) for side in both_sides(at, box))
     size = np.maximum(np.max(np.abs(inner), 0), np.max(np.abs(outer), 0))
     return np.any(np.abs(inner - outer) > JUMP * size, 1)
 
@@ -338,7 +369,7 @@ def quantities(
     source = evaluate("source", problem.source, anywhere(points), problem, parameters, finite=False)
     found = [*(part for part in operator if part is not None), source]
     if problem.nonlinear is not None:
-        plain = Units(whole(points.shape[1]), 1.0, 1.0)
+        plain = Units(unit_box(points.shape[1]), 1.0, 1.0)
         with np.errstate(all="ignore"):
             one = nonlinear_in_units(problem, plain, parameters)(
                 points, np.ones(num), np.ones(points.shape)

@@ -12,7 +12,8 @@ from scipy.linalg import lapack
 RIDGE = 1e-13
 """Added below the columns of length 1: features are nearly dependent on every problem."""
 BLOCK, NARROW = 128, 32
-"""Columns that are eliminated at a time: with few of them a core waits for its memory."""
+"""Columns that are eliminated at a time, with the rows and with the ridge: with few of them a core
+waits for its memory."""
 
 
 class HostHead(NamedTuple):

@@ -11,8 +11,8 @@ from jaxtyping import Float
 from metajax.physics.solver.operators import Operator, Values
 from metajax.physics.solver.ridge_functions import FeatureSet
 
-ROUNDED = 1e-9
-"""How far after the end a time may be and count as the end."""
+LATER = 1e-9
+"""How far after the end a time may be and count as the end, over half of all time."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ class Lines:
         for power in range(order, self.weights.shape[1]):
             factor = np.prod(np.arange(power - order + 1, power + 1)) * part ** (power - order)
             found += (factor / length**order)[:, None] * self.weights[step, power]
-        found[time > self.times[-1] + ROUNDED] = np.nan
+        found[time > self.times[-1] + LATER] = np.nan
         return found
 
     def __call__(

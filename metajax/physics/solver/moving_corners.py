@@ -13,7 +13,7 @@ from jaxtyping import Array, Complex, Float
 
 from metajax.physics.pde import on_host
 from metajax.physics.solver.collocation import operator_at
-from metajax.physics.solver.corners import HIGHEST, NEAREST, Corner, corners_of
+from metajax.physics.solver.corners import HIGHEST, NEAREST, Corner, corners_of, kinds_of
 from metajax.physics.solver.operators import Operator
 from metajax.physics.solver.points import Box, box_of
 from metajax.physics.solver.problem import PDEProblem
@@ -89,12 +89,8 @@ def meetings(problem: PDEProblem) -> tuple[Meeting, ...]:
     if len(problem.coordinates) != 2:
         return ()
     box = box_of(domain)
-    kinds = [
-        frozenset(data.kind for data in problem.edges if number in data.pieces)
-        for number in range(len(domain.pieces))
-    ]
     found = []
-    for corner in corners_of(domain, box, kinds):
+    for corner in corners_of(domain, box, kinds_of(problem)):
         at = box.places(corner.point[None])
         hessian = operator_at(problem, at, known_parameters(problem)).hessian
         edges = (corner.first @ [1, 1j], corner.last @ [1, 1j])
@@ -167,8 +163,10 @@ def traced_corners(
 def to_laplacian(hessian: Float[Array, "2 2"]) -> Complex[Array, " 2"]:
     """Return the complex coordinate in which given second derivatives are the Laplacian.
 
+    It is that of :func:`metajax.physics.solver.corners.to_laplacian`, in closed form.
+
     Args:
-      hessian: positive or negative definite.
+      hessian: positive or negative definite; it may be traced.
     """
     both = jnp.sign(hessian[0, 0]) * (hessian + hessian.T) / 2
     first = jnp.sqrt(both[0, 0])

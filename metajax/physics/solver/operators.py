@@ -36,6 +36,14 @@ class Operator(NamedTuple):
             None if self.hessian is None else self.hessian / squared[None],
         )
 
+    def at(self, which: Any) -> Operator:
+        """Return the same operator at some of the points.
+
+        Args:
+          which: their indices, or whether each is one of them.
+        """
+        return Operator(*(None if part is None else part[which] for part in self))
+
     def __or__(self, other: Any) -> Operator:
         """Return the sum of two operators at the same points."""
         both = zip(self, other, strict=True)

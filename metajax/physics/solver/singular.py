@@ -16,11 +16,12 @@ from metajax.physics.solver.corners import (
     corner_features,
     corners_of,
     jump_features,
+    kinds_of,
 )
 from metajax.physics.solver.discontinuities import EdgeJump, edge_jumps
 from metajax.physics.solver.holes import hole_features, holes_of
-from metajax.physics.solver.interfaces import Parts, Within, whole
-from metajax.physics.solver.operators import At, Operator
+from metajax.physics.solver.interfaces import Parts, Within, unit_box
+from metajax.physics.solver.operators import At
 from metajax.physics.solver.points import contains
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.ridge_functions import FeatureSet
@@ -48,10 +49,7 @@ def special_features(
     if len(problem.coordinates) != 2 or inside.operator.hessian is None:
         return []
     domain = on_host(problem.domain)
-    kinds = [
-        frozenset(data.kind for data in problem.edges if number in data.pieces)
-        for number in range(len(domain.pieces))
-    ]
+    kinds = kinds_of(problem)
     jumps = edge_jumps(problem, units.box)
     if parts is None:
         found, _ = features_within(domain, units, inside, kinds, jumps)
@@ -62,13 +60,12 @@ def special_features(
     sectors: list[Sector] = []
     for part in range(len(parts.codes)):
         here = owner == part
-        there = Operator(*(None if one is None else one[here] for one in inside.operator))
-        at = At(inside.points[here], there)
+        at = At(inside.points[here], inside.operator.at(here))
         found, met = features_within(parts.domain_of(domain, part), units, at, kinds, jumps)
-        every += [Within(one, parts, part, whole(2)) for one in found]
+        every += [Within(one, parts, part, unit_box(2)) for one in found]
         sectors += [Sector(part, corner, hessian) for corner, hessian in met]
     for part, features in transmission_features(sectors, kinds):
-        every.append(Within(features, parts, part, whole(2)))
+        every.append(Within(features, parts, part, unit_box(2)))
     return every
 
 

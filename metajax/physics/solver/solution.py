@@ -8,15 +8,12 @@ import numpy as np
 from jaxtyping import Float
 
 from metajax.physics.solver.collocation import Units
+from metajax.physics.solver.lines import LATER
 from metajax.physics.solver.operators import Operator, Values
 from metajax.physics.solver.ridge_functions import FeatureSet, combine
 
 CHUNK = 4096
 """Points at a time at which a solution is computed."""
-
-
-LATER = 1e-9
-"""How far after the end a time may be and count as the end, over half of all time."""
 
 
 class Solution(NamedTuple):

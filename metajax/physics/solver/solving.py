@@ -52,6 +52,7 @@ from metajax.physics.solver.interfaces import (
     fill_parts,
     interface_blocks,
     parts_of,
+    unit_box,
 )
 from metajax.physics.solver.jet_features import JetFeatures
 from metajax.physics.solver.lapack import HostHead
@@ -75,7 +76,7 @@ from metajax.physics.solver.windows import UNRESOLVED, Window, end_of_time, join
 TOLERANCE = 1e-6
 """Largest relative residual of equation and data."""
 MOST_SECONDS = 300.0
-"""How long a solve may take."""
+"""Seconds that a solve may take."""
 POINTS = 4096, 2048
 """Interior and boundary points of a problem that hypernetworks read and are tuned on."""
 PATIENCE = 2.0
@@ -87,8 +88,7 @@ CLOSE = 1e-6
 BORDER = 2
 """Points of the boundary for each one that is added close below it."""
 UNBOUNDED = 2.0
-"""How many times as large as inside the source may be close to the boundary and count as bounded.
-"""
+"""Size of the source close to the boundary, over that inside, up to which it counts as bounded."""
 CLOSER = 12
 """Points of the boundary that are drawn for each one, of which those in patches are kept."""
 NEIGHBORS = 64
@@ -576,7 +576,7 @@ def on_grid(
     with np.errstate(all="ignore"):
         left = np.sum(terms(operator, values), 0) - source
     if problem.nonlinear is not None:
-        plain = Units(Box(np.zeros(len(axes)), np.ones(len(axes))), 1.0, 1.0)
+        plain = Units(unit_box(len(axes)), 1.0, 1.0)
         added = nonlinear_in_units(problem, plain, parameters)
         left = left + added(where, values.u, values.gradient)
     u, residual = np.full(len(nodes), np.nan), np.full(len(nodes), np.nan)

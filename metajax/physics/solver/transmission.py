@@ -21,6 +21,7 @@ from metajax.physics.solver.corners import (
     WHOLE,
     Corner,
     CornerFeatures,
+    columns_of,
     has_u,
     to_laplacian,
 )
@@ -196,7 +197,4 @@ def wedge_features(wedge: Wedge, powers: Sequence[float], jumps: bool) -> Corner
     corner = wedge.sector.corner
     direction = to_laplacian(wedge.sector.hessian)
     direction = direction * np.exp(-1j * np.angle(direction @ corner.first))
-    columns = (np.array(column) for column in zip(*rows, strict=True))
-    exponents, logs, squares, parts = columns
-    real = (exponents.real, logs.real, squares.real)
-    return CornerFeatures(corner.point, direction, wedge.angle / 2, *real, parts, corner.pole)
+    return CornerFeatures(corner.point, direction, wedge.angle / 2, *columns_of(rows), corner.pole)

@@ -11,11 +11,12 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.physics.pde import Rectangle, Square
-from metajax.physics.solver import DoubtfulSolutionWarning, PDEProblem, solve
+from metajax.physics.solver import Box, DoubtfulSolutionWarning, PDEProblem, solve
 from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.collocation import sample_problem, units_of
 from metajax.physics.solver.evolution import Evolution, can_evolve, draw_space
 from metajax.physics.solver.evolving import evolve, growth, integrate
+from metajax.physics.solver.interfaces import slope_jumps
 from metajax.physics.solver.lines import Lines
 from metajax.physics.solver.operators import Operator
 from metajax.physics.solver.ridge_functions import sine_features
@@ -153,6 +154,31 @@ def test_what_was_found_before_time_ran_out_is_kept(problem):
         [1, float(problem is HEAT) * pulse(0.3, 0) + float(problem is WAVE) * np.exp(-2.25)],
         atol=0.1,
     )
+
+
+def test_smooth_functions_do_not_follow_a_slope_that_jumps():
+    """They would find another solution, whose slope is continuous and whose flux is not."""
+    settings = {"tolerance": 1e-6, "features": 128, "seed": 0, "clock": Clock(), "report": str}
+    jumping = replace(HEAT, coefficients={"u_t": 1, "u_xx": "-where(x > 0, 0.002, 0.1)"})
+    assert can_evolve(jumping) and evolve(jumping, **settings) is None
+    units = units_of(HEAT, sample_problem(HEAT, 0, 256, 128), {})
+    assert not slope_jumps(replace(HEAT, source="where(x > 0, 1, 0)"), units, {})
+
+
+def test_plane_that_is_periodic_along_both_coordinates():
+    problem = PDEProblem(
+        {"u_t": 1, "u_xx": -0.05, "u_yy": -0.05},
+        domain=Box((-1, -1, 0), (1, 1, 1)),
+        periodic=("x", "y"),
+        time="t",
+        initial="cos(pi * x) * sin(pi * y)",
+        coordinates=("x", "y", "t"),
+    )
+    found = evolve(problem, tolerance=1e-4, features=128, seed=0, clock=Clock(), report=str)
+    at = np.array([[0.2, 0.3, 1.0], [-0.7, 0.9, 0.5]])
+    x, y, t = at.T
+    true = np.exp(-0.1 * np.pi**2 * t) * np.cos(np.pi * x) * np.sin(np.pi * y)
+    np.testing.assert_allclose(found.solution.at(at), true, atol=1e-4)
 
 
 def test_rounds_end_when_time_runs_out():

@@ -8,7 +8,8 @@ import pytest
 from scipy.optimize import brentq
 
 from metajax.physics.pde import Disk, Rectangle, Square, on_host
-from metajax.physics.solver import PDEProblem, solve
+from metajax.physics.solver import Ball, PDEProblem, solve
+from metajax.physics.solver import Box as Box3
 from metajax.physics.solver.corners import Corner
 from metajax.physics.solver.discontinuities import edge_jumps
 from metajax.physics.solver.interfaces import Within, interface_blocks, parts_of
@@ -86,6 +87,24 @@ def test_a_jump_along_another_curve_is_said():
     assert "along no line or circle" in finding.text
     named = PDEProblem({"u_xx": CORE}, dirichlet=0.0, regions={"core": Disk((0, 0), 0.5)})
     assert not any("along no line" in one.text for one in review(named).findings)
+
+
+def test_a_jump_in_space_that_no_region_names_is_said():
+    names, ball = ("u_xx", "u_yy", "u_zz"), Ball((0, 0, 0), 0.5)
+    settings = {
+        "domain": Box3((-1, -1, -1), (1, 1, 1)),
+        "dirichlet": 0.0,
+        "coordinates": ("x", "y", "z"),
+    }
+
+    def findings(coefficient, **more):
+        problem = PDEProblem(dict.fromkeys(names, coefficient), **settings, **more)
+        return [one.text for one in review(problem).findings]
+
+    (text,) = findings("where(x**2 + y**2 + z**2 < 0.25, 5, 1)")
+    assert "in no region" in text and "name the shape" in text
+    assert not findings(CORE, regions={"core": ball})
+    assert not findings("2 + tanh(20 * x * y * z)")
 
 
 def test_flux_is_that_of_the_coefficients_on_both_sides():
