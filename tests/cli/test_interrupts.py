@@ -77,11 +77,11 @@ def test_a_training_that_saved_says_the_command_too(monkeypatch, capsys):
 
 @pytest.mark.parametrize(
     ("signum", "seconds"),
-    [(signal.SIGINT, 0.7), pytest.param(signal.SIGTERM, 5, marks=pytest.mark.slow)],
+    [(signal.SIGINT, 0.7), pytest.param(signal.SIGTERM, 3, marks=pytest.mark.slow)],
 )
 def test_a_process_ends_at_any_moment_without_a_traceback(signum, seconds, tmp_path):
     with subprocess.Popen(
-        [sys.executable, "-m", "metajax.cli.main", "solve", "PS-C", "--out", str(tmp_path / "out")],
+        [sys.executable, "-m", "metajax.cli.main", "solve", "HZ-G", "--out", str(tmp_path / "out")],
         env=os.environ,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
