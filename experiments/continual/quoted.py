@@ -176,6 +176,7 @@ def quoted() -> Quoted:
         group = best(found[name]) if strength is None else at(found[name], strength)
         return over_seeds(group[figure])
 
+    longer = results("continual", "results/permuted_mnist_long.json")
     plain, neighbor, recurrent = GENERATED
     small, box = "small_networks", "interval_hypernetwork"
     minutes = results("../benchmarks", "results/continual.json")["methods"]
@@ -183,6 +184,8 @@ def quoted() -> Quoted:
         f"know {of(images, small)} of eight permuted tasks of MNIST at last",
         f"hypernetworks {of(images, plain)} (chunks apart) and {of(images, recurrent)} (an LSTM)",
         f"nearest class mean, which needs no training, {class_means(images)[0]}",
+        f"With three times the steps hypernetworks know {of(longer, plain)}, small networks "
+        f"{of(longer, small)}",
         f"digits hypernetworks ({of(digits, plain)}) are above it ({class_means(digits)[0]})",
         f"forget {of(images, plain, 'forgetting', 0.1)} at strength .1, "
         f"{of(images, plain, 'forgetting', 0.0)} without",
