@@ -11,7 +11,14 @@ from quoting import Quoted, bare, markdown, over_seeds, power, results
 BOUNDS = ("separate_networks", "joint_training")
 """Methods that keep a network, or all examples, of every task."""
 GENERATED = ("hypernetwork", "neighbor_hypernetwork", "recurrent_hypernetwork")
-PRESETS = ("permuted_mnist", "permuted_digits", "split_mnist", "split_digits", "split_fashion", "rotated_digits")
+PRESETS = (
+    "permuted_mnist",
+    "permuted_digits",
+    "split_mnist",
+    "split_digits",
+    "split_fashion",
+    "rotated_digits",
+)
 
 
 def best(entry: dict[str, Any]) -> dict[str, Any]:
