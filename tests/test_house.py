@@ -142,3 +142,16 @@ def test_the_formatter_decides():
             if any(mark in line for mark in MARKS):
                 wrong.append(f"{path.relative_to(ROOT)}:{number}")
     assert not wrong, f"{len(wrong)} places"
+
+
+def test_dataclasses_are_pytrees_by_our_own_rule():
+    """To JAX's rule, trees of different classes may be equal: core's is used instead."""
+    jax_rule = [
+        path
+        for path, module, names in imports()
+        if "register_dataclass" in names and module.startswith("jax")
+    ]
+    called = [
+        path for path in PACKAGE.rglob("*.py") if "@jax.tree_util.register_d" in path.read_text()
+    ]
+    assert not jax_rule + called

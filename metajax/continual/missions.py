@@ -8,10 +8,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Int32, Integer, Key
 
-from metajax.core import ConfigError, derive
+from metajax.core import ConfigError, derive, register_dataclass
 
 
 class Missions(NamedTuple):

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int32, Key
 
 from metajax.continual.shifts import SHIFTS, shift_images
-from metajax.core import ConfigError, Examples, Params, accuracy, derive
+from metajax.core import ConfigError, Examples, Params, accuracy, derive, register_dataclass
 from metajax.data import ImagePool
 
 

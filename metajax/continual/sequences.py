@@ -9,10 +9,17 @@ from typing import Any, Literal, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Int32, Key
 
-from metajax.core import ConfigError, Examples, Staged, Task, derive, random_indices
+from metajax.core import (
+    ConfigError,
+    Examples,
+    Staged,
+    Task,
+    derive,
+    random_indices,
+    register_dataclass,
+)
 from metajax.data import ImagePool
 
 

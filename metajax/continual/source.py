@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.continual.online import Online
@@ -24,6 +23,7 @@ from metajax.core import (
     mean_over_parts,
     optimizer_step,
     prepare_optimizer,
+    register_dataclass,
 )
 from metajax.data import ImagePool
 from metajax.nn import PartedNetwork

@@ -12,6 +12,7 @@ from metajax.core.boundary import (
     is_misfit,
     scalar_loss,
 )
+from metajax.core.dataclass_trees import register_dataclass
 from metajax.core.descent import GradientState, gradient
 from metajax.core.errors import (
     ConfigError,
@@ -174,6 +175,7 @@ __all__ = [
     "plain",
     "prepare_optimizer",
     "random_indices",
+    "register_dataclass",
     "reverse_mode",
     "root",
     "scalar_loss",

@@ -9,10 +9,10 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Key
 
 from metajax.core.boundary import check_type
+from metajax.core.dataclass_trees import register_dataclass
 from metajax.core.errors import ConfigError
 from metajax.core.kinds import check_learner, kind
 from metajax.core.staged import Staged

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jax.numpy as jnp
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Int32, Integer, Key
 
+from metajax.core.dataclass_trees import register_dataclass
 from metajax.core.types import TaskDistribution
 
 

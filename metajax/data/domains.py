@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int32, Key
 
-from metajax.core import ConfigError, Examples, Task, derive, random_indices
+from metajax.core import ConfigError, Examples, Task, derive, random_indices, register_dataclass
 from metajax.data.pool import ImagePool
 
 

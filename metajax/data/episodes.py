@@ -8,10 +8,16 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float32, Int32, Key, UInt32
 
-from metajax.core import ConfigError, Examples, Task, TaskDistribution, indices_from
+from metajax.core import (
+    ConfigError,
+    Examples,
+    Task,
+    TaskDistribution,
+    indices_from,
+    register_dataclass,
+)
 from metajax.data.images import ImageSet, rotated_classes, split_classes
 from metajax.data.pool import ImagePool, device_pool
 

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import functools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, UInt8, UInt32
 
-from metajax.core import ConfigError, indices_from, random_indices
+from metajax.core import ConfigError, indices_from, random_indices, register_dataclass
 from metajax.data.images import ImageSet
 from metajax.data.pixels import resize_images
 
 
-@functools.partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["images", "labels", "class_starts", "mean", "std"],
-    meta_fields=["num_classes"],
-)
+@register_dataclass
 @dataclass(frozen=True)
 class ImagePool:
     """Labeled images as a pytree: pass it to a compiled function as an argument.
@@ -39,7 +34,7 @@ class ImagePool:
     class_starts: Int[Array, " num_classes_plus_1"]
     mean: Float[Array, ""]
     std: Float[Array, ""]
-    num_classes: int
+    num_classes: int = field(metadata={"static": True})
 
     @property
     def num_features(self) -> int:

@@ -6,10 +6,9 @@ from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float32, Key
 
-from metajax.core import ConfigError, Examples, Task
+from metajax.core import ConfigError, Examples, Task, register_dataclass
 
 
 @register_dataclass

@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Int, Key, UInt32
 
-from metajax.core import ConfigError, Examples, Task, normals_from
+from metajax.core import ConfigError, Examples, Task, normals_from, register_dataclass
 
 LATENTS = 8
 """Numbers behind a row, at most."""

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Int32, Key, PyTree, Shaped
 
 from metajax.core import (
@@ -19,6 +18,7 @@ from metajax.core import (
     at_step,
     check_key,
     derive,
+    register_dataclass,
     task_keys,
 )
 from metajax.train.arguments import check_tasks

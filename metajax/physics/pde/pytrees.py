@@ -2,39 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any, dataclass_transform
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import GetAttrKey
 from jaxtyping import Array, Float
+
+from metajax.core import register_dataclass
 
 
 @dataclass_transform(frozen_default=True, eq_default=False)
 def pytree(cls: type) -> Any:
-    """Make a class a frozen dataclass and a pytree; fields with ``static`` metadata are its shape.
-
-    Unlike ``jax.tree_util.register_dataclass`` it does not run ``__init__`` when jax rebuilds it,
-    so ``__post_init__`` may reject and convert values without meeting jax's placeholders.
-    """
-    cls = dataclass(frozen=True, eq=False)(cls)
-    static = [field.name for field in fields(cls) if field.metadata.get("static")]
-    dynamic = [field.name for field in fields(cls) if not field.metadata.get("static")]
-
-    def flatten(node: Any) -> tuple[Any, Any]:
-        children = [(GetAttrKey(name), getattr(node, name)) for name in dynamic]
-        return children, tuple(getattr(node, name) for name in static)
-
-    def unflatten(shape: Any, children: Any) -> Any:
-        node: Any = object.__new__(cls)
-        for name, value in zip(static + dynamic, [*shape, *children], strict=True):
-            object.__setattr__(node, name, value)
-        return node
-
-    jax.tree_util.register_pytree_with_keys(cls, flatten, unflatten)
-    return cls
+    """Make a class a frozen dataclass and a pytree; ``static`` fields are part of its structure."""
+    return register_dataclass(dataclass(frozen=True, eq=False)(cls))
 
 
 def put(node: Any, **values: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -33,7 +32,7 @@ class JetFeatures:
     def __call__(self, points: Float[np.ndarray, "n 2"], operator: Operator) -> np.ndarray:
         with float64_on_cpu():
             at = jnp.asarray(self.centre + self.half * points)
-            found: Jet = jax.device_get(jet_of(type(self.features), self.features, at))
+            found: Jet = jax.device_get(jet_of(self.features, at))
         value, gradient, hessian = operator
         total = np.zeros(found.u.shape)
         if value is not None:
@@ -48,15 +47,7 @@ class JetFeatures:
         return total
 
 
-@partial(jax.jit, static_argnums=0)
-def jet_of(kind: type, features: Features, points: Float[jax.Array, "n 2"]) -> Jet:
-    """Return features with all derivatives at points.
-
-    Args:
-      kind: the features' class. To JAX (0.10 and 0.12), dataclasses of different classes with equal
-        static fields have equal trees. Where their hashes collide too, once in some hundred
-        processes, ``jax.jit`` runs what it compiled for the other class.
-      features: that are evaluated.
-      points: where.
-    """
+@jax.jit
+def jet_of(features: Features, points: Float[jax.Array, "n 2"]) -> Jet:
+    """Features with all derivatives at points."""
     return filled(features(points))

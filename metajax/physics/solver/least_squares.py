@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import Partial, register_dataclass
+from jax.tree_util import Partial
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, register_dataclass
 from metajax.nn import Jet, factored_least_squares, triangular_solve
 from metajax.nn.jets import chain
 from metajax.physics.pde import Points, apply_operator, normal_derivative

@@ -8,9 +8,9 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Complex, Float
 
+from metajax.core import register_dataclass
 from metajax.physics.pde import on_host
 from metajax.physics.solver.collocation import operator_at
 from metajax.physics.solver.corners import HIGHEST, NEAREST, Corner, corners_of, kinds_of

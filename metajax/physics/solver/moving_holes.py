@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 
+from metajax.core import register_dataclass
 from metajax.physics.pde import Disk, Shape
 from metajax.physics.solver.holes import taken_away
 from metajax.physics.solver.operators import Operator

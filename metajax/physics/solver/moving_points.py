@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Int32
 
+from metajax.core import register_dataclass
 from metajax.physics.pde import Boundary, Combination, Shape, on_host
 from metajax.physics.pde.geometry import ends_here, points_along
 from metajax.physics.solver.collocation import (

@@ -9,10 +9,9 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, register_dataclass
 from metajax.nn.solves import one_at_a_time
 from metajax.physics.solver.moving_corners import Meeting, meetings, traced_corners
 from metajax.physics.solver.moving_holes import round_holes

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Float
 from scipy.cluster import hierarchy
 from scipy.spatial import cKDTree
 
+from metajax.core import register_dataclass
 from metajax.physics.pde import namespace
 from metajax.physics.solver.operators import Array, Operator, Values
 from metajax.physics.solver.ridge_functions import RidgeFunctions, sine_features

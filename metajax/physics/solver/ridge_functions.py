@@ -8,10 +8,10 @@ from functools import reduce
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Float
 from scipy.stats import qmc
 
+from metajax.core import register_dataclass
 from metajax.physics.pde import namespace
 from metajax.physics.solver.operators import Array, Operator, Values
 

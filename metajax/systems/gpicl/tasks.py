@@ -8,10 +8,9 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float, Float32, Int32, Integer, Key, UInt8, UInt32
 
-from metajax.core import ConfigError, Examples, Task, indices_from, normals_from
+from metajax.core import ConfigError, Examples, Task, indices_from, normals_from, register_dataclass
 from metajax.data import ImagePool
 from metajax.systems.gpicl.distortions import distort
 

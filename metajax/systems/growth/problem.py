@@ -7,12 +7,11 @@ import itertools
 from pathlib import Path
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int32, Key
 
-from metajax.core import ConfigError, Examples, Network, random_indices
+from metajax.core import ConfigError, Examples, Network, random_indices, register_dataclass
 from metajax.nn import mlp
 from metajax.systems.growth.settings import Settings, Training
 from metajax.systems.image_sets import image_pools
@@ -21,7 +20,7 @@ DATA_SEED = 1511_05641
 """Seed of the training images that are kept and of wrong labels: the same for every run."""
 
 
-@jax.tree_util.register_dataclass
+@register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """Draws of images for several updates, as a task distribution.

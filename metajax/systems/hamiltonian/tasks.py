@@ -11,7 +11,6 @@ from typing import Any, NamedTuple, cast
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Key
 from tqdm.auto import tqdm
 
@@ -23,6 +22,7 @@ from metajax.core import (
     Task,
     derive,
     float64_on_cpu,
+    register_dataclass,
 )
 from metajax.data import MissingDataError, load_arrays, set_path, write_arrays
 from metajax.physics import Mechanics, Phase, energy_drift, get_mechanics, trajectory

@@ -5,10 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import jax
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Float
 
-from metajax.core import Params
+from metajax.core import Params, register_dataclass
 from metajax.nn import PINN, Jet
 from metajax.systems.hypino.refinement import Ensemble
 

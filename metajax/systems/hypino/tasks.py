@@ -8,10 +8,9 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.tree_util import register_dataclass
 from jaxtyping import Array, Bool, Float, Int32, Key
 
-from metajax.core import Staged, Task
+from metajax.core import Staged, Task, register_dataclass
 from metajax.nn import Jet
 from metajax.physics.pde import Points, draw_sample
 from metajax.systems.hypino.network import Inputs
