@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -60,6 +60,17 @@ class Row(NamedTuple):
     title: str
     score: Interval
     baseline: bool = False
+
+
+def chance_row(chances: Sequence[float], n: int) -> Row:
+    """Return the baseline of guessing.
+
+    Args:
+      chances: of a right guess, by point of the axis.
+      n: how many tasks are behind the other rows.
+    """
+    chances = list(chances)
+    return Row("chance", Interval(chances, chances, chances, n), baseline=True)
 
 
 class Evaluation(NamedTuple):

@@ -20,7 +20,7 @@ from metajax.continual import (
 from metajax.core import Params
 from metajax.systems.base import Method
 from metajax.systems.continual.problem import Problem
-from metajax.systems.scores import Evaluation, Interval, Row
+from metajax.systems.scores import Evaluation, Interval, Row, chance_row
 
 
 class Known(NamedTuple):
@@ -145,15 +145,12 @@ def evaluate(
     }
     kept = parts.learner.numbers
     more["numbers"] = None if kept is None else kept(latest, None, tasks)
-    guess = Interval(
-        [more["chance"]], [more["chance"]], [more["chance"]], int(found.examples.min())
-    )
     rows = {
         "tasks_so_far": Row(f"{config.method}, on all tasks so far", found.so_far()),
         "class_means": Row(
             "nearest mean of each task's classes", means.known.so_far(), baseline=True
         ),
-        "chance": Row("chance", guess, baseline=True),
+        "chance": chance_row([more["chance"]], int(found.examples.min())),
     }
     points = [float(place + 1) for place in range(tasks)]
     return Evaluation(

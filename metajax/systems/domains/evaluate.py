@@ -14,7 +14,7 @@ from metajax.core import MetaLearner, Params, accuracy
 from metajax.data import Domains
 from metajax.systems.base import Method
 from metajax.systems.domains.problem import Problem
-from metajax.systems.scores import Evaluation, Interval, Row, interval
+from metajax.systems.scores import Evaluation, Row, chance_row, interval
 
 EVAL_KEY = 2210_03885
 """Seed of the supports that are evaluated on: the same for every run."""
@@ -120,10 +120,8 @@ def evaluate(
     # a compiled function returns names in another order; the first row is the one compared by
     rows = {name: Row(titles[name], interval(found[name])) for name in titles if name in found}
     means = np.asarray(nearest_mean(problem.tasks.domains, problem.targets, problem.ways), float)
-    chance = [1 / problem.ways]
     rows["nearest_mean"] = Row("nearest mean of training images", interval(means), baseline=True)
-    guess = Interval(chance, chance, chance, len(means))
-    rows["chance"] = Row("chance", guess, baseline=True)
+    rows["chance"] = chance_row([1 / problem.ways], len(means))
     number = problem.targets.num_domains
     turns = [360 / number * (index + 0.5) for index in range(number)]
     differences = {

@@ -16,7 +16,7 @@ from metajax.core import Network, Params, correct
 from metajax.systems.base import Method
 from metajax.systems.federated.problem import Field, Problem
 from metajax.systems.parts import PIXELS
-from metajax.systems.scores import Evaluation, Interval, Row, interval
+from metajax.systems.scores import Evaluation, Row, chance_row, interval
 
 EVAL_KEY = 2109_00150
 """Seed of the missions that are evaluated on: the same for every run."""
@@ -291,7 +291,6 @@ def evaluate(
     raw = measure(PIXELS, {}, problem.field, key, of.eval_draws)["merged"].known
     size = jax.eval_shape(method.parts.apply, params, problem.field.images[:1]).shape[1]
     points = [of.base_ways + stage * of.new_classes for stage in range(of.missions + 1)]
-    chance = [1 / classes for classes in points]
     rows = {
         "merged": Row(f"{config.method}, merged over clients", interval(found["merged"].known)),
         "joint_head": Row("softmax head, all examples so far", interval(found["joint_head"])),
@@ -299,7 +298,7 @@ def evaluate(
             "softmax head, mission after mission", interval(found["sequential_head"])
         ),
         "nearest_mean": Row("nearest mean image", interval(raw), baseline=True),
-        "chance": Row("chance", Interval(chance, chance, chance, of.eval_draws), baseline=True),
+        "chance": chance_row([1 / classes for classes in points], of.eval_draws),
     }
     more = {
         "server": means(found["merged"]),

@@ -13,7 +13,7 @@ from metajax.core import Examples, Params, correct
 from metajax.systems.base import Method
 from metajax.systems.growth.methods import Stage
 from metajax.systems.growth.problem import Problem
-from metajax.systems.scores import Evaluation, Interval, Row, interval
+from metajax.systems.scores import Evaluation, Row, chance_row, interval
 
 
 @functools.partial(jax.jit, static_argnames="stages")
@@ -60,9 +60,7 @@ def evaluate(
         rows["small"] = Row("its small network", interval(found["small"]))
     means = interval(nearest_mean(problem))
     rows["nearest_mean"] = Row("nearest mean of training images", means, baseline=True)
-    chance = [1 / problem.ways]
-    guess = Interval(chance, chance, chance, len(problem.test.targets))
-    rows["chance"] = Row("chance", guess, baseline=True)
+    rows["chance"] = chance_row([1 / problem.ways], len(problem.test.targets))
     images = config.examples * config.tasks_per_step
     return Evaluation(
         metric="accuracy",
