@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -11,6 +12,7 @@ import optax
 from jaxtyping import Array, Int32, Key, PyTree
 
 from metajax.core import Algorithm, ConfigError, GradientState, MetaLearner, Params, gradient
+from metajax.learners.stages import stage_of
 
 
 class GrowthStage(NamedTuple):
@@ -83,12 +85,8 @@ def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
             raise ConfigError("updates", stage.updates, "1 update or more in a step")
         if number < len(stages) - 1 and stage.steps < 1:
             raise ConfigError("steps", stage.steps, "1 step or more of each stage")
-    ends = [sum(stage.steps for stage in stages[: index + 1]) for index in range(len(stages))]
-    starts = [0, *ends[:-1]]
-
-    def of_stage(steps: Int32[Array, ""]) -> Int32[Array, ""]:
-        """The stage of a step."""
-        return sum(((steps >= end).astype(jnp.int32) for end in ends[:-1]), jnp.int32(0))
+    lengths = [stage.steps for stage in stages]
+    starts = [0, *itertools.accumulate(lengths[:-1])]
 
     def init(key: Key[Array, ""], task: Any) -> GrowthState:
         part = jax.tree.map(lambda leaf: leaf[0], task)
@@ -132,11 +130,11 @@ def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
             return run
 
         branches = [branch(index) for index in range(len(stages))]
-        states, metrics = jax.lax.switch(of_stage(state.done), branches)
+        states, metrics = jax.lax.switch(stage_of(state.done, lengths), branches)
         return GrowthState(states, state.done + 1), metrics
 
     def params(state: GrowthState) -> GrowthParams:
-        last = of_stage(jnp.maximum(state.done - 1, 0))
+        last = stage_of(jnp.maximum(state.done - 1, 0), lengths)
         return GrowthParams(tuple(stage.params for stage in state.stages), last)
 
     return Algorithm(init, update, params)

@@ -41,6 +41,17 @@ class StagesState(NamedTuple):
     done: Int32[Array, ""]
 
 
+def stage_of(steps: Int32[Array, ""], lengths: Sequence[int]) -> Int32[Array, ""]:
+    """Return the stage of a step: the last one has all that are left.
+
+    Args:
+      steps: done before.
+      lengths: steps of each stage.
+    """
+    over = jnp.cumsum(jnp.asarray(lengths[:-1], jnp.int32), dtype=jnp.int32) <= steps
+    return jnp.sum(over, dtype=jnp.int32)
+
+
 def in_stages(
     stages: Sequence[Stage], optimizer: Callable[[int], optax.GradientTransformation]
 ) -> Algorithm:
@@ -81,7 +92,7 @@ def in_stages(
         )
         for index, stage in enumerate(stages)
     ]
-    ends = [sum(stage.steps for stage in stages[: index + 1]) for index in range(len(stages) - 1)]
+    lengths = [stage.steps for stage in stages]
 
     def init(key: Key[Array, ""], task: Any) -> StagesState:
         states = [algorithm.init(key, task) for algorithm in algorithms]
@@ -102,8 +113,8 @@ def in_stages(
 
             return run
 
-        now = sum(((state.done >= end).astype(jnp.int32) for end in ends), jnp.int32(0))
         branches = [branch(index) for index in range(len(stages))]
+        now = stage_of(state.done, lengths)
         params, opt_states, metrics = jax.lax.switch(now, branches)
         return StagesState(params, opt_states, state.done + 1), metrics
 
