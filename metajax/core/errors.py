@@ -54,6 +54,20 @@ def needs_extra(needed_by: str, package: str, extra: str) -> Iterator[None]:
         raise MissingExtraError(needed_by, package, extra) from error
 
 
+def check_sizes(**sizes: int | None) -> None:
+    """Raise where a size is below 1.
+
+    Args:
+      **sizes: by the name of their argument; None: not given.
+
+    Raises:
+      ConfigError: one is below 1; the error names it.
+    """
+    for field, size in sizes.items():
+        if size is not None and size < 1:
+            raise ConfigError(field, size, "a whole number of 1 or more")
+
+
 def shown(value: object) -> str:
     """Return a value as an error shows it: where it is long, how it begins.
 

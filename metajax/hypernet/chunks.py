@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Network, Params, one_of
+from metajax.core import ConfigError, Network, Params, check_sizes, one_of
 from metajax.hypernet.generators import START_DRAWS, normalize_rows
 from metajax.nn import LSTMState, draw_normals, draw_orthogonal, lstm_step
 
@@ -67,9 +67,7 @@ def chunk_generator(
         is given other than one size.
     """
     one_of("order", order, ("apart", "neighbor", "in_a_row"))
-    for name, size in (("chunk_size", chunk_size), ("embedding", embedding)):
-        if size < 1:
-            raise ConfigError(name, size, "a whole number of 1 or more")
+    check_sizes(chunk_size=chunk_size, embedding=embedding)
     recurrent = order == "in_a_row"
     if not hidden or min(hidden) < 1 or (recurrent and len(hidden) != 1):
         expected = "the LSTM's size" if recurrent else "one size or more, of 1 or more"

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Network, Params, one_of, root
+from metajax.core import ConfigError, Network, Params, check_sizes, one_of, root
 from metajax.nn import draw_normals, lecun_stddev
 
 START_DRAWS = 8
@@ -100,9 +100,7 @@ def generator(
     """
     one_of("latents", latents, ("shared", "per_tensor"))
     sizes = {"chunk_embedding": chunk_embedding, "chunk_size": chunk_size, "rank": rank}
-    for field, size in sizes.items():
-        if size is not None and size < 1:
-            raise ConfigError(field, size, "a whole number of 1 or more")
+    check_sizes(**sizes)
     if rank is not None and chunk_size is not None:
         raise ConfigError("rank", rank, "None where chunk_size is given: one of the two")
     if base is not None and not 0 <= base <= 1:

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Network, Params, one_of
+from metajax.core import ConfigError, Network, Params, check_sizes, one_of
 from metajax.nn.initial import draw_normals, drawn_later
 from metajax.nn.modulation import film
 
@@ -225,15 +225,13 @@ def conv_net(
     Raises:
       ConfigError: a size is below 1, ``kernel_size`` is even, or there are no such statistics.
     """
-    for name, size in (
-        ("num_outputs", num_outputs),
-        ("channels", channels),
-        ("layers", layers),
-        ("kernel_size", kernel_size),
-        ("context_size", context_size),
-    ):
-        if size is not None and size < 1:
-            raise ConfigError(name, size, "a whole number of 1 or more")
+    check_sizes(
+        num_outputs=num_outputs,
+        channels=channels,
+        layers=layers,
+        kernel_size=kernel_size,
+        context_size=context_size,
+    )
     if kernel_size % 2 == 0:
         raise ConfigError("kernel_size", kernel_size, "an odd number")
     one_of("statistics", statistics, ("batch", "image"))

@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Params
+from metajax.core import ConfigError, Params, check_sizes
 from metajax.nn.conv import EPSILON, conv2d, conv_params
 from metajax.nn.initial import draw_normals
 
@@ -120,9 +120,7 @@ def parted_conv_net(
     """
     if not channels or min(channels) < 1:
         raise ConfigError("channels", tuple(channels), "one or more numbers of 1 or more")
-    for name, size in (("num_outputs", num_outputs), ("layers", layers)):
-        if size < 1:
-            raise ConfigError(name, size, "a whole number of 1 or more")
+    check_sizes(num_outputs=num_outputs, layers=layers)
 
     def init(key: Key[Array, ""], images: Float[Array, "n h w c"]) -> tuple[Params, Any]:
         _, height, width, depth = images.shape

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Key, Shaped
 
-from metajax.core import ConfigError, Params, SequenceNetwork
+from metajax.core import Params, SequenceNetwork, check_sizes
 from metajax.nn.initial import draw_orthogonal
 
 
@@ -218,12 +218,6 @@ def _network(layers: tuple[Any, ...], num_outputs: int) -> SequenceNetwork:
     return SequenceNetwork(init, apply, prefill, decode)
 
 
-def _check_sizes(**sizes: int) -> None:
-    for field, value in sizes.items():
-        if value < 1:
-            raise ConfigError(field, value, "a whole number of 1 or more")
-
-
 def lstm(*, num_outputs: int, width: int, layers: int = 1) -> SequenceNetwork:
     """Make an LSTM over sequences of real-valued tokens, with a linear head.
 
@@ -249,7 +243,7 @@ def lstm(*, num_outputs: int, width: int, layers: int = 1) -> SequenceNetwork:
     Raises:
       ConfigError: a size is below 1.
     """
-    _check_sizes(num_outputs=num_outputs, width=width, layers=layers)
+    check_sizes(num_outputs=num_outputs, width=width, layers=layers)
     return _network(tuple(LSTMLayer(width) for _ in range(layers)), num_outputs)
 
 
@@ -284,5 +278,5 @@ def outer_product_lstm(*, num_outputs: int, width: int, heads: int = 1) -> Seque
     Raises:
       ConfigError: a size is below 1.
     """
-    _check_sizes(num_outputs=num_outputs, width=width, heads=heads)
+    check_sizes(num_outputs=num_outputs, width=width, heads=heads)
     return _network((OuterProductLSTMLayer(width, heads),), num_outputs)

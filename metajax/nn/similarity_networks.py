@@ -16,7 +16,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Key
 
-from metajax.core import ConfigError, Params
+from metajax.core import ConfigError, Params, check_sizes
 from metajax.nn.attention import widen
 from metajax.nn.class_channels import ClassChannels
 from metajax.nn.initial import draw_normals, lecun_stddev
@@ -185,9 +185,7 @@ def similarity_network(
       ConfigError: a size is below 1, or there are channels without class symmetry.
     """
     sizes = Sizes(width, layers, heads, key_size, mlp_ratio)
-    for field, value in sizes._asdict().items():
-        if value < 1:
-            raise ConfigError(field, value, "a whole number of 1 or more")
+    check_sizes(**sizes._asdict())
     if num_classes is not None and channels is not None:
         raise ConfigError("channels", "channels of classes", "none where num_classes is given")
     symmetric = num_classes is None

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Bool, Float, Key
 
-from metajax.core import ConfigError, Network, Params
+from metajax.core import ConfigError, Network, Params, check_sizes
 from metajax.nn.attention import widen
 from metajax.nn.initial import draw_normals, drawn_later, lecun_stddev
 from metajax.nn.product import rows_dot_general
@@ -102,9 +102,7 @@ def token_set_encoder(
         "heads": heads,
         "mlp_ratio": mlp_ratio,
     }
-    for field, value in sizes.items():
-        if value < 1:
-            raise ConfigError(field, value, "a whole number of 1 or more")
+    check_sizes(**sizes)
     if width % heads:
         raise ConfigError("width", width, f"a multiple of heads = {heads}")
     module = _TokenSets(**sizes, key_size=width // heads, named=named)

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Int, Key
 
-from metajax.core import ConfigError, Params, SequenceNetwork
+from metajax.core import ConfigError, Params, SequenceNetwork, check_sizes
 from metajax.nn.attention import attend, causal_attention, widen
 from metajax.nn.initial import draw_normals, drawn_later, lecun_stddev
 from metajax.nn.merged import merge_vmapped_rows
@@ -246,9 +246,7 @@ def causal_transformer(
         "mlp_ratio": mlp_ratio,
         "max_length": max_length,
     }
-    for field, value in sizes.items():
-        if value < 1:
-            raise ConfigError(field, value, "a whole number of 1 or more")
+    check_sizes(**sizes)
     module = CausalTransformer(
         num_outputs=num_outputs,
         width=width,

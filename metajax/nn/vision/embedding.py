@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Network, Params, cast_floats
+from metajax.core import ConfigError, Network, Params, cast_floats, check_sizes
 from metajax.nn.conv import Conv
 from metajax.nn.fourier import fourier_features, grid_positions
 from metajax.nn.initial import draw_normals
@@ -88,9 +88,7 @@ def grid_embedding(
     """
     if width < 4 or width % 4 or (width > 32 and width % 32):
         raise ConfigError("width", width, "a multiple of 4, and of 32 if above")
-    for field, size in (("conditions", conditions), ("frequencies", frequencies)):
-        if size < 1:
-            raise ConfigError(field, size, "a whole number of 1 or more")
+    check_sizes(conditions=conditions, frequencies=frequencies)
     module = GridEmbedding(width, conditions, frequencies, scale)
     run = merged_apply(module)
 

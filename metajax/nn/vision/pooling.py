@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Network, Params, cast_floats
+from metajax.core import ConfigError, Network, Params, cast_floats, check_sizes
 from metajax.nn.attention import widen
 from metajax.nn.initial import draw_normals, drawn_later, lecun_stddev
 from metajax.nn.transformer import LayerNorm
@@ -78,9 +78,7 @@ def attention_pool(num_queries: int, *, heads: int = 1, dtype: Any = None) -> Ne
     Raises:
       ConfigError: a size is below 1, or, when it is called, heads do not divide the width.
     """
-    for field, size in (("num_queries", num_queries), ("heads", heads)):
-        if size < 1:
-            raise ConfigError(field, size, "a whole number of 1 or more")
+    check_sizes(num_queries=num_queries, heads=heads)
     module = AttentionPool(num_queries, heads)
     run = merged_apply(module)
 

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 from flax import linen as nn
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Network, Params, cast_floats
+from metajax.core import ConfigError, Network, Params, cast_floats, check_sizes
 from metajax.nn.conv import Conv
 from metajax.nn.initial import draw_normals
 
@@ -104,9 +104,7 @@ def unet_decoder(
       ConfigError: a size is below 1, or, when it is called, halving a map's size never gives the
         next one's.
     """
-    for field, size in (("num_outputs", num_outputs), ("channels", channels)):
-        if size < 1:
-            raise ConfigError(field, size, "a whole number of 1 or more")
+    check_sizes(num_outputs=num_outputs, channels=channels)
     module = UNetDecoder(num_outputs, channels, remat)
 
     def flat(maps: Sequence[Array]) -> list[Array]:
