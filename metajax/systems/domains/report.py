@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metajax.systems.axes import make_axes, style
+from metajax.systems.axes import legend_outside, make_axes, style
 from metajax.systems.domains.evaluate import TITLES
 from metajax.systems.numbers import numbers, said
 from metajax.systems.show import Figure, captioned
@@ -39,7 +39,10 @@ def by_turn(evaluation: dict[str, Any]) -> Any:
     """Accuracy on each target domain, by the angle that its images are turned by."""
     more = evaluation["more"]
     canvas, axes = make_axes("turn of the images, degrees", "accuracy", "linear")
-    for index, (name, values) in enumerate(more["by_domain"].items()):
-        axes.plot(numbers(more["turns"]), numbers(values), label=TITLES[name], **style(index))
-    axes.legend()
+    # in the order of the rows, so that a row has one color in all figures
+    names = [name for name in TITLES if name in more["by_domain"]]
+    for index, name in enumerate(names):
+        values = numbers(more["by_domain"][name])
+        axes.plot(numbers(more["turns"]), values, label=TITLES[name], **style(index))
+    legend_outside(canvas, axes)
     return canvas

@@ -32,8 +32,9 @@ def table(evaluation: dict[str, Any]) -> str:
     sums, features = (said(more["bytes"][of], ",.0f") for of in ("sums", "features"))
     lines.append(
         f"All clients send {sums} bytes in all missions, {more['numbers_a_class']:,} numbers a "
-        f"class; the features of their examples would be {features} bytes."
+        "class."
     )
+    lines.append(f"The features of their examples would be {features} bytes.")
     apart = said(more["central_difference"], ".1e")
     lines.append(f"Merged prototypes are {apart} from those of all examples at one place.")
     lines.append(f"Means over {draws} draws of all missions.")

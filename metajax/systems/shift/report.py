@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from metajax.systems.axes import legend_outside
 from metajax.systems.numbers import numbers, said
 from metajax.systems.show import Figure, captioned, score_figure
 from metajax.systems.show import table as shared_table
@@ -64,5 +65,5 @@ def kinds(evaluation: dict[str, Any]) -> Any:
         axes.bar(places + (index - 1) * 0.27, numbers(values)[-1], 0.27, label=title)
     axes.set_xticks(places, more["kinds"], rotation=30)
     axes.set(ylabel="accuracy", ylim=(0, 1))
-    axes.legend()
+    legend_outside(canvas, axes)
     return canvas
