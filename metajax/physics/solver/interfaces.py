@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from metajax.core import float64_on_cpu
 from metajax.physics.pde import Boundary, Shape, on_host
 from metajax.physics.solver.collocation import (
     BOUNDARY_WEIGHT,
@@ -30,6 +31,7 @@ from metajax.physics.solver.operators import At, Block, Operator, Values
 from metajax.physics.solver.points import (
     Box,
     contains,
+    covers,
     evenly,
     faces_of,
     inward,
@@ -105,7 +107,8 @@ def codes_of(
     """Which of the shapes points are in, as a binary number."""
     codes = np.zeros(len(points), np.int64)
     for at, (_, shape) in enumerate(shapes):
-        codes |= contains(shape, points).astype(np.int64) << at
+        with float64_on_cpu():  # for shapes of a person's own, which may compute with JAX
+            codes |= np.asarray(covers(shape, points)).astype(np.int64) << at
     return codes
 
 

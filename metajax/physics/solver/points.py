@@ -16,7 +16,14 @@ from jaxtyping import Bool, Float, Int
 from scipy.stats import qmc
 
 from metajax.core import float64_on_cpu
-from metajax.physics.pde import Boundary, ChosenShape, Combination, Curves, Shape
+from metajax.physics.pde import (
+    Boundary,
+    ChosenShape,
+    Combination,
+    Curves,
+    Shape,
+    namespace,
+)
 from metajax.physics.solver.operators import Array
 
 LEAST = 0.25
@@ -27,6 +34,8 @@ SHALLOWEST = 1e-6
 """How near to the boundary points of narrow parts may be, in units."""
 MOST_TRIED = 2**17
 """Most points of the box that are tested for being inside."""
+ROUNDING = 4
+"""By how many units of rounding, of the largest coordinate, a point may miss a region's edge."""
 FLAT = 1e-9
 """How far from an end of the box a point may be and still lie on it, in units."""
 
@@ -89,6 +98,20 @@ def contains(domain: Shape, points: Float[Array, "n d"]) -> Bool[np.ndarray, " n
     """
     with float64_on_cpu():  # for shapes of a person's own, which may compute with JAX
         return np.asarray(domain.contains(points))
+
+
+def covers(shape: Shape, points: Float[Array, "n d"]) -> Bool[Array, " n"]:
+    """Return whether points are inside a shape or on its boundary, but for rounding.
+
+    A region usually ends where the domain does, and points of that edge are of the region.
+
+    Args:
+      shape: on the host where the points are NumPy's.
+      points: where.
+    """
+    xp = namespace(points, shape)
+    rounding = ROUNDING * xp.finfo(points.dtype).eps * xp.max(xp.abs(points), initial=0.0)
+    return shape.distance(points) <= rounding
 
 
 def distance(domain: Shape, points: Float[Array, "n d"]) -> Float[np.ndarray, " n"]:

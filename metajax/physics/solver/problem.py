@@ -26,6 +26,7 @@ from metajax.physics.pde import (
     on_host,
 )
 from metajax.physics.solver.formulas import RESERVED, Formula, read_formula
+from metajax.physics.solver.points import covers
 
 Value = Any
 """A number, a formula, a function of the coordinates, or a field."""
@@ -290,10 +291,12 @@ class PDEProblem:
           parameters: of the problem.
 
         Returns:
-          Coordinates, parameters, and for each region which of the points are inside.
+          Coordinates, parameters, and for each region which of the points it covers.
         """
         shapes = [one if traced(one) else on_host(one) for one in self.regions.values()]
-        return (*points.T, *parameters.values(), *(one.contains(points) for one in shapes))
+        # by name: JAX sorts the keys of what it maps
+        values = (parameters[name] for name in self.parameters)
+        return (*points.T, *values, *(covers(one, points) for one in shapes))
 
     @property
     def edges(self) -> tuple[EdgeData, ...]:

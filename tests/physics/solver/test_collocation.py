@@ -17,8 +17,9 @@ from metajax.physics.pde import (
     sample_points,
 )
 from metajax.physics.solver import PDEProblem, Robin, as_problem, collocate
-from metajax.physics.solver.collocation import blocks_at, sample_problem
+from metajax.physics.solver.collocation import anywhere, blocks_at, sample_problem
 from metajax.physics.solver.points import Box
+from metajax.physics.solver.values import evaluate, known_parameters
 
 ROTATED = np.array([[0, 0], [2, 1], [1, 3], [-1, 2]], float)
 DOMAINS = {
@@ -313,3 +314,19 @@ def test_what_points_show_to_be_wrong_is_rejected_by_name(changed, words):
     problem = PDEProblem(**{**SQUARE, **changed})
     with pytest.raises(ConfigError, match=words):
         collocate(problem, 0, 32, 32)
+
+
+@pytest.mark.parametrize("names", [("z_last", "a_first"), ("a_first", "z_last")])
+def test_parameters_are_what_formulas_call_them(names):
+    """In whatever order they are given: JAX sorts the names of what it maps."""
+    values = dict(zip(names, (2.0, 3.0), strict=True))
+    problem = PDEProblem(
+        {"u_xx": 1.0, "u_yy": names[0]}, source=names[1], dirichlet=0, parameters=values
+    )
+    at = anywhere(np.zeros((3, 2)))
+    for known in (known_parameters(problem), dict(reversed(values.items()))):
+        found = [
+            evaluate("value", value, at, problem, known)
+            for value in (problem.coefficients["u_yy"], problem.source)
+        ]
+        assert [one.tolist() for one in found] == [[2.0] * 3, [3.0] * 3]

@@ -8,7 +8,7 @@ import pytest
 from scipy.optimize import brentq
 
 from metajax.physics.pde import Disk, Rectangle, Square, on_host
-from metajax.physics.solver import Ball, PDEProblem, solve
+from metajax.physics.solver import Ball, PDEProblem, Robin, solve
 from metajax.physics.solver import Box as Box3
 from metajax.physics.solver.corners import Corner
 from metajax.physics.solver.discontinuities import edge_jumps
@@ -61,6 +61,43 @@ def test_heat_flows_from_slab_to_slab():
     )
     points = np.random.default_rng(0).uniform((0, 0), (1, 0.1), (500, 2))
     assert np.max(np.abs(solve(problem, size=9).at(points) - u(*points.T))) < 1e-6
+
+
+@pytest.mark.parametrize("both", [False, True], ids=["one region", "two regions"])
+def test_regions_may_end_where_the_domain_does(both):
+    """A wall of wood and brick between air at both sides, its resistances in a row."""
+    wood, brick, outside, inside = 0.2, 0.8, 25.0, 8.0
+    cold, warm, thickness = -5.0, 20.0, (0.1, 0.2)
+    flux = (warm - cold) / (1 / outside + 0.1 / wood + 0.2 / brick + 1 / inside)
+
+    def exact(x):
+        in_wood = cold + flux / outside + flux * x / wood
+        middle = cold + flux / outside + flux * thickness[0] / wood
+        return np.where(x < thickness[0], in_wood, middle + flux * (x - thickness[0]) / brick)
+
+    regions = {"first": Rectangle((0, 0), (0.1, 0.4))}
+    if both:
+        regions["second"] = Rectangle((0.1, 0), (0.3, 0.4))
+    conductivity = "where(first, wood, brick)"
+    found = solve(
+        PDEProblem(
+            {"u_xx": conductivity, "u_yy": conductivity},
+            domain=Rectangle((0, 0), (0.3, 0.4), "box"),
+            robin={
+                "box.left": Robin("25", conductivity, "25 * cold"),
+                "box.right": Robin("8", conductivity, "8 * warm"),
+            },
+            neumann={"box.bottom": 0, "box.top": 0},
+            # in no order that JAX would sort them in
+            parameters={"wood": wood, "cold": cold, "warm": warm, "brick": brick},
+            regions=regions,
+        ),
+        features=160,
+    )
+    x = np.array([0, 1e-4, 0.05, 0.1, 0.15, 0.2999, 0.3])
+    at = np.stack([x, np.full(len(x), 0.13)], 1)
+    np.testing.assert_allclose(found.at(at), exact(x), atol=1e-6)
+    assert found.verdict == "reliable"
 
 
 def test_lines_and_circles_are_found_where_no_region_names_them():
