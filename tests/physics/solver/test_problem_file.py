@@ -292,9 +292,10 @@ def test_what_a_model_of_the_plane_cannot_read_is_rejected_by_name(tmp_path):
     core = "regions: {core: {disk: {centre: [1, 0], radius: 0.5}}}\n"
     pde = read(tmp_path, text + core + "dirichlet: where(core, k, 0)")
     assert pde.coefficients[3] == 1.5
-    points = jnp.array([[0.5, 0.0], [1.0, 0.1]])
-    np.testing.assert_array_equal(pde.source(points), [1.5, 3])
-    np.testing.assert_array_equal(pde.dirichlet[0].value(points), [0, 3])
+    points = jnp.array([[0.25, 0.0], [0.5, 0.0], [1.0, 0.1]])
+    np.testing.assert_array_equal(pde.source(points), [0.75, 1.5, 3])
+    # The second point is on the edge of the region, which is of the region.
+    np.testing.assert_array_equal(pde.dirichlet[0].value(points), [0, 3, 3])
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfea\x00", b"\x00", b"- 1", b"a: &a [*a]", None])
