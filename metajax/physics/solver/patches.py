@@ -40,6 +40,10 @@ EDGE, FINER, WIDEST = 0.05, 3.0, 2.0
 one a patch within it is, and its least width over the distance between points."""
 
 
+Shape = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""The center, axes and ends of a patch."""
+
+
 @register_dataclass
 @dataclass(frozen=True)
 class Patch:
@@ -56,6 +60,11 @@ class Patch:
     axes: Float[Array, "d d"]
     ends: Float[Array, " d"]
     sines: RidgeFunctions
+
+    @property
+    def shape(self) -> Shape:
+        """Its center, axes and ends."""
+        return self.center, self.axes, self.ends
 
     def own(self, points: Float[Array, "n d"]) -> Float[Array, "n d"]:
         """Return points in the patch's coordinates."""
@@ -178,7 +187,7 @@ def patches_at(
     share = np.cumsum(energy[order]) / max(np.sum(energy), np.finfo(float).tiny)
     many = int(np.searchsorted(share, CARRIED)) + 1
     few = order[:many]
-    found = [(patch.center, patch.axes, patch.ends) for patch in known]
+    found = [patch.shape for patch in known]
     if np.sum(1 / dense[few]) < CONCENTRATED * np.sum(1 / dense) and many >= FEWEST:
         few = few[:MOST_POINTS]
         where = points[few]
@@ -199,6 +208,17 @@ def patches_at(
             outside = new[2].all() and np.max(np.abs(new[0])) > 1 - EDGE
             if not outside and not any(covered(new, old) for old in found):
                 found.append(new)
+    return patches_of(found, num, seed)
+
+
+def patches_of(found: Sequence[Shape], num: int, seed: int) -> tuple[Patch, ...]:
+    """Make patches of some shapes.
+
+    Args:
+      found: the shapes.
+      num: sines in all.
+      seed: of the sines.
+    """
     if not found:
         return ()
     each = num // len(found)
@@ -222,10 +242,6 @@ def scales(num: int, ends: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
     if free == dimensions or not free:
         return np.full(dimensions, volume ** (1 / dimensions))
     return np.where(ends > 0, (volume / ALONG**free) ** (1 / (dimensions - free)), ALONG)
-
-
-Shape = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""The center, axes and ends of a patch."""
 
 
 def covered(new: Shape, old: Shape) -> bool:
