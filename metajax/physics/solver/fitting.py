@@ -10,8 +10,8 @@ import numpy as np
 from jaxtyping import Float
 
 from metajax.physics.solver.clock import Clock
-from metajax.physics.solver.lapack import HostHead, host_least_squares
-from metajax.physics.solver.operators import Block, Values, design, terms
+from metajax.physics.solver.lapack import HostHead, room_for, solve_stacked
+from metajax.physics.solver.operators import Block, Values, design, terms, times
 from metajax.physics.solver.patches import NARROW, Patch, densities, patches_at, patches_of
 from metajax.physics.solver.ridge_functions import (
     FeatureSet,
@@ -19,6 +19,7 @@ from metajax.physics.solver.ridge_functions import (
     One,
     combine,
     counted,
+    put,
     sine_features,
 )
 from metajax.physics.solver.tabulated import Tabulated
@@ -212,21 +213,29 @@ def share(part: float, whole: float) -> float:
 
 def weighted_rows(
     blocks: Sequence[Block], features: FeatureSet
-) -> tuple[Float[np.ndarray, "rows num"], Float[np.ndarray, " rows"]]:
+) -> Float[np.ndarray, "more columns"]:
     """Return the linear parts of blocks as rows of the features' weights, with their targets.
 
     Args:
       blocks: of a problem.
       features: that are combined.
+
+    Returns:
+      The rows as :func:`solve_stacked` reads them.
     """
-    rows, targets = [], []
-    for block in blocks:
-        factor = block.weight / np.sqrt(len(block.target))
-        found = design(block, features)
-        found *= factor
-        rows.append(found)
-        targets.append(block.target * factor)
-    return np.concatenate(rows), np.concatenate(targets)
+    dimensions = blocks[0].parts[0].points.shape[1]
+    counts = [len(block.target) for block in blocks]
+    stacked = room_for(sum(counts), counted(features, dimensions))
+    ends = np.cumsum(counts)
+    for block, count, end in zip(blocks, counts, ends, strict=True):
+        factor = block.weight / np.sqrt(count)
+        rows = stacked[end - count : end]
+        rows[:, -1] = block.target * factor
+        first, *others = block.parts
+        put(features, first.points, times(first.operator, factor), rows[:, :-1])
+        for part in others:
+            rows[:, :-1] += features(part.points, times(part.operator, factor))
+    return stacked
 
 
 def combine_linear(
@@ -239,7 +248,7 @@ def combine_linear(
       features: that are combined.
       before: not used.
     """
-    return host_least_squares(*weighted_rows(blocks, features))
+    return solve_stacked(weighted_rows(blocks, features))
 
 
 def rounds(

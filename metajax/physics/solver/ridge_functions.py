@@ -15,6 +15,18 @@ from metajax.core import register_dataclass
 from metajax.physics.pde import namespace
 from metajax.physics.solver.operators import Array, Operator, Values
 
+@runtime_checkable
+class ByRows(Protocol):
+    """Functions that are computed at a few points at a time, for which a core's cache has room."""
+
+    @property
+    def rows(self) -> int:
+        """How many."""
+
+    def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n num"]:
+        """Return the operator applied to every function at the points."""
+
+
 Kind = Literal["tanh", "sin"]
 """Shapes of a function of one direction."""
 
@@ -55,8 +67,8 @@ def sin_shape(xp: Any, inside: Array, sloped: bool) -> tuple[Array, Array | None
     return value, slope, -value
 
 
-CHUNK = 8192
-"""Numbers at a time that fit a core's cache."""
+CHUNK, MANY = 8192, 32768
+"""Numbers at a time that fit a core's cache: in one array, and in several of a formula."""
 
 
 def host_sin(
@@ -110,8 +122,17 @@ class RidgeFunctions:
     offsets: Float[Array, " num"]
     shape: Kind = field(default="tanh", metadata={"static": True})
 
+    @property
+    def rows(self) -> int:
+        """Points at which all functions fit a core's cache."""
+        return max(MANY // len(self.offsets), 1)
+
     def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n num"]:
         xp = namespace(points)
+        if xp is np and len(points) > self.rows:
+            found = np.empty((len(points), len(self.offsets)))
+            put(self, points, operator, found)
+            return found
         inside = points @ self.directions + self.offsets[None]
         value, slope, bend = SHAPES[self.shape](xp, inside, operator.gradient is not None)
         found = 0.0
@@ -128,6 +149,9 @@ class RidgeFunctions:
 
     def combined(self, points: Float[Array, "n d"], weights: Float[Array, " num"]) -> Values:
         """Return one combination of the functions with its derivatives at points."""
+        if namespace(points) is np and len(points) > self.rows:
+            parts = [self.combined(points[here], weights) for here in slices(len(points), self.rows)]
+            return Values(*(np.concatenate(leaves) for leaves in zip(*parts, strict=True)))
         inside = points @ self.directions + self.offsets[None]
         value, slope, bend = SHAPES[self.shape](namespace(points), inside, True)
         squares = self.directions[:, None] * self.directions[None]
@@ -165,6 +189,38 @@ class One:
         if operator.value is None:
             return xp.zeros((len(points), 1), points.dtype)
         return operator.value[:, None]
+
+
+def put(
+    features: FeatureSet,
+    points: Float[np.ndarray, "n d"],
+    operator: Operator,
+    out: Float[np.ndarray, "n num"],
+) -> None:
+    """Write the operator applied to every function into an array, on the host.
+
+    Args:
+      features: the functions.
+      points: in units.
+      operator: at these points.
+      out: what is written to, of any order.
+    """
+    if isinstance(features, Joined):
+        begin = 0
+        for part in features.parts:
+            end = begin + counted(part, points.shape[1])
+            put(part, points, operator, out[:, begin:end])
+            begin = end
+    elif isinstance(features, ByRows):
+        for here in slices(len(points), features.rows):
+            out[here] = features(points[here], operator.at(here))
+    else:
+        out[...] = features(points, operator)
+
+
+def slices(num: int, most: int) -> list[slice]:
+    """Ranges of at most so many that make up the whole."""
+    return [slice(begin, begin + most) for begin in range(0, num, most)]
 
 
 def combine(
