@@ -296,10 +296,13 @@ def rounds(
     probed = 0.0
     firsts = [np.full(dimensions, ratio) for ratio in RATIOS]
     starts = firsts if reach is None else [reach]
-    extra = sum(counted(part, dimensions) for part in more)
+    numbers = [counted(part, dimensions) for part in more]
+    extra = sum(numbers)
     size = min(FIRST, most)
     narrow = NARROW / max(most, 1) ** (1 / dimensions)
-    patches = patches_at(*probe(take, None, (), seed)[:3], (), size // 2, seed, narrow) if most else ()
+    patches = (
+        patches_at(*probe(take, None, (), seed)[:3], (), size // 2, seed, narrow) if most else ()
+    )
     if patches:
         # few points tell little of a peak's shape: those around what they found tell more
         if all(np.all(patch.ends) for patch in patches):
@@ -310,7 +313,7 @@ def rounds(
     else:
         fresh = take(seed + 1, *FRESH)
     while True:
-        local = sum(counted(patch, dimensions) for patch in patches)
+        local = sum(patch.num for patch in patches)
         num = size - local
         total = size + extra
         inside, edge = INSIDE * (num + extra), EDGE * num + EDGE_MORE * extra
@@ -320,7 +323,7 @@ def rounds(
             blocks = take(seed, *counts, patches, each, use="fit")
         else:
             blocks = take(seed, *counts, use="fit")
-        added = tuple(map(Tabulated, more))
+        added = tuple(map(Tabulated, more, numbers))
         at = Round(num, blocks, fresh, added, patches, seed, solve, best or start, make)
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
@@ -503,7 +506,7 @@ def search(
     Returns:
       The best solution, and its scale.
     """
-    solved = []
+    solved: list[tuple[Fitted, np.ndarray]] = []
     for start in starts[:tries]:
         solved.append((attempt(start), start))
         if solved[-1][0].left.worst < enough:

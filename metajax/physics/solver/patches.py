@@ -67,6 +67,11 @@ class Patch:
         return self.center, self.axes, self.ends
 
     @property
+    def num(self) -> int:
+        """How many functions there are."""
+        return self.sines.num
+
+    @property
     def rows(self) -> int:
         """Points at which all functions fit a core's cache."""
         return self.sines.rows
