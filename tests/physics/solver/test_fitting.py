@@ -11,6 +11,7 @@ from metajax.physics.pde import Disk, Rectangle, Square
 from metajax.physics.solver import DoubtfulSolutionWarning, PDEProblem, solve
 from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.continuation import along_parameter
+from metajax.physics.solver.finding import find_rounds
 from metajax.physics.solver.fitting import (
     Fitted,
     Left,
@@ -31,7 +32,7 @@ from metajax.physics.solver.ridge_functions import (
     host_sin,
     sine_features,
 )
-from metajax.physics.solver.solving import find_rounds, taker
+from metajax.physics.solver.taking import taker
 
 SMALL = {"size": 17}
 
