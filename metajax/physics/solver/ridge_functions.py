@@ -279,7 +279,11 @@ def put(
             put(part, points, operator, out[:, begin:end])
             begin = end
         return
-    for here in slices(len(points), getattr(features, "rows", len(points))):
+    rows = getattr(features, "rows", None)
+    if rows is None:
+        out[...] = features(points, operator)  # which may know these points
+        return
+    for here in slices(len(points), rows):
         out[here] = features(points[here], operator.at(here))
 
 
