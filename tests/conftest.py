@@ -25,6 +25,10 @@ for folder in (".", "bilevel", "learners", "continual", "units"):  # for what se
 
 
 def pytest_configure(config):
+    if getattr(config.option, "dist", "no") == "load":
+        # each worker has half of the files, whose programs and fixtures the other need not make
+        # again, until one has done its half
+        config.option.dist = "worksteal"
     if not hasattr(config, "workerinput") and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         # made here, before xdist starts its workers: they share what any of them has compiled
         config.metajax_cache = tempfile.mkdtemp(prefix="metajax-tests-xla-")
