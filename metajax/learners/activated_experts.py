@@ -98,8 +98,9 @@ def router_loss(
     """
     total = jnp.zeros((), logits.dtype)
     for name, values in activity.items():
-        votes = domain_votes(values, masks[name])
-        goal = jax.lax.stop_gradient(SHARPNESS * (votes - jnp.mean(votes, axis=1, keepdims=True)))
+        # stopped here, or the derivative of sorting would be computed too
+        votes = domain_votes(*jax.lax.stop_gradient((values, masks[name])))
+        goal = SHARPNESS * (votes - jnp.mean(votes, axis=1, keepdims=True))
         hard = smoothed_cross_entropy(logits, jnp.argmax(goal, axis=1), SMOOTHING)
         total += HARD * hard + (1 - HARD) * soft_cross_entropy(logits, goal)
     return total

@@ -60,7 +60,7 @@ def feed_forward_blocks(width: int, hidden: int, blocks: int, num_outputs: int) 
         between = jnp.zeros((1, width), inputs.dtype)
         made = {}
         for number in range(blocks):
-            layer = block.init(derive(key, f"block{number}"), between)
+            layer: Any = block.init(derive(key, f"block{number}"), between)
             made[f"block{number}"] = {"up": layer["Dense_0"], "down": layer["Dense_1"]}
         return {
             "stem": stem.init(derive(key, "stem"), inputs),
