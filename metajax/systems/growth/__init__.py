@@ -12,7 +12,7 @@ from metajax.systems.growth.methods import METHODS
 from metajax.systems.growth.problem import Parts, Problem, make_problem
 from metajax.systems.growth.report import figures, table
 from metajax.systems.growth.settings import PRESETS, TINY, Settings, Training, check
-from metajax.systems.growth.stages import Stage
+from metajax.systems.growth.stage import Stage
 
 __all__ = ["SYSTEM", "Parts", "Problem", "Settings", "Stage"]
 

@@ -12,7 +12,7 @@ from jaxtyping import Array, Bool, Float, Key
 from metajax.core import Examples, Params, correct
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
-from metajax.systems.growth.stages import Stage
+from metajax.systems.growth.stage import Stage
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 
 TITLES = {

@@ -14,7 +14,7 @@ from metajax.core import Count, GradientState, MetaLearner, NonNegative, Params,
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem, update_operations
 from metajax.systems.growth.settings import Active, Blocks, Dense, Training, early_steps
-from metajax.systems.growth.stages import Stage, named
+from metajax.systems.growth.stage import Stage, named
 
 BLOCKS = Blocks()
 DENSE = Dense()

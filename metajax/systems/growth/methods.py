@@ -27,7 +27,7 @@ from metajax.systems.growth.expert_methods import (
 )
 from metajax.systems.growth.problem import Problem
 from metajax.systems.growth.settings import Early, Teacher, Training, early_steps
-from metajax.systems.growth.stages import Stage, named
+from metajax.systems.growth.stage import Stage, named
 from metajax.units import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 
 EARLY = Early()

@@ -55,7 +55,7 @@ def used_together(evaluation: dict[str, Any]) -> Any:
     grid = canvas.subplots(1, len(blocks), squeeze=False)[0]
     parts = max(round(float(np.trace(blocks[0]))), 1)
     for number, (axes, values) in enumerate(zip(grid, blocks, strict=True)):
-        image = axes.imshow(values, vmin=0, vmax=1, cmap="viridis")
+        image = axes.imshow(values, vmin=0, vmax=float(blocks.max()), cmap="viridis")
         axes.set(title=f"block {number + 1}", xlabel="expert")
         for edge in range(parts, len(values), parts):
             axes.axhline(edge - 0.5, color="white", lw=0.6)
