@@ -1,6 +1,13 @@
 """Few-shot learners: any network, loss and optax optimizer make a ``MetaLearner``."""
 
 from metajax.core import cross_entropy
+from metajax.learners.activated_experts import (
+    ActivatedExperts,
+    activity_of_domains,
+    domain_votes,
+    hidden_activity,
+    router_loss,
+)
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
@@ -28,6 +35,13 @@ from metajax.learners.domain_experts import (
     pooled_training,
 )
 from metajax.learners.evolution_strategies import evolution
+from metajax.learners.expert_blocks import (
+    BlockRoutes,
+    apply_experts,
+    feed_forward_blocks,
+    tuned_experts,
+    upcycle_blocks,
+)
 from metajax.learners.growing import GrowthParams, GrowthStage, GrowthState, in_growing_stages
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.inner import adaptation_curve, gradient_learner
@@ -68,6 +82,8 @@ from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
 
 __all__ = [
+    "ActivatedExperts",
+    "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
     "Experts",
@@ -88,11 +104,13 @@ __all__ = [
     "Stage",
     "StagesState",
     "SvmParams",
+    "activity_of_domains",
     "adapt_in_float64",
     "adaptation_curve",
     "anil",
     "anil_solved",
     "annealed_weights",
+    "apply_experts",
     "by_similarity",
     "cavia",
     "class_means",
@@ -101,11 +119,14 @@ __all__ = [
     "context_student",
     "cross_entropy",
     "discriminant",
+    "domain_votes",
     "evolution",
     "expert_vote",
+    "feed_forward_blocks",
     "first_order_maml",
     "from_stream",
     "gradient_learner",
+    "hidden_activity",
     "imaml",
     "in_context",
     "in_growing_stages",
@@ -131,6 +152,7 @@ __all__ = [
     "reptile",
     "ridge",
     "ridge_solution",
+    "router_loss",
     "sequence_learner",
     "shared_cells",
     "smoothed_cross_entropy",
@@ -143,5 +165,7 @@ __all__ = [
     "table_logistic",
     "table_reader",
     "taught_student",
+    "tuned_experts",
+    "upcycle_blocks",
     "whole_sequence",
 ]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from metajax import learners
 from metajax.core import (
@@ -15,42 +15,23 @@ from metajax.core import (
     GradientState,
     MetaLearner,
     NonNegative,
-    Params,
     Positive,
     Seed,
 )
 from metajax.systems.base import Method
+from metajax.systems.growth.expert_methods import (
+    dense_continued,
+    moe_tuning,
+    narrow_network,
+    read_me,
+)
 from metajax.systems.growth.problem import Problem
 from metajax.systems.growth.settings import Early, Teacher, Training, early_steps
+from metajax.systems.growth.stage import Stage, named
 from metajax.units import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 
 EARLY = Early()
 TEACHER = Teacher()
-
-
-class Stage(NamedTuple):
-    """What the family's evaluation reads of a stage of training.
-
-    Attributes:
-      name: what is trained, for a table.
-      logits: ``logits(params, inputs)`` of the network that the stage predicts by.
-      steps: of the stage.
-      updates: of each step.
-      flops: of an update, for each image.
-      also: ``also(params, inputs)`` of a further network that is measured; None: there is none.
-    """
-
-    name: str
-    logits: Callable[[Params, Array], Float[Array, "n ways"]]
-    steps: int
-    updates: int
-    flops: int
-    also: Callable[[Params, Array], Float[Array, "n ways"]] | None = None
-
-
-def named(widths: tuple[int, ...]) -> str:
-    """Return a network's hidden layers in words."""
-    return "-".join(map(str, widths))
 
 
 def trained(
@@ -263,5 +244,9 @@ METHODS: dict[str, Callable[..., Method]] = {
     "label_smoothing": label_smoothing,
     "from_scratch": from_scratch,
     "small_network": small_network,
+    "moe_tuning": moe_tuning,
+    "dense_continued": dense_continued,
+    "read_me": read_me,
+    "narrow_network": narrow_network,
 }
 """All methods of the family, the default first."""

@@ -32,9 +32,51 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
     """Return the accuracies, and their change along the compute of training."""
     caption = "Accuracy: means over test images, with 95% intervals."
     scores = score_figure(evaluation)._replace(caption=caption)
-    if not any("test/last" in row for row in history):
-        return [scores]
-    return [scores, captioned(by_compute, evaluation, history)]
+    drawn = [scores]
+    if any("test/last" in row for row in history):
+        drawn.append(captioned(by_compute, evaluation, history))
+    drawn += [
+        captioned(draw, evaluation)
+        for draw in (used_together, routes)
+        if draw.__name__ in evaluation["more"]
+    ]
+    return drawn
+
+
+def used_together(evaluation: dict[str, Any]) -> Any:
+    """Share of the test images that use two experts together, in each block; on the diagonal one.
+
+    Lines part the copies of a block.
+    """
+    from matplotlib.figure import Figure as Canvas
+
+    blocks = numbers(evaluation["more"]["used_together"])
+    canvas = Canvas(figsize=(1 + 2.6 * len(blocks), 3.2), layout="constrained")
+    grid = canvas.subplots(1, len(blocks), squeeze=False)[0]
+    parts = max(round(float(np.trace(blocks[0]))), 1)
+    for number, (axes, values) in enumerate(zip(grid, blocks, strict=True)):
+        image = axes.imshow(values, vmin=0, vmax=float(blocks.max()), cmap="viridis")
+        axes.set(title=f"block {number + 1}", xlabel="expert")
+        for edge in range(parts, len(values), parts):
+            axes.axhline(edge - 0.5, color="white", lw=0.6)
+            axes.axvline(edge - 0.5, color="white", lw=0.6)
+    grid[0].set_ylabel("expert")
+    canvas.colorbar(image, ax=grid.tolist(), label="share of test images")
+    return canvas
+
+
+def routes(evaluation: dict[str, Any]) -> Any:
+    """Share of each domain's test images that the router gives to each expert."""
+    canvas, axes = make_axes("expert", "domain of the image", "linear")
+    values = numbers(evaluation["more"]["routes"])
+    image = axes.imshow(values, vmin=0, vmax=1, cmap="viridis")
+    for (row, column), value in np.ndenumerate(values):
+        color = "black" if value > 0.6 else "white"
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color)
+    axes.set(xticks=range(len(values)), yticks=range(len(values)))
+    axes.grid(visible=False)
+    canvas.colorbar(image, ax=axes, label="share of test images")
+    return canvas
 
 
 def by_compute(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> Any:
