@@ -33,11 +33,14 @@ SYSTEM = System(
     methods=METHODS,
     problem=make_problem,
     evaluate=evaluate,
-    evaluators={"test": on_test_images},
+    evaluators={"new_tasks": on_test_images},
     table=table,
     figures=figures,
     objective=lambda config: Objective(
-        "rows.mean.mean[-1]", True, "test/last", "accuracy on test images, mean over conditions"
+        "rows.mean.mean[-1]",
+        True,
+        "new_tasks/last",
+        "accuracy on test images, mean over conditions",
     ),
     training=Training,
     evaluation=("eval_every", "eval_angles", "eval_widths"),

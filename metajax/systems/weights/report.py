@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from metajax.systems.numbers import aligned, cell
-from metajax.systems.show import Figure, score_figure
+from metajax.systems.show import Figure, score_figure, training_figures
 from metajax.systems.show import last as said_last
 
 MOST = 9
@@ -31,9 +31,10 @@ def table(evaluation: dict[str, Any]) -> str:
 
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
-    """Return the accuracy by condition."""
+    """Return the accuracy by condition, and its mean along training."""
     caption = (
         f"Accuracy by {evaluation['axis']}: means over test images, with 95% intervals as bands. "
         "Level lines: means over all conditions."
     )
-    return [score_figure(evaluation)._replace(caption=caption)]
+    along = training_figures(history, "mean accuracy over conditions", "linear")
+    return [score_figure(evaluation)._replace(caption=caption), *along]
