@@ -3,6 +3,7 @@
 from metajax.hypernet.chunks import chunk_generator
 from metajax.hypernet.encodings import unit_encoding
 from metajax.hypernet.generators import generator
+from metajax.hypernet.implicit import implicit
 from metajax.hypernet.invariant import magnitude_invariant
 
-__all__ = ["chunk_generator", "generator", "magnitude_invariant", "unit_encoding"]
+__all__ = ["chunk_generator", "generator", "implicit", "magnitude_invariant", "unit_encoding"]

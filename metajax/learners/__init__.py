@@ -47,6 +47,11 @@ from metajax.learners.maml_family import (
     meta_sgd,
     multi_step_gradient,
 )
+from metajax.learners.metamorphosis import (
+    Metamorphosis,
+    MetamorphosisParams,
+    metamorphosis,
+)
 from metajax.learners.metric import Memory, matching, prototypical
 from metajax.learners.neighbor_vote import k_nearest
 from metajax.learners.reptile_family import ReptileState, reptile
@@ -79,6 +84,8 @@ __all__ = [
     "KernelRidge",
     "LinearHeadParams",
     "Memory",
+    "Metamorphosis",
+    "MetamorphosisParams",
     "MultiStepState",
     "RatedParams",
     "ReptileState",
@@ -122,6 +129,7 @@ __all__ = [
     "matching",
     "mean_squared_error",
     "meta_sgd",
+    "metamorphosis",
     "multi_step_gradient",
     "mutual_students",
     "nearest_neighbour",

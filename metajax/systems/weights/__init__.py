@@ -46,6 +46,7 @@ SYSTEM = System(
     evaluation=("eval_every", "eval_angles", "eval_widths"),
     alike_in=("seed",),
     check=check,
+    tied_to_steps={"neumeta": "the length of its stages"},
     tiny=TINY,
 )
 """What the command line and a sweep know of this family."""

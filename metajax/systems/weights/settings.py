@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from metajax.core import ConfigError, Count, Range, Several
+from metajax.core import ConfigError, Count, ProperFraction, Range, Several
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
@@ -44,12 +44,31 @@ class Training(SharedTraining):
     """Steps between measurements on test images."""
 
 
+@dataclass(frozen=True)
+class Stages:
+    """What comes before training at several widths."""
+
+    full_share: ProperFraction = 0.2
+    """Part of the steps in which the network is trained at its full width."""
+    fit_share: ProperFraction = 0.4
+    """Part of the steps in which the function is fitted to that network's weights."""
+
+
+def stage_steps(stages: Any, steps: int) -> tuple[int, int, int]:
+    """Return the steps of each stage, one or more of the first two."""
+    first, second = (max(round(x * steps), 1) for x in (stages.full_share, stages.fit_share))
+    return first, second, steps - first - second
+
+
 def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: no width, or one above the largest.
+      ConfigError: no width, or one above the largest, or no step is left for the last stage.
     """
+    if hasattr(config, "fit_share") and stage_steps(config, config.steps)[-1] < 1:
+        expected = f"a part that leaves one of the {config.steps} steps to training at widths"
+        raise ConfigError("fit_share", config.fit_share, expected)
     if config.condition != "widths":
         return
     for field in ("train_widths", "eval_widths"):
@@ -60,7 +79,7 @@ def check(config: Any) -> None:
 
 
 _WIDTHS: dict[str, Any] = {
-    "method": "slimmable",
+    "method": "neumeta",
     "condition": "widths",
     "width": 32,
     "layers": 3,
@@ -68,7 +87,7 @@ _WIDTHS: dict[str, Any] = {
 
 PRESETS: dict[str, dict[str, Any]] = {
     "angles": {},
-    "widths": _WIDTHS | {"steps": 1500, "eval_every": 250},
+    "widths": _WIDTHS | {"steps": 1500, "eval_every": 500, "tasks_per_step": 4},
     "fashion_angles": {
         "base_set": "fashion_mnist",
         "image_size": 14,
@@ -87,7 +106,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 a hidden layer of 4 to 32 units. fashion_angles, fashion_widths: the same with Fashion-MNIST at
 14 x 14 pixels."""
 
-USUAL_PRESETS = dict.fromkeys(("slimmable", "first_units", "largest_norm"), "widths")
+USUAL_PRESETS = dict.fromkeys(("neumeta", "slimmable", "first_units", "largest_norm"), "widths")
 """Presets of methods that do not fit the first one."""
 
 TINY: dict[str, Any] = {
@@ -98,5 +117,9 @@ TINY: dict[str, Any] = {
     "train_widths": (2, 4),
     "eval_widths": (2, 3, 4),
     "eval_angles": 3,
+    "function_width": 4,
+    "depth": 1,
+    "full_share": 0.25,
+    "fit_share": 0.25,
 }
 """The smallest settings that each method still does all of its work with."""
