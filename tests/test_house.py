@@ -22,7 +22,7 @@ BELOW: dict[str, set[str]] = {
     "data": {"core"},
     "train": {"core"},
     "bilevel": {"core", "nn", "data"},
-    "hypernet": {"core", "nn", "data"},
+    "hypernet": {"core", "nn", "data", "units"},
     "physics": {"core", "nn", "data"},
     "units": {"core", "nn"},
     "learners": {"core", "nn", "data", "units", "bilevel", "hypernet", "physics"},

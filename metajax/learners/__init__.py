@@ -17,6 +17,7 @@ from metajax.learners.closed_forms import (
     kernel_ridge,
     logistic_regression,
 )
+from metajax.learners.conditioned import generated_network, one_network
 from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.distilling import (
     mutual_students,
@@ -60,6 +61,11 @@ from metajax.learners.maml_family import (
     meta_sgd,
     multi_step_gradient,
 )
+from metajax.learners.metamorphosis import (
+    Metamorphosis,
+    MetamorphosisParams,
+    metamorphosis,
+)
 from metajax.learners.metric import Memory, matching, prototypical
 from metajax.learners.neighbor_vote import k_nearest
 from metajax.learners.reptile_family import ReptileState, reptile
@@ -94,6 +100,8 @@ __all__ = [
     "KernelRidge",
     "LinearHeadParams",
     "Memory",
+    "Metamorphosis",
+    "MetamorphosisParams",
     "MultiStepState",
     "RatedParams",
     "ReptileState",
@@ -125,6 +133,7 @@ __all__ = [
     "feed_forward_blocks",
     "first_order_maml",
     "from_stream",
+    "generated_network",
     "gradient_learner",
     "hidden_activity",
     "imaml",
@@ -141,9 +150,11 @@ __all__ = [
     "matching",
     "mean_squared_error",
     "meta_sgd",
+    "metamorphosis",
     "multi_step_gradient",
     "mutual_students",
     "nearest_neighbour",
+    "one_network",
     "online_sgd",
     "pooled_training",
     "predict_after",
