@@ -27,9 +27,22 @@ from metajax.learners.domain_experts import (
     expert_vote,
     pooled_training,
 )
+from metajax.learners.early_stopping import (
+    Snapshots,
+    SnapshotState,
+    stopped_early,
+    with_snapshots,
+)
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.growing import GrowthParams, GrowthStage, GrowthState, in_growing_stages
 from metajax.learners.implicit_maml import imaml
+from metajax.learners.incubating import (
+    assembled,
+    each_apart,
+    hybrid_layers,
+    incubating_parts,
+    incubation,
+)
 from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
@@ -84,6 +97,8 @@ __all__ = [
     "RidgeParams",
     "Selection",
     "SequenceLearner",
+    "SnapshotState",
+    "Snapshots",
     "SolvedParams",
     "Stage",
     "StagesState",
@@ -93,6 +108,7 @@ __all__ = [
     "anil",
     "anil_solved",
     "annealed_weights",
+    "assembled",
     "by_similarity",
     "cavia",
     "class_means",
@@ -101,15 +117,19 @@ __all__ = [
     "context_student",
     "cross_entropy",
     "discriminant",
+    "each_apart",
     "evolution",
     "expert_vote",
     "first_order_maml",
     "from_stream",
     "gradient_learner",
+    "hybrid_layers",
     "imaml",
     "in_context",
     "in_growing_stages",
     "in_stages",
+    "incubating_parts",
+    "incubation",
     "k_nearest",
     "kernel_ridge",
     "linear_head",
@@ -137,6 +157,7 @@ __all__ = [
     "smoothed_labels",
     "soft_cross_entropy",
     "solve_mixture",
+    "stopped_early",
     "svm",
     "svm_weights",
     "table_frequencies",
@@ -144,4 +165,5 @@ __all__ = [
     "table_reader",
     "taught_student",
     "whole_sequence",
+    "with_snapshots",
 ]
