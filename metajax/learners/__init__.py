@@ -35,6 +35,12 @@ from metajax.learners.domain_experts import (
     expert_vote,
     pooled_training,
 )
+from metajax.learners.early_stopping import (
+    Snapshots,
+    SnapshotState,
+    stopped_early,
+    with_snapshots,
+)
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.expert_blocks import (
     BlockRoutes,
@@ -45,6 +51,13 @@ from metajax.learners.expert_blocks import (
 )
 from metajax.learners.growing import GrowthParams, GrowthStage, GrowthState, in_growing_stages
 from metajax.learners.implicit_maml import imaml
+from metajax.learners.incubating import (
+    assembled,
+    each_apart,
+    hybrid_layers,
+    incubating_parts,
+    incubation,
+)
 from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
@@ -108,6 +121,8 @@ __all__ = [
     "RidgeParams",
     "Selection",
     "SequenceLearner",
+    "SnapshotState",
+    "Snapshots",
     "SolvedParams",
     "Stage",
     "StagesState",
@@ -119,6 +134,7 @@ __all__ = [
     "anil_solved",
     "annealed_weights",
     "apply_experts",
+    "assembled",
     "by_similarity",
     "cavia",
     "class_means",
@@ -128,6 +144,7 @@ __all__ = [
     "cross_entropy",
     "discriminant",
     "domain_votes",
+    "each_apart",
     "evolution",
     "expert_vote",
     "feed_forward_blocks",
@@ -136,10 +153,13 @@ __all__ = [
     "generated_network",
     "gradient_learner",
     "hidden_activity",
+    "hybrid_layers",
     "imaml",
     "in_context",
     "in_growing_stages",
     "in_stages",
+    "incubating_parts",
+    "incubation",
     "k_nearest",
     "kernel_ridge",
     "linear_head",
@@ -170,6 +190,7 @@ __all__ = [
     "smoothed_labels",
     "soft_cross_entropy",
     "solve_mixture",
+    "stopped_early",
     "svm",
     "svm_weights",
     "table_frequencies",
@@ -179,4 +200,5 @@ __all__ = [
     "tuned_experts",
     "upcycle_blocks",
     "whole_sequence",
+    "with_snapshots",
 ]

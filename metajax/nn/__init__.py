@@ -85,6 +85,7 @@ from metajax.nn.solves import (
     triangular_solve,
 )
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
+from metajax.nn.stacks import layer_stack
 from metajax.nn.token_sets import token_set_encoder
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
@@ -150,6 +151,7 @@ __all__ = [
     "joined",
     "kernel_logistic",
     "kernel_logistic_predict",
+    "layer_stack",
     "least_squares",
     "lecun_stddev",
     "lstm",

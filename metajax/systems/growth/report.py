@@ -25,6 +25,11 @@ def table(evaluation: dict[str, Any]) -> str:
     lines.append(
         f"{more['flops']:.3g} operations, {share:.3f} of as many steps of the large network."
     )
+    if more["longest"] < more["flops"]:
+        share = more["longest"] / more["budget"]
+        lines.append(f"{share:.3f} where what could be trained side by side counts once.")
+    if "snapshot" in more:
+        lines.append(f"Held-out images chose snapshot {more['snapshot'] + 1}.")
     return "\n".join(lines)
 
 
@@ -83,14 +88,14 @@ def by_compute(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> Any
     """Accuracy of the network in use by operations of training; lines begin stages."""
     more = evaluation["more"]
     ends = np.cumsum([stage["steps"] for stage in more["stages"]])
-    cost = more["budget"] / ends[-1]
+    costs = np.cumsum([stage["flops"] for stage in more["stages"]])
     canvas, axes = make_axes("operations", "accuracy on test images", "linear")
     measured = [row for row in history if "test/last" in row]
     mean = numbers([row["test/last"] for row in measured])
     half = numbers([row["test/last_ci95"] for row in measured])
-    along = [row["step"] * cost for row in measured]
+    along = np.interp([row["step"] for row in measured], [0, *ends], [0, *costs])
     axes.errorbar(along, mean, half, marker="o", capsize=2)
-    for end in ends[:-1]:
-        axes.axvline(end * cost, color="gray", lw=0.6)
+    for cost in costs[:-1]:
+        axes.axvline(cost, color="gray", lw=0.6)
     keep_in_sight(axes, mean, mean - half, mean + half)
     return canvas

@@ -37,12 +37,17 @@ def test_no_step_of_a_growing_network_costs_more_than_one_of_the_large_network()
         setup = build(configure("growth", method=method))
         problem, stages = setup.problem, setup.method.parts
         assert sum(stage.steps for stage in stages) == setup.config.steps
+        full = stages[-1].budget or problem.update_flops(problem.large)
+        if method == "incubation":  # its stages cost less and more, and as much together
+            spent = sum(stage.steps * stage.flops for stage in stages)
+            assert spent == pytest.approx(setup.config.steps * full, rel=0.01)
+            continue
         if method in EXPERTS:
             assert all(stage.updates == 1 for stage in stages)
             continue
         taught = method in ("weak_teacher", "mutual_distillation")
         for stage in stages:
-            share = stage.updates * stage.flops / problem.update_flops(problem.large)
+            share = stage.updates * stage.flops / full
             # networks that are taught also pay for the small one, each time
             assert 0.8 < share <= (1.06 if taught else 1)
 
@@ -75,12 +80,36 @@ def test_the_nearest_mean_of_digits_is_that_of_their_pixels():
         ("read_me", {"dense_share": 0.6, "router_share": 0.4}, "router_share"),
         ("read_me", {"domains": 3}, "examples"),
         ("moe_tuning", {"parts": 3}, "parts"),
+        ("incubation", {"steps": 3, "tune_share": 0.9}, "tune_share"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_rejected(method, values, field):
     with pytest.raises(ConfigError) as raised:
         tiny("growth", method, **values)
     assert raised.value.field == field
+
+
+def test_stages_that_have_no_step_are_rejected():
+    with pytest.raises(ConfigError) as raised:
+        build(tiny("growth", "incubation", steps=2))
+    assert raised.value.field == "steps"
+
+
+def test_images_that_are_held_out_are_not_trained_on():
+    problem = build(tiny("growth")).problem
+    tasks, held_out = problem.kept_apart(0.25)
+    number = len(problem.tasks.labels)
+    assert len(held_out.targets) == round(0.25 * number)
+    for whole, parts in (
+        (problem.tasks.images, (tasks.images, held_out.inputs)),
+        (problem.tasks.labels, (tasks.labels, held_out.targets)),
+    ):
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+    setup = build(tiny("growth", "early_stopping"))
+    np.testing.assert_array_equal(setup.tasks.labels, tasks.labels)
+    with pytest.raises(ConfigError) as raised:
+        problem.kept_apart(0.9999)
+    assert raised.value.field == "held_out_share"
 
 
 def test_more_training_images_than_there_are_are_rejected():
