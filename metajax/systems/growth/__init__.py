@@ -8,14 +8,22 @@ from __future__ import annotations
 
 from metajax.systems.base import Objective, System
 from metajax.systems.growth.evaluate import evaluate, on_test_images
-from metajax.systems.growth.methods import METHODS, Stage
+from metajax.systems.growth.methods import METHODS
 from metajax.systems.growth.problem import Parts, Problem, make_problem
 from metajax.systems.growth.report import figures, table
 from metajax.systems.growth.settings import PRESETS, TINY, Settings, Training, check
+from metajax.systems.growth.stage import Members, Stage
 
-__all__ = ["SYSTEM", "Parts", "Problem", "Settings", "Stage"]
+__all__ = ["SYSTEM", "Members", "Parts", "Problem", "Settings", "Stage"]
 
-_STAGED = ("net2net", "net2net_equal", "random_transformations", "weak_teacher")
+_STAGED = (
+    "net2net",
+    "net2net_equal",
+    "random_transformations",
+    "transformation_search",
+    "scratch_search",
+    "weak_teacher",
+)
 """Methods with several stages."""
 
 SYSTEM = System(

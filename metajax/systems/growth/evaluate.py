@@ -11,8 +11,8 @@ from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import Examples, Params, correct
 from metajax.systems.base import Method
-from metajax.systems.growth.methods import Stage
 from metajax.systems.growth.problem import Problem
+from metajax.systems.growth.stage import Members, Stage
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 
 
@@ -33,6 +33,25 @@ def right(
     return found
 
 
+@functools.partial(jax.jit, static_argnames="members")
+def right_of_each(
+    members: Members, networks: tuple[Params, ...], test: Examples
+) -> Float[Array, "members images"]:
+    """Return which test images each of several networks classifies right."""
+    return jax.vmap(correct, (0, None))(members.logits(networks, test.inputs), test.targets)
+
+
+def chosen(right: Float[np.ndarray, "members images"]) -> Float[np.ndarray, " images"]:
+    """Return which images the best network classifies right, chosen on other images.
+
+    The networks are compared on every second image, and the best one is measured on the others;
+    then the other way round. A network whose outputs are not finite is not chosen.
+    """
+    scores, half = np.nan_to_num(right, nan=-1.0), np.arange(right.shape[1]) % 2 == 0
+    best = [right[scores[:, part].mean(1).argmax()] for part in (~half, half)]
+    return np.where(half, *best)
+
+
 def nearest_mean(problem: Problem) -> Bool[np.ndarray, " images"]:
     """Return which test images the nearest class mean of the training images classifies right."""
     images, labels = np.asarray(problem.tasks.images, float), np.asarray(problem.tasks.labels)
@@ -51,13 +70,25 @@ def evaluate(
     """Measure the accuracy on test images; intervals are over the images.
 
     ``more`` holds the stages of training with their steps and updates, all their operations
-    (``flops``), and those of as many steps of the large network (``budget``).
+    (``flops``), and those of as many steps of the large network (``budget``). Where a method trains
+    networks to choose from, ``members`` has the accuracy of each and its operations for an image.
     """
     stages: tuple[Stage, ...] = method.parts
     found = right(stages, params, problem.test)
     rows = {"test": Row(f"{config.method}, {stages[-1].name}", interval(found["test"]))}
     if "small" in found:
         rows["small"] = Row("its small network", interval(found["small"]))
+    each = {}
+    members = stages[-1].members
+    if members is not None:
+        hits = np.asarray(right_of_each(members, params.networks, problem.test))
+        title = f"{config.method}, the best on other test images"
+        rows["test"] = Row(title, interval(chosen(hits)))
+        rows["mean"] = Row(f"mean of the {len(hits)} networks", interval(hits.mean(0)))
+        scores = zip(members.names, members.flops, hits.mean(1).tolist(), strict=True)
+        each["members"] = [
+            {"name": name, "flops": flops, "accuracy": score} for name, flops, score in scores
+        ]
     means = interval(nearest_mean(problem))
     rows["nearest_mean"] = Row("nearest mean of training images", means, baseline=True)
     rows["chance"] = chance_row([1 / problem.ways], len(problem.test.targets))
@@ -76,6 +107,7 @@ def evaluate(
             ],
             "flops": images * sum(each.steps * each.updates * each.flops for each in stages),
             "budget": images * config.steps * problem.update_flops(problem.large),
+            **each,
         },
     )
 

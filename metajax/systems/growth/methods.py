@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from metajax import learners
 from metajax.core import (
@@ -15,42 +15,19 @@ from metajax.core import (
     GradientState,
     MetaLearner,
     NonNegative,
-    Params,
     Positive,
     Seed,
 )
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
+from metajax.systems.growth.searching import scratch_search, transformation_search
 from metajax.systems.growth.settings import Early, Teacher, Training, early_steps
+from metajax.systems.growth.stage import Stage, named
+from metajax.systems.growth.supernets import mixture_of_supernets, subnetworks_alone, supernet
 from metajax.units import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 
 EARLY = Early()
 TEACHER = Teacher()
-
-
-class Stage(NamedTuple):
-    """What the family's evaluation reads of a stage of training.
-
-    Attributes:
-      name: what is trained, for a table.
-      logits: ``logits(params, inputs)`` of the network that the stage predicts by.
-      steps: of the stage.
-      updates: of each step.
-      flops: of an update, for each image.
-      also: ``also(params, inputs)`` of a further network that is measured; None: there is none.
-    """
-
-    name: str
-    logits: Callable[[Params, Array], Float[Array, "n ways"]]
-    steps: int
-    updates: int
-    flops: int
-    also: Callable[[Params, Array], Float[Array, "n ways"]] | None = None
-
-
-def named(widths: tuple[int, ...]) -> str:
-    """Return a network's hidden layers in words."""
-    return "-".join(map(str, widths))
 
 
 def trained(
@@ -258,6 +235,11 @@ METHODS: dict[str, Callable[..., Method]] = {
     "net2net": net2net,
     "net2net_equal": net2net_equal,
     "random_transformations": random_transformations,
+    "transformation_search": transformation_search,
+    "scratch_search": scratch_search,
+    "supernet": supernet,
+    "mixture_of_supernets": mixture_of_supernets,
+    "subnetworks_alone": subnetworks_alone,
     "weak_teacher": weak_teacher,
     "mutual_distillation": mutual_distillation,
     "label_smoothing": label_smoothing,

@@ -31,10 +31,25 @@ def table(evaluation: dict[str, Any]) -> str:
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracies, and their change along the compute of training."""
     caption = "Accuracy: means over test images, with 95% intervals."
-    scores = score_figure(evaluation)._replace(caption=caption)
-    if not any("test/last" in row for row in history):
-        return [scores]
-    return [scores, captioned(by_compute, evaluation, history)]
+    found = [score_figure(evaluation)._replace(caption=caption)]
+    if "members" in evaluation["more"]:
+        found.append(captioned(by_size, evaluation))
+    if any("test/last" in row for row in history):
+        found.append(captioned(by_compute, evaluation, history))
+    return found
+
+
+def by_size(evaluation: dict[str, Any]) -> Any:
+    """Accuracy of every network that there is to choose from by its operations for an image."""
+    canvas, axes = make_axes("operations for an image", "accuracy on test images", "linear")
+    members = evaluation["more"]["members"]
+    flops, scores = (numbers([one[what] for one in members]) for what in ("flops", "accuracy"))
+    axes.plot(flops, scores, "o", ms=4, alpha=0.6)
+    axes.set_xscale("log")
+    # the best of those that cost no more
+    order = np.lexsort((-scores, flops))
+    axes.step(flops[order], np.fmax.accumulate(scores[order]), where="post", color="C1", lw=1)
+    return canvas
 
 
 def by_compute(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> Any:

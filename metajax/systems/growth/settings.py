@@ -94,10 +94,19 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 3000,
         "eval_every": 300,
     },
+    "supernets": {
+        "method": "supernet",
+        "examples": 128,
+        "small_width": 8,
+        "width": 32,
+        "paths": 2,
+        "steps": 4000,
+        "eval_every": 4000,
+    },
 }
 """digits: scikit-learn's digits, seconds on a core. noisy_digits: the same with a random class in
 place of 30% of the training labels, and more weight on what a teacher says. fashion: Fashion-MNIST
-at 14x14 pixels."""
+at 14x14 pixels. supernets: digits, and 36 architectures of small networks."""
 
 TINY: dict[str, Any] = {
     "image_size": 4,
@@ -107,5 +116,7 @@ TINY: dict[str, Any] = {
     "tasks_per_step": 2,
     "early_share": 0.5,
     "teacher_share": 0.25,
+    "candidates": 2,
+    "paths": 2,
 }
 """The smallest settings that each method still does all of its work with."""
