@@ -96,6 +96,7 @@ from metajax.learners.sequences import (
 from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.stages import Stage, StagesState, in_stages
+from metajax.learners.subnetworks import lone_subnetworks, shared_subnetworks
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
@@ -166,6 +167,7 @@ __all__ = [
     "logistic",
     "logistic_regression",
     "logistic_solution",
+    "lone_subnetworks",
     "maml",
     "matching",
     "mean_squared_error",
@@ -186,6 +188,7 @@ __all__ = [
     "router_loss",
     "sequence_learner",
     "shared_cells",
+    "shared_subnetworks",
     "smoothed_cross_entropy",
     "smoothed_labels",
     "soft_cross_entropy",

@@ -1,6 +1,7 @@
 """Names for the units of a network, and what they make possible: growth, experts, supernets."""
 
 from metajax.units.axes import Axis, Units, reads
+from metajax.units.choosing import choosing_mlp, chosen_mlp
 from metajax.units.deepening import deepen, deepen_state
 from metajax.units.experts import balance_loss, expert_ffn, top_k_gates, upcycle
 from metajax.units.keeping import keep_first, keep_largest
@@ -15,6 +16,8 @@ from metajax.units.spaces import (
     architecture_code,
     architecture_masks,
     fair_architectures,
+    largest_architecture,
+    random_code,
     sample_architecture,
     sandwich,
 )
@@ -44,6 +47,8 @@ __all__ = [
     "architecture_code",
     "architecture_masks",
     "balance_loss",
+    "choosing_mlp",
+    "chosen_mlp",
     "compact_experts",
     "conv_units",
     "deepen",
@@ -55,12 +60,14 @@ __all__ = [
     "grow_mlp",
     "keep_first",
     "keep_largest",
+    "largest_architecture",
     "map_state",
     "mask_units",
     "mix_experts",
     "mlp_units",
     "path_length",
     "permute_units",
+    "random_code",
     "random_moves",
     "reads",
     "sample_architecture",

@@ -13,7 +13,7 @@ from metajax.core import Examples, Params, accuracy, correct
 from metajax.learners import stopped_early
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
-from metajax.systems.growth.stage import Stage
+from metajax.systems.growth.stage import Members, Stage
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 
 TITLES = {
@@ -74,6 +74,25 @@ def in_use(problem: Problem, stages: tuple[Stage, ...], params: Params) -> tuple
     return best_snapshot(stages[-1], params, held_out)
 
 
+@functools.partial(jax.jit, static_argnames="members")
+def right_of_each(
+    members: Members, networks: tuple[Params, ...], test: Examples
+) -> Float[Array, "members images"]:
+    """Return which test images each of several networks classifies right."""
+    return jax.vmap(correct, (0, None))(members.logits(networks, test.inputs), test.targets)
+
+
+def chosen(right: Float[np.ndarray, "members images"]) -> Float[np.ndarray, " images"]:
+    """Return which images the best network classifies right, chosen on other images.
+
+    The networks are compared on every second image, and the best one is measured on the others;
+    then the other way round. A network whose outputs are not finite is not chosen.
+    """
+    scores, half = np.nan_to_num(right, nan=-1.0), np.arange(right.shape[1]) % 2 == 0
+    best = [right[scores[:, part].mean(1).argmax()] for part in (~half, half)]
+    return np.where(half, *best)
+
+
 def nearest_mean(problem: Problem) -> Bool[np.ndarray, " images"]:
     """Return which test images the nearest class mean of the training images classifies right.
 
@@ -99,7 +118,8 @@ def evaluate(
     ``more`` holds the stages of training with their steps, updates and operations, the sum of
     these (``flops``), the operations of as many steps of the large network (``budget``), and the
     method's arrays. ``longest`` counts what could be trained side by side once. ``snapshot`` is the
-    one that held-out images have chosen.
+    one that held-out images have chosen. Where a method trains networks to choose from, ``members``
+    has the accuracy of each and its operations for an image.
     """
     stages: tuple[Stage, ...] = method.parts
     params, snapshot = in_use(problem, stages, params)
@@ -112,6 +132,12 @@ def evaluate(
             rows[stage.row] = Row(stage.row, interval(found[stage.row]))
     also, arrays = more_of(stages, params, problem.test)
     rows |= {name: Row(TITLES[name], interval(each)) for name, each in also.items()}
+    members = stages[-1].members
+    if members is not None:
+        hits = np.asarray(right_of_each(members, params.networks, problem.test))
+        title = f"{config.method}, the best on other test images"
+        rows["test"] = Row(title, interval(chosen(hits)))
+        rows["mean"] = Row(f"mean of the {len(hits)} networks", interval(hits.mean(0)))
     means = interval(nearest_mean(problem))
     rows["nearest_mean"] = Row("nearest mean of training images", means, baseline=True)
     rows["chance"] = chance_row([1 / problem.ways], len(problem.test.targets))
@@ -135,6 +161,11 @@ def evaluate(
     }
     if snapshot is not None:
         more["snapshot"] = int(snapshot)
+    if members is not None:
+        scores = zip(members.names, members.flops, hits.mean(1).tolist(), strict=True)
+        more["members"] = [
+            {"name": name, "flops": flops, "accuracy": score} for name, flops, score in scores
+        ]
     return Evaluation(
         metric="accuracy",
         greatest=True,

@@ -30,6 +30,7 @@ from metajax.systems.growth.expert_methods import (
     read_me,
 )
 from metajax.systems.growth.problem import Problem
+from metajax.systems.growth.searching import scratch_search, transformation_search
 from metajax.systems.growth.settings import (
     Deep,
     Early,
@@ -39,6 +40,7 @@ from metajax.systems.growth.settings import (
     incubating_steps,
 )
 from metajax.systems.growth.stage import Stage, named
+from metajax.systems.growth.supernets import mixture_of_supernets, subnetworks_alone, supernet
 from metajax.units import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 
 EARLY = Early()
@@ -327,6 +329,11 @@ METHODS: dict[str, Callable[..., Method]] = {
     "net2net": net2net,
     "net2net_equal": net2net_equal,
     "random_transformations": random_transformations,
+    "transformation_search": transformation_search,
+    "scratch_search": scratch_search,
+    "supernet": supernet,
+    "mixture_of_supernets": mixture_of_supernets,
+    "subnetworks_alone": subnetworks_alone,
     "weak_teacher": weak_teacher,
     "mutual_distillation": mutual_distillation,
     "label_smoothing": label_smoothing,

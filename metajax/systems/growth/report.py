@@ -38,6 +38,8 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
     caption = "Accuracy: means over test images, with 95% intervals."
     scores = score_figure(evaluation)._replace(caption=caption)
     drawn = [scores]
+    if "members" in evaluation["more"]:
+        drawn.append(captioned(by_size, evaluation))
     if any("test/last" in row for row in history):
         drawn.append(captioned(by_compute, evaluation, history))
     drawn += [
@@ -81,6 +83,19 @@ def routes(evaluation: dict[str, Any]) -> Any:
     axes.set(xticks=range(len(values)), yticks=range(len(values)))
     axes.grid(visible=False)
     canvas.colorbar(image, ax=axes, label="share of test images")
+    return canvas
+
+
+def by_size(evaluation: dict[str, Any]) -> Any:
+    """Accuracy of every network that there is to choose from by its operations for an image."""
+    canvas, axes = make_axes("operations for an image", "accuracy on test images", "linear")
+    members = evaluation["more"]["members"]
+    flops, scores = (numbers([one[what] for one in members]) for what in ("flops", "accuracy"))
+    axes.plot(flops, scores, "o", ms=4, alpha=0.6)
+    axes.set_xscale("log")
+    # the best of those that cost no more
+    order = np.lexsort((-scores, flops))
+    axes.step(flops[order], np.fmax.accumulate(scores[order]), where="post", color="C1", lw=1)
     return canvas
 
 

@@ -190,12 +190,21 @@ PRESETS: dict[str, dict[str, Any]] = {
         "to_large": 3.0,
         "to_small": 3.0,
     },
+    "supernets": {
+        "method": "supernet",
+        "examples": 128,
+        "small_width": 8,
+        "width": 32,
+        "paths": 2,
+        "steps": 4000,
+        "eval_every": 4000,
+    },
 }
 """digits: scikit-learn's digits, seconds on a core. noisy_digits: the same with a random class in
 place of 30% of the training labels, and more weight on what a teacher says. digit_domains: digits
 as they are, turned, inverted, and both, for methods that make experts. fashion: Fashion-MNIST
 at 14x14 pixels. noisy_fashion: 1,000 of its images, with a random class in place of 30% of their
-labels."""
+labels. supernets: digits, and 36 architectures of small networks."""
 
 TINY: dict[str, Any] = {
     "image_size": 4,
@@ -219,5 +228,7 @@ TINY: dict[str, Any] = {
     "tune_share": 0.5,
     "held_out_share": 0.25,
     "snapshots": 2,
+    "candidates": 2,
+    "paths": 2,
 }
 """The smallest settings that each method still does all of its work with."""
