@@ -100,7 +100,7 @@ def graph_hypernetwork(
                 raise ConfigError("largest", largest, f"{max(_matrix(shape))} or more, for {shape}")
         state = reader.apply(params["reader"], graph)[nodes]
         decoded = decode.apply(params["decoder"], state)
-        masked = [None] * len(leaves) if masks is None else structure.flatten_up_to(masks)
+        masked = [None] * len(leaves) if masks is None else jax.tree.leaves(masks)
         made = []
         for number, (leaf, shape, mask) in enumerate(zip(leaves, shapes, masked, strict=True)):
             one = jax.tree.map(lambda part, number=number: part[number], decoded)
@@ -112,7 +112,7 @@ def graph_hypernetwork(
                 flat = None if mask is None else mask.reshape(entries.shape).astype(leaf.dtype)
                 tensor = _scaled(entries, flat).reshape(shape)
                 made.append(jnp.broadcast_to(tensor, leaf.shape))
-        return structure.unflatten(made)
+        return jax.tree.unflatten(structure, made)
 
     return GraphHypernetwork(init, start)
 

@@ -42,9 +42,9 @@ class MLPArchitecture(NamedTuple):
     """
 
     graph: Graph
-    nodes: Int32[Array, "*many leaves"]
-    widths: Int32[Array, "*many layers"]
-    tanh: Bool[Array, "*many"]
+    nodes: Int32[Array | np.ndarray, "*many leaves"]
+    widths: Int32[Array | np.ndarray, "*many layers"]
+    tanh: Bool[Array | np.ndarray, "*many"]
 
 
 class PaddedMLP(NamedTuple):

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jaxtyping import Float, PyTree
@@ -145,15 +146,16 @@ def program_graph(apply: Callable[..., Any], params: PyTree, *inputs: Any) -> Pr
     sources = []
     for number, variable in enumerate(program.jaxpr.invars):
         kind = "parameter" if number < len(paths) else "input"
-        sources.append(frozenset({found.node(kind, variable.aval.shape)}))
+        sources.append(frozenset({found.node(kind, _shape(variable))}))
     outputs = _read(found, program.jaxpr, sources, 0)
     for made, variable in zip(outputs, program.jaxpr.outvars, strict=True):
-        found.node("output", variable.aval.shape, sources=made)
+        found.node("output", _shape(variable), sources=made)
     found = _without_constants(found)
     forward = np.array(sorted(found.edges), np.int32).reshape(-1, 2)
     both = np.concatenate([forward, forward[:, ::-1]])
     direction = np.repeat(np.eye(2, dtype=np.float32), len(forward), axis=0)
-    graph = Graph(_features(found), both[:, 0], both[:, 1], direction)
+    features = jnp.asarray(_features(found))
+    graph = Graph(features, both[:, 0], both[:, 1], jnp.asarray(direction))
     parameters = {path: number for number, path in enumerate(paths)}
     return ProgramGraph(graph, parameters, tuple(found.kinds), tuple(found.lengths))
 
@@ -197,7 +199,7 @@ def _equation(
             return _read(found, inner, inputs, length)
     everything: Sources = frozenset().union(*inputs)
     if name in _KIND_OF:
-        shape = equation.outvars[0].aval.shape
+        shape = _shape(equation.outvars[0])
         everything = frozenset({found.node(_KIND_OF[name], shape, length, everything)})
     return [everything] * len(equation.outvars)
 
@@ -208,12 +210,17 @@ def _loop(
     """Add the nodes of a loop's body, once, with a node for each value that it passes on."""
     sources = list(inputs)
     for number in range(constants, constants + carries):
-        shape = body.invars[number].aval.shape
+        shape = _shape(body.invars[number])
         sources[number] = frozenset({found.node("carry", shape, length, inputs[number])})
     made = _read(found, body, sources, length)
     for start, end in zip(sources[constants : constants + carries], made[:carries], strict=True):
         found.join(end, *start)
     return made
+
+
+def _shape(value: Any) -> tuple[int, ...]:
+    """The shape of a variable or a literal of a program."""
+    return value.aval.shape
 
 
 def _without_constants(found: _Found) -> _Found:

@@ -42,7 +42,8 @@ def merged_program(equation: JaxprEqn) -> ClosedJaxpr | None:
     """
     if equation.primitive is not _merged_rows:
         return None
-    inputs = [jax.ShapeDtypeStruct(x.aval.shape, x.aval.dtype) for x in equation.invars]
+    values: list[Any] = [variable.aval for variable in equation.invars]
+    inputs = [jax.ShapeDtypeStruct(value.shape, value.dtype) for value in values]
     return jax.make_jaxpr(functools.partial(_call, **equation.params))(*inputs)
 
 
