@@ -29,8 +29,10 @@ __all__ = [
     "generator",
     "graph_hypernetwork",
     "low_rank",
+    "magnitude_invariant",
     "padded_mlp",
     "predicted_start",
     "program_graph",
     "random_shapes",
+    "unit_encoding",
 ]

@@ -10,6 +10,7 @@ from metajax.learners.closed_forms import (
     kernel_ridge,
     logistic_regression,
 )
+from metajax.learners.conditioned import generated_network, one_network
 from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.distilling import (
     mutual_students,
@@ -105,6 +106,7 @@ __all__ = [
     "expert_vote",
     "first_order_maml",
     "from_stream",
+    "generated_network",
     "gradient_learner",
     "imaml",
     "in_context",
@@ -123,6 +125,7 @@ __all__ = [
     "multi_step_gradient",
     "mutual_students",
     "nearest_neighbour",
+    "one_network",
     "online_sgd",
     "pooled_training",
     "predict_after",
