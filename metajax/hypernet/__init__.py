@@ -2,12 +2,14 @@
 
 from metajax.hypernet.chunks import chunk_generator
 from metajax.hypernet.decoders import decoded_entries, full_matrix, low_rank
+from metajax.hypernet.encodings import unit_encoding
 from metajax.hypernet.generators import generator
 from metajax.hypernet.graph_hypernets import (
     GraphHypernetwork,
     graph_hypernetwork,
     predicted_start,
 )
+from metajax.hypernet.invariant import magnitude_invariant
 from metajax.hypernet.padded_mlps import (
     MLPArchitecture,
     MLPShape,
