@@ -47,6 +47,7 @@ from metajax.nn.kernel_logistics import (
     probabilities,
 )
 from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
+from metajax.nn.merged import merged_program
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.parted import Averages, PartedNetwork, normalise_by, parted_conv_net
 from metajax.nn.perceptron import mlp
@@ -158,6 +159,7 @@ __all__ = [
     "lstm_step",
     "max_pool",
     "mean_square",
+    "merged_program",
     "mlp",
     "modified_mlp",
     "normalise_by",

@@ -7,6 +7,8 @@ what networks differ in. A method that is made for another condition is rejected
 
 from __future__ import annotations
 
+from typing import Any
+
 from metajax.systems.base import Objective, System
 from metajax.systems.weights.conditions import Conditions
 from metajax.systems.weights.evaluate import evaluate, on_test_images
@@ -24,6 +26,17 @@ from metajax.systems.weights.settings import (
 
 __all__ = ["SYSTEM", "Conditions", "Problem", "Settings"]
 
+_STARTS = ("eval_architectures", "start_steps", "start_lr")
+"""Settings of the evaluation of predicted starts."""
+
+
+def objective(config: Any) -> Objective:
+    """Return what runs are compared by: accuracy, of predicted starts without training."""
+    place = 0 if config.condition == "architectures" else -1
+    what = "accuracy on test images, mean over conditions"
+    return Objective(f"rows.mean.mean[{place}]", True, "new_tasks/last", what)
+
+
 SYSTEM = System(
     name="weights",
     summary="networks that make networks: weights generated for an angle, a width, ...",
@@ -36,14 +49,9 @@ SYSTEM = System(
     evaluators={"new_tasks": on_test_images},
     table=table,
     figures=figures,
-    objective=lambda config: Objective(
-        "rows.mean.mean[-1]",
-        True,
-        "new_tasks/last",
-        "accuracy on test images, mean over conditions",
-    ),
+    objective=objective,
     training=Training,
-    evaluation=("eval_every", "eval_angles", "eval_widths"),
+    evaluation=("eval_every", "eval_angles", "eval_widths", *_STARTS),
     alike_in=("seed",),
     check=check,
     tied_to_steps={"neumeta": "the length of its stages"},

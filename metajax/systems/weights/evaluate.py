@@ -14,8 +14,10 @@ from metajax.core import MetaLearner, Params, correct
 from metajax.data import ImagePool
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
+from metajax.systems.weights.architectures import Architectures
 from metajax.systems.weights.conditions import under
 from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.starts import evaluate_starts
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -59,9 +61,12 @@ def evaluate(
 ) -> Evaluation:
     """Measure the accuracy on test images by condition; intervals are over the images.
 
-    The row ``mean`` is the mean over conditions, of which each image gives one number.
+    The row ``mean`` is the mean over conditions, of which each image gives one number. Starts of
+    architectures are measured by :func:`evaluate_starts`.
     """
     conditions = problem.conditions
+    if isinstance(conditions, Architectures):
+        return evaluate_starts(problem, conditions, method, params, config)
     found = by_image(
         right(method.learner, params, problem.test, conditions, jax.random.key(config.seed))
     )

@@ -13,6 +13,7 @@ from metajax import learners
 from metajax.core import Count, Network, NonNegative, Params, ProperFraction, Range
 from metajax.hypernet import magnitude_invariant
 from metajax.systems.base import Method
+from metajax.systems.weights.graph_methods import graph_hypernetwork, shared_table
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Stages, Training, stage_steps
 from metajax.units import keep_first, keep_largest, mlp_units
@@ -169,5 +170,7 @@ METHODS: dict[str, Callable[..., Method]] = {
     "slimmable": slimmable,
     "first_units": first_units,
     "largest_norm": largest_norm,
+    "graph_hypernetwork": graph_hypernetwork,
+    "shared_table": shared_table,
 }
 """All methods of the family, the default first."""
