@@ -3,6 +3,7 @@
 from metajax.units.axes import Axis, Units, reads
 from metajax.units.deepening import deepen, deepen_state
 from metajax.units.experts import balance_loss, expert_ffn, top_k_gates, upcycle
+from metajax.units.matching import match_units
 from metajax.units.moves import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 from metajax.units.networks import conv_units, graph_units, mlp_units, transformer_units
 from metajax.units.routing import DomainMasks, compact_experts, domain_masks, mix_experts
@@ -53,6 +54,7 @@ __all__ = [
     "grow_mlp",
     "map_state",
     "mask_units",
+    "match_units",
     "mix_experts",
     "mlp_units",
     "permute_units",
