@@ -1,7 +1,28 @@
 """Hypernetworks: the parameters of any target network, generated from latent vectors."""
 
 from metajax.hypernet.chunks import chunk_generator
+from metajax.hypernet.diffusion import denoiser, diffusion_loss, sample_diffusion, signal_shares
 from metajax.hypernet.edits import low_rank_factors, low_rank_update, modulate
 from metajax.hypernet.generators import generator
+from metajax.hypernet.principal import (
+    Principal,
+    decode_principal,
+    encode_principal,
+    principal_components,
+)
 
-__all__ = ["chunk_generator", "generator", "low_rank_factors", "low_rank_update", "modulate"]
+__all__ = [
+    "Principal",
+    "chunk_generator",
+    "decode_principal",
+    "denoiser",
+    "diffusion_loss",
+    "encode_principal",
+    "generator",
+    "low_rank_factors",
+    "low_rank_update",
+    "modulate",
+    "principal_components",
+    "sample_diffusion",
+    "signal_shares",
+]

@@ -66,6 +66,20 @@ from metajax.learners.stages import Stage, StagesState, in_stages
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
+from metajax.learners.weight_models import (
+    nearest_network,
+    ridge_predictions,
+    weight_diffusion,
+    weight_regression,
+    zoo_mean,
+)
+from metajax.learners.zoo_stages import (
+    WeightModel,
+    flat_weights,
+    network_zoo,
+    weights_from,
+    zoo_training,
+)
 
 __all__ = [
     "DistilledExperts",
@@ -88,6 +102,7 @@ __all__ = [
     "Stage",
     "StagesState",
     "SvmParams",
+    "WeightModel",
     "adapt_in_float64",
     "adaptation_curve",
     "anil",
@@ -104,6 +119,7 @@ __all__ = [
     "evolution",
     "expert_vote",
     "first_order_maml",
+    "flat_weights",
     "from_stream",
     "gradient_learner",
     "imaml",
@@ -123,6 +139,8 @@ __all__ = [
     "multi_step_gradient",
     "mutual_students",
     "nearest_neighbour",
+    "nearest_network",
+    "network_zoo",
     "online_sgd",
     "pooled_training",
     "predict_after",
@@ -130,6 +148,7 @@ __all__ = [
     "prototypical",
     "reptile",
     "ridge",
+    "ridge_predictions",
     "ridge_solution",
     "sequence_learner",
     "shared_cells",
@@ -143,5 +162,10 @@ __all__ = [
     "table_logistic",
     "table_reader",
     "taught_student",
+    "weight_diffusion",
+    "weight_regression",
+    "weights_from",
     "whole_sequence",
+    "zoo_mean",
+    "zoo_training",
 ]
