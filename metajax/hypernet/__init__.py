@@ -3,7 +3,9 @@
 from metajax.hypernet.chunks import chunk_generator
 from metajax.hypernet.diffusion import denoiser, diffusion_loss, sample_diffusion, signal_shares
 from metajax.hypernet.edits import low_rank_factors, low_rank_update, modulate
+from metajax.hypernet.encodings import unit_encoding
 from metajax.hypernet.generators import generator
+from metajax.hypernet.invariant import magnitude_invariant
 from metajax.hypernet.principal import (
     Principal,
     decode_principal,
@@ -21,8 +23,10 @@ __all__ = [
     "generator",
     "low_rank_factors",
     "low_rank_update",
+    "magnitude_invariant",
     "modulate",
     "principal_components",
     "sample_diffusion",
     "signal_shares",
+    "unit_encoding",
 ]

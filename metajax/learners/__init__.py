@@ -10,6 +10,7 @@ from metajax.learners.closed_forms import (
     kernel_ridge,
     logistic_regression,
 )
+from metajax.learners.conditioned import generated_network, one_network
 from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.distilling import (
     mutual_students,
@@ -121,6 +122,7 @@ __all__ = [
     "first_order_maml",
     "flat_weights",
     "from_stream",
+    "generated_network",
     "gradient_learner",
     "imaml",
     "in_context",
@@ -141,6 +143,7 @@ __all__ = [
     "nearest_neighbour",
     "nearest_network",
     "network_zoo",
+    "one_network",
     "online_sgd",
     "pooled_training",
     "predict_after",

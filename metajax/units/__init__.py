@@ -3,6 +3,7 @@
 from metajax.units.axes import Axis, Units, reads
 from metajax.units.deepening import deepen, deepen_state
 from metajax.units.experts import balance_loss, expert_ffn, top_k_gates, upcycle
+from metajax.units.keeping import keep_first, keep_largest
 from metajax.units.matching import match_units
 from metajax.units.moves import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 from metajax.units.networks import conv_units, graph_units, mlp_units, transformer_units
@@ -52,6 +53,8 @@ __all__ = [
     "fair_architectures",
     "graph_units",
     "grow_mlp",
+    "keep_first",
+    "keep_largest",
     "map_state",
     "mask_units",
     "match_units",
