@@ -18,11 +18,12 @@ def _is_none(node: Any) -> bool:
 
 def _edited(edit: Any, params: Params, *edits: tuple[str, PyTree]) -> Params:
     """Change the leaves for which edits have an array in place of None."""
+    structure: Any  # jaxlib's stubs do not know that structures compare
     paths, structure = jax.tree_util.tree_flatten_with_path(params)
     columns = []
     for field, tree in edits:
         found, other = jax.tree.flatten(tree, is_leaf=_is_none)
-        if jax.tree.structure(params, is_leaf=_is_none) != other:
+        if structure != other:
             raise ConfigError(
                 field, other, f"a tree like the parameters, {structure}, or with Nones"
             )
@@ -114,7 +115,7 @@ def low_rank_update(
       ConfigError: the trees differ, or factors do not fit their array.
     """
 
-    def edit(name: str, leaf: Array, left: Array | None, right: Array | None) -> Array:
+    def edit(name: str, leaf: Array, left: Any, right: Any) -> Array:
         if left is None and right is None:
             return leaf
         rows, columns = math.prod(leaf.shape[:-1]), leaf.shape[-1]

@@ -63,7 +63,10 @@ def network_zoo(network: Network, embed: Embed) -> MetaLearner:
     def predict(params: Params, adapted: Params, inputs: Array) -> Array:
         return network.apply(adapted, inputs)
 
-    return MetaLearner(init, lambda params, support, key: params["start"], predict, loss)
+    def adapt(params: Any, support: Examples, key: Key[Array, ""]) -> Params:
+        return params["start"]
+
+    return MetaLearner(init, adapt, predict, loss)
 
 
 class WeightModel(NamedTuple):

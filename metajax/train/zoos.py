@@ -58,8 +58,9 @@ def save_zoo(
     """
     arrays: dict[str, np.ndarray] = {}
     for where, leaf in jax.tree_util.tree_flatten_with_path(zoo.params)[0]:
-        names = [getattr(entry, "key", None) for entry in where]
-        if not names or not all(isinstance(name, str) and "/" not in name for name in names):
+        found = [getattr(entry, "key", None) for entry in where]
+        names = [name for name in found if isinstance(name, str) and "/" not in name]
+        if not found or names != found:
             shown = jax.tree_util.keystr(where)
             raise ConfigError("params", shown, "nested dicts whose names are texts without slashes")
         arrays[PARAMS + "/".join(names)] = np.asarray(leaf)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Set
+from typing import Any
 
 import jax
 import numpy as np
@@ -110,7 +111,8 @@ def _total(leaves: list[Leaf], goals: list[Leaf], sizes: Mapping[str, int], orde
 def _ordered(leaf: Leaf, sizes: Mapping[str, int], order: Orders) -> Float[np.ndarray, "..."]:
     """The array of a leaf with its units in some order."""
     array = leaf.array
-    for axis, rows in taken_axes(leaf, sizes, order):
+    chosen: Any = order  # indices that are known may be of NumPy
+    for axis, rows in taken_axes(leaf, sizes, chosen):
         array = np.take(array, rows, axis=axis)
     return array
 

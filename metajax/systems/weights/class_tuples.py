@@ -61,10 +61,11 @@ def class_tuples(
         if num > most:
             raise ConfigError(field, num, f"at most {most} tuples of {ways} of {classes} classes")
         found: dict[tuple[int, ...], None] = {}
-        for number in itertools.count():
-            if len(found) == num:
-                return np.array(list(found), np.int32)
+        number = 0
+        while len(found) < num:
             found[tuple(draw.permutation(sets[number % len(sets)]).tolist())] = None
+            number += 1
+        return np.array(list(found), np.int32)
 
     return ordered("networks", sets[apart:], seen), ordered("eval_tasks", sets[:apart], unseen)
 

@@ -11,7 +11,16 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Examples, Params, Task, correct, cross_entropy, derive
+from metajax.core import (
+    Examples,
+    GradientState,
+    Params,
+    Task,
+    correct,
+    cross_entropy,
+    derive,
+    gradient,
+)
 from metajax.hypernet import decode_principal, encode_principal
 from metajax.learners import (
     adaptation_curve,
@@ -75,22 +84,18 @@ def at_once(
 
 def trained(parts: ZooParts, start: Params, tasks: TupleTasks, key: Key[Array, ""]) -> Params:
     """Return a network for each tuple, trained on its images as those of a zoo are."""
-    learner = network_zoo(parts.network, parts.embed)
     num = len(tasks.tuples)
     networks = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (num, *leaf.shape)), start)
+    learner = network_zoo(parts.network, parts.embed)
+    begun = learner._replace(init=lambda key, task: {"networks": networks})
+    algorithm = gradient(begun, parts.optimizer)
 
-    def step(carried: Any, number: Array) -> tuple[Any, None]:
-        networks, state = carried
-        drawn = jax.tree.map(lambda leaf: leaf[0], tasks(derive(key, "step", number)))
+    def step(state: GradientState, number: Array) -> tuple[GradientState, None]:
+        return algorithm.update(state, tasks(derive(key, "step", number)), key)[0], None
 
-        def loss(networks: Params) -> Float[Array, ""]:
-            return learner.loss({"networks": networks}, drawn, key)[0]
-
-        changes, state = parts.optimizer.update(jax.grad(loss)(networks), state, networks)
-        return (optax.apply_updates(networks, changes), state), None
-
-    first = networks, parts.optimizer.init(networks)
-    return jax.lax.scan(step, first, jnp.arange(parts.zoo_steps, dtype=jnp.int32))[0][0]
+    numbers = jnp.arange(parts.zoo_steps, dtype=jnp.int32)
+    state: GradientState = jax.lax.scan(step, algorithm.init(key, None), numbers)[0]
+    return state.params["networks"]
 
 
 def closed_forms(support: Examples, query: Examples, ways: int) -> Scores:
