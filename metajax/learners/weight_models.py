@@ -44,7 +44,7 @@ MOVING = ("denoiser", "encoder")
 
 
 def zoo_mean() -> WeightModel:
-    """Give every task the mean of all networks: a baseline for models of weights."""
+    """Return a model that gives every task the mean of all networks: a baseline."""
 
     def generate(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
         return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), zoo["networks"])
