@@ -100,6 +100,20 @@ from metajax.learners.subnetworks import lone_subnetworks, shared_subnetworks
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
+from metajax.learners.weight_models import (
+    nearest_network,
+    ridge_predictions,
+    weight_diffusion,
+    weight_regression,
+    zoo_mean,
+)
+from metajax.learners.zoo_stages import (
+    WeightModel,
+    flat_weights,
+    network_zoo,
+    weights_from,
+    zoo_training,
+)
 
 __all__ = [
     "ActivatedExperts",
@@ -128,6 +142,7 @@ __all__ = [
     "Stage",
     "StagesState",
     "SvmParams",
+    "WeightModel",
     "activity_of_domains",
     "adapt_in_float64",
     "adaptation_curve",
@@ -150,6 +165,7 @@ __all__ = [
     "expert_vote",
     "feed_forward_blocks",
     "first_order_maml",
+    "flat_weights",
     "from_stream",
     "generated_network",
     "gradient_learner",
@@ -176,6 +192,8 @@ __all__ = [
     "multi_step_gradient",
     "mutual_students",
     "nearest_neighbour",
+    "nearest_network",
+    "network_zoo",
     "one_network",
     "online_sgd",
     "pooled_training",
@@ -184,6 +202,7 @@ __all__ = [
     "prototypical",
     "reptile",
     "ridge",
+    "ridge_predictions",
     "ridge_solution",
     "router_loss",
     "sequence_learner",
@@ -202,6 +221,11 @@ __all__ = [
     "taught_student",
     "tuned_experts",
     "upcycle_blocks",
+    "weight_diffusion",
+    "weight_regression",
+    "weights_from",
     "whole_sequence",
     "with_snapshots",
+    "zoo_mean",
+    "zoo_training",
 ]

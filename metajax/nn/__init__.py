@@ -83,6 +83,7 @@ from metajax.nn.solves import (
     cholesky,
     one_at_a_time,
     positive_solve,
+    thin_svd,
     triangular_solve,
 )
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
@@ -179,6 +180,7 @@ __all__ = [
     "similarity_network",
     "spectral_conv2d",
     "swin",
+    "thin_svd",
     "token_set_encoder",
     "triangular_solve",
     "unet_decoder",

@@ -5,6 +5,7 @@ from metajax.units.choosing import choosing_mlp, chosen_mlp
 from metajax.units.deepening import deepen, deepen_state
 from metajax.units.experts import balance_loss, expert_ffn, top_k_gates, upcycle
 from metajax.units.keeping import keep_first, keep_largest
+from metajax.units.matching import match_units
 from metajax.units.moves import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 from metajax.units.networks import conv_units, graph_units, mlp_units, transformer_units
 from metajax.units.ordering import path_length, smooth_path, unit_rows
@@ -63,6 +64,7 @@ __all__ = [
     "largest_architecture",
     "map_state",
     "mask_units",
+    "match_units",
     "mix_experts",
     "mlp_units",
     "path_length",

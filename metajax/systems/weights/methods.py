@@ -16,6 +16,7 @@ from metajax.systems.base import Method
 from metajax.systems.weights.graph_methods import graph_hypernetwork, shared_table
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Stages, Training, stage_steps
+from metajax.systems.weights.zoo_methods import ZOO_METHODS
 from metajax.units import keep_first, keep_largest, mlp_units
 
 
@@ -172,5 +173,6 @@ METHODS: dict[str, Callable[..., Method]] = {
     "largest_norm": largest_norm,
     "graph_hypernetwork": graph_hypernetwork,
     "shared_table": shared_table,
+    **ZOO_METHODS,
 }
 """All methods of the family, the default first."""
