@@ -333,6 +333,8 @@ def counted(features: FeatureSet, dimensions: int) -> int:
       features: the set; if it has a ``num``, this is known.
       dimensions: of its points.
     """
+    if isinstance(features, Joined):
+        return sum(counted(part, dimensions) for part in features.parts)
     known = getattr(features, "num", None)
     if known is not None:
         return known
