@@ -59,6 +59,19 @@ def test_a_stage_takes_its_updates_and_the_next_one_starts_from_its_end():
     assert digest(found[4][0].networks[0]) == digest(found[1][0].networks[0])
 
 
+def test_stages_may_start_from_the_same_one():
+    """The third from the first one's end, not from the second's, and then on its own."""
+    rate = optax.sgd(1.0)
+    second, third = (
+        GrowthStage(lambda done: falling(2), rate, 1, change=doubled, source=source)
+        for source in (None, 0)
+    )
+    found = run([GrowthStage(lambda done: falling(1), rate, 2), second, third], 5)
+    ends = [params.networks[-1].tolist() for params, _ in found]
+    assert ends == [[0, 0]] * 3 + [[-3, -3], [-4, -4]]
+    assert found[-1][0].networks[1].tolist() == [-3, -3]
+
+
 def test_each_update_reads_a_part_of_its_own():
     """Targets of the parts add up to 1, 5 and 9; a stage with one update reads the first."""
     found = run(stages(), 3)
@@ -90,6 +103,7 @@ def test_stages_that_do_not_fit_are_rejected():
         ([], "stages"),
         ([GrowthStage(lambda done: falling(1), rate, 0)] * 2, "steps"),
         ([GrowthStage(lambda done: falling(1), rate, 1, 0)], "updates"),
+        ([GrowthStage(lambda done: falling(1), rate, 1, source=0)], "source"),
     ):
         with pytest.raises(ConfigError) as raised:
             in_growing_stages(wrong)

@@ -96,6 +96,27 @@ class Problem(NamedTuple):
         """Hidden layers of the large network."""
         return (self.settings.width,) * self.settings.layers
 
+    def kept_apart(self, share: float) -> tuple[Parts, Examples]:
+        """Return what is trained on and what is held out, where a part of the images is held out.
+
+        The images are in random order, the same for all runs, so the last ones are held out.
+
+        Args:
+          share: of the training images that is held out, one image or more.
+
+        Raises:
+          ConfigError: no image is left to be trained on.
+        """
+        number = len(self.tasks.labels)
+        held = max(round(share * number), 1)
+        if held >= number:
+            raise ConfigError(
+                "held_out_share", share, f"a part that leaves some of {number} images"
+            )
+        images, labels = self.tasks.images, self.tasks.labels
+        rest = dataclasses.replace(self.tasks, images=images[:-held], labels=labels[:-held])
+        return rest, Examples(images[-held:], labels[-held:])
+
     def network(self, widths: tuple[int, ...]) -> Network:
         """Return a network with some hidden layers."""
         return mlp(widths, self.ways)

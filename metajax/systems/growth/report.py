@@ -25,6 +25,11 @@ def table(evaluation: dict[str, Any]) -> str:
     lines.append(
         f"{more['flops']:.3g} operations, {share:.3f} of as many steps of the large network."
     )
+    if more["longest"] < more["flops"]:
+        share = more["longest"] / more["budget"]
+        lines.append(f"{share:.3f} where what could be trained side by side counts once.")
+    if "snapshot" in more:
+        lines.append(f"Held-out images chose snapshot {more['snapshot'] + 1}.")
     return "\n".join(lines)
 
 
@@ -33,6 +38,8 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
     caption = "Accuracy: means over test images, with 95% intervals."
     scores = score_figure(evaluation)._replace(caption=caption)
     drawn = [scores]
+    if "members" in evaluation["more"]:
+        drawn.append(captioned(by_size, evaluation))
     if any("test/last" in row for row in history):
         drawn.append(captioned(by_compute, evaluation, history))
     drawn += [
@@ -79,18 +86,31 @@ def routes(evaluation: dict[str, Any]) -> Any:
     return canvas
 
 
+def by_size(evaluation: dict[str, Any]) -> Any:
+    """Accuracy of every network that there is to choose from by its operations for an image."""
+    canvas, axes = make_axes("operations for an image", "accuracy on test images", "linear")
+    members = evaluation["more"]["members"]
+    flops, scores = (numbers([one[what] for one in members]) for what in ("flops", "accuracy"))
+    axes.plot(flops, scores, "o", ms=4, alpha=0.6)
+    axes.set_xscale("log")
+    # the best of those that cost no more
+    order = np.lexsort((-scores, flops))
+    axes.step(flops[order], np.fmax.accumulate(scores[order]), where="post", color="C1", lw=1)
+    return canvas
+
+
 def by_compute(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> Any:
     """Accuracy of the network in use by operations of training; lines begin stages."""
     more = evaluation["more"]
     ends = np.cumsum([stage["steps"] for stage in more["stages"]])
-    cost = more["budget"] / ends[-1]
+    costs = np.cumsum([stage["flops"] for stage in more["stages"]])
     canvas, axes = make_axes("operations", "accuracy on test images", "linear")
     measured = [row for row in history if "test/last" in row]
     mean = numbers([row["test/last"] for row in measured])
     half = numbers([row["test/last_ci95"] for row in measured])
-    along = [row["step"] * cost for row in measured]
+    along = np.interp([row["step"] for row in measured], [0, *ends], [0, *costs])
     axes.errorbar(along, mean, half, marker="o", capsize=2)
-    for end in ends[:-1]:
-        axes.axvline(end * cost, color="gray", lw=0.6)
+    for cost in costs[:-1]:
+        axes.axvline(cost, color="gray", lw=0.6)
     keep_in_sight(axes, mean, mean - half, mean + half)
     return canvas
