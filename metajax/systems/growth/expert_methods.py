@@ -142,7 +142,7 @@ def read_me(
       units: "domain": an expert has the units that are most active on its domain (Read-ME);
         "random": others; "all": all experts have the most active units of all domains.
     """
-    domains = problem.settings.domains
+    domains = problem.tasks.domains
     sizes = active_sizes(problem, active)
     experts = learners.ActivatedExperts(problem.large, sizes, problem.ways, domains, router_width)
     alone, learner = learners.smoothed_labels(experts.network), experts.learner()

@@ -140,7 +140,7 @@ def test_stages_that_have_no_step_are_rejected():
 
 
 def test_images_that_are_held_out_are_not_trained_on():
-    problem = build(tiny("growth")).problem
+    problem = build(tiny("growth", domains=1)).problem
     tasks, held_out = problem.kept_apart(0.25)
     number = len(problem.tasks.labels)
     assert len(held_out.targets) == round(0.25 * number)
