@@ -149,7 +149,7 @@ def test_images_that_are_held_out_are_not_trained_on():
         (problem.tasks.labels, (tasks.labels, held_out.targets)),
     ):
         np.testing.assert_array_equal(np.concatenate(parts), whole)
-    setup = build(tiny("growth", "early_stopping"))
+    setup = build(tiny("growth", "early_stopping", domains=1))
     np.testing.assert_array_equal(setup.tasks.labels, tasks.labels)
     with pytest.raises(ConfigError) as raised:
         problem.kept_apart(0.9999)
