@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import experts
 import numpy as np
 from quoting import Quoted, bare, markdown, over_seeds, results
 
@@ -101,4 +102,7 @@ def quoted() -> Quoted:
         f"{noisy.cell('net2net')}"
     )
     tables = {"digits": accuracies(short, digits, noisy)}
+    runs = experts.Experts()
+    tables |= {"blocks": experts.blocks(runs), "domains": experts.domains(runs)}
+    sentences += experts.sentences(runs)
     return Quoted(tables, sentences, {"README.md": [headline]})

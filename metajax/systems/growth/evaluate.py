@@ -99,7 +99,7 @@ def nearest_mean(problem: Problem) -> Bool[np.ndarray, " images"]:
     Each domain has its own class means.
     """
     images, labels = np.asarray(problem.tasks.images, float), np.asarray(problem.tasks.labels)
-    domains = problem.settings.domains
+    domains = problem.tasks.domains
     labels = labels + problem.ways * np.repeat(np.arange(domains), len(labels) // domains)
     # a class without images is never the nearest
     means = np.full((domains * problem.ways, images.shape[1]), np.inf)

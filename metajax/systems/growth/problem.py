@@ -99,7 +99,8 @@ class Problem(NamedTuple):
     def kept_apart(self, share: float) -> tuple[Parts, Examples]:
         """Return what is trained on and what is held out, where a part of the images is held out.
 
-        The images are in random order, the same for all runs, so the last ones are held out.
+        The images are in random order, the same for all runs, so the last ones are held out, in
+        all domains.
 
         Args:
           share: of the training images that is held out, one image or more.
@@ -107,15 +108,21 @@ class Problem(NamedTuple):
         Raises:
           ConfigError: no image is left to be trained on.
         """
-        number = len(self.tasks.labels)
+        number = len(self.tasks.labels) // self.tasks.domains
         held = max(round(share * number), 1)
         if held >= number:
             raise ConfigError(
                 "held_out_share", share, f"a part that leaves some of {number} images"
             )
-        images, labels = self.tasks.images, self.tasks.labels
-        rest = dataclasses.replace(self.tasks, images=images[:-held], labels=labels[:-held])
-        return rest, Examples(images[-held:], labels[-held:])
+
+        def parts(leaf: Array) -> tuple[Array, Array]:
+            by_domain = leaf.reshape(self.tasks.domains, number, *leaf.shape[1:])
+            both = by_domain[:, :-held], by_domain[:, -held:]
+            return tuple(part.reshape(-1, *leaf.shape[1:]) for part in both)
+
+        images, labels = parts(self.tasks.images), parts(self.tasks.labels)
+        rest = dataclasses.replace(self.tasks, images=images[0], labels=labels[0])
+        return rest, Examples(images[1], labels[1])
 
     def network(self, widths: tuple[int, ...]) -> Network:
         """Return a network with some hidden layers."""
@@ -142,7 +149,7 @@ class Problem(NamedTuple):
         """Return the images in a few words."""
         of = self.settings
         noise = f", {of.label_noise:.0%} of the labels random" if of.label_noise else ""
-        domains = f" in {of.domains} domains" if of.domains > 1 else ""
+        domains = f" in {self.tasks.domains} domains" if self.tasks.domains > 1 else ""
         return f"{of.base_set}, {len(self.tasks.labels)} training images{domains}{noise}"
 
 

@@ -140,7 +140,7 @@ def test_stages_that_have_no_step_are_rejected():
 
 
 def test_images_that_are_held_out_are_not_trained_on():
-    problem = build(tiny("growth")).problem
+    problem = build(tiny("growth", domains=1)).problem
     tasks, held_out = problem.kept_apart(0.25)
     number = len(problem.tasks.labels)
     assert len(held_out.targets) == round(0.25 * number)
@@ -149,7 +149,7 @@ def test_images_that_are_held_out_are_not_trained_on():
         (problem.tasks.labels, (tasks.labels, held_out.targets)),
     ):
         np.testing.assert_array_equal(np.concatenate(parts), whole)
-    setup = build(tiny("growth", "early_stopping"))
+    setup = build(tiny("growth", "early_stopping", domains=1))
     np.testing.assert_array_equal(setup.tasks.labels, tasks.labels)
     with pytest.raises(ConfigError) as raised:
         problem.kept_apart(0.9999)
