@@ -222,17 +222,19 @@ def _program(shape: MLPShape, inputs: int, outputs: int) -> ProgramGraph:
 
 def _padded(graph: Graph, nodes: int, edges: int) -> Graph:
     """As ``pad_graph``, on the host: it would compile a program for every size."""
+    node_mask: Any = np.arange(nodes) < len(graph.nodes)
+    edge_mask: Any = np.arange(edges) < len(graph.senders)
     return Graph(
         _lengthened(graph.nodes, nodes),
         _lengthened(graph.senders, edges),
         _lengthened(graph.receivers, edges),
         _lengthened(graph.edges, edges),
-        np.arange(nodes) < len(graph.nodes),
-        np.arange(edges) < len(graph.senders),
+        node_mask,
+        edge_mask,
     )
 
 
-def _lengthened(x: Any, rows: int) -> np.ndarray:
+def _lengthened(x: Any, rows: int) -> Any:
     return np.pad(x, [(0, rows - len(x))] + [(0, 0)] * (x.ndim - 1))
 
 

@@ -26,12 +26,12 @@ class Graph(NamedTuple):
       edge_mask: which edges are real, or None where all are.
     """
 
-    nodes: Float[Array | np.ndarray, "nodes features"]
+    nodes: Float[Array, "nodes features"]
     senders: Int32[Array | np.ndarray, " edges"]
     receivers: Int32[Array | np.ndarray, " edges"]
-    edges: Float[Array | np.ndarray, "edges edge_features"] | None = None
-    node_mask: Bool[Array | np.ndarray, " nodes"] | None = None
-    edge_mask: Bool[Array | np.ndarray, " edges"] | None = None
+    edges: Float[Array, "edges edge_features"] | None = None
+    node_mask: Bool[Array, " nodes"] | None = None
+    edge_mask: Bool[Array, " edges"] | None = None
 
 
 def pad_graph(graph: Graph, num_nodes: int, num_edges: int) -> Graph:
@@ -49,7 +49,7 @@ def pad_graph(graph: Graph, num_nodes: int, num_edges: int) -> Graph:
       ConfigError: the graph is larger.
     """
 
-    def pad(x: Array | np.ndarray | None, rows: int, field: str, num: int) -> Array:
+    def pad(x: Array | None, rows: int, field: str, num: int) -> Array:
         if x is None:
             x = jnp.ones(rows, bool)
         if num < rows:

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Params, accuracy, cross_entropy, derive, random_indices
+from metajax.core import MetaLearner, Params, accuracy, cross_entropy, derive, random_indices
 from metajax.data import ImagePool
 from metajax.hypernet import MLPArchitecture
 from metajax.systems.base import Method
@@ -76,6 +76,20 @@ def start_up(
     return jax.lax.map(one, (weights, architectures, keys))
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def starts(
+    learner: MetaLearner,
+    random: Callable[..., Params],
+    params: Params,
+    architectures: MLPArchitecture,
+    key: Key[Array, ""],
+) -> tuple[Params, Params]:
+    """Return the starts that a method gives architectures, and random ones."""
+    keys = jax.random.split(derive(key, "random"), len(architectures.widths))
+    made, _ = jax.vmap(lambda one: learner.adapt(params, one, key))(architectures)
+    return made, jax.vmap(random)(keys, architectures)
+
+
 def evaluate_starts(
     problem: Problem, conditions: Architectures, method: Method, params: Params, config: Any
 ) -> Evaluation:
@@ -89,16 +103,11 @@ def evaluate_starts(
     key = jax.random.key(config.seed)
     marks, rate = (0, *sorted(set(config.start_steps))), jnp.float32(config.start_lr)
 
-    @jax.jit
-    def starts(params: Params, group: MLPArchitecture) -> tuple[Params, Params]:
-        keys = jax.random.split(derive(key, "random"), len(group.widths))
-        made, _ = jax.vmap(lambda one: learner.adapt(params, one, key))(group)
-        return made, jax.vmap(target.random)(keys, group)
-
     found: dict[str, dict[str, Array]] = {"predicted": {}, "random": {}}
     for name, group in conditions.groups.items():
-        for of, weights in zip(found.values(), starts(params, group), strict=True):
-            of[name] = start_up(
+        both = starts(learner, target.random, params, group, key)
+        for scores, weights in zip(found.values(), both, strict=True):
+            scores[name] = start_up(
                 target.apply,
                 marks,
                 config.examples,
@@ -110,10 +119,11 @@ def evaluate_starts(
                 derive(key, name),
             )
     rows = {}
-    for of, title in (("predicted", config.method), ("random", "He start")):
-        for name, scores in found[of].items():
-            row = Row(f"{title}, {GROUPS[name]}", interval(scores), baseline=of == "random")
-            rows[name if of == "predicted" else f"random_{name}"] = row
+    for name, kind in GROUPS.items():
+        rows[name] = Row(f"{config.method}, {kind}", interval(found["predicted"][name]))
+    for name, kind in GROUPS.items():
+        row = Row(f"He start, {kind}", interval(found["random"][name]), baseline=True)
+        rows[f"random_{name}"] = row
     mean = interval(jnp.concatenate(list(found["predicted"].values())))
     rows["mean"] = Row(f"{config.method}, mean over architectures", mean)
     rows["chance"] = chance_row([1 / problem.ways], len(problem.test.labels))
