@@ -11,7 +11,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from metajax.core import MetaLearner, Params, accuracy, cross_entropy, derive, random_indices
+from metajax.core import (
+    MetaLearner,
+    Params,
+    accuracy,
+    cross_entropy,
+    derive,
+    optimizer_step,
+    prepare_optimizer,
+    random_indices,
+)
 from metajax.data import ImagePool
 from metajax.hypernet import MLPArchitecture
 from metajax.systems.base import Method
@@ -51,7 +60,7 @@ def start_up(
     """
     train, test = pools
     asked = under(test, conditions, None, None)
-    rule = optax.adam(rate)
+    rule = prepare_optimizer(optax.adam(rate), has_function=False)
 
     def one(given: tuple[Params, MLPArchitecture, Array]) -> Array:
         weights, architecture, key = given
@@ -65,8 +74,8 @@ def start_up(
             def loss(weights: Params) -> Array:
                 return cross_entropy(apply(weights, architecture, seen.inputs), seen.targets)
 
-            updates, rule_state = rule.update(jax.grad(loss)(weights), rule_state)
-            return optax.apply_updates(weights, updates), rule_state
+            value, slopes = jax.value_and_grad(loss)(weights)
+            return optimizer_step(rule, weights, rule_state, slopes, value=value)
 
         def section(state: Any, ends: Array) -> tuple[Any, Array]:
             state = jax.lax.fori_loop(ends[0], ends[1], step, state)
