@@ -16,6 +16,7 @@ from metajax.hypernet import PaddedMLP, padded_mlp
 from metajax.nn import mlp
 from metajax.systems.image_sets import image_pools
 from metajax.systems.weights.architectures import draw_architectures
+from metajax.systems.weights.class_tuples import ClassTuples, TupleTasks, make_class_tuples
 from metajax.systems.weights.conditions import Angles, Conditions, ConditionTasks, Widths
 from metajax.systems.weights.settings import Settings, Training
 
@@ -32,13 +33,13 @@ class Problem(NamedTuple):
     """
 
     settings: Settings
-    tasks: ConditionTasks
+    tasks: ConditionTasks | TupleTasks
     test: ImagePool
-    conditions: Conditions
+    conditions: Conditions | ClassTuples
     ways: int
 
     @property
-    def example_tasks(self) -> ConditionTasks:
+    def example_tasks(self) -> ConditionTasks | TupleTasks:
         """What is trained on."""
         return self.tasks
 
@@ -78,6 +79,8 @@ class Problem(NamedTuple):
 
     def setting(self) -> str:
         """Return the images and the conditions in a few words."""
+        if isinstance(self.conditions, ClassTuples):
+            return f"{self.settings.base_set}, unseen tuples of {self.ways} classes"
         return f"{self.settings.base_set}, by {self.conditions.axis}"
 
 
@@ -103,6 +106,10 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
       ConfigError: the settings do not fit the set.
     """
     train, test = image_pools(settings, data_dir)
+    test = dataclasses.replace(test, mean=train.mean, std=train.std)
+    if settings.condition == "classes":
+        tuples = make_class_tuples(train, test, settings)
+        return Problem(settings, tuples.zoo, test, tuples, settings.ways)
     ways = train.num_classes
     conditions: Conditions
     if settings.condition == "angles":
@@ -114,5 +121,4 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
     else:
         conditions = Widths(settings.train_widths, settings.eval_widths)
     tasks = ConditionTasks(train, conditions, settings.examples)
-    test = dataclasses.replace(test, mean=train.mean, std=train.std)
     return Problem(settings, tasks, test, conditions, ways)

@@ -7,13 +7,16 @@ from typing import Any
 from metajax.systems.numbers import aligned, cell
 from metajax.systems.show import Figure, score_figure, training_figures
 from metajax.systems.show import last as said_last
+from metajax.systems.show import table as step_table
 
 MOST = 9
 """Conditions that a table shows at most."""
 
 
 def table(evaluation: dict[str, Any]) -> str:
-    """Return the accuracy by condition, at some of them."""
+    """Return the accuracy by condition, at some of them, or by steps on an unseen task."""
+    if "mean" not in evaluation["rows"]:
+        return step_table(evaluation)
     points = evaluation["points"]
     every = -(-len(points) // MOST)
     shown = range(0, len(points), every)
@@ -42,7 +45,7 @@ def starts_table(evaluation: dict[str, Any], lines: list[str]) -> str:
 
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
-    """Return the accuracy by condition, and its mean along training."""
+    """Return the accuracy by condition or by steps, and its mean along training."""
     if "random_in_range" in evaluation["rows"]:
         evaluation = {**evaluation, "rows": {**evaluation["rows"]}}
         del evaluation["rows"]["mean"]
@@ -52,6 +55,9 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
         )
         along = training_figures(history, "mean accuracy without training", "linear")
         return [score_figure(evaluation)._replace(caption=caption), *along]
+    if "mean" not in evaluation["rows"]:
+        along = training_figures(history, "accuracy without a step", "linear")
+        return [score_figure(evaluation), *along]
     caption = (
         f"Accuracy by {evaluation['axis']}: means over test images, with 95% intervals as bands. "
         "Level lines: means over all conditions."
