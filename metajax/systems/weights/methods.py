@@ -13,8 +13,10 @@ from metajax import learners
 from metajax.core import Count, Network, NonNegative, Params, ProperFraction, Range
 from metajax.hypernet import magnitude_invariant
 from metajax.systems.base import Method
+from metajax.systems.weights.graph_methods import graph_hypernetwork, shared_table
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Stages, Training, stage_steps
+from metajax.systems.weights.zoo_methods import ZOO_METHODS
 from metajax.units import keep_first, keep_largest, mlp_units
 
 
@@ -169,5 +171,8 @@ METHODS: dict[str, Callable[..., Method]] = {
     "slimmable": slimmable,
     "first_units": first_units,
     "largest_norm": largest_norm,
+    "graph_hypernetwork": graph_hypernetwork,
+    "shared_table": shared_table,
+    **ZOO_METHODS,
 }
 """All methods of the family, the default first."""

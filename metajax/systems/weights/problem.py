@@ -11,8 +11,11 @@ from jaxtyping import Array, Key
 
 from metajax.core import ConfigError, Network, Params
 from metajax.data import ImagePool
+from metajax.hypernet import PaddedMLP, padded_mlp
 from metajax.nn import mlp
 from metajax.systems.image_sets import image_pools
+from metajax.systems.weights.architectures import draw_architectures
+from metajax.systems.weights.class_tuples import ClassTuples, TupleTasks, make_class_tuples
 from metajax.systems.weights.conditions import Angles, Conditions, ConditionTasks, Widths
 from metajax.systems.weights.settings import Settings, Training
 
@@ -29,13 +32,13 @@ class Problem(NamedTuple):
     """
 
     settings: Settings
-    tasks: ConditionTasks
+    tasks: ConditionTasks | TupleTasks
     test: ImagePool
-    conditions: Conditions
+    conditions: Conditions | ClassTuples
     ways: int
 
     @property
-    def example_tasks(self) -> ConditionTasks:
+    def example_tasks(self) -> ConditionTasks | TupleTasks:
         """What is trained on."""
         return self.tasks
 
@@ -48,6 +51,11 @@ class Problem(NamedTuple):
     def varied(self) -> str:
         """The units of the middle hidden layer, whose number varies (widths)."""
         return f"h{self.settings.layers // 2}"
+
+    @property
+    def padded(self) -> PaddedMLP:
+        """The network of all architectures (architectures)."""
+        return padded(self.settings, self.test.num_features, self.ways)
 
     def start(self, key: Key[Array, ""]) -> Params:
         """Draw the network's weights, as it would start by itself."""
@@ -69,7 +77,14 @@ class Problem(NamedTuple):
 
     def setting(self) -> str:
         """Return the images and the conditions in a few words."""
+        if isinstance(self.conditions, ClassTuples):
+            return f"{self.settings.base_set}, unseen tuples of {self.ways} classes"
         return f"{self.settings.base_set}, by {self.conditions.axis}"
+
+
+def padded(settings: Settings, features: int, ways: int) -> PaddedMLP:
+    """Return the network that has room for all architectures, also those that are only measured."""
+    return padded_mlp(features, ways, settings.layers + 1, settings.widest)
 
 
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
@@ -85,11 +100,17 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
       ConfigError: the settings do not fit the set.
     """
     train, test = image_pools(settings, data_dir)
+    test = dataclasses.replace(test, mean=train.mean, std=train.std)
+    if settings.condition == "classes":
+        tuples = make_class_tuples(train, test, settings)
+        return Problem(settings, tuples.zoo, test, tuples, settings.ways)
+    ways = train.num_classes
     conditions: Conditions
     if settings.condition == "angles":
         conditions = Angles(settings.most_turn, settings.eval_angles)
+    elif settings.condition == "architectures":
+        conditions = draw_architectures(padded(settings, train.num_features, ways), settings)
     else:
         conditions = Widths(settings.train_widths, settings.eval_widths)
     tasks = ConditionTasks(train, conditions, settings.examples)
-    test = dataclasses.replace(test, mean=train.mean, std=train.std)
-    return Problem(settings, tasks, test, conditions, train.num_classes)
+    return Problem(settings, tasks, test, conditions, ways)
