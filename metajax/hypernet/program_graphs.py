@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jaxtyping import Float, PyTree
@@ -153,9 +152,9 @@ def program_graph(apply: Callable[..., Any], params: PyTree, *inputs: Any) -> Pr
     found = _without_constants(found)
     forward = np.array(sorted(found.edges), np.int32).reshape(-1, 2)
     both = np.concatenate([forward, forward[:, ::-1]])
-    direction = np.repeat(np.eye(2, dtype=np.float32), len(forward), axis=0)
-    features = jnp.asarray(_features(found))
-    graph = Graph(features, both[:, 0], both[:, 1], jnp.asarray(direction))
+    direction: Any = np.repeat(np.eye(2, dtype=np.float32), len(forward), axis=0)
+    features: Any = _features(found)
+    graph = Graph(features, both[:, 0], both[:, 1], direction)
     parameters = {path: number for number, path in enumerate(paths)}
     return ProgramGraph(graph, parameters, tuple(found.kinds), tuple(found.lengths))
 
