@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from choices import Supernets, supernet_sentences, supernet_table
 from quoting import Quoted, bare, markdown, over_seeds, results
 
 METHODS = {
@@ -101,4 +102,7 @@ def quoted() -> Quoted:
         f"{noisy.cell('net2net')}"
     )
     tables = {"digits": accuracies(short, digits, noisy)}
+    shared = Supernets("supernets")
+    tables["supernets"] = supernet_table(shared)
+    sentences += supernet_sentences(shared)
     return Quoted(tables, sentences, {"README.md": [headline]})
