@@ -26,6 +26,8 @@ class GrowthStage(NamedTuple):
       updates: updates of the parameters in a step, each by its own part of the step's examples.
       change: ``change(before, own, key) -> state``, which makes the first state of the stage of the
         last one of the stage before and of its own as first drawn; None: its own.
+      prepare: ``prepare(state, tasks, key, axis_name) -> state``, which completes the first state
+        by the tasks of the stage's first step; None: it is complete.
       source: the stage that stands for the one before in ``change``, from 0; None: the one before.
     """
 
@@ -34,6 +36,9 @@ class GrowthStage(NamedTuple):
     steps: int
     updates: int = 1
     change: Callable[[GradientState, GradientState, Key[Array, ""]], GradientState] | None = None
+    prepare: Callable[[GradientState, PyTree, Key[Array, ""], str | None], GradientState] | None = (
+        None
+    )
     source: int | None = None
 
 
@@ -108,11 +113,14 @@ def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
         parts = jax.tree.leaves(tasks)[0].shape[1]
         if stage.updates > parts:
             raise ConfigError("updates", stage.updates, f"at most the {parts} parts of a task")
+        first = state.done == starts[index]
         if stage.change is not None and index > 0:
             source = index - 1 if stage.source is None else stage.source
             change, before = stage.change, state.stages[source]
-            first = state.done == starts[index]
             own = jax.lax.cond(first, lambda: change(before, own, key), lambda: own)
+        if stage.prepare is not None:
+            prepare, given = stage.prepare, own
+            own = jax.lax.cond(first, lambda: prepare(given, tasks, key, axis_name), lambda: given)
         done = (state.done - starts[index]) * stage.updates
 
         def update(own: GradientState, at: tuple[PyTree, Array]) -> Any:

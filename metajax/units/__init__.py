@@ -4,8 +4,11 @@ from metajax.units.axes import Axis, Units, reads
 from metajax.units.choosing import choosing_mlp, chosen_mlp
 from metajax.units.deepening import deepen, deepen_state
 from metajax.units.experts import balance_loss, expert_ffn, top_k_gates, upcycle
+from metajax.units.keeping import keep_first, keep_largest
+from metajax.units.matching import match_units
 from metajax.units.moves import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 from metajax.units.networks import conv_units, graph_units, mlp_units, transformer_units
+from metajax.units.ordering import path_length, smooth_path, unit_rows
 from metajax.units.routing import DomainMasks, compact_experts, domain_masks, mix_experts
 from metajax.units.spaces import (
     Architecture,
@@ -56,11 +59,15 @@ __all__ = [
     "fair_architectures",
     "graph_units",
     "grow_mlp",
+    "keep_first",
+    "keep_largest",
     "largest_architecture",
     "map_state",
     "mask_units",
+    "match_units",
     "mix_experts",
     "mlp_units",
+    "path_length",
     "permute_units",
     "random_code",
     "random_moves",
@@ -68,11 +75,13 @@ __all__ = [
     "sample_architecture",
     "sandwich",
     "slice_units",
+    "smooth_path",
     "supernet",
     "take_units",
     "top_k_gates",
     "transformer_units",
     "unit_norms",
+    "unit_rows",
     "unit_sizes",
     "upcycle",
     "widen",

@@ -110,3 +110,17 @@ def test_stages_that_do_not_fit_are_rejected():
         assert raised.value.field == field
     with pytest.raises(ConfigError, match="updates"):
         run(stages(PARTS + 1), 1)
+
+
+def test_a_stage_is_prepared_by_the_tasks_of_its_first_step():
+    """After it was handed over; later tasks are not looked at."""
+
+    def prepare(state, tasks, key, axis_name):
+        assert axis_name is None
+        return state._replace(params=state.params + jnp.max(tasks.targets))
+
+    first, second = stages()
+    found = run([first, second._replace(prepare=prepare)], 4)
+    assert found[1][0].networks[1].tolist() == [0, 0]
+    # the largest target is 5; the stage before ended at -6
+    assert [params.networks[1].tolist() for params, _ in found[2:]] == [[-2, -2], [-3, -3]]
