@@ -6,6 +6,7 @@ from typing import Any
 
 import experts
 import numpy as np
+from choices import Supernets, supernet_sentences, supernet_table
 from quoting import Quoted, bare, markdown, over_seeds, results
 
 METHODS = {
@@ -105,4 +106,7 @@ def quoted() -> Quoted:
     runs = experts.Experts()
     tables |= {"blocks": experts.blocks(runs), "domains": experts.domains(runs)}
     sentences += experts.sentences(runs)
+    shared = Supernets("supernets")
+    tables["supernets"] = supernet_table(shared)
+    sentences += supernet_sentences(shared)
     return Quoted(tables, sentences, {"README.md": [headline]})

@@ -87,12 +87,11 @@ def routes(evaluation: dict[str, Any]) -> Any:
 
 
 def by_size(evaluation: dict[str, Any]) -> Any:
-    """Accuracy of every network that there is to choose from by its operations for an image."""
+    """Accuracy of every network by its operations for an image; a line leads along the best."""
     canvas, axes = make_axes("operations for an image", "accuracy on test images", "linear")
     members = evaluation["more"]["members"]
     flops, scores = (numbers([one[what] for one in members]) for what in ("flops", "accuracy"))
     axes.plot(flops, scores, "o", ms=4, alpha=0.6)
-    axes.set_xscale("log")
     # the best of those that cost no more
     order = np.lexsort((-scores, flops))
     axes.step(flops[order], np.fmax.accumulate(scores[order]), where="post", color="C1", lw=1)
