@@ -14,6 +14,7 @@ METHODS = {
     "weak_teacher": "weak_teacher",
     "mutual_distillation": "mutual_distillation",
     "label_smoothing": "*label_smoothing*",
+    "early_stopping": "*early_stopping*",
     "from_scratch": "*from_scratch*",
     "small_network": "*small_network*",
 }
@@ -27,8 +28,12 @@ class Runs:
       of: by method, what was evaluated, by seed.
     """
 
-    def __init__(self, name: str) -> None:
-        runs = results("growth", f"results/{name}.json")
+    def __init__(self, name: str, **settings: Any) -> None:
+        runs = [
+            run
+            for run in results("growth", f"results/{name}.json")
+            if all(run["config"][field] == value for field, value in settings.items())
+        ]
         runs.sort(key=lambda run: run["config"]["seed"])
         self.of: dict[str, list[dict[str, Any]]] = {}
         for run in runs:
@@ -69,6 +74,45 @@ def accuracies(short: Runs, digits: Runs, noisy: Runs) -> str:
         rows.append([f"*{title}*", *cells, "", ""])
     header = ["method", "30 steps", "600 steps", "600 steps, noisy labels"]
     return markdown([*header, "updates of 600 steps", "operations"], rows)
+
+
+def deep_networks(columns: dict[str, tuple[Runs, Runs]]) -> str:
+    """The accuracy of deep networks; of each column, all compute and the longest chain's."""
+    rows = []
+    for row, title in (
+        ("shallow network", "its shallow network"),
+        ("assembled", "its parts, assembled and not yet trained together"),
+        ("test", "incubation"),
+    ):
+        cells = [over_seeds(full.accuracy("incubation", row)) for full, _ in columns.values()]
+        rows.append([title, *cells])
+    cells = [short.cell("end_to_end") for _, short in columns.values()]
+    rows.append(["*end_to_end, as long as incubation on four machines*", *cells])
+    rows.append(["*end_to_end*", *(full.cell("end_to_end") for full, _ in columns.values())])
+    for name, title in (("nearest_mean", "nearest mean of training images"), ("chance", "chance")):
+        means = [full.of["end_to_end"][0]["rows"][name]["mean"][0] for full, _ in columns.values()]
+        rows.append([f"*{title}*", *(bare(mean, 3) for mean in means)])
+    return markdown(["network", *columns], rows)
+
+
+def noisy_labels(fashion: Runs, tiny: Runs) -> str:
+    """The accuracy of each method on Fashion-MNIST with wrong labels, and of its small network."""
+
+    def cells(runs: Runs, method: str, row: str = "small") -> list[str]:
+        small = over_seeds(runs.accuracy(method, row)) if row in runs.of[method][0]["rows"] else ""
+        return [over_seeds(runs.accuracy(method)), small]
+
+    rows = [["weak_teacher, 8 units", *cells(tiny, "weak_teacher")]]
+    rows.append(["weak_teacher, 32 units", *cells(fashion, "weak_teacher")])
+    rows.append(["mutual_distillation, 32 units", *cells(fashion, "mutual_distillation")])
+    for method in ("label_smoothing", "early_stopping", "from_scratch"):
+        rows.append([f"*{method}*", *cells(fashion, method)])
+    rows.append(["*small_network, 32 units*", "", fashion.cell("small_network")])
+    rows.append(["*small_network, 8 units*", "", tiny.cell("small_network")])
+    for name, title in (("nearest_mean", "nearest mean of training images"), ("chance", "chance")):
+        mean = fashion.of["from_scratch"][0]["rows"][name]["mean"][0]
+        rows.append([f"*{title}*", bare(mean, 3), ""])
+    return markdown(["method", "large network", "small network"], rows)
 
 
 def quoted() -> Quoted:

@@ -7,11 +7,13 @@ import itertools
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32, Key
+from jaxtyping import Array, Float, Int32, Key, UInt8
 
 from metajax.core import ConfigError, Examples, Network, random_indices, register_dataclass
+from metajax.data import frequent_characters, read_text, text_windows
 from metajax.nn import mlp
 from metajax.systems.growth.settings import Settings, Training
 from metajax.systems.image_sets import image_pools
@@ -20,28 +22,45 @@ DATA_SEED = 1511_05641
 """Seed of the training images that are kept and of wrong labels: the same for every run."""
 
 
+TESTED = 5000
+"""Windows of a text that accuracy is measured on, at most; evenly spread."""
+
+
 @register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Parts:
-    """Draws of images for several updates, as a task distribution.
+    """Draws of images, or of windows of a text, for several updates, as a task distribution.
 
     Attributes:
-      images: all that are drawn from, normalized.
+      images: all that are drawn from, normalized; or codes of characters.
       labels: their classes.
       parts: updates. Static.
       num: images of an update. Static.
+      codes: how many codes of characters there are; 0: these are images. Static.
     """
 
-    images: Float[Array, "n features"]
+    images: Float[Array, "n features"] | UInt8[Array, "n context"]
     labels: Int32[Array, " n"]
     parts: int = dataclasses.field(metadata={"static": True})
     num: int = dataclasses.field(metadata={"static": True})
+    codes: int = dataclasses.field(default=0, metadata={"static": True})
+
+    @property
+    def features(self) -> int:
+        """Numbers that a network reads."""
+        return self.images.shape[1] * (self.codes or 1)
+
+    def read(self, images: Array) -> Float[Array, "*batch features"]:
+        """Return what a network reads: images as they are, or one-hot codes."""
+        if not self.codes:
+            return images
+        return jax.nn.one_hot(images, self.codes).reshape(*images.shape[:-1], self.features)
 
     def __call__(self, key: Key[Array, ""]) -> Examples:
         """Draw images, uniformly with replacement; the first axis is that of the updates."""
         number = jnp.uint32(len(self.labels))
         rows = random_indices(key, (self.parts, self.num), number)
-        return Examples(self.images[rows], self.labels[rows])
+        return Examples(self.read(self.images[rows]), self.labels[rows])
 
 
 class Problem(NamedTuple):
@@ -77,7 +96,7 @@ class Problem(NamedTuple):
     def kept_apart(self, share: float) -> tuple[Parts, Examples]:
         """Return what is trained on and what is held out, where a part of the images is held out.
 
-        The images are in random order, the same for all runs, so the last ones are held out.
+        The last ones are: images are in random order, the same for all runs, and a text in its own.
 
         Args:
           share: of the training images that is held out, one image or more.
@@ -93,7 +112,7 @@ class Problem(NamedTuple):
             )
         images, labels = self.tasks.images, self.tasks.labels
         rest = dataclasses.replace(self.tasks, images=images[:-held], labels=labels[:-held])
-        return rest, Examples(images[-held:], labels[-held:])
+        return rest, Examples(self.tasks.read(images[-held:]), labels[-held:])
 
     def network(self, widths: tuple[int, ...]) -> Network:
         """Return a network with some hidden layers."""
@@ -101,7 +120,7 @@ class Problem(NamedTuple):
 
     def products(self, widths: tuple[int, ...]) -> list[int]:
         """Return the multiplications of each layer for one image."""
-        sizes = [self.tasks.images.shape[1], *widths, self.ways]
+        sizes = [self.tasks.features, *widths, self.ways]
         return [a * b for a, b in itertools.pairwise(sizes)]
 
     def forward_flops(self, widths: tuple[int, ...]) -> int:
@@ -125,7 +144,51 @@ class Problem(NamedTuple):
         """Return the images in a few words."""
         of = self.settings
         noise = f", {of.label_noise:.0%} of the labels random" if of.label_noise else ""
-        return f"{of.base_set}, {len(self.tasks.labels)} training images{noise}"
+        if of.text is None:
+            return f"{of.base_set}, {len(self.tasks.labels)} training images{noise}"
+        return f"{Path(of.text).name}, {len(self.tasks.labels)} training characters{noise}"
+
+
+def alphabet_of(settings: Settings) -> tuple[str, str, str]:
+    """Return the characters that are distinguished, the training text and that of the test.
+
+    Raises:
+      ConfigError: the file is no text, or too short.
+    """
+    text = read_text(settings.text or "", "text")
+    cut = len(text) - len(text) // 10
+    if len(text) // 10 <= settings.context:
+        expected = f"a text of more than {10 * settings.context} characters"
+        raise ConfigError("text", settings.text, expected)
+    return frequent_characters(text[:cut], settings.symbols), text[:cut], text[cut:]
+
+
+def text_problem(settings: Settings) -> Problem:
+    """Return the problem of a text, all of whose windows are trained on, in their order."""
+    alphabet, train, test = alphabet_of(settings)
+    inputs, labels = text_windows(train, alphabet, settings.context)
+    test_inputs, test_labels = text_windows(test, alphabet, settings.context)
+    every = -(-len(test_labels) // TESTED)
+    tasks = Parts(jnp.asarray(inputs), jnp.asarray(labels), 1, settings.examples, len(alphabet) + 1)
+    measured = Examples(
+        tasks.read(jnp.asarray(test_inputs[::every])), jnp.asarray(test_labels[::every])
+    )
+    return Problem(settings, tasks, measured, len(alphabet) + 1)
+
+
+def image_problem(settings: Settings, data_dir: Path | None, draw: np.random.Generator) -> Problem:
+    """Return the problem of a set of images, all of which are trained on, in random order."""
+    train, test = image_pools(settings, data_dir)
+    rows = draw.permutation(len(train.labels))
+    tasks = Parts(
+        train.normalise(train.images[rows]),
+        jnp.asarray(np.asarray(train.labels, np.int32)[rows]),
+        1,
+        settings.examples,
+    )
+    # with the mean and deviation of the training set
+    measured = Examples(train.normalise(test.images), test.labels.astype(jnp.int32))
+    return Problem(settings, tasks, measured, train.num_classes)
 
 
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
@@ -140,26 +203,21 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
       MissingDataError: the set is not on disk.
       ConfigError: the settings do not fit the set.
     """
-    train, test = image_pools(settings, data_dir)
-    number, kept = len(train.labels), settings.train_images
+    draw = np.random.default_rng(DATA_SEED)
+    if settings.text is None:
+        whole = image_problem(settings, data_dir, draw)
+    else:
+        whole = text_problem(settings)
+    number, kept = len(whole.tasks.labels), settings.train_images
     if kept is not None and kept > number:
         raise ConfigError("train_images", kept, f"at most {number}, or None")
-    draw = np.random.default_rng(DATA_SEED)
-    rows = draw.permutation(number)[:kept]
-    labels = np.asarray(train.labels, np.int32)[rows]
-    wrong = draw.random(len(rows)) < settings.label_noise
-    labels = np.where(wrong, draw.integers(train.num_classes, size=len(rows)), labels)
-    problem = Problem(
-        settings,
-        Parts(
-            train.normalise(train.images[rows]),
-            jnp.asarray(labels, jnp.int32),
-            1,
-            settings.examples,
-        ),
-        # with the mean and deviation of the training set
-        Examples(train.normalise(test.images), test.labels.astype(jnp.int32)),
-        train.num_classes,
+    labels = np.asarray(whole.tasks.labels)[:kept]
+    wrong = draw.random(len(labels)) < settings.label_noise
+    labels = np.where(wrong, draw.integers(whole.ways, size=len(labels)), labels)
+    tasks = dataclasses.replace(
+        whole.tasks,
+        images=whole.tasks.images[:kept],
+        labels=jnp.asarray(labels, jnp.int32),
+        parts=whole.updates(whole.small),
     )
-    tasks = dataclasses.replace(problem.tasks, parts=problem.updates(problem.small))
-    return problem._replace(tasks=tasks)
+    return whole._replace(tasks=tasks)
