@@ -45,7 +45,7 @@ class Runs:
 
     def ahead(self, method: str, other: str) -> str:
         """By how much a method is ahead of another, paired by seed."""
-        return over_seeds(self.accuracy(method) - self.accuracy(other))
+        return ahead(self, method, self, other)
 
     def cell(self, method: str) -> str:
         """The accuracy of a method, empty where it was not run."""
@@ -74,6 +74,11 @@ def accuracies(short: Runs, digits: Runs, noisy: Runs) -> str:
         rows.append([f"*{title}*", *cells, "", ""])
     header = ["method", "30 steps", "600 steps", "600 steps, noisy labels"]
     return markdown([*header, "updates of 600 steps", "operations"], rows)
+
+
+def ahead(runs: Runs, method: str, of: Runs, other: str) -> str:
+    """By how much a method is ahead of another one of other runs, paired by seed."""
+    return over_seeds(runs.accuracy(method) - of.accuracy(other))
 
 
 def deep_networks(columns: dict[str, tuple[Runs, Runs]]) -> str:
@@ -118,12 +123,41 @@ def noisy_labels(fashion: Runs, tiny: Runs) -> str:
 def quoted() -> Quoted:
     """Every table."""
     short, digits, noisy = Runs("short"), Runs("digits"), Runs("noisy")
+    fashion = Runs("noisy_fashion", small_width=32)
+    tiny = Runs("noisy_fashion", small_width=8)
+    deep = {
+        f"{name}, {'residual' if residual else 'plain'}": tuple(
+            Runs("deep", residual=residual, base_set=base_set, steps=steps)
+            for steps in (most, least)
+        )
+        for name, base_set, residual, most, least in (
+            ("digits", "digits", True, 600, 344),
+            ("digits", "digits", False, 600, 344),
+            ("Fashion-MNIST", "fashion_mnist", True, 1800, 1051),
+        )
+    }
     lead = noisy.accuracy("weak_teacher") - noisy.accuracy("weak_teacher", "small")
     large = [method for method in short.of if method != "small_network"]
     best = max(float(np.mean(short.accuracy(method))) for method in large)
     means = short.of["from_scratch"][0]["rows"]["nearest_mean"]["mean"][0]
     budget = digits.of["from_scratch"][0]["more"]["budget"] / 1e9
+    whole, brief = deep["digits, residual"]
+    plain, plain_brief = deep["digits, plain"]
+    large, large_brief = deep["Fashion-MNIST, residual"]
     sentences = [
+        f"{whole.ahead('incubation', 'end_to_end')} on digits",
+        f"{large.ahead('incubation', 'end_to_end')} on Fashion-MNIST",
+        f"{plain.ahead('incubation', 'end_to_end')} for plain layers",
+        f"{ahead(whole, 'incubation', brief, 'end_to_end')} on digits, "
+        f"{ahead(large, 'incubation', large_brief, 'end_to_end')} on Fashion-MNIST and "
+        f"{ahead(plain, 'incubation', plain_brief, 'end_to_end')} for plain layers",
+        f"{noisy.ahead('weak_teacher', 'early_stopping')} compared with stopping early",
+        f"{noisy.ahead('mutual_distillation', 'early_stopping')} for mutual distillation",
+        f"tiny teacher is {ahead(tiny, 'weak_teacher', fashion, 'from_scratch')}",
+        f"{ahead(tiny, 'weak_teacher', fashion, 'label_smoothing')} compared with label smoothing",
+        f"{ahead(tiny, 'weak_teacher', fashion, 'early_stopping')} compared with early stopping",
+        f"mutual distillation is {fashion.ahead('mutual_distillation', 'from_scratch')}",
+        f"{fashion.ahead('mutual_distillation', 'early_stopping')} compared with early stopping",
         f"{short.ahead('net2net', 'from_scratch')} after 30 steps",
         f"{digits.ahead('net2net', 'from_scratch')} after 600",
         f"({bare(best, 3)} at best, {bare(means, 3)} for the class mean)",
@@ -144,5 +178,9 @@ def quoted() -> Quoted:
         f"{bare(noisy.of['from_scratch'][0]['rows']['nearest_mean']['mean'][0], 3)}, growing "
         f"{noisy.cell('net2net')}"
     )
-    tables = {"digits": accuracies(short, digits, noisy)}
+    tables = {
+        "digits": accuracies(short, digits, noisy),
+        "noisy_fashion": noisy_labels(fashion, tiny),
+        "deep": deep_networks(deep),
+    }
     return Quoted(tables, sentences, {"README.md": [headline]})
