@@ -100,31 +100,9 @@ def deep_networks(columns: dict[str, tuple[Runs, Runs]]) -> str:
     return markdown(["network", *columns], rows)
 
 
-def noisy_labels(fashion: Runs, tiny: Runs) -> str:
-    """The accuracy of each method on Fashion-MNIST with wrong labels, and of its small network."""
-
-    def cells(runs: Runs, method: str, row: str = "small") -> list[str]:
-        small = over_seeds(runs.accuracy(method, row)) if row in runs.of[method][0]["rows"] else ""
-        return [over_seeds(runs.accuracy(method)), small]
-
-    rows = [["weak_teacher, 8 units", *cells(tiny, "weak_teacher")]]
-    rows.append(["weak_teacher, 32 units", *cells(fashion, "weak_teacher")])
-    rows.append(["mutual_distillation, 32 units", *cells(fashion, "mutual_distillation")])
-    for method in ("label_smoothing", "early_stopping", "from_scratch"):
-        rows.append([f"*{method}*", *cells(fashion, method)])
-    rows.append(["*small_network, 32 units*", "", fashion.cell("small_network")])
-    rows.append(["*small_network, 8 units*", "", tiny.cell("small_network")])
-    for name, title in (("nearest_mean", "nearest mean of training images"), ("chance", "chance")):
-        mean = fashion.of["from_scratch"][0]["rows"][name]["mean"][0]
-        rows.append([f"*{title}*", bare(mean, 3), ""])
-    return markdown(["method", "large network", "small network"], rows)
-
-
 def quoted() -> Quoted:
     """Every table."""
     short, digits, noisy = Runs("short"), Runs("digits"), Runs("noisy")
-    fashion = Runs("noisy_fashion", small_width=32)
-    tiny = Runs("noisy_fashion", small_width=8)
     deep = {
         f"{name}, {'residual' if residual else 'plain'}": tuple(
             Runs("deep", residual=residual, base_set=base_set, steps=steps)
@@ -133,7 +111,6 @@ def quoted() -> Quoted:
         for name, base_set, residual, most, least in (
             ("digits", "digits", True, 600, 344),
             ("digits", "digits", False, 600, 344),
-            ("Fashion-MNIST", "fashion_mnist", True, 1800, 1051),
         )
     }
     lead = noisy.accuracy("weak_teacher") - noisy.accuracy("weak_teacher", "small")
@@ -143,21 +120,13 @@ def quoted() -> Quoted:
     budget = digits.of["from_scratch"][0]["more"]["budget"] / 1e9
     whole, brief = deep["digits, residual"]
     plain, plain_brief = deep["digits, plain"]
-    large, large_brief = deep["Fashion-MNIST, residual"]
     sentences = [
         f"{whole.ahead('incubation', 'end_to_end')} on digits",
-        f"{large.ahead('incubation', 'end_to_end')} on Fashion-MNIST",
         f"{plain.ahead('incubation', 'end_to_end')} for plain layers",
-        f"{ahead(whole, 'incubation', brief, 'end_to_end')} on digits, "
-        f"{ahead(large, 'incubation', large_brief, 'end_to_end')} on Fashion-MNIST and "
+        f"{ahead(whole, 'incubation', brief, 'end_to_end')} on digits and "
         f"{ahead(plain, 'incubation', plain_brief, 'end_to_end')} for plain layers",
         f"{noisy.ahead('weak_teacher', 'early_stopping')} compared with stopping early",
         f"{noisy.ahead('mutual_distillation', 'early_stopping')} for mutual distillation",
-        f"tiny teacher is {ahead(tiny, 'weak_teacher', fashion, 'from_scratch')}",
-        f"{ahead(tiny, 'weak_teacher', fashion, 'label_smoothing')} compared with label smoothing",
-        f"{ahead(tiny, 'weak_teacher', fashion, 'early_stopping')} compared with early stopping",
-        f"mutual distillation is {fashion.ahead('mutual_distillation', 'from_scratch')}",
-        f"{fashion.ahead('mutual_distillation', 'early_stopping')} compared with early stopping",
         f"{short.ahead('net2net', 'from_scratch')} after 30 steps",
         f"{digits.ahead('net2net', 'from_scratch')} after 600",
         f"({bare(best, 3)} at best, {bare(means, 3)} for the class mean)",
@@ -180,7 +149,6 @@ def quoted() -> Quoted:
     )
     tables = {
         "digits": accuracies(short, digits, noisy),
-        "noisy_fashion": noisy_labels(fashion, tiny),
         "deep": deep_networks(deep),
     }
     return Quoted(tables, sentences, {"README.md": [headline]})

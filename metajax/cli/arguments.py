@@ -88,17 +88,16 @@ def parse_train(
     Raises:
       ConfigError: an unknown preset or method, an older word, or settings that are rejected.
     """
-    names = list(system.presets)
-    name = one_of("preset", preset or names[0], names)
     chosen = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     chosen.add_argument("--method")
     method = chosen.parse_known_args(rest)[0].method
+    name = system.preset_for(method, preset)
     default = configure(system, name, method)
     check_words(system, default, rest)
     said = (
         f"{system.summary}.",
-        f"Presets: {', '.join(names)}. The defaults below are those of {name!r}; --preset NAME "
-        "shows another's.",
+        f"Presets: {', '.join(system.presets)}. The defaults below are those of {name!r}; --preset "
+        "NAME shows another's.",
         f"Methods: {', '.join(system.methods)}. The options below are those of "
         f"{default.method!r}; --method NAME shows another's.",
         f"{default.method}: {summary(system.methods[default.method])}",

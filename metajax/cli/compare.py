@@ -11,7 +11,7 @@ from typing import Any
 
 from metajax.cli.cache import use_compilation_cache
 from metajax.cli.compared_methods import Entry, choose, group_words, shared_fields
-from metajax.core import ConfigError, MetajaxError, one_of
+from metajax.core import ConfigError, MetajaxError
 
 DESCRIPTION = """\
 Train methods of a system from the same seeds and compare their scores on the same new tasks, with
@@ -45,7 +45,7 @@ def compare_command(argv: list[str]) -> int:
     if options.workers < 1:
         raise ConfigError("workers", options.workers, "a whole number of 1 or more")
     system = get_system(options.system)
-    preset = one_of("preset", options.preset or next(iter(system.presets)), system.presets)
+    preset = system.preset_for(options.methods[0] if options.methods else None, options.preset)
     if options.engine == "process":
         import jax
 

@@ -70,7 +70,7 @@ def sweep_command(argv: list[str]) -> int:
     if len({system.objective(point.config) for point in points}) > 1:
         raise ConfigError("grid", list(points[0].values), "runs that are scored alike")
     check_engine(options)
-    preset = request.preset or next(iter(system.presets))
+    preset = system.preset_for(config.method, request.preset)
     identity = {
         "sweep": config_to_json(system, config),
         "grid": request.grid,

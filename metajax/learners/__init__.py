@@ -1,6 +1,13 @@
 """Few-shot learners: any network, loss and optax optimizer make a ``MetaLearner``."""
 
 from metajax.core import cross_entropy
+from metajax.learners.activated_experts import (
+    ActivatedExperts,
+    activity_of_domains,
+    domain_votes,
+    hidden_activity,
+    router_loss,
+)
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
@@ -10,6 +17,7 @@ from metajax.learners.closed_forms import (
     kernel_ridge,
     logistic_regression,
 )
+from metajax.learners.conditioned import generated_network, one_network
 from metajax.learners.context_parameters import cavia, concatenated
 from metajax.learners.distilling import (
     mutual_students,
@@ -34,6 +42,13 @@ from metajax.learners.early_stopping import (
     with_snapshots,
 )
 from metajax.learners.evolution_strategies import evolution
+from metajax.learners.expert_blocks import (
+    BlockRoutes,
+    apply_experts,
+    feed_forward_blocks,
+    tuned_experts,
+    upcycle_blocks,
+)
 from metajax.learners.growing import GrowthParams, GrowthStage, GrowthState, in_growing_stages
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.incubating import (
@@ -59,6 +74,11 @@ from metajax.learners.maml_family import (
     meta_sgd,
     multi_step_gradient,
 )
+from metajax.learners.metamorphosis import (
+    Metamorphosis,
+    MetamorphosisParams,
+    metamorphosis,
+)
 from metajax.learners.metric import Memory, matching, prototypical
 from metajax.learners.neighbor_vote import k_nearest
 from metajax.learners.reptile_family import ReptileState, reptile
@@ -76,11 +96,28 @@ from metajax.learners.sequences import (
 from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.stages import Stage, StagesState, in_stages
+from metajax.learners.subnetworks import lone_subnetworks, shared_subnetworks
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
+from metajax.learners.weight_models import (
+    nearest_network,
+    ridge_predictions,
+    weight_diffusion,
+    weight_regression,
+    zoo_mean,
+)
+from metajax.learners.zoo_stages import (
+    WeightModel,
+    flat_weights,
+    network_zoo,
+    weights_from,
+    zoo_training,
+)
 
 __all__ = [
+    "ActivatedExperts",
+    "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
     "Experts",
@@ -91,6 +128,8 @@ __all__ = [
     "KernelRidge",
     "LinearHeadParams",
     "Memory",
+    "Metamorphosis",
+    "MetamorphosisParams",
     "MultiStepState",
     "RatedParams",
     "ReptileState",
@@ -103,11 +142,14 @@ __all__ = [
     "Stage",
     "StagesState",
     "SvmParams",
+    "WeightModel",
+    "activity_of_domains",
     "adapt_in_float64",
     "adaptation_curve",
     "anil",
     "anil_solved",
     "annealed_weights",
+    "apply_experts",
     "assembled",
     "by_similarity",
     "cavia",
@@ -117,12 +159,17 @@ __all__ = [
     "context_student",
     "cross_entropy",
     "discriminant",
+    "domain_votes",
     "each_apart",
     "evolution",
     "expert_vote",
+    "feed_forward_blocks",
     "first_order_maml",
+    "flat_weights",
     "from_stream",
+    "generated_network",
     "gradient_learner",
+    "hidden_activity",
     "hybrid_layers",
     "imaml",
     "in_context",
@@ -136,13 +183,18 @@ __all__ = [
     "logistic",
     "logistic_regression",
     "logistic_solution",
+    "lone_subnetworks",
     "maml",
     "matching",
     "mean_squared_error",
     "meta_sgd",
+    "metamorphosis",
     "multi_step_gradient",
     "mutual_students",
     "nearest_neighbour",
+    "nearest_network",
+    "network_zoo",
+    "one_network",
     "online_sgd",
     "pooled_training",
     "predict_after",
@@ -150,9 +202,12 @@ __all__ = [
     "prototypical",
     "reptile",
     "ridge",
+    "ridge_predictions",
     "ridge_solution",
+    "router_loss",
     "sequence_learner",
     "shared_cells",
+    "shared_subnetworks",
     "smoothed_cross_entropy",
     "smoothed_labels",
     "soft_cross_entropy",
@@ -164,6 +219,13 @@ __all__ = [
     "table_logistic",
     "table_reader",
     "taught_student",
+    "tuned_experts",
+    "upcycle_blocks",
+    "weight_diffusion",
+    "weight_regression",
+    "weights_from",
     "whole_sequence",
     "with_snapshots",
+    "zoo_mean",
+    "zoo_training",
 ]

@@ -47,6 +47,7 @@ from metajax.nn.kernel_logistics import (
     probabilities,
 )
 from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
+from metajax.nn.merged import merged_program
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.parted import Averages, PartedNetwork, normalise_by, parted_conv_net
 from metajax.nn.perceptron import mlp
@@ -82,6 +83,7 @@ from metajax.nn.solves import (
     cholesky,
     one_at_a_time,
     positive_solve,
+    thin_svd,
     triangular_solve,
 )
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
@@ -158,6 +160,7 @@ __all__ = [
     "lstm_step",
     "max_pool",
     "mean_square",
+    "merged_program",
     "mlp",
     "modified_mlp",
     "normalise_by",
@@ -177,6 +180,7 @@ __all__ = [
     "similarity_network",
     "spectral_conv2d",
     "swin",
+    "thin_svd",
     "token_set_encoder",
     "triangular_solve",
     "unet_decoder",

@@ -99,6 +99,17 @@ def lapack_svd(a: Float[Array, "m n"]) -> tuple[Array, Array, Array]:
     return u, s, vt
 
 
+def thin_svd(a: Float[Array, "m n"]) -> tuple[Array, Array, Array]:
+    """Return ``u, s, vt`` with ``u * s @ vt = a``, the largest singular values first.
+
+    Mapped by ``jax.vmap``, matrices are taken one after the other on the CPU. It has no derivative.
+
+    Args:
+      a: one matrix; ``s`` has as many entries as its smaller side.
+    """
+    return lapack_svd(a)
+
+
 @jax.custom_jvp
 def _cholesky(a: Float[Array, "n n"]) -> Float[Array, "n n"]:
     return lapack_cholesky(a)

@@ -40,6 +40,7 @@ class _TokenSets(nn.Module):
     key_size: int
     mlp_ratio: int
     named: bool
+    prefixes: int
 
     @nn.compact
     def __call__(self, tokens, present):
@@ -51,8 +52,18 @@ class _TokenSets(nn.Module):
         if self.named:
             names = self.param("names", drawn_later, (time, self.width), jnp.float32)
             rows = (rows.reshape(n, time, -1) + names[None]).reshape(n * time, -1)
+        if self.prefixes:
+            prefix = self.param("prefix", drawn_later, (self.prefixes, self.width), jnp.float32)
+            before = jnp.broadcast_to(prefix[None].astype(rows.dtype), (n, *prefix.shape))
+            rows = jnp.concatenate([before, rows.reshape(n, time, -1)], axis=1)
+            rows = rows.reshape(n * (self.prefixes + time), -1)
+            seen = jnp.ones((n, self.prefixes), bool)
+            present = jnp.concatenate([seen, present], axis=1)
         for _ in range(self.layers):
             rows = _SetBlock(self.width, self.heads, self.key_size, self.mlp_ratio)(rows, present)
+        if self.prefixes:
+            read = LayerNorm()(rows).reshape(n, self.prefixes + time, -1)[:, : self.prefixes]
+            return nn.Dense(self.num_outputs, kernel_init=drawn_later)(read)
         there = present[..., None].astype(rows.dtype)
         total = jnp.sum(LayerNorm()(rows).reshape(n, time, -1) * there, axis=1)
         mean = total / jnp.maximum(jnp.sum(there, axis=1), 1)
@@ -60,7 +71,7 @@ class _TokenSets(nn.Module):
 
 
 def _stddev(name: str, leaf: Array) -> float | None:
-    return 1.0 if name == "names" else lecun_stddev(name, leaf)
+    return 1.0 if name in ("names", "prefix") else lecun_stddev(name, leaf)
 
 
 def token_set_encoder(
@@ -71,6 +82,7 @@ def token_set_encoder(
     heads: int = 4,
     mlp_ratio: int = 4,
     named: bool = False,
+    prefixes: int = 0,
 ) -> Network:
     """Make a pre-LN Transformer encoder of token sets: ``(tokens, present) -> outputs``.
 
@@ -87,13 +99,17 @@ def token_set_encoder(
       mlp_ratio: hidden size of the MLP over ``width``.
       named: add a learned embedding for each place of a token. Otherwise the order of tokens does
         not matter.
+      prefixes: learned tokens that are put in front of the set and read in place of the mean, e.g.
+        one for each layer of a network that is generated (SEMI, arXiv 2509.04606); 0: the mean.
 
     Returns:
       A network: ``apply(params, tokens[*batch, time, features], present[*batch, time])`` returns
-      ``[*batch, num_outputs]``. It has derivatives of any order in reverse mode.
+      ``[*batch, num_outputs]``, with prefixes ``[*batch, prefixes, num_outputs]``. It has
+      derivatives of any order in reverse mode.
 
     Raises:
-      ConfigError: a size is below 1, or ``width`` is no multiple of ``heads``.
+      ConfigError: a size is below 1, there are less than 0 prefixes, or ``width`` is no multiple of
+        ``heads``.
     """
     sizes: dict[str, Any] = {
         "num_outputs": num_outputs,
@@ -103,9 +119,11 @@ def token_set_encoder(
         "mlp_ratio": mlp_ratio,
     }
     check_sizes(**sizes)
+    if prefixes < 0:
+        raise ConfigError("prefixes", prefixes, "0 or more")
     if width % heads:
         raise ConfigError("width", width, f"a multiple of heads = {heads}")
-    module = _TokenSets(**sizes, key_size=width // heads, named=named)
+    module = _TokenSets(**sizes, key_size=width // heads, named=named, prefixes=prefixes)
 
     def flat(tokens: Array, present: Array) -> tuple[Array, Array]:
         rows = math.prod(tokens.shape[:-2])
@@ -124,6 +142,6 @@ def token_set_encoder(
         present: Bool[Array, "*batch time"],
     ) -> Float[Array, "*batch outputs"]:
         outputs: Any = module.apply({"params": params}, *flat(tokens, present))
-        return outputs.reshape(*tokens.shape[:-2], num_outputs)
+        return outputs.reshape(*tokens.shape[:-2], *outputs.shape[1:])
 
     return Network(init, apply)

@@ -119,6 +119,8 @@ class System:
         annotation (:mod:`metajax.core.ranges`).
       presets: named settings, the default first: values by field, of the problem, of training and
         of methods' options; ``method`` names the method where it is not the first.
+      usual_presets: by method, the preset that is meant where none is named, of methods that do not
+        fit the first.
       methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
         name, the default first. One that does not fit a problem raises a ``ConfigError`` that
         names ``method``.
@@ -166,6 +168,7 @@ class System:
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]] = figures
     training: Any = Training
     evaluation: tuple[str, ...] = ()
+    usual_presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
     of_tasks: tuple[str, ...] = ()
     alike_in: tuple[str, ...] = ()
     check: Callable[[Any], None] = _no_check
@@ -174,6 +177,19 @@ class System:
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
     use: Callable[[Any], Use] | None = None
     prepare: Callable[[Path | None], list[Path]] | None = None
+
+    def preset_for(self, method: str | None = None, named: str | None = None) -> str:
+        """Return the preset that a command means.
+
+        Args:
+          method: by name; None: the system's first.
+          named: the preset that the command names; None: it names none.
+
+        Raises:
+          ConfigError: there is no preset of that name.
+        """
+        usual = self.usual_presets.get(method or "", next(iter(self.presets)))
+        return one_of("preset", named or usual, self.presets)
 
 
 SYSTEMS = (
@@ -188,6 +204,7 @@ SYSTEMS = (
     "federated",
     "shift",
     "growth",
+    "weights",
 )
 """All systems, each a package of this one; a new one joins by its name here."""
 

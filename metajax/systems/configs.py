@@ -152,7 +152,7 @@ def configure(
 
     Args:
       system: by name, or itself.
-      preset: by name; the system's first by default.
+      preset: by name; by default the usual one of the method, most often the system's first.
       method: by name; the preset's, or the system's first, by default.
       **values: settings by name, of the problem, of training, or the method's options.
 
@@ -163,7 +163,7 @@ def configure(
       ConfigError: an unknown name, a value out of range, or settings that do not fit together.
     """
     system = get_system(system) if isinstance(system, str) else system
-    chosen = system.presets[one_of("preset", preset or next(iter(system.presets)), system.presets)]
+    chosen = system.presets[system.preset_for(method, preset)]
     if method in (None, chosen.get("method")):
         chosen = {**chosen, **chosen.get("own", {})}
     return _make(config_type(system, method or chosen.get("method")), chosen, values)

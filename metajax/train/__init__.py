@@ -12,6 +12,7 @@ from metajax.train.errors import (
 )
 from metajax.train.finished import Fit, restore_params, save_finished
 from metajax.train.loop import fit
+from metajax.train.many import train_many
 from metajax.train.memory import keep_freed_memory
 from metajax.train.metrics import MetricsLog, plain, read_rows, to_json
 from metajax.train.origin import provenance, run_summary
@@ -26,6 +27,7 @@ from metajax.train.processes import is_first, join, leave
 from metajax.train.signals import signals_noted
 from metajax.train.step import MODEL_AXIS, TASKS_AXIS, largest_axis, make_layout
 from metajax.train.workdir import check_workdir, in_use, open_workdir, renew_config, write_json
+from metajax.train.zoos import Zoo, load_zoo, save_zoo
 
 __all__ = [
     "MEMBER",
@@ -43,6 +45,7 @@ __all__ = [
     "ProcessLostError",
     "Profile",
     "WorkdirError",
+    "Zoo",
     "as_path",
     "check_workdir",
     "check_writable",
@@ -54,6 +57,7 @@ __all__ = [
     "keep_freed_memory",
     "largest_axis",
     "leave",
+    "load_zoo",
     "make_layout",
     "member_rows",
     "open_workdir",
@@ -67,8 +71,10 @@ __all__ = [
     "restore_params",
     "run_summary",
     "save_finished",
+    "save_zoo",
     "signals_noted",
     "to_json",
+    "train_many",
     "write_json",
     "write_whole",
 ]

@@ -48,7 +48,17 @@ from small import tiny
 
 ENTRIES = [(name, method) for name in SYSTEMS for method in get_system(name).methods]
 FIRST = {name: next(iter(get_system(name).methods), None) for name in SYSTEMS}
-LONG = {"hamiltonian", "hypino", "tables", "continual", "domains", "federated", "shift", "growth"}
+LONG = {
+    "hamiltonian",
+    "hypino",
+    "tables",
+    "continual",
+    "domains",
+    "federated",
+    "shift",
+    "growth",
+    "weights",
+}
 """Families whose programs take minutes to compile: by default their own tests alone try them, and
 the slow suite tries their first method by all tests, the others by the first."""
 

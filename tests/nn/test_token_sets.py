@@ -43,7 +43,24 @@ def test_named_tokens_have_an_order():
     assert np.abs(turned - named_apply(params, TOKENS, everything)).max() > 0.1
 
 
-@pytest.mark.parametrize(("field", "value"), [("num_outputs", 0), ("heads", 3), ("layers", 0)])
+def test_prefixes_read_a_set_in_any_order_and_each_differently():
+    reader = token_set_encoder(num_outputs=2, width=8, heads=2, prefixes=3)
+    params = jax.jit(reader.init)(jax.random.key(0), TOKENS, PRESENT)
+    read = jax.jit(reader.apply)
+    found = read(params, TOKENS, PRESENT)
+    assert found.shape == (5, 3, 2)
+    turned = read(params, TOKENS[:, ::-1], PRESENT[:, ::-1])
+    np.testing.assert_allclose(turned, found, rtol=1e-4, atol=1e-5)
+    left_out = read(params, jnp.where(PRESENT[..., None], TOKENS, np.nan), PRESENT)
+    np.testing.assert_array_equal(left_out, found)
+    assert np.abs(found[:, 0] - found[:, 1]).min() > 1e-3
+    # the prefixes see the set
+    assert np.abs(found[0] - found[1]).max() > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("num_outputs", 0), ("heads", 3), ("layers", 0), ("prefixes", -1)]
+)
 def test_sizes_that_do_not_fit_are_rejected(field, value):
     with pytest.raises(ConfigError, match="multiple of heads" if field == "heads" else field):
         token_set_encoder(**{"num_outputs": 2, "width": 8, field: value})

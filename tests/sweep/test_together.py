@@ -19,7 +19,7 @@ def test_runs_share_the_problem_and_evaluation_in_which_they_are_alike():
     assert first.method.parts.learner is not stronger.method.parts.learner
 
 
-@pytest.mark.parametrize("family", ["domains", "federated", "growth", "shift"])
+@pytest.mark.parametrize("family", ["domains", "federated", "growth", "shift", "weights"])
 def test_seeds_are_measured_by_one_evaluation(family):
     first, second = build_all(get_system(family), [tiny(family, seed=seed) for seed in (0, 1)])
     assert first.problem is second.problem and first.evaluate is second.evaluate

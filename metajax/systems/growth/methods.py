@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from metajax import learners
 from metajax.core import (
@@ -17,14 +17,20 @@ from metajax.core import (
     MetaLearner,
     Network,
     NonNegative,
-    Params,
     Positive,
     ProperFraction,
     Seed,
 )
 from metajax.nn import layer_stack
 from metajax.systems.base import Method
+from metajax.systems.growth.expert_methods import (
+    dense_continued,
+    moe_tuning,
+    narrow_network,
+    read_me,
+)
 from metajax.systems.growth.problem import Problem
+from metajax.systems.growth.searching import scratch_search, transformation_search
 from metajax.systems.growth.settings import (
     Deep,
     Early,
@@ -33,44 +39,13 @@ from metajax.systems.growth.settings import (
     early_steps,
     incubating_steps,
 )
+from metajax.systems.growth.stage import Stage, named
+from metajax.systems.growth.supernets import mixture_of_supernets, subnetworks_alone, supernet
 from metajax.units import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 
 EARLY = Early()
 TEACHER = Teacher()
 DEEP = Deep()
-
-
-class Stage(NamedTuple):
-    """What the family's evaluation reads of a stage of training.
-
-    Attributes:
-      name: what is trained, for a table.
-      logits: ``logits(params, inputs)`` of the network that the stage predicts by.
-      steps: of the stage.
-      updates: of each step.
-      flops: of an update, for each image.
-      also: ``also(params, inputs)`` of a further network that is measured; None: there is none.
-      row: of the network at the end of the stage, in the table; empty: only the last one has a row.
-      budget: of a step, for each image; None: an update of the problem's large network.
-      apart: networks that are updated together and could be trained on as many machines.
-      held_out: share of the training images that choose among snapshots; 0: there are none.
-    """
-
-    name: str
-    logits: Callable[[Params, Array], Float[Array, "n ways"]]
-    steps: int
-    updates: int
-    flops: int
-    also: Callable[[Params, Array], Float[Array, "n ways"]] | None = None
-    row: str = ""
-    budget: int | None = None
-    apart: int = 1
-    held_out: float = 0.0
-
-
-def named(widths: tuple[int, ...]) -> str:
-    """Return a network's hidden layers in words."""
-    return "-".join(map(str, widths))
 
 
 def trained(
@@ -355,6 +330,11 @@ METHODS: dict[str, Callable[..., Method]] = {
     "net2net": net2net,
     "net2net_equal": net2net_equal,
     "random_transformations": random_transformations,
+    "transformation_search": transformation_search,
+    "scratch_search": scratch_search,
+    "supernet": supernet,
+    "mixture_of_supernets": mixture_of_supernets,
+    "subnetworks_alone": subnetworks_alone,
     "weak_teacher": weak_teacher,
     "mutual_distillation": mutual_distillation,
     "label_smoothing": label_smoothing,
@@ -363,5 +343,9 @@ METHODS: dict[str, Callable[..., Method]] = {
     "early_stopping": early_stopping,
     "incubation": incubation,
     "end_to_end": end_to_end,
+    "moe_tuning": moe_tuning,
+    "dense_continued": dense_continued,
+    "read_me": read_me,
+    "narrow_network": narrow_network,
 }
 """All methods of the family, the default first."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -26,16 +27,32 @@ TESTED = 5000
 """Windows of a text that accuracy is measured on, at most; evenly spread."""
 
 
+def in_domains(images: UInt8[Array, "n h w c"], domains: int) -> list[UInt8[Array, "n h w c"]]:
+    """Return square images as they are, turned by 90 degrees, inverted, and both, for 1 to 4."""
+    turned = jnp.rot90(images, axes=(1, 2))
+    return [images, turned, 255 - images, 255 - turned][:domains]
+
+
+def update_operations(products: Sequence[int]) -> int:
+    """Return the operations of an update for one image, by the multiplications of each layer.
+
+    Each layer multiplies forward, and backward for its weights and its inputs; the first one needs
+    no gradient of its inputs. Biases, activations and the optimizer are left out.
+    """
+    return 2 * (3 * sum(products) - products[0])
+
+
 @register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """Draws of images, or of windows of a text, for several updates, as a task distribution.
 
     Attributes:
-      images: all that are drawn from, normalized; or codes of characters.
+      images: all that are drawn from, normalized, domain by domain; or codes of characters.
       labels: their classes.
       parts: updates. Static.
       num: images of an update. Static.
+      domains: each image is once in each. Static.
       codes: how many codes of characters there are; 0: these are images. Static.
     """
 
@@ -43,6 +60,7 @@ class Parts:
     labels: Int32[Array, " n"]
     parts: int = dataclasses.field(metadata={"static": True})
     num: int = dataclasses.field(metadata={"static": True})
+    domains: int = dataclasses.field(default=1, metadata={"static": True})
     codes: int = dataclasses.field(default=0, metadata={"static": True})
 
     @property
@@ -57,9 +75,13 @@ class Parts:
         return jax.nn.one_hot(images, self.codes).reshape(*images.shape[:-1], self.features)
 
     def __call__(self, key: Key[Array, ""]) -> Examples:
-        """Draw images, uniformly with replacement; the first axis is that of the updates."""
-        number = jnp.uint32(len(self.labels))
-        rows = random_indices(key, (self.parts, self.num), number)
+        """Draw images, uniformly with replacement; the first axis is that of the updates.
+
+        The images of an update are of the domains in turn.
+        """
+        number = len(self.labels) // self.domains
+        rows = random_indices(key, (self.parts, self.num), jnp.uint32(number))
+        rows += number * (jnp.arange(self.num, dtype=rows.dtype) % self.domains)[None]
         return Examples(self.read(self.images[rows]), self.labels[rows])
 
 
@@ -96,7 +118,8 @@ class Problem(NamedTuple):
     def kept_apart(self, share: float) -> tuple[Parts, Examples]:
         """Return what is trained on and what is held out, where a part of the images is held out.
 
-        The last ones are: images are in random order, the same for all runs, and a text in its own.
+        The last ones of each domain are: images are in random order, the same for all runs, and a
+        text in its own.
 
         Args:
           share: of the training images that is held out, one image or more.
@@ -104,15 +127,23 @@ class Problem(NamedTuple):
         Raises:
           ConfigError: no image is left to be trained on.
         """
-        number = len(self.tasks.labels)
+        domains = self.tasks.domains
+        number = len(self.tasks.labels) // domains
         held = max(round(share * number), 1)
         if held >= number:
-            raise ConfigError(
-                "held_out_share", share, f"a part that leaves some of {number} images"
-            )
+            expected = f"a part that leaves some of {number} images"
+            raise ConfigError("held_out_share", share, expected)
+
+        def part(leaf: Array, places: slice) -> Array:
+            each = leaf.reshape(domains, number, *leaf.shape[1:])[:, places]
+            return each.reshape(-1, *leaf.shape[1:])
+
+        first, last = slice(-held), slice(-held, None)
         images, labels = self.tasks.images, self.tasks.labels
-        rest = dataclasses.replace(self.tasks, images=images[:-held], labels=labels[:-held])
-        return rest, Examples(self.tasks.read(images[-held:]), labels[-held:])
+        rest = dataclasses.replace(
+            self.tasks, images=part(images, first), labels=part(labels, first)
+        )
+        return rest, Examples(self.tasks.read(part(images, last)), part(labels, last))
 
     def network(self, widths: tuple[int, ...]) -> Network:
         """Return a network with some hidden layers."""
@@ -128,13 +159,8 @@ class Problem(NamedTuple):
         return 2 * sum(self.products(widths))
 
     def update_flops(self, widths: tuple[int, ...]) -> int:
-        """Return the operations of an update for one image.
-
-        Each layer multiplies forward, and backward for its weights and its inputs; the first one
-        needs no gradient of its inputs. Biases, activations and the optimizer are left out.
-        """
-        products = self.products(widths)
-        return 2 * (3 * sum(products) - products[0])
+        """Return the operations of an update of a network for one image."""
+        return update_operations(self.products(widths))
 
     def updates(self, widths: tuple[int, ...]) -> int:
         """Return how many updates of a network cost no more than one of the large network."""
@@ -144,9 +170,10 @@ class Problem(NamedTuple):
         """Return the images in a few words."""
         of = self.settings
         noise = f", {of.label_noise:.0%} of the labels random" if of.label_noise else ""
-        if of.text is None:
-            return f"{of.base_set}, {len(self.tasks.labels)} training images{noise}"
-        return f"{Path(of.text).name}, {len(self.tasks.labels)} training characters{noise}"
+        if of.text is not None:
+            return f"{Path(of.text).name}, {len(self.tasks.labels)} training characters{noise}"
+        domains = f" in {of.domains} domains" if of.domains > 1 else ""
+        return f"{of.base_set}, {len(self.tasks.labels)} training images{domains}{noise}"
 
 
 def alphabet_of(settings: Settings) -> tuple[str, str, str]:
@@ -163,32 +190,55 @@ def alphabet_of(settings: Settings) -> tuple[str, str, str]:
     return frequent_characters(text[:cut], settings.symbols), text[:cut], text[cut:]
 
 
-def text_problem(settings: Settings) -> Problem:
-    """Return the problem of a text, all of whose windows are trained on, in their order."""
+def relabeled(
+    labels: Int32[np.ndarray, " n"], ways: int, settings: Settings, draw: np.random.Generator
+) -> Int32[np.ndarray, " n"]:
+    """Return labels, of which a part is random."""
+    wrong = draw.random(len(labels)) < settings.label_noise
+    return np.where(wrong, draw.integers(ways, size=len(labels)), labels).astype(np.int32)
+
+
+def kept_of(number: int, settings: Settings) -> int:
+    """Return how many examples are trained on.
+
+    Raises:
+      ConfigError: there are fewer than the settings ask for.
+    """
+    kept = settings.train_images
+    if kept is not None and kept > number:
+        raise ConfigError("train_images", kept, f"at most {number}, or None")
+    return number if kept is None else kept
+
+
+def text_problem(settings: Settings, draw: np.random.Generator) -> Problem:
+    """Return the problem of a text, whose first windows are trained on, in their order."""
     alphabet, train, test = alphabet_of(settings)
+    ways = len(alphabet) + 1
     inputs, labels = text_windows(train, alphabet, settings.context)
     test_inputs, test_labels = text_windows(test, alphabet, settings.context)
-    every = -(-len(test_labels) // TESTED)
-    tasks = Parts(jnp.asarray(inputs), jnp.asarray(labels), 1, settings.examples, len(alphabet) + 1)
-    measured = Examples(
-        tasks.read(jnp.asarray(test_inputs[::every])), jnp.asarray(test_labels[::every])
-    )
-    return Problem(settings, tasks, measured, len(alphabet) + 1)
+    kept, every = kept_of(len(labels), settings), -(-len(test_labels) // TESTED)
+    labels = relabeled(labels[:kept], ways, settings, draw)
+    tasks = Parts(jnp.asarray(inputs[:kept]), jnp.asarray(labels), 1, settings.examples, codes=ways)
+    measured = tasks.read(jnp.asarray(test_inputs[::every]))
+    return Problem(settings, tasks, Examples(measured, jnp.asarray(test_labels[::every])), ways)
 
 
 def image_problem(settings: Settings, data_dir: Path | None, draw: np.random.Generator) -> Problem:
-    """Return the problem of a set of images, all of which are trained on, in random order."""
+    """Return the problem of a set of images, in random order."""
     train, test = image_pools(settings, data_dir)
-    rows = draw.permutation(len(train.labels))
+    rows = draw.permutation(len(train.labels))[: kept_of(len(train.labels), settings)]
+    labels = relabeled(np.asarray(train.labels, np.int32)[rows], train.num_classes, settings, draw)
+
+    def examples(images: UInt8[Array, "n h w c"], labels: Any) -> Examples:
+        # with the mean and deviation of the training set
+        each = [train.normalise(some) for some in in_domains(images, settings.domains)]
+        targets = jnp.tile(jnp.asarray(labels, jnp.int32), settings.domains)
+        return Examples(jnp.concatenate(each), targets)
+
     tasks = Parts(
-        train.normalise(train.images[rows]),
-        jnp.asarray(np.asarray(train.labels, np.int32)[rows]),
-        1,
-        settings.examples,
+        *examples(train.images[rows], labels), 1, settings.examples, domains=settings.domains
     )
-    # with the mean and deviation of the training set
-    measured = Examples(train.normalise(test.images), test.labels.astype(jnp.int32))
-    return Problem(settings, tasks, measured, train.num_classes)
+    return Problem(settings, tasks, examples(test.images, test.labels), train.num_classes)
 
 
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
@@ -201,23 +251,12 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
 
     Raises:
       MissingDataError: the set is not on disk.
-      ConfigError: the settings do not fit the set.
+      ConfigError: the settings do not fit the set, or the text.
     """
     draw = np.random.default_rng(DATA_SEED)
     if settings.text is None:
-        whole = image_problem(settings, data_dir, draw)
+        problem = image_problem(settings, data_dir, draw)
     else:
-        whole = text_problem(settings)
-    number, kept = len(whole.tasks.labels), settings.train_images
-    if kept is not None and kept > number:
-        raise ConfigError("train_images", kept, f"at most {number}, or None")
-    labels = np.asarray(whole.tasks.labels)[:kept]
-    wrong = draw.random(len(labels)) < settings.label_noise
-    labels = np.where(wrong, draw.integers(whole.ways, size=len(labels)), labels)
-    tasks = dataclasses.replace(
-        whole.tasks,
-        images=whole.tasks.images[:kept],
-        labels=jnp.asarray(labels, jnp.int32),
-        parts=whole.updates(whole.small),
-    )
-    return whole._replace(tasks=tasks)
+        problem = text_problem(settings, draw)
+    tasks = dataclasses.replace(problem.tasks, parts=problem.updates(problem.small))
+    return problem._replace(tasks=tasks)

@@ -38,9 +38,66 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
     """Return the accuracies, and their change along the compute of training."""
     caption = "Accuracy: means over what is tested, with 95% intervals."
     scores = score_figure(evaluation)._replace(caption=caption)
-    if not any("test/last" in row for row in history):
-        return [scores]
-    return [scores, captioned(by_compute, evaluation, history)]
+    drawn = [scores]
+    if "members" in evaluation["more"]:
+        drawn.append(captioned(by_size, evaluation))
+    if any("test/last" in row for row in history):
+        drawn.append(captioned(by_compute, evaluation, history))
+    drawn += [
+        captioned(draw, evaluation)
+        for draw in (used_together, routes)
+        if draw.__name__ in evaluation["more"]
+    ]
+    return drawn
+
+
+def used_together(evaluation: dict[str, Any]) -> Any:
+    """Share of the test images that use two experts together, in each block; on the diagonal one.
+
+    Lines part the copies of a block.
+    """
+    from matplotlib.figure import Figure as Canvas
+
+    blocks = numbers(evaluation["more"]["used_together"])
+    canvas = Canvas(figsize=(1 + 2.6 * len(blocks), 3.2), layout="constrained")
+    grid = canvas.subplots(1, len(blocks), squeeze=False)[0]
+    parts = max(round(float(np.trace(blocks[0]))), 1)
+    for number, (axes, values) in enumerate(zip(grid, blocks, strict=True)):
+        image = axes.imshow(values, vmin=0, vmax=float(blocks.max()), cmap="viridis")
+        axes.set(title=f"block {number + 1}", xlabel="expert")
+        for edge in range(parts, len(values), parts):
+            axes.axhline(edge - 0.5, color="white", lw=0.6)
+            axes.axvline(edge - 0.5, color="white", lw=0.6)
+    grid[0].set_ylabel("expert")
+    canvas.colorbar(image, ax=grid.tolist(), label="share of test images")
+    return canvas
+
+
+def routes(evaluation: dict[str, Any]) -> Any:
+    """Share of each domain's test images that the router gives to each expert."""
+    canvas, axes = make_axes("expert", "domain of the image", "linear")
+    values = numbers(evaluation["more"]["routes"])
+    image = axes.imshow(values, vmin=0, vmax=1, cmap="viridis")
+    for (row, column), value in np.ndenumerate(values):
+        color = "black" if value > 0.6 else "white"
+        axes.text(column, row, f"{value:.2f}", ha="center", va="center", color=color)
+    axes.set(xticks=range(len(values)), yticks=range(len(values)))
+    axes.grid(visible=False)
+    canvas.colorbar(image, ax=axes, label="share of test images")
+    return canvas
+
+
+def by_size(evaluation: dict[str, Any]) -> Any:
+    """Accuracy of every network that there is to choose from by its operations for an image."""
+    canvas, axes = make_axes("operations for an image", "accuracy on test images", "linear")
+    members = evaluation["more"]["members"]
+    flops, scores = (numbers([one[what] for one in members]) for what in ("flops", "accuracy"))
+    axes.plot(flops, scores, "o", ms=4, alpha=0.6)
+    axes.set_xscale("log")
+    # the best of those that cost no more
+    order = np.lexsort((-scores, flops))
+    axes.step(flops[order], np.fmax.accumulate(scores[order]), where="post", color="C1", lw=1)
+    return canvas
 
 
 def by_compute(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> Any:

@@ -25,8 +25,10 @@ class Settings(ImageSplits):
     """Images that are trained on, drawn at random, the same for all runs; None: all."""
     label_noise: Annotated[float, Range(0, 1)] = 0.0
     """Part of the training labels that are replaced by random classes, the same for all runs."""
+    domains: Annotated[int, Range(1, 4)] = 1
+    """Kinds of images: as they are, turned by 90 degrees, inverted, and both; 1 has the first."""
     examples: Count = 64
-    """Images of an update."""
+    """Images of an update, as many of each domain."""
     layers: Count = 2
     """Hidden layers of the large network; the small one has one."""
     width: Count = 128
@@ -61,6 +63,34 @@ class Teacher:
 
     teacher_share: ProperFraction = 0.1
     """Part of the steps in which the teacher is trained; it stays the same from then on."""
+
+
+@dataclass(frozen=True)
+class Dense:
+    """The dense network that is trained before its experts."""
+
+    dense_share: ProperFraction = 0.5
+    """Part of the steps in which the dense network is trained."""
+
+
+@dataclass(frozen=True)
+class Blocks(Dense):
+    """A residual network of feed-forward blocks."""
+
+    blocks: Count = 3
+    """Feed-forward blocks."""
+    block_width: Count = 48
+    """Size of the values that blocks add to, units."""
+    block_hidden: Count = 48
+    """Hidden units of a block."""
+
+
+@dataclass(frozen=True)
+class Active:
+    """What is used of the large network."""
+
+    active_share: ProperFraction = 0.5
+    """Part of the units of each hidden layer that an expert has."""
 
 
 @dataclass(frozen=True)
@@ -110,15 +140,29 @@ def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: the small network is the larger one, or the stages leave no step to the last.
+      ConfigError: the small network is the larger one, the images of an update or the units of a
+        block cannot be divided evenly, or the stages leave no step to the last.
     """
     if config.small_width > config.width:
         expected = f"at most width = {config.width}"
         raise ConfigError("small_width", config.small_width, expected)
-    for field in ("early_share", "teacher_share", "tune_share"):
+    if config.examples % config.domains:
+        expected = f"a multiple of domains = {config.domains}"
+        raise ConfigError("examples", config.examples, expected)
+    if config.text is not None and config.domains > 1:
+        raise ConfigError("domains", config.domains, "1, for a text")
+    parts = getattr(config, "parts", 1)
+    if getattr(config, "block_hidden", parts) % parts:
+        expected = f"a number that divides block_hidden = {config.block_hidden}"
+        raise ConfigError("parts", parts, expected)
+    before = 0
+    for field in ("early_share", "teacher_share", "dense_share", "router_share", "tune_share"):
         share = getattr(config, field, None)
-        if share is not None and early_steps(share, config.steps) >= config.steps:
-            expected = f"a part that leaves one of the {config.steps} steps to the large network"
+        if share is None:
+            continue
+        before += early_steps(share, config.steps)
+        if before >= config.steps:
+            expected = f"a part that leaves one of the {config.steps} steps to the last stage"
             raise ConfigError(field, share, expected)
 
 
@@ -132,6 +176,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "to_large": 3.0,
         "to_small": 3.0,
     },
+    "digit_domains": {"domains": 4, "steps": 1200, "eval_every": 300},
     "fashion": {
         "base_set": "fashion_mnist",
         "image_size": 14,
@@ -154,11 +199,21 @@ PRESETS: dict[str, dict[str, Any]] = {
         "to_large": 3.0,
         "to_small": 3.0,
     },
+    "supernets": {
+        "method": "supernet",
+        "examples": 128,
+        "small_width": 8,
+        "width": 32,
+        "paths": 2,
+        "steps": 4000,
+        "eval_every": 4000,
+    },
 }
 """digits: scikit-learn's digits, seconds on a core. noisy_digits: the same with a random class in
-place of 30% of the training labels, and more weight on what a teacher says. fashion: Fashion-MNIST
+place of 30% of the training labels, and more weight on what a teacher says. digit_domains: digits
+as they are, turned, inverted, and both, for methods that make experts. fashion: Fashion-MNIST
 at 14x14 pixels. noisy_fashion: 1,000 of its images, with a random class in place of 30% of their
-labels."""
+labels. supernets: digits, and 36 architectures of small networks."""
 
 TINY: dict[str, Any] = {
     "image_size": 4,
@@ -168,11 +223,21 @@ TINY: dict[str, Any] = {
     "tasks_per_step": 2,
     "early_share": 0.5,
     "teacher_share": 0.25,
+    "domains": 2,
+    "dense_share": 0.25,
+    "router_share": 0.25,
+    "blocks": 2,
+    "block_width": 4,
+    "block_hidden": 4,
+    "copies": 2,
+    "router_width": 2,
     "modules": 2,
     "module_layers": 2,
     "module_width": 2,
     "tune_share": 0.5,
     "held_out_share": 0.25,
     "snapshots": 2,
+    "candidates": 2,
+    "paths": 2,
 }
 """The smallest settings that each method still does all of its work with."""

@@ -84,7 +84,7 @@ def test_a_text_is_read_as_it_was_trained_on(tmp_path):
     """Networks read one-hot characters; the row for guessing knows the pair that is there."""
     path = tmp_path / "text.txt"
     path.write_text("abcd" * 100 + "x" * 3)
-    config = tiny("growth", "from_scratch", text=str(path), context=2, symbols=4)
+    config = tiny("growth", "from_scratch", text=str(path), context=2, symbols=4, domains=1)
     setup = build(config)
     problem, tasks = setup.problem, setup.problem.tasks
     assert (problem.ways, tasks.features, tasks.images.shape) == (5, 10, (361, 2))
@@ -108,5 +108,5 @@ def test_a_text_is_read_as_it_was_trained_on(tmp_path):
         run.ready().predict("bcda")
     assert raised.value.field == "inputs"
     with pytest.raises(ConfigError) as raised:
-        build(tiny("growth", "from_scratch", text=str(path), context=60))
+        build(tiny("growth", "from_scratch", text=str(path), context=60, domains=1))
     assert raised.value.field == "text"

@@ -1,0 +1,103 @@
+"""Measure the accuracy on test images under each condition."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Key
+
+from metajax.core import MetaLearner, Params, correct
+from metajax.data import ImagePool
+from metajax.systems.base import Method
+from metajax.systems.scores import Evaluation, Row, chance_row, interval
+from metajax.systems.weights.architectures import Architectures
+from metajax.systems.weights.class_tuples import ClassTuples
+from metajax.systems.weights.conditions import ConditionTasks, under
+from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.starts import evaluate_starts
+from metajax.systems.weights.zoo_evaluate import evaluate_zoo, on_unseen_tuples
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def right(
+    learner: MetaLearner, params: Params, test: ImagePool, conditions: Any, key: Key[Array, ""]
+) -> Float[Array, "conditions images"]:
+    """Return which test images are classified right, under each condition that is measured."""
+
+    def one(condition: Any) -> Array:
+        adapted = learner.adapt(params, condition, key)
+        query = under(test, conditions, condition, None)
+        return correct(learner.predict(params, adapted, query.inputs), query.targets)
+
+    return jax.lax.map(one, conditions.measured())
+
+
+@jax.jit
+def nearest_mean(
+    train: ImagePool, test: ImagePool, conditions: Any
+) -> Float[Array, "conditions images"]:
+    """Return which test images the nearest class mean classifies right, under each condition."""
+
+    def one(condition: Any) -> Array:
+        seen, asked = (under(pool, conditions, condition, None) for pool in (train, test))
+        classes = jnp.arange(train.num_classes, dtype=seen.targets.dtype)
+        of = (seen.targets[:, None] == classes[None]).astype(jnp.float32)
+        means = (of.T @ seen.inputs) / jnp.sum(of, axis=0)[:, None]
+        nearness = asked.inputs @ means.T - jnp.sum(jnp.square(means), axis=1)[None] / 2
+        return correct(nearness, asked.targets)
+
+    return jax.lax.map(one, conditions.measured())
+
+
+def by_image(found: Float[Array, "conditions images"]) -> Float[np.ndarray, "images conditions"]:
+    """Return what was found of each image, on the first axis."""
+    return np.asarray(found, float).T
+
+
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
+    """Measure the accuracy on test images by condition; intervals are over the images.
+
+    The row ``mean`` is the mean over conditions, of which each image gives one number. Starts of
+    architectures are measured by :func:`evaluate_starts`.
+    """
+    if isinstance(problem.conditions, ClassTuples):
+        return evaluate_zoo(problem, method, params, config)
+    assert isinstance(problem.tasks, ConditionTasks) and method.learner is not None
+    conditions = problem.conditions
+    if isinstance(conditions, Architectures):
+        return evaluate_starts(problem, conditions, method, params, config)
+    found = by_image(
+        right(method.learner, params, problem.test, conditions, jax.random.key(config.seed))
+    )
+    nearest = by_image(nearest_mean(problem.tasks.pool, problem.test, conditions))
+    title = "nearest mean of training images under the same condition"
+    return Evaluation(
+        metric="accuracy",
+        greatest=True,
+        axis=conditions.axis,
+        points=conditions.points,
+        rows={
+            "test": Row(config.method, interval(found)),
+            "mean": Row(f"{config.method}, mean over conditions", interval(found.mean(1))),
+            "nearest_mean": Row(title, interval(nearest), baseline=True),
+            "chance": chance_row([1 / problem.ways], len(found)),
+        },
+        setting=problem.setting(),
+    )
+
+
+def on_test_images(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Measure the mean accuracy over conditions."""
+    if isinstance(problem.conditions, ClassTuples):
+        return on_unseen_tuples(problem, method, params, key)
+    assert method.learner is not None
+    found = by_image(right(method.learner, params, problem.test, problem.conditions, key))
+    return interval(found.mean(1)).last()

@@ -1,0 +1,256 @@
+"""Measure models of weights on tasks of unseen classes, and the zoo that they learn from."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Key
+
+from metajax.core import (
+    Examples,
+    GradientState,
+    Params,
+    Task,
+    correct,
+    cross_entropy,
+    derive,
+    gradient,
+)
+from metajax.hypernet import decode_principal, encode_principal
+from metajax.learners import (
+    adaptation_curve,
+    flat_weights,
+    maml,
+    network_zoo,
+    ridge_predictions,
+    weights_from,
+)
+from metajax.systems.base import Method
+from metajax.systems.scores import Evaluation, Row, chance_row, interval
+from metajax.systems.weights.class_tuples import TUNE_RATE, TUNE_STEPS, ClassTuples, TupleTasks
+from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.zoo_methods import ZooParts
+
+EVAL_KEY = 2402_18153
+"""Seed of the images of unseen tasks: the same for every run."""
+SAMPLES = 10
+"""Networks that are drawn for each task by what draws them."""
+
+Scores = dict[str, Float[Array, "tasks *points"]]
+
+
+def supports(tasks: TupleTasks, key: Key[Array, ""]) -> Examples:
+    """Return a support of each tuple."""
+    return jax.tree.map(lambda leaf: leaf[0], tasks(key).support)
+
+
+def queries(tasks: TupleTasks, key: Key[Array, ""], num: int) -> Examples:
+    """Return so many images of each tuple."""
+    m, ways = tasks.tuples.shape
+    places = jnp.broadcast_to(jnp.arange(num, dtype=jnp.int32) % ways, (m, num))
+    return tasks.some(key, places)
+
+
+def accuracies(parts: ZooParts, weights: Params, query: Examples) -> Float[Array, " m"]:
+    """Return the accuracy of networks, each on its own images."""
+
+    def one(weights: Params, query: Examples) -> Float[Array, ""]:
+        return jnp.mean(correct(parts.network.apply(weights, query.inputs), query.targets))
+
+    return jax.vmap(one)(weights, query)
+
+
+def generated(parts: ZooParts, params: Params, support: Examples, key: Key[Array, ""]) -> Params:
+    """Return the weights that a model gives for each support."""
+    zoo, model = params.networks
+    keys = jax.random.split(key, len(support.targets))
+    return jax.vmap(parts.model.generate, (None, None, 0, 0))(zoo, model, support, keys)
+
+
+@functools.partial(jax.jit, static_argnames=("parts", "num"))
+def at_once(
+    parts: ZooParts, params: Params, conditions: ClassTuples, key: Key[Array, ""], num: int
+) -> Float[Array, " tasks"]:
+    """Return the accuracy of generated networks on unseen tuples, without a step."""
+    support = supports(conditions.unseen, derive(key, "support"))
+    query = queries(conditions.unseen_test, derive(key, "query"), num)
+    return accuracies(parts, generated(parts, params, support, derive(key, "draw")), query)
+
+
+def trained(parts: ZooParts, start: Params, tasks: TupleTasks, key: Key[Array, ""]) -> Params:
+    """Return a network for each tuple, trained on its images as those of a zoo are."""
+    num = len(tasks.tuples)
+    networks = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (num, *leaf.shape)), start)
+    learner = network_zoo(parts.network, parts.embed)
+    begun = learner._replace(init=lambda key, task: {"networks": networks})
+    algorithm = gradient(begun, parts.optimizer)
+
+    def step(state: GradientState, number: Array) -> tuple[GradientState, None]:
+        return algorithm.update(state, tasks(derive(key, "step", number)), key)[0], None
+
+    numbers = jnp.arange(parts.zoo_steps, dtype=jnp.int32)
+    state: GradientState = jax.lax.scan(step, algorithm.init(key, None), numbers)[0]
+    return state.params["networks"]
+
+
+def closed_forms(support: Examples, query: Examples, ways: int) -> Scores:
+    """Return the accuracy of what needs no zoo on one task."""
+    classes = jax.nn.one_hot(support.targets, ways)
+    means = (classes.T @ support.inputs) / jnp.sum(classes, axis=0)[:, None]
+    near = query.inputs @ means.T - jnp.sum(jnp.square(means), axis=1)[None] / 2
+    ridge = ridge_predictions(support.inputs, classes, query.inputs)
+    found = {"nearest_mean": near, "ridge_classifier": ridge}
+    return {name: jnp.mean(correct(at, query.targets)) for name, at in found.items()}
+
+
+def together(
+    parts: ZooParts,
+    params: Params,
+    support: Examples,
+    query: Examples,
+    key: Key[Array, ""],
+) -> Scores:
+    """Return what several draws of networks give for each task, alone and together."""
+
+    def draw(key: Key[Array, ""]) -> tuple[Array, Array]:
+        weights = generated(parts, params, support, key)
+        apply = jax.vmap(parts.network.apply)
+        losses = jax.vmap(cross_entropy)(apply(weights, support.inputs), support.targets)
+        return losses, apply(weights, query.inputs)
+
+    losses, logits = jax.lax.map(draw, jax.random.split(key, SAMPLES))
+    right = jnp.stack([jnp.mean(correct(one, query.targets), axis=1) for one in logits])
+    said = jnp.argmax(logits, axis=-1)
+    pairs = [
+        jnp.mean((said[a] != said[b]).astype(jnp.float32), axis=1)
+        for a in range(SAMPLES)
+        for b in range(a)
+    ]
+    ensemble = jnp.mean(jax.nn.softmax(logits), axis=0)
+    best = jnp.argmin(losses, axis=0)
+    return {
+        "one": jnp.mean(right, axis=0),
+        "deviation": jnp.std(right, axis=0, ddof=1),
+        "disagreement": jnp.mean(jnp.stack(pairs), axis=0),
+        "ensemble": jnp.mean(correct(ensemble, query.targets), axis=1),
+        "best_by_support_loss": jnp.take_along_axis(right, best[None], axis=0)[0],
+    }
+
+
+class Measured(NamedTuple):
+    """Accuracies of one run.
+
+    Attributes:
+      rows: on unseen tuples, by row of the evaluation, by task and number of steps.
+      zoo: of the zoo's networks on their own tasks; ``decoded``, what is left of them by the code.
+      samples: of several draws for each unseen tuple.
+      share: part of the zoo's variance that the code keeps, where there is one.
+    """
+
+    rows: Scores
+    zoo: Scores
+    samples: Scores
+    share: Float[Array, ""] | None
+
+
+@functools.partial(jax.jit, static_argnames=("parts", "num"))
+def measured(
+    parts: ZooParts,
+    params: Params,
+    conditions: ClassTuples,
+    num: int,
+) -> Measured:
+    """Measure a model of weights on ``num`` images of each tuple."""
+    key = jax.random.key(EVAL_KEY)
+    support = supports(conditions.unseen, derive(key, "support"))
+    query = queries(conditions.unseen_test, derive(key, "query"), num)
+    draw = derive(key, "draw")
+    zoo, model = params.networks
+    learner = maml(parts.network, cross_entropy, optax.adam(TUNE_RATE), steps=1)
+
+    def tuned(weights: Params, support: Examples, query: Examples) -> Float[Array, " points"]:
+        task, most = Task(support, query), TUNE_STEPS[-1]
+        curve = adaptation_curve(learner, cross_entropy, weights, task, draw, most)
+        return curve["accuracy"][np.array(TUNE_STEPS)]
+
+    start = jax.vmap(tuned, (None, 0, 0))(zoo["start"], support, query)
+    first = generated(parts, params, support, draw)
+    ways = conditions.unseen.tuples.shape[1]
+    rows = {
+        "test": jax.vmap(tuned)(first, support, query),
+        "start": start,
+        "trained": accuracies(
+            parts, trained(parts, zoo["start"], conditions.unseen, derive(key, "train")), query
+        ),
+        **jax.vmap(functools.partial(closed_forms, ways=ways))(support, query),
+    }
+    own = queries(conditions.zoo_test, derive(key, "zoo"), num)
+    of_zoo, share = {"networks": accuracies(parts, zoo["networks"], own)}, None
+    if parts.model.code is not None:
+        code = parts.model.code(model)
+        back = decode_principal(code, encode_principal(code, flat_weights(zoo["networks"])))
+        weights = jax.vmap(lambda row: weights_from(row, zoo["start"]))(back)
+        of_zoo["decoded"], share = accuracies(parts, weights, own), code.share
+    samples: Scores = {}
+    if parts.model.draws:
+        samples = together(parts, params, support, query, derive(key, "samples"))
+    return Measured(rows, of_zoo, samples, share)
+
+
+TITLES = {
+    "start": "the zoo's initialization",
+    "trained": "trained on all images of the task",
+    "nearest_mean": "nearest class mean of the support",
+    "ridge_classifier": "ridge classifier on the support",
+}
+"""Baselines of the table."""
+
+
+def evaluate_zoo(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
+    """Measure accuracy on tuples of unseen classes; intervals are over the tuples.
+
+    ``more`` holds the accuracy of the zoo's networks on their own tasks, what their code leaves of
+    it, and the spread of several draws.
+    """
+    of = problem.settings
+    found = jax.device_get(
+        measured(
+            method.parts,
+            params,
+            problem.conditions,
+            of.eval_images,
+        )
+    )
+    rows = {"test": Row(config.method, interval(found.rows["test"]))}
+    for name, title in TITLES.items():
+        rows[name] = Row(title, interval(found.rows[name]), baseline=True)
+    rows["chance"] = chance_row([1 / of.ways], len(found.rows["test"]))
+    more: dict[str, Any] = {
+        "zoo": {name: interval(scores)._asdict() for name, scores in found.zoo.items()},
+        "samples": {name: interval(scores)._asdict() for name, scores in found.samples.items()},
+        "num_samples": SAMPLES,
+    }
+    if found.share is not None:
+        more["variance_share"] = float(found.share)
+    return Evaluation(
+        metric="accuracy",
+        greatest=True,
+        axis=problem.conditions.axis,
+        points=problem.conditions.points,
+        rows=rows,
+        setting=problem.setting(),
+        more=more,
+    )
+
+
+def on_unseen_tuples(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Measure the accuracy on unseen tuples without a step."""
+    found = at_once(method.parts, params, problem.conditions, key, problem.settings.eval_images)
+    return interval(found).last()

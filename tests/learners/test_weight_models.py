@@ -1,0 +1,160 @@
+"""Zoos and models of their weights: what is exact, and what a diffusion learns of a known zoo."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from metajax.core import ConfigError, Examples, Task, count, derive, gradient
+from metajax.hypernet import decode_principal, encode_principal
+from metajax.learners import (
+    flat_weights,
+    nearest_network,
+    network_zoo,
+    ridge_predictions,
+    weight_diffusion,
+    weight_regression,
+    weights_from,
+    zoo_mean,
+    zoo_training,
+)
+from metajax.nn import mlp
+
+NETWORKS, WAYS, SHOTS, FEATURES = 12, 2, 3, 3
+NETWORK = mlp([2], WAYS)
+DRAW = np.random.default_rng(0)
+KEY = jax.random.key(0)
+
+
+def embed(support):
+    """The mean of each class."""
+    of = (support.targets[None] == jnp.arange(WAYS)[:, None]).astype(jnp.float32)
+    return ((of @ support.inputs) / jnp.sum(of, axis=1)[:, None]).reshape(-1)
+
+
+def examples(num, count):
+    inputs = DRAW.normal(size=(num, count, FEATURES)).astype(np.float32)
+    targets = np.broadcast_to(np.arange(count) % WAYS, (num, count))
+    inputs += 2 * targets[..., None] * DRAW.normal(size=(num, 1, FEATURES)).astype(np.float32)
+    return Examples(jnp.asarray(inputs), jnp.asarray(targets, jnp.int32))
+
+
+TASK = Task(examples(NETWORKS, WAYS * SHOTS), examples(NETWORKS, 8))
+ONE = jax.tree.map(lambda leaf: leaf[0], TASK.support)
+BATCH = jax.tree.map(lambda leaf: leaf[None, None], TASK)  # a step's one task of one part
+MODEL = weight_diffusion(NETWORK, embed, size=4, hidden=[8], levels=10, batch=5)
+SETS = weight_diffusion(NETWORK, embed, size=4, hidden=[8], levels=10, attention=4, ways=WAYS)
+
+
+def known_zoo():
+    """Networks whose weights are a linear map of their embedding."""
+    embeddings = DRAW.normal(size=(60, WAYS * FEATURES)).astype(np.float32)
+    start = NETWORK.init(KEY, TASK.query.inputs[0])
+    slope = DRAW.normal(size=(WAYS * FEATURES, count(start))).astype(np.float32)
+    rows = 0.3 + embeddings @ slope
+    networks = jax.vmap(lambda row: weights_from(row, start))(jnp.asarray(rows))
+    return {"start": start, "networks": networks, "embeddings": jnp.asarray(embeddings)}, slope
+
+
+def row_of(weights):
+    return np.asarray(flat_weights(jax.tree.map(lambda leaf: leaf[None], weights))[0])
+
+
+@pytest.fixture(scope="module")
+def stages():
+    """States before and after the model takes over from the zoo."""
+    algorithm = zoo_training(
+        NETWORK, embed, MODEL, zoo_steps=3, optimizer=lambda steps: optax.adam(1e-2)
+    )
+    update = jax.jit(algorithm.update)
+    states = [jax.jit(algorithm.init)(KEY, jax.tree.map(lambda leaf: leaf[0], BATCH))]
+    for step in range(5):
+        states.append(update(states[-1], BATCH, derive(KEY, "update", step))[0])
+    return states
+
+
+def test_networks_of_a_zoo_are_those_that_are_trained_alone(stages):
+    one = jax.tree.map(lambda leaf: leaf[4:5], TASK)
+    alone = gradient(network_zoo(NETWORK, embed), optax.adam(1e-2))
+    state = alone.init(KEY, one)
+    update = jax.jit(alone.update)
+    start = stages[0].stages[0].params["start"]
+    state = state._replace(
+        params={**state.params, "networks": jax.tree.map(lambda leaf: leaf[None], start)}
+    )
+    for _ in range(3):
+        state, _ = update(state, jax.tree.map(lambda leaf: leaf[None], one), KEY)
+    found = flat_weights(stages[3].stages[0].params["networks"])[4]
+    np.testing.assert_allclose(found, flat_weights(state.params["networks"])[0], atol=1e-5)
+
+
+def test_the_model_begins_with_the_trained_zoo_and_leaves_it(stages):
+    zoos = [state.stages[0].params for state in stages]
+    models = [state.stages[1].params for state in stages]
+    jax.tree.map(np.testing.assert_array_equal, zoos[3], zoos[5])
+    for name in ("start", "embeddings"):
+        jax.tree.map(np.testing.assert_array_equal, zoos[0][name], zoos[5][name])
+    jax.tree.map(np.testing.assert_array_equal, models[0], models[3])
+    rows = flat_weights(zoos[5]["networks"])
+    np.testing.assert_allclose(models[5]["code"].mean, jnp.mean(rows, axis=0), atol=1e-6)
+    jax.tree.map(np.testing.assert_array_equal, models[4]["code"], models[5]["code"])
+    back = decode_principal(models[5]["code"], models[5]["latents"])
+    left = np.sum((back - rows) ** 2) / np.sum((rows - rows.mean(0)[None]) ** 2)
+    np.testing.assert_allclose(left, 1 - models[5]["code"].share, rtol=1e-3)
+    moved = jax.tree.map(
+        lambda a, b: np.abs(a - b).max(), models[4]["denoiser"], models[5]["denoiser"]
+    )
+    assert min(jax.tree.leaves(moved)) > 0
+
+
+def test_a_key_and_a_support_decide_the_weights_and_order_does_not_matter(stages):
+    zoo, model = (stage.params for stage in stages[5].stages)
+    generate = jax.jit(MODEL.generate)
+    first = row_of(generate(zoo, model, ONE, KEY))
+    np.testing.assert_array_equal(row_of(generate(zoo, model, ONE, KEY)), first)
+    assert np.abs(row_of(generate(zoo, model, ONE, jax.random.key(1))) - first).max() > 1e-4
+    turned = jax.tree.map(lambda leaf: leaf[::-1], ONE)
+    np.testing.assert_allclose(row_of(generate(zoo, model, turned, KEY)), first, atol=1e-5)
+    sets = jax.jit(SETS.learner.init)(KEY, TASK)
+    sets = SETS.hand_over(zoo, sets)
+    generate = jax.jit(SETS.generate)
+    first = row_of(generate(zoo, sets, ONE, KEY))
+    np.testing.assert_allclose(row_of(generate(zoo, sets, turned, KEY)), first, atol=1e-5)
+    other = ONE._replace(targets=1 - ONE.targets)
+    assert np.abs(row_of(generate(zoo, sets, other, KEY)) - first).max() > 1e-4
+
+
+def test_a_code_of_all_components_returns_the_networks(stages):
+    zoo = stages[5].stages[0].params
+    whole = weight_diffusion(NETWORK, embed, size=NETWORKS - 1, hidden=[8], levels=10)
+    model = whole.hand_over(zoo, {})
+    rows = flat_weights(zoo["networks"])
+    back = decode_principal(model["code"], encode_principal(model["code"], rows))
+    np.testing.assert_allclose(back, rows, atol=1e-5)
+    more = weight_diffusion(NETWORK, embed, size=NETWORKS, hidden=[8], levels=10)
+    with pytest.raises(ConfigError, match="1 to 11 components of 12 vectors"):
+        more.learner.init(KEY, TASK)
+
+
+def test_closed_forms_give_what_a_known_zoo_has():
+    zoo, slope = known_zoo()
+    near = {**zoo, "embeddings": zoo["embeddings"].at[7].set(embed(ONE))}
+
+    @jax.jit
+    def found(zoo, near):
+        rows = flat_weights(zoo["networks"])
+        return (
+            weight_regression(embed).generate(zoo, {}, ONE, KEY),
+            zoo_mean().generate(zoo, {}, ONE, KEY),
+            nearest_network(embed).generate(near, {}, ONE, KEY),
+            ridge_predictions(zoo["embeddings"], rows, zoo["embeddings"]),
+            rows,
+        )
+
+    regression, mean, nearest, again, rows = found(zoo, near)
+    right = 0.3 + np.asarray(embed(ONE)) @ slope
+    np.testing.assert_allclose(row_of(regression), right, rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(row_of(mean), np.mean(rows, 0), atol=1e-5)
+    np.testing.assert_array_equal(row_of(nearest), rows[7])
+    np.testing.assert_allclose(again, rows, rtol=1e-3, atol=1e-3)
