@@ -69,7 +69,7 @@ def upcycled(
     def operations(copies: int, experts: int) -> int:
         """With all experts evaluated, and their routers."""
         block = 2 * copies * of.block_width * of.block_hidden + experts * of.block_width
-        features = problem.tasks.images.shape[1]
+        features = problem.tasks.features
         ends = features * of.block_width, of.block_width * problem.ways
         return update_operations([ends[0], *[block] * of.blocks, ends[1]])
 
@@ -194,7 +194,7 @@ def read_me(
         }
         return logits, {"routes": own.T @ routes / jnp.sum(own, axis=0)[:, None]}
 
-    router = [problem.tasks.images.shape[1] * router_width, router_width * domains]
+    router = [problem.tasks.features * router_width, router_width * domains]
     both = domains * problem.update_flops(sizes) + update_operations(router)
     both += problem.forward_flops(problem.large)  # the dense network, which votes
     title = f"{domains} experts {named(sizes)}"
