@@ -75,6 +75,7 @@ from metajax.learners.weight_models import (
     zoo_mean,
 )
 from metajax.learners.zoo_stages import (
+    Embed,
     WeightModel,
     flat_weights,
     network_zoo,
@@ -85,6 +86,7 @@ from metajax.learners.zoo_stages import (
 __all__ = [
     "DistilledExperts",
     "DistilledParams",
+    "Embed",
     "Experts",
     "FeatureNetwork",
     "GrowthParams",
