@@ -28,6 +28,7 @@ from metajax.units.taking import (
     unit_norms,
     unit_sizes,
 )
+from metajax.units.weight_graphs import graph_weights, weight_graph
 from metajax.units.widening import widen, widen_state
 
 __all__ = [
@@ -52,6 +53,7 @@ __all__ = [
     "expert_ffn",
     "fair_architectures",
     "graph_units",
+    "graph_weights",
     "grow_mlp",
     "keep_first",
     "keep_largest",
@@ -73,6 +75,7 @@ __all__ = [
     "unit_norms",
     "unit_sizes",
     "upcycle",
+    "weight_graph",
     "widen",
     "widen_state",
     "widths_after",
