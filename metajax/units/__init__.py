@@ -18,6 +18,7 @@ from metajax.units.spaces import (
     sample_architecture,
     sandwich,
 )
+from metajax.units.sparsity import group_penalty
 from metajax.units.supernets import Supernet, supernet
 from metajax.units.taking import (
     map_state,
@@ -54,6 +55,7 @@ __all__ = [
     "fair_architectures",
     "graph_units",
     "graph_weights",
+    "group_penalty",
     "grow_mlp",
     "keep_first",
     "keep_largest",
