@@ -68,8 +68,9 @@ def accuracies(parts: ZooParts, weights: Params, query: Examples) -> Float[Array
 
 def generated(model: WeightModel, params: Params, support: Examples, key: Key[Array, ""]) -> Params:
     """Return the weights that a model gives for each support."""
+    zoo, state = params.networks
     keys = jax.random.split(key, len(support.targets))
-    return jax.vmap(model.generate, (None, None, 0, 0))(*params.networks, support, keys)
+    return jax.vmap(model.generate, (None, None, 0, 0))(zoo, state, support, keys)
 
 
 @functools.partial(jax.jit, static_argnames=("parts", "num"))
@@ -80,6 +81,11 @@ def at_once(
     support = supports(conditions.unseen, derive(key, "support"))
     query = queries(conditions.unseen_test, derive(key, "query"), num)
     return accuracies(parts, generated(parts.model, params, support, derive(key, "draw")), query)
+
+
+def _repeated(params: Params, num: int) -> Params:
+    """Some parameters several times, on a leading axis."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (num, *leaf.shape)), params)
 
 
 def trained(parts: ZooParts, start: Params, tasks: TupleTasks, key: Key[Array, ""]) -> Params:
