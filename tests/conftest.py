@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 import tempfile
+import threading
 from importlib.metadata import version
 from pathlib import Path
 
@@ -17,12 +18,17 @@ os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_cpu_multi_th
 os.environ["OMP_NUM_THREADS"] = "1"
 
 MOST_MAPS = 20_000
+PROGRAMS_OF_A_CONTEXT = 50
 
 for folder in (".", "bilevel", "learners", "continual", "units"):  # for what several tests share
     sys.path.insert(0, str(Path(__file__).parent / folder))
 
 
 def pytest_configure(config):
+    if getattr(config.option, "dist", "no") == "load":
+        # each worker has half of the files, whose programs and fixtures the other need not make
+        # again, until one has done its half
+        config.option.dist = "worksteal"
     if not hasattr(config, "workerinput") and "JAX_COMPILATION_CACHE_DIR" not in os.environ:
         # made here, before xdist starts its workers: they share what any of them has compiled
         config.metajax_cache = tempfile.mkdtemp(prefix="metajax-tests-xla-")
@@ -47,6 +53,27 @@ def pytest_configure(config):
     jax.config.update("jax_num_cpu_devices", 8)
     jax.config.update("jax_numpy_dtype_promotion", "strict")
     jax.config.update("jax_numpy_rank_promotion", "raise")
+    if jaxlib < (0, 11):
+        share_contexts()
+
+
+def share_contexts():
+    """Let the programs of a thread be lowered in one MLIR context, where JAX makes one for each.
+
+    To make and to end a context takes a third of what a small program costs, and the tests have
+    twenty thousand. A context keeps the constants that it met, so each serves a few programs only.
+    """
+    from jax._src.interpreters import mlir
+
+    make, here = mlir.make_ir_context, threading.local()
+
+    def shared():
+        here.left = getattr(here, "left", 0) - 1
+        if here.left < 0:
+            here.context, here.left = make(), PROGRAMS_OF_A_CONTEXT
+        return here.context
+
+    mlir.make_ir_context = shared
 
 
 def pytest_unconfigure(config):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import graphlib
+import symtable
 from pathlib import Path
 
 import pytest
@@ -20,7 +22,7 @@ BELOW: dict[str, set[str]] = {
     "data": {"core"},
     "train": {"core"},
     "bilevel": {"core", "nn", "data"},
-    "hypernet": {"core", "nn", "data"},
+    "hypernet": {"core", "nn", "data", "units"},
     "physics": {"core", "nn", "data"},
     "units": {"core", "nn"},
     "learners": {"core", "nn", "data", "units", "bilevel", "hypernet", "physics"},
@@ -155,3 +157,38 @@ def test_dataclasses_are_pytrees_by_our_own_rule():
         path for path in PACKAGE.rglob("*.py") if "@jax.tree_util.register_d" in path.read_text()
     ]
     assert not jax_rule + called
+
+
+def undefined_names(text: str) -> list[str]:
+    """Names that a module reads and nothing in it binds, each with the line of its scope."""
+    top = symtable.symtable(text, "module", "exec")
+    scopes = [top]
+    for scope in scopes:
+        scopes += scope.get_children()
+    bound = {*dir(builtins), "__file__", "__path__"}
+    for scope in scopes:
+        for symbol in scope.get_symbols():
+            made = symbol.is_assigned() or symbol.is_imported() or symbol.is_namespace()
+            # a walrus in a comprehension and `global` bind names of the module
+            if made and (scope is top or symbol.is_global()):
+                bound.add(symbol.get_name())
+    return [
+        f"{symbol.get_name()} in {scope.get_name()}, line {scope.get_lineno()}"
+        for scope in scopes
+        for symbol in scope.get_symbols()
+        if symbol.is_referenced() and (scope is top or symbol.is_global())
+        if symbol.get_name() not in bound
+    ]
+
+
+def test_every_name_is_defined():
+    """Linter and type checker leave it out, since they take jaxtyping's axes for names."""
+    assert undefined_names("def f(x):\n    return g(x)\n") == ["g in f, line 1"]
+    folders = [ROOT / name for name in ("metajax", "tests", "experiments", "benchmarks")]
+    wrong = {
+        str(path.relative_to(ROOT)): names
+        for folder in folders
+        for path in sorted(folder.rglob("*.py"))
+        if (names := undefined_names(path.read_text(encoding="utf-8")))
+    }
+    assert not wrong

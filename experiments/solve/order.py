@@ -21,9 +21,10 @@ from trust import POINTS
 
 from metajax.physics.pde import Disk, Rectangle
 from metajax.physics.solver import PDEProblem, collocate
+from metajax.physics.solver.finding import find_rounds
 from metajax.physics.solver.fitting import rounds
 from metajax.physics.solver.solution import Solution
-from metajax.physics.solver.solving import find_rounds, taker
+from metajax.physics.solver.taking import taker
 from metajax.train import provenance, write_json
 
 NUMBERS = (40, 80, 160, 320)

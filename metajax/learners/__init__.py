@@ -1,6 +1,13 @@
 """Few-shot learners: any network, loss and optax optimizer make a ``MetaLearner``."""
 
 from metajax.core import cross_entropy
+from metajax.learners.activated_experts import (
+    ActivatedExperts,
+    activity_of_domains,
+    domain_votes,
+    hidden_activity,
+    router_loss,
+)
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
@@ -28,9 +35,29 @@ from metajax.learners.domain_experts import (
     expert_vote,
     pooled_training,
 )
+from metajax.learners.early_stopping import (
+    Snapshots,
+    SnapshotState,
+    stopped_early,
+    with_snapshots,
+)
 from metajax.learners.evolution_strategies import evolution
+from metajax.learners.expert_blocks import (
+    BlockRoutes,
+    apply_experts,
+    feed_forward_blocks,
+    tuned_experts,
+    upcycle_blocks,
+)
 from metajax.learners.growing import GrowthParams, GrowthStage, GrowthState, in_growing_stages
 from metajax.learners.implicit_maml import imaml
+from metajax.learners.incubating import (
+    assembled,
+    each_apart,
+    hybrid_layers,
+    incubating_parts,
+    incubation,
+)
 from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
@@ -46,6 +73,11 @@ from metajax.learners.maml_family import (
     maml,
     meta_sgd,
     multi_step_gradient,
+)
+from metajax.learners.metamorphosis import (
+    Metamorphosis,
+    MetamorphosisParams,
+    metamorphosis,
 )
 from metajax.learners.metric import Memory, matching, prototypical
 from metajax.learners.neighbor_vote import k_nearest
@@ -64,6 +96,7 @@ from metajax.learners.sequences import (
 from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.stages import Stage, StagesState, in_stages
+from metajax.learners.subnetworks import lone_subnetworks, shared_subnetworks
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
@@ -84,6 +117,8 @@ from metajax.learners.zoo_stages import (
 )
 
 __all__ = [
+    "ActivatedExperts",
+    "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
     "Embed",
@@ -95,22 +130,29 @@ __all__ = [
     "KernelRidge",
     "LinearHeadParams",
     "Memory",
+    "Metamorphosis",
+    "MetamorphosisParams",
     "MultiStepState",
     "RatedParams",
     "ReptileState",
     "RidgeParams",
     "Selection",
     "SequenceLearner",
+    "SnapshotState",
+    "Snapshots",
     "SolvedParams",
     "Stage",
     "StagesState",
     "SvmParams",
     "WeightModel",
+    "activity_of_domains",
     "adapt_in_float64",
     "adaptation_curve",
     "anil",
     "anil_solved",
     "annealed_weights",
+    "apply_experts",
+    "assembled",
     "by_similarity",
     "cavia",
     "class_means",
@@ -119,27 +161,36 @@ __all__ = [
     "context_student",
     "cross_entropy",
     "discriminant",
+    "domain_votes",
+    "each_apart",
     "evolution",
     "expert_vote",
+    "feed_forward_blocks",
     "first_order_maml",
     "flat_weights",
     "from_stream",
     "generated_network",
     "gradient_learner",
+    "hidden_activity",
+    "hybrid_layers",
     "imaml",
     "in_context",
     "in_growing_stages",
     "in_stages",
+    "incubating_parts",
+    "incubation",
     "k_nearest",
     "kernel_ridge",
     "linear_head",
     "logistic",
     "logistic_regression",
     "logistic_solution",
+    "lone_subnetworks",
     "maml",
     "matching",
     "mean_squared_error",
     "meta_sgd",
+    "metamorphosis",
     "multi_step_gradient",
     "mutual_students",
     "nearest_neighbour",
@@ -155,22 +206,28 @@ __all__ = [
     "ridge",
     "ridge_predictions",
     "ridge_solution",
+    "router_loss",
     "sequence_learner",
     "shared_cells",
+    "shared_subnetworks",
     "smoothed_cross_entropy",
     "smoothed_labels",
     "soft_cross_entropy",
     "solve_mixture",
+    "stopped_early",
     "svm",
     "svm_weights",
     "table_frequencies",
     "table_logistic",
     "table_reader",
     "taught_student",
+    "tuned_experts",
+    "upcycle_blocks",
     "weight_diffusion",
     "weight_regression",
     "weights_from",
     "whole_sequence",
+    "with_snapshots",
     "zoo_mean",
     "zoo_training",
 ]

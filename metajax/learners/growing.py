@@ -26,6 +26,9 @@ class GrowthStage(NamedTuple):
       updates: updates of the parameters in a step, each by its own part of the step's examples.
       change: ``change(before, own, key) -> state``, which makes the first state of the stage of the
         last one of the stage before and of its own as first drawn; None: its own.
+      prepare: ``prepare(state, tasks, key, axis_name) -> state``, which completes the first state
+        by the tasks of the stage's first step; None: it is complete.
+      source: the stage that stands for the one before in ``change``, from 0; None: the one before.
     """
 
     learner: Callable[[Int32[Array, ""]], MetaLearner]
@@ -33,6 +36,10 @@ class GrowthStage(NamedTuple):
     steps: int
     updates: int = 1
     change: Callable[[GradientState, GradientState, Key[Array, ""]], GradientState] | None = None
+    prepare: Callable[[GradientState, PyTree, Key[Array, ""], str | None], GradientState] | None = (
+        None
+    )
+    source: int | None = None
 
 
 class GrowthState(NamedTuple):
@@ -75,8 +82,9 @@ def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
       updates of a step.
 
     Raises:
-      ConfigError: there is no stage, a stage has no update, or a stage but the last has less than
-        1 step. From ``update``: a stage has more updates than tasks have parts.
+      ConfigError: there is no stage, a stage has no update, a stage but the last has less than 1
+        step, or a source is no earlier stage. From ``update``: a stage has more updates than tasks
+        have parts.
     """
     if not stages:
         raise ConfigError("stages", stages, "one stage or more")
@@ -85,6 +93,8 @@ def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
             raise ConfigError("updates", stage.updates, "1 update or more in a step")
         if number < len(stages) - 1 and stage.steps < 1:
             raise ConfigError("steps", stage.steps, "1 step or more of each stage")
+        if stage.source is not None and not 0 <= stage.source < number:
+            raise ConfigError("source", stage.source, f"an earlier stage than {number}")
     lengths = [stage.steps for stage in stages]
     starts = [0, *itertools.accumulate(lengths[:-1])]
 
@@ -103,10 +113,14 @@ def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
         parts = jax.tree.leaves(tasks)[0].shape[1]
         if stage.updates > parts:
             raise ConfigError("updates", stage.updates, f"at most the {parts} parts of a task")
+        first = state.done == starts[index]
         if stage.change is not None and index > 0:
-            change, before = stage.change, state.stages[index - 1]
-            first = state.done == starts[index]
+            source = index - 1 if stage.source is None else stage.source
+            change, before = stage.change, state.stages[source]
             own = jax.lax.cond(first, lambda: change(before, own, key), lambda: own)
+        if stage.prepare is not None:
+            prepare, given = stage.prepare, own
+            own = jax.lax.cond(first, lambda: prepare(given, tasks, key, axis_name), lambda: given)
         done = (state.done - starts[index]) * stage.updates
 
         def update(own: GradientState, at: tuple[PyTree, Array]) -> Any:

@@ -47,6 +47,7 @@ from metajax.nn.kernel_logistics import (
     probabilities,
 )
 from metajax.nn.kernel_ridge import Predicted, SetPredicted, causal_ridge, set_ridge
+from metajax.nn.merged import merged_program
 from metajax.nn.modulation import FiLM, film
 from metajax.nn.parted import Averages, PartedNetwork, normalise_by, parted_conv_net
 from metajax.nn.perceptron import mlp
@@ -86,6 +87,7 @@ from metajax.nn.solves import (
     triangular_solve,
 )
 from metajax.nn.spectral import fourier_operator, spectral_conv2d
+from metajax.nn.stacks import layer_stack
 from metajax.nn.token_sets import token_set_encoder
 from metajax.nn.transformer import KVCache, causal_transformer
 from metajax.nn.vision import attention_pool, grid_embedding, swin, unet_decoder
@@ -151,12 +153,14 @@ __all__ = [
     "joined",
     "kernel_logistic",
     "kernel_logistic_predict",
+    "layer_stack",
     "least_squares",
     "lecun_stddev",
     "lstm",
     "lstm_step",
     "max_pool",
     "mean_square",
+    "merged_program",
     "mlp",
     "modified_mlp",
     "normalise_by",

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
-from jax.extend.core import Primitive
+from jax.extend.core import ClosedJaxpr, JaxprEqn, Primitive
 from jax.interpreters import ad, batching, mlir
 from jaxtyping import Array, PyTree
 
@@ -29,6 +29,22 @@ def merge_vmapped_rows(function: Callable[..., Array]) -> Callable[..., Array]:
         return _merged_rows.bind(*leaves, *rows, function=function, treedef=treedef)
 
     return merged
+
+
+def merged_program(equation: JaxprEqn) -> ClosedJaxpr | None:
+    """Return the program of the function that an equation calls, if it is a wrapped one.
+
+    Args:
+      equation: of a program, as ``jax.make_jaxpr`` gives it.
+
+    Returns:
+      A program of the same inputs and outputs, or None for an equation of another kind.
+    """
+    if equation.primitive is not _merged_rows:
+        return None
+    values: list[Any] = [variable.aval for variable in equation.invars]
+    inputs = [jax.ShapeDtypeStruct(value.shape, value.dtype) for value in values]
+    return jax.make_jaxpr(functools.partial(_call, **equation.params))(*inputs)
 
 
 def _call(*args: Any, function: Callable[..., Array], treedef: Any) -> Array:

@@ -24,12 +24,14 @@ class Method(NamedTuple):
         are scored otherwise than by the learner's ``adapt`` and ``predict``, or for what is no
         meta-learner; None: the family scores the learner.
       parts: what else the family's evaluation reads of a method, in a form of the family's own.
+      tasks: what it is trained on, of the same shapes as the problem's; None: the problem's.
     """
 
     algorithm: Algorithm | None
     learner: MetaLearner | None = None
     measure: Callable[..., Any] | None = None
     parts: Any = None
+    tasks: Any = None
 
 
 class Setup(NamedTuple):

@@ -102,7 +102,7 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
     ]
     return Setup(
         algorithm=algorithm_of(method, problem.example_tasks),
-        tasks=problem.tasks,
+        tasks=problem.tasks if method.tasks is None else method.tasks,
         tasks_per_step=config.tasks_per_step // per_draw,
         steps=config.steps if trained else 0,
         example_tasks=problem.example_tasks,

@@ -1,12 +1,14 @@
 """Names for the units of a network, and what they make possible: growth, experts, supernets."""
 
 from metajax.units.axes import Axis, Units, reads
+from metajax.units.choosing import choosing_mlp, chosen_mlp
 from metajax.units.deepening import deepen, deepen_state
 from metajax.units.experts import balance_loss, expert_ffn, top_k_gates, upcycle
 from metajax.units.keeping import keep_first, keep_largest
 from metajax.units.matching import match_units
 from metajax.units.moves import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 from metajax.units.networks import conv_units, graph_units, mlp_units, transformer_units
+from metajax.units.ordering import path_length, smooth_path, unit_rows
 from metajax.units.routing import DomainMasks, compact_experts, domain_masks, mix_experts
 from metajax.units.spaces import (
     Architecture,
@@ -15,6 +17,8 @@ from metajax.units.spaces import (
     architecture_code,
     architecture_masks,
     fair_architectures,
+    largest_architecture,
+    random_code,
     sample_architecture,
     sandwich,
 )
@@ -46,6 +50,8 @@ __all__ = [
     "architecture_code",
     "architecture_masks",
     "balance_loss",
+    "choosing_mlp",
+    "chosen_mlp",
     "compact_experts",
     "conv_units",
     "deepen",
@@ -59,22 +65,27 @@ __all__ = [
     "grow_mlp",
     "keep_first",
     "keep_largest",
+    "largest_architecture",
     "map_state",
     "mask_units",
     "match_units",
     "mix_experts",
     "mlp_units",
+    "path_length",
     "permute_units",
+    "random_code",
     "random_moves",
     "reads",
     "sample_architecture",
     "sandwich",
     "slice_units",
+    "smooth_path",
     "supernet",
     "take_units",
     "top_k_gates",
     "transformer_units",
     "unit_norms",
+    "unit_rows",
     "unit_sizes",
     "upcycle",
     "weight_graph",

@@ -97,6 +97,22 @@ def fair_architectures(key: Key[Array, ""], space: Space) -> Architecture:
     }
 
 
+def largest_architecture(space: Space) -> Architecture:
+    """Return the architecture with the most units of each name, and the first of all words.
+
+    Args:
+      space: of architectures.
+
+    Raises:
+      ConfigError: the space is no space.
+    """
+    check_space(space)
+    return {
+        name: jnp.int32(np.argmax(sizes) if (sizes := sizes_in(options)) else 0)
+        for name, options in space.items()
+    }
+
+
 def all_architectures(space: Space) -> Architecture:
     """Return every architecture of a space, on the first axis.
 
@@ -132,6 +148,29 @@ def architecture_code(architecture: Architecture, space: Space) -> Float[Array, 
         else:
             parts.append(jax.nn.one_hot(architecture[name], len(options), dtype=jnp.float32))
     return jnp.concatenate(parts)
+
+
+def random_code(
+    architecture: Architecture, space: Space, seed: int, features: int = 8
+) -> Float[Array, " features"]:
+    """Return random numbers for an architecture, always the same ones.
+
+    The control of :func:`architecture_code`: architectures that are alike have unrelated codes.
+
+    Args:
+      architecture: one index a choice.
+      space: of architectures.
+      seed: of all codes.
+      features: numbers, from 0 to 1.
+
+    Raises:
+      ConfigError: the space is no space.
+    """
+    check_space(space)
+    key = jax.random.key(seed)
+    for name in space:
+        key = jax.random.fold_in(key, architecture[name])
+    return jax.random.uniform(key, (features,), jnp.float32)
 
 
 def architecture_masks(

@@ -18,7 +18,7 @@ from metajax.units.spaces import (
     architecture_code,
     architecture_masks,
     check_space,
-    sizes_in,
+    largest_architecture,
 )
 from metajax.units.taking import mask_units, part_factors, slice_units
 
@@ -48,6 +48,7 @@ def supernet(
     experts: int = 1,
     by: Literal["layer", "neuron"] = "layer",
     hidden: int = 128,
+    code: Callable[[Architecture, Space], Float[Array, " features"]] = architecture_code,
 ) -> Supernet:
     """Make a supernet with shared weights, or a mixture of supernets.
 
@@ -66,6 +67,7 @@ def supernet(
       by: one softmax a ``layer``, that is all arrays in one dict of the parameters, or one a
         ``neuron``: for all weights that make one unit. Arrays that make no units have one a layer.
       hidden: units of the router.
+      code: what the router reads of an architecture.
 
     Returns:
       The supernet.
@@ -93,7 +95,7 @@ def supernet(
     for field, number in (("experts", experts), ("hidden", hidden)):
         if number < 1:
             raise ConfigError(field, number, "1 or more")
-    features = sum(1 if sizes_in(options) else len(options) for options in space.values())
+    features = jax.eval_shape(lambda: code(largest_architecture(space), space)).shape[0]
 
     def leaves_and_sizes(params: Params) -> tuple[list[Leaf], dict[str, int]]:
         one = jax.tree.map(
@@ -109,14 +111,14 @@ def supernet(
         keys = jax.random.split(derive(key, "experts"), experts)
         params = {"experts": jax.vmap(lambda key: network.init(key, *inputs))(keys)}
         counts = _gates(*leaves_and_sizes(params), by)
-        code = jnp.zeros((1, features))
-        return params | {"router": router_of(counts).init(derive(key, "router"), code)}
+        read = jnp.zeros((1, features))
+        return params | {"router": router_of(counts).init(derive(key, "router"), read)}
 
     def mixed(params: Params, architecture: Architecture) -> tuple[Params, dict[str, int]]:
         leaves, sizes = leaves_and_sizes(params)
         counts = _gates(leaves, sizes, by)
-        code = architecture_code(architecture, space)
-        logits = router_of(counts).apply(params["router"], code).reshape(experts, -1)
+        read = code(architecture, space)
+        logits = router_of(counts).apply(params["router"], read).reshape(experts, -1)
         gates = jax.nn.softmax(logits, axis=0)
         start, ends = 0, {}
         for place, count in counts.items():

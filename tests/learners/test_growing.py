@@ -59,6 +59,19 @@ def test_a_stage_takes_its_updates_and_the_next_one_starts_from_its_end():
     assert digest(found[4][0].networks[0]) == digest(found[1][0].networks[0])
 
 
+def test_stages_may_start_from_the_same_one():
+    """The third from the first one's end, not from the second's, and then on its own."""
+    rate = optax.sgd(1.0)
+    second, third = (
+        GrowthStage(lambda done: falling(2), rate, 1, change=doubled, source=source)
+        for source in (None, 0)
+    )
+    found = run([GrowthStage(lambda done: falling(1), rate, 2), second, third], 5)
+    ends = [params.networks[-1].tolist() for params, _ in found]
+    assert ends == [[0, 0]] * 3 + [[-3, -3], [-4, -4]]
+    assert found[-1][0].networks[1].tolist() == [-3, -3]
+
+
 def test_each_update_reads_a_part_of_its_own():
     """Targets of the parts add up to 1, 5 and 9; a stage with one update reads the first."""
     found = run(stages(), 3)
@@ -90,9 +103,24 @@ def test_stages_that_do_not_fit_are_rejected():
         ([], "stages"),
         ([GrowthStage(lambda done: falling(1), rate, 0)] * 2, "steps"),
         ([GrowthStage(lambda done: falling(1), rate, 1, 0)], "updates"),
+        ([GrowthStage(lambda done: falling(1), rate, 1, source=0)], "source"),
     ):
         with pytest.raises(ConfigError) as raised:
             in_growing_stages(wrong)
         assert raised.value.field == field
     with pytest.raises(ConfigError, match="updates"):
         run(stages(PARTS + 1), 1)
+
+
+def test_a_stage_is_prepared_by_the_tasks_of_its_first_step():
+    """After it was handed over; later tasks are not looked at."""
+
+    def prepare(state, tasks, key, axis_name):
+        assert axis_name is None
+        return state._replace(params=state.params + jnp.max(tasks.targets))
+
+    first, second = stages()
+    found = run([first, second._replace(prepare=prepare)], 4)
+    assert found[1][0].networks[1].tolist() == [0, 0]
+    # the largest target is 5; the stage before ended at -6
+    assert [params.networks[1].tolist() for params, _ in found[2:]] == [[-2, -2], [-3, -3]]

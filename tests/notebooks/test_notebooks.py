@@ -93,6 +93,7 @@ RUN = [
     "continual",
     "differentiable_solve",
     "gpicl",
+    "growing",
     "hamiltonian",
     "hypergradients",
     "hypino",

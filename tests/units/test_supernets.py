@@ -13,8 +13,10 @@ from metajax.units import (
     architecture_masks,
     fair_architectures,
     mask_units,
+    random_code,
     sample_architecture,
     sandwich,
+    slice_units,
     supernet,
 )
 
@@ -114,6 +116,52 @@ def test_an_extracted_network_computes_what_the_masked_one_does(by):
     np.testing.assert_allclose(small, masked, rtol=1e-5, atol=1e-5)
     np.testing.assert_allclose(layer["kernel"], np.tile(layer["bias"], (6, 1)), rtol=1e-6)
     assert len(np.unique(np.round(layer["bias"], 5))) == (1 if by == "layer" else 5)
+
+
+@pytest.mark.parametrize("by", some_slow(["layer", "neuron"], "neuron"))
+def test_slicing_commutes_with_mixing(by):
+    """What is extracted is a sum of the experts' own slices, by the weights that the router gives.
+
+    Experts that are 0 and 1 everywhere show the second one's weights.
+    """
+    case, space = CASES["mlp"], {"h0": (2, 6), "h1": (3, 5)}
+    net = supernet(case.make(), case.units, space, experts=2, by=by, hidden=4)
+    params = drawn(jax.eval_shape(net.init, KEY, case.inputs[0]))
+    levels = jax.tree.map(
+        lambda leaf: np.stack([np.zeros(leaf.shape[1:]), np.ones(leaf.shape[1:])]).astype("f"),
+        params["experts"],
+    )
+
+    @jax.jit
+    def run(params, levels):
+        at = {"h0": 0, "h1": 0}
+        one, other = (jax.tree.map(lambda leaf, i=i: leaf[i], params["experts"]) for i in (0, 1))
+        slices = [slice_units(expert, case.units, {"h0": 2, "h1": 3}) for expert in (one, other)]
+        return net.extract(params, at), net.extract({**params, "experts": levels}, at), slices
+
+    mixed, gates, slices = run(params, levels)
+    expected = jax.tree.map(lambda gate, a, b: (1 - gate) * a + gate * b, gates, *slices)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-6), mixed, expected
+    )
+    assert 0.01 < float(gates["Dense_1"]["bias"][0]) < 0.99
+
+
+def test_random_codes_are_the_architectures_own():
+    """A router that reads them learns each architecture by heart; alike ones share nothing."""
+
+    @jax.jit
+    def codes(many):
+        return jax.vmap(lambda one: random_code(one, SPACE, 1, 3))(many)
+
+    found = np.asarray(codes(all_architectures(SPACE)))
+    np.testing.assert_array_equal(found, codes(all_architectures(SPACE)))
+    assert found.shape == (12, 3) and len(np.unique(found)) == 36
+    case, space = CASES["mlp"], {"h0": (2, 6)}
+    for code, numbers in ((architecture_code, 1), (lambda one, of: random_code(one, of, 1), 8)):
+        net = supernet(case.make(), case.units, space, experts=2, hidden=4, code=code)
+        shapes = jax.eval_shape(net.init, KEY, case.inputs[0])
+        assert shapes["router"]["Dense_0"]["kernel"].shape == (numbers, 4)
 
 
 @pytest.mark.slow

@@ -24,7 +24,8 @@ from metajax.physics.solver.pictures import Maps, animate, draw, maps_of
 from metajax.physics.solver.problem import PDEProblem, Robin, as_pde, as_problem
 from metajax.physics.solver.problem_file import read_problem
 from metajax.physics.solver.solids import Ball, Box, Extruded
-from metajax.physics.solver.solving import MOST_SECONDS, POINTS, Solved, solve
+from metajax.physics.solver.solved import Solved
+from metajax.physics.solver.solving import MOST_SECONDS, POINTS, solve
 from metajax.physics.solver.verdict import DoubtfulSolutionWarning
 
 __all__ = [

@@ -54,10 +54,23 @@ class Analytic:
     def columns(self) -> Columns:
         """Return which features are made of them."""
 
+    @property
+    def num(self) -> int:
+        """How many features there are."""
+        return len(self.columns().function)
+
     def __call__(self, points: Float[np.ndarray, "n 2"], operator: Operator) -> np.ndarray:
-        known = self.functions(points)
+        return self.applied(self.functions(points), operator)
+
+    def applied(self, known: Functions, operator: Operator) -> np.ndarray:
+        """Return the operator applied to every feature where the functions are known.
+
+        Args:
+          known: the functions.
+          operator: at the same points.
+        """
         function, part, lifted = self.columns()
-        found = np.empty((len(points), len(function)))
+        found = np.empty((len(known.away), len(function)))
         for lift in np.unique(lifted):
             chosen = np.flatnonzero(lifted == lift)
             used, index = np.unique(function[chosen], return_inverse=True)

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from metajax.core import ConfigError
 from metajax.physics.pde import Boundary, Shape, namespace, on_host
 from metajax.physics.solver.formulas import Formula
-from metajax.physics.solver.operators import Array, At, Block, Operator
+from metajax.physics.solver.operators import Array, At, Block, Operator, times
 from metajax.physics.solver.points import (
     FLAT,
     NUDGE,
@@ -332,16 +332,6 @@ def blocks_at(
     for name, points in zip(problem.periodic, sampled.periodic, strict=True):
         blocks += periodic_blocks(name, problem.coordinates.index(name), points, box)
     return tuple(blocks)
-
-
-def times(operator: Operator, factor: Any) -> Operator:
-    """An operator times a number, or one for each point."""
-
-    def multiplied(part: Array) -> Array:
-        shape = (-1,) + (1,) * (np.ndim(part) - 1)
-        return part * (factor.reshape(shape) if np.ndim(factor) else factor)
-
-    return Operator(*(None if part is None else multiplied(part) for part in operator))
 
 
 def edge_block(

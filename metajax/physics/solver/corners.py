@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -88,7 +89,7 @@ class CornerFeatures(Analytic):
 
     def functions(self, points: Float[np.ndarray, "n 2"]) -> Functions:
         """Return the distinct powers of z, with their logarithms, at points."""
-        power, logs = self._distinct()[0].T[:, None]
+        power, logs = self._distinct[0].T[:, None]
         away = points - self.point
         z = away @ self.direction
         z = np.where(np.abs(z) < NEAREST, NEAREST * np.exp(1j * self.middle), z)[:, None]
@@ -110,8 +111,9 @@ class CornerFeatures(Analytic):
 
     def columns(self) -> Columns:
         """Return the power, the part and the factor of each feature."""
-        return Columns(self._distinct()[1], self.parts, self.squares > 0)
+        return Columns(self._distinct[1], self.parts, self.squares > 0)
 
+    @cached_property
     def _distinct(self) -> tuple[Float[np.ndarray, "several 2"], np.ndarray]:
         pairs = np.stack([self.powers, self.logs], 1)
         distinct, index = np.unique(pairs, axis=0, return_inverse=True)

@@ -8,7 +8,7 @@ import numpy as np
 
 from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.fitting import Fitted, weighted_rows
-from metajax.physics.solver.lapack import HostHead, host_least_squares
+from metajax.physics.solver.lapack import HostHead, solve_stacked
 from metajax.physics.solver.nonlinear import combine_nonlinear, gauss_newton, length, tabulate
 from metajax.physics.solver.operators import At, Block, Operator
 from metajax.physics.solver.ridge_functions import FeatureSet
@@ -55,7 +55,7 @@ def combine_diffused(
         more = Operator(operator.value, operator.gradient, factor * second)
         equation = blocks[0]._replace(parts=(At(points, more),))
         if head is None:
-            head = host_least_squares(*weighted_rows((equation, *blocks[1:]), features))
+            head = solve_stacked(weighted_rows((equation, *blocks[1:]), features))
         step = gauss_newton(tabulate((equation, *blocks[1:]), features), head, clock=clock)
         if step is None or clock.stops():
             return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -73,13 +73,21 @@ def find_jumps(
 
 
 def places_of_jumps(
-    seen: Callable[[Plane], Float[np.ndarray, "n q"]], part: Callable[[Plane], np.ndarray]
+    seen: Callable[[Plane], Float[np.ndarray, "n q"]],
+    part: Callable[[Plane], np.ndarray],
+    axes: Sequence[int] = (0, 1),
 ) -> Plane:
-    """Points at which functions jump, to rounding, on lines along both axes."""
+    """Return points at which functions jump, to rounding, on lines.
+
+    Args:
+      seen: as :func:`find_jumps` takes it.
+      part: likewise.
+      axes: along which there are lines.
+    """
     along = np.linspace(-1, 1, NODES)
     across = np.linspace(-1, 1, LINES + 1)[1:] - (np.sqrt(2) - 1) / LINES
     mesh = np.stack(np.meshgrid(across, along, indexing="ij"), -1)
-    lines = np.concatenate([mesh, mesh[..., ::-1]])
+    lines = np.concatenate([mesh[..., ::-1] if axis == 0 else mesh for axis in axes])
     nodes = lines.reshape(-1, 2)
     where = part(nodes)
     values = np.where((where >= 0)[:, None], seen(nodes), 0.0)

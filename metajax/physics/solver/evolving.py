@@ -25,10 +25,10 @@ from metajax.physics.solver.collocation import (
     sample_problem,
     units_of,
 )
+from metajax.physics.solver.domain_parts import slope_jumps
 from metajax.physics.solver.evolution import Evolution, draw_space, in_space
 from metajax.physics.solver.fitting import DEARER, FRESH, Fitted, Left, Rounds, left_of, rms
 from metajax.physics.solver.holes import BesselFeatures
-from metajax.physics.solver.interfaces import slope_jumps
 from metajax.physics.solver.lapack import HostHead
 from metajax.physics.solver.lines import Lines
 from metajax.physics.solver.operators import At, Block, Operator

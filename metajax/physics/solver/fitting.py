@@ -10,15 +10,16 @@ import numpy as np
 from jaxtyping import Float
 
 from metajax.physics.solver.clock import Clock
-from metajax.physics.solver.lapack import HostHead, host_least_squares
-from metajax.physics.solver.operators import Block, Values, design, terms
-from metajax.physics.solver.patches import NARROW, Patch, densities, patches_at
+from metajax.physics.solver.lapack import HostHead, room_for, solve_stacked
+from metajax.physics.solver.operators import Block, Values, design, terms, times
+from metajax.physics.solver.patches import NARROW, Patch, densities, patches_at, patches_of
 from metajax.physics.solver.ridge_functions import (
     FeatureSet,
     Joined,
     One,
     combine,
     counted,
+    put,
     sine_features,
 )
 from metajax.physics.solver.tabulated import Tabulated
@@ -43,6 +44,12 @@ SURE, LEAST = 4.0, 0.25
 """By how much the next round is to leave less than it may, and doublings of sines at least."""
 FALLS = 1.5
 """What is left is divided by this in a round at least, or rounds stop."""
+FAST = 8.0
+"""By what it is divided in a round after which more sines are all that is needed."""
+DEAR = 480
+"""Features from which on other scales are tried only where what is left does not fall fast."""
+GAIN = 0.95
+"""Share of the objective below which the next scale in the same direction is worth a try."""
 GIVEN_UP = (300, 30), (600, 1)
 """Features from which on a problem is given up that leaves so many times what it may."""
 UNRESOLVED = 1e-3
@@ -196,6 +203,9 @@ def data_left(
     return rms(off), rms(size)
 
 
+TINY = np.finfo(float).tiny
+
+
 def share(part: float, whole: float) -> float:
     """A part of a whole; none of nothing."""
     return part / whole if whole > 0 else float(part > 0)
@@ -203,21 +213,29 @@ def share(part: float, whole: float) -> float:
 
 def weighted_rows(
     blocks: Sequence[Block], features: FeatureSet
-) -> tuple[Float[np.ndarray, "rows num"], Float[np.ndarray, " rows"]]:
+) -> Float[np.ndarray, "more columns"]:
     """Return the linear parts of blocks as rows of the features' weights, with their targets.
 
     Args:
       blocks: of a problem.
       features: that are combined.
+
+    Returns:
+      The rows as :func:`solve_stacked` reads them.
     """
-    rows, targets = [], []
-    for block in blocks:
-        factor = block.weight / np.sqrt(len(block.target))
-        found = design(block, features)
-        found *= factor
-        rows.append(found)
-        targets.append(block.target * factor)
-    return np.concatenate(rows), np.concatenate(targets)
+    dimensions = blocks[0].parts[0].points.shape[1]
+    counts = [len(block.target) for block in blocks]
+    stacked = room_for(sum(counts), counted(features, dimensions))
+    ends = np.cumsum(counts)
+    for block, count, end in zip(blocks, counts, ends, strict=True):
+        factor = block.weight / np.sqrt(count)
+        rows = stacked[end - count : end]
+        rows[:, -1] = block.target * factor
+        first, *others = block.parts
+        put(features, first.points, times(first.operator, factor), rows[:, :-1])
+        for part in others:
+            rows[:, :-1] += features(part.points, times(part.operator, factor))
+    return stacked
 
 
 def combine_linear(
@@ -230,7 +248,7 @@ def combine_linear(
       features: that are combined.
       before: not used.
     """
-    return host_least_squares(*weighted_rows(blocks, features))
+    return solve_stacked(weighted_rows(blocks, features))
 
 
 def rounds(
@@ -275,22 +293,27 @@ def rounds(
     clock = clock or Clock()
     history: list[tuple[int, Left]] = []
     best, before = None, None
+    probed = 0.0
     firsts = [np.full(dimensions, ratio) for ratio in RATIOS]
     starts = firsts if reach is None else [reach]
-    extra = sum(counted(part, dimensions) for part in more)
+    numbers = [counted(part, dimensions) for part in more]
+    extra = sum(numbers)
     size = min(FIRST, most)
     narrow = NARROW / max(most, 1) ** (1 / dimensions)
-    patches = concentrated(take, None, (), size // 2, seed, narrow) if most else ()
+    patches = (
+        patches_at(*probe(take, None, (), seed)[:3], (), size // 2, seed, narrow) if most else ()
+    )
     if patches:
         # few points tell little of a peak's shape: those around what they found tell more
         if all(np.all(patch.ends) for patch in patches):
-            patches = concentrated(take, None, patches, size // 2, seed, narrow) or patches
+            where = probe(take, None, patches, seed)
+            patches = patches_at(*where[:3], (), size // 2, seed, narrow) or patches
         starts = [np.concatenate([start, np.ones(dimensions)]) for start in starts]
         fresh = take(seed + 1, *FRESH, patches, FRESH[0] // len(patches))
     else:
         fresh = take(seed + 1, *FRESH)
     while True:
-        local = sum(counted(patch, dimensions) for patch in patches)
+        local = sum(patch.num for patch in patches)
         num = size - local
         total = size + extra
         inside, edge = INSIDE * (num + extra), EDGE * num + EDGE_MORE * extra
@@ -300,13 +323,18 @@ def rounds(
             blocks = take(seed, *counts, patches, each, use="fit")
         else:
             blocks = take(seed, *counts, use="fit")
-        added = tuple(map(Tabulated, more))
+        added = tuple(map(Tabulated, more, numbers))
         at = Round(num, blocks, fresh, added, patches, seed, solve, best or start, make)
         report(f"least squares, {total} features")
         tries = next((count for size, count in TRIES.items() if total <= 1.5 * size), 1)
         tries = tries * (2 if patches else 1) if num else 1
         begun = clock.passed
-        found, reach = search(partial(attempt, at), starts, tries, tolerance, dimensions, clock)
+        enough = tolerance
+        if best is not None and len(starts) == 1 and total > DEAR:
+            enough = max(tolerance, best.left.worst / FAST)
+        found, reach = search(
+            partial(attempt, at), starts, tries, tolerance, dimensions, clock, enough
+        )
         took = (clock.passed - begun) / tries
         starts = [reach]
         history.append((total, found.left))
@@ -324,7 +352,12 @@ def rounds(
         following = min(size_after(size, found.left.worst, last, tolerance), most)
         # what a few points carry is not seen at those where solutions are judged
         if best is found and (not done or size <= 2 * FIRST):
-            new = concentrated(take, best, patches, following // 2, seed, narrow)
+            where = probe(take, best, patches, seed)
+            if FAST * where.size < probed:  # more sines will do
+                new = patches_of([patch.shape for patch in patches], following // 2, seed)
+            else:
+                new = patches_at(*where[:3], patches, following // 2, seed, narrow)
+            probed = where.size
             if len(new) > len(patches):
                 # the scale so far is that of what the first patches are now there for
                 again = [reach[:dimensions]] if patches else firsts
@@ -359,26 +392,30 @@ def judged(fitted: Fitted, fresh: Sequence[Block]) -> Fitted:
     return fitted._replace(left=left_of(fresh, fitted.features, fitted.head.weights))
 
 
-def concentrated(
-    take: Take,
-    found: Fitted | None,
-    patches: tuple[Patch, ...],
-    num: int,
-    seed: int,
-    narrow: float,
-) -> tuple[Patch, ...]:
-    """Make patches where a solution's residual is concentrated.
+class Probes(NamedTuple):
+    """A solution's residual all over the domain.
+
+    Attributes:
+      points: where, in units.
+      off: the residual.
+      dense: how many points there are for a unit of volume.
+      size: the root mean square of the residual at points that are spread evenly.
+    """
+
+    points: Float[np.ndarray, "n d"]
+    off: Float[np.ndarray, " n"]
+    dense: Float[np.ndarray, " n"]
+    size: float
+
+
+def probe(take: Take, found: Fitted | None, patches: tuple[Patch, ...], seed: int) -> Probes:
+    """Look where a solution's residual is.
 
     Args:
       take: the problem at points.
       found: the solution; None: there is none yet, and the residual is the source.
       patches: that it has already, in which it is looked more closely.
-      num: sines of the new ones in all.
-      seed: of points and sines.
-      narrow: largest spread of what a patch is made for.
-
-    Returns:
-      The patches; none where it is not concentrated.
+      seed: of points.
     """
     evenly = take(seed + 2, PROBES, FEWEST, use="spread")[0]
     blocks, drawn = [evenly], []
@@ -395,8 +432,7 @@ def concentrated(
             off.append(misses(block, values)[0])
     points = np.concatenate([block.parts[0].points for block in blocks])
     dense = densities(points, len(evenly.target), patches, drawn)
-    known = () if found is None else patches
-    return patches_at(points, np.concatenate(off), dense, known, num, seed, narrow)
+    return Probes(points, np.concatenate(off), dense, rms(off[0]))
 
 
 class Round(NamedTuple):
@@ -454,6 +490,7 @@ def search(
     tolerance: float,
     dimensions: int,
     clock: Clock,
+    enough: float,
 ) -> tuple[Fitted, Float[np.ndarray, " d"]]:
     """Go from the best of some scales to ever better neighbors.
 
@@ -464,19 +501,21 @@ def search(
       tolerance: share that may be left; what leaves less is good enough.
       dimensions: of the problem; scales of patches come after those of its coordinates.
       clock: stops the search after the first scale.
+      enough: share that may be left by one of ``starts``; the first one that leaves less is taken.
 
     Returns:
       The best solution, and its scale.
     """
-    solved = []
+    solved: list[tuple[Fitted, np.ndarray]] = []
     for start in starts[:tries]:
         solved.append((attempt(start), start))
-        if solved[-1][0].left.worst < tolerance:
+        if solved[-1][0].left.worst < enough:
             return solved[-1]
         if clock.stops():
             break
     tries -= len(solved)
     best, reach = min(solved, key=objective_of)
+    seen = [scale for _, scale in solved]
     moves = moves_of(dimensions)
     if len(reach) > dimensions:
         same = np.ones(dimensions)
@@ -486,11 +525,18 @@ def search(
     while tries > 0 and failed < len(moves) and best.left.worst >= tolerance:
         if clock.stops():
             break
-        step = moves[place % len(moves)]
-        tried = attempt(reach * step), reach * step
+        scale = reach * moves[place % len(moves)]
         tries -= 1
-        if objective_of(tried) < objective_of((best, reach)):
-            (best, reach), failed = tried, 0
+        gain = np.inf
+        if not any(np.allclose(scale, other) for other in seen):
+            seen.append(scale)
+            tried = attempt(scale), scale
+            before = objective_of((best, reach))
+            gain = objective_of(tried) / max(before, TINY)
+            if gain < 1:
+                best, reach = tried
+        if gain < GAIN:
+            failed = 0
         else:
             failed, place = failed + 1, place + 1
     return best, reach

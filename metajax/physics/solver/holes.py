@@ -67,7 +67,12 @@ class BesselFeatures:
     waves: bool
     orders: int
 
-    def waves_at(self, points: Float[np.ndarray, "n 2"]) -> Complex[np.ndarray, "n more"]:
+    @property
+    def num(self) -> int:
+        """How many functions there are."""
+        return 2 * self.orders + 1
+
+    def functions(self, points: Float[np.ndarray, "n 2"]) -> Complex[np.ndarray, "n more"]:
         """Return the complex functions of orders from -2 to two above the highest at points."""
         z = (points - self.center) @ self.direction
         r = np.maximum(np.abs(z), 1e-9)
@@ -92,12 +97,21 @@ class BesselFeatures:
         return -self.number, self.number if self.waves else -self.number
 
     def __call__(self, points: Float[np.ndarray, "n 2"], operator: Operator) -> np.ndarray:
-        every, num = self.waves_at(points), self.orders + 1
+        return self.applied(self.functions(points), operator)
+
+    def applied(self, every: Complex[np.ndarray, "n more"], operator: Operator) -> np.ndarray:
+        """Return the operator applied to every function where the complex ones are known.
+
+        Args:
+          every: the complex functions.
+          operator: at the same points.
+        """
+        many, num = len(every), self.orders + 1
         up, down = self.shifts
         p, q = self.direction.real, self.direction.imag
         value, gradient, hessian = operator
         # the factors of functions of orders that are lower or higher by up to 2
-        factors = np.zeros((5, len(points)), complex)
+        factors = np.zeros((5, many), complex)
         if value is not None:
             factors[2] += value
         if gradient is not None:
@@ -110,17 +124,17 @@ class BesselFeatures:
             factors[2] += up * down * (pp + qq) / 2
             factors[0] += down**2 * (pp - qq + 1j * pq) / 4
         used = np.flatnonzero(factors.any(1))
-        found = np.zeros((len(points), num), complex)
+        found = np.zeros((many, num), complex)
         for shift in used:
             found += factors[shift, :, None] * every[:, shift : shift + num]
-        both = np.stack([found.real, found.imag], 2).reshape(len(points), -1)
+        both = np.stack([found.real, found.imag], 2).reshape(many, -1)
         return np.delete(both, 1, 1)
 
     def combined(
         self, points: Float[np.ndarray, "n 2"], weights: Float[np.ndarray, " num"]
     ) -> Values:
         """Return one combination of the functions with its derivatives at points."""
-        every, num = self.waves_at(points), self.orders + 1
+        every, num = self.functions(points), self.orders + 1
         parts = np.insert(weights, 1, 0.0).reshape(num, 2) @ np.array([1, -1j])
         below, before, same, after, above = (
             every[:, shift : shift + num] @ parts for shift in range(5)

@@ -37,19 +37,45 @@ def host_least_squares(
     """Combine columns so that they are nearest to the targets.
 
     Args:
-      rows: of which columns are combined; overwritten.
+      rows: of which columns are combined.
       targets: what the combination should give.
       ridge: relative to the length of a column.
 
     Returns:
       The weights, with the factor of the columns.
     """
-    num = rows.shape[1]
-    length = np.sqrt(np.einsum("ij,ij->j", rows, rows))
+    stacked = room_for(*rows.shape)
+    stacked[: len(rows), :-1], stacked[: len(rows), -1] = rows, targets
+    return solve_stacked(stacked, ridge)
+
+
+def room_for(rows: int, num: int) -> Float[np.ndarray, "more columns"]:
+    """Return where :func:`solve_stacked` reads rows and targets; 0 below these.
+
+    Args:
+      rows: how many there will be.
+      num: columns that are combined.
+    """
+    room = np.empty((max(rows, num + 1), num + 1), order="F")
+    room[rows:] = 0
+    return room
+
+
+def solve_stacked(stacked: Float[np.ndarray, "more columns"], ridge: float = RIDGE) -> HostHead:
+    """Combine columns so that they are nearest to the last one.
+
+    Args:
+      stacked: by :func:`room_for`, with the targets as its last column; overwritten.
+      ridge: relative to the length of a column.
+
+    Returns:
+      The weights, with the factor of the columns.
+    """
+    num = stacked.shape[1] - 1
+    columns = stacked[:, :num]
+    length = np.sqrt(np.einsum("ij,ij->j", columns, columns))
     length = np.where(length > 0, length, 1.0)
-    stacked = np.zeros((max(len(rows), num + 1), num + 1), order="F")
-    np.divide(rows, length, out=stacked[: len(rows), :num])
-    stacked[: len(rows), num] = targets
+    columns /= length
     raw, _, _ = lapack.dgeqrt(min(BLOCK, num + 1), stacked, overwrite_a=True)
     # below it the ridge, and no target; its rows stay triangular while they are eliminated
     below = np.asfortranarray(np.diag(np.append(np.full(num, ridge), 0.0)))

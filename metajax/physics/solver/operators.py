@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
 from jaxtyping import Float
 
 Array = Any
@@ -48,6 +49,16 @@ class Operator(NamedTuple):
         """Return the sum of two operators at the same points."""
         both = zip(self, other, strict=True)
         return Operator(*(a if b is None else b if a is None else a + b for a, b in both))
+
+
+def times(operator: Operator, factor: Any) -> Operator:
+    """An operator times a number, or one for each point."""
+
+    def multiplied(part: Array) -> Array:
+        shape = (-1,) + (1,) * (np.ndim(part) - 1)
+        return part * (factor.reshape(shape) if np.ndim(factor) else factor)
+
+    return Operator(*(None if part is None else multiplied(part) for part in operator))
 
 
 class Values(NamedTuple):

@@ -13,6 +13,7 @@ from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, register_dataclass
 from metajax.nn.solves import one_at_a_time
+from metajax.physics.solver.coefficient_jumps import about_second
 from metajax.physics.solver.moving_corners import Meeting, meetings, traced_corners
 from metajax.physics.solver.moving_holes import round_holes
 from metajax.physics.solver.moving_points import Places, box_around, draw_places, moving_blocks
@@ -35,6 +36,7 @@ Parameters = Any
 """Numbers and arrays in any pytree."""
 SCALES = 1.5, 2.5, 4.0, 6.0, 10.0
 """Largest frequencies, in radians a unit, that are tried; that of the least residual is used."""
+ADVICE = "take solve, or give features of your own: the slopes of random ones do not jump"
 
 
 @register_dataclass
@@ -184,7 +186,9 @@ def solve_fn(
 
     Raises:
       ConfigError: not under ``float64_on_cpu()``, ``features`` or ``points`` below 1, a ``scale``
-        that is not above 0, what is wrong with the example's problem, or no finite solution of it.
+        that is not above 0, what is wrong with the example's problem, or no finite solution of it;
+        random features where its coefficients of second derivatives jump, as u has slopes there
+        that jump too.
 
     Examples:
       >>> import jax
@@ -210,6 +214,10 @@ def solve_fn(
     if points is not None and min(points) < 1:
         raise ConfigError("points", points, "two numbers, 1 or more")
     problem = problem_of(example)
+    jump = about_second(problem) if drawn else None
+    if jump is not None:
+        expected = f"ones of second derivatives that do not jump, as they do {jump}; {ADVICE}"
+        raise ConfigError("coefficients", problem.coefficients, expected)
     candidates: list[tuple[float | None, FeatureSet]] = []
     if isinstance(features, int):
         dimensions = len(problem.coordinates)

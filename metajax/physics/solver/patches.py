@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from metajax.core import register_dataclass
 from metajax.physics.pde import namespace
-from metajax.physics.solver.operators import Array, Operator, Values
+from metajax.physics.solver.operators import Array, Operator, Values, times
 from metajax.physics.solver.ridge_functions import RidgeFunctions, sine_features
 
 MOST_POINTS, MOST_PATCHES = 400, 6
@@ -40,6 +40,10 @@ EDGE, FINER, WIDEST = 0.05, 3.0, 2.0
 one a patch within it is, and its least width over the distance between points."""
 
 
+Shape = tuple[np.ndarray, np.ndarray, np.ndarray]
+"""The center, axes and ends of a patch."""
+
+
 @register_dataclass
 @dataclass(frozen=True)
 class Patch:
@@ -57,46 +61,62 @@ class Patch:
     ends: Float[Array, " d"]
     sines: RidgeFunctions
 
+    @property
+    def shape(self) -> Shape:
+        """Its center, axes and ends."""
+        return self.center, self.axes, self.ends
+
+    @property
+    def num(self) -> int:
+        """How many functions there are."""
+        return self.sines.num
+
+    @property
+    def rows(self) -> int:
+        """Points at which all functions fit a core's cache."""
+        return self.sines.rows
+
     def own(self, points: Float[Array, "n d"]) -> Float[Array, "n d"]:
         """Return points in the patch's coordinates."""
         return (points - self.center[None]) @ self.axes.T
 
+    def factors(self, points: Float[Array, "n d"]) -> tuple[RidgeFunctions, Array, Array, Array]:
+        """Return the sines by points relative to the center, and the Gaussian.
+
+        Its value, its slope and its second derivatives are ``height``, ``-height fall`` and
+        ``height twice``.
+        """
+        own = self.own(points) * self.ends[None]
+        fall = own @ self.axes
+        form = (self.axes.T * self.ends[None]) @ self.axes
+        twice = fall[:, :, None] * fall[:, None] - form[None]
+        height = namespace(points).exp(-0.5 * (own**2).sum(1))
+        sines = replace(self.sines, directions=self.axes.T @ self.sines.directions)
+        return sines, height, fall, twice
+
     def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n num"]:
-        xp = namespace(points)
-        own = self.own(points)
-        fall = own * self.ends[None]
+        sines, height, fall, twice = self.factors(points)
         value, slope, bend = operator
         # the operator on a product with the Gaussian is another one on the other factor
-        if slope is not None:
-            slope = slope @ self.axes.T
-            value = (0.0 if value is None else value) - xp.sum(slope * fall, 1)
         if bend is not None:
-            bend = xp.einsum("ai,nij,bj->nab", self.axes, bend, self.axes)
-            both = xp.einsum("nij,ni,nj->n", bend, fall, fall)
-            own_part = both - xp.einsum("nii,i->n", bend, self.ends)
+            own_part = (bend * twice).sum((1, 2))
             value = own_part if value is None else value + own_part
-            mixed = -xp.einsum("nij,ni->nj", bend + xp.swapaxes(bend, 1, 2), fall)
+        if slope is not None:
+            value = (0.0 if value is None else value) - (slope * fall).sum(1)
+        if bend is not None:
+            both = bend + namespace(points).swapaxes(bend, 1, 2)
+            mixed = -(both * fall[:, None]).sum(2)
             slope = mixed if slope is None else slope + mixed
-        found = self.sines(own, Operator(value, slope, bend))
-        return xp.exp(-0.5 * xp.sum(own * fall, 1))[:, None] * found
+        return sines(points - self.center[None], times(Operator(value, slope, bend), height))
 
     def combined(self, points: Float[Array, "n d"], weights: Float[Array, " num"]) -> Values:
         """Return one combination of the functions with its derivatives at points."""
-        xp = namespace(points)
-        own = self.own(points)
-        fall = own * self.ends[None]
-        u, slope, bend = self.sines.combined(own, weights)
-        height = xp.exp(-0.5 * xp.sum(own * fall, 1))
+        sines, height, fall, twice = self.factors(points)
+        u, slope, bend = sines.combined(points - self.center[None], weights)
         mixed = fall[:, :, None] * slope[:, None]
-        bend = bend - mixed - xp.swapaxes(mixed, 1, 2)
-        square = fall[:, :, None] * fall[:, None] - xp.diag(self.ends)[None]
-        bend = bend + u[:, None, None] * square
+        bend = bend - mixed - namespace(points).swapaxes(mixed, 1, 2) + u[:, None, None] * twice
         slope = slope - u[:, None] * fall
-        return Values(
-            height * u,
-            height[:, None] * (slope @ self.axes),
-            height[:, None, None] * xp.einsum("ai,nab,bj->nij", self.axes, bend, self.axes),
-        )
+        return Values(height * u, height[:, None] * slope, height[:, None, None] * bend)
 
     def rescaled(self, factors: Float[np.ndarray, " d"]) -> Patch:
         """Return the patch with its sines' frequencies multiplied along each own coordinate."""
@@ -178,7 +198,7 @@ def patches_at(
     share = np.cumsum(energy[order]) / max(np.sum(energy), np.finfo(float).tiny)
     many = int(np.searchsorted(share, CARRIED)) + 1
     few = order[:many]
-    found = [(patch.center, patch.axes, patch.ends) for patch in known]
+    found = [patch.shape for patch in known]
     if np.sum(1 / dense[few]) < CONCENTRATED * np.sum(1 / dense) and many >= FEWEST:
         few = few[:MOST_POINTS]
         where = points[few]
@@ -199,6 +219,17 @@ def patches_at(
             outside = new[2].all() and np.max(np.abs(new[0])) > 1 - EDGE
             if not outside and not any(covered(new, old) for old in found):
                 found.append(new)
+    return patches_of(found, num, seed)
+
+
+def patches_of(found: Sequence[Shape], num: int, seed: int) -> tuple[Patch, ...]:
+    """Make patches of some shapes.
+
+    Args:
+      found: the shapes.
+      num: sines in all.
+      seed: of the sines.
+    """
     if not found:
         return ()
     each = num // len(found)
@@ -222,10 +253,6 @@ def scales(num: int, ends: Float[np.ndarray, " d"]) -> Float[np.ndarray, " d"]:
     if free == dimensions or not free:
         return np.full(dimensions, volume ** (1 / dimensions))
     return np.where(ends > 0, (volume / ALONG**free) ** (1 / (dimensions - free)), ALONG)
-
-
-Shape = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""The center, axes and ends of a patch."""
 
 
 def covered(new: Shape, old: Shape) -> bool:

@@ -15,7 +15,7 @@ from metajax.physics.pde import Shape, on_host
 from metajax.physics.solver.estimate import error_field
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.solution import Solution
-from metajax.physics.solver.solving import Solved
+from metajax.physics.solver.solved import Solved
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

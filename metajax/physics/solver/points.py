@@ -89,6 +89,11 @@ def box_of(domain: Shape) -> Box:
     return Box((lower + upper) / 2, (upper - lower) / 2)
 
 
+def unit_box(dimensions: int) -> Box:
+    """Return the box from -1 to 1, in which units change nothing."""
+    return Box(np.zeros(dimensions), np.ones(dimensions))
+
+
 def contains(domain: Shape, points: Float[Array, "n d"]) -> Bool[np.ndarray, " n"]:
     """Return whether points are inside a domain.
 

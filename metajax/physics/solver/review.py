@@ -10,6 +10,7 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from metajax.physics.pde import Boundary, Shape, on_host
+from metajax.physics.solver.coefficient_jumps import about_unnamed
 from metajax.physics.solver.collocation import (
     FLAT,
     Units,
@@ -21,7 +22,7 @@ from metajax.physics.solver.collocation import (
     times,
     units_of,
 )
-from metajax.physics.solver.interfaces import about_unnamed
+from metajax.physics.solver.equation_type import about_type
 from metajax.physics.solver.operators import At, Block, Operator
 from metajax.physics.solver.points import Box, Face, contains, ends_here, extent, faces_of
 from metajax.physics.solver.problem import PDEProblem, Robin
@@ -132,6 +133,7 @@ def review(problem: PDEProblem) -> Reviewed:
 
     - shapes that are not part of the boundary, and data that hold nowhere;
     - pieces without the data that the equation's type needs, and time that runs the wrong way;
+    - an equation that is elliptic, parabolic or hyperbolic, each in a part of the domain;
     - coefficients of second derivatives that jump along curves that the solver does not know;
     - a source that contradicts the flux through a boundary where only that is given.
 
@@ -164,8 +166,11 @@ def review(problem: PDEProblem) -> Reviewed:
         if cells is not None and not nonlinear:
             own = cells[labels.reshape(-1) == component]
             found += _balance(problem, units, operator, part, own)
-    unclear = about_unnamed(problem, units.box, parameters)
-    found += [] if unclear is None else [Finding(unclear)]
+    unclear = (
+        about_unnamed(problem, units.box, parameters),
+        about_type(problem, units.box, sampled.inside, parameters),
+    )
+    found += [Finding(text) for text in unclear if text is not None]
     corners = inward_corners(domain, units.box, edge) if plane else np.zeros((0, 3))
     return Reviewed(tuple(dict.fromkeys(found)), blocks, corners, units.box)
 

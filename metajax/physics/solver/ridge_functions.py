@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import reduce
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.stats import qmc
 
 from metajax.core import register_dataclass
@@ -20,7 +20,11 @@ Kind = Literal["tanh", "sin"]
 
 
 class FeatureSet(Protocol):
-    """Functions to combine, as a pytree."""
+    """Functions to combine, as a pytree.
+
+    Sets that know it say how many they are, as ``num``. Those that are computed faster at a few
+    points at a time, for which a core's cache has room, say at how many, as ``rows``.
+    """
 
     def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n num"]:
         """Return the operator applied to every function at the points.
@@ -55,8 +59,8 @@ def sin_shape(xp: Any, inside: Array, sloped: bool) -> tuple[Array, Array | None
     return value, slope, -value
 
 
-CHUNK = 8192
-"""Numbers at a time that fit a core's cache."""
+CHUNK, MANY = 8192, 32768
+"""Numbers at a time that fit a core's cache: in one array, and in several of a formula."""
 
 
 def host_sin(
@@ -89,6 +93,9 @@ def host_sin(
     return sine.reshape(inside.shape), None if cosine is None else cosine.reshape(inside.shape)
 
 
+MOST_LINES, SPARSE = 4.0, 3.0
+"""Points are taken for nodes of a grid that have at most so many different last coordinates, over
+the root of their number, and make up at least one in so many of its nodes."""
 SHAPES: dict[str, Callable[[Any, Array, bool], tuple[Array, Any, Array]]] = {
     "tanh": tanh_shape,
     "sin": sin_shape,
@@ -110,8 +117,22 @@ class RidgeFunctions:
     offsets: Float[Array, " num"]
     shape: Kind = field(default="tanh", metadata={"static": True})
 
+    @property
+    def num(self) -> int:
+        """How many functions there are."""
+        return len(self.offsets)
+
+    @property
+    def rows(self) -> int:
+        """Points at which all functions fit a core's cache."""
+        return max(MANY // self.num, 1)
+
     def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n num"]:
         xp = namespace(points)
+        if xp is np and len(points) > self.rows:
+            found = np.empty((len(points), self.num))
+            put(self, points, operator, found)
+            return found
         inside = points @ self.directions + self.offsets[None]
         value, slope, bend = SHAPES[self.shape](xp, inside, operator.gradient is not None)
         found = 0.0
@@ -128,6 +149,14 @@ class RidgeFunctions:
 
     def combined(self, points: Float[Array, "n d"], weights: Float[Array, " num"]) -> Values:
         """Return one combination of the functions with its derivatives at points."""
+        if namespace(points) is np and len(points) > self.rows:
+            grid = grid_of(points) if self.shape == "sin" else None
+            if grid is not None:
+                return self.on_grid(grid, weights)
+            parts = [
+                self.combined(points[here], weights) for here in slices(len(points), self.rows)
+            ]
+            return Values(*(np.concatenate(leaves) for leaves in zip(*parts, strict=True)))
         inside = points @ self.directions + self.offsets[None]
         value, slope, bend = SHAPES[self.shape](namespace(points), inside, True)
         squares = self.directions[:, None] * self.directions[None]
@@ -138,6 +167,63 @@ class RidgeFunctions:
             slope @ (weights * self.directions).T,
             second.reshape(-1, dimensions, dimensions),
         )
+
+    def on_grid(self, grid: Grid, weights: Float[np.ndarray, " num"]) -> Values:
+        """Return one combination of sines with its derivatives at nodes of a grid.
+
+        A sine of a sum is ``sin a cos b + cos a sin b``, so that there is a product of two tables
+        in place of a sine for each node.
+
+        Args:
+          grid: the nodes.
+          weights: of the functions.
+        """
+        dimensions = len(self.directions)
+        sine, cosine = host_sin(grid.first @ self.directions[:-1], True)
+        more, less = host_sin(np.outer(grid.last, self.directions[-1]) + self.offsets, True)
+        pairs = [(i, j) for i in range(dimensions) for j in range(i + 1)]
+        each = [weights * (self.directions[i] * self.directions[j]) for i, j in pairs]
+
+        def at_nodes(first: np.ndarray, last: np.ndarray, factors: Any) -> np.ndarray:
+            tables = [(first * factor) @ last.T for factor in factors]
+            return np.stack([table[grid.index] for table in tables])
+
+        values = at_nodes(sine, less, [weights, *each]) + at_nodes(cosine, more, [weights, *each])
+        slopes = weights * self.directions
+        gradient = at_nodes(cosine, less, slopes) - at_nodes(sine, more, slopes)
+        hessian = np.empty((len(grid.index[0]), dimensions, dimensions))
+        for (i, j), bend in zip(pairs, values[1:], strict=True):
+            hessian[:, i, j] = hessian[:, j, i] = -bend
+        return Values(values[0], gradient.T, hessian)
+
+
+class Grid(NamedTuple):
+    """Nodes of a grid.
+
+    Attributes:
+      first: all places that they have without their last coordinate.
+      last: all their last coordinates.
+      index: of both, for each node.
+    """
+
+    first: Float[np.ndarray, "a d-1"]
+    last: Float[np.ndarray, " b"]
+    index: tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]
+
+
+def grid_of(points: Float[np.ndarray, "n d"]) -> Grid | None:
+    """Return points as nodes of a grid; None where they are too few of its nodes.
+
+    Args:
+      points: any.
+    """
+    last, second = np.unique(points[:, -1], return_inverse=True)
+    if points.shape[1] < 2 or len(last) > MOST_LINES * np.sqrt(len(points)):
+        return None
+    first, index = np.unique(points[:, :-1], axis=0, return_inverse=True)
+    if len(first) * len(last) > SPARSE * len(points):
+        return None
+    return Grid(first, last, (index.reshape(-1), second))
 
 
 @register_dataclass
@@ -160,11 +246,43 @@ class Joined:
 class One:
     """The feature that is 1 everywhere."""
 
+    num = 1
+
     def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n 1"]:
         xp = namespace(points)
         if operator.value is None:
             return xp.zeros((len(points), 1), points.dtype)
         return operator.value[:, None]
+
+
+def put(
+    features: FeatureSet,
+    points: Float[np.ndarray, "n d"],
+    operator: Operator,
+    out: Float[np.ndarray, "n num"],
+) -> None:
+    """Write the operator applied to every function into an array, on the host.
+
+    Args:
+      features: the functions.
+      points: in units.
+      operator: at these points.
+      out: what is written to, of any order.
+    """
+    if isinstance(features, Joined):
+        begin = 0
+        for part in features.parts:
+            end = begin + counted(part, points.shape[1])
+            put(part, points, operator, out[:, begin:end])
+            begin = end
+        return
+    for here in slices(len(points), getattr(features, "rows", len(points))):
+        out[here] = features(points[here], operator.at(here))
+
+
+def slices(num: int, most: int) -> list[slice]:
+    """Ranges of at most so many that make up the whole."""
+    return [slice(begin, begin + most) for begin in range(0, num, most)]
 
 
 def combine(
@@ -205,9 +323,12 @@ def counted(features: FeatureSet, dimensions: int) -> int:
     """Return how many functions a set has.
 
     Args:
-      features: the set.
+      features: the set; if it has a ``num``, this is known.
       dimensions: of its points.
     """
+    known = getattr(features, "num", None)
+    if known is not None:
+        return known
     return features(np.zeros((1, dimensions)), Operator(np.ones(1))).shape[1]
 
 

@@ -19,10 +19,10 @@ from metajax.physics.solver.corners import (
     kinds_of,
 )
 from metajax.physics.solver.discontinuities import EdgeJump, edge_jumps
+from metajax.physics.solver.domain_parts import Parts, Within
 from metajax.physics.solver.holes import hole_features, holes_of
-from metajax.physics.solver.interfaces import Parts, Within, unit_box
 from metajax.physics.solver.operators import At
-from metajax.physics.solver.points import contains
+from metajax.physics.solver.points import contains, unit_box
 from metajax.physics.solver.problem import PDEProblem
 from metajax.physics.solver.ridge_functions import FeatureSet
 from metajax.physics.solver.transmission import INTERFACE, Sector, transmission_features

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float
@@ -14,17 +15,32 @@ Component = tuple[int, ...]
 """A derivative: () of none, (i,) by a coordinate, (i, j) by two."""
 
 
+@runtime_checkable
+class Applied(Protocol):
+    """Features that are made of functions, whatever operator is applied to them."""
+
+    def functions(self, points: Float[np.ndarray, "n d"]) -> Any:
+        """Return these functions at points."""
+
+    def applied(self, known: Any, operator: Operator) -> np.ndarray:
+        """Return the operator applied to every feature where the functions are known."""
+
+
 @dataclass(frozen=True)
 class Tabulated:
     """Features that are computed once for each array of points.
 
     Attributes:
       features: any.
+      num: how many they are.
       kept: what was computed, by the array of points, which is kept too, and the derivative.
+      functions: what features are made of, by the array of points.
     """
 
     features: FeatureSet
+    num: int
     kept: dict[tuple[int, Component], tuple[np.ndarray, np.ndarray]] = field(default_factory=dict)
+    functions: dict[int, Any] = field(default_factory=dict)
 
     def table(self, points: Float[np.ndarray, "n d"], component: Component) -> np.ndarray:
         """Return one derivative of all features at points."""
@@ -35,8 +51,16 @@ class Tabulated:
             one[component] = 1
             parts: list[np.ndarray | None] = [None, None, None]
             parts[len(component)] = np.broadcast_to(one, (num, *one.shape))
-            self.kept[key] = points, self.features(points, Operator(*parts))
+            self.kept[key] = points, self.computed(points, Operator(*parts))
         return self.kept[key][1]
+
+    def computed(self, points: Float[np.ndarray, "n d"], operator: Operator) -> np.ndarray:
+        """Return an operator applied to all features at points."""
+        if not isinstance(self.features, Applied):
+            return self.features(points, operator)
+        if id(points) not in self.functions:
+            self.functions[id(points)] = self.features.functions(points)
+        return self.features.applied(self.functions[id(points)], operator)
 
     def __call__(self, points: Float[np.ndarray, "n d"], operator: Operator) -> np.ndarray:
         dimensions = points.shape[1]

@@ -4,53 +4,48 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import optax
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from metajax import learners
 from metajax.core import (
+    Count,
     Fraction,
     GradientState,
     MetaLearner,
+    Network,
     NonNegative,
-    Params,
     Positive,
+    ProperFraction,
     Seed,
 )
+from metajax.nn import layer_stack
 from metajax.systems.base import Method
+from metajax.systems.growth.expert_methods import (
+    dense_continued,
+    moe_tuning,
+    narrow_network,
+    read_me,
+)
 from metajax.systems.growth.problem import Problem
-from metajax.systems.growth.settings import Early, Teacher, Training, early_steps
+from metajax.systems.growth.searching import scratch_search, transformation_search
+from metajax.systems.growth.settings import (
+    Deep,
+    Early,
+    Teacher,
+    Training,
+    early_steps,
+    incubating_steps,
+)
+from metajax.systems.growth.stage import Stage, named
+from metajax.systems.growth.supernets import mixture_of_supernets, subnetworks_alone, supernet
 from metajax.units import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 
 EARLY = Early()
 TEACHER = Teacher()
-
-
-class Stage(NamedTuple):
-    """What the family's evaluation reads of a stage of training.
-
-    Attributes:
-      name: what is trained, for a table.
-      logits: ``logits(params, inputs)`` of the network that the stage predicts by.
-      steps: of the stage.
-      updates: of each step.
-      flops: of an update, for each image.
-      also: ``also(params, inputs)`` of a further network that is measured; None: there is none.
-    """
-
-    name: str
-    logits: Callable[[Params, Array], Float[Array, "n ways"]]
-    steps: int
-    updates: int
-    flops: int
-    also: Callable[[Params, Array], Float[Array, "n ways"]] | None = None
-
-
-def named(widths: tuple[int, ...]) -> str:
-    """Return a network's hidden layers in words."""
-    return "-".join(map(str, widths))
+DEEP = Deep()
 
 
 def trained(
@@ -254,14 +249,102 @@ def small_network(problem: Problem, training: Training) -> Method:
     return trained(problem, training, problem.small)
 
 
+def incubation(
+    problem: Problem, training: Training, *, deep: Deep = DEEP, tune_share: ProperFraction = 0.3
+) -> Method:
+    """Train parts of a deep network apart (Deep Incubation; Ni et al. 2023, arXiv 2212.04129).
+
+    Args:
+      tune_share: Part of the steps in which the assembled network is trained.
+    """
+    number, size = deep.modules, deep.module_layers
+    budget = deep_flops(problem, deep, number * size)
+    flops = (
+        deep_flops(problem, deep, number),
+        number * deep_flops(problem, deep, number + size - 1),
+        budget,
+    )
+    steps = incubating_steps(tune_share, training.steps, (flops[0] / budget, flops[1] / budget))
+
+    def stack(depth: int) -> Network:
+        return deep_network(problem, deep, depth)
+
+    optimizers = [training.make_optimizer(each) for each in steps]
+    algorithm = learners.incubation(stack, number, size, optimizers, steps)
+    whole = stack(number * size)
+
+    def joined(params: Params, inputs: Array) -> Array:
+        return whole.apply(learners.assembled(params["meta"], params["parts"]), inputs)
+
+    names = f"{number} layers", f"{number} parts", f"{number * size} layers"
+    shallow = Stage(names[0], stack(number).apply, steps[0], 1, flops[0], row="shallow network")
+    apart = Stage(names[1], joined, steps[1], 1, flops[1], row="assembled", apart=number)
+    tuned = Stage(names[2], whole.apply, steps[2], 1, budget, budget=budget)
+    return Method(algorithm, parts=(shallow, apart, tuned))
+
+
+def end_to_end(problem: Problem, training: Training, *, deep: Deep = DEEP) -> Method:
+    """Train the deep network of `incubation` from scratch: its baseline of equal compute."""
+    depth = deep.modules * deep.module_layers
+    network, flops = deep_network(problem, deep, depth), deep_flops(problem, deep, depth)
+    learner, optimizer = learners.smoothed_labels(network), training.make_optimizer()
+    stage = learners.GrowthStage(lambda done: learner, optimizer, training.steps)
+    part = Stage(f"{depth} layers", network.apply, training.steps, 1, flops, budget=flops)
+    return Method(learners.in_growing_stages([stage]), parts=(part,))
+
+
+def deep_network(problem: Problem, deep: Deep, depth: int) -> Network:
+    """Return a network of some layers of the deep one's size."""
+    return layer_stack(depth, deep.module_width, problem.ways, deep.residual)
+
+
+def deep_flops(problem: Problem, deep: Deep, depth: int) -> int:
+    """Return the operations of an update of :func:`deep_network`, for each image."""
+    return problem.update_flops((deep.module_width,) * (depth + 1))
+
+
+def early_stopping(
+    problem: Problem,
+    training: Training,
+    *,
+    held_out_share: ProperFraction = 0.1,
+    snapshots: Count = 30,
+) -> Method:
+    """Train the large network, and stop where held-out images say so: a baseline for teachers.
+
+    Args:
+      held_out_share: Part of the training images that are held out; it is not trained on.
+      snapshots: How many times in the training the network is tried on them.
+    """
+    alone = trained(problem, training, problem.large)
+    number = min(snapshots, training.steps)
+    at = [training.steps * index // number for index in range(1, number + 1)]
+    assert alone.algorithm is not None
+    algorithm = learners.with_snapshots(alone.algorithm, at)
+    tasks, _ = problem.kept_apart(held_out_share)
+    return Method(algorithm, parts=(alone.parts[0]._replace(held_out=held_out_share),), tasks=tasks)
+
+
 METHODS: dict[str, Callable[..., Method]] = {
     "net2net": net2net,
     "net2net_equal": net2net_equal,
     "random_transformations": random_transformations,
+    "transformation_search": transformation_search,
+    "scratch_search": scratch_search,
+    "supernet": supernet,
+    "mixture_of_supernets": mixture_of_supernets,
+    "subnetworks_alone": subnetworks_alone,
     "weak_teacher": weak_teacher,
     "mutual_distillation": mutual_distillation,
     "label_smoothing": label_smoothing,
     "from_scratch": from_scratch,
     "small_network": small_network,
+    "early_stopping": early_stopping,
+    "incubation": incubation,
+    "end_to_end": end_to_end,
+    "moe_tuning": moe_tuning,
+    "dense_continued": dense_continued,
+    "read_me": read_me,
+    "narrow_network": narrow_network,
 }
 """All methods of the family, the default first."""

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32, Key
+from jaxtyping import Array, Float, Int32, Key, UInt8
 
 from metajax.core import ConfigError, Examples, Network, random_indices, register_dataclass
 from metajax.nn import mlp
@@ -20,27 +21,48 @@ DATA_SEED = 1511_05641
 """Seed of the training images that are kept and of wrong labels: the same for every run."""
 
 
+def in_domains(images: UInt8[Array, "n h w c"], domains: int) -> list[UInt8[Array, "n h w c"]]:
+    """Return square images as they are, turned by 90 degrees, inverted, and both, for 1 to 4."""
+    turned = jnp.rot90(images, axes=(1, 2))
+    return [images, turned, 255 - images, 255 - turned][:domains]
+
+
+def update_operations(products: Sequence[int]) -> int:
+    """Return the operations of an update for one image, by the multiplications of each layer.
+
+    Each layer multiplies forward, and backward for its weights and its inputs; the first one needs
+    no gradient of its inputs. Biases, activations and the optimizer are left out.
+    """
+    return 2 * (3 * sum(products) - products[0])
+
+
 @register_dataclass
 @dataclasses.dataclass(frozen=True)
 class Parts:
     """Draws of images for several updates, as a task distribution.
 
     Attributes:
-      images: all that are drawn from, normalized.
+      images: all that are drawn from, normalized, domain by domain.
       labels: their classes.
       parts: updates. Static.
       num: images of an update. Static.
+      domains: each image is once in each. Static.
     """
 
     images: Float[Array, "n features"]
     labels: Int32[Array, " n"]
     parts: int = dataclasses.field(metadata={"static": True})
     num: int = dataclasses.field(metadata={"static": True})
+    domains: int = dataclasses.field(default=1, metadata={"static": True})
 
     def __call__(self, key: Key[Array, ""]) -> Examples:
-        """Draw images, uniformly with replacement; the first axis is that of the updates."""
-        number = jnp.uint32(len(self.labels))
-        rows = random_indices(key, (self.parts, self.num), number)
+        """Draw images, uniformly with replacement; the first axis is that of the updates.
+
+        The images of an update are of the domains in turn.
+        """
+        number = len(self.labels) // self.domains
+        rows = random_indices(key, (self.parts, self.num), jnp.uint32(number))
+        rows += number * (jnp.arange(self.num, dtype=rows.dtype) % self.domains)[None]
         return Examples(self.images[rows], self.labels[rows])
 
 
@@ -74,6 +96,27 @@ class Problem(NamedTuple):
         """Hidden layers of the large network."""
         return (self.settings.width,) * self.settings.layers
 
+    def kept_apart(self, share: float) -> tuple[Parts, Examples]:
+        """Return what is trained on and what is held out, where a part of the images is held out.
+
+        The images are in random order, the same for all runs, so the last ones are held out.
+
+        Args:
+          share: of the training images that is held out, one image or more.
+
+        Raises:
+          ConfigError: no image is left to be trained on.
+        """
+        number = len(self.tasks.labels)
+        held = max(round(share * number), 1)
+        if held >= number:
+            raise ConfigError(
+                "held_out_share", share, f"a part that leaves some of {number} images"
+            )
+        images, labels = self.tasks.images, self.tasks.labels
+        rest = dataclasses.replace(self.tasks, images=images[:-held], labels=labels[:-held])
+        return rest, Examples(images[-held:], labels[-held:])
+
     def network(self, widths: tuple[int, ...]) -> Network:
         """Return a network with some hidden layers."""
         return mlp(widths, self.ways)
@@ -88,13 +131,8 @@ class Problem(NamedTuple):
         return 2 * sum(self.products(widths))
 
     def update_flops(self, widths: tuple[int, ...]) -> int:
-        """Return the operations of an update for one image.
-
-        Each layer multiplies forward, and backward for its weights and its inputs; the first one
-        needs no gradient of its inputs. Biases, activations and the optimizer are left out.
-        """
-        products = self.products(widths)
-        return 2 * (3 * sum(products) - products[0])
+        """Return the operations of an update of a network for one image."""
+        return update_operations(self.products(widths))
 
     def updates(self, widths: tuple[int, ...]) -> int:
         """Return how many updates of a network cost no more than one of the large network."""
@@ -104,7 +142,8 @@ class Problem(NamedTuple):
         """Return the images in a few words."""
         of = self.settings
         noise = f", {of.label_noise:.0%} of the labels random" if of.label_noise else ""
-        return f"{of.base_set}, {len(self.tasks.labels)} training images{noise}"
+        domains = f" in {of.domains} domains" if of.domains > 1 else ""
+        return f"{of.base_set}, {len(self.tasks.labels)} training images{domains}{noise}"
 
 
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
@@ -128,17 +167,16 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
     labels = np.asarray(train.labels, np.int32)[rows]
     wrong = draw.random(len(rows)) < settings.label_noise
     labels = np.where(wrong, draw.integers(train.num_classes, size=len(rows)), labels)
-    problem = Problem(
-        settings,
-        Parts(
-            train.normalise(train.images[rows]),
-            jnp.asarray(labels, jnp.int32),
-            1,
-            settings.examples,
-        ),
+
+    def examples(images: UInt8[Array, "n h w c"], labels: Any) -> Examples:
         # with the mean and deviation of the training set
-        Examples(train.normalise(test.images), test.labels.astype(jnp.int32)),
-        train.num_classes,
+        each = [train.normalise(some) for some in in_domains(images, settings.domains)]
+        targets = jnp.tile(jnp.asarray(labels, jnp.int32), settings.domains)
+        return Examples(jnp.concatenate(each), targets)
+
+    tasks = Parts(
+        *examples(train.images[rows], labels), 1, settings.examples, domains=settings.domains
     )
+    problem = Problem(settings, tasks, examples(test.images, test.labels), train.num_classes)
     tasks = dataclasses.replace(problem.tasks, parts=problem.updates(problem.small))
     return problem._replace(tasks=tasks)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, ProperFraction, Range
+from metajax.core import ConfigError, Count, ProperFraction, Range, Several
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
@@ -18,8 +18,10 @@ class Settings(ImageSplits):
     """Images that are trained on, drawn at random, the same for all runs; None: all."""
     label_noise: Annotated[float, Range(0, 1)] = 0.0
     """Part of the training labels that are replaced by random classes, the same for all runs."""
+    domains: Annotated[int, Range(1, 4)] = 1
+    """Kinds of images: as they are, turned by 90 degrees, inverted, and both; 1 has the first."""
     examples: Count = 64
-    """Images of an update."""
+    """Images of an update, as many of each domain."""
     layers: Count = 2
     """Hidden layers of the large network; the small one has one."""
     width: Count = 128
@@ -56,24 +58,102 @@ class Teacher:
     """Part of the steps in which the teacher is trained; it stays the same from then on."""
 
 
+@dataclass(frozen=True)
+class Dense:
+    """The dense network that is trained before its experts."""
+
+    dense_share: ProperFraction = 0.5
+    """Part of the steps in which the dense network is trained."""
+
+
+@dataclass(frozen=True)
+class Blocks(Dense):
+    """A residual network of feed-forward blocks."""
+
+    blocks: Count = 3
+    """Feed-forward blocks."""
+    block_width: Count = 48
+    """Size of the values that blocks add to, units."""
+    block_hidden: Count = 48
+    """Hidden units of a block."""
+
+
+@dataclass(frozen=True)
+class Active:
+    """What is used of the large network."""
+
+    active_share: ProperFraction = 0.5
+    """Part of the units of each hidden layer that an expert has."""
+
+
+@dataclass(frozen=True)
+class Deep:
+    """A deep network, of which parts can be trained apart."""
+
+    modules: Several = 4
+    """Parts of the deep network."""
+    module_layers: Several = 4
+    """Layers of a part."""
+    module_width: Count = 32
+    """Size of each layer of the deep network, units."""
+    residual: bool = True
+    """Whether a layer adds to what it reads, normalized; else layers are plain."""
+
+
 def early_steps(share: float, steps: int) -> int:
     """Return the steps of a part of the training, one or more."""
     return max(round(share * steps), 1)
+
+
+def incubating_steps(tune_share: float, steps: int, costs: tuple[float, float]) -> tuple[int, ...]:
+    """Return the steps of the shallow network, the parts and the assembled network.
+
+    Their costs add up to that of ``steps`` updates of the assembled network, up to rounding.
+
+    Args:
+      tune_share: part of the steps of the assembled network.
+      steps: of all.
+      costs: of an update of the shallow network, and of all parts, in updates of the assembled one.
+
+    Raises:
+      ConfigError: there are fewer than three steps.
+    """
+    tuned = early_steps(tune_share, steps)
+    left = steps - tuned
+    if left < 2:
+        expected = "3 or more, and a tune_share that leaves two to what comes before"
+        raise ConfigError("steps", steps, expected)
+    shallow, parts = costs
+    first = round(left * (parts - 1) / (parts - shallow))
+    first = min(max(first, 1), left - 1)
+    return first, left - first, tuned
 
 
 def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: the small network is the larger one, or the stages leave no step to the last.
+      ConfigError: the small network is the larger one, the images of an update or the units of a
+        block cannot be divided evenly, or the stages leave no step to the last.
     """
     if config.small_width > config.width:
         expected = f"at most width = {config.width}"
         raise ConfigError("small_width", config.small_width, expected)
-    for field in ("early_share", "teacher_share"):
+    if config.examples % config.domains:
+        expected = f"a multiple of domains = {config.domains}"
+        raise ConfigError("examples", config.examples, expected)
+    parts = getattr(config, "parts", 1)
+    if getattr(config, "block_hidden", parts) % parts:
+        expected = f"a number that divides block_hidden = {config.block_hidden}"
+        raise ConfigError("parts", parts, expected)
+    before = 0
+    for field in ("early_share", "teacher_share", "dense_share", "router_share", "tune_share"):
         share = getattr(config, field, None)
-        if share is not None and early_steps(share, config.steps) >= config.steps:
-            expected = f"a part that leaves one of the {config.steps} steps to the large network"
+        if share is None:
+            continue
+        before += early_steps(share, config.steps)
+        if before >= config.steps:
+            expected = f"a part that leaves one of the {config.steps} steps to the last stage"
             raise ConfigError(field, share, expected)
 
 
@@ -87,6 +167,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "to_large": 3.0,
         "to_small": 3.0,
     },
+    "digit_domains": {"domains": 4, "steps": 1200, "eval_every": 300},
     "fashion": {
         "base_set": "fashion_mnist",
         "image_size": 14,
@@ -94,10 +175,36 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 3000,
         "eval_every": 300,
     },
+    "noisy_fashion": {
+        "base_set": "fashion_mnist",
+        "image_size": 14,
+        "train_images": 1000,
+        "label_noise": 0.3,
+        "width": 256,
+        "small_width": 32,
+        "steps": 800,
+        "eval_every": 100,
+        "smoothing": 0.3,
+        "weight": 4.0,
+        "final_weight": 4.0,
+        "to_large": 3.0,
+        "to_small": 3.0,
+    },
+    "supernets": {
+        "method": "supernet",
+        "examples": 128,
+        "small_width": 8,
+        "width": 32,
+        "paths": 2,
+        "steps": 4000,
+        "eval_every": 4000,
+    },
 }
 """digits: scikit-learn's digits, seconds on a core. noisy_digits: the same with a random class in
-place of 30% of the training labels, and more weight on what a teacher says. fashion: Fashion-MNIST
-at 14x14 pixels."""
+place of 30% of the training labels, and more weight on what a teacher says. digit_domains: digits
+as they are, turned, inverted, and both, for methods that make experts. fashion: Fashion-MNIST
+at 14x14 pixels. noisy_fashion: 1,000 of its images, with a random class in place of 30% of their
+labels. supernets: digits, and 36 architectures of small networks."""
 
 TINY: dict[str, Any] = {
     "image_size": 4,
@@ -107,5 +214,21 @@ TINY: dict[str, Any] = {
     "tasks_per_step": 2,
     "early_share": 0.5,
     "teacher_share": 0.25,
+    "domains": 2,
+    "dense_share": 0.25,
+    "router_share": 0.25,
+    "blocks": 2,
+    "block_width": 4,
+    "block_hidden": 4,
+    "copies": 2,
+    "router_width": 2,
+    "modules": 2,
+    "module_layers": 2,
+    "module_width": 2,
+    "tune_share": 0.5,
+    "held_out_share": 0.25,
+    "snapshots": 2,
+    "candidates": 2,
+    "paths": 2,
 }
 """The smallest settings that each method still does all of its work with."""

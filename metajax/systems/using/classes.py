@@ -203,14 +203,26 @@ def _files(form: ImageForm, run: Any, path: Path, target: str | None, steps: int
     given = read_classes(path, target, form.image)
     adapted = run.adapt(given.support, steps=steps)
     found = adapted.predict(given.queries)
-    lines = [
+    line = (
         f"{len(given.support[1])} labeled examples of {len(found.classes)} classes; "
         f"{len(found.labels)} queries"
-    ]
+    )
+    return tell(given, found, line, lambda: adapted)
+
+
+def tell(given: Given, found: Labels, line: str, adapted: Callable[[], Adapted]) -> Told:
+    """Return what ``metajax predict`` tells of queries that have been answered.
+
+    Args:
+      given: the queries and their names.
+      found: the answers.
+      line: what is printed.
+      adapted: see :class:`Told`.
+    """
     columns = {"query": given.names, "predicted": found.labels}
     for place, name in enumerate(found.classes):
         columns[f"p({name})"] = [f"{share:.4f}" for share in found.probabilities[:, place]]
-    return Told(lines, columns, functools.partial(draw, given, found), lambda: adapted)
+    return Told([line], columns, functools.partial(draw, given, found), adapted)
 
 
 def draw(given: Given, found: Labels) -> Any:

@@ -27,14 +27,18 @@ from metajax.systems.weights.settings import (
 
 __all__ = ["SYSTEM", "Conditions", "Problem", "Settings"]
 
+_STARTS = ("eval_architectures", "start_steps", "start_lr")
+"""Settings of the evaluation of predicted starts."""
+
 
 def _objective(config: Any) -> Objective:
-    """The accuracy on test images, of networks of classes as they are generated."""
+    """The accuracy on test images; of networks of classes and of starts as they are generated."""
     if config.condition == "classes":
         title = "accuracy on unseen tuples of classes, without a step"
         return Objective("rows.test.mean[0]", True, "new_tasks/last", title)
+    place = 0 if config.condition == "architectures" else -1
     title = "accuracy on test images, mean over conditions"
-    return Objective("rows.mean.mean[-1]", True, "new_tasks/last", title)
+    return Objective(f"rows.mean.mean[{place}]", True, "new_tasks/last", title)
 
 
 SYSTEM = System(
@@ -51,9 +55,13 @@ SYSTEM = System(
     figures=figures,
     objective=_objective,
     training=Training,
-    evaluation=("eval_every", "eval_angles", "eval_widths", "eval_tasks", "eval_images"),
+    evaluation=(
+        *("eval_every", "eval_angles", "eval_widths", "eval_tasks", "eval_images"),
+        *_STARTS,
+    ),
     alike_in=("seed",),
     check=check,
+    tied_to_steps={"neumeta": "the length of its stages"},
     tiny=TINY,
 )
 """What the command line and a sweep know of this family."""

@@ -14,9 +14,11 @@ from metajax.core import MetaLearner, Params, correct
 from metajax.data import ImagePool
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
+from metajax.systems.weights.architectures import Architectures
 from metajax.systems.weights.class_tuples import ClassTuples
 from metajax.systems.weights.conditions import ConditionTasks, under
 from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.starts import evaluate_starts
 from metajax.systems.weights.zoo_evaluate import evaluate_zoo, on_unseen_tuples
 
 
@@ -61,12 +63,15 @@ def evaluate(
 ) -> Evaluation:
     """Measure the accuracy on test images by condition; intervals are over the images.
 
-    The row ``mean`` is the mean over conditions, of which each image gives one number.
+    The row ``mean`` is the mean over conditions, of which each image gives one number. Starts of
+    architectures are measured by :func:`evaluate_starts`.
     """
     if isinstance(problem.conditions, ClassTuples):
         return evaluate_zoo(problem, method, params, config)
     assert isinstance(problem.tasks, ConditionTasks) and method.learner is not None
     conditions = problem.conditions
+    if isinstance(conditions, Architectures):
+        return evaluate_starts(problem, conditions, method, params, config)
     found = by_image(
         right(method.learner, params, problem.test, conditions, jax.random.key(config.seed))
     )

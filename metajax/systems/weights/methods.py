@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import jax
 from jaxtyping import Array, Key
 
 from metajax import learners
-from metajax.core import Count, Network, Params, ProperFraction
+from metajax.core import Count, Network, NonNegative, Params, ProperFraction, Range
 from metajax.hypernet import magnitude_invariant
 from metajax.systems.base import Method
+from metajax.systems.weights.graph_methods import graph_hypernetwork, shared_table
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.settings import Training
+from metajax.systems.weights.settings import Stages, Training, stage_steps
 from metajax.systems.weights.zoo_methods import ZOO_METHODS
 from metajax.units import keep_first, keep_largest, mlp_units
 
@@ -30,6 +31,7 @@ class Layers:
 
 
 LAYERS = Layers()
+STAGES = Stages()
 
 
 def mip(
@@ -77,6 +79,51 @@ def one_network(problem: Problem, training: Training) -> Method:
     return Method(training.descend(learner), learner)
 
 
+def neumeta(
+    problem: Problem,
+    training: Training,
+    *,
+    stages: Stages = STAGES,
+    function_width: Count = 48,
+    depth: Count = 3,
+    noise: Annotated[float, Range(0)] = 0.0,
+    smooth: bool = True,
+    reconstruct: NonNegative = 1.0,
+    shrink: NonNegative = 1e-4,
+) -> Method:
+    """Generate weights of any width by their coordinates (NeuMeta, arXiv 2410.11878).
+
+    Args:
+      function_width: Size of the layers of the function that gives the weights.
+      depth: Residual layers of that function.
+      noise: How far coordinates move in training at widths, units to either side.
+      smooth: Put the units of the full network in an order in which neighbors are alike.
+      reconstruct: Factor of the distance from the full network's weights.
+      shrink: Factor of the mean square of generated weights.
+    """
+    problem.need("neumeta", "widths")
+    units = mlp_units(jax.eval_shape(problem.start, jax.random.key(0)))
+    parts = learners.metamorphosis(
+        problem.network,
+        problem.start,
+        units,
+        problem.varied,
+        hidden=function_width,
+        depth=depth,
+        noise=noise,
+        smooth=smooth,
+        reconstruct=reconstruct,
+        shrink=shrink,
+    )
+    steps = stage_steps(stages, training.steps)
+    run = [
+        learners.Stage(learner, each, parts.trained(index))
+        for index, (learner, each) in enumerate(zip(parts, steps, strict=True))
+    ]
+    algorithm = learners.in_stages(run, lambda stage: training.make_optimizer(steps[stage]))
+    return Method(algorithm, parts.widths)
+
+
 def slimmable(problem: Problem, training: Training) -> Method:
     """Train weights of which every width takes the first units (Yu et al. 2019, arXiv 1812.08928).
 
@@ -120,9 +167,12 @@ METHODS: dict[str, Callable[..., Method]] = {
     "mip": mip,
     "raw": raw,
     "one_network": one_network,
+    "neumeta": neumeta,
     "slimmable": slimmable,
     "first_units": first_units,
     "largest_norm": largest_norm,
+    "graph_hypernetwork": graph_hypernetwork,
+    "shared_table": shared_table,
     **ZOO_METHODS,
 }
 """All methods of the family, the default first."""

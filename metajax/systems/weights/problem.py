@@ -11,8 +11,10 @@ from jaxtyping import Array, Key
 
 from metajax.core import ConfigError, Network, Params
 from metajax.data import ImagePool
+from metajax.hypernet import PaddedMLP, padded_mlp
 from metajax.nn import mlp
 from metajax.systems.image_sets import image_pools
+from metajax.systems.weights.architectures import draw_architectures
 from metajax.systems.weights.class_tuples import ClassTuples, TupleTasks, make_class_tuples
 from metajax.systems.weights.conditions import Angles, Conditions, ConditionTasks, Widths
 from metajax.systems.weights.settings import Settings, Training
@@ -50,6 +52,11 @@ class Problem(NamedTuple):
         """The units of the middle hidden layer, whose number varies (widths)."""
         return f"h{self.settings.layers // 2}"
 
+    @property
+    def padded(self) -> PaddedMLP:
+        """The network of all architectures (architectures)."""
+        return padded(self.settings, self.test.num_features, self.ways)
+
     def start(self, key: Key[Array, ""]) -> Params:
         """Draw the network's weights, as it would start by itself."""
         return self.network.init(key, jnp.zeros((1, self.test.num_features)))
@@ -75,6 +82,11 @@ class Problem(NamedTuple):
         return f"{self.settings.base_set}, by {self.conditions.axis}"
 
 
+def padded(settings: Settings, features: int, ways: int) -> PaddedMLP:
+    """Return the network that has room for all architectures, also those that are only measured."""
+    return padded_mlp(features, ways, settings.layers + 1, settings.widest)
+
+
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
     """Make the problem of some settings.
 
@@ -92,10 +104,13 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
     if settings.condition == "classes":
         tuples = make_class_tuples(train, test, settings)
         return Problem(settings, tuples.zoo, test, tuples, settings.ways)
+    ways = train.num_classes
     conditions: Conditions
     if settings.condition == "angles":
         conditions = Angles(settings.most_turn, settings.eval_angles)
+    elif settings.condition == "architectures":
+        conditions = draw_architectures(padded(settings, train.num_features, ways), settings)
     else:
         conditions = Widths(settings.train_widths, settings.eval_widths)
     tasks = ConditionTasks(train, conditions, settings.examples)
-    return Problem(settings, tasks, test, conditions, train.num_classes)
+    return Problem(settings, tasks, test, conditions, ways)

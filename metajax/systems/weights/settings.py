@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from metajax.core import ConfigError, Count, Range, Several
+from metajax.core import ConfigError, Count, Positive, ProperFraction, Range, Several
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
@@ -14,9 +14,9 @@ from metajax.systems.training import Training as SharedTraining
 class Settings(ImageSplits):
     """Classify images by networks whose weights are generated, one network for each condition."""
 
-    condition: Literal["angles", "widths", "classes"] = "angles"
-    """What networks are generated for: angles by which images are turned, widths of a layer, or
-    classes in an order."""
+    condition: Literal["angles", "widths", "architectures", "classes"] = "angles"
+    """What networks are generated for: angles by which images are turned, widths of a layer,
+    architectures, or classes in an order."""
     examples: Count = 32
     """Images of a draw, which has one condition; a step trains on `tasks_per_step` draws."""
     width: Count = 64
@@ -31,6 +31,20 @@ class Settings(ImageSplits):
     """Angles that accuracy is measured at, evenly from one side to the other (angles)."""
     eval_widths: tuple[Count, ...] = (4, 8, 16, 18, 22, 26, 30, 32)
     """Widths that accuracy is measured at, units (widths)."""
+    train_architectures: Count = 128
+    """Architectures that are trained on, drawn at random, the same for all runs: 1 to `layers`
+    hidden layers of `least_width` to `width` units, ReLU or tanh (architectures)."""
+    least_width: Count = 16
+    """Smallest hidden layer, units (architectures)."""
+    widest: Count = 96
+    """Largest hidden layer of the wider architectures that are measured, units (architectures)."""
+    eval_architectures: Several = 8
+    """Unseen architectures of each kind that are measured: in range, wider, with one hidden layer
+    more (architectures)."""
+    start_steps: tuple[Count, ...] = (10, 25, 50, 100, 200)
+    """Steps of training from a start after which accuracy is measured (architectures)."""
+    start_lr: Positive = 1e-3
+    """Learning rate of Adam in these steps (architectures)."""
     ways: Count = 5
     """Classes of a task (classes)."""
     networks: Count = 300
@@ -59,13 +73,34 @@ class Training(SharedTraining):
     """Steps between measurements on test images."""
 
 
+@dataclass(frozen=True)
+class Stages:
+    """What comes before training at several widths."""
+
+    full_share: ProperFraction = 0.2
+    """Part of the steps in which the network is trained at its full width."""
+    fit_share: ProperFraction = 0.4
+    """Part of the steps in which the function is fitted to that network's weights."""
+
+
+def stage_steps(stages: Any, steps: int) -> tuple[int, int, int]:
+    """Return the steps of each stage, one or more of the first two."""
+    first, second = (max(round(x * steps), 1) for x in (stages.full_share, stages.fit_share))
+    return first, second, steps - first - second
+
+
 def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: no width, or one above the largest; no step after those of the zoo, as many
-        components as networks, or an embedding that is larger than the images.
+      ConfigError: no width, or one above the largest; no step is left for the last stage; as many
+        components as networks; or sizes of architectures or embeddings that are not in order.
     """
+    if hasattr(config, "fit_share") and stage_steps(config, config.steps)[-1] < 1:
+        expected = f"a part that leaves one of the {config.steps} steps to training at widths"
+        raise ConfigError("fit_share", config.fit_share, expected)
+    if config.condition == "architectures":
+        _check_architectures(config)
     if config.condition == "classes":
         _check_classes(config)
     if config.condition != "widths":
@@ -75,6 +110,22 @@ def check(config: Any) -> None:
         if not widths or max(widths) > config.width:
             expected = f"one width or more, each at most width = {config.width}"
             raise ConfigError(field, widths, expected)
+
+
+def _check_architectures(config: Any) -> None:
+    """Raise where sizes of architectures are not in order.
+
+    Raises:
+      ConfigError: the smallest width is above the largest, this one is not below the widest, or
+        there are no steps from the start.
+    """
+    if config.least_width > config.width:
+        expected = f"at most width = {config.width}"
+        raise ConfigError("least_width", config.least_width, expected)
+    if config.widest <= config.width:
+        raise ConfigError("widest", config.widest, f"above width = {config.width}")
+    if not config.start_steps:
+        raise ConfigError("start_steps", config.start_steps, "one number of steps or more")
 
 
 def _check_classes(config: Any) -> None:
@@ -101,15 +152,28 @@ _CLASSES: dict[str, Any] = {
 }
 
 _WIDTHS: dict[str, Any] = {
-    "method": "slimmable",
+    "method": "neumeta",
     "condition": "widths",
     "width": 32,
     "layers": 3,
 }
 
+_ARCHITECTURES: dict[str, Any] = {
+    "method": "graph_hypernetwork",
+    "condition": "architectures",
+    "layers": 3,
+    "examples": 64,
+    "tasks_per_step": 4,
+    "steps": 1500,
+    "eval_every": 250,
+    "clip_norm": 1.0,
+    "schedule": "cosine",
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "angles": {},
-    "widths": _WIDTHS | {"steps": 1500, "eval_every": 250},
+    "widths": _WIDTHS | {"steps": 1500, "eval_every": 500, "tasks_per_step": 4},
+    "architectures": _ARCHITECTURES,
     "fashion_angles": {
         "base_set": "fashion_mnist",
         "image_size": 14,
@@ -123,18 +187,25 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 3000,
         "eval_every": 500,
     },
+    "fashion_architectures": _ARCHITECTURES
+    | {
+        "base_set": "fashion_mnist",
+        "image_size": 14,
+        "steps": 3000,
+        "eval_every": 500,
+    },
     "classes": _CLASSES,
     "fashion_classes": _CLASSES
     | {"base_set": "fashion_mnist", "image_size": 14, "embedding_size": 5},
 }
 """angles: scikit-learn's digits, turned by up to 60 degrees, seconds on a core. widths: digits, and
-a hidden layer of 4 to 32 units. classes: digits, 300 networks for tuples of 5 classes, and a model
-of their weights. fashion_angles, fashion_widths, fashion_classes: the same with Fashion-MNIST at
-14 x 14 pixels."""
+a hidden layer of 4 to 32 units. architectures: digits, and multi-layer perceptrons of 1 to 3 hidden
+layers of 16 to 64 units. classes: digits, 300 networks for tuples of 5 classes, and a model of
+their weights. fashion_angles and so on: the same with Fashion-MNIST at 14 x 14 pixels."""
 
-USUAL_PRESETS = dict.fromkeys(
-    ("slimmable", "first_units", "largest_norm"), "widths"
-) | dict.fromkeys(
+USUAL_PRESETS = dict.fromkeys(("neumeta", "slimmable", "first_units", "largest_norm"), "widths")
+USUAL_PRESETS |= dict.fromkeys(("graph_hypernetwork", "shared_table"), "architectures")
+USUAL_PRESETS |= dict.fromkeys(
     ("weight_diffusion", "set_diffusion", "weight_regression", "nearest_network", "zoo_mean"),
     "classes",
 )
@@ -148,6 +219,18 @@ TINY: dict[str, Any] = {
     "train_widths": (2, 4),
     "eval_widths": (2, 3, 4),
     "eval_angles": 3,
+    "function_width": 4,
+    "depth": 1,
+    "full_share": 0.25,
+    "fit_share": 0.25,
+    "train_architectures": 3,
+    "least_width": 2,
+    "widest": 6,
+    "eval_architectures": 2,
+    "start_steps": (1, 2),
+    "rank": 2,
+    "state": 4,
+    "rounds": 1,
     "ways": 2,
     "networks": 4,
     "zoo_steps": 2,

@@ -14,13 +14,13 @@ from metajax.physics.pde import Rectangle, Square
 from metajax.physics.solver import Box, DoubtfulSolutionWarning, PDEProblem, solve
 from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.collocation import sample_problem, units_of
+from metajax.physics.solver.domain_parts import slope_jumps
 from metajax.physics.solver.evolution import Evolution, can_evolve, draw_space
 from metajax.physics.solver.evolving import evolve, growth, integrate
-from metajax.physics.solver.interfaces import slope_jumps
+from metajax.physics.solver.finding import find_rounds
 from metajax.physics.solver.lines import Lines
 from metajax.physics.solver.operators import Operator
 from metajax.physics.solver.ridge_functions import sine_features
-from metajax.physics.solver.solving import find_rounds
 from metajax.physics.solver.values import known_parameters
 from metajax.physics.solver.windows import joined, march
 

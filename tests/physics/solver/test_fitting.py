@@ -9,14 +9,30 @@ import pytest
 from metajax.core import ConfigError
 from metajax.physics.pde import Disk, Rectangle, Square
 from metajax.physics.solver import DoubtfulSolutionWarning, PDEProblem, solve
+from metajax.physics.solver.clock import Clock
 from metajax.physics.solver.continuation import along_parameter
-from metajax.physics.solver.fitting import combine_linear, size_after, weighted_rows
+from metajax.physics.solver.finding import find_rounds
+from metajax.physics.solver.fitting import (
+    Fitted,
+    Left,
+    combine_linear,
+    search,
+    size_after,
+    weighted_rows,
+)
 from metajax.physics.solver.lapack import host_least_squares
 from metajax.physics.solver.nonlinear import combine_nonlinear, derivatives, gauss_newton, tabulate
 from metajax.physics.solver.operators import At, Block, Operator, terms
 from metajax.physics.solver.patches import Patch
-from metajax.physics.solver.ridge_functions import Joined, One, combine, host_sin, sine_features
-from metajax.physics.solver.solving import find_rounds, taker
+from metajax.physics.solver.ridge_functions import (
+    Joined,
+    One,
+    combine,
+    grid_of,
+    host_sin,
+    sine_features,
+)
+from metajax.physics.solver.taking import taker
 
 SMALL = {"size": 17}
 
@@ -151,8 +167,8 @@ def test_a_linear_problem_is_solved_alike_by_both_ways():
         for way in (combine_linear, combine_nonlinear)
     )
     np.testing.assert_allclose(one, other, atol=1e-8)
-    rows, targets = weighted_rows(blocks, features)
-    assert rows.shape == (len(targets), 101)
+    rows = sum(len(block.target) for block in blocks)
+    assert weighted_rows(blocks, features).shape == (rows, 102)
 
 
 def test_derivatives_of_a_nonlinear_part_are_good_to_ten_digits():
@@ -247,6 +263,49 @@ def test_features_are_added_where_a_peak_is():
     centers = [part.center for part in parts if isinstance(part, Patch)]
     assert min(np.linalg.norm(center - [0.3, -0.2]) for center in centers) < 0.05
     assert apart(found, exact) < 1e-4
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_a_combination_on_a_grid_is_the_same_as_at_its_nodes_one_by_one(dimensions):
+    rng = np.random.default_rng(0)
+    sines, weights = sine_features(600, np.full(dimensions, 9.0), 0), rng.normal(size=600)
+    axes = (np.linspace(-1, 1, 12 - at) for at in range(dimensions))
+    nodes = np.stack(np.meshgrid(*axes), -1).reshape(-1, dimensions)
+    nodes = nodes[rng.random(len(nodes)) < 0.7]  # a domain covers some of them
+    assert grid_of(nodes) is not None
+    assert grid_of(rng.uniform(-1, 1, nodes.shape)) is None
+    found = sines.combined(nodes, weights)
+    for here in range(0, len(nodes), 11):
+        one = sines.combined(nodes[here : here + 1], weights)
+        for leaf, single in zip(found, one, strict=True):
+            np.testing.assert_allclose(leaf[here], single[0], atol=1e-12 * np.abs(leaf).max())
+
+
+def searched(objectives, tries=9, enough=1e-6):
+    """The scales that a search tries, where the objective is a function of them."""
+    seen = []
+
+    def attempt(scale):
+        seen.append(scale)
+        left = float(objectives(scale))
+        return Fitted(None, None, scale, Left(left, left, left))
+
+    starts = [np.array([1.0, 1.0]), np.array([2.0, 2.0])]
+    found, _ = search(attempt, starts, tries, 1e-6, 2, Clock(), enough)
+    return found, np.array(seen)
+
+
+def test_a_search_tries_no_scale_twice_and_ends_where_a_start_is_good_enough():
+    def valley(scale):
+        return 1 + np.sum((np.log(scale) - [0.0, 0.5]) ** 2)
+
+    found, seen = searched(valley)
+    assert len(np.unique(seen.round(9), axis=0)) == len(seen) < 9
+    assert found.left.worst == min(map(valley, seen))
+    assert len(searched(valley, enough=1.5)[1]) == 1
+    # little by little is no way: a step that gains less than 5% is not repeated
+    slow = searched(lambda scale: 1 - 0.01 * np.log(scale[0] * scale[1]), tries=40)[1]
+    assert len(slow) < 12
 
 
 @pytest.mark.parametrize("num_rows", [50, 21, 10])

@@ -12,12 +12,13 @@ from metajax.physics.solver import Ball, PDEProblem, Robin, solve
 from metajax.physics.solver import Box as Box3
 from metajax.physics.solver.corners import Corner
 from metajax.physics.solver.discontinuities import edge_jumps
-from metajax.physics.solver.interfaces import Within, interface_blocks, parts_of
+from metajax.physics.solver.domain_parts import Within, parts_of
+from metajax.physics.solver.interfaces import interface_blocks
 from metajax.physics.solver.operators import Operator, terms
 from metajax.physics.solver.points import Box
 from metajax.physics.solver.review import review
 from metajax.physics.solver.ridge_functions import combine, sine_features
-from metajax.physics.solver.solving import taker
+from metajax.physics.solver.taking import taker
 from metajax.physics.solver.transmission import Sector, in_order, powers_of
 from metajax.physics.solver.values import known_parameters
 
@@ -142,6 +143,26 @@ def test_a_jump_in_space_that_no_region_names_is_said():
     assert "in no region" in text and "name the shape" in text
     assert not findings(CORE, regions={"core": ball})
     assert not findings("2 + tanh(20 * x * y * z)")
+
+
+def test_a_jump_in_time_is_no_interface_and_a_moving_one_is():
+    domain, names = Box3((-1, -1, 0), (1, 1, 1)), ("x", "y", "t")
+
+    def findings(where):
+        diffusion = f"-where({where}, 0.4, 0.1)"
+        problem = PDEProblem(
+            {"u_t": 1, "u_xx": diffusion, "u_yy": diffusion},
+            domain=domain,
+            dirichlet=0,
+            coordinates=names,
+            time="t",
+            initial=0,
+        )
+        return [one.text for one in review(problem).findings]
+
+    assert not findings("t > 0.5")
+    (text,) = findings("x + 0.2 * t > 0.3")
+    assert "in no region" in text
 
 
 def test_flux_is_that_of_the_coefficients_on_both_sides():

@@ -12,7 +12,7 @@ from metajax.physics.solver.layers import LayerFeatures, layers_of
 from metajax.physics.solver.nonlinear import combine_nonlinear
 from metajax.physics.solver.operators import Operator
 from metajax.physics.solver.ridge_functions import Joined, One, sine_features
-from metajax.physics.solver.solving import taker
+from metajax.physics.solver.taking import taker
 
 sys.path.insert(0, str(Path(__file__).parents[3] / "experiments" / "solve"))
 from known import KNOWN

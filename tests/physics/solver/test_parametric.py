@@ -260,6 +260,27 @@ def test_bad_settings_are_rejected_by_name(changed, said):
         solve_fn(still, 1.0, **changed)
 
 
+@pytest.mark.parametrize("where", ["a line", "a circle", "a region"])
+def test_coefficients_that_jump_are_rejected_by_name(where):
+    """Their slopes jump, which no smooth function does; features of one's own may do."""
+
+    def problem_of(p):
+        size = {"a line": lambda x, y: x, "a circle": lambda x, y: jnp.hypot(x, y) - 0.4}
+        name = "where(core, 3, 1)"
+        if where in size:
+
+            def name(x, y):
+                return jnp.where(size[where](x, y) > 0.1, p, 1.0)
+
+        regions = {"core": Disk((0.2, 0.1), 0.3)} if where == "a region" else {}
+        both = dict.fromkeys(("u_xx", "u_yy"), name)
+        return PDEProblem(both, 1, dirichlet=0, regions=regions)
+
+    said = {"a line": "the line through", "a circle": "the circle around", "a region": "of core"}
+    with float64_on_cpu(), pytest.raises(ConfigError, match=f"coefficients.*jump.*{said[where]}"):
+        solve_fn(problem_of, 2.0, features=10)
+
+
 def test_float32_is_rejected():
     with pytest.raises(ConfigError, match="float64_on_cpu"):
         solve_fn(still, 1.0, features=10)

@@ -6,7 +6,7 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.physics.pde import PDE, PROBLEMS, Disk, Grid, Rectangle, Square, benchmark
-from metajax.physics.solver import PDEProblem, Robin, as_problem
+from metajax.physics.solver import DoubtfulSolutionWarning, PDEProblem, Robin, as_problem, solve
 from metajax.physics.solver.review import review
 
 LAPLACE, HEAT, WAVE = [0, 0, 0, 1, 1], [0, 0, 1, -0.2, 0], [0, 0, 0, -2, 0.5]
@@ -38,6 +38,40 @@ def texts(*args, **settings):
 )
 def test_nothing_is_found_where_nothing_is_wrong(coefficients, settings):
     assert texts(coefficients, **settings) == []
+
+
+MIXED = {
+    "sign of u_yy": {"u_xx": 1, "u_yy": "x"},
+    "all signs across a line": dict.fromkeys(("u_xx", "u_yy"), "where(x > 0.1, 1, -2)"),
+    "all signs in a small region": dict.fromkeys(("u_xx", "u_yy"), "where(core, -1, 1)"),
+    "mixed term": {"u_xx": 1, "u_xy": "3 * x", "u_yy": 1},
+    "direction of time": {"u_y": "-x", "u_xx": 1},
+}
+SINGLE = {
+    "degenerate": {"u_xx": "x**2", "u_yy": 1},
+    "jump of one sign": dict.fromkeys(("u_xx", "u_yy"), "where(core, 5, 1)"),
+    "turning": {"u_xx": "2 + cos(x)", "u_xy": "sin(x)", "u_yy": "2 - cos(x)"},
+    "time that stands still": {"u_y": "x**2", "u_xx": -1},
+    "sign of a lower term": {"u_xx": 1, "u_yy": 1, "u_x": "x", "u_y": "-x"},
+}
+
+
+@pytest.mark.parametrize("name", [*MIXED, *SINGLE])
+def test_an_equation_that_changes_its_type_is_found_and_no_other_one(name):
+    coefficients = (MIXED | SINGLE)[name]
+    problem = PDEProblem(coefficients, dirichlet=0, regions={"core": Disk((0.3, 0.3), 0.05)})
+    found = [one for one in review(problem).findings if "changes its type" in one.text]
+    assert len(found) == (name in MIXED) and not any(one.fatal for one in found)
+    assert all(("time runs" in one.text) == (name == "direction of time") for one in found)
+
+
+def test_a_solution_is_not_reliable_where_the_equation_changes_its_type():
+    """A smooth solution is found, whose residual is small, and which another one may equal."""
+    exact = "sin(x) * cos(y)"
+    problem = PDEProblem({"u_xx": 1, "u_yy": "x"}, f"-(1 + x) * {exact}", dirichlet=exact)
+    with pytest.warns(DoubtfulSolutionWarning, match="changes its type"):
+        found = solve(problem, features=160, tolerance=1e-3, size=5)
+    assert found.verdict == "check"
 
 
 @pytest.mark.slow

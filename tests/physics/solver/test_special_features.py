@@ -9,6 +9,7 @@ from metajax.physics.solver.corners import Corner, corner_features, corners_of
 from metajax.physics.solver.holes import Hole, hole_features, holes_of
 from metajax.physics.solver.operators import Operator, terms
 from metajax.physics.solver.points import box_of
+from metajax.physics.solver.ridge_functions import counted
 from metajax.physics.solver.tabulated import Tabulated
 from metajax.physics.solver.waves import (
     Constants,
@@ -89,7 +90,7 @@ def test_derivatives_are_those_of_the_functions(kind):
     np.testing.assert_allclose(found, second, atol=1e-6 * np.abs(second).max())
     operator = Operator(np.ones(NUM), along, bend)
     np.testing.assert_allclose(
-        Tabulated(made)(points, operator),
+        Tabulated(made, counted(made, 2))(points, operator),
         made(points, operator),
         rtol=1e-9,
         atol=1e-9 * np.abs(made(points, operator)).max(),

@@ -7,7 +7,8 @@ import pytest
 
 from metajax.core import ConfigError, cross_entropy
 from metajax.systems import build, configure, get_system
-from metajax.systems.growth.evaluate import nearest_mean
+from metajax.systems.growth.evaluate import chosen, nearest_mean
+from metajax.systems.growth.searching import search_space
 from metajax.train import fit
 from small import tiny
 
@@ -28,16 +29,30 @@ def test_the_operations_of_an_update_are_those_that_xla_counts():
         assert 1 <= counted / (32 * problem.update_flops(widths)) < (1.3 if few else 1.05)
 
 
+EXPERTS = {"moe_tuning", "dense_continued", "read_me", "narrow_network"}
+"""Methods that are compared at equal steps."""
+
+
 def test_no_step_of_a_growing_network_costs_more_than_one_of_the_large_network():
     for method in get_system("growth").methods:
         setup = build(configure("growth", method=method))
         problem, stages = setup.problem, setup.method.parts
         assert sum(stage.steps for stage in stages) == setup.config.steps
-        taught = method in ("weak_teacher", "mutual_distillation")
+        full = stages[-1].budget or problem.update_flops(problem.large)
+        if method == "incubation":  # its stages cost less and more, and as much together
+            spent = sum(stage.steps * stage.flops for stage in stages)
+            assert spent == pytest.approx(setup.config.steps * full, rel=0.01)
+            continue
+        if method in EXPERTS:
+            assert all(stage.updates == 1 for stage in stages)
+            continue
+        if method == "subnetworks_alone":
+            continue  # as many networks as there are architectures
+        # networks that are taught also pay for the small one, each time, and a mixture is mixed
+        most = {"weak_teacher": 1.06, "mutual_distillation": 1.06, "mixture_of_supernets": 1.2}
         for stage in stages:
-            share = stage.updates * stage.flops / problem.update_flops(problem.large)
-            # networks that are taught also pay for the small one, each time
-            assert 0.8 < share <= (1.06 if taught else 1)
+            share = stage.updates * stage.flops / full
+            assert 0.8 < share <= most.get(method, 1)
 
 
 def test_wrong_labels_are_as_many_as_asked_for_and_the_same_for_all():
@@ -50,13 +65,54 @@ def test_wrong_labels_are_as_many_as_asked_for_and_the_same_for_all():
     # a tenth of the random classes are right
     wrong = float(np.mean(np.asarray(noisy.tasks.labels) != np.asarray(clean.tasks.labels)))
     assert wrong == pytest.approx(0.45, abs=0.04)
-    few = build(tiny("growth", train_images=7)).problem
+    few = build(tiny("growth", train_images=7, domains=1)).problem
     np.testing.assert_array_equal(few.tasks.images, clean.tasks.images[:7])
 
 
 def test_the_nearest_mean_of_digits_is_that_of_their_pixels():
-    problem = build(tiny("growth", image_size=8)).problem
+    problem = build(tiny("growth", image_size=8, domains=1)).problem
     assert nearest_mean(problem).mean() == pytest.approx(0.913, abs=0.001)
+
+
+def test_a_network_is_chosen_on_other_images_than_it_is_measured_on():
+    """By even images the first is best, by odd ones the second; the third is not finite."""
+    right = np.array([[1, 0, 1, 0, 1], [0, 1, 0, 1, 0], [np.nan] * 5])
+    np.testing.assert_array_equal(chosen(right), np.zeros(5))
+    right[0] = [1, 1, 1, 0, 0]
+    np.testing.assert_array_equal(chosen(right), [0, 1, 0, 0, 0])
+
+
+def test_a_search_tries_different_networks_that_are_small_enough():
+    """In both searches the same ones; with None, all of the space."""
+    setups = [
+        build(configure("growth", method=each))
+        for each in ("transformation_search", "scratch_search")
+    ]
+    grown, scratch = (setup.method.parts[-1].members for setup in setups)
+    assert (grown.names, grown.flops) == (scratch.names, scratch.flops)
+    problem = setups[0].problem
+    assert len(set(grown.names)) == 8
+    assert max(grown.flops) <= 0.5 * problem.forward_flops(problem.large)
+    space = search_space(problem, 0.5)
+    assert (16,) in space and (128, 32) in space and (128, 64) not in space
+    every = build(configure("growth", method="scratch_search", candidates=None))
+    assert len(every.method.parts) == len(space) == 17
+
+
+@pytest.mark.parametrize(
+    ("method", "values", "field"),
+    [
+        ("scratch_search", {"candidates": 18}, "candidates"),
+        ("transformation_search", {"steps": 9}, "steps"),
+        ("supernet", {"paths": 65}, "examples"),
+        ("supernet", {"small_width": 128}, "sizes"),
+        ("supernet", {"layers": 4}, "sizes"),
+    ],
+)
+def test_methods_that_do_not_fit_the_problem_are_rejected(method, values, field):
+    with pytest.raises(ConfigError) as raised:
+        build(configure("growth", method=method, **values))
+    assert raised.value.field == field
 
 
 @pytest.mark.parametrize(
@@ -65,12 +121,39 @@ def test_the_nearest_mean_of_digits_is_that_of_their_pixels():
         ("net2net", {"small_width": 5}, "small_width"),
         ("net2net", {"steps": 1}, "early_share"),
         ("weak_teacher", {"steps": 3, "teacher_share": 0.9}, "teacher_share"),
+        ("read_me", {"dense_share": 0.6, "router_share": 0.4}, "router_share"),
+        ("read_me", {"domains": 3}, "examples"),
+        ("moe_tuning", {"parts": 3}, "parts"),
+        ("incubation", {"steps": 3, "tune_share": 0.9}, "tune_share"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_rejected(method, values, field):
     with pytest.raises(ConfigError) as raised:
         tiny("growth", method, **values)
     assert raised.value.field == field
+
+
+def test_stages_that_have_no_step_are_rejected():
+    with pytest.raises(ConfigError) as raised:
+        build(tiny("growth", "incubation", steps=2))
+    assert raised.value.field == "steps"
+
+
+def test_images_that_are_held_out_are_not_trained_on():
+    problem = build(tiny("growth")).problem
+    tasks, held_out = problem.kept_apart(0.25)
+    number = len(problem.tasks.labels)
+    assert len(held_out.targets) == round(0.25 * number)
+    for whole, parts in (
+        (problem.tasks.images, (tasks.images, held_out.inputs)),
+        (problem.tasks.labels, (tasks.labels, held_out.targets)),
+    ):
+        np.testing.assert_array_equal(np.concatenate(parts), whole)
+    setup = build(tiny("growth", "early_stopping"))
+    np.testing.assert_array_equal(setup.tasks.labels, tasks.labels)
+    with pytest.raises(ConfigError) as raised:
+        problem.kept_apart(0.9999)
+    assert raised.value.field == "held_out_share"
 
 
 def test_more_training_images_than_there_are_are_rejected():
@@ -80,9 +163,12 @@ def test_more_training_images_than_there_are_are_rejected():
 
 
 @pytest.mark.slow
-def test_a_network_that_grows_in_the_loop_keeps_its_function():
-    """With a learning rate so small that nothing moves, the larger network computes the same."""
-    setup = build(tiny("growth", "random_transformations", steps=8, learning_rate=1e-12))
+@pytest.mark.parametrize(
+    "method", ["random_transformations", "transformation_search", "moe_tuning"]
+)
+def test_a_network_that_grows_in_the_loop_keeps_its_function(method):
+    """With a learning rate so small that nothing moves, the larger networks compute the same."""
+    setup = build(tiny("growth", method, steps=8, learning_rate=1e-12))
     state = fit(
         setup.algorithm,
         setup.tasks,
@@ -96,6 +182,6 @@ def test_a_network_that_grows_in_the_loop_keeps_its_function():
     small, *others = (
         stage.logits(one, inputs) for stage, one in zip(stages, params.networks, strict=True)
     )
-    assert len(others) > 1
+    assert len(others) == len(stages) - 1 >= 1
     for logits in others:
         np.testing.assert_allclose(logits, small, rtol=1e-5, atol=1e-6)

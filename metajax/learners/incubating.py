@@ -1,0 +1,176 @@
+"""Parts of a deep network that are trained apart, each in the place of a layer of a shallow one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Int32, Key, PyTree
+
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    Examples,
+    GradientState,
+    MetaLearner,
+    Network,
+    Params,
+    accuracy,
+    cross_entropy,
+    derive,
+)
+from metajax.learners.distilling import smoothed_labels
+from metajax.learners.growing import GrowthStage, in_growing_stages
+
+Stack = Callable[[int], Network]
+"""``stack(depth)`` makes a network whose parameters are a dictionary. The arrays in its ``layers``
+have a first axis of ``depth``; all others are the same for every depth."""
+
+
+def hybrid_layers(meta: PyTree, part: PyTree, at: Int32[Array, ""]) -> PyTree:
+    """Return the layers of a shallow network, of which those of a part take the place of one.
+
+    Args:
+      meta: stacked layers of the shallow network, one for each part.
+      part: stacked layers of the part.
+      at: the place that they take, which may be traced.
+    """
+
+    def join(one: Array, many: Array) -> Array:
+        place = jnp.arange(len(one) + len(many) - 1, dtype=jnp.int32)
+        own, after = len(one) + place - at, place - (len(many) - 1)
+        rows = jnp.where(place < at, place, jnp.where(after < at + 1, own, after))
+        return jnp.concatenate([one, many])[rows]
+
+    return jax.tree.map(join, meta, part)
+
+
+def assembled(meta: Params, parts: PyTree) -> Params:
+    """Return the deep network: all parts in order, and the rest of the shallow network.
+
+    Args:
+      meta: parameters of the shallow network.
+      parts: layers ``[parts, layers, ...]``.
+    """
+    layers = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), parts)
+    return {**meta, "layers": layers}
+
+
+def incubating_parts(stack: Stack, number: int, size: int) -> MetaLearner:
+    """Train each part of a deep network in the place of a layer of a trained shallow one.
+
+    The loss is the sum over parts of the cross-entropy of its hybrid: the shallow network with the
+    part's layers in place of its own layer. So the gradient of a part does not depend on the other
+    parts. The shallow network has no gradient. All parts are one batched program (Deep Incubation:
+    Ni et al. 2023, arXiv 2212.04129).
+
+    Args:
+      stack: see :data:`Stack`.
+      number: parts, as many as the shallow network has layers.
+      size: layers of a part.
+
+    Returns:
+      The learner, whose tasks are :class:`~metajax.core.Examples` and whose parameters are a
+      dictionary of ``meta``, the shallow network's, and ``parts``, layers ``[number, size, ...]``;
+      it predicts by the assembled network.
+    """
+    hybrid, deep = stack(number + size - 1), stack(number * size)
+
+    def init(key: Key[Array, ""], task: Examples) -> Params:
+        drawn: Any = deep.init(derive(key, "parts"), task.inputs)
+        parts = jax.tree.map(
+            lambda leaf: leaf.reshape(number, size, *leaf.shape[1:]), drawn["layers"]
+        )
+        return {"meta": stack(number).init(derive(key, "meta"), task.inputs), "parts": parts}
+
+    def predict(params: Params, adapted: Any, inputs: Array) -> Array:
+        return deep.apply(assembled(params["meta"], params["parts"]), inputs)
+
+    def loss(params: Params, task: Examples, key: Key[Array, ""]) -> Any:
+        meta = jax.lax.stop_gradient(params["meta"])
+
+        def one(part: PyTree, at: Int32[Array, ""]) -> tuple[Array, Array]:
+            layers = hybrid_layers(meta["layers"], part, at)
+            logits = hybrid.apply({**meta, "layers": layers}, task.inputs)
+            return cross_entropy(logits, task.targets), accuracy(logits, task.targets)
+
+        losses, right = jax.vmap(one)(params["parts"], jnp.arange(number, dtype=jnp.int32))
+        return jnp.sum(losses), {"accuracy": jnp.mean(right)}
+
+    return MetaLearner(init, lambda params, support, key: (), predict, loss)
+
+
+def each_apart(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:
+    """Return an optimizer of stacked networks that treats each one as it would alone.
+
+    It matters where the optimizer joins all parameters, as clipping by their norm does.
+
+    Args:
+      optimizer: of one network.
+
+    Returns:
+      The optimizer of arrays whose first axis is that of the networks.
+    """
+
+    def update(updates: PyTree, state: Any, params: PyTree | None = None) -> Any:
+        axes = (0, 0, None if params is None else 0)
+        return jax.vmap(optimizer.update, axes)(updates, state, params)
+
+    return optax.GradientTransformation(lambda params: jax.vmap(optimizer.init)(params), update)
+
+
+def incubation(
+    stack: Stack,
+    number: int,
+    size: int,
+    optimizers: Sequence[optax.GradientTransformation],
+    steps: Sequence[int],
+) -> Algorithm:
+    """Make the algorithm that trains a deep network in parts (Deep Incubation, arXiv 2212.04129).
+
+    Three stages follow each other: a shallow network with a layer for each part is trained; then
+    each part in its place, all at the same time, by :func:`incubating_parts`; then the assembled
+    network. What is not in ``layers`` stays that of the shallow network until the last stage. (In
+    the paper the first and the last part train it with their layers.)
+
+    Args:
+      stack: see :data:`Stack`.
+      number: parts.
+      size: layers of a part.
+      optimizers: of the three stages.
+      steps: of the three stages; the last one has all that are left.
+
+    Returns:
+      The algorithm, as of :func:`in_growing_stages`.
+
+    Raises:
+      ConfigError: there are fewer than two parts, or stages other than three.
+    """
+    if number < 2:
+        raise ConfigError("number", number, "2 parts or more")
+    for field, each in (("optimizers", optimizers), ("steps", steps)):
+        if len(each) != 3:
+            raise ConfigError(field, f"{len(each)} of them", "one for each of the three stages")
+    rules = {"meta": optax.set_to_zero(), "parts": each_apart(optimizers[1])}
+    learners = [
+        smoothed_labels(stack(number)),
+        incubating_parts(stack, number, size),
+        smoothed_labels(stack(number * size)),
+    ]
+
+    def place(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
+        return own._replace(params={**own.params, "meta": before.params})
+
+    def assemble(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
+        return own._replace(params=assembled(before.params["meta"], before.params["parts"]))
+
+    rule = optax.partition(rules, {name: name for name in rules})
+    stages = [
+        GrowthStage(lambda done: learners[0], optimizers[0], steps[0]),
+        GrowthStage(lambda done: learners[1], rule, steps[1], change=place),
+        GrowthStage(lambda done: learners[2], optimizers[2], steps[2], change=assemble),
+    ]
+    return in_growing_stages(stages)

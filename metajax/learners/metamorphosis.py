@@ -1,0 +1,153 @@
+"""One function that gives the weights of a network of any width, in three stages of training."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float, Int32, Key, PyTree
+
+from metajax.core import MetaLearner, Network, Params, Task, accuracy, cross_entropy
+from metajax.hypernet import implicit
+from metajax.learners.conditioned import generated_network
+from metajax.units import Units, permute_units, smooth_path, unit_rows, unit_sizes
+
+
+class MetamorphosisParams(NamedTuple):
+    """What Neural Metamorphosis learns.
+
+    Attributes:
+      full: the network at its full width, as trained by itself; tensors that no varied unit belongs
+        to are used at all widths.
+      made: of the function that gives all other tensors.
+    """
+
+    full: Params
+    made: Params
+
+
+class Metamorphosis(NamedTuple):
+    """The learners of the three stages, with the same parameters.
+
+    Attributes:
+      full: trains the network at its full width.
+      fitted: fits the function to the weights of that network.
+      widths: trains the function at all widths that tasks have; it is the one that is used.
+    """
+
+    full: MetaLearner
+    fitted: MetaLearner
+    widths: MetaLearner
+
+    def trained(self, stage: int) -> Callable[[MetamorphosisParams], PyTree]:
+        """Return which parameters move in a stage, for :class:`Stage`.
+
+        Args:
+          stage: 0 to 2.
+        """
+
+        def moves(params: MetamorphosisParams) -> PyTree:
+            full, made = (
+                jax.tree.map(lambda _, on=on: on, part)
+                for part, on in ((params.full, stage == 0), (params.made, stage > 0))
+            )
+            return MetamorphosisParams(full, made)
+
+        return moves
+
+
+def metamorphosis(
+    network: Network,
+    target: Callable[[Key[Array, ""]], Params],
+    units: Units,
+    name: str,
+    *,
+    hidden: int = 64,
+    depth: int = 3,
+    noise: float = 0.0,
+    smooth: bool = True,
+    reconstruct: float | Float[Array, ""] = 1.0,
+    shrink: float | Float[Array, ""] = 1e-4,
+) -> Metamorphosis:
+    """Generate a network of any width from one function (NeuMeta; Yang and Wang 2024, 2410.11878).
+
+    First the network is trained at its full width. Its units are put in an order in which neighbors
+    are alike. The function of :func:`metajax.hypernet.implicit` is fitted to the weights in this
+    order. Then it is trained by the cross-entropy at the widths that tasks have. Where a task has
+    the full width, the distance from the trained weights is added. Tasks have a width as their
+    support, and images with their classes as their query.
+
+    Args:
+      network: of the full width, inputs to logits.
+      target: ``target(key) -> params`` of the full network.
+      units: the names of its units.
+      name: of those whose number varies.
+      hidden: size of the function's layers.
+      depth: its residual layers.
+      noise: coordinates move by up to so many units in the last stage.
+      smooth: put the units in the order of :func:`metajax.units.smooth_path`.
+      reconstruct: weight of the relative squared distance from the trained weights.
+      shrink: weight of the mean square of the generated weights over that of the trained ones.
+
+    Returns:
+      The learners of the stages.
+
+    Raises:
+      ConfigError: an option of the function is rejected.
+    """
+    hypernet = implicit(target, units, [name], hidden=hidden, depth=depth, noise=noise)
+    largest = unit_sizes(jax.eval_shape(target, jax.random.key(0)), units)[name]
+
+    def weights(
+        params: MetamorphosisParams, width: Int32[Array, ""] | int, key: Any = None
+    ) -> Params:
+        at = [
+            (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
+            for path, leaf in jax.tree.leaves_with_path(params.full)
+        ]
+        return hypernet.apply({**params.made, "kept": dict(at)}, {name: width}, key)
+
+    def goal(params: MetamorphosisParams) -> Params:
+        # nothing in it depends on a task, so a batch of tasks computes it once
+        full = jax.lax.stop_gradient(params.full)
+        if not smooth:
+            return full
+        return permute_units(full, units, {name: smooth_path(unit_rows(full, units, name))})
+
+    def compared(params: MetamorphosisParams, found: Params) -> tuple[Array, Array]:
+        wanted = goal(params)
+        pairs = list(zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True))
+        squares = sum(jnp.sum(jnp.square(b)) for _, b in pairs)
+        error = sum(jnp.sum(jnp.square(a - b)) for a, b in pairs) / squares
+        return error, sum(jnp.sum(jnp.square(a)) for a, _ in pairs) / squares
+
+    def init(key: Key[Array, ""], task: Task) -> MetamorphosisParams:
+        made = hypernet.init(key, {name: largest})
+        return MetamorphosisParams(target(key), {part: made[part] for part in ("made", "scales")})
+
+    def full_loss(params: MetamorphosisParams, task: Task, key: Key[Array, ""]) -> Any:
+        logits = network.apply(params.full, task.query.inputs)
+        return cross_entropy(logits, task.query.targets), {
+            "accuracy": accuracy(logits, task.query.targets),
+            "reconstruction": jnp.zeros(()),
+        }
+
+    def fitted_loss(params: MetamorphosisParams, task: Task, key: Key[Array, ""]) -> Any:
+        found = weights(params, largest)
+        error, _ = compared(params, found)
+        logits = network.apply(found, task.query.inputs)
+        return error, {
+            "accuracy": accuracy(logits, task.query.targets),
+            "reconstruction": error,
+        }
+
+    def penalty(params: MetamorphosisParams, found: Params, width: Int32[Array, ""]) -> Any:
+        error, size = compared(params, found)
+        error = jnp.where(width == largest, error, 0)
+        return reconstruct * error + shrink * size, {"reconstruction": error}
+
+    drawing = generated_network(Network(init, weights), network, penalty=penalty, draws=noise > 0)
+    used = drawing._replace(init=init)
+    return Metamorphosis(used._replace(loss=full_loss), used._replace(loss=fitted_loss), used)

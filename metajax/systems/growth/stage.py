@@ -1,0 +1,64 @@
+"""What the evaluation of growth reads of a method: its stages, and networks to choose from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from jaxtyping import Array, Float
+
+from metajax.core import Params
+
+
+class Members(NamedTuple):
+    """Several networks that a method trains, of which one is to be chosen.
+
+    Attributes:
+      names: of each, in words.
+      flops: operations by which each predicts one image.
+      logits: ``logits(networks, inputs) -> [members, n, ways]`` of the parameters of all stages.
+    """
+
+    names: tuple[str, ...]
+    flops: tuple[int, ...]
+    logits: Callable[[tuple[Any, ...], Array], Float[Array, "members n ways"]]
+
+
+class Stage(NamedTuple):
+    """What the family's evaluation reads of a stage of training.
+
+    Attributes:
+      name: what is trained, for a table.
+      logits: ``logits(params, inputs)`` of the network that the stage predicts by.
+      steps: of the stage.
+      updates: of each step.
+      flops: of an update, for each image.
+      also: ``also(params, inputs)`` of a further network that is measured; None: there is none.
+      more: ``more(networks, inputs)``, of the parameters of all stages: the logits of further
+        networks by the names of their rows, and arrays for the evaluation; None: there are none.
+      members: of the last stage, the networks to choose from; None: there is one network.
+      row: of the network at the end of the stage, in the table; empty: only the last one has a row.
+      budget: of a step, for each image; None: an update of the problem's large network.
+      apart: networks that are updated together and could be trained on as many machines.
+      held_out: share of the training images that choose among snapshots; 0: there are none.
+    """
+
+    name: str
+    logits: Callable[[Params, Array], Float[Array, "n ways"]]
+    steps: int
+    updates: int
+    flops: int
+    also: Callable[[Params, Array], Float[Array, "n ways"]] | None = None
+    more: (
+        Callable[[tuple[Params, ...], Array], tuple[dict[str, Array], dict[str, Array]]] | None
+    ) = None
+    members: Members | None = None
+    row: str = ""
+    budget: int | None = None
+    apart: int = 1
+    held_out: float = 0.0
+
+
+def named(widths: tuple[int, ...]) -> str:
+    """Return a network's hidden layers in words."""
+    return "-".join(map(str, widths))

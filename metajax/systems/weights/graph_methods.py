@@ -1,0 +1,82 @@
+"""The methods that make starts of architectures: a graph hypernetwork and its baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Key
+
+from metajax import hypernet, learners
+from metajax.core import Count, Network, Params
+from metajax.hypernet import MLPArchitecture
+from metajax.systems.base import Method
+from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.settings import Training
+
+
+def graph_hypernetwork(
+    problem: Problem,
+    training: Training,
+    *,
+    decoder: Literal["low_rank", "full"] = "low_rank",
+    rank: Count = 16,
+    state: Count = 32,
+    rounds: Count = 3,
+) -> Method:
+    """Predict weights from a network's graph (LoGAH on GHN-3; Zhou et al. 2024, arXiv 2405.16287).
+
+    Args:
+      decoder: Make a tensor as two factors, or each entry by itself.
+      rank: Rank of a tensor of factors, at most.
+      state: Features of a node of the graph.
+      rounds: Rounds of messages between nodes.
+    """
+    problem.need("graph_hypernetwork", "architectures")
+    target = problem.padded
+    made = hypernet.graph_hypernetwork(
+        max(problem.test.num_features, problem.settings.widest),
+        decoder=decoder,
+        rank=rank,
+        width=state,
+        rounds=rounds,
+    )
+
+    def start(params: Params, of: MLPArchitecture) -> Params:
+        return made.start(params, of.graph, of.nodes, target.like, target.masks(of))
+
+    return _starting(problem, training, lambda key, of: made.init(key, of.graph), start)
+
+
+def shared_table(problem: Problem, training: Training) -> Method:
+    """Train one network, of which every architecture takes the first layers and units: a baseline.
+
+    This is a supernet, the trivial graph hypernetwork.
+    """
+    problem.need("shared_table", "architectures")
+    target = problem.padded
+
+    def init(key: Key[Array, ""], of: MLPArchitecture) -> Params:
+        everything = of._replace(widths=jnp.full_like(of.widths, problem.settings.widest))
+        return target.random(key, everything)
+
+    def start(params: Params, of: MLPArchitecture) -> Params:
+        return jax.tree.map(jnp.multiply, params, target.masks(of))
+
+    return _starting(problem, training, init, start)
+
+
+def _starting(
+    problem: Problem,
+    training: Training,
+    init: Callable[[Key[Array, ""], MLPArchitecture], Params],
+    start: Callable[[Params, MLPArchitecture], Params],
+) -> Method:
+    """The method that makes starts of architectures, and is trained by their loss."""
+    target = problem.padded
+    made = Network(init, lambda params, of: (start(params, of), of))
+    network = Network(init, lambda adapted, inputs: target.apply(*adapted, inputs))
+    learner = learners.generated_network(made, network)
+    return Method(training.descend(learner), learner)

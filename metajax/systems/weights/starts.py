@@ -1,0 +1,127 @@
+"""Measure predicted starts: the accuracy of networks as they start, and after steps of training."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import optax
+from jaxtyping import Array, Float, Key
+
+from metajax.core import Params, accuracy, cross_entropy, derive, random_indices
+from metajax.data import ImagePool
+from metajax.hypernet import MLPArchitecture
+from metajax.systems.base import Method
+from metajax.systems.scores import Evaluation, Row, chance_row, interval
+from metajax.systems.weights.architectures import GROUPS, Architectures
+from metajax.systems.weights.conditions import under
+from metajax.systems.weights.problem import Problem
+
+
+@functools.partial(jax.jit, static_argnums=(0, 1, 2))
+def start_up(
+    apply: Callable[..., Array],
+    marks: tuple[int, ...],
+    examples: int,
+    rate: Float[Array, ""],
+    weights: Params,
+    architectures: MLPArchitecture,
+    pools: tuple[ImagePool, ImagePool],
+    conditions: Any,
+    key: Key[Array, ""],
+) -> Float[Array, "architectures marks"]:
+    """Train networks from their starts by Adam, and measure them on the way.
+
+    Args:
+      apply: of the padded network.
+      marks: steps after which accuracy is measured, in order.
+      examples: images of a step.
+      rate: learning rate.
+      weights: a start for each architecture.
+      architectures: on the first axis.
+      pools: images to train on, and images to measure on.
+      conditions: the architectures' own.
+      key: of the images of the steps.
+    """
+    train, test = pools
+    asked = under(test, conditions, None, None)
+    rule = optax.adam(rate)
+
+    def one(given: tuple[Params, MLPArchitecture, Array]) -> Array:
+        weights, architecture, key = given
+
+        def step(number: Array, state: Any) -> Any:
+            weights, rule_state = state
+            size = jnp.uint32(len(train.labels))
+            rows = random_indices(derive(key, "images", number), (examples,), size)
+            seen = under(train, conditions, None, rows)
+
+            def loss(weights: Params) -> Array:
+                return cross_entropy(apply(weights, architecture, seen.inputs), seen.targets)
+
+            updates, rule_state = rule.update(jax.grad(loss)(weights), rule_state)
+            return optax.apply_updates(weights, updates), rule_state
+
+        def section(state: Any, ends: Array) -> tuple[Any, Array]:
+            state = jax.lax.fori_loop(ends[0], ends[1], step, state)
+            return state, accuracy(apply(state[0], architecture, asked.inputs), asked.targets)
+
+        ends = jnp.array([(0, *marks[:-1]), marks]).T
+        return jax.lax.scan(section, (weights, rule.init(weights)), ends)[1]
+
+    keys = jax.random.split(key, len(architectures.widths))
+    return jax.lax.map(one, (weights, architectures, keys))
+
+
+def evaluate_starts(
+    problem: Problem, conditions: Architectures, method: Method, params: Params, config: Any
+) -> Evaluation:
+    """Measure what networks of unseen architectures can do, as they start and after some steps.
+
+    Intervals are over architectures. He starts of the same architectures, trained on the same
+    images, are the baseline.
+    """
+    learner: Any = method.learner
+    target, pools = problem.padded, (problem.tasks.pool, problem.test)
+    key = jax.random.key(config.seed)
+    marks, rate = (0, *sorted(set(config.start_steps))), jnp.float32(config.start_lr)
+
+    @jax.jit
+    def starts(params: Params, group: MLPArchitecture) -> tuple[Params, Params]:
+        keys = jax.random.split(derive(key, "random"), len(group.widths))
+        made, _ = jax.vmap(lambda one: learner.adapt(params, one, key))(group)
+        return made, jax.vmap(target.random)(keys, group)
+
+    found: dict[str, dict[str, Array]] = {"predicted": {}, "random": {}}
+    for name, group in conditions.groups.items():
+        for of, weights in zip(found.values(), starts(params, group), strict=True):
+            of[name] = start_up(
+                target.apply,
+                marks,
+                config.examples,
+                rate,
+                weights,
+                group,
+                pools,
+                conditions,
+                derive(key, name),
+            )
+    rows = {}
+    for of, title in (("predicted", config.method), ("random", "He start")):
+        for name, scores in found[of].items():
+            row = Row(f"{title}, {GROUPS[name]}", interval(scores), baseline=of == "random")
+            rows[name if of == "predicted" else f"random_{name}"] = row
+    mean = interval(jnp.concatenate(list(found["predicted"].values())))
+    rows["mean"] = Row(f"{config.method}, mean over architectures", mean)
+    rows["chance"] = chance_row([1 / problem.ways], len(problem.test.labels))
+    return Evaluation(
+        metric="accuracy",
+        greatest=True,
+        axis="steps of training",
+        points=[float(mark) for mark in marks],
+        rows=rows,
+        setting=f"{problem.setting()}, {config.eval_architectures} of each kind",
+    )

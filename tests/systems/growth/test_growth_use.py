@@ -1,0 +1,79 @@
+"""A trained network on a person's images, and one that held-out images have chosen."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import metajax as mj
+from metajax.core import ConfigError
+from metajax.systems import build, config_to_json, configure
+from metajax.systems.image_sets import image_pools
+from metajax.systems.setup import first_drawn
+from metajax.train import fit
+from small import tiny
+
+IMAGES = np.random.default_rng(1).integers(0, 256, (5, 4, 4), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    """A run of weights as first drawn, and its problem."""
+    config = tiny("growth", "from_scratch")
+    setup = build(config)
+    state = first_drawn(setup.algorithm, setup.example_tasks, jax.random.key(0))
+    return mj.Run("drawn", config, setup.method, setup.algorithm.params(state), 0), setup.problem
+
+
+def test_images_are_predicted_as_the_network_does(drawn, tmp_path):
+    run, problem = drawn
+    train, _ = image_pools(run.settings, None)
+    logits = problem.network(problem.large).apply(
+        run.params.networks[0], train.normalise(jnp.asarray(IMAGES[..., None]))
+    )
+    found = run.ready().predict(IMAGES)
+    np.testing.assert_allclose(found.probabilities, jax.nn.softmax(logits), atol=1e-6)
+    np.testing.assert_array_equal(found.labels, np.argmax(logits, 1))
+    path = tmp_path / "images.npz"
+    np.savez(path, queries=IMAGES)
+    told = run.system.use(run.config).files(run, path, None, None)
+    np.testing.assert_array_equal(told.columns["predicted"], found.labels)
+
+
+def test_what_is_no_image_and_no_file_of_images_is_rejected_by_name(drawn, tmp_path):
+    run, _ = drawn
+    for wrong, field in (
+        (lambda: run.ready(1), "task"),
+        (lambda: run.adapt(IMAGES), "support"),
+        (lambda: run.ready().predict(IMAGES[0]), "inputs"),
+        (lambda: run.system.use(run.config).files(run, tmp_path / "x.csv", None, None), "DATA"),
+    ):
+        with pytest.raises(ConfigError) as raised:
+            wrong()
+        assert raised.value.field == field
+
+
+@pytest.mark.slow
+def test_a_network_is_stopped_where_held_out_images_say_so(tmp_path):
+    """With 60% of 400 labels random, a network that is not stopped learns these by heart."""
+    values = {"train_images": 400, "label_noise": 0.6}
+    accuracy = {}
+    for method in ("early_stopping", "from_scratch"):
+        setup = build(configure("growth", method=method, **values))
+        folder = tmp_path / method
+        params = fit(
+            setup.algorithm,
+            setup.tasks,
+            steps=setup.steps,
+            tasks_per_step=setup.tasks_per_step,
+            key=jax.random.key(0),
+            workdir=folder,
+            config=config_to_json(setup.config.system, setup.config),
+            progress=False,
+        ).params
+        accuracy[method] = setup.evaluate(params, False)["rows"]["test"]["mean"][0]
+        # what is loaded predicts by the same network
+        _, test = image_pools(setup.problem.settings, None)
+        used = mj.load(folder).ready().predict(np.asarray(test.images))
+        assert np.mean(used.labels == test.labels) == pytest.approx(accuracy[method], abs=1e-6)
+    assert accuracy["early_stopping"] > accuracy["from_scratch"] + 0.05
