@@ -122,11 +122,29 @@ def noisy_labels(fashion: Runs, tiny: Runs) -> str:
     return markdown(["method", "large network", "small network"], rows)
 
 
+def texts(runs: Runs) -> str:
+    """The accuracy of the next character."""
+    rows = []
+    for method, title in METHODS.items():
+        if method in runs.of:
+            small = "small" in runs.of[method][0]["rows"]
+            cells = [over_seeds(runs.accuracy(method, "small"))] if small else [""]
+            rows.append([title, runs.cell(method), *cells])
+    for name, title in (
+        ("after_last", "most frequent character after the last one"),
+        ("chance", "chance"),
+    ):
+        mean = runs.of["from_scratch"][0]["rows"][name]["mean"][0]
+        rows.append([f"*{title}*", bare(mean, 3), ""])
+    return markdown(["method", "network", "its small network"], rows)
+
+
 def quoted() -> Quoted:
     """Every table."""
     short, digits, noisy = Runs("short"), Runs("digits"), Runs("noisy")
     fashion = Runs("noisy_fashion", small_width=32)
     tiny = Runs("noisy_fashion", small_width=8)
+    text = Runs("text")
     leads = [
         ahead(tiny, "weak_teacher", fashion, other)
         for other in ("from_scratch", "label_smoothing", "early_stopping")
@@ -151,6 +169,10 @@ def quoted() -> Quoted:
     whole, brief = deep["digits, residual"]
     plain, plain_brief = deep["digits, plain"]
     sentences = [
+        f"{text.ahead('small_network', 'from_scratch')} ahead of the large one",
+        f"{text.ahead('net2net', 'from_scratch')} for net2net, "
+        f"{text.ahead('weak_teacher', 'from_scratch')} for a weak teacher and "
+        f"{text.ahead('mutual_distillation', 'from_scratch')} for mutual distillation",
         f"teacher of 8 units lifts the large network by {leads[0]}",
         f"by {leads[1]} compared with label smoothing",
         f"by {leads[2]} compared with stopping early",
@@ -190,6 +212,7 @@ def quoted() -> Quoted:
         "digits": accuracies(short, digits, noisy),
         "noisy_fashion": noisy_labels(fashion, tiny),
         "deep": deep_networks(deep),
+        "text": texts(text),
     }
     runs = experts.Experts()
     tables |= {"blocks": experts.blocks(runs), "domains": experts.domains(runs)}
