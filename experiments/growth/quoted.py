@@ -159,6 +159,7 @@ def quoted() -> Quoted:
         for name, base_set, residual, most, least in (
             ("digits", "digits", True, 600, 344),
             ("digits", "digits", False, 600, 344),
+            ("Fashion-MNIST", "fashion_mnist", True, 900, 525),
         )
     }
     lead = noisy.accuracy("weak_teacher") - noisy.accuracy("weak_teacher", "small")
@@ -168,6 +169,7 @@ def quoted() -> Quoted:
     budget = digits.of["from_scratch"][0]["more"]["budget"] / 1e9
     whole, brief = deep["digits, residual"]
     plain, plain_brief = deep["digits, plain"]
+    large, large_brief = deep["Fashion-MNIST, residual"]
     sentences = [
         f"{text.ahead('small_network', 'from_scratch')} ahead of the large one",
         f"{text.ahead('net2net', 'from_scratch')} for net2net, "
@@ -183,8 +185,10 @@ def quoted() -> Quoted:
         "smoothing",
         f"small network has {smalls}, more than the {fashion.cell('small_network')} of",
         f"{whole.ahead('incubation', 'end_to_end')} on digits",
+        f"{large.ahead('incubation', 'end_to_end')} on Fashion-MNIST",
         f"{plain.ahead('incubation', 'end_to_end')} for plain layers",
-        f"{ahead(whole, 'incubation', brief, 'end_to_end')} on digits and "
+        f"{ahead(whole, 'incubation', brief, 'end_to_end')} on digits, "
+        f"{ahead(large, 'incubation', large_brief, 'end_to_end')} on Fashion-MNIST and "
         f"{ahead(plain, 'incubation', plain_brief, 'end_to_end')} for plain layers",
         f"{noisy.ahead('weak_teacher', 'early_stopping')} compared with stopping early",
         f"{noisy.ahead('mutual_distillation', 'early_stopping')} for mutual distillation",
