@@ -129,6 +129,8 @@ def sentences(runs: Experts) -> list[str]:
         f"{runs.ahead('moe_tuning, 2', 'dense_continued')} compared with the dense network",
         f"{runs.ahead(domain, 'narrow_network', half)} compared with a narrow network",
         f"{runs.ahead(domain, same, half)} with half of the units",
+        f"and {runs.ahead(domain, same, 0.25)} with a quarter, ahead of the same units for all",
+        f"{runs.ahead(domain, 'read_me, random', half)} compared with random units",
         f"loses {runs.drop('moe_tuning, random')} at first",
         f"{over_seeds(runs.of_one_copy('moe_tuning, 2', 2), 2)} of the pairs",
         f"{over_seeds(runs.of_one_copy('moe_tuning, random', 2), 2)} with a random router",
