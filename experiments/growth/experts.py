@@ -127,6 +127,8 @@ def sentences(runs: Experts) -> list[str]:
     domain, same = "read_me, domain", "read_me, all"
     return [
         f"{runs.ahead('moe_tuning, 2', 'dense_continued')} compared with the dense network",
+        f"in one part they are {runs.ahead('moe_tuning, 1', 'dense_continued')}",
+        f"in four {runs.ahead('moe_tuning, 4', 'dense_continued')}",
         f"{runs.ahead(domain, 'narrow_network', half)} compared with a narrow network",
         f"{runs.ahead(domain, same, half)} with half of the units",
         f"and {runs.ahead(domain, same, 0.25)} with a quarter, ahead of the same units for all",
