@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from quoted_starts import starts
+from quoted_zoos import zoos
 from quoting import Quoted
 
 
 def quoted() -> Quoted:
     """Every table."""
-    return starts()
+    parts = (starts(), zoos())
+    tables = {name: table for part in parts for name, table in part.tables.items()}
+    elsewhere = {path: lines for part in parts for path, lines in part.elsewhere.items()}
+    return Quoted(tables, [line for part in parts for line in part.sentences], elsewhere)

@@ -49,7 +49,9 @@ class Zoos:
         points = len(self.of[0]["rows"][row]["mean"])
         if row == "chance":
             return [bare(float(self.scores(row)[0]), 3), "", ""]
-        return [over_seeds(self.scores(row, point)) for point in range(points)] + [""] * (3 - points)
+        return [over_seeds(self.scores(row, point)) for point in range(points)] + [""] * (
+            3 - points
+        )
 
     def more(self, part: str, name: str) -> str:
         """A figure of the zoo or of the draws."""
