@@ -77,6 +77,7 @@ def starts() -> Quoted:
         f"{digits.ahead(by, 'random', 'in_range', 50)} compared with He starts after 50 steps",
         f"{digits.ahead(by, 'random', 'in_range', 200)} after 200",
         f"{digits.ahead(by, 'random', 'deeper', 200)} for deeper ones",
+        f"{digits.ahead(by, 'random', 'wider', 200)} for networks that are wider",
         f"{first['low_rank']['parameters'] / 1e6:.2f} to "
         f"{last['low_rank']['parameters'] / 1e6:.2f} million parameters",
         f"{first['full']['parameters'] / 1e6:.1f} to {last['full']['parameters'] / 1e6:,.0f}",
