@@ -60,8 +60,9 @@ class Zoos:
 
 def zoos() -> Quoted:
     """The table of section "Weights for unseen classes", and its figures."""
-    of = Zoos("classes")
+    of, sets = Zoos("classes"), Zoos("sets")
     rows = [[title, *of.cells(row)] for row, title in ROWS.items()]
+    rows.insert(1, ["set_diffusion, one seed", *sets.cells("test")])
     table = markdown(["network", "0 steps", "10 steps", "50 steps"], rows)
     draws = markdown(
         ["ten draws of weight_diffusion", "0 steps"],
@@ -76,5 +77,6 @@ def zoos() -> Quoted:
         f"{of.more('zoo', 'networks')} on their own tasks",
         f"{of.more('zoo', 'decoded')} from 64 components",
         f"({share} of the variance)",
+        f"{bare(float(sets.scores('test')[0]), 3)} without a step",
     ]
     return Quoted({"zoos": table, "draws": draws}, sentences)
