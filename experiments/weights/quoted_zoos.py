@@ -49,9 +49,9 @@ class Zoos:
         points = len(self.of[0]["rows"][row]["mean"])
         if row == "chance":
             return [bare(float(self.scores(row)[0]), 3), "", ""]
-        return [over_seeds(self.scores(row, point)) for point in range(points)] + [""] * (
-            3 - points
-        )
+        found = [self.scores(row, point) for point in range(points)]
+        said = [over_seeds(each) if len(each) > 1 else bare(float(each[0]), 3) for each in found]
+        return said + [""] * (3 - points)
 
     def more(self, part: str, name: str) -> str:
         """A figure of the zoo or of the draws."""
