@@ -32,7 +32,11 @@ def draw() -> Figure:
     for index, (method, title) in enumerate(WIDTHS.items()):
         found = widths.accuracy(method)
         right.plot(
-            widths.points, found.mean(0), ls=STYLES[index], label=title.strip("*"), color=f"C{index}"
+            widths.points,
+            found.mean(0),
+            ls=STYLES[index],
+            label=title.strip("*"),
+            color=f"C{index}",
         )
         for one in found:
             right.plot(widths.points, one, "o", ms=2, color=f"C{index}")
@@ -41,9 +45,7 @@ def draw() -> Figure:
     right.set(xlabel="width, units", ylabel="accuracy", ylim=(0, 1), title="widths")
     for axes in (left, right):
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(
-            frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2
-        )
+        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
     return figure
 
 

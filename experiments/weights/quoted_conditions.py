@@ -68,6 +68,8 @@ class Widths:
                 method = "unsmoothed" if name == "unsmoothed" else run["config"]["method"]
                 self.of.setdefault(method, []).append(run["eval"])
                 self.trained = run["config"]["train_widths"]
+        self.training = [run["summary"]["final"]["accuracy"] for run in runs]
+        """On the training images, of units in no order."""
         self.points = [int(point) for point in self.of["neumeta"][0]["points"]]
 
     def accuracy(self, method: str) -> np.ndarray:
@@ -112,9 +114,10 @@ def conditions() -> Quoted:
     sentences = [
         f"{bare(means)} of the raw hypernetwork's loss after 200 steps ({bare(ratios.min())} to "
         f"{bare(ratios.max())} by seed)",
-        f"the accuracy is {over_seeds(gain, sign=True)} higher",
+        f"the difference from the raw one is {over_seeds(gain, sign=True)}",
         f"its loss changes by {over_seeds(encoded - usual, sign=True)}",
         f"{widths.ahead('neumeta', 'slimmable')} compared with the slimmable network",
         f"{widths.ahead('neumeta', 'unsmoothed')} compared with units in no order",
+        f"accuracy in the last 100 steps is {over_seeds(widths.training)}",
     ]
     return Quoted({"angles": angles.table(), "widths": widths.table()}, sentences)
