@@ -112,6 +112,8 @@ def conditions() -> Quoted:
     encoded, usual = angles.loss("generator, encoding"), angles.loss("generator")
     gain = angles.accuracy("MIP").mean(1) - angles.accuracy("raw").mean(1)
     sentences = [
+        f"an accuracy of {over_seeds(widths.unseen('neumeta'))}, that is",
+        f"{over_seeds(widths.unseen('largest_norm'))} for the largest norms",
         f"{bare(means)} of the raw hypernetwork's loss after 200 steps ({bare(ratios.min())} to "
         f"{bare(ratios.max())} by seed)",
         f"the difference from the raw one is {over_seeds(gain, sign=True)}",
