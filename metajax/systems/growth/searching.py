@@ -119,7 +119,9 @@ def searched(
         optimizer = training.make_optimizer(steps * updates)
         source = None if change is None else 0
         stages.append(
-            learners.GrowthStage(lambda done: learner, optimizer, steps, updates, change, source)
+            learners.GrowthStage(
+                lambda done: learner, optimizer, steps, updates, change, source=source
+            )
         )
         flops = problem.update_flops(widths)
         parts.append(Stage(named(widths), network.apply, steps, updates, flops))
