@@ -137,6 +137,19 @@ def random_moves(start: Sequence[int], goal: Sequence[int], seed: int) -> list[M
             more = min(2 * width, goal[layer])
             if more > width:
                 possible.append(Widen((*now[:layer], more, *now[layer + 1 :])))
+        possible = [move for move in possible if _leads(widths_after(now, [move]), tuple(goal))]
         moves.append(possible[int(draw.integers(len(possible)))])
         now = widths_after(now, moves[-1:])
     return moves
+
+
+def _leads(widths: tuple[int, ...], goal: tuple[int, ...]) -> bool:
+    """Whether moves lead from some widths to the goal.
+
+    Each layer of the goal is the same layer of the network as the one before it, or the next one.
+    None is skipped, and none is wider than the layer that it becomes.
+    """
+    if not widths or not goal:
+        return not widths and not goal
+    rest = widths[1:], goal[1:]
+    return widths[0] <= goal[0] and (_leads(*rest) or _leads(widths, rest[1]))

@@ -43,6 +43,13 @@ def test_random_moves_lead_to_the_goal_and_differ():
     assert random_moves(GOAL, GOAL, 0) == []
 
 
+def test_a_layer_is_not_copied_where_it_would_be_too_wide():
+    """As wide as the first layer will be, it cannot become the second or the third."""
+    for seed in range(20):
+        moves = random_moves((4,), (16, 4, 8), seed)
+        assert widths_after((4,), moves) == (16, 4, 8)
+
+
 @pytest.mark.parametrize(
     ("function", "field"),
     [

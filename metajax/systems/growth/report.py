@@ -15,7 +15,8 @@ from metajax.systems.show import table as shared_table
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracies, the stages of training, and their operations."""
     more = evaluation["more"]
-    lines = [shared_table(evaluation).replace(" tasks).", " test images).")]
+    what = "characters of the test" if "after_last" in evaluation["rows"] else "test images"
+    lines = [shared_table(evaluation).replace(" tasks).", f" {what}).")]
     stages = (
         f"{one['network']}: {one['steps']} steps, {one['updates']} updates"
         for one in more["stages"]
@@ -35,7 +36,7 @@ def table(evaluation: dict[str, Any]) -> str:
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracies, and their change along the compute of training."""
-    caption = "Accuracy: means over test images, with 95% intervals."
+    caption = "Accuracy: means over what is tested, with 95% intervals."
     scores = score_figure(evaluation)._replace(caption=caption)
     drawn = [scores]
     if "members" in evaluation["more"]:
@@ -87,12 +88,11 @@ def routes(evaluation: dict[str, Any]) -> Any:
 
 
 def by_size(evaluation: dict[str, Any]) -> Any:
-    """Accuracy of every network that there is to choose from by its operations for an image."""
+    """Accuracy of every network by its operations for an image; a line leads along the best."""
     canvas, axes = make_axes("operations for an image", "accuracy on test images", "linear")
     members = evaluation["more"]["members"]
     flops, scores = (numbers([one[what] for one in members]) for what in ("flops", "accuracy"))
     axes.plot(flops, scores, "o", ms=4, alpha=0.6)
-    axes.set_xscale("log")
     # the best of those that cost no more
     order = np.lexsort((-scores, flops))
     axes.step(flops[order], np.fmax.accumulate(scores[order]), where="post", color="C1", lw=1)
@@ -104,7 +104,7 @@ def by_compute(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> Any
     more = evaluation["more"]
     ends = np.cumsum([stage["steps"] for stage in more["stages"]])
     costs = np.cumsum([stage["flops"] for stage in more["stages"]])
-    canvas, axes = make_axes("operations", "accuracy on test images", "linear")
+    canvas, axes = make_axes("operations", "accuracy of the test", "linear")
     measured = [row for row in history if "test/last" in row]
     mean = numbers([row["test/last"] for row in measured])
     half = numbers([row["test/last_ci95"] for row in measured])

@@ -1,0 +1,179 @@
+"""What the README says of networks to choose from: supernets, and searches."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from quoting import bare, markdown, over_seeds, results
+from scipy import stats
+
+ARMS = {
+    "shared weights": ("supernet", {"steps": 4000}),
+    "shared weights, twice the steps": ("supernet", {"steps": 8000}),
+    "2 experts, by layer": (
+        "mixture_of_supernets",
+        {"by": "layer", "codes": "architecture"},
+    ),
+    "2 experts, by neuron": (
+        "mixture_of_supernets",
+        {"by": "neuron", "codes": "architecture"},
+    ),
+    "2 experts, by layer, random codes": ("mixture_of_supernets", {"codes": "random"}),
+    "each alone": ("subnetworks_alone", {}),
+}
+
+
+class Networks:
+    """The networks that runs of a method trained, over seeds.
+
+    Attributes:
+      names: of the networks.
+      flops: of each, for an image.
+      accuracy: ``[seeds, networks]``.
+      chosen: accuracy of the best, chosen on other images, by seed.
+      share: operations of training, as a share of as many steps of the large network.
+      seconds: CPU seconds of training, the mean over seeds.
+    """
+
+    def __init__(self, runs: list[dict[str, Any]], method: str, **settings: Any) -> None:
+        wanted = {"method": method, **settings}
+        found = [run for run in runs if wanted.items() <= run["config"].items()]
+        found.sort(key=lambda run: run["config"]["seed"])
+        more = [run["eval"]["more"] for run in found]
+        self.names = [one["name"] for one in more[0]["members"]]
+        self.flops = np.array([one["flops"] for one in more[0]["members"]])
+        self.accuracy = np.array([[one["accuracy"] for one in each["members"]] for each in more])
+        self.chosen = np.array([run["eval"]["rows"]["test"]["mean"][0] for run in found])
+        self.share = more[0]["flops"] / more[0]["budget"]
+        self.seconds = float(np.mean([run["summary"]["train_cpu_seconds"] for run in found]))
+
+    def mean(self) -> str:
+        """The mean accuracy of all networks."""
+        return over_seeds(self.accuracy.mean(1))
+
+
+class Supernets:
+    """All arms on one set of images.
+
+    Attributes:
+      arms: by their names in the table.
+      alone: every architecture alone.
+    """
+
+    def __init__(self, name: str) -> None:
+        runs = results("growth", f"results/{name}.json")
+        self.arms = {title: Networks(runs, method, **own) for title, (method, own) in ARMS.items()}
+        self.alone = self.arms["each alone"]
+
+    def lost(self, title: str) -> np.ndarray:
+        """Mean accuracy that an arm loses compared with training alone, by seed."""
+        return (self.alone.accuracy - self.arms[title].accuracy).mean(1)
+
+    def rank(self, title: str) -> str:
+        """Rank correlation of an arm's accuracies with those of training alone.
+
+        Training alone is compared with its own other seeds.
+        """
+        own, other = self.arms[title].accuracy, self.alone.accuracy
+        if title == "each alone":
+            goals = [np.delete(other, seed, 0).mean(0) for seed in range(len(own))]
+        else:
+            goals = [other.mean(0)] * len(own)
+        return over_seeds(
+            [float(stats.spearmanr(a, b)[0]) for a, b in zip(own, goals, strict=True)], 2
+        )
+
+    def cells(self, title: str) -> list[str]:
+        """An arm's row of the table."""
+        arm = self.arms[title]
+        lost = "" if title == "each alone" else over_seeds(self.lost(title), 4)
+        return [
+            arm.mean(),
+            lost,
+            self.rank(title),
+            over_seeds(arm.chosen),
+            f"{arm.share:.2f}",
+            f"{arm.seconds:.1f}",
+        ]
+
+
+def supernet_table(found: Supernets) -> str:
+    """What each way of sharing weights loses, and what it costs."""
+    header = [
+        "36 architectures",
+        "mean accuracy",
+        "lost compared with alone",
+        "rank correlation",
+        "the best, chosen on other images",
+        "operations of a step",
+        "CPU s",
+    ]
+    return markdown(header, [[title, *found.cells(title)] for title in ARMS])
+
+
+class Searches:
+    """Searches for a network by random transformations and from scratch, and the whole space.
+
+    Attributes:
+      grown: the networks that were grown.
+      scratch: the same ones from scratch.
+      every: all networks of the space from scratch.
+    """
+
+    def __init__(self) -> None:
+        runs = results("growth", "results/searches.json")
+        self.grown = Networks(runs, "transformation_search")
+        self.scratch = Networks(runs, "scratch_search", candidates=8)
+        self.every = Networks(runs, "scratch_search", candidates=None)
+
+    def best(self) -> int:
+        """The network of the space with the best mean over seeds."""
+        return int(self.every.accuracy.mean(0).argmax())
+
+    def alike(self) -> list[int]:
+        """Where the networks that were tried stand in the whole space."""
+        return [self.every.names.index(name) for name in self.grown.names]
+
+    def table(self) -> str:
+        """Accuracy of each network that was tried, and of those that were chosen."""
+        header = ["hidden layers", "operations", "grown", "from scratch", "every network alike"]
+        rows = []
+        for at, other in enumerate(self.alike()):
+            rows.append(
+                [
+                    self.grown.names[at],
+                    f"{self.grown.flops[at]:,}",
+                    over_seeds(self.grown.accuracy[:, at]),
+                    over_seeds(self.scratch.accuracy[:, at]),
+                    over_seeds(self.every.accuracy[:, other]),
+                ]
+            )
+        three = (self.grown, self.scratch, self.every)
+        rows.append(["mean of those tried", "", *(each.mean() for each in three)])
+        rows.append(["chosen", "", *(over_seeds(each.chosen) for each in three)])
+        return markdown(header, rows)
+
+
+def supernet_sentences(found: Supernets) -> list[str]:
+    """What the README says of supernets on one set of images."""
+    plain = found.lost("shared weights")
+    layer, neuron, random, twice = (
+        found.lost(title)
+        for title in (
+            "2 experts, by layer",
+            "2 experts, by neuron",
+            "2 experts, by layer, random codes",
+            "shared weights, twice the steps",
+        )
+    )
+    return [
+        f"shared weights lose {over_seeds(plain, 4)}",
+        f"{over_seeds(layer, 4)} with mixtures by layer",
+        f"{over_seeds(neuron, 4)} with mixtures by neuron",
+        f"{bare(layer.mean() / plain.mean())} and {bare(neuron.mean() / plain.mean())} of it",
+        f"twice the steps lose {over_seeds(twice, 4)}",
+        f"random codes lose {over_seeds(random, 4)}",
+        f"by layer is {over_seeds(plain - layer, 4)} ahead of shared weights",
+        f"by neuron {over_seeds(plain - neuron, 4)}",
+    ]
