@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from quoting import bare, markdown, over_seeds, results
 from scipy import stats
 
@@ -124,35 +125,47 @@ class Searches:
     def __init__(self) -> None:
         runs = results("growth", "results/searches.json")
         self.grown = Networks(runs, "transformation_search")
-        self.scratch = Networks(runs, "scratch_search", candidates=8)
+        self.scratch = Networks(runs, "scratch_search", candidates=4)
         self.every = Networks(runs, "scratch_search", candidates=None)
 
     def best(self) -> int:
         """The network of the space with the best mean over seeds."""
         return int(self.every.accuracy.mean(0).argmax())
 
-    def alike(self) -> list[int]:
-        """Where the networks that were tried stand in the whole space."""
-        return [self.every.names.index(name) for name in self.grown.names]
+    def alike(self) -> Float[np.ndarray, "seeds networks"]:
+        """Accuracies of the networks that were tried, each trained alone with all steps."""
+        rows = [self.every.names.index(name) for name in self.grown.names]
+        return self.every.accuracy[:, rows]
 
     def table(self) -> str:
-        """Accuracy of each network that was tried, and of those that were chosen."""
-        header = ["hidden layers", "operations", "grown", "from scratch", "every network alike"]
+        """Accuracy of each network of the space, and of those that were chosen."""
+        header = ["hidden layers", "operations", "grown", "from scratch", "alone, all steps"]
         rows = []
-        for at, other in enumerate(self.alike()):
-            rows.append(
-                [
-                    self.grown.names[at],
-                    f"{self.grown.flops[at]:,}",
-                    over_seeds(self.grown.accuracy[:, at]),
-                    over_seeds(self.scratch.accuracy[:, at]),
-                    over_seeds(self.every.accuracy[:, other]),
-                ]
-            )
-        three = (self.grown, self.scratch, self.every)
-        rows.append(["mean of those tried", "", *(each.mean() for each in three)])
-        rows.append(["chosen", "", *(over_seeds(each.chosen) for each in three)])
+        for at, name in enumerate(self.every.names):
+            cells = [
+                over_seeds(each.accuracy[:, each.names.index(name)]) if name in each.names else ""
+                for each in (self.grown, self.scratch, self.every)
+            ]
+            rows.append([name, f"{self.every.flops[at]:,}", *cells])
+        means = self.grown.mean(), self.scratch.mean(), over_seeds(self.alike().mean(1))
+        rows.append(["mean of the four", "", *means])
+        chosen = (over_seeds(each.chosen) for each in (self.grown, self.scratch, self.every))
+        rows.append(["chosen", "", *chosen])
         return markdown(header, rows)
+
+    def sentences(self) -> list[str]:
+        """What the README says of the searches."""
+        best = self.best()
+        mean = self.grown.accuracy.mean(1)
+        behind = self.grown.chosen - self.every.accuracy[:, best]
+        return [
+            f"grown networks are {over_seeds(mean - self.scratch.accuracy.mean(1))} ahead",
+            f"networks that were chosen, {over_seeds(self.grown.chosen - self.scratch.chosen)}",
+            f"alone with all steps, the same four are {over_seeds(self.alike().mean(1) - mean)}",
+            f"best of the space is {self.every.names[best]}, with "
+            f"{over_seeds(self.every.accuracy[:, best])}",
+            f"chosen network that was grown is {over_seeds(behind)}",
+        ]
 
 
 def supernet_sentences(found: Supernets) -> list[str]:

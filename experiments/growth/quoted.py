@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from choices import Supernets, supernet_sentences, supernet_table
+from choices import Searches, Supernets, supernet_sentences, supernet_table
 from quoting import Quoted, bare, markdown, over_seeds, results
 
 METHODS = {
@@ -104,5 +104,7 @@ def quoted() -> Quoted:
     tables = {"digits": accuracies(short, digits, noisy)}
     shared = Supernets("supernets")
     tables["supernets"] = supernet_table(shared)
-    sentences += supernet_sentences(shared)
+    searches = Searches()
+    tables["searches"] = searches.table()
+    sentences += supernet_sentences(shared) + searches.sentences()
     return Quoted(tables, sentences, {"README.md": [headline]})
