@@ -7,6 +7,7 @@ import json
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from metajax.sweep.results import flatten
 from metajax.train import to_json
@@ -24,7 +25,8 @@ def check_non_finite(system, config, run, params, history) -> None:
     """
 
     def unknown(leaf):
-        return jnp.full_like(leaf, jnp.nan) if jnp.issubdtype(leaf.dtype, jnp.inexact) else leaf
+        inexact = jnp.issubdtype(leaf.dtype, jnp.inexact)
+        return jnp.asarray(np.full(leaf.shape, np.nan, leaf.dtype)) if inexact else leaf
 
     found = run.evaluate(jax.tree.map(unknown, params), False)
     text = to_json(found)
@@ -35,11 +37,11 @@ def check_non_finite(system, config, run, params, history) -> None:
         {name: value if name == "step" else None for name, value in row.items()} for row in history
     ]
     for figure in system.figures(evaluation, rows):
-        figure.draw().savefig(io.BytesIO())
+        figure.draw().savefig(io.BytesIO(), dpi=30)
     without = {figure.name for figure in system.figures(evaluation, [])}
     for figure in system.figures(evaluation, rows[:1] + list(history)[1:]):
         if figure.name not in without:  # else drawn above, and no other
-            figure.draw().savefig(io.BytesIO())
+            figure.draw().savefig(io.BytesIO(), dpi=30)
 
 
 def raise_on(name):

@@ -152,4 +152,4 @@ def quadratic_problem():
         dirichlet={"left": u, "bottom": u, "top": u},
         neumann={"right": right},
     )
-    return pde, sample(pde, jax.random.key(0), 60, 80)
+    return pde, jax.jit(lambda key: sample(pde, key, 60, 80))(jax.random.key(0))

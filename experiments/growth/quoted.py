@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import experts
 import numpy as np
 from choices import Searches, Supernets, supernet_sentences, supernet_table
 from quoting import Quoted, bare, markdown, over_seeds, results
@@ -15,6 +16,7 @@ METHODS = {
     "weak_teacher": "weak_teacher",
     "mutual_distillation": "mutual_distillation",
     "label_smoothing": "*label_smoothing*",
+    "early_stopping": "*early_stopping*",
     "from_scratch": "*from_scratch*",
     "small_network": "*small_network*",
 }
@@ -28,8 +30,12 @@ class Runs:
       of: by method, what was evaluated, by seed.
     """
 
-    def __init__(self, name: str) -> None:
-        runs = results("growth", f"results/{name}.json")
+    def __init__(self, name: str, **settings: Any) -> None:
+        runs = [
+            run
+            for run in results("growth", f"results/{name}.json")
+            if all(run["config"][field] == value for field, value in settings.items())
+        ]
         runs.sort(key=lambda run: run["config"]["seed"])
         self.of: dict[str, list[dict[str, Any]]] = {}
         for run in runs:
@@ -41,7 +47,7 @@ class Runs:
 
     def ahead(self, method: str, other: str) -> str:
         """By how much a method is ahead of another, paired by seed."""
-        return over_seeds(self.accuracy(method) - self.accuracy(other))
+        return ahead(self, method, self, other)
 
     def cell(self, method: str) -> str:
         """The accuracy of a method, empty where it was not run."""
@@ -72,15 +78,94 @@ def accuracies(short: Runs, digits: Runs, noisy: Runs) -> str:
     return markdown([*header, "updates of 600 steps", "operations"], rows)
 
 
+def ahead(runs: Runs, method: str, of: Runs, other: str) -> str:
+    """By how much a method is ahead of another one of other runs, paired by seed."""
+    return over_seeds(runs.accuracy(method) - of.accuracy(other))
+
+
+def deep_networks(columns: dict[str, tuple[Runs, Runs]]) -> str:
+    """The accuracy of deep networks; of each column, all compute and the longest chain's."""
+    rows = []
+    for row, title in (
+        ("shallow network", "its shallow network"),
+        ("assembled", "its parts, assembled and not yet trained together"),
+        ("test", "incubation"),
+    ):
+        cells = [over_seeds(full.accuracy("incubation", row)) for full, _ in columns.values()]
+        rows.append([title, *cells])
+    cells = [short.cell("end_to_end") for _, short in columns.values()]
+    rows.append(["*end_to_end, as long as incubation on four machines*", *cells])
+    rows.append(["*end_to_end*", *(full.cell("end_to_end") for full, _ in columns.values())])
+    for name, title in (("nearest_mean", "nearest mean of training images"), ("chance", "chance")):
+        means = [full.of["end_to_end"][0]["rows"][name]["mean"][0] for full, _ in columns.values()]
+        rows.append([f"*{title}*", *(bare(mean, 3) for mean in means)])
+    return markdown(["network", *columns], rows)
+
+
+def noisy_labels(fashion: Runs, tiny: Runs) -> str:
+    """The accuracy of each method on Fashion-MNIST with wrong labels, and of its small network."""
+
+    def cells(runs: Runs, method: str, row: str = "small") -> list[str]:
+        small = over_seeds(runs.accuracy(method, row)) if row in runs.of[method][0]["rows"] else ""
+        return [over_seeds(runs.accuracy(method)), small]
+
+    rows = [["weak_teacher, 8 units", *cells(tiny, "weak_teacher")]]
+    rows.append(["weak_teacher, 32 units", *cells(fashion, "weak_teacher")])
+    rows.append(["mutual_distillation, 32 units", *cells(fashion, "mutual_distillation")])
+    for method in ("label_smoothing", "early_stopping", "from_scratch"):
+        rows.append([f"*{method}*", *cells(fashion, method)])
+    rows.append(["*small_network, 32 units*", "", fashion.cell("small_network")])
+    rows.append(["*small_network, 8 units*", "", tiny.cell("small_network")])
+    for name, title in (("nearest_mean", "nearest mean of training images"), ("chance", "chance")):
+        mean = fashion.of["from_scratch"][0]["rows"][name]["mean"][0]
+        rows.append([f"*{title}*", bare(mean, 3), ""])
+    return markdown(["method", "large network", "small network"], rows)
+
+
 def quoted() -> Quoted:
     """Every table."""
     short, digits, noisy = Runs("short"), Runs("digits"), Runs("noisy")
+    fashion = Runs("noisy_fashion", small_width=32)
+    tiny = Runs("noisy_fashion", small_width=8)
+    leads = [
+        ahead(tiny, "weak_teacher", fashion, other)
+        for other in ("from_scratch", "label_smoothing", "early_stopping")
+    ]
+    more = fashion.of["small_network"][0]["more"]["stages"][0]
+    smalls = over_seeds(fashion.accuracy("mutual_distillation", "small"))
+    deep = {
+        f"{name}, {'residual' if residual else 'plain'}": tuple(
+            Runs("deep", residual=residual, base_set=base_set, steps=steps)
+            for steps in (most, least)
+        )
+        for name, base_set, residual, most, least in (
+            ("digits", "digits", True, 600, 344),
+            ("digits", "digits", False, 600, 344),
+        )
+    }
     lead = noisy.accuracy("weak_teacher") - noisy.accuracy("weak_teacher", "small")
     large = [method for method in short.of if method != "small_network"]
     best = max(float(np.mean(short.accuracy(method))) for method in large)
     means = short.of["from_scratch"][0]["rows"]["nearest_mean"]["mean"][0]
     budget = digits.of["from_scratch"][0]["more"]["budget"] / 1e9
+    whole, brief = deep["digits, residual"]
+    plain, plain_brief = deep["digits, plain"]
     sentences = [
+        f"teacher of 8 units lifts the large network by {leads[0]}",
+        f"by {leads[1]} compared with label smoothing",
+        f"by {leads[2]} compared with stopping early",
+        f"which takes {more['updates'] / more['steps']:.0f} times as many updates",
+        f"distillation is {fashion.ahead('mutual_distillation', 'early_stopping')} compared with "
+        "stopping early",
+        f"and {fashion.ahead('mutual_distillation', 'label_smoothing')} compared with label "
+        "smoothing",
+        f"small network has {smalls}, more than the {fashion.cell('small_network')} of",
+        f"{whole.ahead('incubation', 'end_to_end')} on digits",
+        f"{plain.ahead('incubation', 'end_to_end')} for plain layers",
+        f"{ahead(whole, 'incubation', brief, 'end_to_end')} on digits and "
+        f"{ahead(plain, 'incubation', plain_brief, 'end_to_end')} for plain layers",
+        f"{noisy.ahead('weak_teacher', 'early_stopping')} compared with stopping early",
+        f"{noisy.ahead('mutual_distillation', 'early_stopping')} for mutual distillation",
         f"{short.ahead('net2net', 'from_scratch')} after 30 steps",
         f"{digits.ahead('net2net', 'from_scratch')} after 600",
         f"({bare(best, 3)} at best, {bare(means, 3)} for the class mean)",
@@ -101,7 +186,14 @@ def quoted() -> Quoted:
         f"{bare(noisy.of['from_scratch'][0]['rows']['nearest_mean']['mean'][0], 3)}, growing "
         f"{noisy.cell('net2net')}"
     )
-    tables = {"digits": accuracies(short, digits, noisy)}
+    tables = {
+        "digits": accuracies(short, digits, noisy),
+        "noisy_fashion": noisy_labels(fashion, tiny),
+        "deep": deep_networks(deep),
+    }
+    runs = experts.Experts()
+    tables |= {"blocks": experts.blocks(runs), "domains": experts.domains(runs)}
+    sentences += experts.sentences(runs)
     shared = Supernets("supernets")
     tables["supernets"] = supernet_table(shared)
     searches = Searches()

@@ -30,6 +30,13 @@ from metajax.data.pixels import resize_images
 from metajax.data.pool import ImagePool, device_pool, noise_pool, normalise
 from metajax.data.sinusoid import SinusoidTasks, sinusoid_tasks
 from metajax.data.tables import MISSING, TableTasks
+from metajax.data.texts import (
+    TextWindows,
+    character_codes,
+    frequent_characters,
+    read_text,
+    text_windows,
+)
 
 __all__ = [
     "MISSING",
@@ -47,11 +54,14 @@ __all__ = [
     "SinusoidTasks",
     "TableTasks",
     "TaskParts",
+    "TextWindows",
+    "character_codes",
     "crop_and_flip",
     "device_pool",
     "domain_circle",
     "episode_parts",
     "episode_tasks",
+    "frequent_characters",
     "host_batches",
     "is_known",
     "list_sets",
@@ -64,6 +74,7 @@ __all__ = [
     "prepare",
     "prepared",
     "read_labeled_folder",
+    "read_text",
     "resize_images",
     "rotated_classes",
     "select_classes",
@@ -71,5 +82,6 @@ __all__ = [
     "set_splits",
     "sinusoid_tasks",
     "split_classes",
+    "text_windows",
     "write_arrays",
 ]

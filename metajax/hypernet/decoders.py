@@ -22,13 +22,12 @@ def low_rank(largest: int, rank: int) -> Network:
 
     ``apply(params, features[*batch, h]) -> (left, right)``, each ``[*batch, rank, largest]``. The
     matrix is ``left.T @ right``, of which :func:`decoded_entries` takes the first rows and columns.
-    Hidden layers of ``4 h``, ``8 h`` and ``2 rank**2`` units, each with a ReLU, are reshaped to
-    ``2 rank`` rows of ``rank`` numbers, and one linear layer maps each row to ``largest`` numbers
-    (section 3.2 and figure 2). So it has ``36 h**2 + 12 h + (16 h + 2) rank**2 + (rank + 1)
-    largest`` parameters: linear in the largest width, where those of :func:`full_matrix` are
-    quadratic. An entry depends on its own row and column of the last layer alone. The published
-    program reshapes the left factor where it is transposed here; a narrow tensor is then made from
-    few of the rows.
+    There are three hidden layers with ReLU, of ``4 h``, ``8 h`` and ``2 rank**2`` units. The last
+    one is read as ``2 rank`` rows of ``rank`` numbers, and one linear layer maps each row to
+    ``largest`` numbers. So there are ``36 h**2 + 12 h + (16 h + 2) rank**2 + (rank + 1) largest``
+    parameters: linear in the largest width, where those of :func:`full_matrix` are quadratic. An
+    entry depends on its own row and column of the last layer alone. The published program reshapes
+    the left factor where it is transposed here; a narrow tensor is then made from few of the rows.
 
     Args:
       largest: rows and columns of the matrix.

@@ -125,6 +125,8 @@ def implicit(
         return {"made": layers, "scales": scales, "kept": kept}
 
     def apply(params: Params, sizes: Sizes, key: Key[Array, ""] | None = None) -> Params:
+        now = {name: jnp.asarray(sizes[name], jnp.float32) for name in names}
+
         def tensor(leaf: Any) -> Array:
             if leaf.path not in made:
                 return params["kept"][leaf.path]
@@ -135,13 +137,13 @@ def implicit(
                     derive(key, leaf.path), (math.prod(one.shape), len(one.shape))
                 )
                 moved = noise * (2 * drawn - 1)
-            rows, inside = _coordinates(one, sizes, largest, moved)
+            rows, inside = _coordinates(one, now, moved)
             features = _features(rows, octaves[leaf.path])
-            shares = [jnp.asarray(sizes[name] / largest[name], jnp.float32) for name in names]
+            shares = [now[name] / largest[name] for name in names]
             values = _values(params["made"][leaf.path], features, jnp.stack(shares), depth)
             factor = jax.lax.stop_gradient(params["scales"][leaf.path])
             for name in one.read:
-                factor = factor * largest[name] / sizes[name]
+                factor = factor * largest[name] / now[name]
             return jnp.where(inside, factor * values, 0).reshape(one.shape)
 
         return jax.tree.unflatten(treedef, [tensor(leaf) for leaf in leaves])
@@ -150,21 +152,20 @@ def implicit(
 
 
 def _coordinates(
-    one: _Made, sizes: Sizes, largest: Mapping[str, int], moved: Float[Array, "n axes"] | None
+    one: _Made, sizes: Mapping[str, Float[Array, ""]], moved: Float[Array, "n axes"] | None
 ) -> tuple[Float[Array, "n axes"], Bool[Array, " n"]]:
     """Where each entry lies along each axis, 0 to 1, and whether it is within the sizes."""
-    index = np.indices(one.shape).reshape(len(one.shape), -1).T
+    places = jnp.indices(one.shape, jnp.float32).reshape(len(one.shape), -1).T + 0.5
     now = jnp.stack(
         [
-            jnp.asarray(n if name is None else sizes[name], jnp.float32)
+            jnp.float32(n) if name is None else sizes[name]
             for n, name in zip(one.shape, one.names, strict=True)
         ]
     )
-    place = jnp.asarray(index + 0.5, jnp.float32)
-    inside = jnp.all(place < now[None], axis=1)
+    inside = jnp.all(places < now[None], axis=1)
     if moved is not None:
-        place = place + moved
-    return place / now[None], inside
+        places = places + moved
+    return places / now[None], inside
 
 
 def _features(rows: Float[Array, "n axes"], octaves: Sequence[int]) -> Float[Array, "n features"]:

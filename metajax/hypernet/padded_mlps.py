@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,7 +13,7 @@ from jaxtyping import Array, Bool, Float, Int32, Key
 
 from metajax.core import ConfigError, Params, check_sizes
 from metajax.hypernet.program_graphs import ProgramGraph, program_graph
-from metajax.nn import Graph, draw_normals, mlp, pad_graph
+from metajax.nn import Graph, draw_normals, mlp
 
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 """Activations of the networks, by name."""
@@ -148,7 +148,7 @@ def padded_mlp(inputs: int, outputs: int, layers: int, width: int) -> PaddedMLP:
                 for leaf in ("bias", "kernel")
             ]
             nodes = [0 if name is None else program.parameters[name] for name in names]
-            graph = pad_graph(program.graph, len(largest.nodes), len(largest.senders))
+            graph = _padded(program.graph, len(largest.nodes), len(largest.senders))
             made.append(
                 MLPArchitecture(
                     graph,
@@ -218,6 +218,24 @@ def _program(shape: MLPShape, inputs: int, outputs: int) -> ProgramGraph:
     }
     network = mlp(shape.widths, outputs, ACTIVATIONS[shape.activation])
     return program_graph(network.apply, params, _shape(1, inputs))
+
+
+def _padded(graph: Graph, nodes: int, edges: int) -> Graph:
+    """As ``pad_graph``, on the host: it would compile a program for every size."""
+    node_mask: Any = np.arange(nodes) < len(graph.nodes)
+    edge_mask: Any = np.arange(edges) < len(graph.senders)
+    return Graph(
+        _lengthened(graph.nodes, nodes),
+        _lengthened(graph.senders, edges),
+        _lengthened(graph.receivers, edges),
+        _lengthened(graph.edges, edges),
+        node_mask,
+        edge_mask,
+    )
+
+
+def _lengthened(x: Any, rows: int) -> Any:
+    return np.pad(x, [(0, rows - len(x))] + [(0, 0)] * (x.ndim - 1))
 
 
 def _shape(*sizes: int) -> jax.ShapeDtypeStruct:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jaxtyping import Float, PyTree
@@ -105,11 +104,11 @@ def program_graph(apply: Callable[..., Any], params: PyTree, *inputs: Any) -> Pr
     or that no output depends on, are left out.
 
     The features of a node are its kind (one-hot), ``log(1 + size)`` of its last ``AXES`` axes (0
-    for those it lacks), its number of axes, ``log(1 + length)``, and where it is: the steps from
-    the nearest input and to the nearest output (as logarithms, and the first as a share of both).
-    Sizes of the inputs, such as that of a batch, are thus among the features. Graphs of networks
-    as in Zhang, Ren and Urtasun (2019, arXiv 1810.05749) and Knyazev et al. (2021, arXiv
-    2110.13100), which are made by hand there.
+    for those it lacks), its number of axes and ``log(1 + length)``. Three more tell where it is:
+    ``log(1 + steps)`` from the nearest input and to the nearest output, and the first number of
+    steps as a share of both. Sizes of the inputs, such as that of a batch, are thus among the
+    features. Graphs of networks as in Zhang, Ren and Urtasun (2019, arXiv 1810.05749) and Knyazev
+    et al. (2021, arXiv 2110.13100), which are made by hand there.
 
     Args:
       apply: ``apply(params, *inputs)``, any function that JAX can trace.
@@ -153,9 +152,9 @@ def program_graph(apply: Callable[..., Any], params: PyTree, *inputs: Any) -> Pr
     found = _without_constants(found)
     forward = np.array(sorted(found.edges), np.int32).reshape(-1, 2)
     both = np.concatenate([forward, forward[:, ::-1]])
-    direction = np.repeat(np.eye(2, dtype=np.float32), len(forward), axis=0)
-    features = jnp.asarray(_features(found))
-    graph = Graph(features, both[:, 0], both[:, 1], jnp.asarray(direction))
+    direction: Any = np.repeat(np.eye(2, dtype=np.float32), len(forward), axis=0)
+    features: Any = _features(found)
+    graph = Graph(features, both[:, 0], both[:, 1], direction)
     parameters = {path: number for number, path in enumerate(paths)}
     return ProgramGraph(graph, parameters, tuple(found.kinds), tuple(found.lengths))
 

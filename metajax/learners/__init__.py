@@ -108,6 +108,7 @@ from metajax.learners.weight_models import (
     zoo_mean,
 )
 from metajax.learners.zoo_stages import (
+    Embed,
     WeightModel,
     flat_weights,
     network_zoo,
@@ -120,6 +121,7 @@ __all__ = [
     "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
+    "Embed",
     "Experts",
     "FeatureNetwork",
     "GrowthParams",

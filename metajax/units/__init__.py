@@ -22,6 +22,7 @@ from metajax.units.spaces import (
     sample_architecture,
     sandwich,
 )
+from metajax.units.sparsity import group_penalty
 from metajax.units.supernets import Supernet, supernet
 from metajax.units.taking import (
     map_state,
@@ -32,6 +33,7 @@ from metajax.units.taking import (
     unit_norms,
     unit_sizes,
 )
+from metajax.units.weight_graphs import graph_weights, weight_graph
 from metajax.units.widening import widen, widen_state
 
 __all__ = [
@@ -58,6 +60,8 @@ __all__ = [
     "expert_ffn",
     "fair_architectures",
     "graph_units",
+    "graph_weights",
+    "group_penalty",
     "grow_mlp",
     "keep_first",
     "keep_largest",
@@ -84,6 +88,7 @@ __all__ = [
     "unit_rows",
     "unit_sizes",
     "upcycle",
+    "weight_graph",
     "widen",
     "widen_state",
     "widths_after",

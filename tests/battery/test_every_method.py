@@ -7,6 +7,7 @@ the default suite, the others by the slow one; what takes no compiling is tried 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import io
 import json
 import math
@@ -277,7 +278,8 @@ def evaluation(row):
     """What ``eval.json`` of the row's run holds."""
     setup, key = row.setup, jax.random.key(row.config.seed)
     drawn = row.result is None
-    state = setup.algorithm.init(key, setup.example_tasks(key)) if drawn else row.result.state
+    init = jax.jit(lambda key: setup.algorithm.init(key, setup.example_tasks(key)))
+    state = init(key) if drawn else row.result.state
     return json.loads(to_json(setup.evaluate(setup.algorithm.params(state), False)))
 
 
@@ -346,7 +348,7 @@ def test_a_run_is_loaded_and_used(row, monkeypatch):
     monkeypatch.setattr("metajax.systems.parts.load_images", no_set)
     monkeypatch.setattr("metajax.systems.gpicl.problem.load_images", no_set)
     key = jax.random.key(row.config.seed)
-    run, task = load(row.workdir), row.setup.example_tasks(key)
+    run, task = load(row.workdir), jax.jit(lambda key: row.setup.example_tasks(key))(key)
     assert (run.config, run.step) == (row.config, row.setup.steps)
     if row.result is not None:
         assert digest(run.params) == digest(row.result.params)
@@ -392,7 +394,17 @@ def assert_near(found, expected):
         np.testing.assert_allclose(one, other, rtol=near, atol=near * scale, err_msg=name)
 
 
-@rows(MORE)
+# two families by default, whose programs are the smaller ones
+SECOND_LINE = ("gpicl-transformer",)
+POPULATIONS = [
+    pytest.param(*each.values, id=each.id, marks=pytest.mark.slow)
+    if each.id in SECOND_LINE
+    else each
+    for each in MORE
+]
+
+
+@rows(POPULATIONS)
 def test_runs_as_one_program_are_what_they_would_be_alone(row):
     """All that a method declares traced, and the seed, vary within one program.
 
@@ -408,12 +420,14 @@ def test_runs_as_one_program_are_what_they_would_be_alone(row):
     options = {"steps": base.steps, "log_every": base.steps, "progress": False}
     state = fit(algorithm, held, tasks_per_step=1, key=jax.random.key(9), **options).state
     np.testing.assert_array_equal(state.failed_at, -1)
-    members = [jax.tree.map(lambda leaf, i=i: leaf[i], state.members) for i in range(3)]
+    stacked = jax.device_get(state.members)
+    members = [jax.tree.map(lambda leaf, i=i: leaf[i], stacked) for i in range(3)]
     assert digest(members[1]) != digest(members[2])  # the changes do change the result
     assert_near(members[0], row.result.state)
     assert_near(members[2], train(other, setups[2], parallel="jit").state)
 
 
+@functools.cache
 def training(config):
     """All that decides a run's result: the programs of init and update, and the tasks' arrays."""
     setup = build(config)

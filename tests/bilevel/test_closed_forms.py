@@ -32,7 +32,10 @@ def assert_close(found, expected, rtol=1e-10):
         np.testing.assert_allclose(found[name], value, rtol=rtol, atol=rtol, err_msg=name)
 
 
-@pytest.mark.parametrize("steps", [1, 2, 7, 50])
+# each number of steps is a program of its own
+@pytest.mark.parametrize(
+    "steps", [1, 7, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 50))]
+)
 @pytest.mark.parametrize(
     ("name", "options", "expected"), EXPECTED, ids=[f"{n}-{o}" for n, o, _ in EXPECTED]
 )
@@ -47,7 +50,10 @@ def test_implicit_estimates_converge_to_the_exact_one(name):
     options = {"neumann": {"terms": 300}, "conjugate_gradient": {"iterations": 8}}[name]
     errors = []
     for steps in (10, 40, 300):
-        found = estimate(hypergradient(name, **options), problem(), *arguments(steps))
+        estimator = hypergradient(name, **options)
+        found = jax.jit(lambda *given, of=estimator: estimate(of, problem(), *given))(
+            *arguments(steps)
+        )
         exact = Closed(steps).exact()
         errors.append(max(np.abs(found.hypergradient[k] - exact[k]).max() for k in exact))
     assert errors[0] > errors[1] > errors[2] and errors[2] < 1e-8
@@ -64,7 +70,7 @@ def test_neumann_reports_the_term_left_out(caplog):
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 0.9, 0.999])
-@pytest.mark.parametrize("steps", [1, 2, 13])
+@pytest.mark.parametrize("steps", [1, pytest.param(2, marks=pytest.mark.slow), 13])
 def test_distilled_is_its_definition(gamma, steps):
     """w*, the weights and the scale step by step, in the precision of the problem."""
     estimator = hypergradient("distilled", gamma=gamma, theta=0.7)

@@ -1,5 +1,7 @@
 """Linear systems solved further than floats reach, and implicit estimates in float32."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -37,19 +39,19 @@ def test_iterations_past_convergence_of_small_curvatures(largest):
     assert np.all(errors < 100 * np.finfo(np.float32).eps)
 
 
+@functools.partial(jax.jit, static_argnums=2)
+def solved(matrix, right, iterations):
+    return solve_positive(lambda x: matrix @ x, right, iterations)
+
+
 @pytest.mark.parametrize("condition", [1, 100, 1e4])
 @pytest.mark.parametrize("magnitude", [1e-30, 1.0, 1e30])
 def test_iterations_past_convergence_change_nothing(condition, magnitude):
     """In float32, as good as its rounding allows, whatever the units of the right side."""
     matrix, right = system(condition, 3)
     expected = magnitude * np.linalg.solve(matrix, right)
-
-    def product(x):
-        return jnp.asarray(matrix, jnp.float32) @ x
-
     for iterations in (20, 1000):
-        given = jnp.asarray(magnitude * right, jnp.float32)
-        found = jax.jit(lambda b, n=iterations: solve_positive(product, b, n))(given)
+        found = solved(matrix.astype("f4"), (magnitude * right).astype("f4"), iterations)
         error = np.linalg.norm(np.asarray(found, np.float64) - expected) / np.linalg.norm(expected)
         assert error < 10 * condition * np.finfo(np.float32).eps
 
@@ -101,7 +103,8 @@ def ridge_problem(condition, dtype, size=3, largest=0.01):
 def test_conjugate_gradient_in_float32_iterated_past_convergence(iterations):
     problem, hparams, start, expected = ridge_problem(100.0, jnp.float32)
     estimator = hypergradient("conjugate_gradient", iterations=iterations)
-    found = estimate(estimator, problem, hparams, start, jnp.zeros((2, 1)), ())
+    given = hparams, start, jnp.zeros((2, 1)), ()
+    found = jax.jit(lambda *given: estimate(estimator, problem, *given))(*given)
     np.testing.assert_allclose(found.hypergradient, expected, rtol=2e-4)
     assert found.info["residual"] < 1e-4
 
@@ -110,7 +113,8 @@ def test_in_float64_it_converges_to_the_rounding_of_float64():
     with enable_x64(True):
         problem, hparams, start, expected = ridge_problem(100.0, jnp.float64)
         estimator = hypergradient("conjugate_gradient", iterations=50)
-        found = estimate(estimator, problem, hparams, start, jnp.zeros((2, 1)), ())
+        given = hparams, start, jnp.zeros((2, 1)), ()
+        found = jax.jit(lambda *given: estimate(estimator, problem, *given))(*given)
         np.testing.assert_allclose(found.hypergradient, expected, rtol=1e-11)
 
 

@@ -24,7 +24,7 @@ def pool(seed, each=EACH):
     starts = np.arange(CLASSES + 1) * each
     return ImagePool(
         jnp.asarray(images.reshape(-1, SIDE, SIDE, 1)),
-        jnp.repeat(jnp.arange(CLASSES, dtype=jnp.int32), each),
+        jnp.asarray(np.repeat(np.arange(CLASSES, dtype=np.int32), each)),
         jnp.asarray(starts, jnp.int32),
         jnp.float32(0.5),
         jnp.float32(0.3),
@@ -69,7 +69,12 @@ def train(learner, steps=TASKS * STEPS, seed=0, rate=3e-2, **options):
     )
 
 
+@functools.cache
+def draws():
+    tasks = continual.sequence_tasks(sequence(), STEPS, 8, 4)
+    return jax.jit(lambda key, step: tasks(key, step))
+
+
 def batch(index=1, place=3, seed=0):
     """What a step of a task sees."""
-    step = index * STEPS + place
-    return continual.sequence_tasks(sequence(), STEPS, 8, 4)(jax.random.key(seed), step)
+    return draws()(jax.random.key(seed), np.int32(index * STEPS + place))

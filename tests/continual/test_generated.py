@@ -11,35 +11,39 @@ from metajax.core import digest
 
 
 def start(learner, seed=0):
-    params = jax.jit(learner.init)(jax.random.key(seed), batch().support)
-    return params, learner.memory(params)
+    @jax.jit
+    def first(key, support):
+        params = learner.init(key, support)
+        return params, learner.memory(params)
+
+    return first(jax.random.key(seed), batch().support)
 
 
 def moved(params, seed=1):
-    leaves, treedef = jax.tree.flatten(params)
-    keys = jax.random.split(jax.random.key(seed), len(leaves))
-    noise = [
-        0.1 * jax.random.normal(key, leaf.shape) for key, leaf in zip(keys, leaves, strict=True)
-    ]
-    return jax.tree.map(jnp.add, params, jax.tree.unflatten(treedef, noise))
+    draw = np.random.default_rng(seed).standard_normal
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf) + np.float32(0.1) * draw(leaf.shape).astype(np.float32),
+        params,
+    )
+
+
+def begun(learner, index, move=lambda params: params):
+    """At the first step of a task: what is kept of the parameters moved since, and its slope."""
+    params, memory = jax.jit(learner.begin)(*start(learner), np.int32(index))
+    kept = jax.jit(jax.value_and_grad(learner.kept))
+    return jax.device_get(kept(move(params), memory, np.int32(index)))
 
 
 @pytest.mark.parametrize("options", [{}, {"store_targets": True}], ids=["again", "stored"])
 def test_at_the_first_step_of_a_task_nothing_has_changed(options):
-    learner = by_hypernet(strength=2.0, **options)
-    params, memory = start(learner)
-    params, memory = learner.begin(params, memory, jnp.int32(1))
-    kept, slope = jax.value_and_grad(learner.kept)(params, memory, jnp.int32(1))
+    kept, slope = begun(by_hypernet(strength=2.0, **options), 1)
     assert kept == 0 and all(not leaf.any() for leaf in jax.tree.leaves(slope))
 
 
 def test_targets_stored_or_made_again_are_the_same():
-    found = []
-    for store in (False, True):
-        learner = by_hypernet(strength=2.0, store_targets=store)
-        params, memory = start(learner)
-        params, memory = learner.begin(params, memory, jnp.int32(2))
-        found.append(jax.value_and_grad(learner.kept)(moved(params), memory, jnp.int32(2)))
+    found = [
+        begun(by_hypernet(strength=2.0, store_targets=store), 2, moved) for store in (False, True)
+    ]
     assert found[0][0] > 0
     for one, other in zip(*map(jax.tree.leaves, found), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
@@ -47,21 +51,22 @@ def test_targets_stored_or_made_again_are_the_same():
 
 def test_the_change_is_summed_over_numbers_and_averaged_over_earlier_tasks():
     learner = by_hypernet(strength=3.0)
-    params, memory = start(learner)
-    params, memory = learner.begin(params, memory, jnp.int32(2))
+    params, memory = jax.jit(learner.begin)(*start(learner), np.int32(2))
+    params = jax.device_get(params)
     after = moved(params)
     # embeddings are over once their task is: those of the new parameters count, as they are
     after = {**after, "embeddings": params["embeddings"]}
-    expected = 0.0
+    expected, network = 0.0, jax.jit(hypernet().apply)
     for task in range(2):
         old, new = (
-            hypernet().apply(of["hypernet"], params["embeddings"][task]) for of in (params, after)
+            jax.device_get(network(of["hypernet"], params["embeddings"][task]))
+            for of in (params, after)
         )
         expected += sum(
-            float(jnp.sum((a - b) ** 2))
+            float(np.sum((a - b) ** 2))
             for a, b in zip(jax.tree.leaves(old), jax.tree.leaves(new), strict=True)
         )
-    found = learner.kept(after, memory, jnp.int32(2))
+    found = jax.jit(learner.kept)(after, memory, np.int32(2))
     np.testing.assert_allclose(found, 3.0 * expected / 2, rtol=1e-4)
 
 

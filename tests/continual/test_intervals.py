@@ -37,38 +37,53 @@ def trained():
 def test_every_network_of_a_box_is_within_the_bounds(trained):
     found, tasks, params = trained
     rng = np.random.default_rng(0)
-    bounds, network = jax.jit(found.bounds), jax.jit(found.network)
-    for task in range(tasks.num_tasks):
-        inputs = tasks.held_out_of(jnp.int32(task)).examples.inputs
-        within = bounds(params, jnp.int32(task), inputs)
+
+    @jax.jit
+    def bounds(params, task):
+        inputs = tasks.held_out_of(task).examples.inputs
+        return found.bounds(params, task, inputs), found.box(params, task)
+
+    @jax.jit
+    def answer(params, task, embedding):
+        inputs = tasks.held_out_of(task).examples.inputs
+        return TARGET.apply(found.network(params, embedding), inputs)
+
+    for task in np.arange(tasks.num_tasks, dtype=np.int32):
+        within, box = jax.device_get(bounds(params, task))
         lower, upper = within.lower, within.upper
-        box = found.box(params, jnp.int32(task))
-        slack = 1e-5 * float(jnp.max(jnp.abs(upper)))
+        slack = 1e-5 * float(np.max(np.abs(upper)))
         draws = [rng.uniform(-1, 1, 5) for _ in range(10)] + [rng.choice([-1, 1], 5)] * 5
         for draw in draws:
-            made = network(params, box.center + box.radius * jnp.asarray(draw, jnp.float32))
-            logits = TARGET.apply(made, inputs)
+            embedding = box.center + box.radius * draw.astype(np.float32)
+            logits = np.asarray(answer(params, task, embedding))
             assert (logits >= lower - slack).all() and (logits <= upper + slack).all()
 
 
 def test_zero_lies_in_every_nested_box(trained):
     found, tasks, params = trained
-    for task in range(tasks.num_tasks):
-        box = found.box(params, jnp.int32(task))
+    box_of = jax.jit(found.box)
+    for task in np.arange(tasks.num_tasks, dtype=np.int32):
+        box = jax.device_get(box_of(params, task))
         assert (box.lower < 0).all() and (box.upper > 0).all()
         np.testing.assert_allclose(box.radius, 0.5 / 5, rtol=1e-6)
     plain = make(nested=False)
-    start = plain.learner.init(jax.random.key(0), batch().support)
-    np.testing.assert_array_equal(plain.box(start, jnp.int32(0)).center, start["embeddings"][0])
+    start = jax.device_get(jax.jit(plain.learner.init)(jax.random.key(0), batch().support))
+    center = jax.jit(plain.box)(start, np.int32(0)).center
+    np.testing.assert_array_equal(center, start["embeddings"][0])
 
 
 def test_what_is_proved_is_right_for_every_embedding(trained):
     found, tasks, params = trained
-    for task in range(tasks.num_tasks):
-        inputs, targets = tasks.held_out_of(jnp.int32(task)).examples
-        proved = continual.verified(found.bounds(params, jnp.int32(task), inputs), targets)
-        middle = found.learner.predict(params, jnp.int32(task), inputs)
-        common = found.universal(params, inputs)
+
+    @jax.jit
+    def everything(params, task):
+        inputs, targets = tasks.held_out_of(task).examples
+        proved = continual.verified(found.bounds(params, task, inputs), targets)
+        middle = found.learner.predict(params, task, inputs)
+        return proved, middle, found.universal(params, inputs), targets
+
+    for task in np.arange(tasks.num_tasks, dtype=np.int32):
+        proved, middle, common, targets = everything(params, task)
         for logits in (middle, common):
             assert proved <= np.mean(np.argmax(logits, -1) == np.asarray(targets))
     assert float(proved) > 0.5
@@ -85,21 +100,23 @@ def test_the_worst_logits_are_the_ends_that_hurt():
 
 def test_at_the_first_step_of_a_task_the_box_is_a_point():
     found = make()
-    params = found.learner.init(jax.random.key(0), batch().support)
-    first = batch(0, 0).support
+    params = jax.jit(found.learner.init)(jax.random.key(0), batch().support)
+    first = jax.device_get(batch(0, 0).support)
     first = first._replace(examples=first.examples._replace(targets=first.examples.targets % 2))
-    loss, metrics = found.learner.loss(params, params, first, None)
+    loss_of = jax.jit(lambda support: found.learner.loss(params, params, support, None))
+    loss, metrics = loss_of(first)
     assert metrics["worst"] == pytest.approx(float(loss), rel=1e-5)
-    later = first._replace(place=jnp.int32(STEPS))
-    assert found.learner.loss(params, params, later, None)[1]["worst"] > metrics["worst"]
+    later = first._replace(place=np.int32(STEPS))
+    assert loss_of(later)[1]["worst"] > metrics["worst"]
 
 
 def test_a_new_embedding_starts_from_the_one_before():
     found = make()
-    params = found.learner.init(jax.random.key(0), batch().support)
-    begun, _ = found.learner.begin(params, params, jnp.int32(1))
+    params = jax.device_get(jax.jit(found.learner.init)(jax.random.key(0), batch().support))
+    begin = jax.jit(found.learner.begin)
+    begun = jax.device_get(begin(params, params, np.int32(1))[0])
     np.testing.assert_array_equal(begun["embeddings"][1], params["embeddings"][0])
-    begun, _ = found.learner.begin(params, params, jnp.int32(0))
+    begun, _ = begin(params, params, np.int32(0))
     np.testing.assert_array_equal(begun["embeddings"], params["embeddings"])
 
 

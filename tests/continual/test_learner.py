@@ -42,8 +42,8 @@ def test_the_summary_is_that_of_its_definition():
 def test_parameters_after_each_task_are_those_of_runs_that_stopped_there(fine_tuned):
     for tasks in range(1, TASKS):
         short = train(continual.fine_tuning(NETWORK), tasks * STEPS)
-        latest = jax.tree.map(lambda leaf: leaf[-1], short.params)
-        kept = jax.tree.map(lambda leaf, t=tasks: leaf[t - 1], fine_tuned.params)
+        latest = jax.tree.map(lambda leaf: np.asarray(leaf)[-1], short.params)
+        kept = jax.tree.map(lambda leaf, t=tasks: np.asarray(leaf)[t - 1], fine_tuned.params)
         assert digest(latest) == digest(kept)
 
 
@@ -96,18 +96,18 @@ def test_the_optimizer_starts_again_in_every_task():
 def test_the_diagonal_fisher_is_that_of_logistic_regression():
     """Of a linear model it is known: sum over labels of p (1[label] - p)^2 x^2."""
     with enable_x64(True):
-        inputs = jnp.asarray(np.random.default_rng(0).normal(size=(400, 3)))
-        params = {"kernel": jnp.asarray(np.random.default_rng(1).normal(size=(3, 4)))}
+        inputs = np.random.default_rng(0).normal(size=(400, 3))
+        params = {"kernel": np.random.default_rng(1).normal(size=(3, 4))}
 
         def logits_of(params, inputs):
             return inputs @ params["kernel"]
 
-        probabilities = jax.nn.softmax(logits_of(params, inputs))
-        exact = jnp.mean(
-            inputs[:, :, None] ** 2 * (probabilities * (1 - probabilities))[:, None], 0
-        )
+        powers = np.exp(logits_of(params, inputs))
+        probabilities = powers / powers.sum(1, keepdims=True)
+        exact = np.mean(inputs[:, :, None] ** 2 * (probabilities * (1 - probabilities))[:, None], 0)
         keys = jax.random.split(jax.random.key(0), 40)
-        each = [continual.diagonal_fisher(logits_of, params, inputs, key)["kernel"] for key in keys]
+        fisher = jax.jit(lambda key: continual.diagonal_fisher(logits_of, params, inputs, key))
+        each = [fisher(key)["kernel"] for key in keys]
         found, spread = np.mean(each, 0), np.std(each, 0) / np.sqrt(len(each))
         assert (np.abs(found - exact) < 5 * spread).all() and (spread < 0.05 * exact).all()
 
@@ -139,7 +139,7 @@ def test_joint_training_trains_on_all_tasks_so_far():
 @pytest.mark.parametrize("make", [continual.fine_tuning, by_hypernet], ids=["single", "hypernet"])
 def test_numbers_kept_are_those_of_the_parameters(make):
     learner = make(NETWORK) if make is continual.fine_tuning else make()
-    params = learner.init(jax.random.key(0), batch().support)
+    params = jax.eval_shape(learner.init, jax.random.key(0), batch().support)
     kept = learner.numbers(params, None, TASKS)
     assert kept["predicting"] == mj.core.count(params)
 

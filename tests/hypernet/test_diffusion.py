@@ -35,6 +35,7 @@ def test_noise_grows_from_little_to_all():
     assert np.all(np.diff(shares) < 0) and shares[0] > 0.9999 and 0 < shares[-1] < 1e-4
 
 
+@pytest.mark.slow
 def test_samples_of_the_exact_model_have_the_distribution_of_the_data():
     sample = jax.jit(lambda key: sample_diffusion(exact_velocity, (4000, 2), LEVELS, key))
     found = np.asarray(sample(jax.random.key(0)), float)

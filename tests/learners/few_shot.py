@@ -21,7 +21,7 @@ def regression_task(seed=0, examples=6, dtype=jnp.float64):
 
 def classification_task(seed=0, shots=2, dtype=jnp.float64):
     inputs = np.random.default_rng(seed).normal(size=(2, WAYS * shots, 2))
-    labels = jnp.tile(jnp.arange(WAYS), shots)
+    labels = jnp.asarray(np.tile(np.arange(WAYS, dtype=np.int32), shots))
     return Task(*(Examples(jnp.asarray(x, dtype), labels) for x in inputs))
 
 
@@ -66,7 +66,7 @@ def quadratic_loss(outputs, targets):
 
 def quadratic_task(centre=C, dtype=jnp.float32):
     def row(x):
-        return jnp.asarray(x, dtype)[None]
+        return jnp.asarray(x[None], dtype)
 
     ones = row(np.ones(4))
     return Task(Examples(ones, row(centre)), Examples(ones, row(V)))

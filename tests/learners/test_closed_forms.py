@@ -111,9 +111,8 @@ def test_anil_leaves_the_body_alone():
         **params,
         "layer_1": {"kernel": adapted["layer_1/kernel"], "bias": adapted["layer_1/bias"]},
     }
-    np.testing.assert_array_equal(
-        learner.predict(params, adapted, task.query.inputs), network.apply(whole, task.query.inputs)
-    )
+    found = jax.jit(learner.predict)(params, adapted, task.query.inputs)
+    np.testing.assert_array_equal(found, jax.jit(network.apply)(whole, task.query.inputs))
     assert np.all(adapted["layer_1/kernel"] != params["layer_1"]["kernel"])
 
 
@@ -135,21 +134,31 @@ def test_the_curve_goes_on_beyond_the_steps_of_training(rates):
     optimizer = optax.sgd(LR if rates == "fixed" else 1.0)
     learner = maml(linear, quadratic_loss, optimizer, steps=STEPS, rates=rates, rate=LR)
     params = PARAMS if rates == "fixed" else learner.init(KEY, task)
-    curve = adaptation_curve(learner, quadratic_loss, params, task, KEY, steps=STEPS + 3)
+    curve = jax.jit(
+        lambda params: adaptation_curve(learner, quadratic_loss, params, task, KEY, steps=STEPS + 3)
+    )(params)
     expected = [np.sum(Q * (descended(THETA, k) - V) ** 2) / 2 for k in range(STEPS + 4)]
     np.testing.assert_allclose(curve["query_loss"], expected, rtol=1e-5)
-    np.testing.assert_allclose(learner.loss(params, task, KEY)[0], expected[STEPS], rtol=1e-5)
+    loss = jax.jit(lambda params: learner.loss(params, task, KEY)[0])
+    np.testing.assert_allclose(loss(params), expected[STEPS], rtol=1e-5)
 
 
 @pytest.mark.parametrize("options", [{}, {"remat_every": 2}], ids=str)
 def test_followed_notes_are_of_adapting_in_so_many_steps(options):
     task, longer = quadratic_task(), STEPS + 2
     learner = maml(linear, quadratic_loss, SGD, steps=STEPS, **options)
-    adapted, notes = learner.follow(PARAMS, task.support, KEY, longer, lambda a: a["w"])
-    for steps in range(1, longer + 1):
-        shorter = maml(linear, quadratic_loss, SGD, steps=steps, **options)
-        wanted = shorter.adapt(PARAMS, task.support, KEY)["w"]
-        np.testing.assert_allclose(notes[steps], wanted, rtol=1e-6)
+
+    @jax.jit
+    def everything(params, support):
+        wanted = [
+            maml(linear, quadratic_loss, SGD, steps=steps, **options).adapt(params, support, KEY)
+            for steps in range(1, longer + 1)
+        ]
+        return learner.follow(params, support, KEY, longer, lambda a: a["w"]), wanted
+
+    (adapted, notes), wanted = jax.device_get(everything(PARAMS, task.support))
+    for steps, shorter in enumerate(wanted, 1):
+        np.testing.assert_allclose(notes[steps], shorter["w"], rtol=1e-6)
     np.testing.assert_allclose(notes, [descended(THETA, k) for k in range(longer + 1)], rtol=1e-5)
     np.testing.assert_array_equal(adapted["w"], notes[-1])
     none, start = learner.follow(PARAMS, task.support, KEY, 0, lambda a: a["w"])
@@ -245,7 +254,7 @@ def test_implicit_maml_takes_another_estimator():
 
 def test_reptile_moves_its_share_of_the_way_to_the_tasks_mean():
     centres = np.stack([C, V, -C])
-    tasks = jax.vmap(lambda c: quadratic_task(c))(jnp.asarray(centres, jnp.float32))
+    tasks = jax.jit(jax.vmap(lambda c: quadratic_task(c)))(jnp.asarray(centres, jnp.float32))
     algorithm = reptile(linear, quadratic_loss, SGD, optax.sgd(0.4), steps=STEPS)
     state, metrics = jax.jit(algorithm.update)(algorithm.init(KEY, quadratic_task()), tasks, KEY)
     mean = np.mean([descended(THETA, STEPS, centre) for centre in centres], axis=0)
@@ -270,7 +279,8 @@ def test_reptile_keeps_the_inner_optimisers_state_where_it_is_asked_to():
         return state.params["w"]
 
     params = PARAMS
-    once = maml(linear, quadratic_loss, adam, steps=6).adapt(params, task.support, KEY)["w"]
+    whole = maml(linear, quadratic_loss, adam, steps=6)
+    once = jax.jit(whole.adapt)(params, task.support, KEY)["w"]
     np.testing.assert_allclose(after_two(True), once, rtol=1e-5)
     assert not np.allclose(after_two(False), once, rtol=1e-3)
 
@@ -303,8 +313,23 @@ def test_evolution_is_unbiased_and_differentiates_nothing():
     assert np.all(error < 0.1 * np.abs(2 * Q * THETA))
 
 
-def embedded(network, params, examples):
-    return np.asarray(network.apply(params, examples.inputs), np.float64)
+def embedded(params, examples):
+    """What `smooth` makes of inputs."""
+    x = np.asarray(examples.inputs, np.float64)
+    for layer in jax.device_get(params).values():
+        x = np.tanh(x @ layer["kernel"] + layer["bias"])
+    return x
+
+
+def answered(learner, params, task):
+    """What a learner adapts to, and its predictions."""
+
+    @jax.jit
+    def both(params, task):
+        adapted = learner.adapt(params, task.support, KEY)
+        return adapted, learner.predict(params, adapted, task.query.inputs)
+
+    return jax.device_get(both(params, task))
 
 
 def test_prototypes_are_class_means_and_logits_minus_squared_distances():
@@ -312,14 +337,13 @@ def test_prototypes_are_class_means_and_logits_minus_squared_distances():
     with enable_x64(True):
         task = classification_task(shots=3)
         params = network.init(KEY, task.support.inputs)
-        support, query = (embedded(network, params, part) for part in task)
+        support, query = (embedded(params, part) for part in task)
         labels = np.asarray(task.support.targets)
         means = np.stack([support[labels == way].mean(0) for way in range(WAYS)])
         for distance in ("euclidean", "cosine"):
             learner = prototypical(network, ways=WAYS, distance=distance, scale=2.0)
-            adapted = learner.adapt(params, task.support, KEY)
+            adapted, logits = answered(learner, params, task)
             np.testing.assert_allclose(adapted, means, rtol=1e-10)
-            logits = learner.predict(params, adapted, task.query.inputs)
             for i, way in np.ndindex(len(query), WAYS):
                 a, b = query[i], means[way]
                 expected = -np.sum((a - b) ** 2)
@@ -334,12 +358,10 @@ def test_matching_attends_over_cosines():
         task = classification_task(shots=3)
         learner = matching(network, ways=WAYS, scale=5.0)
         params = learner.init(KEY, task)
-        support, query = (embedded(network, params, part) for part in task)
+        support, query = (embedded(params, part) for part in task)
         labels = np.asarray(task.support.targets)
-        outputs = learner.predict(
-            params, learner.adapt(params, task.support, KEY), task.query.inputs
-        )
-        for x, found in zip(query, np.asarray(outputs), strict=True):
+        _, outputs = answered(learner, params, task)
+        for x, found in zip(query, outputs, strict=True):
             cosines = support @ x / np.linalg.norm(support, axis=1) / np.linalg.norm(x)
             attention = np.exp(5 * cosines) / np.sum(np.exp(5 * cosines))
             expected = [attention[labels == way].sum() for way in range(WAYS)]
@@ -384,15 +406,14 @@ def test_the_ridge_head_is_the_least_squares_solution(width):
             )
             params = learner.init(KEY, task)
             support, query = (
-                np.pad(embedded(network, params.network, part), ((0, 0), (0, 1)), constant_values=1)
+                np.pad(embedded(params.network, part), ((0, 0), (0, 1)), constant_values=1)
                 for part in task
             )
             targets = np.eye(WAYS)[task.support.targets] if ways else task.support.targets
             rows = np.concatenate([support, np.sqrt(strength) * np.eye(width + 1)])
             expected = np.linalg.lstsq(rows, np.pad(targets, ((0, width + 1), (0, 0))))[0]
-            head = learner.adapt(params, task.support, KEY)
+            head, found = answered(learner, params, task)
             np.testing.assert_allclose(head, expected, rtol=1e-5, atol=1e-7)  # a float32 strength
-            found = learner.predict(params, head, task.query.inputs)
             np.testing.assert_allclose(found, 1.5 * query @ expected, rtol=1e-5, atol=1e-6)
 
 
@@ -406,7 +427,7 @@ def test_a_context_enters_as_the_user_says():
         context_size=4,
         attach=lambda context, inputs: (inputs * (1 + context)[None],),
     )
-    adapted = learner.adapt(PARAMS, quadratic_task().support, KEY)
+    adapted = jax.jit(learner.adapt)(PARAMS, quadratic_task().support, KEY)
     np.testing.assert_allclose(adapted, -LR * Q * (THETA - C) * THETA, rtol=1e-5)
 
 

@@ -30,10 +30,10 @@ ADAPTS = PARTS.distilled(0.05)
 
 def examples(num, seed, own=OWN):
     draw = np.random.default_rng(seed)
-    images = jnp.asarray(draw.normal(size=(num, PIXELS)), jnp.float32)
-    nearest = jnp.tile(jnp.asarray([[0, 2]], jnp.int32), (num, 1))
-    inputs = DomainInputs(images, jnp.full(num, own, jnp.int32), nearest)
-    return Examples(inputs, jnp.asarray(draw.integers(0, WAYS, num), jnp.int32))
+    images = draw.normal(size=(num, PIXELS)).astype(np.float32)
+    nearest = np.tile(np.array([[0, 2]], np.int32), (num, 1))
+    inputs = DomainInputs(images, np.full(num, own, np.int32), nearest)
+    return Examples(inputs, draw.integers(0, WAYS, num).astype(np.int32))
 
 
 TASK = Task(examples(5, 0), examples(6, 1))
@@ -45,7 +45,10 @@ def params():
     # biases start at zero, where a wrong use of them would not show
     leaves, tree = jax.tree.flatten(drawn)
     draw = np.random.default_rng(2)
-    moved = [leaf + 0.1 * jnp.asarray(draw.normal(size=leaf.shape), leaf.dtype) for leaf in leaves]
+    moved = [
+        np.asarray(leaf + 0.1 * draw.normal(size=leaf.shape), leaf.dtype)
+        for leaf in map(np.asarray, leaves)
+    ]
     return jax.tree.unflatten(tree, moved)
 
 
@@ -58,8 +61,12 @@ def adapts(params, task):
 
 def with_expert(index, value):
     """The parameters, with those of one expert replaced."""
-    experts = jax.tree.map(lambda leaf: leaf.at[index].set(value), params().experts)
-    return params()._replace(experts=experts)
+
+    def replaced(leaf):
+        here = np.arange(len(leaf)).reshape(-1, *[1] * (leaf.ndim - 1)) == index
+        return np.where(here, np.asarray(value, leaf.dtype), leaf)
+
+    return params()._replace(experts=jax.tree.map(replaced, params().experts))
 
 
 @pytest.mark.parametrize("value", [3.0, np.nan])
@@ -115,7 +122,7 @@ def test_with_rate_0_adapting_is_ordinary_training():
 
 def test_the_rate_is_of_squares_summed_over_features_and_averaged_over_images():
     start, support = params().student["features"], TASK.support.inputs
-    found = np.asarray(PARTS.student.features.apply(start, support.images))
+    found = np.asarray(jax.jit(PARTS.student.features.apply)(start, support.images))
     goal = np.asarray(jax.jit(PARTS.aggregate)(params(), support))
     distance = jax.jit(PARTS.distance)(start, params(), support)
     np.testing.assert_allclose(distance, ((found - goal) ** 2).sum(1).mean(), rtol=1e-5)
@@ -129,9 +136,7 @@ def test_the_meta_gradient_matches_central_differences_in_float64():
     with enable_x64(True):
 
         def wide(tree):
-            return jax.tree.map(
-                lambda x: jnp.float64(x) if jnp.issubdtype(x.dtype, jnp.floating) else x, tree
-            )
+            return jax.tree.map(lambda x: np.float64(x) if x.dtype == np.float32 else x, tree)
 
         held, task = wide(params()), wide(TASK)
         moving = (held.aggregator, held.student)
@@ -152,13 +157,16 @@ def test_the_meta_gradient_matches_central_differences_in_float64():
 
 
 def test_experts_vote_by_the_mean_of_their_probabilities():
-    logits = jax.vmap(VOTERS.network.apply, (0, None))(params().experts, TASK.query.inputs.images)
-    shares = np.asarray(jax.nn.softmax(logits))
+    @jax.jit
+    def probabilities(experts, images):
+        return jax.nn.softmax(jax.vmap(VOTERS.network.apply, (0, None))(experts, images))
+
+    shares = np.asarray(probabilities(params().experts, TASK.query.inputs.images))
     for voters, chosen in (("all", [0, 2]), ("nearest", [0, 2])):
         learner = learners.expert_vote(VOTERS, voters)
         found = jax.jit(learner.predict)(params().experts, (), TASK.query.inputs)
         np.testing.assert_allclose(np.exp(found), shares[chosen].mean(0), rtol=1e-4)
-    target = TASK.query.inputs._replace(own=jnp.full(6, -1, jnp.int32))
+    target = TASK.query.inputs._replace(own=np.full(6, -1, np.int32))
     found = jax.jit(learners.expert_vote(VOTERS, "all").predict)(params().experts, (), target)
     np.testing.assert_allclose(np.exp(found), shares.mean(0), rtol=1e-4)
 
@@ -167,23 +175,25 @@ def test_pooled_training_uses_all_labels_and_does_not_adapt():
     learner = learners.pooled_training(network(7))
     held = jax.jit(learner.init)(KEY, TASK)
     assert learner.adapt(held, TASK.support, KEY) == ()
-    images = jnp.concatenate([TASK.support.inputs.images, TASK.query.inputs.images])
-    labels = jnp.concatenate([TASK.support.targets, TASK.query.targets])
-    expected = learners.cross_entropy(network(7).apply(held, images), labels)
+    images = np.concatenate([TASK.support.inputs.images, TASK.query.inputs.images])
+    labels = np.concatenate([TASK.support.targets, TASK.query.targets])
+    loss = jax.jit(lambda held: learners.cross_entropy(network(7).apply(held, images), labels))
+    expected = loss(held)
     np.testing.assert_allclose(jax.jit(learner.loss)(held, TASK, KEY)[0], expected, rtol=1e-6)
 
 
 def test_a_context_is_the_mean_code_of_the_support():
     encoder = mlp((), 3)
     learner = learners.context_student(mlp((), WAYS), encoder)
-    held = jax.jit(learner.init)(KEY, TASK)
-    code = learner.adapt(held, TASK.support, KEY)
-    codes = encoder.apply(held["encoder"], TASK.support.inputs.images)
+    held = jax.device_get(jax.jit(learner.init)(KEY, TASK))
+    code = np.asarray(jax.jit(learner.adapt)(held, TASK.support, KEY))
+    codes = np.asarray(jax.jit(encoder.apply)(held["encoder"], TASK.support.inputs.images))
     np.testing.assert_allclose(code, codes.mean(0), rtol=1e-5)
     kernel = held["network"]["Dense_0"]["kernel"]
     images = TASK.query.inputs.images
     expected = images @ kernel[:PIXELS] + (code @ kernel[PIXELS:])[None]
-    np.testing.assert_allclose(learner.predict(held, code, TASK.query.inputs), expected, atol=1e-5)
+    found = jax.jit(learner.predict)(held, code, TASK.query.inputs)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
     swapped = TASK.support._replace(targets=TASK.support.targets[::-1])
     slope = jax.jit(jax.grad(learner.loss, has_aux=True))
     other = TASK._replace(support=swapped)

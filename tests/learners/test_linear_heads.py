@@ -50,6 +50,9 @@ def waves(key):
 
 
 TASKS = Partial(waves)
+DRAW = np.random.default_rng(0).uniform(-3, 3, (2, POINTS, 1)).astype(np.float32)
+DRAWN = Task(*(Examples(x, np.float32(1.7) * np.sin(x + np.float32(0.4))) for x in DRAW))
+"""One of the tasks, which compiles nothing."""
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,7 @@ def test_adapting_is_numpys_least_squares_of_values_and_slopes():
         return jnp.concatenate([support.targets, jnp.cos(support.inputs)])
 
     with enable_x64(True):
-        task = jax.tree.map(lambda x: x.astype(jnp.float64), waves(KEY))
+        task = jax.tree.map(np.float64, DRAWN)
         learner = linear_head(
             init,
             slopes,
@@ -96,23 +99,28 @@ def test_adapting_is_numpys_least_squares_of_values_and_slopes():
             mask=lambda support: jnp.asarray(mask),
             log_ridge=-6.0,
         )
-        params = learner.init(KEY, task)
-        head = learner.adapt(params, task.support, KEY)
-        outputs = learner.predict(params, head, task.query.inputs)
-        rows = np.sqrt(weights * mask)[:, None] * slopes(params.features, task.support.inputs)
+
+        @jax.jit
+        def solved(task):
+            params = learner.init(KEY, task)
+            head = learner.adapt(params, task.support, KEY)
+            outputs = learner.predict(params, head, task.query.inputs)
+            equations = slopes(params.features, task.support.inputs)
+            return head, outputs, equations, design(params.features, task.query.inputs)
+
+        head, outputs, equations, answers = map(np.asarray, solved(task))
+        rows = np.sqrt(weights * mask)[:, None] * equations
         damping = np.exp(-3) * np.diag(np.linalg.norm(rows, axis=0))
         targets = np.sqrt(weights * mask)[:, None] * wanted(task.support)
         stacked = np.concatenate([rows, damping]), np.pad(targets, ((0, WIDTH + 1), (0, 0)))
         expected = np.linalg.lstsq(*stacked, rcond=None)[0]
         np.testing.assert_allclose(head, expected, rtol=1e-6)  # a ridge from float32
-        np.testing.assert_allclose(
-            outputs, design(params.features, task.query.inputs) @ expected, rtol=1e-5
-        )
+        np.testing.assert_allclose(outputs, answers @ expected, rtol=1e-5)
 
 
 def test_learned_features_beat_those_first_drawn(learner):
     """And both a constant: .02, .8 and 1.2 here."""
-    params = learner.init(KEY, waves(KEY))
+    params = jax.jit(learner.init)(KEY, DRAWN)
     first, trivial = error(learner, params)
     learned, _ = error(learner, train(learner, 300).params)
     assert learned < 0.2 * first < 0.2 * trivial
@@ -140,7 +148,7 @@ def test_eight_devices_agree_with_one(learner, whole, parallel):
 
 def test_a_fixed_ridge_has_no_gradient(learner):
     fixed = linear_head(init, design, mean_squared_error, learn_ridge=False)
-    task, params = waves(KEY), learner.init(KEY, waves(KEY))
+    task, params = DRAWN, jax.jit(learner.init)(KEY, DRAWN)
     slope, none = (
         jax.jit(jax.grad(lambda p, of=of: of.loss(p, task, KEY)[0]))(params).log_ridge
         for of in (learner, fixed)
@@ -158,7 +166,7 @@ def test_a_ridge_chosen_on_the_support_suits_more_kinds_of_noise_than_any_fixed_
     ridges = tuple(float(np.exp(power)) for power in range(-12, 3, 2))
     fixed = linear_head(init, design, mean_squared_error)
     chosen = linear_head(init, design, mean_squared_error, choose=choose, ridges=ridges)
-    params = chosen.init(KEY, waves(KEY))
+    params = jax.jit(chosen.init)(KEY, DRAWN)
 
     def losses(key, noise):
         task = waves(key)
@@ -180,23 +188,25 @@ def test_a_ridge_chosen_on_the_support_suits_more_kinds_of_noise_than_any_fixed_
 
 def test_16_bit_features_are_solved_in_float32(learner):
     algorithm = gradient(learner, optax.sgd(0.1), compute_dtype=jnp.bfloat16)
-    tasks = jax.vmap(waves)(jax.random.split(KEY, 2))
-    state, metrics = jax.jit(algorithm.update)(algorithm.init(KEY, waves(KEY)), tasks, KEY)
+    tasks = jax.jit(jax.vmap(waves))(jax.random.split(KEY, 2))
+    start = jax.jit(algorithm.init)(KEY, DRAWN)
+    state, metrics = jax.jit(algorithm.update)(start, tasks, KEY)
     assert metrics["loss"].dtype == jnp.float32
     assert np.isfinite(metrics["grad_norm"])
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(state.params))
-    narrow = jax.tree.map(lambda x: x.astype(jnp.bfloat16), (state.params, waves(KEY).support))
+    narrow = jax.tree.map(
+        lambda x: jax.ShapeDtypeStruct(x.shape, jnp.bfloat16), (state.params, DRAWN.support)
+    )
     assert jax.eval_shape(learner.adapt, *narrow, KEY).dtype == jnp.float32
 
 
 def test_float64_reaches_what_float32_does_not(learner):
     """Targets that the features give exactly, and a ridge far below float32's rounding."""
-    task = waves(KEY)
-    params = learner.init(KEY, task)._replace(log_ridge=jnp.float32(-40))
-    targets = design(params.features, task.support.inputs) @ jnp.ones((WIDTH + 1, 1))
+    task = DRAWN
+    params = jax.jit(learner.init)(KEY, task)._replace(log_ridge=jnp.float32(-40))
     with enable_x64(True):
         precise = jax.tree.map(np.float64, (params.features, task.support.inputs))
-        rows = np.asarray(design(*precise))
+        rows = np.asarray(jax.jit(design)(*precise))
         targets = rows @ np.ones((WIDTH + 1, 1))
     left = []
     for adapt in (learner.adapt, None):
@@ -205,7 +215,7 @@ def test_float64_reaches_what_float32_does_not(learner):
             head = adapt_in_float64(learner, params, support._replace(targets=targets))
             assert head.dtype == np.float64
         else:
-            head = adapt(params, support, KEY)
+            head = jax.jit(adapt)(params, support, KEY)
         left.append(np.max(abs(rows @ np.float64(head) - targets)))
     assert left[1] < 1e-9 < 1e-7 < left[0]
 
@@ -218,8 +228,7 @@ def test_what_does_not_fit_is_named(learner):
     ):
         with pytest.raises(ConfigError, match=f"^{name} = "):
             linear_head(init, design, mean_squared_error, **options)
-    task = waves(KEY)
-    params = learner.init(KEY, task)
+    task, params = DRAWN, jax.jit(learner.init)(KEY, DRAWN)
     for targets in (task.support.targets[:3], task.support.targets[:, 0]):
         with pytest.raises(ConfigError, match=r"^design = .*equations, F"):
             learner.adapt(params, task.support._replace(targets=targets), KEY)

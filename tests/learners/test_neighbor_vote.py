@@ -1,7 +1,6 @@
 """The vote of the nearest examples: a count by hand, one neighbor, sequences and their prefixes."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,8 +9,12 @@ from metajax.learners import k_nearest, nearest_neighbour
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
-INPUTS = jnp.asarray(RNG.normal(size=(2, 12, 3)), jnp.float32)
-EXAMPLES = Examples(INPUTS, jnp.asarray(RNG.integers(0, 3, (2, 12)), jnp.int32))
+INPUTS = RNG.normal(size=(2, 12, 3)).astype(np.float32)
+EXAMPLES = Examples(INPUTS, RNG.integers(0, 3, (2, 12)).astype(np.int32))
+
+
+def logits(learner):
+    return np.asarray(jax.jit(lambda examples: learner.logits({}, examples, KEY))(EXAMPLES))
 
 
 def by_hand(neighbors, examples, position):
@@ -26,7 +29,7 @@ def by_hand(neighbors, examples, position):
 @pytest.mark.parametrize("neighbors", [1, 3, 5])
 def test_votes_are_those_counted_by_hand(neighbors):
     learner = k_nearest(3, neighbors)
-    found = jnp.argmax(learner.logits({}, EXAMPLES, KEY), -1)
+    found = logits(learner).argmax(-1)
     for sequence in range(2):
         one = jax.tree.map(lambda leaf, i=sequence: leaf[i], EXAMPLES)
         wanted = [by_hand(neighbors, one, position) for position in range(1, 12)]
@@ -34,9 +37,8 @@ def test_votes_are_those_counted_by_hand(neighbors):
 
 
 def test_one_neighbor_is_the_nearest():
-    others = nearest_neighbour(3).logits({}, EXAMPLES, KEY)
-    found = k_nearest(3, 1).logits({}, EXAMPLES, KEY)
-    np.testing.assert_array_equal(jnp.argmax(found, -1)[:, 1:], jnp.argmax(others, -1)[:, 1:])
+    others, found = (logits(learner) for learner in (nearest_neighbour(3), k_nearest(3, 1)))
+    np.testing.assert_array_equal(found.argmax(-1)[:, 1:], others.argmax(-1)[:, 1:])
 
 
 @pytest.mark.parametrize("length", [0, 2, 11])
@@ -46,9 +48,12 @@ def test_a_prefix_and_a_query_are_the_whole_sequence(length):
         jax.tree.map(lambda leaf: leaf[:, :length], EXAMPLES),
         INPUTS[:, length : length + 1],
     )
-    adapted = learner.meta.adapt({}, prefix, KEY)
-    found = learner.meta.predict({}, adapted, rest)[:, 0]
-    np.testing.assert_allclose(found, learner.logits({}, EXAMPLES, KEY)[:, length], rtol=1e-6)
+
+    @jax.jit
+    def answer(prefix, rest):
+        return learner.meta.predict({}, learner.meta.adapt({}, prefix, KEY), rest)[:, 0]
+
+    np.testing.assert_allclose(answer(prefix, rest), logits(learner)[:, length], rtol=1e-6)
 
 
 def test_no_neighbor_is_rejected_by_name():

@@ -28,12 +28,12 @@ PLATEAU = optax.chain(optax.sgd(0.05), optax.contrib.reduce_on_plateau(patience=
 
 def tasks(num=2):
     return jax.tree.map(
-        lambda *x: jnp.stack(x), *(regression_task(n, dtype=jnp.float32) for n in range(num))
+        lambda *x: np.stack(x), *(regression_task(n, dtype=jnp.float32) for n in range(num))
     )
 
 
 def trained(algorithm, steps=10):
-    state = algorithm.init(KEY, regression_task(dtype=jnp.float32))
+    state = jax.jit(algorithm.init)(KEY, regression_task(dtype=jnp.float32))
     update, losses = jax.jit(algorithm.update), []
     for _ in range(steps):
         state, metrics = update(state, tasks(), KEY)
@@ -49,7 +49,7 @@ def test_a_learner_adapts_by_a_line_search_and_is_meta_trained_where_none_is_dif
     learner = learners.maml(smooth(), LOSS, optax.lbfgs(memory_size=1), steps=2)
     with pytest.raises(ConfigError, match=r"loop of unknown length.*line search.*reptile"):
         algorithm = gradient(learner, optax.sgd(0.1))
-        state = algorithm.init(KEY, regression_task(dtype=jnp.float32))
+        state = jax.eval_shape(algorithm.init, KEY, regression_task(dtype=jnp.float32))
         jax.eval_shape(algorithm.update, state, tasks(), KEY)
 
 
@@ -68,7 +68,7 @@ def test_the_loss_reaches_the_outer_optimizers_of_all_algorithms(name):
         "reptile": lambda: learners.reptile(smooth(), LOSS, optax.sgd(0.1), PLATEAU, steps=2),
         "evolution": lambda: learners.evolution(inner, PLATEAU, pairs=2),
     }[name]()
-    state = algorithm.init(KEY, regression_task(dtype=jnp.float32))
+    state = jax.jit(algorithm.init)(KEY, regression_task(dtype=jnp.float32))
     update, losses = jax.jit(algorithm.update), []
     for _ in range(4):
         state, metrics = update(state, tasks(), KEY)
@@ -104,7 +104,7 @@ def test_what_needs_the_outer_loss_as_a_function_is_refused_before_a_run(make):
             with pytest.raises(ConfigError, match=r"optimizer = .*value_fn"):
                 algorithm.init(KEY, task)
         else:
-            algorithm.init(KEY, task)
+            jax.eval_shape(algorithm.init, KEY, task)
 
 
 TOLERANCE = {"forward": 1e-3, "conjugate_gradient": 1e-3, "first_order": 0.0, "es": 0.5}
@@ -121,7 +121,8 @@ def test_a_line_search_inside_serves_estimators_that_need_no_reverse_derivative(
         with pytest.raises(ConfigError, match=r"problem.update.*line search.*conjugate_gradient"):
             evaluate_hypergradient(hypergradient(name, **options), problem, *arguments)
         return
-    found = estimate(hypergradient(name, **options), problem, *arguments)
+    estimator = hypergradient(name, **options)
+    found = jax.jit(lambda *given: estimate(estimator, problem, *given))(*arguments)
     np.testing.assert_allclose(found.state.params, np.exp(0.2), rtol=1e-3)
     exact = 2 * (np.exp(0.2) - 2) * np.exp(0.2) if name != "first_order" else 0
     np.testing.assert_allclose(found.hypergradient, exact, rtol=TOLERANCE[name])

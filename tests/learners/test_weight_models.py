@@ -74,6 +74,7 @@ def stages():
     return states
 
 
+@pytest.mark.slow
 def test_networks_of_a_zoo_are_those_that_are_trained_alone(stages):
     one = jax.tree.map(lambda leaf: leaf[4:5], TASK)
     alone = gradient(network_zoo(NETWORK, embed), optax.adam(1e-2))

@@ -63,10 +63,19 @@ def two_saved(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory):
-    workdir = tmp_path_factory.mktemp("finished") / "run"
-    result = run(workdir)
-    return workdir, digest(result.state)
+def folder_of_whole(tmp_path_factory):
+    return tmp_path_factory.mktemp("finished") / "run"
+
+
+@pytest.fixture(scope="module")
+def whole(folder_of_whole):
+    """What a run that is not stopped returns."""
+    return run(folder_of_whole)
+
+
+@pytest.fixture(scope="module")
+def finished(folder_of_whole, whole):
+    return folder_of_whole, digest(whole.state)
 
 
 def files_of(folder):
@@ -185,11 +194,10 @@ def test_a_finished_run_is_not_run_again(finished):
     ("first", "second"),
     [("jit", "none"), ("jit", "pmap"), ("pmap", "none"), ("none", "jit"), ("pmap", "jit")],
 )
-def test_a_run_goes_on_in_another_layout(first, second, finished, tmp_path):
+def test_a_run_goes_on_in_another_layout(first, second, whole, tmp_path):
     """Saved by eight devices and restored by one, and the other way round."""
     run_and_stop(tmp_path, 18, parallel=first)
     result = run(tmp_path, parallel=second)
-    whole = run()
     for a, b in zip(jax.tree.leaves(result.state), jax.tree.leaves(whole.state), strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5)
     for a, b in zip(result.history, whole.history, strict=True):

@@ -36,6 +36,7 @@ def test_each_network_is_the_one_that_is_trained_alone():
         assert np.abs(all_of[0] - all_of[2]).max() > 1e-3
 
 
+@pytest.mark.slow
 def test_networks_can_start_from_one_initialization():
     algorithm, _, result = many(0.0, start=jax.random.key(7))
     first = algorithm.params(algorithm.init(jax.random.key(7), TASKS[0](KEYS[0])))

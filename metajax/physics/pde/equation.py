@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import warnings
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -298,6 +299,7 @@ def images(source: Float[Array, "size size"], points: Points) -> Grids:
     )
 
 
+@functools.partial(jax.jit, static_argnames="size", inline=True)
 def mark(
     points: Float[Array, "n 2"], values: Float[Array, " n"], mask: Bool[Array, " n"], size: int
 ) -> tuple[Float[Array, "size size"], Float[Array, "size size"]]:

@@ -24,6 +24,7 @@ from metajax.physics.pde.benchmarks import EDGE, PROBLEMS, REFERENCE_SIZE
 from metajax.physics.pde.equation import PDE, data_on
 from metajax.physics.pde.fields import nodes
 from metajax.physics.pde.geometry import Boundary, Curves, Shape
+from metajax.physics.pde.pytrees import on_host
 
 with needs_extra("a finite-element solution", "scikit-fem", "fem"):
     import skfem
@@ -67,7 +68,7 @@ def along(curves: Curves, number: int, width: float) -> Float[np.ndarray, "n 2"]
 
 def distance(domain: Shape, points: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
     """Signed distances, as numpy."""
-    return np.asarray(domain.distance(jnp.asarray(points)), float)
+    return np.asarray(on_host(domain).distance(points), float)
 
 
 def nearest_curve(curves: Curves, points: Float[np.ndarray, "n 2"]) -> Int[np.ndarray, " n"]:

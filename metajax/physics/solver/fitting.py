@@ -55,6 +55,7 @@ GIVEN_UP = (300, 30), (600, 1)
 UNRESOLVED = 1e-3
 """Share that is left above which features may be too few for anything to fall yet."""
 
+TINY = np.finfo(float).tiny
 NOTHING = 1e-4
 """Size of terms, in units, below which what is left of them is rounding: data are of size 1."""
 
@@ -201,9 +202,6 @@ def data_left(
     size = size + (0.0 if value is None else np.abs(value) * whole)
     size = size + (0.0 if slope is None else np.abs(slope) @ steep)
     return rms(off), rms(size)
-
-
-TINY = np.finfo(float).tiny
 
 
 def share(part: float, whole: float) -> float:

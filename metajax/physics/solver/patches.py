@@ -38,8 +38,6 @@ are enough without a patch; and sines at most of one that ends everywhere."""
 EDGE, FINER, WIDEST = 0.05, 3.0, 2.0
 """How near the boundary patches are not wanted that do not go along it, how much finer than another
 one a patch within it is, and its least width over the distance between points."""
-
-
 Shape = tuple[np.ndarray, np.ndarray, np.ndarray]
 """The center, axes and ends of a patch."""
 

@@ -130,14 +130,12 @@ class RidgeFunctions:
     def __call__(self, points: Float[Array, "n d"], operator: Operator) -> Float[Array, "n num"]:
         xp = namespace(points)
         if xp is np and len(points) > self.rows:
-            found = np.empty((len(points), self.num))
-            put(self, points, operator, found)
-            return found
+            every = np.empty((len(points), self.num))
+            put(self, points, operator, every)
+            return every
         inside = points @ self.directions + self.offsets[None]
         value, slope, bend = SHAPES[self.shape](xp, inside, operator.gradient is not None)
-        found = 0.0
-        if operator.value is not None:
-            found = found + operator.value[:, None] * value
+        found = 0.0 if operator.value is None else operator.value[:, None] * value
         if operator.gradient is not None:
             found = found + (operator.gradient @ self.directions) * slope
         if operator.hessian is not None:
@@ -179,19 +177,24 @@ class RidgeFunctions:
           weights: of the functions.
         """
         dimensions = len(self.directions)
-        sine, cosine = host_sin(grid.first @ self.directions[:-1], True)
-        more, less = host_sin(np.outer(grid.last, self.directions[-1]) + self.offsets, True)
+        first = grid.first @ self.directions[:-1]
+        last = np.outer(grid.last, self.directions[-1]) + self.offsets
+        (sine, cosine), (last_sine, last_cosine) = (
+            sin_shape(np, angles, True)[:2] for angles in (first, last)
+        )
+        assert cosine is not None and last_cosine is not None
         pairs = [(i, j) for i in range(dimensions) for j in range(i + 1)]
         each = [weights * (self.directions[i] * self.directions[j]) for i, j in pairs]
 
         def at_nodes(first: np.ndarray, last: np.ndarray, factors: Any) -> np.ndarray:
             tables = [(first * factor) @ last.T for factor in factors]
-            return np.stack([table[grid.index] for table in tables])
+            return np.stack([table[grid.nodes] for table in tables])
 
-        values = at_nodes(sine, less, [weights, *each]) + at_nodes(cosine, more, [weights, *each])
+        factors = [weights, *each]
+        values = at_nodes(sine, last_cosine, factors) + at_nodes(cosine, last_sine, factors)
         slopes = weights * self.directions
-        gradient = at_nodes(cosine, less, slopes) - at_nodes(sine, more, slopes)
-        hessian = np.empty((len(grid.index[0]), dimensions, dimensions))
+        gradient = at_nodes(cosine, last_cosine, slopes) - at_nodes(sine, last_sine, slopes)
+        hessian = np.empty((len(grid.nodes[0]), dimensions, dimensions))
         for (i, j), bend in zip(pairs, values[1:], strict=True):
             hessian[:, i, j] = hessian[:, j, i] = -bend
         return Values(values[0], gradient.T, hessian)
@@ -203,12 +206,12 @@ class Grid(NamedTuple):
     Attributes:
       first: all places that they have without their last coordinate.
       last: all their last coordinates.
-      index: of both, for each node.
+      nodes: the indices of both, for each node.
     """
 
     first: Float[np.ndarray, "a d-1"]
     last: Float[np.ndarray, " b"]
-    index: tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]
+    nodes: tuple[Int[np.ndarray, " n"], Int[np.ndarray, " n"]]
 
 
 def grid_of(points: Float[np.ndarray, "n d"]) -> Grid | None:
@@ -276,7 +279,11 @@ def put(
             put(part, points, operator, out[:, begin:end])
             begin = end
         return
-    for here in slices(len(points), getattr(features, "rows", len(points))):
+    rows = getattr(features, "rows", None)
+    if rows is None:
+        out[...] = features(points, operator)  # which may know these points
+        return
+    for here in slices(len(points), rows):
         out[here] = features(points[here], operator.at(here))
 
 
@@ -326,6 +333,8 @@ def counted(features: FeatureSet, dimensions: int) -> int:
       features: the set; if it has a ``num``, this is known.
       dimensions: of its points.
     """
+    if isinstance(features, Joined):
+        return sum(counted(part, dimensions) for part in features.parts)
     known = getattr(features, "num", None)
     if known is not None:
         return known

@@ -99,7 +99,7 @@ def nearest_mean(problem: Problem) -> Bool[np.ndarray, " images"]:
     Each domain has its own class means.
     """
     images, labels = np.asarray(problem.tasks.images, float), np.asarray(problem.tasks.labels)
-    domains = problem.settings.domains
+    domains = problem.tasks.domains
     labels = labels + problem.ways * np.repeat(np.arange(domains), len(labels) // domains)
     # a class without images is never the nearest
     means = np.full((domains * problem.ways, images.shape[1]), np.inf)
@@ -108,6 +108,16 @@ def nearest_mean(problem: Problem) -> Bool[np.ndarray, " images"]:
     inputs = np.asarray(problem.test.inputs, float)
     apart = np.stack([((inputs - mean[None]) ** 2).sum(1) for mean in means], 1)
     return apart.argmin(1) % problem.ways == np.asarray(problem.test.targets)
+
+
+def after_last(problem: Problem) -> Bool[np.ndarray, " images"]:
+    """Return which characters are the most frequent ones after those before them."""
+    windows, labels = np.asarray(problem.tasks.images), np.asarray(problem.tasks.labels)
+    counts = np.zeros((problem.ways, problem.ways))
+    np.add.at(counts, (windows[:, -1], labels), 1)
+    # codes of the last character of each window of the test
+    last = np.asarray(problem.test.inputs)[:, -problem.ways :].argmax(1)
+    return counts.argmax(1)[last] == np.asarray(problem.test.targets)
 
 
 def evaluate(
@@ -138,8 +148,12 @@ def evaluate(
         title = f"{config.method}, the best on other test images"
         rows["test"] = Row(title, interval(chosen(hits)))
         rows["mean"] = Row(f"mean of the {len(hits)} networks", interval(hits.mean(0)))
-    means = interval(nearest_mean(problem))
-    rows["nearest_mean"] = Row("nearest mean of training images", means, baseline=True)
+    if problem.tasks.codes:
+        row = Row("most frequent after the last one", interval(after_last(problem)), baseline=True)
+        rows["after_last"] = row
+    else:
+        row = Row("nearest mean of training images", interval(nearest_mean(problem)), baseline=True)
+        rows["nearest_mean"] = row
     rows["chance"] = chance_row([1 / problem.ways], len(problem.test.targets))
     images = config.examples * config.tasks_per_step
     of_step = stages[-1].budget or problem.update_flops(problem.large)

@@ -48,7 +48,7 @@ def upcycled(
 
     def more(networks: tuple[Params, ...], inputs: Array) -> Any:
         usual = network.apply(networks[0], inputs)
-        if copies == 1:
+        if copies * parts == 1:
             return {"dense": usual}, {}
         # the first router is not kept, so this is another draw of it
         start, _ = learners.apply_experts(split(networks[0], jax.random.key(0)), inputs, parts)
@@ -69,12 +69,12 @@ def upcycled(
     def operations(copies: int, experts: int) -> int:
         """With all experts evaluated, and their routers."""
         block = 2 * copies * of.block_width * of.block_hidden + experts * of.block_width
-        features = problem.tasks.images.shape[1]
+        features = problem.tasks.features
         ends = features * of.block_width, of.block_width * problem.ways
         return update_operations([ends[0], *[block] * of.blocks, ends[1]])
 
     title = f"{of.blocks} blocks of {of.block_hidden}"
-    last = f"{title} as {copies * parts} experts, {parts} used" if copies > 1 else title
+    last = f"{title} as {copies * parts} experts, {parts} used" if copies * parts > 1 else title
     parts_of = (
         Stage(title, network.apply, first, 1, operations(1, 0)),
         Stage(
@@ -142,7 +142,7 @@ def read_me(
       units: "domain": an expert has the units that are most active on its domain (Read-ME);
         "random": others; "all": all experts have the most active units of all domains.
     """
-    domains = problem.settings.domains
+    domains = problem.tasks.domains
     sizes = active_sizes(problem, active)
     experts = learners.ActivatedExperts(problem.large, sizes, problem.ways, domains, router_width)
     alone, learner = learners.smoothed_labels(experts.network), experts.learner()
@@ -194,7 +194,7 @@ def read_me(
         }
         return logits, {"routes": own.T @ routes / jnp.sum(own, axis=0)[:, None]}
 
-    router = [problem.tasks.images.shape[1] * router_width, router_width * domains]
+    router = [problem.tasks.features * router_width, router_width * domains]
     both = domains * problem.update_flops(sizes) + update_operations(router)
     both += problem.forward_flops(problem.large)  # the dense network, which votes
     title = f"{domains} experts {named(sizes)}"

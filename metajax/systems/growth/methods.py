@@ -308,17 +308,18 @@ def early_stopping(
     training: Training,
     *,
     held_out_share: ProperFraction = 0.1,
-    snapshots: Count = 30,
+    snapshots: Count = 12,
 ) -> Method:
     """Train the large network, and stop where held-out images say so: a baseline for teachers.
 
     Args:
       held_out_share: Part of the training images that are held out; it is not trained on.
-      snapshots: How many times in the training the network is tried on them.
+      snapshots: Networks of the training that are tried on them: the last one, and each other one
+        after 0.71 times the steps of the next.
     """
     alone = trained(problem, training, problem.large)
-    number = min(snapshots, training.steps)
-    at = [training.steps * index // number for index in range(1, number + 1)]
+    # each is a copy of the network in the state: few, and close together where networks change fast
+    at = sorted({max(round(training.steps / 2 ** (index / 2)), 1) for index in range(snapshots)})
     assert alone.algorithm is not None
     algorithm = learners.with_snapshots(alone.algorithm, at)
     tasks, _ = problem.kept_apart(held_out_share)

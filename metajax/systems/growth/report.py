@@ -15,7 +15,8 @@ from metajax.systems.show import table as shared_table
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracies, the stages of training, and their operations."""
     more = evaluation["more"]
-    lines = [shared_table(evaluation).replace(" tasks).", " test images).")]
+    what = "characters of the test" if "after_last" in evaluation["rows"] else "test images"
+    lines = [shared_table(evaluation).replace(" tasks).", f" {what}).")]
     stages = (
         f"{one['network']}: {one['steps']} steps, {one['updates']} updates"
         for one in more["stages"]
@@ -35,7 +36,7 @@ def table(evaluation: dict[str, Any]) -> str:
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracies, and their change along the compute of training."""
-    caption = "Accuracy: means over test images, with 95% intervals."
+    caption = "Accuracy: means over what is tested, with 95% intervals."
     scores = score_figure(evaluation)._replace(caption=caption)
     drawn = [scores]
     if "members" in evaluation["more"]:
@@ -103,7 +104,7 @@ def by_compute(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> Any
     more = evaluation["more"]
     ends = np.cumsum([stage["steps"] for stage in more["stages"]])
     costs = np.cumsum([stage["flops"] for stage in more["stages"]])
-    canvas, axes = make_axes("operations", "accuracy on test images", "linear")
+    canvas, axes = make_axes("operations", "accuracy of the test", "linear")
     measured = [row for row in history if "test/last" in row]
     mean = numbers([row["test/last"] for row in measured])
     half = numbers([row["test/last_ci95"] for row in measured])

@@ -14,6 +14,13 @@ from metajax.systems.training import Training as SharedTraining
 class Settings(ImageSplits):
     """Classify images by a network that may start from, or learn from, a smaller one."""
 
+    text: str | None = None
+    """Text file whose next character is predicted, in place of images; its last tenth is for the
+    test."""
+    context: Count = 8
+    """Characters that a prediction of the next one reads."""
+    symbols: Annotated[int, Range(1, 255)] = 60
+    """Characters of a text that are distinguished, the most frequent ones; others are one class."""
     train_images: Count | None = None
     """Images that are trained on, drawn at random, the same for all runs; None: all."""
     label_noise: Annotated[float, Range(0, 1)] = 0.0
@@ -142,6 +149,8 @@ def check(config: Any) -> None:
     if config.examples % config.domains:
         expected = f"a multiple of domains = {config.domains}"
         raise ConfigError("examples", config.examples, expected)
+    if config.text is not None and config.domains > 1:
+        raise ConfigError("domains", config.domains, "1, for a text")
     parts = getattr(config, "parts", 1)
     if getattr(config, "block_hidden", parts) % parts:
         expected = f"a number that divides block_hidden = {config.block_hidden}"

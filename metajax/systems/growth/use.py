@@ -1,4 +1,4 @@
-"""A trained network, used on a person's own images."""
+"""A trained network, used on a person's own images or texts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,18 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, Params
+from metajax.data import character_codes, read_text
 from metajax.systems.base import Use
 from metajax.systems.growth.evaluate import in_use
 from metajax.systems.growth.methods import Stage
-from metajax.systems.growth.problem import make_problem
+from metajax.systems.growth.problem import Problem, alphabet_of, make_problem
 from metajax.systems.image_sets import image_pools
 from metajax.systems.using.adapted import Adapted, Told, check_no_steps
 from metajax.systems.using.classes import ImageForm, Labels, tell
 from metajax.systems.using.given import FIELD, Given, read_arrays
+
+OTHER = "\N{REPLACEMENT CHARACTER}"
+"""What a character is called that is none of the alphabet."""
 
 
 class _State(NamedTuple):
@@ -33,19 +37,53 @@ class _State(NamedTuple):
 
 @functools.lru_cache(maxsize=64)
 def _function(stage: Stage) -> Callable[..., Any]:
-    """Return ``function(state, images) -> probabilities``, the same one for equal stages."""
+    """Return ``function(state, queries) -> probabilities``, the same one for equal stages."""
 
-    def function(state: _State, images: Array) -> Float[Array, "images ways"]:
-        inputs = (images.reshape(images.shape[0], -1) - state.mean) / state.std
+    def function(state: _State, queries: Array) -> Float[Array, "queries ways"]:
+        inputs = (queries.reshape(queries.shape[0], -1) - state.mean) / state.std
         return jax.nn.softmax(stage.logits(state.params, inputs))
 
     return function
 
 
-def ready(run: Any, task: int | None) -> Adapted:
-    """Return what predicts images by the network that was trained last.
+class _Form(NamedTuple):
+    """How a person's queries are read, and how the answers are called."""
 
-    The set of the training is read, for the mean and the deviation of its images.
+    query: tuple[int, ...]
+    encode: Callable[[Any], np.ndarray]
+    classes: np.ndarray
+    mean: Any = 0.0
+    std: Any = 1.0
+
+
+def _of_images(run: Any, problem: Problem) -> _Form:
+    settings = run.settings
+    train, _ = image_pools(settings, run.data_dir)
+    form = ImageForm((settings.image_size, settings.image_size, settings.image_channels), False)
+    encode = functools.partial(form.encode, "inputs")
+    return _Form(form.image, encode, np.arange(problem.ways), train.mean, train.std)
+
+
+def _of_text(run: Any, problem: Problem) -> _Form:
+    alphabet, _, _ = alphabet_of(run.settings)
+    context = run.settings.context
+
+    def encode(inputs: Any) -> np.ndarray:
+        if isinstance(inputs, str) or not all(isinstance(one, str) for one in inputs):
+            raise ConfigError("inputs", type(inputs).__name__, "a list of texts")
+        # the last characters of each text; before short ones stand spaces
+        ends = "".join(one[-context:].rjust(context) for one in inputs)
+        codes = character_codes(ends, alphabet).reshape(len(inputs), context)
+        return np.asarray(problem.tasks.read(jnp.asarray(codes)))
+
+    return _Form((problem.tasks.features,), encode, np.array([*alphabet, OTHER]))
+
+
+def ready(run: Any, task: int | None) -> Adapted:
+    """Return what predicts by the network that was trained last.
+
+    It predicts classes of images, or the character that follows each of several texts. The data of
+    the training are read: the mean and the deviation of its images, or the alphabet of its text.
 
     Raises:
       ConfigError: a task is asked for: there is but one.
@@ -53,22 +91,19 @@ def ready(run: Any, task: int | None) -> Adapted:
     """
     if task not in (None, 0):
         raise ConfigError("task", task, "None: there is one task")
-    settings = run.settings
-    problem = make_problem(settings, run.training, run.data_dir)
-    train, _ = image_pools(settings, run.data_dir)
+    problem = make_problem(run.settings, run.training, run.data_dir)
+    form = (_of_images if run.settings.text is None else _of_text)(run, problem)
     params, _ = in_use(problem, run.method.parts, run.params)
     last = int(params.stage)
-    form = ImageForm((settings.image_size, settings.image_size, settings.image_channels), False)
-    classes = np.arange(problem.ways)
 
-    def answer(probabilities: Float[np.ndarray, "images ways"]) -> Labels:
-        return Labels(probabilities.argmax(1), probabilities, classes)
+    def answer(probabilities: Float[np.ndarray, "queries ways"]) -> Labels:
+        return Labels(form.classes[probabilities.argmax(1)], probabilities, form.classes)
 
     return Adapted(
         _function(run.method.parts[last]),
-        _State(params.networks[last], jnp.asarray(train.mean), jnp.asarray(train.std)),
-        jax.ShapeDtypeStruct(form.image, jnp.float32),
-        functools.partial(form.encode, "inputs"),
+        _State(params.networks[last], jnp.float32(form.mean), jnp.float32(form.std)),
+        jax.ShapeDtypeStruct(form.query, jnp.float32),
+        form.encode,
         answer,
     )
 
@@ -83,19 +118,25 @@ def adapt(run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
 
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
-    """Predict the images ``queries`` of an ``.npz`` file.
+    """Predict the images ``queries`` of an ``.npz`` file, or what follows each line of a text.
 
     Raises:
       ConfigError: the file holds something else.
     """
     check_no_steps(steps)
-    if target is not None or path.suffix.lower() != ".npz":
-        raise ConfigError(FIELD, str(path), "an .npz file of images `queries`, and no --target")
-    queries = read_arrays(path, "queries")["queries"]
+    if run.settings.text is not None:
+        if target is not None:
+            raise ConfigError("--target", target, "none, for a text")
+        queries = np.array(read_text(path, FIELD).splitlines())
+        names, what = queries.tolist(), "lines"
+    else:
+        if target is not None or path.suffix.lower() != ".npz":
+            raise ConfigError(FIELD, str(path), "an .npz file of images `queries`, and no --target")
+        queries = read_arrays(path, "queries")["queries"]
+        names, what = [str(number) for number in range(len(queries))], "images"
     found = run.ready().predict(queries)
-    names = [str(number) for number in range(len(queries))]
     given = Given((queries[:0], found.labels[:0]), queries, names)
-    return tell(given, found, f"{len(queries)} images", run.ready)
+    return tell(given, found, f"{len(queries)} {what}", run.ready)
 
 
 def use(config: Any) -> Use:

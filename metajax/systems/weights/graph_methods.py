@@ -77,6 +77,10 @@ def _starting(
     """The method that makes starts of architectures, and is trained by their loss."""
     target = problem.padded
     made = Network(init, lambda params, of: (start(params, of), of))
-    network = Network(init, lambda adapted, inputs: target.apply(*adapted, inputs))
-    learner = learners.generated_network(made, network)
+
+    def apply(adapted: tuple[Params, MLPArchitecture], inputs: Array) -> Array:
+        weights, architecture = adapted
+        return target.apply(weights, architecture, inputs)
+
+    learner = learners.generated_network(made, Network(init, apply))
     return Method(training.descend(learner), learner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +56,8 @@ class Problem(NamedTuple):
     @property
     def padded(self) -> PaddedMLP:
         """The network of all architectures (architectures)."""
-        return padded(self.settings, self.test.num_features, self.ways)
+        of = self.settings
+        return padded(self.test.num_features, self.ways, of.layers, of.widest)
 
     def start(self, key: Key[Array, ""]) -> Params:
         """Draw the network's weights, as it would start by itself."""
@@ -82,9 +84,13 @@ class Problem(NamedTuple):
         return f"{self.settings.base_set}, by {self.conditions.axis}"
 
 
-def padded(settings: Settings, features: int, ways: int) -> PaddedMLP:
-    """Return the network that has room for all architectures, also those that are only measured."""
-    return padded_mlp(features, ways, settings.layers + 1, settings.widest)
+@functools.lru_cache
+def padded(features: int, ways: int, layers: int, widest: int) -> PaddedMLP:
+    """Return the network that has room for all architectures, also those that are only measured.
+
+    It is the same one for all methods and seeds, so that each program is compiled once.
+    """
+    return padded_mlp(features, ways, layers + 1, widest)
 
 
 def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
@@ -109,7 +115,9 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
     if settings.condition == "angles":
         conditions = Angles(settings.most_turn, settings.eval_angles)
     elif settings.condition == "architectures":
-        conditions = draw_architectures(padded(settings, train.num_features, ways), settings)
+        conditions = draw_architectures(
+            padded(train.num_features, ways, settings.layers, settings.widest), settings
+        )
     else:
         conditions = Widths(settings.train_widths, settings.eval_widths)
     tasks = ConditionTasks(train, conditions, settings.examples)

@@ -147,8 +147,8 @@ _CLASSES: dict[str, Any] = {
     "width": 16,
     "tasks_per_step": 1,
     "learning_rate": 2e-3,
-    "steps": 2400,
-    "eval_every": 800,
+    "steps": 1600,
+    "eval_every": 400,
 }
 
 _WIDTHS: dict[str, Any] = {

@@ -11,7 +11,16 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Key
 
-from metajax.core import Params, accuracy, cross_entropy, derive, random_indices
+from metajax.core import (
+    MetaLearner,
+    Params,
+    accuracy,
+    cross_entropy,
+    derive,
+    optimizer_step,
+    prepare_optimizer,
+    random_indices,
+)
 from metajax.data import ImagePool
 from metajax.hypernet import MLPArchitecture
 from metajax.systems.base import Method
@@ -19,6 +28,9 @@ from metajax.systems.scores import Evaluation, Row, chance_row, interval
 from metajax.systems.weights.architectures import GROUPS, Architectures
 from metajax.systems.weights.conditions import under
 from metajax.systems.weights.problem import Problem
+
+EVAL_SEED = 0
+"""Seed of random starts and of the images that are trained on: the same for every run."""
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
@@ -48,7 +60,7 @@ def start_up(
     """
     train, test = pools
     asked = under(test, conditions, None, None)
-    rule = optax.adam(rate)
+    rule = prepare_optimizer(optax.adam(rate), has_function=False)
 
     def one(given: tuple[Params, MLPArchitecture, Array]) -> Array:
         weights, architecture, key = given
@@ -62,8 +74,8 @@ def start_up(
             def loss(weights: Params) -> Array:
                 return cross_entropy(apply(weights, architecture, seen.inputs), seen.targets)
 
-            updates, rule_state = rule.update(jax.grad(loss)(weights), rule_state)
-            return optax.apply_updates(weights, updates), rule_state
+            value, slopes = jax.value_and_grad(loss)(weights)
+            return optimizer_step(rule, weights, rule_state, slopes, value=value)
 
         def section(state: Any, ends: Array) -> tuple[Any, Array]:
             state = jax.lax.fori_loop(ends[0], ends[1], step, state)
@@ -76,6 +88,20 @@ def start_up(
     return jax.lax.map(one, (weights, architectures, keys))
 
 
+@functools.partial(jax.jit, static_argnums=(0, 1))
+def starts(
+    learner: MetaLearner,
+    random: Callable[..., Params],
+    params: Params,
+    architectures: MLPArchitecture,
+    key: Key[Array, ""],
+) -> tuple[Params, Params]:
+    """Return the starts that a method gives architectures, and random ones."""
+    keys = jax.random.split(derive(key, "random"), len(architectures.widths))
+    made, _ = jax.vmap(lambda one: learner.adapt(params, one, key))(architectures)
+    return made, jax.vmap(random)(keys, architectures)
+
+
 def evaluate_starts(
     problem: Problem, conditions: Architectures, method: Method, params: Params, config: Any
 ) -> Evaluation:
@@ -86,19 +112,14 @@ def evaluate_starts(
     """
     learner: Any = method.learner
     target, pools = problem.padded, (problem.tasks.pool, problem.test)
-    key = jax.random.key(config.seed)
+    key = jax.random.key(EVAL_SEED)
     marks, rate = (0, *sorted(set(config.start_steps))), jnp.float32(config.start_lr)
-
-    @jax.jit
-    def starts(params: Params, group: MLPArchitecture) -> tuple[Params, Params]:
-        keys = jax.random.split(derive(key, "random"), len(group.widths))
-        made, _ = jax.vmap(lambda one: learner.adapt(params, one, key))(group)
-        return made, jax.vmap(target.random)(keys, group)
 
     found: dict[str, dict[str, Array]] = {"predicted": {}, "random": {}}
     for name, group in conditions.groups.items():
-        for of, weights in zip(found.values(), starts(params, group), strict=True):
-            of[name] = start_up(
+        both = starts(learner, target.random, params, group, key)
+        for scores, weights in zip(found.values(), both, strict=True):
+            scores[name] = start_up(
                 target.apply,
                 marks,
                 config.examples,
@@ -110,10 +131,11 @@ def evaluate_starts(
                 derive(key, name),
             )
     rows = {}
-    for of, title in (("predicted", config.method), ("random", "He start")):
-        for name, scores in found[of].items():
-            row = Row(f"{title}, {GROUPS[name]}", interval(scores), baseline=of == "random")
-            rows[name if of == "predicted" else f"random_{name}"] = row
+    for name, kind in GROUPS.items():
+        rows[name] = Row(f"{config.method}, {kind}", interval(found["predicted"][name]))
+    for name, kind in GROUPS.items():
+        row = Row(f"He start, {kind}", interval(found["random"][name]), baseline=True)
+        rows[f"random_{name}"] = row
     mean = interval(jnp.concatenate(list(found["predicted"].values())))
     rows["mean"] = Row(f"{config.method}, mean over architectures", mean)
     rows["chance"] = chance_row([1 / problem.ways], len(problem.test.labels))

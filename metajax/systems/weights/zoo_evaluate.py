@@ -23,6 +23,7 @@ from metajax.core import (
 )
 from metajax.hypernet import decode_principal, encode_principal
 from metajax.learners import (
+    WeightModel,
     adaptation_curve,
     flat_weights,
     maml,
@@ -65,11 +66,11 @@ def accuracies(parts: ZooParts, weights: Params, query: Examples) -> Float[Array
     return jax.vmap(one)(weights, query)
 
 
-def generated(parts: ZooParts, params: Params, support: Examples, key: Key[Array, ""]) -> Params:
+def generated(model: WeightModel, params: Params, support: Examples, key: Key[Array, ""]) -> Params:
     """Return the weights that a model gives for each support."""
-    zoo, model = params.networks
+    zoo, state = params.networks
     keys = jax.random.split(key, len(support.targets))
-    return jax.vmap(parts.model.generate, (None, None, 0, 0))(zoo, model, support, keys)
+    return jax.vmap(model.generate, (None, None, 0, 0))(zoo, state, support, keys)
 
 
 @functools.partial(jax.jit, static_argnames=("parts", "num"))
@@ -79,13 +80,17 @@ def at_once(
     """Return the accuracy of generated networks on unseen tuples, without a step."""
     support = supports(conditions.unseen, derive(key, "support"))
     query = queries(conditions.unseen_test, derive(key, "query"), num)
-    return accuracies(parts, generated(parts, params, support, derive(key, "draw")), query)
+    return accuracies(parts, generated(parts.model, params, support, derive(key, "draw")), query)
+
+
+def _repeated(params: Params, num: int) -> Params:
+    """Some parameters several times, on a leading axis."""
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (num, *leaf.shape)), params)
 
 
 def trained(parts: ZooParts, start: Params, tasks: TupleTasks, key: Key[Array, ""]) -> Params:
     """Return a network for each tuple, trained on its images as those of a zoo are."""
-    num = len(tasks.tuples)
-    networks = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (num, *leaf.shape)), start)
+    networks = _repeated(start, len(tasks.tuples))
     learner = network_zoo(parts.network, parts.embed)
     begun = learner._replace(init=lambda key, task: {"networks": networks})
     algorithm = gradient(begun, parts.optimizer)
@@ -118,7 +123,7 @@ def together(
     """Return what several draws of networks give for each task, alone and together."""
 
     def draw(key: Key[Array, ""]) -> tuple[Array, Array]:
-        weights = generated(parts, params, support, key)
+        weights = generated(parts.model, params, support, key)
         apply = jax.vmap(parts.network.apply)
         losses = jax.vmap(cross_entropy)(apply(weights, support.inputs), support.targets)
         return losses, apply(weights, query.inputs)
@@ -170,7 +175,7 @@ def measured(
     support = supports(conditions.unseen, derive(key, "support"))
     query = queries(conditions.unseen_test, derive(key, "query"), num)
     draw = derive(key, "draw")
-    zoo, model = params.networks
+    zoo, state = params.networks
     learner = maml(parts.network, cross_entropy, optax.adam(TUNE_RATE), steps=1)
 
     def tuned(weights: Params, support: Examples, query: Examples) -> Float[Array, " points"]:
@@ -178,21 +183,22 @@ def measured(
         curve = adaptation_curve(learner, cross_entropy, weights, task, draw, most)
         return curve["accuracy"][np.array(TUNE_STEPS)]
 
-    start = jax.vmap(tuned, (None, 0, 0))(zoo["start"], support, query)
-    first = generated(parts, params, support, draw)
+    given = (("test", parts.model), *parts.rivals)
+    weights = [generated(model, params, support, draw) for _, model in given]
+    weights.append(_repeated(zoo["start"], len(support.targets)))
+    each = jax.tree.map(lambda *leaves: jnp.stack(leaves), *weights)
+    curves = jax.vmap(jax.vmap(tuned), (0, None, None))(each, support, query)
+    whole = trained(parts, zoo["start"], conditions.unseen, derive(key, "train"))
     ways = conditions.unseen.tuples.shape[1]
     rows = {
-        "test": jax.vmap(tuned)(first, support, query),
-        "start": start,
-        "trained": accuracies(
-            parts, trained(parts, zoo["start"], conditions.unseen, derive(key, "train")), query
-        ),
+        **dict(zip([*(name for name, _ in given), "start"], curves, strict=True)),
+        "trained": accuracies(parts, whole, query),
         **jax.vmap(functools.partial(closed_forms, ways=ways))(support, query),
     }
     own = queries(conditions.zoo_test, derive(key, "zoo"), num)
     of_zoo, share = {"networks": accuracies(parts, zoo["networks"], own)}, None
     if parts.model.code is not None:
-        code = parts.model.code(model)
+        code = parts.model.code(state)
         back = decode_principal(code, encode_principal(code, flat_weights(zoo["networks"])))
         weights = jax.vmap(lambda row: weights_from(row, zoo["start"]))(back)
         of_zoo["decoded"], share = accuracies(parts, weights, own), code.share
@@ -203,6 +209,9 @@ def measured(
 
 
 TITLES = {
+    "weight_regression": "linear map from class means to weights",
+    "nearest_network": "the zoo's network of the nearest task",
+    "zoo_mean": "the mean of the zoo's networks",
     "start": "the zoo's initialization",
     "trained": "trained on all images of the task",
     "nearest_mean": "nearest class mean of the support",
@@ -228,7 +237,8 @@ def evaluate_zoo(problem: Problem, method: Method, params: Params, config: Any) 
     )
     rows = {"test": Row(config.method, interval(found.rows["test"]))}
     for name, title in TITLES.items():
-        rows[name] = Row(title, interval(found.rows[name]), baseline=True)
+        if name in found.rows:  # a method is not compared with itself
+            rows[name] = Row(title, interval(found.rows[name]), baseline=True)
     rows["chance"] = chance_row([1 / of.ways], len(found.rows["test"]))
     more: dict[str, Any] = {
         "zoo": {name: interval(scores)._asdict() for name, scores in found.zoo.items()},

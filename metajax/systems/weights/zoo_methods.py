@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import optax
 
@@ -26,6 +27,7 @@ class ZooParts(NamedTuple):
       model: of the weights.
       optimizer: of the zoo.
       zoo_steps: that train the zoo.
+      rivals: models of the same zoo that it is compared with, by name.
     """
 
     network: Network
@@ -33,6 +35,7 @@ class ZooParts(NamedTuple):
     model: WeightModel
     optimizer: optax.GradientTransformation
     zoo_steps: int
+    rivals: tuple[tuple[str, WeightModel], ...]
 
 
 @dataclass(frozen=True)
@@ -52,49 +55,73 @@ class Denoiser:
 DENOISER = Denoiser()
 
 
-def _embedding(problem: Problem) -> functools.partial:
-    """The description of a task by its support."""
+def _mean(embed: learners.Embed) -> WeightModel:
+    """The mean of the zoo, whatever the task."""
+    return learners.zoo_mean()
+
+
+CLOSED: dict[str, Callable[[learners.Embed], WeightModel]] = {
+    "weight_regression": learners.weight_regression,
+    "nearest_network": learners.nearest_network,
+    "zoo_mean": _mean,
+}
+"""Models that need no training."""
+
+
+def _zoo_method(
+    problem: Problem,
+    training: Training,
+    name: str,
+    make: Callable[[learners.Embed], WeightModel] | None = None,
+) -> Method:
+    """The method that trains a zoo and a model of its weights, one of ``CLOSED`` by default."""
+    problem.need(name, "classes")
     assert isinstance(problem.conditions, ClassTuples)
     of = problem.settings
-    return functools.partial(
+    embed = functools.partial(
         class_mean_embedding,
         ways=of.ways,
         shape=problem.conditions.shape,
         size=of.embedding_size,
     )
-
-
-def _zoo_method(
-    problem: Problem, training: Training, embed: functools.partial, model: WeightModel
-) -> Method:
-    """The method that trains a zoo and a model of its weights."""
-    zoo_steps = problem.settings.zoo_steps
+    model = (make or CLOSED[name])(embed)
     algorithm = learners.zoo_training(
         problem.network,
         embed,
         model,
-        zoo_steps=zoo_steps,
+        zoo_steps=of.zoo_steps,
         optimizer=training.make_optimizer,
     )
-    optimizer = training.make_optimizer(zoo_steps)
-    return Method(algorithm, parts=ZooParts(problem.network, embed, model, optimizer, zoo_steps))
+    rivals = tuple((other, CLOSED[other](embed)) for other in CLOSED if other != name)
+    optimizer = training.make_optimizer(of.zoo_steps)
+    parts = ZooParts(problem.network, embed, model, optimizer, of.zoo_steps, rivals)
+    return Method(algorithm, parts=parts)
+
+
+def _diffusion(
+    problem: Problem, training: Training, name: str, denoiser: Denoiser, **reader: Any
+) -> Method:
+    """A method that draws weights by a diffusion."""
+
+    def make(embed: learners.Embed) -> WeightModel:
+        return learners.weight_diffusion(
+            problem.network,
+            embed,
+            size=denoiser.components,
+            hidden=denoiser.denoiser_hidden,
+            levels=denoiser.noise_levels,
+            batch=denoiser.batch,
+            **reader,
+        )
+
+    return _zoo_method(problem, training, name, make)
 
 
 def weight_diffusion(
     problem: Problem, training: Training, *, denoiser: Denoiser = DENOISER
 ) -> Method:
     """Draw weights by a diffusion that reads class means (D2NWG; Soro et al., arXiv 2402.18153)."""
-    problem.need("weight_diffusion", "classes")
-    embed = _embedding(problem)
-    model = learners.weight_diffusion(
-        problem.network,
-        embed,
-        size=denoiser.components,
-        hidden=denoiser.denoiser_hidden,
-        levels=denoiser.noise_levels,
-        batch=denoiser.batch,
-    )
-    return _zoo_method(problem, training, embed, model)
+    return _diffusion(problem, training, "weight_diffusion", denoiser)
 
 
 def set_diffusion(
@@ -109,39 +136,23 @@ def set_diffusion(
     Args:
       attention_width: Width of the attention over the support's images.
     """
-    problem.need("set_diffusion", "classes")
-    embed = _embedding(problem)
-    model = learners.weight_diffusion(
-        problem.network,
-        embed,
-        size=denoiser.components,
-        hidden=denoiser.denoiser_hidden,
-        levels=denoiser.noise_levels,
-        batch=denoiser.batch,
-        attention=attention_width,
-        ways=problem.settings.ways,
-    )
-    return _zoo_method(problem, training, embed, model)
+    reader = {"attention": attention_width, "ways": problem.settings.ways}
+    return _diffusion(problem, training, "set_diffusion", denoiser, **reader)
 
 
 def weight_regression(problem: Problem, training: Training) -> Method:
     """Predict weights from class means by ridge regression: a baseline for arXiv 2402.18153."""
-    problem.need("weight_regression", "classes")
-    embed = _embedding(problem)
-    return _zoo_method(problem, training, embed, learners.weight_regression(embed))
+    return _zoo_method(problem, training, "weight_regression")
 
 
 def nearest_network(problem: Problem, training: Training) -> Method:
     """Take the zoo's network of the nearest task: a baseline for arXiv 2402.18153."""
-    problem.need("nearest_network", "classes")
-    embed = _embedding(problem)
-    return _zoo_method(problem, training, embed, learners.nearest_network(embed))
+    return _zoo_method(problem, training, "nearest_network")
 
 
 def zoo_mean(problem: Problem, training: Training) -> Method:
     """Take the mean of the zoo's networks: a baseline for arXiv 2402.18153."""
-    problem.need("zoo_mean", "classes")
-    return _zoo_method(problem, training, _embedding(problem), learners.zoo_mean())
+    return _zoo_method(problem, training, "zoo_mean")
 
 
 ZOO_METHODS = {

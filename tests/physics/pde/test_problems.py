@@ -270,6 +270,15 @@ def test_homogeneous_problems_are_zero_on_the_edge_and_solve_their_equation():
             assert np.std(sample.solution.u) > 0
 
 
+def test_a_problem_does_not_depend_on_the_others_of_its_batch():
+    """In another order, by the same program."""
+    keys = jax.random.split(jax.random.key(0), NUM)[::-1]
+    turned = jax.device_get(compiled()(keys, jnp.float32(1.0), jnp.float32(0.0)))
+    for one, other in zip(jax.tree.leaves(drawn(1.0)), jax.tree.leaves(turned), strict=True):
+        np.testing.assert_array_equal(one, other[::-1])
+
+
+@pytest.mark.slow
 def test_a_batch_equals_a_loop():
     batch = drawn(1.0)[1]
     keys = jax.random.split(jax.random.key(0), NUM)

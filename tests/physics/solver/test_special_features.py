@@ -1,15 +1,19 @@
 """Functions for corners, holes and waves: they solve their equation, and have their derivatives."""
 
+from dataclasses import dataclass
+from typing import Any
+
 import numpy as np
 import pytest
 
 from metajax.physics.pde import Disk, Rectangle, Square, on_host
 from metajax.physics.solver import PDEProblem, solve
 from metajax.physics.solver.corners import Corner, corner_features, corners_of
+from metajax.physics.solver.fitting import weighted_rows
 from metajax.physics.solver.holes import Hole, hole_features, holes_of
-from metajax.physics.solver.operators import Operator, terms
+from metajax.physics.solver.operators import At, Block, Operator, terms
 from metajax.physics.solver.points import box_of
-from metajax.physics.solver.ridge_functions import counted
+from metajax.physics.solver.ridge_functions import Joined, One, counted
 from metajax.physics.solver.tabulated import Tabulated
 from metajax.physics.solver.waves import (
     Constants,
@@ -95,6 +99,30 @@ def test_derivatives_are_those_of_the_functions(kind):
         rtol=1e-9,
         atol=1e-9 * np.abs(made(points, operator)).max(),
     )
+
+
+@dataclass
+class Seen:
+    """A feature that is 1, and the points at which it was asked for."""
+
+    at: list[Any]
+    num = 1
+
+    def __call__(self, points, operator):
+        self.at.append(points)
+        return operator.value[:, None]
+
+
+def test_features_are_computed_once_for_the_points_of_all_solves():
+    seen = Seen([])
+    features = Joined((One(), Tabulated(seen, 1)))
+    blocks = [
+        Block("equation", (At(np.zeros((num, 2)), Operator(np.ones(num))),), np.zeros(num))
+        for num in (9, 4)
+    ]
+    for _ in range(3):
+        assert np.all(weighted_rows(blocks, features)[:13, 1] > 0)
+    assert [len(points) for points in seen.at] == [9, 4]
 
 
 def test_corners_and_holes_are_found_where_they_are():

@@ -17,7 +17,7 @@ from small import tiny
 def run():
     """The tiny problem, a network as first drawn, and its evaluation."""
     setup = build(tiny("federated", "random_embedding"))
-    task = setup.example_tasks(jax.random.key(0))
+    task = jax.jit(lambda key: setup.example_tasks(key))(jax.random.key(0))
     params = jax.jit(setup.method.learner.init)(jax.random.key(1), task)
     return setup, params, setup.evaluate(params, False)
 

@@ -22,12 +22,15 @@ def pool():
     return noise_pool(jax.random.key(0), num_classes=10, size=(4, 4))
 
 
+draw = jax.jit(lambda tasks, key: tasks(key))
+
+
 def sequence(tasks, key):
-    return whole_sequence(tasks(key))
+    return whole_sequence(draw(tasks, key))
 
 
 def test_shapes_and_split(pool):
-    task = projection_tasks(pool, KEY, num_tasks=8, length=12, sequences=3)(jax.random.key(1))
+    task = draw(projection_tasks(pool, KEY, num_tasks=8, length=12, sequences=3), KEY)
     assert task.support.inputs.shape == (3, 11, 16)
     assert task.query.inputs.shape == (3, 1, 16)
     assert task.support.targets.shape == (3, 11)
@@ -101,8 +104,8 @@ def test_ways_draw_that_many_classes(pool):
 def test_min_ways_draws_every_number_of_ways_as_often(pool):
     """With 2 to 4 ways and 80 examples, a third of the draws meets 2, 3 and 4 labels each."""
     tasks = projection_tasks(pool, KEY, num_tasks=2**20, length=80, ways=4, min_ways=2)
-    draw = jax.jit(jax.vmap(lambda key: sequence(tasks, key).targets[0]))
-    labels = np.asarray(draw(jax.random.split(jax.random.key(8), 600)))
+    labels_of = jax.jit(jax.vmap(lambda key: sequence(tasks, key).targets[0]))
+    labels = np.asarray(labels_of(jax.random.split(jax.random.key(8), 600)))
     met = np.bincount([len(np.unique(row)) for row in labels], minlength=5)
     assert met[:2].sum() == 0
     assert np.all(np.abs(met[2:] / 600 - 1 / 3) < 3 * np.sqrt(2 / 9 / 600))
@@ -136,8 +139,8 @@ def test_another_look_is_of_mean_0_and_deviation_1_and_keeps_flat_images_flat():
 
 def test_the_curriculum_is_off_for_unseen_tasks(pool):
     tasks = unseen(projection_tasks(pool, KEY, num_tasks=4, length=80, bias=1.0, min_ways=2))
-    draw = jax.jit(jax.vmap(lambda key: sequence(tasks, key).targets[0]))
-    labels = np.asarray(draw(jax.random.split(jax.random.key(8), 20)))
+    labels_of = jax.jit(jax.vmap(lambda key: sequence(tasks, key).targets[0]))
+    labels = np.asarray(labels_of(jax.random.split(jax.random.key(8), 20)))
     assert min(len(np.unique(row)) for row in labels) >= 9
 
 

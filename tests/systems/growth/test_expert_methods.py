@@ -34,6 +34,16 @@ def test_domains_take_turns_in_a_draw_and_follow_each_other_in_the_test_images()
         assert place // number == part % 4 and four.tasks.labels[place] == label
 
 
+def test_the_same_images_are_held_out_in_all_domains():
+    usual, both = (build(tiny("growth", domains=domains)).problem for domains in (1, 2))
+    (rest, held), (both_rest, both_held) = (each.kept_apart(0.25) for each in (usual, both))
+    for one, two in ((rest.images, both_rest.images), (held.inputs, both_held.inputs)):
+        assert len(two) == 2 * len(one)
+        np.testing.assert_array_equal(two[: len(one)], one)
+    np.testing.assert_array_equal(both_held.targets, np.tile(held.targets, 2))
+    np.testing.assert_array_equal(both_rest.labels, np.tile(rest.labels, 2))
+
+
 @pytest.mark.parametrize("method", ["moe_tuning", "read_me"])
 def test_the_operations_of_experts_are_those_that_xla_counts(method):
     """Up to biases, activations, the loss, gates, and units that are put together."""

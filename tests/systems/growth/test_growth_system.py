@@ -125,6 +125,7 @@ def test_methods_that_do_not_fit_the_problem_are_rejected(method, values, field)
         ("read_me", {"domains": 3}, "examples"),
         ("moe_tuning", {"parts": 3}, "parts"),
         ("incubation", {"steps": 3, "tune_share": 0.9}, "tune_share"),
+        ("from_scratch", {"text": "README.md", "domains": 2}, "domains"),
     ],
 )
 def test_settings_that_do_not_fit_together_are_rejected(method, values, field):
@@ -139,18 +140,20 @@ def test_stages_that_have_no_step_are_rejected():
     assert raised.value.field == "steps"
 
 
-def test_images_that_are_held_out_are_not_trained_on():
-    problem = build(tiny("growth")).problem
+@pytest.mark.parametrize("domains", [1, 2])
+def test_images_that_are_held_out_are_not_trained_on(domains):
+    """Not in any domain."""
+    setup = build(tiny("growth", "early_stopping", domains=domains))
+    problem = setup.problem
     tasks, held_out = problem.kept_apart(0.25)
-    number = len(problem.tasks.labels)
-    assert len(held_out.targets) == round(0.25 * number)
+    np.testing.assert_array_equal(setup.tasks.labels, tasks.labels)
     for whole, parts in (
         (problem.tasks.images, (tasks.images, held_out.inputs)),
         (problem.tasks.labels, (tasks.labels, held_out.targets)),
     ):
-        np.testing.assert_array_equal(np.concatenate(parts), whole)
-    setup = build(tiny("growth", "early_stopping"))
-    np.testing.assert_array_equal(setup.tasks.labels, tasks.labels)
+        each = [np.asarray(part).reshape(domains, -1, *part.shape[1:]) for part in parts]
+        np.testing.assert_array_equal(np.concatenate(each, 1).reshape(whole.shape), whole)
+        assert each[1].shape[1] == round(0.25 * len(whole) / domains)
     with pytest.raises(ConfigError) as raised:
         problem.kept_apart(0.9999)
     assert raised.value.field == "held_out_share"

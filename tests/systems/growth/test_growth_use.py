@@ -8,6 +8,7 @@ import pytest
 import metajax as mj
 from metajax.core import ConfigError
 from metajax.systems import build, config_to_json, configure
+from metajax.systems.growth.evaluate import after_last
 from metajax.systems.image_sets import image_pools
 from metajax.systems.setup import first_drawn
 from metajax.train import fit
@@ -77,3 +78,35 @@ def test_a_network_is_stopped_where_held_out_images_say_so(tmp_path):
         used = mj.load(folder).ready().predict(np.asarray(test.images))
         assert np.mean(used.labels == test.labels) == pytest.approx(accuracy[method], abs=1e-6)
     assert accuracy["early_stopping"] > accuracy["from_scratch"] + 0.05
+
+
+def test_a_text_is_read_as_it_was_trained_on(tmp_path):
+    """Networks read one-hot characters; the row for guessing knows the pair that is there."""
+    path = tmp_path / "text.txt"
+    path.write_text("abcd" * 100 + "x" * 3)
+    config = tiny("growth", "from_scratch", text=str(path), context=2, symbols=4, domains=1)
+    setup = build(config)
+    problem, tasks = setup.problem, setup.problem.tasks
+    assert (problem.ways, tasks.features, tasks.images.shape) == (5, 10, (361, 2))
+    drawn = tasks(jax.random.key(0))
+    codes = np.asarray(drawn.inputs).reshape(-1, 2, 5).argmax(-1)
+    # x, which is not in the part that is trained on, is none of its characters
+    assert codes.max() == 3 and problem.test.targets[-3:].tolist() == [4, 4, 4]
+    for window, after in zip(codes, np.asarray(drawn.targets).ravel(), strict=True):
+        assert (window[1] - window[0]) % 4 == 1 and (after - window[1]) % 4 == 1
+    assert after_last(problem).mean() == pytest.approx(1 - 3 / len(problem.test.targets))
+
+    state = first_drawn(setup.algorithm, setup.example_tasks, jax.random.key(0))
+    params = setup.algorithm.params(state)
+    run = mj.Run("drawn", config, setup.method, params, 0)
+    one_hot = jnp.eye(5)[jnp.array([[3, 0], [4, 2]])].reshape(2, 10)
+    logits = problem.network(problem.large).apply(params.networks[0], one_hot)
+    found = run.ready().predict(["bcda", " c"])
+    np.testing.assert_allclose(found.probabilities, jax.nn.softmax(logits), atol=1e-6)
+    assert found.classes[:4].tolist() == list("abcd")
+    with pytest.raises(ConfigError) as raised:
+        run.ready().predict("bcda")
+    assert raised.value.field == "inputs"
+    with pytest.raises(ConfigError) as raised:
+        build(tiny("growth", "from_scratch", text=str(path), context=60, domains=1))
+    assert raised.value.field == "text"

@@ -77,7 +77,7 @@ def test_a_task_is_of_one_trajectory_without_a_point_twice(tasks):
 
 def test_the_rates_are_those_of_the_true_motion():
     """Against central differences along a finely sampled trajectory."""
-    config = replace(TINY, points=401)
+    config = replace(TINY, points=200, duration=1.0)
     truth = simulate(get_mechanics("pendulum"), KEY, 2, config)
     spacing = truth.times[1] - truth.times[0]
     for states, rates in zip(truth.states, truth.rates, strict=True):
@@ -117,7 +117,7 @@ def test_prepared_motions_are_read_back(tmp_path, monkeypatch, capsys):
 
 
 def test_noisy_points_have_estimated_rates_near_the_true_ones():
-    config = replace(TINY, points=100, noise=1e-3, duration=5.0)
+    config = replace(TINY, points=200, noise=1e-3, duration=10.0)
     clean = replace(config, noise=0.0)
     noisy, exact = (make_tasks(c, ("mass_spring",), KEY, 20) for c in (config, clean))
     noisy, exact = noisy.parts[0], exact.parts[0]
@@ -207,7 +207,7 @@ def test_a_polynomial_is_fitted_exactly_where_energy_is_one():
 
 def test_a_polynomial_of_a_spring_follows_it():
     """Springs are quadratic: the roll-out is as good as its integrator, energy exact."""
-    config = replace(TINY, held_out="mass_spring", points=100, shots=20)
+    config = replace(TINY, held_out="mass_spring", points=200, duration=4.0, shots=20)
     instances = new_instances(config, "mass_spring", 3)
     coordinates, energy, _ = fit_and_roll(instances, "mass_spring", 2, 20)
     assert coordinates.max() < 2e-3 and energy.max() <= 1e-4 * 1.01

@@ -79,7 +79,7 @@ def test_the_order_of_bodies_does_not_count():
         return learner.predict(params, head, task.query.inputs)
 
     task = cast_floats(task, np.float32)
-    params = learner.init(KEY, task)
+    params = jax.jit(learner.init)(KEY, task)
     solve = jax.jit(rates)
     found, other = solve(params, task), solve(params, Task(*map(exchanged, task)))
     back = jax.tree.map(lambda leaf: leaf[:, ::-1], other)
@@ -91,7 +91,8 @@ def test_the_gradient_through_the_solve_equals_differences():
     learner = LinearEnergy(Span(architecture_of(TINY), 5), "learned", -6.0).learner()
     task, _ = motion_of("pendulum", 6)
     with enable_x64(True):
-        params = cast_floats(learner.init(KEY, cast_floats(task, np.float32)), np.float64)
+        drawn = jax.jit(learner.init)(KEY, cast_floats(task, np.float32))
+        params = cast_floats(drawn, np.float64)
         rng = np.random.default_rng(0)
         way = jax.tree.map(lambda leaf: jnp.asarray(rng.normal(size=leaf.shape)), params)
 
@@ -116,7 +117,7 @@ def test_masked_points_are_no_points():
         )
         return of._replace(state=state, counted=np.arange(6) < 4)
 
-    params = learner.init(KEY, task)
+    params = jax.jit(learner.init)(KEY, task)
     adapt = jax.jit(learner.adapt)
     heads = [
         adapt(params, support, KEY) for support in (few, Examples(*map(spoiled, task.support)))
@@ -130,10 +131,11 @@ def test_a_damping_below_zero_is_none():
     motion, rng = make_linear_motion(span), np.random.default_rng(0)
     how = LinearEnergy(span, "fixed", -14.0)
     task = cast_floats(motion_of("pendulum", 6)[0], np.float32)
-    params = how.learner().init(KEY, task).features
+    params = jax.jit(how.learner().init)(KEY, task).features
     state = Phase(*jnp.asarray(rng.normal(size=(2, 1, 2)), jnp.float32))
+    move = jax.jit(motion)
     rates = [
-        jax.jit(motion)(state, (params, jnp.asarray([1.0, 1.0, damping])), 0.0)
+        move(state, (params, np.array([1, 1, damping], np.float32)), 0.0)
         for damping in (-1.0, 0.0, 0.5)
     ]
     np.testing.assert_array_equal(stacked(rates[0]), stacked(rates[1]))

@@ -31,7 +31,7 @@ def target(method):
 @functools.cache
 def made(method):
     """One pass, its start, parameters none of which is zero, and a problem."""
-    learner, task = setup(method).method.learner, pdes.quadratics(KEY)
+    learner, task = setup(method).method.learner, jax.jit(pdes.quadratics)(KEY)
     start = jax.jit(learner.init)(KEY, task)
     draw = np.random.default_rng(0).standard_normal
     params = jax.tree.map(lambda p: p + 0.1 * draw(p.shape).astype(p.dtype), start)

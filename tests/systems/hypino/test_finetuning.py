@@ -46,7 +46,8 @@ def test_the_solution_itself_stays():
     """By plain descent: Adam makes whole steps of a gradient that is all rounding."""
     with enable_x64(True):
         rule = optax.sgd(0.01)
-        found = finetune(as_network(QUADRATIC), jnp.asarray(WEIGHTS), problem(), rule, steps=5)
+        network, given = as_network(QUADRATIC), problem()
+        found = jax.jit(lambda w: finetune(network, w, given, rule, steps=5))(jnp.asarray(WEIGHTS))
         assert float(jnp.max(found.loss)) < 1e-20
         np.testing.assert_allclose(found.weights, WEIGHTS, atol=1e-10)
 

@@ -126,7 +126,9 @@ def test_gauss_newton_steps_find_features_that_were_moved():
         )
         none, few, many = (improve(start, steps) for steps in (0, 2, 25))
         np.testing.assert_array_equal(none.inner, start)
-        rows = equations(jnp.asarray(OPERATOR), points, with_constant(RandomFeatures(start)))
+        rows = jax.jit(lambda o, at, s: equations(o, at, with_constant(RandomFeatures(s))))(
+            jnp.asarray(OPERATOR), points, start
+        )
         best = np.linalg.lstsq(*map(np.asarray, rows))[0]
         np.testing.assert_allclose(none.left, np.linalg.norm(rows.design @ best - rows.targets))
         assert few.left <= none.left and many.left < 1e-6 * none.left
@@ -145,14 +147,15 @@ def test_first_features_bend_inside_the_square_and_have_their_derivatives():
     points = jnp.asarray([[0.1, -0.3], [0.5, 0.9]])
     params = target.init(KEY, points)
     params = {**params, "head": {"kernel": jnp.ones((3, 1)), "bias": jnp.full(1, 0.5)}}
-    found, hidden = target.derivatives(params, points)
+    found, hidden = jax.jit(target.derivatives)(params, points)
 
     def u(x, y):
         return target.apply(params, jnp.stack([x, y])[None])[0, 0]
 
-    for one, other in zip(found, differentiate(u, points), strict=True):
+    for one, other in zip(found, jax.jit(lambda at: differentiate(u, at))(points), strict=True):
         np.testing.assert_allclose(one[:, 0], other, rtol=2e-4, atol=2e-4)
-    np.testing.assert_allclose(found.u, jnp.sum(hidden.u, 1, keepdims=True) + 0.5, rtol=1e-6)
+    total = np.asarray(hidden.u).sum(1, keepdims=True)
+    np.testing.assert_allclose(found.u, total + 0.5, rtol=1e-6)
     assert inner.shape == (3, 500)
     with pytest.raises(ConfigError, match="width"):
         tanh_network(0)
@@ -160,19 +163,20 @@ def test_first_features_bend_inside_the_square_and_have_their_derivatives():
 
 def test_a_distribution_scales_turns_and_places_random_features():
     """It starts as random features of four scales; its maps move them as they say."""
-    maps = first_maps(KEY)
-    first = np.asarray(draw_from(maps, KEY, 4000))
+    draw = jax.jit(draw_from, static_argnums=2)
+    maps = jax.jit(first_maps)(KEY)
+    first = np.asarray(draw(maps, KEY, 4000))
     for part, scale in enumerate(SCALES):
         np.testing.assert_allclose(np.abs(first[:, part::4]).max(1), scale, rtol=0.02)
         # of the mean of a thousand uniform numbers, four standard errors
         assert np.abs(first[:, part::4].mean(1)).max() < 4 * scale / np.sqrt(3000)
     # c = -(a x0 + b y0): all features are 0 at that point, whatever their slopes
     around = jnp.asarray([[2.0, 0, 0], [0.5, 1, 0], [-(2 * 0.3 + 0.5 * -0.7), 0.7, 0]])
-    placed = draw_from({**maps, "map": jnp.stack([around] * 4)}, KEY, 40)
-    at = RandomFeatures(placed)(jnp.asarray([[0.3, -0.7]])).u
+    placed = np.asarray(draw({**maps, "map": np.stack([around] * 4)}, KEY, 40))
+    at = jax.jit(lambda inner, x: RandomFeatures(inner)(x).u)(placed, jnp.asarray([[0.3, -0.7]]))
     np.testing.assert_allclose(at, 0, atol=1e-6)
     assert np.abs(placed[0]).max() > np.abs(first[0, :40]).max()
-    shifted = draw_from({**maps, "shift": jnp.full((4, 3), 0.25)}, KEY, 4000)
+    shifted = np.asarray(draw({**maps, "shift": np.full((4, 3), 0.25, np.float32)}, KEY, 4000))
     moved = 0.25 * np.tile(np.asarray(SCALES), 1000)
     np.testing.assert_allclose(shifted - first, np.stack([moved] * 3), rtol=1e-5, atol=1e-5)
 
@@ -180,12 +184,13 @@ def test_a_distribution_scales_turns_and_places_random_features():
 def test_another_key_draws_other_features_of_any_number():
     config = replace(CONFIG, method="distribution", features=4)
     few, many = (build(replace(config, features=num)).method.learner for num in (4, 9))
-    task = quadratics(KEY)
+    task = jax.jit(quadratics)(KEY)
     given = task.support._replace(points=task.query.points)
     params = jax.jit(lambda task: few.init(KEY, task))(task)
     found = jax.jit(lambda key: few.adapt(params, given, key)["inner"])
     assert np.abs(found(KEY) - found(jax.random.key(1))).min() > 0
-    np.testing.assert_array_equal(found(KEY), draw_from(first_maps(KEY), KEY, 4))
+    alone = jax.jit(lambda key: draw_from(first_maps(key), key, 4))
+    np.testing.assert_array_equal(found(KEY), alone(KEY))
     made = jax.eval_shape(lambda given: many.adapt(params, given, KEY), given)
     assert made["inner"].shape == (3, 9)
 
@@ -193,7 +198,7 @@ def test_another_key_draws_other_features_of_any_number():
 def of_network():
     """The generated weights of `solved`, as the parameters that are learned."""
     network = modified_mlp(width=4, layers=1)
-    return Target(network, 4), network.init(KEY, jnp.zeros((1, 2))), None
+    return Target(network, 4), jax.jit(network.init)(KEY, jnp.zeros((1, 2))), None
 
 
 def of_distribution():
@@ -216,7 +221,8 @@ def test_the_loss_has_its_gradient_in_what_is_generated(make):
             return learner.loss(moved, task, KEY)[0]
 
         (value, slope), step = jax.jit(jax.value_and_grad(loss))(0.0, task), 1e-6
-        up, down = (jax.jit(loss)(by, task) for by in (step, -step))
+        at = jax.jit(loss)
+        up, down = (at(by, task) for by in (step, -step))
         assert np.isfinite(value) and np.abs(slope) > 1e-3
         np.testing.assert_allclose(slope, (up - down) / (2 * step), rtol=1e-5)
 
@@ -239,9 +245,9 @@ def test_training_starts_from_the_shipped_weights():
 def test_methods_solve_for_the_head_at_points(method):
     """Twice the data give twice the head; without points there is nothing to solve at."""
     learner = build(replace(CONFIG, method=method)).method.learner
-    task = quadratics(KEY)
+    task = jax.jit(quadratics)(KEY)
     task = Task(task.support._replace(points=task.query.points), task.query)
-    params = learner.init(KEY, task)
+    params = jax.jit(learner.init)(KEY, task)
     adapt = jax.jit(lambda inputs: learner.adapt(params, inputs, KEY))
     points = task.support.points
     twice = points._replace(
