@@ -9,24 +9,27 @@ from jaxtyping import Float
 from quoting import bare, markdown, over_seeds, results
 from scipy import stats
 
+MIXED = {"by": "layer", "codes": "architecture", "steps": 4000}
 ARMS = {
     "shared weights": ("supernet", {"steps": 4000}),
     "shared weights, twice the steps": ("supernet", {"steps": 8000}),
-    "2 experts, by layer": (
-        "mixture_of_supernets",
-        {"by": "layer", "codes": "architecture"},
-    ),
-    "2 experts, by neuron": (
-        "mixture_of_supernets",
-        {"by": "neuron", "codes": "architecture"},
-    ),
-    "2 experts, by layer, random codes": ("mixture_of_supernets", {"codes": "random"}),
+    "2 experts, by layer": ("mixture_of_supernets", MIXED),
+    "2 experts, by neuron": ("mixture_of_supernets", {**MIXED, "by": "neuron"}),
+    "2 experts, by layer, random codes": ("mixture_of_supernets", {**MIXED, "codes": "random"}),
+    "2 experts, by layer, twice the steps": ("mixture_of_supernets", {**MIXED, "steps": 8000}),
     "each alone": ("subnetworks_alone", {}),
 }
 
 
+def runs_of(runs: list[dict[str, Any]], method: str, **settings: Any) -> list[dict[str, Any]]:
+    """The runs of a method with some settings, in the order of their seeds."""
+    wanted = {"method": method, **settings}
+    found = [run for run in runs if wanted.items() <= run["config"].items()]
+    return sorted(found, key=lambda run: run["config"]["seed"])
+
+
 class Networks:
-    """The networks that runs of a method trained, over seeds.
+    """The networks that runs of a method trained, a run for each seed.
 
     Attributes:
       names: of the networks.
@@ -37,10 +40,7 @@ class Networks:
       seconds: CPU seconds of training, the mean over seeds.
     """
 
-    def __init__(self, runs: list[dict[str, Any]], method: str, **settings: Any) -> None:
-        wanted = {"method": method, **settings}
-        found = [run for run in runs if wanted.items() <= run["config"].items()]
-        found.sort(key=lambda run: run["config"]["seed"])
+    def __init__(self, found: list[dict[str, Any]]) -> None:
         more = [run["eval"]["more"] for run in found]
         self.names = [one["name"] for one in more[0]["members"]]
         self.flops = np.array([one["flops"] for one in more[0]["members"]])
@@ -58,13 +58,17 @@ class Supernets:
     """All arms on one set of images.
 
     Attributes:
-      arms: by their names in the table.
+      arms: those that were run, by their names in the table.
       alone: every architecture alone.
     """
 
     def __init__(self, name: str) -> None:
         runs = results("growth", f"results/{name}.json")
-        self.arms = {title: Networks(runs, method, **own) for title, (method, own) in ARMS.items()}
+        self.arms = {
+            title: Networks(found)
+            for title, (method, own) in ARMS.items()
+            if (found := runs_of(runs, method, **own))
+        }
         self.alone = self.arms["each alone"]
 
     def lost(self, title: str) -> np.ndarray:
@@ -110,7 +114,7 @@ def supernet_table(found: Supernets) -> str:
         "operations of a step",
         "CPU s",
     ]
-    return markdown(header, [[title, *found.cells(title)] for title in ARMS])
+    return markdown(header, [[title, *found.cells(title)] for title in found.arms])
 
 
 class Searches:
@@ -124,9 +128,9 @@ class Searches:
 
     def __init__(self) -> None:
         runs = results("growth", "results/searches.json")
-        self.grown = Networks(runs, "transformation_search")
-        self.scratch = Networks(runs, "scratch_search", candidates=4)
-        self.every = Networks(runs, "scratch_search", candidates=None)
+        self.grown = Networks(runs_of(runs, "transformation_search"))
+        self.scratch = Networks(runs_of(runs, "scratch_search", candidates=4))
+        self.every = Networks(runs_of(runs, "scratch_search", candidates=None))
 
     def best(self) -> int:
         """The network of the space with the best mean over seeds."""
@@ -168,25 +172,24 @@ class Searches:
         ]
 
 
-def supernet_sentences(found: Supernets) -> list[str]:
-    """What the README says of supernets on one set of images."""
-    plain = found.lost("shared weights")
-    layer, neuron, random, twice = (
-        found.lost(title)
-        for title in (
-            "2 experts, by layer",
-            "2 experts, by neuron",
-            "2 experts, by layer, random codes",
-            "shared weights, twice the steps",
-        )
-    )
-    return [
-        f"shared weights lose {over_seeds(plain, 4)}",
-        f"{over_seeds(layer, 4)} with mixtures by layer",
-        f"{over_seeds(neuron, 4)} with mixtures by neuron",
-        f"{bare(layer.mean() / plain.mean())} and {bare(neuron.mean() / plain.mean())} of it",
-        f"twice the steps lose {over_seeds(twice, 4)}",
+def supernet_sentences(digits: Supernets, fashion: Supernets) -> list[str]:
+    """What the README says of supernets."""
+    sentences = []
+    for found in (digits, fashion):
+        plain, twice, layer, neuron = map(found.lost, list(ARMS)[:4])
+        sentences += [
+            f"shared weights lose {over_seeds(plain, 4)}",
+            f"{over_seeds(layer, 4)} with mixtures by layer",
+            f"{over_seeds(neuron, 4)} with mixtures by neuron",
+            f"{bare(layer.mean() / plain.mean())} and {bare(neuron.mean() / plain.mean())} of it",
+            f"twice the steps lose {over_seeds(twice, 4)}",
+            f"by layer is {over_seeds(plain - layer, 4)} ahead of shared weights",
+            f"by neuron {over_seeds(plain - neuron, 4)}",
+        ]
+    random = digits.lost("2 experts, by layer, random codes")
+    longer = fashion.lost("2 experts, by layer, twice the steps")
+    sentences += [
         f"random codes lose {over_seeds(random, 4)}",
-        f"by layer is {over_seeds(plain - layer, 4)} ahead of shared weights",
-        f"by neuron {over_seeds(plain - neuron, 4)}",
+        f"mixtures by layer {over_seeds(longer, 4)}",
     ]
+    return sentences

@@ -194,9 +194,10 @@ def quoted() -> Quoted:
     runs = experts.Experts()
     tables |= {"blocks": experts.blocks(runs), "domains": experts.domains(runs)}
     sentences += experts.sentences(runs)
-    shared = Supernets("supernets")
-    tables["supernets"] = supernet_table(shared)
+    nets, larger = Supernets("supernets"), Supernets("fashion_supernets")
     searches = Searches()
+    tables["supernets"] = supernet_table(nets)
+    tables["fashion_supernets"] = supernet_table(larger)
     tables["searches"] = searches.table()
-    sentences += supernet_sentences(shared) + searches.sentences()
+    sentences += supernet_sentences(nets, larger) + searches.sentences()
     return Quoted(tables, sentences, {"README.md": [headline]})
