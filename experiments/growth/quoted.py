@@ -6,7 +6,7 @@ from typing import Any
 
 import experts
 import numpy as np
-from choices import Supernets, supernet_sentences, supernet_table
+from choices import Searches, Supernets, supernet_sentences, supernet_table
 from quoting import Quoted, bare, markdown, over_seeds, results
 
 METHODS = {
@@ -221,7 +221,10 @@ def quoted() -> Quoted:
     runs = experts.Experts()
     tables |= {"blocks": experts.blocks(runs), "domains": experts.domains(runs)}
     sentences += experts.sentences(runs)
-    shared = Supernets("supernets")
-    tables["supernets"] = supernet_table(shared)
-    sentences += supernet_sentences(shared)
+    nets, larger = Supernets("supernets"), Supernets("fashion_supernets")
+    searches = Searches()
+    tables["supernets"] = supernet_table(nets)
+    tables["fashion_supernets"] = supernet_table(larger)
+    tables["searches"] = searches.table()
+    sentences += supernet_sentences(nets, larger) + searches.sentences()
     return Quoted(tables, sentences, {"README.md": [headline]})
