@@ -310,6 +310,22 @@ def of_experts(found: Any) -> tuple[dict[str, str], list[str]]:
     return {"experts": markdown(header, rows)}, [sentence]
 
 
+def of_generated(found: Any) -> tuple[dict[str, str], list[str]]:
+    """Generators of ten million weights, compared with their products."""
+    rows = [
+        [
+            form.replace("_", "-"),
+            f"{one['parameters'] / 1e6:.1f} million",
+            *(f"{1e3 * one['seconds'][name]['median']:.1f}" for name in ("generator", "products")),
+            ratio(one["ratio"]),
+        ]
+        for form, one in found["forms"].items()
+    ]
+    header = ["heads", "parameters", "generator, ms", "products alone, ms", "ratio"]
+    sentence = f"A target of {found['weights'] / 1e6:.1f} million weights"
+    return {"generated_weights": markdown(header, rows)}, [sentence]
+
+
 def quoted() -> Quoted:
     """Every cell and sentence."""
     profiles = {
@@ -317,10 +333,15 @@ def quoted() -> Quoted:
         for name in ("gpicl", "hyperdistill", "hamiltonian", "fewshot", "hypino")
     }
     experts, cost = of_experts(results("experts.json"))
+    generated, size = of_generated(results("generated_weights.json"))
     return Quoted(
-        of_solve(results("solve.json")) | of_continual(results("continual.json")) | experts,
+        of_solve(results("solve.json"))
+        | of_continual(results("continual.json"))
+        | experts
+        | generated,
         [
             *cost,
+            *size,
             *of_gpicl(results("gpicl_step_base.json")),
             *of_in_context(results("in_context.json")),
             *of_first_step(results("first_step.json")),

@@ -5,27 +5,31 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float
 from quoting import bare, markdown, over_seeds, results
 from scipy import stats
 
+MIXED = {"by": "layer", "codes": "architecture", "steps": 4000}
 ARMS = {
     "shared weights": ("supernet", {"steps": 4000}),
     "shared weights, twice the steps": ("supernet", {"steps": 8000}),
-    "2 experts, by layer": (
-        "mixture_of_supernets",
-        {"by": "layer", "codes": "architecture"},
-    ),
-    "2 experts, by neuron": (
-        "mixture_of_supernets",
-        {"by": "neuron", "codes": "architecture"},
-    ),
-    "2 experts, by layer, random codes": ("mixture_of_supernets", {"codes": "random"}),
+    "2 experts, by layer": ("mixture_of_supernets", MIXED),
+    "2 experts, by neuron": ("mixture_of_supernets", {**MIXED, "by": "neuron"}),
+    "2 experts, by layer, random codes": ("mixture_of_supernets", {**MIXED, "codes": "random"}),
+    "2 experts, by layer, twice the steps": ("mixture_of_supernets", {**MIXED, "steps": 8000}),
     "each alone": ("subnetworks_alone", {}),
 }
 
 
+def runs_of(runs: list[dict[str, Any]], method: str, **settings: Any) -> list[dict[str, Any]]:
+    """The runs of a method with some settings, in the order of their seeds."""
+    wanted = {"method": method, **settings}
+    found = [run for run in runs if wanted.items() <= run["config"].items()]
+    return sorted(found, key=lambda run: run["config"]["seed"])
+
+
 class Networks:
-    """The networks that runs of a method trained, over seeds.
+    """The networks that runs of a method trained, a run for each seed.
 
     Attributes:
       names: of the networks.
@@ -36,10 +40,7 @@ class Networks:
       seconds: CPU seconds of training, the mean over seeds.
     """
 
-    def __init__(self, runs: list[dict[str, Any]], method: str, **settings: Any) -> None:
-        wanted = {"method": method, **settings}
-        found = [run for run in runs if wanted.items() <= run["config"].items()]
-        found.sort(key=lambda run: run["config"]["seed"])
+    def __init__(self, found: list[dict[str, Any]]) -> None:
         more = [run["eval"]["more"] for run in found]
         self.names = [one["name"] for one in more[0]["members"]]
         self.flops = np.array([one["flops"] for one in more[0]["members"]])
@@ -57,13 +58,17 @@ class Supernets:
     """All arms on one set of images.
 
     Attributes:
-      arms: by their names in the table.
+      arms: those that were run, by their names in the table.
       alone: every architecture alone.
     """
 
     def __init__(self, name: str) -> None:
         runs = results("growth", f"results/{name}.json")
-        self.arms = {title: Networks(runs, method, **own) for title, (method, own) in ARMS.items()}
+        self.arms = {
+            title: Networks(found)
+            for title, (method, own) in ARMS.items()
+            if (found := runs_of(runs, method, **own))
+        }
         self.alone = self.arms["each alone"]
 
     def lost(self, title: str) -> np.ndarray:
@@ -109,7 +114,7 @@ def supernet_table(found: Supernets) -> str:
         "operations of a step",
         "CPU s",
     ]
-    return markdown(header, [[title, *found.cells(title)] for title in ARMS])
+    return markdown(header, [[title, *found.cells(title)] for title in found.arms])
 
 
 class Searches:
@@ -123,57 +128,68 @@ class Searches:
 
     def __init__(self) -> None:
         runs = results("growth", "results/searches.json")
-        self.grown = Networks(runs, "transformation_search")
-        self.scratch = Networks(runs, "scratch_search", candidates=8)
-        self.every = Networks(runs, "scratch_search", candidates=None)
+        self.grown = Networks(runs_of(runs, "transformation_search"))
+        self.scratch = Networks(runs_of(runs, "scratch_search", candidates=4))
+        self.every = Networks(runs_of(runs, "scratch_search", candidates=None))
 
     def best(self) -> int:
         """The network of the space with the best mean over seeds."""
         return int(self.every.accuracy.mean(0).argmax())
 
-    def alike(self) -> list[int]:
-        """Where the networks that were tried stand in the whole space."""
-        return [self.every.names.index(name) for name in self.grown.names]
+    def alike(self) -> Float[np.ndarray, "seeds networks"]:
+        """Accuracies of the networks that were tried, each trained alone with all steps."""
+        rows = [self.every.names.index(name) for name in self.grown.names]
+        return self.every.accuracy[:, rows]
 
     def table(self) -> str:
-        """Accuracy of each network that was tried, and of those that were chosen."""
-        header = ["hidden layers", "operations", "grown", "from scratch", "every network alike"]
+        """Accuracy of each network of the space, and of those that were chosen."""
+        header = ["hidden layers", "operations", "grown", "from scratch", "alone, all steps"]
         rows = []
-        for at, other in enumerate(self.alike()):
-            rows.append(
-                [
-                    self.grown.names[at],
-                    f"{self.grown.flops[at]:,}",
-                    over_seeds(self.grown.accuracy[:, at]),
-                    over_seeds(self.scratch.accuracy[:, at]),
-                    over_seeds(self.every.accuracy[:, other]),
-                ]
-            )
-        three = (self.grown, self.scratch, self.every)
-        rows.append(["mean of those tried", "", *(each.mean() for each in three)])
-        rows.append(["chosen", "", *(over_seeds(each.chosen) for each in three)])
+        for at, name in enumerate(self.every.names):
+            cells = [
+                over_seeds(each.accuracy[:, each.names.index(name)]) if name in each.names else ""
+                for each in (self.grown, self.scratch, self.every)
+            ]
+            rows.append([name, f"{self.every.flops[at]:,}", *cells])
+        means = self.grown.mean(), self.scratch.mean(), over_seeds(self.alike().mean(1))
+        rows.append(["mean of the four", "", *means])
+        chosen = (over_seeds(each.chosen) for each in (self.grown, self.scratch, self.every))
+        rows.append(["chosen", "", *chosen])
         return markdown(header, rows)
 
+    def sentences(self) -> list[str]:
+        """What the README says of the searches."""
+        best = self.best()
+        mean = self.grown.accuracy.mean(1)
+        behind = self.grown.chosen - self.every.accuracy[:, best]
+        return [
+            f"grown networks are {over_seeds(mean - self.scratch.accuracy.mean(1))} ahead",
+            f"networks that were chosen, {over_seeds(self.grown.chosen - self.scratch.chosen)}",
+            f"alone with all steps, the same four are {over_seeds(self.alike().mean(1) - mean)}",
+            f"best of the space is {self.every.names[best]}, with "
+            f"{over_seeds(self.every.accuracy[:, best])}",
+            f"chosen network that was grown is {over_seeds(behind)}",
+        ]
 
-def supernet_sentences(found: Supernets) -> list[str]:
-    """What the README says of supernets on one set of images."""
-    plain = found.lost("shared weights")
-    layer, neuron, random, twice = (
-        found.lost(title)
-        for title in (
-            "2 experts, by layer",
-            "2 experts, by neuron",
-            "2 experts, by layer, random codes",
-            "shared weights, twice the steps",
-        )
-    )
-    return [
-        f"shared weights lose {over_seeds(plain, 4)}",
-        f"{over_seeds(layer, 4)} with mixtures by layer",
-        f"{over_seeds(neuron, 4)} with mixtures by neuron",
-        f"{bare(layer.mean() / plain.mean())} and {bare(neuron.mean() / plain.mean())} of it",
-        f"twice the steps lose {over_seeds(twice, 4)}",
+
+def supernet_sentences(digits: Supernets, fashion: Supernets) -> list[str]:
+    """What the README says of supernets."""
+    sentences = []
+    for found in (digits, fashion):
+        plain, twice, layer, neuron = map(found.lost, list(ARMS)[:4])
+        sentences += [
+            f"shared weights lose {over_seeds(plain, 4)}",
+            f"{over_seeds(layer, 4)} with mixtures by layer",
+            f"{over_seeds(neuron, 4)} with mixtures by neuron",
+            f"{bare(layer.mean() / plain.mean())} and {bare(neuron.mean() / plain.mean())} of it",
+            f"twice the steps lose {over_seeds(twice, 4)}",
+            f"by layer is {over_seeds(plain - layer, 4)} ahead of shared weights",
+            f"by neuron {over_seeds(plain - neuron, 4)}",
+        ]
+    random = digits.lost("2 experts, by layer, random codes")
+    longer = fashion.lost("2 experts, by layer, twice the steps")
+    sentences += [
         f"random codes lose {over_seeds(random, 4)}",
-        f"by layer is {over_seeds(plain - layer, 4)} ahead of shared weights",
-        f"by neuron {over_seeds(plain - neuron, 4)}",
+        f"mixtures by layer {over_seeds(longer, 4)}",
     ]
+    return sentences

@@ -127,8 +127,12 @@ def sentences(runs: Experts) -> list[str]:
     domain, same = "read_me, domain", "read_me, all"
     return [
         f"{runs.ahead('moe_tuning, 2', 'dense_continued')} compared with the dense network",
+        f"in one part they are {runs.ahead('moe_tuning, 1', 'dense_continued')}",
+        f"in four {runs.ahead('moe_tuning, 4', 'dense_continued')}",
         f"{runs.ahead(domain, 'narrow_network', half)} compared with a narrow network",
         f"{runs.ahead(domain, same, half)} with half of the units",
+        f"and {runs.ahead(domain, same, 0.25)} with a quarter, ahead of the same units for all",
+        f"{runs.ahead(domain, 'read_me, random', half)} compared with random units",
         f"loses {runs.drop('moe_tuning, random')} at first",
         f"{over_seeds(runs.of_one_copy('moe_tuning, 2', 2), 2)} of the pairs",
         f"{over_seeds(runs.of_one_copy('moe_tuning, random', 2), 2)} with a random router",

@@ -6,7 +6,7 @@ from typing import Any
 
 import experts
 import numpy as np
-from choices import Supernets, supernet_sentences, supernet_table
+from choices import Searches, Supernets, supernet_sentences, supernet_table
 from quoting import Quoted, bare, markdown, over_seeds, results
 
 METHODS = {
@@ -122,11 +122,29 @@ def noisy_labels(fashion: Runs, tiny: Runs) -> str:
     return markdown(["method", "large network", "small network"], rows)
 
 
+def texts(runs: Runs) -> str:
+    """The accuracy of the next character."""
+    rows = []
+    for method, title in METHODS.items():
+        if method in runs.of:
+            small = "small" in runs.of[method][0]["rows"]
+            cells = [over_seeds(runs.accuracy(method, "small"))] if small else [""]
+            rows.append([title, runs.cell(method), *cells])
+    for name, title in (
+        ("after_last", "most frequent character after the last one"),
+        ("chance", "chance"),
+    ):
+        mean = runs.of["from_scratch"][0]["rows"][name]["mean"][0]
+        rows.append([f"*{title}*", bare(mean, 3), ""])
+    return markdown(["method", "network", "its small network"], rows)
+
+
 def quoted() -> Quoted:
     """Every table."""
     short, digits, noisy = Runs("short"), Runs("digits"), Runs("noisy")
     fashion = Runs("noisy_fashion", small_width=32)
     tiny = Runs("noisy_fashion", small_width=8)
+    text = Runs("text")
     leads = [
         ahead(tiny, "weak_teacher", fashion, other)
         for other in ("from_scratch", "label_smoothing", "early_stopping")
@@ -141,6 +159,7 @@ def quoted() -> Quoted:
         for name, base_set, residual, most, least in (
             ("digits", "digits", True, 600, 344),
             ("digits", "digits", False, 600, 344),
+            ("Fashion-MNIST", "fashion_mnist", True, 900, 525),
         )
     }
     lead = noisy.accuracy("weak_teacher") - noisy.accuracy("weak_teacher", "small")
@@ -150,7 +169,12 @@ def quoted() -> Quoted:
     budget = digits.of["from_scratch"][0]["more"]["budget"] / 1e9
     whole, brief = deep["digits, residual"]
     plain, plain_brief = deep["digits, plain"]
+    large, large_brief = deep["Fashion-MNIST, residual"]
     sentences = [
+        f"{text.ahead('small_network', 'from_scratch')} ahead of the large one",
+        f"{text.ahead('net2net', 'from_scratch')} for net2net, "
+        f"{text.ahead('weak_teacher', 'from_scratch')} for a weak teacher and "
+        f"{text.ahead('mutual_distillation', 'from_scratch')} for mutual distillation",
         f"teacher of 8 units lifts the large network by {leads[0]}",
         f"by {leads[1]} compared with label smoothing",
         f"by {leads[2]} compared with stopping early",
@@ -161,8 +185,10 @@ def quoted() -> Quoted:
         "smoothing",
         f"small network has {smalls}, more than the {fashion.cell('small_network')} of",
         f"{whole.ahead('incubation', 'end_to_end')} on digits",
+        f"{large.ahead('incubation', 'end_to_end')} on Fashion-MNIST",
         f"{plain.ahead('incubation', 'end_to_end')} for plain layers",
-        f"{ahead(whole, 'incubation', brief, 'end_to_end')} on digits and "
+        f"{ahead(whole, 'incubation', brief, 'end_to_end')} on digits, "
+        f"{ahead(large, 'incubation', large_brief, 'end_to_end')} on Fashion-MNIST and "
         f"{ahead(plain, 'incubation', plain_brief, 'end_to_end')} for plain layers",
         f"{noisy.ahead('weak_teacher', 'early_stopping')} compared with stopping early",
         f"{noisy.ahead('mutual_distillation', 'early_stopping')} for mutual distillation",
@@ -190,11 +216,15 @@ def quoted() -> Quoted:
         "digits": accuracies(short, digits, noisy),
         "noisy_fashion": noisy_labels(fashion, tiny),
         "deep": deep_networks(deep),
+        "text": texts(text),
     }
     runs = experts.Experts()
     tables |= {"blocks": experts.blocks(runs), "domains": experts.domains(runs)}
     sentences += experts.sentences(runs)
-    shared = Supernets("supernets")
-    tables["supernets"] = supernet_table(shared)
-    sentences += supernet_sentences(shared)
+    nets, larger = Supernets("supernets"), Supernets("fashion_supernets")
+    searches = Searches()
+    tables["supernets"] = supernet_table(nets)
+    tables["fashion_supernets"] = supernet_table(larger)
+    tables["searches"] = searches.table()
+    sentences += supernet_sentences(nets, larger) + searches.sentences()
     return Quoted(tables, sentences, {"README.md": [headline]})

@@ -8,6 +8,7 @@ import numpy as np
 from quoting import Quoted, bare, markdown, over_seeds, results
 
 GROUPS = {"in_range": "in range", "wider": "wider", "deeper": "deeper"}
+FULL = "graph_hypernetwork --decoder full"
 SHOWN = (0.0, 10.0, 50.0, 200.0)
 """Steps of training from a start that the tables have."""
 
@@ -42,8 +43,12 @@ class Starts:
 
     def table(self) -> str:
         """The accuracy of each kind of start, by steps of training from it."""
-        names = {method: method for method in self.of if method != "shared_table"}
-        names |= {"shared_table": "*shared_table*", "random": "*He start*"}
+        names = {
+            "graph_hypernetwork": "graph_hypernetwork",
+            FULL: "the same, full decoder",
+            "shared_table": "*shared_table*",
+            "random": "*He start*",
+        }
         rows = [
             [GROUPS[group], title, *(self.cell(method, group, steps) for steps in SHOWN)]
             for group in GROUPS
@@ -65,6 +70,7 @@ def decoder_sizes(found: dict[str, Any]) -> str:
 def starts() -> Quoted:
     """What this folder's README quotes of predicted starts."""
     digits, sizes = Starts("architectures"), results("weights", "results/decoder_sizes.json")
+    digits.of[FULL] = Starts("architectures_full").of["graph_hypernetwork"]
     first, last = sizes["rows"][0], sizes["rows"][-1]
     by = "graph_hypernetwork"
     sentences = [
@@ -77,6 +83,11 @@ def starts() -> Quoted:
         f"{digits.ahead(by, 'random', 'in_range', 50)} compared with He starts after 50 steps",
         f"{digits.ahead(by, 'random', 'in_range', 200)} after 200",
         f"{digits.ahead(by, 'random', 'deeper', 200)} for deeper ones",
+        f"{digits.ahead(by, 'random', 'wider', 200)} for networks that are wider",
+        f"{digits.ahead(FULL, by, 'in_range', 0)} zero-shot compared with the low-rank one",
+        f"{digits.ahead(FULL, 'shared_table', 'in_range', 0)} compared with the table",
+        f"{digits.cell(FULL, 'wider', 0)} on wider networks",
+        f"{digits.cell(FULL, 'deeper', 0)} on deeper ones",
         f"{first['low_rank']['parameters'] / 1e6:.2f} to "
         f"{last['low_rank']['parameters'] / 1e6:.2f} million parameters",
         f"{first['full']['parameters'] / 1e6:.1f} to {last['full']['parameters'] / 1e6:,.0f}",

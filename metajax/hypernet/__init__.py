@@ -1,6 +1,7 @@
 """Hypernetworks: the parameters of any target network, generated from latent vectors."""
 
 from metajax.hypernet.chunks import chunk_generator
+from metajax.hypernet.coordinates import implicit
 from metajax.hypernet.decoders import decoded_entries, full_matrix, low_rank
 from metajax.hypernet.diffusion import denoiser, diffusion_loss, sample_diffusion, signal_shares
 from metajax.hypernet.edits import low_rank_factors, low_rank_update, modulate
@@ -11,7 +12,6 @@ from metajax.hypernet.graph_hypernets import (
     graph_hypernetwork,
     predicted_start,
 )
-from metajax.hypernet.implicit import implicit
 from metajax.hypernet.invariant import magnitude_invariant
 from metajax.hypernet.padded_mlps import (
     MLPArchitecture,

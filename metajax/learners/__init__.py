@@ -74,11 +74,6 @@ from metajax.learners.maml_family import (
     meta_sgd,
     multi_step_gradient,
 )
-from metajax.learners.metamorphosis import (
-    Metamorphosis,
-    MetamorphosisParams,
-    metamorphosis,
-)
 from metajax.learners.metric import Memory, matching, prototypical
 from metajax.learners.neighbor_vote import k_nearest
 from metajax.learners.reptile_family import ReptileState, reptile
@@ -106,6 +101,11 @@ from metajax.learners.weight_models import (
     weight_diffusion,
     weight_regression,
     zoo_mean,
+)
+from metajax.learners.width_stages import (
+    Metamorphosis,
+    MetamorphosisParams,
+    metamorphosis,
 )
 from metajax.learners.zoo_stages import (
     Embed,

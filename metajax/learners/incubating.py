@@ -26,8 +26,6 @@ from metajax.learners.distilling import smoothed_labels
 from metajax.learners.growing import GrowthStage, in_growing_stages
 
 Stack = Callable[[int], Network]
-"""``stack(depth)`` makes a network whose parameters are a dictionary. The arrays in its ``layers``
-have a first axis of ``depth``; all others are the same for every depth."""
 
 
 def hybrid_layers(meta: PyTree, part: PyTree, at: Int32[Array, ""]) -> PyTree:
@@ -68,7 +66,9 @@ def incubating_parts(stack: Stack, number: int, size: int) -> MetaLearner:
     Ni et al. 2023, arXiv 2212.04129).
 
     Args:
-      stack: see :data:`Stack`.
+      stack: ``stack(depth)`` makes a network, as :func:`metajax.nn.layer_stack` does. Parameters
+        are a dictionary; arrays in ``layers`` have a first axis of ``depth``, and all others are
+        the same for every depth.
       number: parts, as many as the shallow network has layers.
       size: layers of a part.
 
@@ -137,7 +137,9 @@ def incubation(
     the paper the first and the last part train it with their layers.)
 
     Args:
-      stack: see :data:`Stack`.
+      stack: ``stack(depth)`` makes a network, as :func:`metajax.nn.layer_stack` does. Parameters
+        are a dictionary; arrays in ``layers`` have a first axis of ``depth``, and all others are
+        the same for every depth.
       number: parts.
       size: layers of a part.
       optimizers: of the three stages.

@@ -21,6 +21,7 @@ from metajax import learners
 from metajax.bilevel import minibatches
 from metajax.core import MetaLearner, Task, digest
 from metajax.data import DomainInputs, noise_pool, sinusoid_tasks
+from metajax.hypernet import magnitude_invariant
 from metajax.nn import mlp
 from metajax.systems import build, replace
 from metajax.systems.gpicl import projection_tasks
@@ -124,6 +125,23 @@ def context_row() -> Row:
     return Row("context-student", make, 0, lambda task: task.query.inputs.images)
 
 
+def generated_row() -> Row:
+    """The support is what the weights depend on: the mean of a support's first input, here."""
+
+    def make():
+        network = mlp([6], 3)
+        sizes = jnp.zeros((1, blobs(KEY).query.inputs.shape[-1]))
+        hypernet = magnitude_invariant(lambda key: network.init(key, sizes), hidden=(4, 6))
+
+        def tasks(key):
+            task = blobs(key)
+            return task._replace(support=jax.nn.sigmoid(jnp.mean(task.support.inputs, axis=1))[:1])
+
+        return learners.generated_network(hypernet, network), tasks
+
+    return Row("generated-network", make, 0, lambda task: task.query.inputs)
+
+
 SINES, SGD = sinusoid_tasks(4, 3), optax.sgd(0.1)
 
 LEARNERS = [
@@ -177,6 +195,7 @@ LEARNERS = [
     few_shot_row("svm", classify(learners.svm, ways=3, scale=5.0), blobs),
     few_shot_row("table-reader", lambda: learners.table_reader(3, width=6, row_width=4), blobs),
     pytest.param(context_row(), marks=pytest.mark.slow),
+    pytest.param(generated_row(), marks=pytest.mark.slow),
     *(
         pytest.param(hypino_row(name), marks=pytest.mark.slow)
         for name in ("weights", "unet", "pino")

@@ -39,7 +39,7 @@ def test_tables_and_sentences_are_what_the_results_say(tables, family, monkeypat
     assert set(folder.rglob("*.json")) <= read
 
 
-@pytest.mark.parametrize("family", ["gpicl", "continual"])
+@pytest.mark.parametrize("family", ["gpicl", "continual", "growth"])
 def test_the_readmes_picture_is_of_the_results(family):
     """It carries the digest of the results that it was drawn from."""
     path = FOLDER / family / "picture.py"

@@ -25,7 +25,7 @@ def drawn(dtype=jnp.float32):
     """Trained networks have no biases of 0."""
     draw = np.random.default_rng(0)
     inputs = jnp.asarray(draw.normal(size=(16, 5)), dtype)
-    shapes = jax.eval_shape(NETWORK.init, KEY, inputs)
+    shapes = jax.eval_shape(NETWORK.init, KEY, jnp.zeros((1, 5), jnp.float32))
     params = jax.tree.map(lambda leaf: jnp.asarray(draw.normal(size=leaf.shape), dtype), shapes)
     return params, Examples(inputs, jnp.asarray(draw.integers(3, size=16), jnp.int32))
 

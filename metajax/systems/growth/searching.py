@@ -117,10 +117,10 @@ def searched(
         network, updates = problem.network(widths), problem.updates(widths)
         learner = learners.smoothed_labels(network)
         optimizer = training.make_optimizer(steps * updates)
-        source = None if change is None else 0
-        stages.append(
-            learners.GrowthStage(lambda done: learner, optimizer, steps, updates, change, source)
-        )
+        stage = learners.GrowthStage(lambda done: learner, optimizer, steps, updates)
+        if change is not None:
+            stage = stage._replace(change=change, source=0)
+        stages.append(stage)
         flops = problem.update_flops(widths)
         parts.append(Stage(named(widths), network.apply, steps, updates, flops))
 

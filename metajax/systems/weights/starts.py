@@ -111,7 +111,8 @@ def evaluate_starts(
     images, are the baseline.
     """
     learner: Any = method.learner
-    target, pools = problem.padded, (problem.tasks.pool, problem.test)
+    tasks: Any = problem.tasks
+    target, pools = problem.padded, (tasks.pool, problem.test)
     key = jax.random.key(EVAL_SEED)
     marks, rate = (0, *sorted(set(config.start_steps))), jnp.float32(config.start_lr)
 

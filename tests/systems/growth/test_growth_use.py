@@ -1,5 +1,7 @@
 """A trained network on a person's images, and one that held-out images have chosen."""
 
+import importlib.util
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -110,3 +112,22 @@ def test_a_text_is_read_as_it_was_trained_on(tmp_path):
     with pytest.raises(ConfigError) as raised:
         build(tiny("growth", "from_scratch", text=str(path), context=60, domains=1))
     assert raised.value.field == "text"
+
+
+@pytest.mark.slow
+def test_a_network_reads_more_of_a_text_than_its_last_character():
+    """The text is Python's own help."""
+    path = importlib.util.find_spec("pydoc_data.topics").origin
+    setup = build(
+        configure("growth", method="from_scratch", text=path, context=6, symbols=40, width=64)
+    )
+    params = fit(
+        setup.algorithm,
+        setup.tasks,
+        steps=setup.steps,
+        tasks_per_step=setup.tasks_per_step,
+        key=jax.random.key(0),
+        progress=False,
+    ).params
+    rows = setup.evaluate(params, False)["rows"]
+    assert rows["test"]["low"][0] > rows["after_last"]["high"][0]

@@ -14,11 +14,10 @@ from small import tiny
 def test_each_method_has_a_preset_that_it_fits():
     system = get_system("weights")
     for method in system.methods:
-        config = configure(system, None, method)
+        config = tiny("weights", method)
         build(config)  # it raises where they do not fit
-        assert system.presets[system.preset_for(method)].get("condition", "angles") == (
-            config.condition
-        )
+        preset = system.presets[system.preset_for(method)]
+        assert preset.get("condition", "angles") == config.condition
 
 
 def test_methods_made_for_another_condition_are_rejected_by_name():

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.core import MetaLearner, Network, Params, Task, accuracy, cross_entropy
@@ -49,11 +50,8 @@ class Metamorphosis(NamedTuple):
         """
 
         def moves(params: MetamorphosisParams) -> PyTree:
-            full, made = (
-                jax.tree.map(lambda _, on=on: on, part)
-                for part, on in ((params.full, stage == 0), (params.made, stage > 0))
-            )
-            return MetamorphosisParams(full, made)
+            full = jax.tree.map(lambda _: stage == 0, params.full)
+            return MetamorphosisParams(full, jax.tree.map(lambda _: stage > 0, params.made))
 
         return moves
 
@@ -118,13 +116,14 @@ def metamorphosis(
 
     def compared(params: MetamorphosisParams, found: Params) -> tuple[Array, Array]:
         wanted = goal(params)
-        pairs = list(zip(jax.tree.leaves(found), jax.tree.leaves(wanted), strict=True))
-        squares = sum(jnp.sum(jnp.square(b)) for _, b in pairs)
-        error = sum(jnp.sum(jnp.square(a - b)) for a, b in pairs) / squares
-        return error, sum(jnp.sum(jnp.square(a)) for a, _ in pairs) / squares
+        apart = jax.tree.map(jnp.subtract, found, wanted)
+        error, size, usual = (
+            optax.tree.norm(each, squared=True) for each in (apart, found, wanted)
+        )
+        return error / usual, size / usual
 
     def init(key: Key[Array, ""], task: Task) -> MetamorphosisParams:
-        made = hypernet.init(key, {name: largest})
+        made: Any = hypernet.init(key, {name: largest})
         return MetamorphosisParams(target(key), {part: made[part] for part in ("made", "scales")})
 
     def full_loss(params: MetamorphosisParams, task: Task, key: Key[Array, ""]) -> Any:
