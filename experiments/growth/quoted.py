@@ -205,11 +205,12 @@ def quoted() -> Quoted:
         f"small network alone is {short.ahead('small_network', 'from_scratch')} ahead",
         f"{budget:.1f}e9 operations",
     ]
+    without_training = noisy.of["from_scratch"][0]["rows"]["nearest_mean"]["mean"][0]
     headline = (
         f"accuracy with 30% of the training labels random: a weak teacher "
-        f"**{noisy.cell('weak_teacher')}**; label smoothing {noisy.cell('label_smoothing')}, from "
-        f"scratch {noisy.cell('from_scratch')}, the nearest class mean without training "
-        f"{bare(noisy.of['from_scratch'][0]['rows']['nearest_mean']['mean'][0], 3)}, growing "
+        f"**{noisy.cell('weak_teacher')}**; stopping early {noisy.cell('early_stopping')}, label "
+        f"smoothing {noisy.cell('label_smoothing')}, from scratch {noisy.cell('from_scratch')}, "
+        f"the nearest class mean without training {bare(without_training, 3)}, growing "
         f"{noisy.cell('net2net')}"
     )
     tables = {

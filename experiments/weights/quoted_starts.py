@@ -92,4 +92,12 @@ def starts() -> Quoted:
         f"{last['low_rank']['parameters'] / 1e6:.2f} million parameters",
         f"{first['full']['parameters'] / 1e6:.1f} to {last['full']['parameters'] / 1e6:,.0f}",
     ]
-    return Quoted({"starts": digits.table(), "decoders": decoder_sizes(sizes)}, sentences)
+    headline = (
+        "accuracy of unseen networks as they are predicted: "
+        f"**{digits.cell(FULL, 'in_range', 0)}**, with a low-rank decoder "
+        f"{digits.cell(by, 'in_range', 0)}; a table of shared weights "
+        f"{digits.cell('shared_table', 'in_range', 0)}, random starts "
+        f"{digits.cell('random', 'in_range', 0)}"
+    )
+    tables = {"starts": digits.table(), "decoders": decoder_sizes(sizes)}
+    return Quoted(tables, sentences, {"README.md": [headline]})

@@ -238,7 +238,7 @@ def _train(argv: list[str]) -> int:
         except ProcessLostError as error:
             print(f"metajax: error: {error}", file=sys.stderr)
             leave(error)
-    else:  # nothing to train: the weights that every run of this seed starts from
+    else:  # nothing to train: the parameters that every run of this seed starts from
         held = open_workdir(workdir, identity, may_change(system), restart=restart)
         with held if is_first() else contextlib.nullcontext():
             if is_first():

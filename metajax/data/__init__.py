@@ -34,7 +34,7 @@ from metajax.data.texts import (
     TextWindows,
     character_codes,
     frequent_characters,
-    read_text,
+    load_text,
     text_windows,
 )
 
@@ -67,6 +67,7 @@ __all__ = [
     "list_sets",
     "load_arrays",
     "load_images",
+    "load_text",
     "noise_pool",
     "normalise",
     "open_set",
@@ -74,7 +75,6 @@ __all__ = [
     "prepare",
     "prepared",
     "read_labeled_folder",
-    "read_text",
     "resize_images",
     "rotated_classes",
     "select_classes",

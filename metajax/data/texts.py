@@ -27,7 +27,7 @@ class TextWindows(NamedTuple):
     following: Int32[np.ndarray, " n"]
 
 
-def read_text(path: str | os.PathLike, field: str = "path") -> str:
+def load_text(path: str | os.PathLike, field: str = "path") -> str:
     """Read a text file in UTF-8.
 
     Args:

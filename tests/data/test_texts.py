@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from metajax.core import ConfigError
-from metajax.data import character_codes, frequent_characters, read_text, text_windows
+from metajax.data import character_codes, frequent_characters, load_text, text_windows
 
 TEXT = "to be, or not to be"
 
@@ -32,7 +32,7 @@ def test_what_is_no_text_is_rejected(tmp_path):
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(ConfigError) as raised:
-            read_text(path)
+            load_text(path)
         assert raised.value.field == "path"
     for wrong, field in (
         (lambda: text_windows("abc", "abc", 3), "text"),

@@ -14,7 +14,7 @@ import numpy as np
 from jaxtyping import Array, Float, Int32, Key, UInt8
 
 from metajax.core import ConfigError, Examples, Network, random_indices, register_dataclass
-from metajax.data import frequent_characters, read_text, text_windows
+from metajax.data import frequent_characters, load_text, text_windows
 from metajax.nn import mlp
 from metajax.systems.growth.settings import Settings, Training
 from metajax.systems.image_sets import image_pools
@@ -182,7 +182,7 @@ def alphabet_of(settings: Settings) -> tuple[str, str, str]:
     Raises:
       ConfigError: the file is no text, or too short.
     """
-    text = read_text(settings.text or "", "text")
+    text = load_text(settings.text or "", "text")
     cut = len(text) - len(text) // 10
     if len(text) // 10 <= settings.context:
         expected = f"a text of more than {10 * settings.context} characters"

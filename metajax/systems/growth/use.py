@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, Params
-from metajax.data import character_codes, read_text
+from metajax.data import character_codes, load_text
 from metajax.systems.base import Use
 from metajax.systems.growth.evaluate import in_use
 from metajax.systems.growth.methods import Stage
@@ -127,7 +127,7 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     if run.settings.text is not None:
         if target is not None:
             raise ConfigError("--target", target, "none, for a text")
-        queries = np.array(read_text(path, FIELD).splitlines())
+        queries = np.array(load_text(path, FIELD).splitlines())
         names, what = queries.tolist(), "lines"
     else:
         if target is not None or path.suffix.lower() != ".npz":
