@@ -162,7 +162,7 @@ def _parts(
         first = [starts[low] for low, _ in bounds]
         number = [starts[high] - starts[low] for low, high in bounds]
         # both are normalized by the statistics of the training images
-        levels = (pool.images.astype(jnp.float32) / 255 - train.mean) / train.std
+        levels = train.levels(pool.images)
         labels = jnp.asarray(pool.labels, jnp.int32)
         parts.append(_Part(levels, labels, jnp.int32(first), jnp.int32(number)))
     most = int(np.max(parts[0].number)), int(np.max(parts[1].number))

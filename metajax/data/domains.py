@@ -135,7 +135,7 @@ def domain_circle(
         return jax.lax.map(lambda by: shift(images, by).reshape(len(images), -1), amounts)
 
     def domains(pool: ImagePool, amounts: Array, own: Array, nearest: Array) -> Domains:
-        levels = (pool.images.astype(jnp.float32) / 255 - train.mean) / train.std
+        levels = train.levels(pool.images)
         labels = jnp.asarray(pool.labels, jnp.int32)
         return Domains(shifted(levels, amounts), labels, own, nearest)
 

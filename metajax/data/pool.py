@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -63,6 +64,10 @@ class ImagePool:
         indices = starts + indices_from(bits, sizes)
         return self.normalise(self.images[indices])
 
+    def levels(self, images: UInt8[Array, "*batch h w c"]) -> Float[Array, "*batch h w c"]:
+        """Return images as :meth:`normalise` does, without flattening them."""
+        return _levels(images, self.mean, self.std)
+
     def normalise(self, images: UInt8[Array, "*batch h w c"]) -> Float[Array, "*batch features"]:
         """Apply :func:`normalise` with the pool's own mean and standard deviation."""
         return normalise(images, self.mean, self.std)
@@ -92,7 +97,11 @@ def normalise(
       Array([[2., 2., 2., 2.]], dtype=float32)
     """
     flat = images.reshape(*images.shape[:-3], math.prod(images.shape[-3:]))
-    return (flat.astype(jnp.float32) / 255.0 - mean) / std
+    return _levels(flat, mean, std)
+
+
+def _levels(images: Array, mean: Any, std: Any) -> Array:
+    return (images.astype(jnp.float32) / 255.0 - mean) / std
 
 
 def level_statistics(images: UInt8[np.ndarray, "..."]) -> tuple[float, float]:

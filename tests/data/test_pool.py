@@ -31,6 +31,8 @@ def test_statistics_are_those_of_the_resized_images(digits, size):
     assert float(pool.mean) == pytest.approx(scaled.mean(), rel=1e-6)
     assert float(pool.std) == pytest.approx(scaled.std(), rel=1e-6)
     normalised = np.asarray(pool.normalise(pool.images), np.float64)
+    levels = np.asarray(pool.levels(pool.images))
+    np.testing.assert_array_equal(levels.reshape(len(levels), -1), normalised)
     assert normalised.mean() == pytest.approx(0, abs=1e-5)
     assert normalised.std() == pytest.approx(1, abs=1e-5)
 

@@ -104,7 +104,7 @@ def make_problem(settings: Settings, training: Any, data_dir: Path | None = None
     held_out = taken(both, 0, settings.held_out)
 
     def levels(some: ImageSet) -> Float[Array, "n h w c"]:
-        return (jnp.asarray(some.images, jnp.float32) / 255 - pool.mean) / pool.std
+        return pool.levels(jnp.asarray(some.images))
 
     missions = mission_draws(
         np.concatenate([[0], np.cumsum(np.bincount(seen.labels))]),

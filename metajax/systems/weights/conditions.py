@@ -163,5 +163,4 @@ def under(
     images, labels = pool.images, pool.labels.astype(jnp.int32)
     if rows is not None:
         images, labels = images[rows], labels[rows]
-    levels = (images.astype(jnp.float32) / 255 - pool.mean) / pool.std
-    return conditions.examples(levels, labels, condition)
+    return conditions.examples(pool.levels(images), labels, condition)
