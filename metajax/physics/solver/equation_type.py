@@ -11,7 +11,7 @@ from jaxtyping import Float
 from metajax.physics.pde import on_host
 from metajax.physics.solver.coefficient_jumps import both_sides, sample_interface
 from metajax.physics.solver.collocation import operator_at
-from metajax.physics.solver.points import Box
+from metajax.physics.solver.points import Box, written
 from metajax.physics.solver.problem import PDEProblem
 
 ROUNDED = 1e-9
@@ -58,7 +58,7 @@ def about_type(
         pair = where[[np.argmax(above), np.argmax(below)]]
         return (
             f"the equation changes its type: the coefficients of its second derivatives have "
-            f"other signs near {place(pair[0])} than near {place(pair[1])}; {DOUBT}"
+            f"other signs near {written(pair[0])} than near {written(pair[1])}; {DOUBT}"
         )
     flat = np.flatnonzero(~np.any(signs, (0, 2)))
     if operator.gradient is None or len(flat) != 1 or (np.max(above) and np.max(below)):
@@ -70,11 +70,6 @@ def about_type(
         pair = where[[np.argmax(rate), np.argmin(rate)]]
         return (
             f"the equation changes its type: time runs in other directions along {name} near "
-            f"{place(pair[0])} than near {place(pair[1])}; {DOUBT}"
+            f"{written(pair[0])} than near {written(pair[1])}; {DOUBT}"
         )
     return None
-
-
-def place(point: Float[np.ndarray, " d"]) -> str:
-    """A point in words."""
-    return "(" + ", ".join(f"{one:.4g}" for one in point) + ")"

@@ -119,6 +119,11 @@ def covers(shape: Shape, points: Float[Array, "n d"]) -> Bool[Array, " n"]:
     return shape.distance(points) <= rounding
 
 
+def written(point: Float[np.ndarray, " d"]) -> str:
+    """Return a point as a person writes it."""
+    return "(" + ", ".join(f"{one:.4g}" for one in point) + ")"
+
+
 def distance(domain: Shape, points: Float[Array, "n d"]) -> Float[np.ndarray, " n"]:
     """Return the signed distance of points to the boundary of a domain, negative inside.
 

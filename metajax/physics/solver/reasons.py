@@ -11,6 +11,7 @@ from scipy.spatial import cKDTree
 
 from metajax.physics.solver.estimate import Estimate, Residual
 from metajax.physics.solver.operators import Block
+from metajax.physics.solver.points import written
 
 NEAR = 0.15
 """How far around a place its residual counts, in units."""
@@ -54,8 +55,7 @@ class Jump(NamedTuple):
 
 def place(person: Callable[[np.ndarray], np.ndarray], point: np.ndarray) -> str:
     """A point in units, to three digits, as the person writes it."""
-    at = person(np.round(point[None], 3) + 0.0)[0]
-    return "(" + ", ".join(f"{one:.4g}" for one in at) + ")"
+    return written(person(np.round(point[None], 3) + 0.0)[0])
 
 
 def values_given(blocks: Sequence[Block]) -> list[Block]:
