@@ -120,12 +120,11 @@ def tuple_tasks(
       shots: images of each class in a support.
       examples: images of a query.
     """
-    labels = np.asarray(pool.labels)
-    number = np.bincount(labels, minlength=pool.num_classes)
+    starts = np.asarray(pool.class_starts)
     return TupleTasks(
-        pool.normalise(pool.images[np.argsort(labels, kind="stable")]),
-        jnp.asarray(np.cumsum(number) - number, jnp.int32),
-        jnp.asarray(number, jnp.uint32),
+        pool.normalise(pool.images),
+        jnp.asarray(starts[:-1], jnp.int32),
+        jnp.asarray(np.diff(starts), jnp.uint32),
         jnp.asarray(tuples),
         shots,
         examples,
