@@ -11,6 +11,8 @@ from metajax.learners.activated_experts import (
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
+    center_scores,
+    class_centers,
     class_means,
     discriminant,
     from_stream,
@@ -90,7 +92,7 @@ from metajax.learners.sequences import (
 )
 from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
-from metajax.learners.stages import Stage, StagesState, in_stages
+from metajax.learners.stages import Stage, StagesState, in_stages, moving_only
 from metajax.learners.subnetworks import lone_subnetworks, shared_subnetworks
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
@@ -112,6 +114,7 @@ from metajax.learners.zoo_stages import (
     WeightModel,
     flat_weights,
     network_zoo,
+    repeated,
     weights_from,
     zoo_training,
 )
@@ -155,6 +158,8 @@ __all__ = [
     "assembled",
     "by_similarity",
     "cavia",
+    "center_scores",
+    "class_centers",
     "class_means",
     "concatenated",
     "context_free",
@@ -191,6 +196,7 @@ __all__ = [
     "mean_squared_error",
     "meta_sgd",
     "metamorphosis",
+    "moving_only",
     "multi_step_gradient",
     "mutual_students",
     "nearest_neighbour",
@@ -202,6 +208,7 @@ __all__ = [
     "predict_after",
     "predict_mixture",
     "prototypical",
+    "repeated",
     "reptile",
     "ridge",
     "ridge_predictions",

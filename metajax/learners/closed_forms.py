@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Int
 
 from metajax.core import Examples, Params
 from metajax.learners.losses import one_hot
@@ -61,6 +61,32 @@ def from_stream(stream: Stream, num_classes: int, params: Params) -> SequenceLea
 def _before(values: Float[Array, "s n *more"]) -> Float[Array, "s n *more"]:
     """The sums over the examples before each position; of labels, how many of every class."""
     return jnp.cumsum(values, axis=1) - values
+
+
+def class_centers(
+    inputs: Float[Array, "n d"], targets: Int[Array, " n"], num_classes: int
+) -> Float[Array, "classes d"]:
+    """Return the mean of the inputs of each class; of a class without any it is not a number.
+
+    Args:
+      inputs: of all classes.
+      targets: their classes.
+      num_classes: how many there are.
+    """
+    of = jax.nn.one_hot(targets, num_classes, dtype=inputs.dtype)
+    return (of.T @ inputs) / jnp.sum(of, axis=0)[:, None]
+
+
+def center_scores(
+    inputs: Float[Array, "n d"], centers: Float[Array, "classes d"]
+) -> Float[Array, "n classes"]:
+    """Return how near each center is: less half of the squared distance, up to a constant.
+
+    Args:
+      inputs: what is to be classified.
+      centers: of the classes.
+    """
+    return inputs @ centers.T - jnp.sum(jnp.square(centers), axis=1)[None] / 2
 
 
 def class_means(num_classes: int) -> SequenceLearner:

@@ -24,6 +24,7 @@ from metajax.core import (
 )
 from metajax.learners.distilling import smoothed_labels
 from metajax.learners.growing import GrowthStage, in_growing_stages
+from metajax.learners.stages import moving_only
 
 Stack = Callable[[int], Network]
 
@@ -156,7 +157,6 @@ def incubation(
     for field, each in (("optimizers", optimizers), ("steps", steps)):
         if len(each) != 3:
             raise ConfigError(field, f"{len(each)} of them", "one for each of the three stages")
-    rules = {"meta": optax.set_to_zero(), "parts": each_apart(optimizers[1])}
     learners = [
         smoothed_labels(stack(number)),
         incubating_parts(stack, number, size),
@@ -169,7 +169,7 @@ def incubation(
     def assemble(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
         return own._replace(params=assembled(before.params["meta"], before.params["parts"]))
 
-    rule = optax.partition(rules, {name: name for name in rules})
+    rule = moving_only(each_apart(optimizers[1]), ["parts"])
     stages = [
         GrowthStage(lambda done: learners[0], optimizers[0], steps[0]),
         GrowthStage(lambda done: learners[1], rule, steps[1], change=place),

@@ -41,6 +41,24 @@ class StagesState(NamedTuple):
     done: Int32[Array, ""]
 
 
+def moving_only(
+    rule: optax.GradientTransformation, moves: Callable[[Params], PyTree] | Sequence[str]
+) -> optax.GradientTransformation:
+    """Return an optimizer of some parameters, which leaves the others bit for bit.
+
+    Args:
+      rule: of those that move.
+      moves: ``moves(params) -> params``: True for each parameter that moves, or for a whole
+        subtree; or the names of the entries that move, of parameters that are a dictionary.
+    """
+
+    def labels(params: Params) -> PyTree:
+        moved = moves(params) if callable(moves) else {name: name in moves for name in params}
+        return jax.tree.map(lambda each: "moves" if each else "stays", moved)
+
+    return optax.partition({"moves": rule, "stays": optax.set_to_zero()}, labels)
+
+
 def stage_of(steps: Int32[Array, ""], lengths: Sequence[int]) -> Int32[Array, ""]:
     """Return the stage of a step: the last one has all that are left.
 
@@ -76,20 +94,8 @@ def in_stages(
         if stage.steps < 1:
             raise ConfigError("steps", stage.steps, "1 meta-step or more of each stage")
 
-    def labels(stage: Stage) -> Callable[[Params], PyTree]:
-        def of(params: Params) -> PyTree:
-            moves = stage.trained(params)
-            return jax.tree.map(lambda moved: "moves" if moved else "stays", moves)
-
-        return of
-
     algorithms = [
-        gradient(
-            stage.learner,
-            optax.partition(
-                {"moves": optimizer(index), "stays": optax.set_to_zero()}, labels(stage)
-            ),
-        )
+        gradient(stage.learner, moving_only(optimizer(index), stage.trained))
         for index, stage in enumerate(stages)
     ]
     lengths = [stage.steps for stage in stages]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import jax
@@ -182,16 +182,16 @@ def weight_diffusion(
         )
         return model
 
+    def velocity_of(model: Params, support: Examples) -> Callable[[Array, Array], Array]:
+        known = condition(model, support)
+        return lambda noisy, level: noise.apply(model["denoiser"], noisy, level, known)
+
     def loss(model: Params, task: Task, key: Key[Array, ""]) -> Any:
         still = jax.lax.stop_gradient(model)
         model = {**still, **{name: model[name] for name in MOVING if name in model}}
         num = len(model["latents"])
         rows = random_indices(derive(key, "networks"), (batch,), jnp.uint32(num))
-        known = condition(model, jax.tree.map(lambda leaf: leaf[rows], task.support))
-
-        def velocity(noisy: Array, level: Array) -> Array:
-            return noise.apply(model["denoiser"], noisy, level, known)
-
+        velocity = velocity_of(model, jax.tree.map(lambda leaf: leaf[rows], task.support))
         return diffusion_loss(velocity, model["latents"][rows], levels, derive(key, "noise")), {}
 
     def hand_over(zoo: Params, model: Params) -> Params:
@@ -207,11 +207,7 @@ def weight_diffusion(
         }
 
     def generate(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
-        known = condition(model, jax.tree.map(lambda leaf: leaf[None], support))
-
-        def velocity(noisy: Array, level: Array) -> Array:
-            return noise.apply(model["denoiser"], noisy, level, known)
-
+        velocity = velocity_of(model, jax.tree.map(lambda leaf: leaf[None], support))
         latent = sample_diffusion(velocity, (1, size), levels, key)[0]
         return weights_from(decode_principal(model["code"], latent), zoo["start"])
 

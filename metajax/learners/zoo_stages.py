@@ -27,6 +27,7 @@ from metajax.core import (
 )
 from metajax.hypernet import Principal
 from metajax.learners.growing import GrowthStage, in_growing_stages
+from metajax.learners.stages import moving_only
 
 Embed = Callable[[Examples], Float[Array, " d"]]
 """``embed(support) -> embedding`` of one task; its order of classes matters."""
@@ -51,8 +52,11 @@ def network_zoo(network: Network, embed: Embed) -> MetaLearner:
     def init(key: Key[Array, ""], task: Task) -> Params:
         start = network.init(key, jax.tree.map(lambda leaf: leaf[0], task.query).inputs)
         num = len(task.query.targets)
-        each = jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (num, *leaf.shape)), start)
-        return {"start": start, "networks": each, "embeddings": jax.vmap(embed)(task.support)}
+        return {
+            "start": start,
+            "networks": repeated(start, num),
+            "embeddings": jax.vmap(embed)(task.support),
+        }
 
     def one(params: Params, query: Examples) -> Float[Array, ""]:
         return cross_entropy(network.apply(params, query.inputs), query.targets)
@@ -125,21 +129,12 @@ def zoo_training(
             return own
         return own._replace(params=model.hand_over(before.params, own.params))
 
-    rules = _some_moving(optimizer(zoo_steps), "networks")
+    rules = moving_only(optimizer(zoo_steps), ["networks"])
     zoo = GrowthStage(given(network_zoo(network, embed)), rules, zoo_steps)
     learner = model.learner or idle_learner()
-    moving = _some_moving(optimizer(None), *model.moving)
+    moving = moving_only(optimizer(None), model.moving)
     after = GrowthStage(given(learner), moving, 1, change=change)
     return in_growing_stages([zoo, after])
-
-
-def _some_moving(rule: optax.GradientTransformation, *names: str) -> optax.GradientTransformation:
-    """An optimizer of some entries of a dict, which leaves the others bit for bit."""
-
-    def labels(params: Params) -> Any:
-        return {name: "moves" if name in names else "stays" for name in params}
-
-    return optax.partition({"moves": rule, "stays": optax.set_to_zero()}, labels)
 
 
 def idle_learner() -> MetaLearner:
@@ -154,6 +149,16 @@ def idle_learner() -> MetaLearner:
         lambda params, adapted, inputs: inputs,
         loss,
     )
+
+
+def repeated(params: Params, num: int) -> Params:
+    """Return some parameters several times, on a leading axis.
+
+    Args:
+      params: of one network.
+      num: how many times.
+    """
+    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (num, *leaf.shape)), params)
 
 
 def flat_weights(networks: Params) -> Float[Array, "m n"]:

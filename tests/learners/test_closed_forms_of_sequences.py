@@ -9,7 +9,14 @@ import scipy.special
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from metajax.core import Examples, Task
-from metajax.learners import class_means, discriminant, kernel_ridge, logistic_regression
+from metajax.learners import (
+    center_scores,
+    class_centers,
+    class_means,
+    discriminant,
+    kernel_ridge,
+    logistic_regression,
+)
 
 KEY = jax.random.key(0)
 RNG = np.random.default_rng(0)
@@ -126,3 +133,13 @@ def test_a_prefix_and_a_query_are_the_whole_sequence(name, read):
 def test_before_any_example_all_classes_are_alike(name, read):
     first = read(name).logits[:, 0]
     np.testing.assert_array_equal(first, np.repeat(first[:, :1], CLASSES, 1))
+
+
+def test_centers_are_class_means_and_scores_order_them_by_distance():
+    centers = class_centers(EXAMPLES.inputs[0], EXAMPLES.targets[0], CLASSES)
+    means = [INPUTS[0][LABELS[0] == label].mean(0) for label in range(CLASSES)]
+    np.testing.assert_allclose(centers, means, rtol=1e-5)
+    apart = ((INPUTS[1][:, None] - np.array(means)) ** 2).sum(-1)
+    scores = np.asarray(center_scores(EXAMPLES.inputs[1], centers))
+    gaps = scores - scores[:, :1] + (apart - apart[:, :1]) / 2
+    np.testing.assert_allclose(gaps, 0, atol=1e-4)

@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from metajax.core import ConfigError, Examples, MetaLearner, Task, digest, prepare_optimizer
-from metajax.learners import Stage, in_stages
+from metajax.learners import Stage, in_stages, moving_only
 
 ONES = Examples(jnp.ones((2, 1)), jnp.ones((2, 1)))
 TASKS = jax.tree.map(lambda leaf: leaf[None], Task(ONES, ONES))
@@ -69,3 +69,16 @@ def test_stages_without_steps_are_rejected():
     empty = Stage(toward(1.0), 0, only("a"))
     with pytest.raises(ConfigError, match="steps = 0"):
         in_stages([empty, empty], lambda stage: optax.adam(0.1))
+
+
+def test_an_optimizer_moves_what_is_named_and_leaves_the_rest():
+    """By the names of entries as by a function; weight decay does not reach the others."""
+    params = {"a": {"x": jnp.ones(2), "y": jnp.ones(1)}, "b": jnp.ones(3)}
+    decay, found = optax.chain(optax.add_decayed_weights(1.0), optax.sgd(0.1)), []
+    for moves in (["a"], lambda params: {"a": True, "b": False}):
+        rule = moving_only(decay, moves)
+        updates, _ = rule.update(jax.tree.map(jnp.zeros_like, params), rule.init(params), params)
+        found.append(updates)
+    np.testing.assert_array_equal(found[0]["b"], 0)
+    assert float(found[0]["a"]["x"][0]) < 0
+    jax.tree.map(np.testing.assert_array_equal, *found)

@@ -12,6 +12,7 @@ from jaxtyping import Array, Float, Key
 
 from metajax.core import MetaLearner, Params, accuracy
 from metajax.data import Domains
+from metajax.learners import center_scores, class_centers
 from metajax.systems.base import Method
 from metajax.systems.domains.problem import Problem
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
@@ -96,12 +97,10 @@ def nearest_mean(sources: Domains, targets: Domains, ways: int) -> Float[Array, 
       targets: whose images are classified.
       ways: classes.
     """
-    labels = jax.nn.one_hot(sources.labels, ways)
-    means = labels.T @ jnp.mean(sources.images, axis=0) / jnp.sum(labels, axis=0)[:, None]
-    offsets = jnp.sum(means**2, axis=1) / 2
+    centers = class_centers(jnp.mean(sources.images, axis=0), sources.labels, ways)
 
     def on(images: Array) -> Array:
-        return accuracy(images @ means.T - offsets[None], targets.labels)
+        return accuracy(center_scores(images, centers), targets.labels)
 
     return jax.lax.map(on, targets.images)
 

@@ -6,15 +6,14 @@ from typing import Any, Literal
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Key, PyTree
 
 from metajax import learners
-from metajax.core import Count, GradientState, MetaLearner, NonNegative, Params, ProperFraction
+from metajax.core import Count, GradientState, NonNegative, Params, ProperFraction
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem, update_operations
 from metajax.systems.growth.settings import Active, Blocks, Dense, Training, early_steps
-from metajax.systems.growth.stage import Stage, named
+from metajax.systems.growth.stage import Stage, named, one_stage
 
 BLOCKS = Blocks()
 DENSE = Dense()
@@ -151,16 +150,8 @@ def read_me(
     left = training.steps - first - second
 
     def stage(steps: int, moving: tuple[str, ...], **changes: Any) -> learners.GrowthStage:
-        def labels(params: Params) -> PyTree:
-            return {name: "moves" if name in moving else "stays" for name in params}
-
-        rules = {"moves": training.make_optimizer(steps), "stays": optax.set_to_zero()}
-        optimizer = optax.partition(rules, labels)
-
-        def given(done: Array) -> MetaLearner:
-            return learner
-
-        return learners.GrowthStage(given, optimizer, steps, **changes)
+        optimizer = learners.moving_only(training.make_optimizer(steps), moving)
+        return learners.GrowthStage(lambda done: learner, optimizer, steps, **changes)
 
     def hand_over(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
         return own._replace(params={**own.params, "dense": before.params})
@@ -216,8 +207,6 @@ def narrow_network(problem: Problem, training: Training, *, active: Active = ACT
     """Train a network of an expert's size from scratch for as many steps: baseline of `read_me`."""
     sizes = active_sizes(problem, active)
     network = problem.network(sizes)
-    learner = learners.smoothed_labels(network)
-    stage = learners.GrowthStage(lambda done: learner, training.make_optimizer(), training.steps)
     flops = problem.update_flops(sizes)
     part = Stage(named(sizes), network.apply, training.steps, 1, flops)
-    return Method(learners.in_growing_stages([stage]), parts=(part,))
+    return one_stage(training, learners.smoothed_labels(network), part)

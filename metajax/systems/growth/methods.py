@@ -39,7 +39,7 @@ from metajax.systems.growth.settings import (
     early_steps,
     incubating_steps,
 )
-from metajax.systems.growth.stage import Stage, named
+from metajax.systems.growth.stage import Stage, named, one_stage
 from metajax.systems.growth.supernets import mixture_of_supernets, subnetworks_alone, supernet
 from metajax.units import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 
@@ -53,12 +53,9 @@ def trained(
 ) -> Method:
     """Return the method that trains one network from scratch."""
     network, updates = problem.network(widths), problem.updates(widths)
-    learner = learners.smoothed_labels(network, smoothing)
-    optimizer = training.make_optimizer(updates * training.steps)
-    stage = learners.GrowthStage(lambda done: learner, optimizer, training.steps, updates)
     flops = problem.update_flops(widths)
-    parts = (Stage(named(widths), network.apply, training.steps, updates, flops),)
-    return Method(learners.in_growing_stages([stage]), parts=parts)
+    part = Stage(named(widths), network.apply, training.steps, updates, flops)
+    return one_stage(training, learners.smoothed_labels(network, smoothing), part)
 
 
 def grown(
@@ -171,8 +168,7 @@ def weak_teacher(
         return own._replace(params={**own.params, "teacher": before.params})
 
     # the teacher has no gradient, but weight decay would move it
-    rules = {"student": training.make_optimizer(left), "teacher": optax.set_to_zero()}
-    optimizer = optax.partition(rules, {name: name for name in rules})
+    optimizer = learners.moving_only(training.make_optimizer(left), ["student"])
     stages = [
         learners.GrowthStage(
             lambda done: alone, training.make_optimizer(first * updates), first, updates
@@ -217,8 +213,6 @@ def mutual_distillation(
     """
     large, small = problem.network(problem.large), problem.network(problem.small)
     learner = learners.mutual_students(large, small, to_large, to_small, temperature)
-    optimizer = training.make_optimizer()
-    stage = learners.GrowthStage(lambda done: learner, optimizer, training.steps)
     part = Stage(
         f"{named(problem.large)} with {named(problem.small)}",
         lambda params, inputs: large.apply(params["large"], inputs),
@@ -227,7 +221,7 @@ def mutual_distillation(
         problem.update_flops(problem.large) + problem.update_flops(problem.small),
         lambda params, inputs: small.apply(params["small"], inputs),
     )
-    return Method(learners.in_growing_stages([stage]), parts=(part,))
+    return one_stage(training, learner, part)
 
 
 def label_smoothing(problem: Problem, training: Training, *, smoothing: Fraction = 0.1) -> Method:
@@ -287,10 +281,8 @@ def end_to_end(problem: Problem, training: Training, *, deep: Deep = DEEP) -> Me
     """Train the deep network of `incubation` from scratch: its baseline of equal compute."""
     depth = deep.modules * deep.module_layers
     network, flops = deep_network(problem, deep, depth), deep_flops(problem, deep, depth)
-    learner, optimizer = learners.smoothed_labels(network), training.make_optimizer()
-    stage = learners.GrowthStage(lambda done: learner, optimizer, training.steps)
     part = Stage(f"{depth} layers", network.apply, training.steps, 1, flops, budget=flops)
-    return Method(learners.in_growing_stages([stage]), parts=(part,))
+    return one_stage(training, learners.smoothed_labels(network), part)
 
 
 def deep_network(problem: Problem, deep: Deep, depth: int) -> Network:

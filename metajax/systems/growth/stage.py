@@ -7,7 +7,10 @@ from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
 
-from metajax.core import Params
+from metajax import learners
+from metajax.core import MetaLearner, Params
+from metajax.systems.base import Method
+from metajax.systems.growth.settings import Training
 
 
 class Members(NamedTuple):
@@ -57,6 +60,13 @@ class Stage(NamedTuple):
     budget: int | None = None
     apart: int = 1
     held_out: float = 0.0
+
+
+def one_stage(training: Training, learner: MetaLearner, stage: Stage) -> Method:
+    """Return the method that trains a learner in one stage."""
+    optimizer = training.make_optimizer(stage.updates * stage.steps)
+    growth = learners.GrowthStage(lambda done: learner, optimizer, stage.steps, stage.updates)
+    return Method(learners.in_growing_stages([growth]), parts=(stage,))
 
 
 def named(widths: tuple[int, ...]) -> str:

@@ -14,11 +14,11 @@ import numpy as np
 from jaxtyping import Array
 
 from metajax import learners, units
-from metajax.core import ConfigError, Count, MetaLearner, Network, Params, Several, count
+from metajax.core import ConfigError, Count, Network, Params, Several, count
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
 from metajax.systems.growth.settings import Training
-from metajax.systems.growth.stage import Members, Stage
+from metajax.systems.growth.stage import Members, Stage, one_stage
 
 ACTIVATIONS = ("relu", "tanh", "sine")
 
@@ -168,9 +168,8 @@ def mixed(
         sizes = jax.eval_shape(net.init, jax.random.key(0), inputs)
         flops += math.ceil(6 * count(sizes) * paths / images)
     members = members_of(problem, space, logits)
-    return one_stage(
-        training, learner, Stage("supernet", largest, training.steps, 1, flops), members
-    )
+    stage = Stage("supernet", largest, training.steps, 1, flops, members=members)
+    return one_stage(training, learner, stage)
 
 
 def subnetworks_alone(
@@ -193,11 +192,6 @@ def subnetworks_alone(
 
     flops = variants * sum(map(problem.update_flops, widths_of(problem, space)))
     members = members_of(problem, space, logits)
-    stage = Stage(f"{len(members.names)} networks", largest, training.steps, 1, flops)
-    return one_stage(training, learner, stage, members)
-
-
-def one_stage(training: Training, learner: MetaLearner, stage: Stage, members: Members) -> Method:
-    """Return the method that trains a learner in one stage."""
-    growth = learners.GrowthStage(lambda done: learner, training.make_optimizer(), stage.steps)
-    return Method(learners.in_growing_stages([growth]), parts=(stage._replace(members=members),))
+    title = f"{len(members.names)} networks"
+    stage = Stage(title, largest, training.steps, 1, flops, members=members)
+    return one_stage(training, learner, stage)

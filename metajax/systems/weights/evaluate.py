@@ -6,12 +6,12 @@ import functools
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
 from metajax.core import MetaLearner, Params, correct
 from metajax.data import ImagePool
+from metajax.learners import center_scores, class_centers
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 from metajax.systems.weights.architectures import Architectures
@@ -44,11 +44,8 @@ def nearest_mean(
 
     def one(condition: Any) -> Array:
         seen, asked = (under(pool, conditions, condition, None) for pool in (train, test))
-        classes = jnp.arange(train.num_classes, dtype=seen.targets.dtype)
-        of = (seen.targets[:, None] == classes[None]).astype(jnp.float32)
-        means = (of.T @ seen.inputs) / jnp.sum(of, axis=0)[:, None]
-        nearness = asked.inputs @ means.T - jnp.sum(jnp.square(means), axis=1)[None] / 2
-        return correct(nearness, asked.targets)
+        centers = class_centers(seen.inputs, seen.targets, train.num_classes)
+        return correct(center_scores(asked.inputs, centers), asked.targets)
 
     return jax.lax.map(one, conditions.measured())
 

@@ -25,9 +25,12 @@ from metajax.hypernet import decode_principal, encode_principal
 from metajax.learners import (
     WeightModel,
     adaptation_curve,
+    center_scores,
+    class_centers,
     flat_weights,
     maml,
     network_zoo,
+    repeated,
     ridge_predictions,
     weights_from,
 )
@@ -83,14 +86,9 @@ def at_once(
     return accuracies(parts, generated(parts.model, params, support, derive(key, "draw")), query)
 
 
-def _repeated(params: Params, num: int) -> Params:
-    """Some parameters several times, on a leading axis."""
-    return jax.tree.map(lambda leaf: jnp.broadcast_to(leaf[None], (num, *leaf.shape)), params)
-
-
 def trained(parts: ZooParts, start: Params, tasks: TupleTasks, key: Key[Array, ""]) -> Params:
     """Return a network for each tuple, trained on its images as those of a zoo are."""
-    networks = _repeated(start, len(tasks.tuples))
+    networks = repeated(start, len(tasks.tuples))
     learner = network_zoo(parts.network, parts.embed)
     begun = learner._replace(init=lambda key, task: {"networks": networks})
     algorithm = gradient(begun, parts.optimizer)
@@ -106,8 +104,7 @@ def trained(parts: ZooParts, start: Params, tasks: TupleTasks, key: Key[Array, "
 def closed_forms(support: Examples, query: Examples, ways: int) -> Scores:
     """Return the accuracy of what needs no zoo on one task."""
     classes = jax.nn.one_hot(support.targets, ways)
-    means = (classes.T @ support.inputs) / jnp.sum(classes, axis=0)[:, None]
-    near = query.inputs @ means.T - jnp.sum(jnp.square(means), axis=1)[None] / 2
+    near = center_scores(query.inputs, class_centers(support.inputs, support.targets, ways))
     ridge = ridge_predictions(support.inputs, classes, query.inputs)
     found = {"nearest_mean": near, "ridge_classifier": ridge}
     return {name: jnp.mean(correct(at, query.targets)) for name, at in found.items()}
@@ -185,7 +182,7 @@ def measured(
 
     given = (("test", parts.model), *parts.rivals)
     weights = [generated(model, params, support, draw) for _, model in given]
-    weights.append(_repeated(zoo["start"], len(support.targets)))
+    weights.append(repeated(zoo["start"], len(support.targets)))
     each = jax.tree.map(lambda *leaves: jnp.stack(leaves), *weights)
     curves = jax.vmap(jax.vmap(tuned), (0, None, None))(each, support, query)
     whole = trained(parts, zoo["start"], conditions.unseen, derive(key, "train"))
