@@ -19,7 +19,7 @@ from metajax.systems.scores import Evaluation, Row, chance_row, interval
 TITLES = {
     "dense": "its dense network",
     "start": "its experts, not tuned yet",
-    "own_start": "the same, each domain by its own",
+    "own_start": "not tuned yet, each domain by its own",
     "own_domain": "its experts, each domain by its own",
 }
 """Rows of further networks, in words."""
@@ -141,7 +141,7 @@ def evaluate(
         if stage.row:
             rows[stage.row] = Row(stage.row, interval(found[stage.row]))
     also, arrays = more_of(stages, params, problem.test)
-    rows |= {name: Row(TITLES[name], interval(each)) for name, each in also.items()}
+    rows |= {name: Row(TITLES[name], interval(also[name])) for name in TITLES if name in also}
     members = stages[-1].members
     if members is not None:
         hits = np.asarray(right_of_each(members, params.networks, problem.test))

@@ -43,7 +43,7 @@ def _objective(config: Any) -> Objective:
 
 SYSTEM = System(
     name="weights",
-    summary="networks that make networks: weights generated for an angle, a width, ...",
+    summary="networks that make networks: for an angle, a width, an architecture or classes",
     settings=Settings,
     presets=PRESETS,
     usual_presets=USUAL_PRESETS,

@@ -40,7 +40,7 @@ def starts_table(evaluation: dict[str, Any], lines: list[str]) -> str:
     row = evaluation["rows"]["mean"]
     found = [cell(row[each][0], ".3f") for each in ("mean", "low", "high")]
     said = f"accuracy {found[0]} [{found[1]}, {found[2]}] (n = {row['n']} architectures)"
-    lines.append(f"{evaluation['method']}, {evaluation['setting']}: {said}, without training.")
+    lines += [f"{evaluation['method']}, {evaluation['setting']}.", f"Without training: {said}."]
     return "\n".join(lines)
 
 
