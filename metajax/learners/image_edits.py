@@ -43,7 +43,7 @@ Latents = Float[Array, "n d"]
 
 
 def image_errors(outputs: Images, images: Images) -> Float[Array, " n"]:
-    """Return the mean square error of each image.
+    """Return the mean squared error of each image.
 
     Args:
       outputs: reconstructions.
@@ -156,7 +156,7 @@ def _parts(
 def weight_edits(autoencoder: Autoencoder, hypernet: Network, *, passes: int) -> MetaLearner:
     """Edit a frozen decoder's weights for each image (HyperStyle; Alaluf et al. 2022, 2111.15666).
 
-    The loss is the mean square error after each pass, averaged. No gradient runs through the
+    The loss is the mean squared error after each pass, averaged. No gradient runs through the
     passes before, nor to the generator.
 
     Args:
@@ -268,7 +268,8 @@ def tuned_weights(
     image: Float[Array, "h w c"],
     rate: float | Float[Array, ""],
     steps: int,
-) -> tuple[Params, Float[Array, " steps_and_1"]]:
+    note: Callable[[Params], Any],
+) -> tuple[Params, Any]:
     """Tune all weights of a decoder for one image by Adam, at a latent that stays as it is.
 
     Args:
@@ -278,11 +279,12 @@ def tuned_weights(
       image: to reconstruct.
       rate: of Adam; may be traced.
       steps: of Adam.
+      note: ``note(weights)`` is kept after 0 to ``steps`` steps.
 
     Returns:
-      The weights, and the mean square error after 0 to ``steps`` steps.
+      The weights, and the notes on a leading axis.
     """
-    return _descended(decoder, params, latent[None], image, rate, steps)
+    return _descended(decoder, params, latent[None], image, rate, steps, note)
 
 
 def tuned_latent(
@@ -292,7 +294,8 @@ def tuned_latent(
     image: Float[Array, "h w c"],
     rate: float | Float[Array, ""],
     steps: int,
-) -> tuple[Float[Array, " d"], Float[Array, " steps_and_1"]]:
+    note: Callable[[Float[Array, " d"]], Any],
+) -> tuple[Float[Array, " d"], Any]:
     """Tune the latent of one image by Adam, for a decoder that stays as it is.
 
     Args:
@@ -302,22 +305,25 @@ def tuned_latent(
       image: to reconstruct.
       rate: of Adam; may be traced.
       steps: of Adam.
+      note: ``note(latent)`` is kept after 0 to ``steps`` steps.
 
     Returns:
-      The latent, and the mean square error after 0 to ``steps`` steps.
+      The latent, and the notes on a leading axis.
     """
     swapped = Network(decoder.init, lambda latent, image: decoder.apply(params, latent[None]))
-    return _descended(swapped, latent, image[None], image, rate, steps)
+    return _descended(swapped, latent, image[None], image, rate, steps, note)
 
 
 def _descended(
-    network: Network, start: Any, inputs: Any, image: Array, rate: Any, steps: int
-) -> tuple[Any, Array]:
-    """What a network's parameters become by steps on one image, and the error along them."""
+    network: Network,
+    start: Any,
+    inputs: Any,
+    image: Array,
+    rate: Any,
+    steps: int,
+    note: Callable[[Any], Any],
+) -> tuple[Any, Any]:
+    """What a network's parameters become by steps on one image, with notes along them."""
     learner = maml(network, mean_squared_error, optax.adam(rate), steps=1)
     support = Examples(inputs, image[None])
-
-    def note(adapted: Any) -> Array:
-        return mean_squared_error(network.apply(adapted, inputs), image[None])
-
     return follow_of(learner)(start, support, jax.random.key(0), steps, note)

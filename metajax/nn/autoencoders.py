@@ -148,7 +148,7 @@ def variational_loss(
 ) -> Float[Array, ""]:
     """Return the negative evidence lower bound for each pixel, but for a constant.
 
-    The mean square error over ``2 noise ** 2``, and the divergence of the latent's distribution
+    The mean squared error over ``2 noise ** 2``, and the divergence of the latent's distribution
     from the standard normal one (Kingma and Welling 2014, arXiv 1312.6114, equation 10).
 
     Args:

@@ -140,8 +140,12 @@ def test_tuning_is_adam_on_one_image(what):
     decoder, rate, steps = AUTOENCODER.decoder, 3e-2, 4
 
     def tune(latent, image):
+        def note(moved):
+            weights, at = (moved, latent) if what == "weights" else (params["decoder"], moved)
+            return jnp.mean(jnp.square(decoder.apply(weights, at[None])[0] - image))
+
         tuning = tuned_weights if what == "weights" else tuned_latent
-        return tuning(decoder, params["decoder"], latent, image, jnp.float32(rate), steps)
+        return tuning(decoder, params["decoder"], latent, image, jnp.float32(rate), steps, note)
 
     found, errors = jax.jit(jax.vmap(tune))(latents, IMAGES)
     np.testing.assert_allclose(
