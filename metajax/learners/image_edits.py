@@ -209,7 +209,7 @@ def shared_edit(autoencoder: Autoencoder) -> MetaLearner:
     generator = image_generator(autoencoder)
 
     def init(key: Key[Array, ""], task: Task) -> Params:
-        params = generator.init(key, task)
+        params: Any = generator.init(key, task)
         return {**params, "difference": jax.tree.map(jnp.zeros_like, params["decoder"])}
 
     def predict(params: Params, adapted: Latents, inputs: Any) -> Images:

@@ -9,7 +9,7 @@ image: weights that ignore the latent have the least error and no editability.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -32,6 +32,7 @@ from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, interval
 from metajax.systems.weights.edit_images import EditImages
 from metajax.systems.weights.edit_methods import EditParts
+from metajax.systems.weights.edit_report import counted
 from metajax.systems.weights.problem import Problem
 
 PICTURES = 4
@@ -197,7 +198,7 @@ def operations(parts: EditParts, conditions: EditImages, params: Params) -> dict
     image = conditions.known[:1]
     latent = encode(parts.autoencoder, params, image)
 
-    def counted(function: Callable[..., Any], *given: Any) -> float:
+    def cost(function: Callable[..., Any], *given: Any) -> float:
         return float(jax.jit(function).lower(*given).cost_analysis()["flops"])
 
     def step(loss: Callable[[Any], Array], start: Any) -> Any:
@@ -212,9 +213,9 @@ def operations(parts: EditParts, conditions: EditImages, params: Params) -> dict
         return step(lambda at: mean_squared_error(decoder.apply(weights, at), image), latent)
 
     found = {
-        "image": counted(decoder.apply, weights, latent),
-        "step": counted(of_weights, weights, latent, image),
-        "latent_step": counted(of_latent, weights, latent, image),
+        "image": cost(decoder.apply, weights, latent),
+        "step": cost(of_weights, weights, latent, image),
+        "latent_step": cost(of_latent, weights, latent, image),
     }
     hypernet = parts.hypernet
     if hypernet is not None:
@@ -228,7 +229,7 @@ def operations(parts: EditParts, conditions: EditImages, params: Params) -> dict
 
             return edit_pass(editor, render, image, Edited(deltas, image))
 
-        found["pass"] = counted(one_pass, params, latent, image, no_deltas(weights, 1))
+        found["pass"] = cost(one_pass, params, latent, image, no_deltas(weights, 1))
     return found
 
 
@@ -262,7 +263,7 @@ def crossings(
     return found
 
 
-TUNED = {"latents": "latent tuned for {} steps", "weights": "weights tuned for {} steps"}
+TUNED = {"latents": "latent tuned, {}", "weights": "weights tuned, {}"}
 """Titles of baselines, all of which start from the plain reconstruction."""
 
 
@@ -292,7 +293,7 @@ def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any
     targets = (np.asarray(problem.conditions.known_labels) + 1) % of.known_classes
     steps = {f"{what}_{at}": (what, at) for what in TUNED for at in marks}
     places = {"encoder": ("latents", 0), **steps}
-    titles = {name: TUNED[what].format(at) for name, (what, at) in steps.items()}
+    titles = {name: TUNED[what].format(counted(at, "step")) for name, (what, at) in steps.items()}
     titles["encoder"] = "plain reconstruction"
 
     own = known["method"].errors
@@ -318,7 +319,7 @@ def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any
         },
         "operations": cost,
         "pictures": {
-            name: pictures(images, group, marks[-1])
+            name: pictures(images, group, trained, marks[-2:])
             for (name, group), images in zip(
                 found.items(), (problem.conditions.known, problem.conditions.unseen), strict=True
             )
@@ -341,14 +342,21 @@ def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any
 
 
 def pictures(
-    images: Float[Array, "n h w c"], group: dict[str, Along], steps: int
+    images: Float[Array, "n h w c"], group: dict[str, Along], passes: int, steps: Sequence[int]
 ) -> dict[str, Any]:
-    """Return some images and their reconstructions as levels from 0 to 255, by column."""
-    shown = {"original": np.asarray(images[:PICTURES])}
-    for passes, now in enumerate(group["method"].pictures):
-        shown["plain" if passes == 0 else f"{passes} passes"] = now
-    shown[f"{steps} steps"] = group["weights"].pictures[steps]
-    return {name: np.rint(255 * now).astype(int).tolist() for name, now in shown.items()}
+    """Return some images and their reconstructions, by column.
+
+    Each is a string of two hexadecimal digits a level, 0 to 255; ``shape`` is that of an image.
+    """
+    made = group["method"].pictures
+    shown = {"original": np.asarray(images[:PICTURES]), "plain": group["latents"].pictures[0]}
+    shown |= {counted(at, "pass"): made[at] for at in range(1, passes + 1)}
+    if len(made) == 1:
+        shown["method"] = made[0]
+    shown |= {f"tuned, {counted(at, 'step')}": group["weights"].pictures[at] for at in steps}
+    levels = {name: np.rint(255 * now).astype(np.uint8) for name, now in shown.items()}
+    columns = {name: [image.tobytes().hex() for image in now] for name, now in levels.items()}
+    return {"shape": list(images.shape[1:]), "columns": columns}
 
 
 @functools.partial(jax.jit, static_argnames="parts")

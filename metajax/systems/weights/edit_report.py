@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from jaxtyping import UInt8
 
 from metajax.systems.axes import legend_outside, make_axes
 from metajax.systems.numbers import aligned, cell
@@ -35,13 +37,20 @@ def edit_table(evaluation: dict[str, Any]) -> str:
 FORMATS = (".4f", ".4f", ".2f")
 
 
+def counted(number: int, what: str) -> str:
+    """Return a number of passes or steps in words."""
+    many = "" if number == 1 else "es" if what.endswith("s") else "s"
+    return f"{number} {what}{many}"
+
+
 def crossing_line(crossing: dict[str, Any]) -> str:
     """Return in words when tuning weights reaches the error of a number of passes."""
-    start = f"{crossing['passes']} passes: tuning the weights for each image"
+    start = f"{counted(crossing['passes'], 'pass')}: tuning the weights for each image"
     if crossing["steps"] is None:
         return f"{start} does not get so far."
     times = crossing["tune_operations"] / crossing["edit_operations"]
-    return f"{start} gets so far in {crossing['steps']} steps, {times:.1f} times the operations."
+    steps = counted(crossing["steps"], "step")
+    return f"{start} gets so far in {steps}, {times:.1f} times the operations."
 
 
 def edit_curves(evaluation: dict[str, Any]) -> Any:
@@ -64,27 +73,27 @@ def edit_curves(evaluation: dict[str, Any]) -> Any:
     return canvas
 
 
+def levels_of(text: str, shape: Sequence[int]) -> UInt8[np.ndarray, "h w c"]:
+    """Return an image from two hexadecimal digits for each of its levels."""
+    return np.frombuffer(bytes.fromhex(text), np.uint8).reshape(tuple(shape))
+
+
 def edit_pictures(pictures: dict[str, dict[str, Any]]) -> Any:
     """Draw images and their reconstructions: a row an image, unseen classes below."""
     from matplotlib.figure import Figure as Canvas
 
-    columns = list(next(iter(pictures.values())))
+    columns = list(next(iter(pictures.values()))["columns"])
     rows = [
-        (group, [shown[name][index] for name in columns])
+        (group, [levels_of(image, shown["shape"]) for image in images])
         for group, shown in pictures.items()
-        for index in range(len(shown["original"]))
+        for images in zip(*shown["columns"].values(), strict=True)
     ]
-    canvas = Canvas(
-        figsize=(0.95 * len(columns) + 0.7, 0.95 * len(rows) + 0.5), layout="constrained"
-    )
+    canvas = Canvas(figsize=(len(columns) + 0.7, len(rows) + 0.5), layout="constrained")
     grid = canvas.subplots(len(rows), len(columns), squeeze=False)
     for row, (group, images) in enumerate(rows):
         for column, image in enumerate(images):
-            axes = grid[row][column]
-            levels = np.asarray(image)
-            axes.imshow(
-                levels if levels.shape[-1] == 3 else levels[..., 0], cmap="gray_r", vmin=0, vmax=255
-            )
+            axes, gray = grid[row][column], image.shape[-1] == 1
+            axes.imshow(image[..., 0] if gray else image, cmap="gray_r", vmin=0, vmax=255)
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_linewidth(0.3)
         if row == 0 or rows[row - 1][0] != group:
