@@ -55,9 +55,12 @@ def no_deltas(params: Params, num: int) -> PyTree:
     Raises:
       ConfigError: the network has no convolution.
     """
-    return jax.tree.map(
-        lambda shape: jnp.zeros((num, *shape)), kernel_shapes(params), is_leaf=_is_shape
-    )
+    kernel_shapes(params)
+
+    def zeros(leaf: Array) -> Array | None:
+        return jnp.zeros((num, *leaf.shape[2:]), leaf.dtype) if leaf.ndim == 4 else None
+
+    return jax.tree.map(zeros, params)
 
 
 def render_edited(

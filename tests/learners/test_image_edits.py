@@ -9,7 +9,7 @@ import numpy as np
 import optax
 import pytest
 
-from metajax.core import ConfigError, Task, prepare_optimizer
+from metajax.core import ConfigError, Task, enable_x64, prepare_optimizer
 from metajax.hypernet import edit_hypernetwork, render_edited
 from metajax.learners import (
     after_generator,
@@ -109,6 +109,24 @@ def test_no_gradient_reaches_the_generator_nor_a_pass_before():
         grads["editor"],
         expected,
     )
+
+
+def test_the_gradient_is_that_of_differences_in_float64():
+    """Of one pass, before which there is nothing to stop at."""
+    learner = weight_edits(AUTOENCODER, HYPERNET, passes=1)
+    given = trained("editor")[-1], TASK, trained("editor")[0]["editor"]
+    with enable_x64(True):
+        params, task, way = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), given)
+
+        @jax.jit
+        def loss(step):
+            own = jax.tree.map(lambda leaf, other: leaf + step * other, params["editor"], way)
+            return learner.loss({**params, "editor": own}, task, KEY)[0]
+
+        slope, near = jax.jit(jax.grad(loss))(0.0), 1e-5
+        assert abs(slope) > 1e-6
+        difference = (loss(near) - loss(-near)) / (2 * near)
+        np.testing.assert_allclose(slope, difference, rtol=1e-6)
 
 
 def test_untrained_edits_are_the_plain_reconstruction():

@@ -166,26 +166,27 @@ def measured(
 
         return Along(errors, jax.lax.map(classes, shown[:, :, 1]), shown[:, :PICTURES, 0])
 
-    found = {
-        name: {"method": along(by_method(parts, params, group, passes), group)}
-        for name, group in groups.items()
-    }
-    for what, tuned, rates in (
-        ("latents", by_latents, latent_rates),
-        ("weights", by_weights, weight_rates),
-    ):
-
-        def each(group: Group, tuned: Any = tuned, rates: Array = rates) -> Along:
-            def one(rate: Array) -> Along:
-                return along(tuned(parts, params, group, rate, steps), group)
-
-            return jax.lax.map(one, rates)
+    def best_of(by: Callable[..., Both], rates: Array) -> dict[str, Along]:
+        def each(group: Group) -> Along:
+            return jax.lax.map(
+                lambda rate: along(by(parts, params, group, rate, steps), group), rates
+            )
 
         best = jnp.argmin(jnp.mean(each(chosen).errors, axis=2), axis=0)
-        for name, group in groups.items():
-            at = best, jnp.arange(steps + 1)
-            found[name][what] = jax.tree.map(lambda leaf, at=at: leaf[at], each(group))
-    return found
+        at = best, jnp.arange(steps + 1)
+        return {
+            name: jax.tree.map(lambda leaf: leaf[at], each(group)) for name, group in groups.items()
+        }
+
+    latents, weights = best_of(by_latents, latent_rates), best_of(by_weights, weight_rates)
+    return {
+        name: {
+            "method": along(by_method(parts, params, group, passes), group),
+            "latents": latents[name],
+            "weights": weights[name],
+        }
+        for name, group in groups.items()
+    }
 
 
 def operations(parts: EditParts, conditions: EditImages, params: Params) -> dict[str, float]:
