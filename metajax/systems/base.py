@@ -75,7 +75,7 @@ class Objective(NamedTuple):
     """
 
     metric: str
-    greatest: bool
+    greatest: bool = True
     logged: str | None = None
     title: str = ""
 
