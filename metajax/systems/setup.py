@@ -91,6 +91,8 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
 
     def evaluate(params: Params, progress: bool = True) -> dict[str, Any]:
         found = system.evaluate(problem, method, params, config, progress)
+        if not found.setting:
+            found = found._replace(setting=problem.setting())
         settings = {name: getattr(config, name) for name in system.evaluation}
         return {"method": config.method, **found.to_json(), "settings": settings}
 
