@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 
 from metajax import learners
-from metajax.core import Count, GradientState, NonNegative, Params, ProperFraction
+from metajax.core import Count, GradientState, NonNegative, Params, ProperFraction, divisor_of
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem, update_operations
 from metajax.systems.growth.settings import Active, Blocks, Dense, Training, early_steps
@@ -94,7 +94,7 @@ def moe_tuning(
     *,
     blocks: Blocks = BLOCKS,
     copies: Count = 4,
-    parts: Count = 2,
+    parts: Annotated[Count, divisor_of("block_hidden")] = 2,
     balance: NonNegative = 0.01,
     router: Literal["repeated", "random"] = "repeated",
 ) -> Method:
