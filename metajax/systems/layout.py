@@ -50,9 +50,9 @@ def family(
     """
     found = {name: _read(package, *place) for name, place in PLACES.items() if name not in fields}
     fields = {name: each for name, each in found.items() if each is not None} | fields
-    parts = fields.get("training", Training), fields.get("settings")
-    if parts[1] is None:
+    if "settings" not in fields:
         raise TypeError(f"{package}.settings has no Settings")
+    parts = fields.get("training", Training), fields["settings"]
     named = (each.name for part in parts for each in dataclasses.fields(part))
     if isinstance(objective, Objective):
         objective = functools.partial(
