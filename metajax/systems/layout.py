@@ -54,6 +54,7 @@ def family(
         raise TypeError(f"{package}.settings has no Settings")
     parts = fields.get("training", Training), fields["settings"]
     named = (each.name for part in parts for each in dataclasses.fields(part))
+    measured = [name for name in named if name.startswith("eval_")]
     if isinstance(objective, Objective):
         objective = functools.partial(
             _always, objective._replace(logged=f"{next(iter(evaluators))}/last")
@@ -62,7 +63,7 @@ def family(
         name=package.rpartition(".")[2],
         objective=objective,
         evaluators=evaluators,
-        evaluation=(*(name for name in named if name.startswith("eval_")), *evaluation),
+        evaluation=tuple(dict.fromkeys([*measured, *evaluation])),
         **fields,
     )
 
