@@ -90,6 +90,7 @@ class Use(NamedTuple):
 
     Attributes:
       adapt: ``adapt(run, support, key, steps) -> Adapted``; it checks the support by name.
+        None: tasks are learned in training, and ``ready`` predicts.
       files: ``files(run, path, target, steps) -> Told``: adapts to what a file or folder holds, and
         answers what it asks. ``target`` names a column of a table.
       problem: ``problem(settings) -> Problem`` of the right shapes without a data set on disk, from
@@ -98,7 +99,7 @@ class Use(NamedTuple):
         that it predicts without a support; None: it adapts to one.
     """
 
-    adapt: Callable[..., Any]
+    adapt: Callable[..., Any] | None
     files: Callable[..., Any]
     problem: Callable[[Any], Any] | None = None
     ready: Callable[..., Any] | None = None
