@@ -34,6 +34,13 @@ class Method(NamedTuple):
     tasks: Any = None
 
 
+Entry = Callable[..., Method | MetaLearner]
+"""A method in a family's registry: ``entry(problem, training, *, option=default, ...)``.
+
+What it returns of a problem is a learner alone where that is moved down its loss by the settings of
+training, and a :class:`Method` where it is anything else."""
+
+
 class Setup(NamedTuple):
     """A run that is set up: what :func:`metajax.train.fit` takes, and how its result is measured.
 
@@ -122,9 +129,8 @@ class System:
         of methods' options; ``method`` names the method where it is not the first.
       usual_presets: by method, the preset that is meant where none is named, of methods that do not
         fit the first.
-      methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
-        name, the default first. One that does not fit a problem raises a ``ConfigError`` that
-        names ``method``.
+      methods: the registry: each :data:`Entry` by name, the default first. One that does not fit a
+        problem raises a ``ConfigError`` that names ``method``.
       problem: ``problem(settings, training, data_dir)`` makes the family's NamedTuple of what its
         methods and its evaluation need: at least ``settings``, what it was made from, some of which
         may be traced later; ``tasks``, what is trained on, a task distribution, staged or not, or
@@ -159,7 +165,7 @@ class System:
     summary: str
     settings: Any
     presets: Mapping[str, Mapping[str, Any]]
-    methods: Mapping[str, Callable[..., Method]]
+    methods: Mapping[str, Entry]
     problem: Callable[[Any, Any, Path | None], Any]
     evaluate: Callable[..., Evaluation]
     evaluators: Mapping[str, Callable[..., dict[str, Any]]]

@@ -40,7 +40,8 @@ def make_method(config: Any, problem: Any) -> Method:
     settings, training, options = split(config)
     problem = problem._replace(settings=settings)
     function = config.system.methods[config.method]
-    return function(problem, training, **grouped(function, options))
+    made = function(problem, training, **grouped(function, options))
+    return Method(training.descend(made), made) if isinstance(made, MetaLearner) else made
 
 
 def check_fits(configs: Sequence[Any], data_dir: Path | None = None) -> dict[str, ConfigError]:

@@ -22,7 +22,7 @@ from metajax.core import (
     Seed,
 )
 from metajax.nn import layer_stack
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.growth.expert_methods import (
     dense_continued,
     moe_tuning,
@@ -300,7 +300,7 @@ def early_stopping(
     return Method(algorithm, parts=(alone.parts[0]._replace(held_out=held_out_share),), tasks=tasks)
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "net2net": net2net,
     "net2net_equal": net2net_equal,
     "random_transformations": random_transformations,

@@ -18,7 +18,7 @@ from metajax.core import (
     checked_learner,
     divisor_of,
 )
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.hyperdistill.evaluate import scores_by_step, steps_between_scores
 from metajax.systems.hyperdistill.problem import Problem
 from metajax.systems.hyperdistill.settings import Perturbations, Settings, Updates
@@ -172,7 +172,7 @@ def random_search(
     return _method(problem, functools.partial(bilevel.random_search, trial_steps=trial_steps))
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "distilled": distilled,
     "one_step": one_step,
     "first_order": first_order,
