@@ -337,7 +337,6 @@ def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any
         axis="passes",
         points=[float(at) for at in range(len(own))],
         rows=rows,
-        setting=problem.setting(),
         more=more,
     )
 
