@@ -61,13 +61,11 @@ class Along(NamedTuple):
 
     Attributes:
       errors: mean squared errors of the reconstructions.
-      classes: of the images of moved latents.
-      pictures: the first few reconstructions.
+      images: the reconstructions, and the images of moved latents.
     """
 
     errors: Float[Array, "points n"]
-    classes: Int32[Array, "points n"]
-    pictures: Float[Array, "points k h w c"]
+    images: Both
 
 
 def class_latents(
@@ -79,6 +77,7 @@ def class_latents(
     return (members @ latents) / jnp.maximum(jnp.sum(members, axis=1), 1)[:, None]
 
 
+@jax.jit
 def nearest_class(
     images: Float[Array, "n h w c"], train: Float[Array, "m h w c"], labels: Int32[Array, " m"]
 ) -> Int32[Array, " n"]:
@@ -150,9 +149,13 @@ def measured(
     Tuning takes the best of the rates for each number of steps, by its mean on training images.
     """
     means = class_latents(parts, params, conditions)
-    known, unseen, chosen = (
-        Group(images, latents := encode(parts.autoencoder, params, images), latents)
-        for images in (conditions.known, conditions.unseen, conditions.chosen)
+
+    def as_they_are(images: Array) -> Group:
+        latents = encode(parts.autoencoder, params, images)
+        return Group(images, latents, latents)
+
+    known, unseen, chosen = map(
+        as_they_are, (conditions.known, conditions.unseen, conditions.chosen)
     )
     labels = conditions.known_labels
     ways = means[(labels + 1) % conditions.classes] - means[labels]
@@ -160,11 +163,7 @@ def measured(
 
     def along(shown: Both, group: Group) -> Along:
         errors = jax.vmap(lambda now: image_errors(now, group.images))(shown[:, :, 0])
-
-        def classes(now: Array) -> Array:
-            return nearest_class(now, conditions.train, conditions.labels)
-
-        return Along(errors, jax.lax.map(classes, shown[:, :, 1]), shown[:, :PICTURES, 0])
+        return Along(errors, shown)
 
     def best_of(by: Callable[..., Both], rates: Array) -> dict[str, Along]:
         def each(group: Group) -> Along:
@@ -178,12 +177,14 @@ def measured(
             name: jax.tree.map(lambda leaf: leaf[at], each(group)) for name, group in groups.items()
         }
 
-    latents, weights = best_of(by_latents, latent_rates), best_of(by_weights, weight_rates)
+    tuned = {
+        "latents": best_of(by_latents, latent_rates),
+        "weights": best_of(by_weights, weight_rates),
+    }
     return {
         name: {
             "method": along(by_method(parts, params, group, passes), group),
-            "latents": latents[name],
-            "weights": weights[name],
+            **{what: found[name] for what, found in tuned.items()},
         }
         for name, group in groups.items()
     }
@@ -200,7 +201,8 @@ def operations(parts: EditParts, conditions: EditImages, params: Params) -> dict
     latent = encode(parts.autoencoder, params, image)
 
     def cost(function: Callable[..., Any], *given: Any) -> float:
-        return float(jax.jit(function).lower(*given).cost_analysis()["flops"])
+        counts: Any = jax.jit(function).lower(*given).cost_analysis()
+        return float(counts["flops"])
 
     def step(loss: Callable[[Any], Array], start: Any) -> Any:
         rule = prepare_optimizer(optax.adam(1e-3), has_function=False)
@@ -276,14 +278,14 @@ def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any
     many passes as in training. ``more`` has the editability of each row, the curves of tuning,
     where they reach the edits in steps and in operations, and pictures.
     """
-    of, parts = problem.settings, method.parts
+    of, parts, images = problem.settings, method.parts, problem.conditions
     trained = getattr(config, "passes", 0)
     passes, marks = max(of.eval_passes, trained), sorted(set(of.tune_steps))
     found = jax.device_get(
         measured(
             parts,
             params,
-            problem.conditions,
+            images,
             jnp.asarray(of.latent_rates, jnp.float32),
             jnp.asarray(of.weight_rates, jnp.float32),
             passes,
@@ -291,11 +293,16 @@ def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any
         )
     )
     known, unseen = found["known"], found["unseen"]
-    targets = (np.asarray(problem.conditions.known_labels) + 1) % of.known_classes
+    targets = (np.asarray(images.known_labels) + 1) % of.known_classes
     steps = {f"{what}_{at}": (what, at) for what in TUNED for at in marks}
     places = {"encoder": ("latents", 0), **steps}
     titles = {name: TUNED[what].format(counted(at, "step")) for name, (what, at) in steps.items()}
     titles["encoder"] = "plain reconstruction"
+
+    def moved(shown: Both) -> float:
+        """The share of images of moved latents that are of the class they were moved to."""
+        classes = nearest_class(shown[:, 1], images.train, images.labels)
+        return float(np.mean(np.asarray(classes) == targets))
 
     own = known["method"].errors
     rows = {
@@ -303,15 +310,15 @@ def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any
         "unseen": Row(f"{config.method}, unseen classes", interval(unseen["method"].errors.T)),
         "as_trained": Row(f"{config.method}, as trained", interval(own[trained])),
     }
-    editable = {"test": np.mean(known["method"].classes == targets, axis=1).tolist()}
+    editable = {"test": [moved(shown) for shown in known["method"].images]}
     for name, (what, at) in places.items():
         title = titles[name]
         rows[name] = Row(title, interval(known[what].errors[at]), baseline=True)
         score = interval(unseen[what].errors[at])
         rows[f"{name}_unseen"] = Row(f"{title}, unseen classes", score, baseline=True)
-        editable[name] = [float(np.mean(known[what].classes[at] == targets))]
+        editable[name] = [moved(known[what].images[at])]
 
-    cost = operations(parts, problem.conditions, params)
+    cost = operations(parts, images, params)
     more: dict[str, Any] = {
         "editability": editable,
         "curves": {
@@ -320,10 +327,8 @@ def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any
         },
         "operations": cost,
         "pictures": {
-            name: pictures(images, group, trained, marks[-2:])
-            for (name, group), images in zip(
-                found.items(), (problem.conditions.known, problem.conditions.unseen), strict=True
-            )
+            name: pictures(originals, found[name], trained, marks[-2:])
+            for name, originals in (("known", images.known), ("unseen", images.unseen))
         },
     }
     if parts.hypernet is not None:
@@ -348,12 +353,14 @@ def pictures(
 
     Each is a string of two hexadecimal digits a level, 0 to 255; ``shape`` is that of an image.
     """
-    made = group["method"].pictures
-    shown = {"original": np.asarray(images[:PICTURES]), "plain": group["latents"].pictures[0]}
+    made, plain, tuned = (
+        group[what].images[:, :PICTURES, 0] for what in ("method", "latents", "weights")
+    )
+    shown: dict[str, Any] = {"original": np.asarray(images[:PICTURES]), "plain": plain[0]}
     shown |= {counted(at, "pass"): made[at] for at in range(1, passes + 1)}
     if len(made) == 1:
         shown["method"] = made[0]
-    shown |= {f"tuned, {counted(at, 'step')}": group["weights"].pictures[at] for at in steps}
+    shown |= {f"tuned, {counted(at, 'step')}": tuned[at] for at in steps}
     levels = {
         name: np.rint(255 * np.nan_to_num(now)).astype(np.uint8) for name, now in shown.items()
     }
