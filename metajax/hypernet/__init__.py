@@ -3,6 +3,14 @@
 from metajax.hypernet.coordinates import implicit
 from metajax.hypernet.decoders import decoded_entries, full_matrix, low_rank
 from metajax.hypernet.diffusion import denoiser, diffusion_loss, sample_diffusion, signal_shares
+from metajax.hypernet.edit_passes import (
+    Edited,
+    edit_hypernetwork,
+    edit_pass,
+    no_deltas,
+    refined,
+    render_edited,
+)
 from metajax.hypernet.edits import low_rank_factors, low_rank_update, modulate
 from metajax.hypernet.encodings import unit_encoding
 from metajax.hypernet.generators import generator
@@ -30,6 +38,7 @@ from metajax.hypernet.program_graphs import ProgramGraph, program_graph
 from metajax.hypernet.shared_heads import shared_head
 
 __all__ = [
+    "Edited",
     "GraphHypernetwork",
     "Head",
     "MLPArchitecture",
@@ -43,6 +52,8 @@ __all__ = [
     "denoiser",
     "dense_head",
     "diffusion_loss",
+    "edit_hypernetwork",
+    "edit_pass",
     "encode_principal",
     "full_matrix",
     "generator",
@@ -54,11 +65,14 @@ __all__ = [
     "low_rank_update",
     "magnitude_invariant",
     "modulate",
+    "no_deltas",
     "padded_mlp",
     "predicted_start",
     "principal_components",
     "program_graph",
     "random_shapes",
+    "refined",
+    "render_edited",
     "sample_diffusion",
     "shared_head",
     "signal_shares",

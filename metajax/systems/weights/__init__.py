@@ -57,7 +57,7 @@ def _figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[
 
 SYSTEM = family(
     __name__,
-    summary="networks that make networks: for an angle, a width, an architecture or classes",
+    summary="networks that make networks: for angles, widths, architectures, classes, images, ...",
     presets={name: values for kind in KIND_LIST for name, values in kind.presets.items()},
     usual_presets={
         method: next(iter(kind.presets)) for kind in KIND_LIST for method in kind.methods

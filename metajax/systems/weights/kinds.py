@@ -17,7 +17,9 @@ from metajax.systems.weights import (
     angle_settings,
     architecture_settings,
     class_settings,
+    edit_methods,
     graph_methods,
+    image_settings,
     width_methods,
     width_settings,
     zoo_methods,
@@ -25,6 +27,9 @@ from metajax.systems.weights import (
 from metajax.systems.weights.architectures import draw_architectures
 from metajax.systems.weights.class_tuples import make_class_tuples
 from metajax.systems.weights.conditions import Angles, Conditions, ConditionTasks, Widths
+from metajax.systems.weights.edit_evaluate import evaluate_edits, on_known_classes
+from metajax.systems.weights.edit_images import ImageDraws, make_edit_images
+from metajax.systems.weights.edit_report import edit_figures, edit_table
 from metajax.systems.weights.evaluate import evaluate, on_test_images
 from metajax.systems.weights.kind import Kind
 from metajax.systems.weights.problem import Problem, padded
@@ -64,6 +69,12 @@ def _architectures(settings: Settings, train: ImagePool, test: ImagePool) -> Pro
 def _classes(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
     tuples = make_class_tuples(train, test, settings)
     return Problem(settings, tuples.zoo, test, tuples, settings.ways)
+
+
+def _images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    images = make_edit_images(settings, train, test)
+    tasks = ImageDraws(images.train, settings.examples)
+    return Problem(settings, tasks, test, images, images.classes)
 
 
 def _no_check(config: Any) -> None:
@@ -133,6 +144,27 @@ KINDS = {
         ),
         table=show.table,
         figures=zoo_figures,
+    ),
+    "images": Kind(
+        make=_images,
+        methods=edit_methods.METHODS,
+        presets=image_settings.PRESETS,
+        tiny=image_settings.TINY,
+        check=image_settings.check_images,
+        evaluation=(
+            *("eval_passes", "tune_steps", "weight_rates", "latent_rates"),
+            "edit_images",
+        ),
+        evaluate=evaluate_edits,
+        measure=on_known_classes,
+        objective=Objective(
+            "rows.as_trained.mean[0]",
+            False,
+            "new_tasks/last",
+            "mean squared error on held-out images of known classes",
+        ),
+        table=edit_table,
+        figures=edit_figures,
     ),
 }
 """All conditions, the default first."""
