@@ -12,6 +12,7 @@ from metajax.hypernet.graph_hypernets import (
     graph_hypernetwork,
     predicted_start,
 )
+from metajax.hypernet.graph_metanets import fed_loss, graph_metanetwork
 from metajax.hypernet.invariant import magnitude_invariant
 from metajax.hypernet.padded_mlps import (
     MLPArchitecture,
@@ -41,9 +42,11 @@ __all__ = [
     "denoiser",
     "diffusion_loss",
     "encode_principal",
+    "fed_loss",
     "full_matrix",
     "generator",
     "graph_hypernetwork",
+    "graph_metanetwork",
     "implicit",
     "low_rank",
     "low_rank_factors",
