@@ -56,7 +56,7 @@ def _figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[
 
 SYSTEM = System(
     name="weights",
-    summary="networks that make networks: for an angle, a width, an architecture or classes",
+    summary="networks that make networks: for angles, widths, architectures, classes or pruning",
     settings=Settings,
     presets={name: values for kind in KIND_LIST for name, values in kind.presets.items()},
     usual_presets={
@@ -73,7 +73,10 @@ SYSTEM = System(
     evaluation=("eval_every", *(name for kind in KIND_LIST for name in kind.evaluation)),
     alike_in=("seed",),
     check=_check,
-    tied_to_steps={"neumeta": "the length of its stages"},
+    tied_to_steps={
+        "neumeta": "the length of its stages",
+        "metanetwork": "how fast its sparsity rises",
+    },
     tiny={**TINY, **{name: value for kind in KIND_LIST for name, value in kind.tiny.items()}},
 )
 """What the command line and a sweep know of this family."""

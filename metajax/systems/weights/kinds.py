@@ -19,6 +19,8 @@ from metajax.systems.weights import (
     architecture_settings,
     class_settings,
     graph_methods,
+    pruning_methods,
+    pruning_settings,
     width_methods,
     width_settings,
     zoo_methods,
@@ -29,9 +31,13 @@ from metajax.systems.weights.conditions import Angles, Conditions, ConditionTask
 from metajax.systems.weights.evaluate import evaluate, on_test_images
 from metajax.systems.weights.kind import Kind
 from metajax.systems.weights.problem import Problem, padded
+from metajax.systems.weights.pruned_networks import make_pruning
+from metajax.systems.weights.pruning_evaluate import evaluate_pruning, on_pruned
 from metajax.systems.weights.report import (
     condition_figures,
     condition_table,
+    pruning_figures,
+    pruning_table,
     starts_figures,
     starts_table,
     zoo_figures,
@@ -134,6 +140,24 @@ KINDS = {
         ),
         table=show.table,
         figures=zoo_figures,
+    ),
+    "pruning": Kind(
+        make=make_pruning,
+        methods=pruning_methods.METHODS,
+        presets=pruning_settings.PRESETS,
+        tiny=pruning_settings.TINY,
+        check=pruning_settings.check_pruning,
+        evaluation=("kept_units", "tune_steps"),
+        evaluate=evaluate_pruning,
+        measure=on_pruned,
+        objective=Objective(
+            "rows.mean.mean[0]",
+            True,
+            "new_tasks/last",
+            "accuracy after pruning and further training, mean over sizes",
+        ),
+        table=pruning_table,
+        figures=pruning_figures,
     ),
 }
 """All conditions, the default first."""
