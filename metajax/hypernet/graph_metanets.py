@@ -217,4 +217,4 @@ def fed_loss(
     given = jax.lax.stop_gradient(slope(params))
     products = jax.tree.map(lambda leaf, one: jnp.sum(leaf * one), params, given)
     fed = jnp.sum(jnp.stack(jax.tree.leaves(products)))
-    return loss(params) + fed - jax.lax.stop_gradient(fed)
+    return loss(params) + (fed - jax.lax.stop_gradient(fed))
