@@ -173,7 +173,7 @@ def metanetwork(
     taken = training.steps - of.zoo_steps
 
     def then(done: Array) -> MetaLearner:
-        risen = jnp.minimum(done / (rise * taken), 1.0)
+        risen = jnp.minimum(done.astype(jnp.float32) / (rise * taken), 1.0)
         return learners.pruning_metanetwork(
             problem.network,
             net,
