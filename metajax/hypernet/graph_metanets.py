@@ -189,7 +189,7 @@ def _gathered(messages: Float[Array, "edges width"], at: _Arrivals) -> list[Arra
     each = messages[at.edges]
     present = jnp.asarray(at.present[:, :, None])
     number = np.maximum(at.present.sum(1), 1).astype(np.float32)[:, None]
-    some = jnp.asarray(at.present.any(1)[:, None])
+    some = jnp.any(present, axis=1)
     share = jnp.asarray(1 / number, messages.dtype)
     mean = jnp.sum(jnp.where(present, each, 0), axis=1) * share
     apart = jnp.where(present, each - mean[:, None], 0)

@@ -119,7 +119,7 @@ def pruning_metanetwork(
     zoo = sparse_networks(network, units, num)
 
     def init(key: Key[Array, ""], task: Task) -> Params:
-        networks = zoo.init(key, Task(None, jax.tree.map(lambda leaf: leaf[:1], task.query)))
+        networks: Any = zoo.init(key, task)
         first = jax.tree.map(lambda leaf: leaf[0], networks["networks"])
         return {**networks, "metanet": metanet.init(derive(key, "metanet"), first)}
 

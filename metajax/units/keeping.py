@@ -51,8 +51,8 @@ def largest_masks(params: Params, units: Units, sizes: Sizes) -> dict[str, Bool[
     Raises:
       ConfigError: the names do not fit the parameters.
     """
+    check_names("sizes", sizes, unit_sizes(params, units))
     norms = unit_norms(params, units)
-    check_names("sizes", sizes, norms)
     return {name: _ranks(norms[name]) < size for name, size in sizes.items()}
 
 
