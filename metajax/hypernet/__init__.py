@@ -19,6 +19,7 @@ from metajax.hypernet.graph_hypernets import (
     graph_hypernetwork,
     predicted_start,
 )
+from metajax.hypernet.graph_metanets import fed_loss, graph_metanetwork
 from metajax.hypernet.heads import Head, chunked_head, dense_head, low_rank_head
 from metajax.hypernet.invariant import magnitude_invariant
 from metajax.hypernet.padded_mlps import (
@@ -55,9 +56,11 @@ __all__ = [
     "edit_hypernetwork",
     "edit_pass",
     "encode_principal",
+    "fed_loss",
     "full_matrix",
     "generator",
     "graph_hypernetwork",
+    "graph_metanetwork",
     "implicit",
     "low_rank",
     "low_rank_factors",

@@ -90,6 +90,7 @@ from metajax.learners.maml_family import (
 )
 from metajax.learners.metric import Memory, matching, prototypical
 from metajax.learners.neighbor_vote import k_nearest
+from metajax.learners.pruning_stages import pruning_metanetwork, sparse_networks, train_masked
 from metajax.learners.reptile_family import ReptileState, reptile
 from metajax.learners.ridge_head import RidgeParams, ridge, ridge_solution
 from metajax.learners.sequences import (
@@ -226,6 +227,7 @@ __all__ = [
     "predict_after",
     "predict_mixture",
     "prototypical",
+    "pruning_metanetwork",
     "repeated",
     "reptile",
     "ridge",
@@ -240,6 +242,7 @@ __all__ = [
     "smoothed_labels",
     "soft_cross_entropy",
     "solve_mixture",
+    "sparse_networks",
     "stopped_early",
     "svm",
     "svm_weights",
@@ -247,6 +250,7 @@ __all__ = [
     "table_logistic",
     "table_reader",
     "taught_student",
+    "train_masked",
     "tuned_experts",
     "tuned_latent",
     "tuned_weights",

@@ -72,7 +72,10 @@ SYSTEM = family(
     evaluation=tuple(name for kind in KIND_LIST for name in kind.evaluation),
     alike_in=("seed",),
     check=_check,
-    tied_to_steps={"neumeta": "the length of its stages"},
+    tied_to_steps={
+        "neumeta": "the length of its stages",
+        "metanetwork": "how fast its sparsity rises",
+    },
     tiny={**TINY, **{name: value for kind in KIND_LIST for name, value in kind.tiny.items()}},
 )
 """What the command line and a sweep know of this family."""

@@ -25,7 +25,7 @@ class ImageSettings:
     """Steps that train the generator, before it is frozen; fewer than `steps` (images)."""
     eval_passes: Count = 5
     """Passes that edits are measured up to (images)."""
-    tune_steps: tuple[Count, ...] = (1, 3, 10, 50)
+    image_steps: tuple[Count, ...] = (1, 3, 10, 50)
     """Steps of tuning on a single image after which it is measured (images)."""
     weight_rates: tuple[Positive, ...] = (1e-3, 2e-3, 4e-3)
     """Learning rates of tuning weights; each number of steps takes the best one of them on
@@ -46,7 +46,7 @@ def check_images(config: Any) -> None:
     if config.generator_steps >= config.steps:
         expected = f"1 to {config.steps - 1}, fewer than steps"
         raise ConfigError("generator_steps", config.generator_steps, expected)
-    for field in ("tune_steps", "weight_rates", "latent_rates"):
+    for field in ("image_steps", "weight_rates", "latent_rates"):
         if not getattr(config, field):
             raise ConfigError(field, getattr(config, field), "one number or more")
 
@@ -75,7 +75,7 @@ TINY: dict[str, Any] = {
     "channels": 2,
     "generator_steps": 2,
     "eval_passes": 2,
-    "tune_steps": (1, 2),
+    "image_steps": (1, 2),
     "weight_rates": (1e-3,),
     "latent_rates": (0.1,),
     "edit_images": 2,

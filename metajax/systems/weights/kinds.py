@@ -20,6 +20,8 @@ from metajax.systems.weights import (
     edit_methods,
     graph_methods,
     image_settings,
+    pruning_methods,
+    pruning_settings,
     width_methods,
     width_settings,
     zoo_methods,
@@ -33,9 +35,13 @@ from metajax.systems.weights.edit_report import edit_figures, edit_table
 from metajax.systems.weights.evaluate import evaluate, on_test_images
 from metajax.systems.weights.kind import Kind
 from metajax.systems.weights.problem import Problem, padded
+from metajax.systems.weights.pruned_networks import make_pruning
+from metajax.systems.weights.pruning_evaluate import evaluate_pruning, on_pruned
 from metajax.systems.weights.report import (
     condition_figures,
     condition_table,
+    pruning_figures,
+    pruning_table,
     starts_figures,
     starts_table,
     zoo_figures,
@@ -152,7 +158,7 @@ KINDS = {
         tiny=image_settings.TINY,
         check=image_settings.check_images,
         evaluation=(
-            *("eval_passes", "tune_steps", "weight_rates", "latent_rates"),
+            *("eval_passes", "image_steps", "weight_rates", "latent_rates"),
             "edit_images",
         ),
         evaluate=evaluate_edits,
@@ -165,6 +171,24 @@ KINDS = {
         ),
         table=edit_table,
         figures=edit_figures,
+    ),
+    "pruning": Kind(
+        make=make_pruning,
+        methods=pruning_methods.METHODS,
+        presets=pruning_settings.PRESETS,
+        tiny=pruning_settings.TINY,
+        check=pruning_settings.check_pruning,
+        evaluation=("kept_units", "tune_steps"),
+        evaluate=evaluate_pruning,
+        measure=on_pruned,
+        objective=Objective(
+            "rows.mean.mean[0]",
+            True,
+            "new_tasks/last",
+            "accuracy after pruning and further training, mean over sizes",
+        ),
+        table=pruning_table,
+        figures=pruning_figures,
     ),
 }
 """All conditions, the default first."""
