@@ -4,12 +4,13 @@
 
 Counts each family's lines at some commits, of the working tree by default. The rule:
 
-- *settings*: ``settings.py`` (older: ``config.py``) and ``training.py`` but for their checks, and
-  in ``methods.py`` the signatures and docstrings, which declare the options;
+- *settings*: ``settings.py``, ``*_settings.py`` (older: ``config.py``) and ``training.py`` but for
+  their checks, and in ``methods.py`` and ``*_methods.py`` the signatures and docstrings, which
+  declare the options;
 - *drawing*: functions that make or are given matplotlib's ``canvas`` or ``axes``, wherever they
   stand: what a family's figures show is its own;
 - *wiring*: checks of settings (``check*``, ``__post_init__``); bodies and registry of
-  ``methods.py``, and what it replaced (functions ``make_*`` of a config); ``evaluate``,
+  ``methods.py`` and ``*_methods.py``, and what it replaced (functions ``make_*`` of a config); ``evaluate``,
   ``measure``, ``build``, ``table``, ``figures``, ``objective`` and functions within them, wherever
   they stand; whole: ``__init__.py``, ``system.py``, ``report.py`` and the files that all families
   share (also in ``using``), but for tasks (``parts.py``) and the reading of YAML;
@@ -72,9 +73,10 @@ def classify(path: PurePosixPath, text: str) -> Counter[str]:
     """The lines of a module by class."""
     lines = text.splitlines()
     family = len(path.parts) > 3 and path.parts[2] != "using"
-    if path.name in {"settings.py", "config.py", "training.py"}:
+    of_methods = path.name.endswith("methods.py")
+    if path.name.endswith("settings.py") or path.name in {"config.py", "training.py"}:
         default = "settings"
-    elif path.name in WHOLE | {"methods.py"} or (not family and path.name not in SHARED_IDEAS):
+    elif of_methods or path.name in WHOLE or (not family and path.name not in SHARED_IDEAS):
         default = "wiring"
     else:
         default = "idea"
@@ -96,7 +98,7 @@ def classify(path: PurePosixPath, text: str) -> Counter[str]:
             paint(node, "drawing")
         elif node.name in ASSEMBLY or of_config or (is_check and checked):
             paint(node, "wiring")
-        elif path.name == "methods.py":
+        elif of_methods:
             body = node.body[1:] if ast.get_docstring(node) else node.body
             if body:
                 paint(node, "settings", body[0].lineno - 1)

@@ -2,66 +2,78 @@
 
 A method of this family gives a learner whose tasks have a condition as their support, and images
 with their classes as their query: it adapts by generating weights. The setting ``condition`` says
-what networks differ in. A method that is made for another condition is rejected by name. For
-``classes`` a method is a model of the weights of a zoo: ``parts`` has what the evaluation reads.
+what networks differ in: it is one of ``KINDS``, which brings its methods, and how they are measured
+and shown. A method that is made for another condition is rejected by name.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from metajax.systems.base import Objective, System
+from jaxtyping import Array, Key
+
+from metajax.core import Params
+from metajax.systems.base import Method, Objective, System
+from metajax.systems.scores import Evaluation
+from metajax.systems.show import Figure
 from metajax.systems.weights.conditions import Conditions
-from metajax.systems.weights.evaluate import evaluate, on_test_images
-from metajax.systems.weights.methods import METHODS
-from metajax.systems.weights.problem import Problem, make_problem
-from metajax.systems.weights.report import figures, table
-from metajax.systems.weights.settings import (
-    PRESETS,
-    TINY,
-    USUAL_PRESETS,
-    Settings,
-    Training,
-    check,
-)
+from metajax.systems.weights.kinds import KINDS, METHODS, kind_of, make_problem
+from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.settings import TINY, Settings, Training
 
-__all__ = ["SYSTEM", "Conditions", "Problem", "Settings"]
+__all__ = ["KINDS", "SYSTEM", "Conditions", "Problem", "Settings"]
 
-_STARTS = ("eval_architectures", "start_steps", "start_lr")
-"""Settings of the evaluation of predicted starts."""
+KIND_LIST = KINDS.values()
+
+
+def _evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
+    return KINDS[config.condition].evaluate(problem, method, params, config)
+
+
+def _measure(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    return KINDS[problem.settings.condition].measure(problem, method, params, key)
 
 
 def _objective(config: Any) -> Objective:
-    """The accuracy on test images; of networks of classes and of starts as they are generated."""
-    if config.condition == "classes":
-        title = "accuracy on unseen tuples of classes, without a step"
-        return Objective("rows.test.mean[0]", True, "new_tasks/last", title)
-    place = 0 if config.condition == "architectures" else -1
-    title = "accuracy on test images, mean over conditions"
-    return Objective(f"rows.mean.mean[{place}]", True, "new_tasks/last", title)
+    return KINDS[config.condition].objective
+
+
+def _check(config: Any) -> None:
+    KINDS[config.condition].check(config)
+
+
+def _table(evaluation: dict[str, Any]) -> str:
+    return kind_of(evaluation["method"]).table(evaluation)
+
+
+def _figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+    return kind_of(evaluation["method"]).figures(evaluation, history)
 
 
 SYSTEM = System(
     name="weights",
     summary="networks that make networks: for an angle, a width, an architecture or classes",
     settings=Settings,
-    presets=PRESETS,
-    usual_presets=USUAL_PRESETS,
+    presets={name: values for kind in KIND_LIST for name, values in kind.presets.items()},
+    usual_presets={
+        method: next(iter(kind.presets)) for kind in KIND_LIST for method in kind.methods
+    },
     methods=METHODS,
     problem=make_problem,
-    evaluate=evaluate,
-    evaluators={"new_tasks": on_test_images},
-    table=table,
-    figures=figures,
+    evaluate=_evaluate,
+    evaluators={"new_tasks": _measure},
+    table=_table,
+    figures=_figures,
     objective=_objective,
     training=Training,
-    evaluation=(
-        *("eval_every", "eval_angles", "eval_widths", "eval_tasks", "eval_images"),
-        *_STARTS,
-    ),
+    evaluation=("eval_every", *(name for kind in KIND_LIST for name in kind.evaluation)),
     alike_in=("seed",),
-    check=check,
+    check=_check,
     tied_to_steps={"neumeta": "the length of its stages"},
-    tiny=TINY,
+    tiny={**TINY, **{name: value for kind in KIND_LIST for name, value in kind.tiny.items()}},
 )
 """What the command line and a sweep know of this family."""

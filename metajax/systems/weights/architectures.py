@@ -32,6 +32,11 @@ class Architectures:
     groups: dict[str, MLPArchitecture]
 
     @property
+    def called(self) -> str:
+        """Architectures."""
+        return f"by {self.axis}"
+
+    @property
     def axis(self) -> str:
         """Numbers of architectures in range."""
         return "architecture"

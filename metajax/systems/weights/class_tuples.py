@@ -151,6 +151,11 @@ class ClassTuples:
     shape: tuple[int, int, int] = field(metadata={"static": True})
 
     @property
+    def called(self) -> str:
+        """Tuples whose sets of classes the zoo does not have."""
+        return f"unseen tuples of {self.unseen.tuples.shape[1]} classes"
+
+    @property
     def axis(self) -> str:
         """Steps."""
         return "gradient steps"

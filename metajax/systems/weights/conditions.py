@@ -19,6 +19,11 @@ class Conditions(Protocol):
     """A distribution of conditions, and of the images that belong to each; a pytree."""
 
     @property
+    def called(self) -> str:
+        """What they are, in a few words."""
+        ...
+
+    @property
     def axis(self) -> str:
         """What conditions lie along in figures and tables, with its unit."""
         ...
@@ -55,6 +60,11 @@ class Angles:
 
     most: float = field(metadata={"static": True})
     num: int = field(metadata={"static": True})
+
+    @property
+    def called(self) -> str:
+        """Angles."""
+        return f"by {self.axis}"
 
     @property
     def axis(self) -> str:
@@ -97,6 +107,11 @@ class Widths:
 
     trained: tuple[int, ...] = field(metadata={"static": True})
     asked: tuple[int, ...] = field(metadata={"static": True})
+
+    @property
+    def called(self) -> str:
+        """Widths."""
+        return f"by {self.axis}"
 
     @property
     def axis(self) -> str:

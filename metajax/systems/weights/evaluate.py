@@ -1,4 +1,4 @@
-"""Measure the accuracy on test images under each condition."""
+"""Measure the accuracy on test images under each angle or width."""
 
 from __future__ import annotations
 
@@ -14,12 +14,8 @@ from metajax.data import ImagePool
 from metajax.learners import center_scores, class_centers
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.architectures import Architectures
-from metajax.systems.weights.class_tuples import ClassTuples
-from metajax.systems.weights.conditions import ConditionTasks, under
+from metajax.systems.weights.conditions import under
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.starts import evaluate_starts
-from metajax.systems.weights.zoo_evaluate import evaluate_zoo, on_unseen_tuples
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -55,20 +51,13 @@ def by_image(found: Float[Array, "conditions images"]) -> Float[np.ndarray, "ima
     return np.asarray(found, float).T
 
 
-def evaluate(
-    problem: Problem, method: Method, params: Params, config: Any, progress: bool
-) -> Evaluation:
+def evaluate(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
     """Measure the accuracy on test images by condition; intervals are over the images.
 
-    The row ``mean`` is the mean over conditions, of which each image gives one number. Starts of
-    architectures are measured by :func:`evaluate_starts`.
+    The row ``mean`` is the mean over conditions, of which each image gives one number.
     """
-    if isinstance(problem.conditions, ClassTuples):
-        return evaluate_zoo(problem, method, params, config)
-    assert isinstance(problem.tasks, ConditionTasks) and method.learner is not None
+    assert method.learner is not None
     conditions = problem.conditions
-    if isinstance(conditions, Architectures):
-        return evaluate_starts(problem, conditions, method, params, config)
     found = by_image(
         right(method.learner, params, problem.test, conditions, jax.random.key(config.seed))
     )
@@ -93,8 +82,6 @@ def on_test_images(
     problem: Problem, method: Method, params: Params, key: Key[Array, ""]
 ) -> dict[str, Any]:
     """Measure the mean accuracy over conditions."""
-    if isinstance(problem.conditions, ClassTuples):
-        return on_unseen_tuples(problem, method, params, key)
     assert method.learner is not None
     found = by_image(right(method.learner, params, problem.test, problem.conditions, key))
     return interval(found.mean(1)).last()

@@ -1,4 +1,4 @@
-"""The methods that make starts of architectures: a graph hypernetwork and its baseline."""
+"""Methods for the condition ``architectures``: a graph hypernetwork and its baseline."""
 
 from __future__ import annotations
 
@@ -34,7 +34,6 @@ def graph_hypernetwork(
       state: Features of a node of the graph.
       rounds: Rounds of messages between nodes.
     """
-    problem.need("graph_hypernetwork", "architectures")
     target = problem.padded
     made = hypernet.graph_hypernetwork(
         max(problem.test.num_features, problem.settings.widest),
@@ -55,7 +54,6 @@ def shared_table(problem: Problem, training: Training) -> Method:
 
     This is a supernet, the trivial graph hypernetwork.
     """
-    problem.need("shared_table", "architectures")
     target = problem.padded
 
     def init(key: Key[Array, ""], of: MLPArchitecture) -> Params:
@@ -84,3 +82,10 @@ def _starting(
 
     learner = learners.generated_network(made, Network(init, apply))
     return Method(training.descend(learner), learner)
+
+
+METHODS: dict[str, Callable[..., Method]] = {
+    "graph_hypernetwork": graph_hypernetwork,
+    "shared_table": shared_table,
+}
+"""The default first."""

@@ -102,17 +102,15 @@ def starts(
     return made, jax.vmap(random)(keys, architectures)
 
 
-def evaluate_starts(
-    problem: Problem, conditions: Architectures, method: Method, params: Params, config: Any
-) -> Evaluation:
+def evaluate_starts(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
     """Measure what networks of unseen architectures can do, as they start and after some steps.
 
     Intervals are over architectures. He starts of the same architectures, trained on the same
     images, are the baseline.
     """
-    learner: Any = method.learner
-    tasks: Any = problem.tasks
-    target, pools = problem.padded, (tasks.pool, problem.test)
+    learner, conditions = method.learner, problem.conditions
+    assert learner is not None and isinstance(conditions, Architectures)
+    target, pools = problem.padded, (problem.tasks.pool, problem.test)
     key = jax.random.key(EVAL_SEED)
     marks, rate = (0, *sorted(set(config.start_steps))), jnp.float32(config.start_lr)
 

@@ -224,14 +224,7 @@ def evaluate_zoo(problem: Problem, method: Method, params: Params, config: Any) 
     it, and the spread of several draws.
     """
     of = problem.settings
-    found = jax.device_get(
-        measured(
-            method.parts,
-            params,
-            problem.conditions,
-            of.eval_images,
-        )
-    )
+    found = jax.device_get(measured(method.parts, params, problem.conditions, of.eval_images))
     rows = {"test": Row(config.method, interval(found.rows["test"]))}
     for name, title in TITLES.items():
         if name in found.rows:  # a method is not compared with itself

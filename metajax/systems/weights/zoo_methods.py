@@ -1,4 +1,4 @@
-"""Methods for networks of classes: models of the weights of a zoo."""
+"""Methods for the condition ``classes``: models of the weights of a zoo."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from metajax import learners
 from metajax.core import Count, Network
 from metajax.learners import WeightModel
 from metajax.systems.base import Method
-from metajax.systems.weights.class_tuples import ClassTuples, class_mean_embedding
+from metajax.systems.weights.class_tuples import class_mean_embedding
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
 
@@ -75,8 +75,6 @@ def _zoo_method(
     make: Callable[[learners.Embed], WeightModel] | None = None,
 ) -> Method:
     """The method that trains a zoo and a model of its weights, one of ``CLOSED`` by default."""
-    problem.need(name, "classes")
-    assert isinstance(problem.conditions, ClassTuples)
     of = problem.settings
     embed = functools.partial(
         class_mean_embedding,
@@ -155,11 +153,11 @@ def zoo_mean(problem: Problem, training: Training) -> Method:
     return _zoo_method(problem, training, "zoo_mean")
 
 
-ZOO_METHODS = {
+METHODS: dict[str, Callable[..., Method]] = {
     "weight_diffusion": weight_diffusion,
     "set_diffusion": set_diffusion,
     "weight_regression": weight_regression,
     "nearest_network": nearest_network,
     "zoo_mean": zoo_mean,
 }
-"""Methods for the condition ``classes``."""
+"""The default first."""

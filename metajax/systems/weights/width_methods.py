@@ -1,82 +1,22 @@
-"""The methods that generate weights: an entry for each, in the registry ``METHODS``."""
+"""Methods for the condition ``widths``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import jax
 from jaxtyping import Array, Key
 
 from metajax import learners
-from metajax.core import Count, Network, NonNegative, Params, ProperFraction, Range
-from metajax.hypernet import magnitude_invariant
+from metajax.core import Count, Network, NonNegative, Params, Range
 from metajax.systems.base import Method
-from metajax.systems.weights.graph_methods import graph_hypernetwork, shared_table
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.settings import Stages, Training, stage_steps
-from metajax.systems.weights.zoo_methods import ZOO_METHODS
+from metajax.systems.weights.settings import Training
+from metajax.systems.weights.width_settings import Stages, stage_steps
 from metajax.units import keep_first, keep_largest, mlp_units
 
-
-@dataclass(frozen=True)
-class Layers:
-    """Hidden layers of a hypernetwork."""
-
-    hidden: tuple[Count, ...] = (16, 64)
-    """Sizes of the hypernetwork's hidden layers."""
-    rms_norm: bool = False
-    """Divide the last hidden layer by its root mean square."""
-
-
-LAYERS = Layers()
 STAGES = Stages()
-
-
-def mip(
-    problem: Problem,
-    training: Training,
-    *,
-    layers: Layers = LAYERS,
-    encoding: bool = True,
-    residual: bool = True,
-    base_share: ProperFraction = 0.5,
-) -> Method:
-    """Generate weights of a scale that no input changes (MIP; Ortiz et al. 2023, arXiv 2304.07645).
-
-    Args:
-      encoding: Encode the condition as points on the unit circle.
-      residual: Add learned weights to what is generated.
-      base_share: Part of the variance that these start with.
-    """
-    problem.need("mip", "angles")
-    hypernet = magnitude_invariant(
-        problem.start,
-        hidden=layers.hidden,
-        encoding=encoding,
-        base=base_share if residual else None,
-        norm=layers.rms_norm,
-    )
-    learner = learners.generated_network(hypernet, problem.network)
-    return Method(training.descend(learner), learner)
-
-
-def raw(problem: Problem, training: Training, *, layers: Layers = LAYERS) -> Method:
-    """Generate weights from the condition as it is: the baseline for MIP (arXiv 2304.07645)."""
-    problem.need("raw", "angles")
-    hypernet = magnitude_invariant(
-        problem.start, hidden=layers.hidden, encoding=False, base=None, norm=layers.rms_norm
-    )
-    learner = learners.generated_network(hypernet, problem.network)
-    return Method(training.descend(learner), learner)
-
-
-def one_network(problem: Problem, training: Training) -> Method:
-    """Train one network that does not know the condition: a baseline."""
-    problem.need("one_network", "angles")
-    learner = learners.one_network(problem.network)
-    return Method(training.descend(learner), learner)
 
 
 def neumeta(
@@ -101,7 +41,6 @@ def neumeta(
       reconstruct: Factor of the distance from the full network's weights.
       shrink: Factor of the mean square of generated weights.
     """
-    problem.need("neumeta", "widths")
     units = mlp_units(jax.eval_shape(problem.start, jax.random.key(0)))
     parts = learners.metamorphosis(
         problem.network,
@@ -129,7 +68,6 @@ def slimmable(problem: Problem, training: Training) -> Method:
 
     The baseline that needs no hypernetwork.
     """
-    problem.need("slimmable", "widths")
     hypernet = Network(lambda key, width: problem.start(key), kept(problem, keep_first))
     learner = learners.generated_network(hypernet, problem.network)
     return Method(training.descend(learner), learner)
@@ -137,12 +75,12 @@ def slimmable(problem: Problem, training: Training) -> Method:
 
 def first_units(problem: Problem, training: Training) -> Method:
     """Train the full network, then take its first units: a baseline."""
-    return pruned(problem, training, "first_units", keep_first)
+    return pruned(problem, training, keep_first)
 
 
 def largest_norm(problem: Problem, training: Training) -> Method:
     """Train the full network, then take the units of the largest norms: a baseline."""
-    return pruned(problem, training, "largest_norm", keep_largest)
+    return pruned(problem, training, keep_largest)
 
 
 def kept(problem: Problem, keep: Callable[..., Params]) -> Callable[[Params, Any], Params]:
@@ -151,9 +89,8 @@ def kept(problem: Problem, keep: Callable[..., Params]) -> Callable[[Params, Any
     return lambda params, width: keep(params, units, {problem.varied: width})
 
 
-def pruned(problem: Problem, training: Training, name: str, keep: Callable[..., Params]) -> Method:
+def pruned(problem: Problem, training: Training, keep: Callable[..., Params]) -> Method:
     """Return the method that trains the full network and keeps some of its units."""
-    problem.need(name, "widths")
     take = kept(problem, keep)
 
     def adapt(params: Params, support: Any, key: Key[Array, ""]) -> Params:
@@ -164,15 +101,9 @@ def pruned(problem: Problem, training: Training, name: str, keep: Callable[..., 
 
 
 METHODS: dict[str, Callable[..., Method]] = {
-    "mip": mip,
-    "raw": raw,
-    "one_network": one_network,
     "neumeta": neumeta,
     "slimmable": slimmable,
     "first_units": first_units,
     "largest_norm": largest_norm,
-    "graph_hypernetwork": graph_hypernetwork,
-    "shared_table": shared_table,
-    **ZOO_METHODS,
 }
-"""All methods of the family, the default first."""
+"""The default first."""

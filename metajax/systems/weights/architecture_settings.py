@@ -1,0 +1,82 @@
+"""Settings of the condition ``architectures``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from metajax.core import ConfigError, Count, Positive, Several
+
+
+@dataclass(frozen=True)
+class ArchitectureSettings:
+    """Architectures, and training from their starts."""
+
+    train_architectures: Count = 128
+    """Architectures that are trained on, drawn at random, the same for all runs: 1 to `layers`
+    hidden layers of `least_width` to `width` units, ReLU or tanh (architectures)."""
+    least_width: Count = 16
+    """Smallest hidden layer, units (architectures)."""
+    widest: Count = 96
+    """Largest hidden layer of the wider architectures that are measured, units (architectures)."""
+    eval_architectures: Several = 8
+    """Unseen architectures of each kind that are measured: in range, wider, with one hidden layer
+    more (architectures)."""
+    start_steps: tuple[Count, ...] = (10, 25, 50, 100, 200)
+    """Steps of training from a start after which accuracy is measured (architectures)."""
+    start_lr: Positive = 1e-3
+    """Learning rate of Adam in these steps (architectures)."""
+
+
+def check_architectures(config: Any) -> None:
+    """Raise where sizes of architectures are not in order.
+
+    Raises:
+      ConfigError: the smallest width is above the largest, this one is not below the widest, or
+        there are no steps from the start.
+    """
+    if config.least_width > config.width:
+        expected = f"at most width = {config.width}"
+        raise ConfigError("least_width", config.least_width, expected)
+    if config.widest <= config.width:
+        raise ConfigError("widest", config.widest, f"above width = {config.width}")
+    if not config.start_steps:
+        raise ConfigError("start_steps", config.start_steps, "one number of steps or more")
+
+
+_ARCHITECTURES: dict[str, Any] = {
+    "method": "graph_hypernetwork",
+    "condition": "architectures",
+    "layers": 3,
+    "examples": 64,
+    "tasks_per_step": 4,
+    "steps": 1500,
+    "eval_every": 250,
+    "clip_norm": 1.0,
+    "schedule": "cosine",
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "architectures": _ARCHITECTURES,
+    "fashion_architectures": _ARCHITECTURES
+    | {
+        "base_set": "fashion_mnist",
+        "image_size": 14,
+        "steps": 3000,
+        "eval_every": 500,
+    },
+}
+"""architectures: digits, and multi-layer perceptrons of 1 to 3 hidden layers of 16 to 64 units.
+fashion_architectures: the same with Fashion-MNIST at 14 x 14 pixels."""
+
+TINY: dict[str, Any] = {
+    "train_architectures": 3,
+    "least_width": 2,
+    "widest": 6,
+    "eval_architectures": 2,
+    "start_steps": (1, 2),
+    "rank": 2,
+    "state": 4,
+    "rounds": 1,
+}
+"""The smallest settings that each method still does all of its work with."""

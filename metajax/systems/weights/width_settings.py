@@ -1,0 +1,81 @@
+"""Settings of the condition ``widths``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from metajax.core import ConfigError, Count, ProperFraction
+
+
+@dataclass(frozen=True)
+class WidthSettings:
+    """Widths of the middle hidden layer."""
+
+    train_widths: tuple[Count, ...] = (16, 20, 24, 28, 32)
+    """Widths of the middle hidden layer that are trained, units (widths)."""
+    eval_widths: tuple[Count, ...] = (4, 8, 16, 18, 22, 26, 30, 32)
+    """Widths that accuracy is measured at, units (widths)."""
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What comes before training at several widths."""
+
+    full_share: ProperFraction = 0.2
+    """Part of the steps in which the network is trained at its full width."""
+    fit_share: ProperFraction = 0.4
+    """Part of the steps in which the function is fitted to that network's weights."""
+
+
+def stage_steps(stages: Any, steps: int) -> tuple[int, int, int]:
+    """Return the steps of each stage, one or more of the first two."""
+    first, second = (max(round(x * steps), 1) for x in (stages.full_share, stages.fit_share))
+    return first, second, steps - first - second
+
+
+def check_widths(config: Any) -> None:
+    """Raise where settings do not fit together.
+
+    Raises:
+      ConfigError: no width, or one above the largest; or no step is left for the last stage.
+    """
+    if hasattr(config, "fit_share") and stage_steps(config, config.steps)[-1] < 1:
+        expected = f"a part that leaves one of the {config.steps} steps to training at widths"
+        raise ConfigError("fit_share", config.fit_share, expected)
+    for field in ("train_widths", "eval_widths"):
+        widths = getattr(config, field)
+        if not widths or max(widths) > config.width:
+            expected = f"one width or more, each at most width = {config.width}"
+            raise ConfigError(field, widths, expected)
+
+
+_WIDTHS: dict[str, Any] = {
+    "method": "neumeta",
+    "condition": "widths",
+    "width": 32,
+    "layers": 3,
+}
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "widths": _WIDTHS | {"steps": 1500, "eval_every": 500, "tasks_per_step": 4},
+    "fashion_widths": _WIDTHS
+    | {
+        "base_set": "fashion_mnist",
+        "image_size": 14,
+        "steps": 3000,
+        "eval_every": 500,
+    },
+}
+"""widths: digits, and a hidden layer of 4 to 32 units. fashion_widths: the same with Fashion-MNIST
+at 14 x 14 pixels."""
+
+TINY: dict[str, Any] = {
+    "train_widths": (2, 4),
+    "eval_widths": (2, 3, 4),
+    "function_width": 4,
+    "depth": 1,
+    "full_share": 0.25,
+    "fit_share": 0.25,
+}
+"""The smallest settings that each method still does all of its work with."""
