@@ -1,5 +1,11 @@
 """Hypernetworks: the parameters of any target network, generated from latent vectors."""
 
+from metajax.hypernet.autoencoders import (
+    VectorAutoencoder,
+    autoencoder_loss,
+    normal_divergence,
+    vector_autoencoder,
+)
 from metajax.hypernet.chunks import chunk_generator
 from metajax.hypernet.coordinates import implicit
 from metajax.hypernet.decoders import decoded_entries, full_matrix, low_rank
@@ -35,6 +41,8 @@ __all__ = [
     "PaddedMLP",
     "Principal",
     "ProgramGraph",
+    "VectorAutoencoder",
+    "autoencoder_loss",
     "chunk_generator",
     "decode_principal",
     "decoded_entries",
@@ -50,6 +58,7 @@ __all__ = [
     "low_rank_update",
     "magnitude_invariant",
     "modulate",
+    "normal_divergence",
     "padded_mlp",
     "predicted_start",
     "principal_components",
@@ -58,4 +67,5 @@ __all__ = [
     "sample_diffusion",
     "signal_shares",
     "unit_encoding",
+    "vector_autoencoder",
 ]
