@@ -13,7 +13,7 @@ from typing import Any
 from jaxtyping import Array, Key
 
 from metajax.core import Params
-from metajax.systems.base import Method, Objective, System
+from metajax.systems.base import Method, Objective, System, Use
 from metajax.systems.scores import Evaluation
 from metajax.systems.show import Figure
 from metajax.systems.weights.conditions import Conditions
@@ -46,6 +46,11 @@ def _check(config: Any) -> None:
     KINDS[config.condition].check(config)
 
 
+def _use(config: Any) -> Use | None:
+    use = KINDS[config.condition].use
+    return None if use is None else use(config)
+
+
 def _table(evaluation: dict[str, Any]) -> str:
     return kind_of(evaluation["method"]).table(evaluation)
 
@@ -73,6 +78,7 @@ SYSTEM = System(
     evaluation=("eval_every", *(name for kind in KIND_LIST for name in kind.evaluation)),
     alike_in=("seed",),
     check=_check,
+    use=_use,
     tied_to_steps={"neumeta": "the length of its stages"},
     tiny={**TINY, **{name: value for kind in KIND_LIST for name, value in kind.tiny.items()}},
 )

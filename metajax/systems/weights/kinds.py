@@ -18,6 +18,8 @@ from metajax.systems.weights import (
     angle_settings,
     architecture_settings,
     class_settings,
+    class_use,
+    condition_use,
     graph_methods,
     width_methods,
     width_settings,
@@ -90,6 +92,7 @@ KINDS = {
         objective=_mean_accuracy(-1),
         table=condition_table,
         figures=condition_figures,
+        use=condition_use.use_angle,
     ),
     "widths": Kind(
         make=_widths,
@@ -103,6 +106,7 @@ KINDS = {
         objective=_mean_accuracy(-1),
         table=condition_table,
         figures=condition_figures,
+        use=condition_use.use_width,
     ),
     "architectures": Kind(
         make=_architectures,
@@ -116,6 +120,7 @@ KINDS = {
         objective=_mean_accuracy(0),
         table=starts_table,
         figures=starts_figures,
+        use=condition_use.use_shape,
     ),
     "classes": Kind(
         make=_classes,
@@ -134,6 +139,7 @@ KINDS = {
         ),
         table=show.table,
         figures=zoo_figures,
+        use=class_use.use,
     ),
 }
 """All conditions, the default first."""
