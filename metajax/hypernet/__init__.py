@@ -1,5 +1,11 @@
 """Hypernetworks: the parameters of any target network, generated from latent vectors."""
 
+from metajax.hypernet.autoencoders import (
+    VectorAutoencoder,
+    autoencoder_loss,
+    normal_divergence,
+    vector_autoencoder,
+)
 from metajax.hypernet.coordinates import implicit
 from metajax.hypernet.decoders import decoded_entries, full_matrix, low_rank
 from metajax.hypernet.diffusion import denoiser, diffusion_loss, sample_diffusion, signal_shares
@@ -47,6 +53,8 @@ __all__ = [
     "PaddedMLP",
     "Principal",
     "ProgramGraph",
+    "VectorAutoencoder",
+    "autoencoder_loss",
     "chunked_head",
     "decode_principal",
     "decoded_entries",
@@ -69,6 +77,7 @@ __all__ = [
     "magnitude_invariant",
     "modulate",
     "no_deltas",
+    "normal_divergence",
     "padded_mlp",
     "predicted_start",
     "principal_components",
@@ -80,4 +89,5 @@ __all__ = [
     "shared_head",
     "signal_shares",
     "unit_encoding",
+    "vector_autoencoder",
 ]

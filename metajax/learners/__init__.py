@@ -21,6 +21,7 @@ from metajax.learners.closed_forms import (
 )
 from metajax.learners.conditioned import generated_network, one_network
 from metajax.learners.context_parameters import cavia, concatenated
+from metajax.learners.contrastive import contrastive_loss
 from metajax.learners.distilling import (
     mutual_students,
     smoothed_cross_entropy,
@@ -74,6 +75,7 @@ from metajax.learners.incubating import (
 )
 from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
+from metajax.learners.latent_diffusion import Autoencoding, SetReader, weight_diffusion
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.losses import mean_squared_error
@@ -110,11 +112,12 @@ from metajax.learners.subnetworks import lone_subnetworks, shared_subnetworks
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
+from metajax.learners.weight_codes import WeightCode, autoencoder_code, principal_code
 from metajax.learners.weight_models import (
     nearest_network,
     ridge_predictions,
-    weight_diffusion,
     weight_regression,
+    with_solved_head,
     zoo_mean,
 )
 from metajax.learners.width_stages import (
@@ -124,6 +127,7 @@ from metajax.learners.width_stages import (
 )
 from metajax.learners.zoo_stages import (
     Embed,
+    ModelStage,
     WeightModel,
     flat_weights,
     network_zoo,
@@ -134,6 +138,7 @@ from metajax.learners.zoo_stages import (
 
 __all__ = [
     "ActivatedExperts",
+    "Autoencoding",
     "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
@@ -148,18 +153,21 @@ __all__ = [
     "Memory",
     "Metamorphosis",
     "MetamorphosisParams",
+    "ModelStage",
     "MultiStepState",
     "RatedParams",
     "ReptileState",
     "RidgeParams",
     "Selection",
     "SequenceLearner",
+    "SetReader",
     "SnapshotState",
     "Snapshots",
     "SolvedParams",
     "Stage",
     "StagesState",
     "SvmParams",
+    "WeightCode",
     "WeightModel",
     "activity_of_domains",
     "adapt_in_float64",
@@ -170,6 +178,7 @@ __all__ = [
     "annealed_weights",
     "apply_experts",
     "assembled",
+    "autoencoder_code",
     "by_similarity",
     "cavia",
     "center_scores",
@@ -178,6 +187,7 @@ __all__ = [
     "concatenated",
     "context_free",
     "context_student",
+    "contrastive_loss",
     "cross_entropy",
     "discriminant",
     "domain_votes",
@@ -226,6 +236,7 @@ __all__ = [
     "pooled_training",
     "predict_after",
     "predict_mixture",
+    "principal_code",
     "prototypical",
     "pruning_metanetwork",
     "repeated",
@@ -261,6 +272,7 @@ __all__ = [
     "weights_from",
     "whole_sequence",
     "with_snapshots",
+    "with_solved_head",
     "zoo_mean",
     "zoo_training",
 ]

@@ -17,6 +17,8 @@ from metajax.systems.weights import (
     angle_settings,
     architecture_settings,
     class_settings,
+    class_use,
+    condition_use,
     edit_methods,
     graph_methods,
     image_settings,
@@ -106,6 +108,7 @@ KINDS = {
         objective=_mean_accuracy(-1),
         table=condition_table,
         figures=condition_figures,
+        use=condition_use.use_angle,
     ),
     "widths": Kind(
         make=_widths,
@@ -119,6 +122,7 @@ KINDS = {
         objective=_mean_accuracy(-1),
         table=condition_table,
         figures=condition_figures,
+        use=condition_use.use_width,
     ),
     "architectures": Kind(
         make=_architectures,
@@ -132,6 +136,7 @@ KINDS = {
         objective=_mean_accuracy(0),
         table=starts_table,
         figures=starts_figures,
+        use=condition_use.use_shape,
     ),
     "classes": Kind(
         make=_classes,
@@ -150,6 +155,7 @@ KINDS = {
         ),
         table=show.table,
         figures=zoo_figures,
+        use=class_use.use,
     ),
     "images": Kind(
         make=_images,

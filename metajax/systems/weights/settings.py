@@ -23,9 +23,9 @@ from metajax.systems.weights.width_settings import WidthSettings
 class SharedSettings(ImageSplits):
     """What all conditions have."""
 
-    condition: Literal[
-        "angles", "widths", "architectures", "classes", "images", "pruning"
-    ] = "angles"
+    condition: Literal["angles", "widths", "architectures", "classes", "images", "pruning"] = (
+        "angles"
+    )
     """What networks are generated for: angles by which images are turned, widths of a layer,
     architectures, classes in an order, images that a generator is to reconstruct, or pruning."""
     examples: Count = 32

@@ -38,7 +38,7 @@ def test_unseen_classes_are_never_drawn():
     ("field", "value"),
     [
         ("generator_steps", 600),
-        ("tune_steps", ()),
+        ("image_steps", ()),
         ("weight_rates", ()),
         ("latent_rates", ()),
     ],
