@@ -4,6 +4,7 @@ from metajax.hypernet.chunks import chunk_generator
 from metajax.hypernet.coordinates import implicit
 from metajax.hypernet.decoders import decoded_entries, full_matrix, low_rank
 from metajax.hypernet.diffusion import denoiser, diffusion_loss, sample_diffusion, signal_shares
+from metajax.hypernet.drawn_means import drawn_mean
 from metajax.hypernet.edits import low_rank_factors, low_rank_update, modulate
 from metajax.hypernet.encodings import unit_encoding
 from metajax.hypernet.generators import generator
@@ -27,6 +28,7 @@ from metajax.hypernet.principal import (
     principal_components,
 )
 from metajax.hypernet.program_graphs import ProgramGraph, program_graph
+from metajax.hypernet.shared_widths import shared_implicit
 
 __all__ = [
     "GraphHypernetwork",
@@ -40,6 +42,7 @@ __all__ = [
     "decoded_entries",
     "denoiser",
     "diffusion_loss",
+    "drawn_mean",
     "encode_principal",
     "full_matrix",
     "generator",
@@ -56,6 +59,7 @@ __all__ = [
     "program_graph",
     "random_shapes",
     "sample_diffusion",
+    "shared_implicit",
     "signal_shares",
     "unit_encoding",
 ]

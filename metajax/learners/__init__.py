@@ -8,6 +8,7 @@ from metajax.learners.activated_experts import (
     hidden_activity,
     router_loss,
 )
+from metajax.learners.averages import AverageState, with_average
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
@@ -64,6 +65,7 @@ from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
+from metajax.learners.lone_widths import networks_alone
 from metajax.learners.losses import mean_squared_error
 from metajax.learners.maml_family import (
     MultiStepState,
@@ -121,6 +123,7 @@ from metajax.learners.zoo_stages import (
 
 __all__ = [
     "ActivatedExperts",
+    "AverageState",
     "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
@@ -202,6 +205,7 @@ __all__ = [
     "nearest_neighbour",
     "nearest_network",
     "network_zoo",
+    "networks_alone",
     "one_network",
     "online_sgd",
     "pooled_training",
@@ -234,6 +238,7 @@ __all__ = [
     "weight_regression",
     "weights_from",
     "whole_sequence",
+    "with_average",
     "with_snapshots",
     "zoo_mean",
     "zoo_training",
