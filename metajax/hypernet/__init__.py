@@ -9,6 +9,7 @@ from metajax.hypernet.autoencoders import (
 from metajax.hypernet.coordinates import implicit
 from metajax.hypernet.decoders import decoded_entries, full_matrix, low_rank
 from metajax.hypernet.diffusion import denoiser, diffusion_loss, sample_diffusion, signal_shares
+from metajax.hypernet.drawn_means import drawn_mean
 from metajax.hypernet.edit_passes import (
     Edited,
     edit_hypernetwork,
@@ -43,6 +44,7 @@ from metajax.hypernet.principal import (
 )
 from metajax.hypernet.program_graphs import ProgramGraph, program_graph
 from metajax.hypernet.shared_heads import shared_head
+from metajax.hypernet.shared_widths import shared_implicit
 
 __all__ = [
     "Edited",
@@ -61,6 +63,7 @@ __all__ = [
     "denoiser",
     "dense_head",
     "diffusion_loss",
+    "drawn_mean",
     "edit_hypernetwork",
     "edit_pass",
     "encode_principal",
@@ -87,6 +90,7 @@ __all__ = [
     "render_edited",
     "sample_diffusion",
     "shared_head",
+    "shared_implicit",
     "signal_shares",
     "unit_encoding",
     "vector_autoencoder",

@@ -8,6 +8,7 @@ from metajax.learners.activated_experts import (
     hidden_activity,
     router_loss,
 )
+from metajax.learners.averages import AverageState, with_average
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
@@ -78,6 +79,7 @@ from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
 from metajax.learners.latent_diffusion import Autoencoding, SetReader, weight_diffusion
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
+from metajax.learners.lone_widths import networks_alone
 from metajax.learners.losses import mean_squared_error
 from metajax.learners.maml_family import (
     MultiStepState,
@@ -139,6 +141,7 @@ from metajax.learners.zoo_stages import (
 __all__ = [
     "ActivatedExperts",
     "Autoencoding",
+    "AverageState",
     "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
@@ -231,6 +234,7 @@ __all__ = [
     "nearest_neighbour",
     "nearest_network",
     "network_zoo",
+    "networks_alone",
     "one_network",
     "online_sgd",
     "pooled_training",
@@ -271,6 +275,7 @@ __all__ = [
     "weight_regression",
     "weights_from",
     "whole_sequence",
+    "with_average",
     "with_snapshots",
     "with_solved_head",
     "zoo_mean",

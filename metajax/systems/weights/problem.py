@@ -59,6 +59,16 @@ class Problem(NamedTuple):
         """The units of the middle hidden layer, whose number varies (widths)."""
         return f"h{self.settings.layers // 2}"
 
+    def network_of(self, width: int) -> Network:
+        """Return the network with so many units in its middle hidden layer (widths).
+
+        Args:
+          width: units.
+        """
+        sizes = [self.settings.width] * self.settings.layers
+        sizes[self.settings.layers // 2] = width
+        return mlp(tuple(sizes), self.ways)
+
     @property
     def padded(self) -> PaddedMLP:
         """The network of all architectures (architectures)."""

@@ -53,3 +53,9 @@ def test_widths_are_drawn_from_the_trained_ones():
     tasks = build(tiny("weights", "slimmable")).tasks
     drawn = jax.jit(jax.vmap(tasks))(jax.random.split(jax.random.key(0), 64)).support
     assert set(drawn.tolist()) == {2, 4}
+
+
+def test_a_width_that_is_measured_has_a_network_of_its_own():
+    with pytest.raises(ConfigError) as raised:
+        tiny("weights", "trained_alone", alone_widths=(2, 4))
+    assert raised.value.field == "alone_widths"
