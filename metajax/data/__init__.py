@@ -9,6 +9,7 @@ from metajax.data.class_folders import LabeledFolder, read_labeled_folder
 from metajax.data.domains import DomainInputs, Domains, DomainTasks, domain_circle
 from metajax.data.episodes import EpisodeTasks, TaskParts, episode_parts, episode_tasks
 from metajax.data.errors import BadDataError, MissingDataError
+from metajax.data.glyphs import glyph_images
 from metajax.data.host import host_batches, pool_statistics
 from metajax.data.images import (
     ImageSet,
@@ -62,6 +63,7 @@ __all__ = [
     "episode_parts",
     "episode_tasks",
     "frequent_characters",
+    "glyph_images",
     "host_batches",
     "is_known",
     "list_sets",

@@ -13,6 +13,12 @@ from metajax.hypernet.graph_hypernets import (
     predicted_start,
 )
 from metajax.hypernet.invariant import magnitude_invariant
+from metajax.hypernet.modality_adapters import (
+    Columns,
+    Pairs,
+    modality_adapter,
+    solved_columns,
+)
 from metajax.hypernet.padded_mlps import (
     MLPArchitecture,
     MLPShape,
@@ -29,10 +35,12 @@ from metajax.hypernet.principal import (
 from metajax.hypernet.program_graphs import ProgramGraph, program_graph
 
 __all__ = [
+    "Columns",
     "GraphHypernetwork",
     "MLPArchitecture",
     "MLPShape",
     "PaddedMLP",
+    "Pairs",
     "Principal",
     "ProgramGraph",
     "chunk_generator",
@@ -49,6 +57,7 @@ __all__ = [
     "low_rank_factors",
     "low_rank_update",
     "magnitude_invariant",
+    "modality_adapter",
     "modulate",
     "padded_mlp",
     "predicted_start",
@@ -57,5 +66,6 @@ __all__ = [
     "random_shapes",
     "sample_diffusion",
     "signal_shares",
+    "solved_columns",
     "unit_encoding",
 ]

@@ -77,6 +77,13 @@ from metajax.learners.maml_family import (
     multi_step_gradient,
 )
 from metajax.learners.metric import Memory, matching, prototypical
+from metajax.learners.modality_readers import (
+    averaged_adapters,
+    modality_reader,
+    rotated,
+    shared_projector,
+    text_logits,
+)
 from metajax.learners.neighbor_vote import k_nearest
 from metajax.learners.reptile_family import ReptileState, reptile
 from metajax.learners.ridge_head import RidgeParams, ridge, ridge_solution
@@ -156,6 +163,7 @@ __all__ = [
     "annealed_weights",
     "apply_experts",
     "assembled",
+    "averaged_adapters",
     "by_similarity",
     "cavia",
     "center_scores",
@@ -196,6 +204,7 @@ __all__ = [
     "mean_squared_error",
     "meta_sgd",
     "metamorphosis",
+    "modality_reader",
     "moving_only",
     "multi_step_gradient",
     "mutual_students",
@@ -213,9 +222,11 @@ __all__ = [
     "ridge",
     "ridge_predictions",
     "ridge_solution",
+    "rotated",
     "router_loss",
     "sequence_learner",
     "shared_cells",
+    "shared_projector",
     "shared_subnetworks",
     "smoothed_cross_entropy",
     "smoothed_labels",
@@ -228,6 +239,7 @@ __all__ = [
     "table_logistic",
     "table_reader",
     "taught_student",
+    "text_logits",
     "tuned_experts",
     "upcycle_blocks",
     "weight_diffusion",

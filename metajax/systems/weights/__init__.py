@@ -56,7 +56,7 @@ def _figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[
 
 SYSTEM = System(
     name="weights",
-    summary="networks that make networks: for an angle, a width, an architecture or classes",
+    summary="networks that make networks: for angles, widths, architectures, classes, modalities",
     settings=Settings,
     presets={name: values for kind in KIND_LIST for name, values in kind.presets.items()},
     usual_presets={

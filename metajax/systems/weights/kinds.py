@@ -19,6 +19,8 @@ from metajax.systems.weights import (
     architecture_settings,
     class_settings,
     graph_methods,
+    modality_methods,
+    modality_settings,
     width_methods,
     width_settings,
     zoo_methods,
@@ -28,6 +30,12 @@ from metajax.systems.weights.class_tuples import make_class_tuples
 from metajax.systems.weights.conditions import Angles, Conditions, ConditionTasks, Widths
 from metajax.systems.weights.evaluate import evaluate, on_test_images
 from metajax.systems.weights.kind import Kind
+from metajax.systems.weights.modalities import make_modalities
+from metajax.systems.weights.modality_evaluate import (
+    evaluate_modalities,
+    modality_figures,
+    on_unseen_encoders,
+)
 from metajax.systems.weights.problem import Problem, padded
 from metajax.systems.weights.report import (
     condition_figures,
@@ -65,6 +73,11 @@ def _architectures(settings: Settings, train: ImagePool, test: ImagePool) -> Pro
 def _classes(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
     tuples = make_class_tuples(train, test, settings)
     return Problem(settings, tuples.zoo, test, tuples, settings.ways)
+
+
+def _modalities(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    tasks, modalities = make_modalities(settings, train, test)
+    return Problem(settings, tasks, test, modalities, train.num_classes)
 
 
 def _no_check(config: Any) -> None:
@@ -134,6 +147,27 @@ KINDS = {
         ),
         table=show.table,
         figures=zoo_figures,
+    ),
+    "modalities": Kind(
+        make=_modalities,
+        methods=modality_methods.METHODS,
+        presets=modality_settings.PRESETS,
+        tiny=modality_settings.TINY,
+        check=modality_settings.check_modalities,
+        evaluation=(
+            *("eval_modalities", "eval_pairs", "eval_supports", "eval_queries"),
+            *("glyphs", "tune_steps", "tune_lr"),
+        ),
+        evaluate=evaluate_modalities,
+        measure=on_unseen_encoders,
+        objective=Objective(
+            "rows.test.mean[0]",
+            True,
+            "new_tasks/last",
+            "accuracy on unseen encoders, with the fewest pairs",
+        ),
+        table=show.table,
+        figures=modality_figures,
     ),
 }
 """All conditions, the default first."""

@@ -14,6 +14,7 @@ from metajax.systems.training import Training as SharedTraining
 from metajax.systems.weights.angle_settings import AngleSettings
 from metajax.systems.weights.architecture_settings import ArchitectureSettings
 from metajax.systems.weights.class_settings import ClassSettings
+from metajax.systems.weights.modality_settings import ModalitySettings
 from metajax.systems.weights.width_settings import WidthSettings
 
 
@@ -21,9 +22,9 @@ from metajax.systems.weights.width_settings import WidthSettings
 class SharedSettings(ImageSplits):
     """What all conditions have."""
 
-    condition: Literal["angles", "widths", "architectures", "classes"] = "angles"
+    condition: Literal["angles", "widths", "architectures", "classes", "modalities"] = "angles"
     """What networks are generated for: angles by which images are turned, widths of a layer,
-    architectures, or classes in an order."""
+    architectures, classes in an order, or modalities that encoders make of images."""
     examples: Count = 32
     """Images of a draw, which has one condition; a step trains on `tasks_per_step` draws."""
     width: Count = 64
@@ -33,7 +34,14 @@ class SharedSettings(ImageSplits):
 
 
 @dataclass(frozen=True)
-class Settings(ClassSettings, ArchitectureSettings, WidthSettings, AngleSettings, SharedSettings):
+class Settings(
+    ModalitySettings,
+    ClassSettings,
+    ArchitectureSettings,
+    WidthSettings,
+    AngleSettings,
+    SharedSettings,
+):
     """Classify images by networks whose weights are generated, one network for each condition."""
 
 
