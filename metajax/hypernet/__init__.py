@@ -29,6 +29,12 @@ from metajax.hypernet.graph_hypernets import (
 from metajax.hypernet.graph_metanets import fed_loss, graph_metanetwork
 from metajax.hypernet.heads import Head, chunked_head, dense_head, low_rank_head
 from metajax.hypernet.invariant import magnitude_invariant
+from metajax.hypernet.modality_adapters import (
+    Columns,
+    Pairs,
+    modality_adapter,
+    solved_columns,
+)
 from metajax.hypernet.padded_mlps import (
     MLPArchitecture,
     MLPShape,
@@ -47,12 +53,14 @@ from metajax.hypernet.shared_heads import shared_head
 from metajax.hypernet.shared_widths import shared_implicit
 
 __all__ = [
+    "Columns",
     "Edited",
     "GraphHypernetwork",
     "Head",
     "MLPArchitecture",
     "MLPShape",
     "PaddedMLP",
+    "Pairs",
     "Principal",
     "ProgramGraph",
     "VectorAutoencoder",
@@ -78,6 +86,7 @@ __all__ = [
     "low_rank_head",
     "low_rank_update",
     "magnitude_invariant",
+    "modality_adapter",
     "modulate",
     "no_deltas",
     "normal_divergence",
@@ -92,6 +101,7 @@ __all__ = [
     "shared_head",
     "shared_implicit",
     "signal_shares",
+    "solved_columns",
     "unit_encoding",
     "vector_autoencoder",
 ]

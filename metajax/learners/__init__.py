@@ -93,6 +93,13 @@ from metajax.learners.maml_family import (
     multi_step_gradient,
 )
 from metajax.learners.metric import Memory, matching, prototypical
+from metajax.learners.modality_readers import (
+    averaged_adapters,
+    modality_reader,
+    rotated,
+    shared_projector,
+    text_logits,
+)
 from metajax.learners.neighbor_vote import k_nearest
 from metajax.learners.pruning_stages import pruning_metanetwork, sparse_networks, train_masked
 from metajax.learners.reptile_family import ReptileState, reptile
@@ -182,6 +189,7 @@ __all__ = [
     "apply_experts",
     "assembled",
     "autoencoder_code",
+    "averaged_adapters",
     "by_similarity",
     "cavia",
     "center_scores",
@@ -228,6 +236,7 @@ __all__ = [
     "mean_squared_error",
     "meta_sgd",
     "metamorphosis",
+    "modality_reader",
     "moving_only",
     "multi_step_gradient",
     "mutual_students",
@@ -248,10 +257,12 @@ __all__ = [
     "ridge",
     "ridge_predictions",
     "ridge_solution",
+    "rotated",
     "router_loss",
     "sequence_learner",
     "shared_cells",
     "shared_edit",
+    "shared_projector",
     "shared_subnetworks",
     "smoothed_cross_entropy",
     "smoothed_labels",
@@ -265,6 +276,7 @@ __all__ = [
     "table_logistic",
     "table_reader",
     "taught_student",
+    "text_logits",
     "train_masked",
     "tuned_experts",
     "tuned_latent",

@@ -89,6 +89,6 @@ TINY: dict[str, Any] = {
     "coder_hidden": 3,
     "align_share": 0.25,
     "batch": 2,
-    "attention_width": 2,
+    "attention_width": 4,
 }
 """The smallest settings that each method still does all of its work with."""

@@ -22,6 +22,8 @@ from metajax.systems.weights import (
     edit_methods,
     graph_methods,
     image_settings,
+    modality_methods,
+    modality_settings,
     pruning_methods,
     pruning_settings,
     width_methods,
@@ -36,6 +38,12 @@ from metajax.systems.weights.edit_images import ImageDraws, make_edit_images
 from metajax.systems.weights.edit_report import edit_figures, edit_table
 from metajax.systems.weights.evaluate import evaluate, on_test_images
 from metajax.systems.weights.kind import Kind
+from metajax.systems.weights.modalities import make_modalities
+from metajax.systems.weights.modality_evaluate import (
+    evaluate_modalities,
+    modality_figures,
+    on_unseen_encoders,
+)
 from metajax.systems.weights.problem import Problem, padded
 from metajax.systems.weights.pruned_networks import make_pruning
 from metajax.systems.weights.pruning_evaluate import evaluate_pruning, on_pruned
@@ -83,6 +91,11 @@ def _images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
     images = make_edit_images(settings, train, test)
     tasks = ImageDraws(images.train, settings.examples)
     return Problem(settings, tasks, test, images, images.classes)
+
+
+def _modalities(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    tasks, modalities = make_modalities(settings, train, test)
+    return Problem(settings, tasks, test, modalities, train.num_classes)
 
 
 def _no_check(config: Any) -> None:
@@ -195,6 +208,27 @@ KINDS = {
         ),
         table=pruning_table,
         figures=pruning_figures,
+    ),
+    "modalities": Kind(
+        make=_modalities,
+        methods=modality_methods.METHODS,
+        presets=modality_settings.PRESETS,
+        tiny=modality_settings.TINY,
+        check=modality_settings.check_modalities,
+        evaluation=(
+            *("eval_modalities", "eval_pairs", "eval_supports", "eval_queries"),
+            *("glyphs", "tune_steps", "tune_lr"),
+        ),
+        evaluate=evaluate_modalities,
+        measure=on_unseen_encoders,
+        objective=Objective(
+            "rows.test.mean[0]",
+            True,
+            "new_tasks/last",
+            "accuracy on unseen encoders, with the fewest pairs",
+        ),
+        table=show.table,
+        figures=modality_figures,
     ),
 }
 """All conditions, the default first."""

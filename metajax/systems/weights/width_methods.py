@@ -11,7 +11,7 @@ import optax
 from jaxtyping import Array, Key
 
 from metajax import learners
-from metajax.core import Count, Decay, Network, NonNegative, Params, Range
+from metajax.core import Count, Decay, MetaLearner, Network, NonNegative, Params, Range
 from metajax.hypernet import shared_implicit
 from metajax.systems.base import Entry, Method
 from metajax.systems.weights.problem import Problem
