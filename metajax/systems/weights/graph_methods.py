@@ -22,7 +22,8 @@ def graph_hypernetwork(
     training: Training,
     *,
     decoder: Literal["low_rank", "full"] = "low_rank",
-    rank: Count = 16,
+    rank: Count = 32,
+    rectify: bool = False,
     state: Count = 32,
     rounds: Count = 3,
 ) -> MetaLearner:
@@ -31,6 +32,7 @@ def graph_hypernetwork(
     Args:
       decoder: Make a tensor as two factors, or each entry by itself.
       rank: Rank of a tensor of factors, at most.
+      rectify: ReLU after the last hidden layer of the low-rank decoder too, as published.
       state: Features of a node of the graph.
       rounds: Rounds of messages between nodes.
     """
@@ -39,6 +41,7 @@ def graph_hypernetwork(
         max(problem.test.num_features, problem.settings.widest),
         decoder=decoder,
         rank=rank,
+        rectify=rectify,
         width=state,
         rounds=rounds,
     )
