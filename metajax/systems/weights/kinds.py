@@ -217,7 +217,7 @@ KINDS = {
         check=modality_settings.check_modalities,
         evaluation=(
             *("eval_modalities", "eval_pairs", "eval_supports", "eval_queries"),
-            *("glyphs", "tune_steps", "tune_lr"),
+            *("glyphs", "pair_steps", "pair_lr"),
         ),
         evaluate=evaluate_modalities,
         measure=on_unseen_encoders,
