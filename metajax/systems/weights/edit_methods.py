@@ -60,7 +60,7 @@ def autoencoder_of(settings: Settings) -> Autoencoder:
       settings: of the problem.
     """
     size = settings.image_size
-    return _generator((size, size, settings.image_channels), settings.latents, settings.channels)
+    return _generator((size, size, settings.image_channels), settings.latent_size, settings.channels)
 
 
 def _method(problem: Problem, training: Training, parts: EditParts, trained: str) -> Method:
@@ -94,7 +94,7 @@ def weight_edits(
       editor_width: Size of the hypernetwork's hidden layer.
     """
     of = problem.settings
-    parts = _edits(autoencoder_of(of), of.latents, passes, editor_channels, editor_width)
+    parts = _edits(autoencoder_of(of), of.latent_size, passes, editor_channels, editor_width)
     return _method(problem, training, parts, "editor")
 
 

@@ -15,7 +15,7 @@ class ImageSettings:
     known_classes: Count = 8
     """Classes that everything is trained on, the first ones; images of the others are measured
     as unseen (images)."""
-    latents: Count = 8
+    latent_size: Count = 8
     """Numbers that the generator encodes an image as (images)."""
     channels: Count = 16
     """Channels of the generator's convolutions (images)."""
@@ -64,14 +64,14 @@ _IMAGES: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "images": _IMAGES,
     "fashion_images": _IMAGES
-    | {"base_set": "fashion_mnist", "image_size": 14, "latents": 16, "eval_every": 1500},
+    | {"base_set": "fashion_mnist", "image_size": 14, "latent_size": 16, "eval_every": 1500},
 }
 """images: digits 0 to 7, with 8 and 9 unseen: a generator, then edits of its weights for an image.
 fashion_images: the same with Fashion-MNIST at 14 x 14 pixels."""
 
 TINY: dict[str, Any] = {
     "known_classes": 2,
-    "latents": 2,
+    "latent_size": 2,
     "channels": 2,
     "generator_steps": 2,
     "eval_passes": 2,

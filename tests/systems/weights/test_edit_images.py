@@ -77,7 +77,7 @@ def test_the_crossing_is_the_first_number_of_steps_that_is_as_good():
 
 def test_operations_are_counted_as_by_hand():
     """XLA's count is that of the products of matrices, and little more."""
-    setup = build(tiny("weights", "weight_edits", image_size=8, channels=12, latents=3))
+    setup = build(tiny("weights", "weight_edits", image_size=8, channels=12, latent_size=3))
     key = jax.random.key(0)
     params = setup.algorithm.params(setup.algorithm.init(key, setup.problem.tasks(key)))
     found = operations(setup.method.parts, setup.problem.conditions, params)
