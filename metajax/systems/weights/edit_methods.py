@@ -60,7 +60,8 @@ def autoencoder_of(settings: Settings) -> Autoencoder:
       settings: of the problem.
     """
     size = settings.image_size
-    return _generator((size, size, settings.image_channels), settings.latent_size, settings.channels)
+    shape = (size, size, settings.image_channels)
+    return _generator(shape, settings.latent_size, settings.generator_channels)
 
 
 def _method(problem: Problem, training: Training, parts: EditParts, trained: str) -> Method:

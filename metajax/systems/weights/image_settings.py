@@ -17,7 +17,7 @@ class ImageSettings:
     as unseen (images)."""
     latent_size: Count = 8
     """Numbers that the generator encodes an image as (images)."""
-    channels: Count = 16
+    generator_channels: Count = 16
     """Channels of the generator's convolutions (images)."""
     pixel_noise: Positive = 0.1
     """Standard deviation of a pixel in the generator's loss, levels from 0 to 1 (images)."""
@@ -72,7 +72,7 @@ fashion_images: the same with Fashion-MNIST at 14 x 14 pixels."""
 TINY: dict[str, Any] = {
     "known_classes": 2,
     "latent_size": 2,
-    "channels": 2,
+    "generator_channels": 2,
     "generator_steps": 2,
     "eval_passes": 2,
     "image_steps": (1, 2),
