@@ -73,4 +73,8 @@ def with_average(
         average = jax.tree.map(move, state.average, algorithm.params(new))
         return AverageState(new, average, done), metrics
 
-    return Algorithm(init, update, lambda state: state.average)
+    def at(state: AverageState, number: Int32[Array, ""]) -> AverageState:
+        inner = state.state if algorithm.at is None else algorithm.at(state.state, number)
+        return AverageState(inner, state.average, number)
+
+    return Algorithm(init, update, lambda state: state.average, at=at)

@@ -73,6 +73,16 @@ def stage_of(steps: Int32[Array, ""], lengths: Sequence[int]) -> Int32[Array, ""
     return jnp.sum(over, dtype=jnp.int32)
 
 
+def at_number(state: Any, done: Int32[Array, ""]) -> Any:
+    """Return a state with another number of steps done, for ``Algorithm.at``.
+
+    Args:
+      state: with ``done``.
+      done: steps.
+    """
+    return state._replace(done=done)
+
+
 def in_stages(
     stages: Sequence[Stage], optimizer: Callable[[int], optax.GradientTransformation]
 ) -> Algorithm:
@@ -135,7 +145,7 @@ def in_stages(
         params, opt_states, metrics = jax.lax.switch(now, branches)
         return StagesState(params, opt_states, state.done + 1), metrics
 
-    return Algorithm(init, update, lambda state: state.params)
+    return Algorithm(init, update, lambda state: state.params, at=at_number)
 
 
 def _as_it_is(params: Params) -> Params:

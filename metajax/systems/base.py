@@ -34,6 +34,13 @@ class Method(NamedTuple):
     tasks: Any = None
 
 
+Entry = Callable[..., Method | MetaLearner]
+"""A method in a family's registry: ``entry(problem, training, *, option=default, ...)``.
+
+What it returns of a problem is a learner alone where that is moved down its loss by the settings of
+training, and a :class:`Method` where it is anything else."""
+
+
 class Setup(NamedTuple):
     """A run that is set up: what :func:`metajax.train.fit` takes, and how its result is measured.
 
@@ -75,7 +82,7 @@ class Objective(NamedTuple):
     """
 
     metric: str
-    greatest: bool
+    greatest: bool = True
     logged: str | None = None
     title: str = ""
 
@@ -90,6 +97,7 @@ class Use(NamedTuple):
 
     Attributes:
       adapt: ``adapt(run, support, key, steps) -> Adapted``; it checks the support by name.
+        None: tasks are learned in training, and ``ready`` predicts.
       files: ``files(run, path, target, steps) -> Told``: adapts to what a file or folder holds, and
         answers what it asks. ``target`` names a column of a table.
       problem: ``problem(settings) -> Problem`` of the right shapes without a data set on disk, from
@@ -98,7 +106,7 @@ class Use(NamedTuple):
         that it predicts without a support; None: it adapts to one.
     """
 
-    adapt: Callable[..., Any]
+    adapt: Callable[..., Any] | None
     files: Callable[..., Any]
     problem: Callable[[Any], Any] | None = None
     ready: Callable[..., Any] | None = None
@@ -121,9 +129,8 @@ class System:
         of methods' options; ``method`` names the method where it is not the first.
       usual_presets: by method, the preset that is meant where none is named, of methods that do not
         fit the first.
-      methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
-        name, the default first. One that does not fit a problem raises a ``ConfigError`` that
-        names ``method``.
+      methods: the registry: each :data:`Entry` by name, the default first. One that does not fit a
+        problem raises a ``ConfigError`` that names ``method``.
       problem: ``problem(settings, training, data_dir)`` makes the family's NamedTuple of what its
         methods and its evaluation need: at least ``settings``, what it was made from, some of which
         may be traced later; ``tasks``, what is trained on, a task distribution, staged or not, or
@@ -148,8 +155,8 @@ class System:
       older_values: of a renamed setting whose values are others now too, what the older ones are,
         by its older word.
       tiny: the smallest settings that every method still does all of its work with, for tests.
-      use: ``use(config) -> Use``, how what was trained is used on a person's own data; None: by its
-        learner alone.
+      use: ``use(config) -> Use``, how what was trained is used on a person's own data; None, or a
+        ``use`` that returns None: by its learner alone.
       prepare: ``prepare(data_dir) -> folders``, which writes training data of the system other than
         images, for ``metajax data prepare NAME``; None where there is nothing.
     """
@@ -158,7 +165,7 @@ class System:
     summary: str
     settings: Any
     presets: Mapping[str, Mapping[str, Any]]
-    methods: Mapping[str, Callable[..., Method]]
+    methods: Mapping[str, Entry]
     problem: Callable[[Any, Any, Path | None], Any]
     evaluate: Callable[..., Evaluation]
     evaluators: Mapping[str, Callable[..., dict[str, Any]]]
@@ -175,8 +182,16 @@ class System:
     tied_to_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
-    use: Callable[[Any], Use] | None = None
+    use: Callable[[Any], Use | None] | None = None
     prepare: Callable[[Path | None], list[Path]] | None = None
+
+    def use_for(self, config: Any) -> Use | None:
+        """Return how a run is used on a person's own data; None: by its learner alone.
+
+        Args:
+          config: of the run.
+        """
+        return None if self.use is None else self.use(config)
 
     def preset_for(self, method: str | None = None, named: str | None = None) -> str:
         """Return the preset that a command means.
