@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from quoted_conditions import conditions
+from quoted_edits import edits
 from quoted_pruning import pruning
 from quoted_starts import starts
 from quoted_zoos import zoos
@@ -11,7 +12,7 @@ from quoting import Quoted
 
 def quoted() -> Quoted:
     """Every table."""
-    parts = (conditions(), starts(), zoos(), pruning())
+    parts = (conditions(), starts(), zoos(), edits(), pruning())
     tables = {name: table for part in parts for name, table in part.tables.items()}
     elsewhere = {path: lines for part in parts for path, lines in part.elsewhere.items()}
     return Quoted(tables, [line for part in parts for line in part.sentences], elsewhere)
