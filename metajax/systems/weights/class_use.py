@@ -13,13 +13,12 @@ import optax
 from jaxtyping import Array, Key
 
 from metajax.core import ConfigError, Examples, Network, Params, cross_entropy, follow_of
-from metajax.data import ImagePool
+from metajax.data import ImagePool, shift_and_factor
 from metajax.learners import WeightModel, maml
 from metajax.systems.base import Use
 from metajax.systems.using.adapted import Told
 from metajax.systems.using.classes import read_labeled, tell
 from metajax.systems.using.given import FIELD, read_classes
-from metajax.systems.using.scales import shift_and_factor
 from metajax.systems.weights.class_tuples import TUNE_RATE, ClassTuples, tuple_tasks
 from metajax.systems.weights.generated import Generated, answering, image_form
 from metajax.systems.weights.problem import Problem
