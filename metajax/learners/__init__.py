@@ -8,6 +8,7 @@ from metajax.learners.activated_experts import (
     hidden_activity,
     router_loss,
 )
+from metajax.learners.averages import AverageState, with_average
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
@@ -53,6 +54,18 @@ from metajax.learners.expert_blocks import (
     upcycle_blocks,
 )
 from metajax.learners.growing import GrowthParams, GrowthStage, GrowthState, in_growing_stages
+from metajax.learners.image_edits import (
+    after_generator,
+    edited_along,
+    edited_images,
+    encode,
+    image_errors,
+    image_generator,
+    shared_edit,
+    tuned_latent,
+    tuned_weights,
+    weight_edits,
+)
 from metajax.learners.implicit_maml import imaml
 from metajax.learners.incubating import (
     assembled,
@@ -66,6 +79,7 @@ from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
 from metajax.learners.latent_diffusion import Autoencoding, SetReader, weight_diffusion
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
+from metajax.learners.lone_widths import networks_alone
 from metajax.learners.losses import mean_squared_error
 from metajax.learners.maml_family import (
     MultiStepState,
@@ -79,7 +93,15 @@ from metajax.learners.maml_family import (
     multi_step_gradient,
 )
 from metajax.learners.metric import Memory, matching, prototypical
+from metajax.learners.modality_readers import (
+    averaged_adapters,
+    modality_reader,
+    rotated,
+    shared_projector,
+    text_logits,
+)
 from metajax.learners.neighbor_vote import k_nearest
+from metajax.learners.pruning_stages import pruning_metanetwork, sparse_networks, train_masked
 from metajax.learners.reptile_family import ReptileState, reptile
 from metajax.learners.ridge_head import RidgeParams, ridge, ridge_solution
 from metajax.learners.sequences import (
@@ -126,6 +148,7 @@ from metajax.learners.zoo_stages import (
 __all__ = [
     "ActivatedExperts",
     "Autoencoding",
+    "AverageState",
     "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
@@ -159,12 +182,14 @@ __all__ = [
     "activity_of_domains",
     "adapt_in_float64",
     "adaptation_curve",
+    "after_generator",
     "anil",
     "anil_solved",
     "annealed_weights",
     "apply_experts",
     "assembled",
     "autoencoder_code",
+    "averaged_adapters",
     "by_similarity",
     "cavia",
     "center_scores",
@@ -178,6 +203,9 @@ __all__ = [
     "discriminant",
     "domain_votes",
     "each_apart",
+    "edited_along",
+    "edited_images",
+    "encode",
     "evolution",
     "expert_vote",
     "feed_forward_blocks",
@@ -188,6 +216,8 @@ __all__ = [
     "gradient_learner",
     "hidden_activity",
     "hybrid_layers",
+    "image_errors",
+    "image_generator",
     "imaml",
     "in_context",
     "in_growing_stages",
@@ -206,12 +236,14 @@ __all__ = [
     "mean_squared_error",
     "meta_sgd",
     "metamorphosis",
+    "modality_reader",
     "moving_only",
     "multi_step_gradient",
     "mutual_students",
     "nearest_neighbour",
     "nearest_network",
     "network_zoo",
+    "networks_alone",
     "one_network",
     "online_sgd",
     "pooled_training",
@@ -219,19 +251,24 @@ __all__ = [
     "predict_mixture",
     "principal_code",
     "prototypical",
+    "pruning_metanetwork",
     "repeated",
     "reptile",
     "ridge",
     "ridge_predictions",
     "ridge_solution",
+    "rotated",
     "router_loss",
     "sequence_learner",
     "shared_cells",
+    "shared_edit",
+    "shared_projector",
     "shared_subnetworks",
     "smoothed_cross_entropy",
     "smoothed_labels",
     "soft_cross_entropy",
     "solve_mixture",
+    "sparse_networks",
     "stopped_early",
     "svm",
     "svm_weights",
@@ -239,12 +276,18 @@ __all__ = [
     "table_logistic",
     "table_reader",
     "taught_student",
+    "text_logits",
+    "train_masked",
     "tuned_experts",
+    "tuned_latent",
+    "tuned_weights",
     "upcycle_blocks",
     "weight_diffusion",
+    "weight_edits",
     "weight_regression",
     "weights_from",
     "whole_sequence",
+    "with_average",
     "with_snapshots",
     "with_solved_head",
     "zoo_mean",

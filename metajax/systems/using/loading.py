@@ -110,10 +110,9 @@ class Run:
             raise ConfigError("system", self.system.name, expected)
         key = jax.random.key(0) if key is None else key
         check_key("key", key)
-        adapt = use.adapt
-        if adapt is None:
+        if use.adapt is None:
             raise ConfigError("support", kind(support), "none: run.ready() predicts without")
-        return adapt(self, support, key, steps)
+        return use.adapt(self, support, key, steps)
 
     def ready(self, task: int | None = None) -> Adapted:
         """Return what predicts by what training taught, without a support.

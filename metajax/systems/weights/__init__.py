@@ -62,7 +62,7 @@ def _figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[
 
 SYSTEM = family(
     __name__,
-    summary="networks that make networks: for an angle, a width, an architecture or classes",
+    summary="networks that make networks: for angles, widths, architectures, classes, images, ...",
     presets={name: values for kind in KIND_LIST for name, values in kind.presets.items()},
     usual_presets={
         method: next(iter(kind.presets)) for kind in KIND_LIST for method in kind.methods
@@ -78,7 +78,10 @@ SYSTEM = family(
     alike_in=("seed",),
     check=_check,
     use=_use,
-    tied_to_steps={"neumeta": "the length of its stages"},
+    tied_to_steps={
+        "neumeta": "the length of its stages",
+        "metanetwork": "how fast its sparsity rises",
+    },
     tiny={**TINY, **{name: value for kind in KIND_LIST for name, value in kind.tiny.items()}},
 )
 """What the command line and a sweep know of this family."""

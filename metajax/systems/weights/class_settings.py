@@ -15,9 +15,11 @@ class ClassSettings:
     ways: Count = 5
     """Classes of a task (classes)."""
     networks: Count = 300
-    """Networks of the zoo, each trained on its own tuple of classes (classes)."""
+    """Networks of the zoo, each trained on its own tuple of classes (classes), or on all classes
+    from its own start (pruning)."""
     zoo_steps: Count = 400
-    """Steps that train the zoo, before its weights are learned; fewer than `steps` (classes)."""
+    """Steps that train the zoo, before its weights are learned or prepared; fewer than `steps`
+    (classes, pruning)."""
     shots: Count = 30
     """Images of each class that a network is generated from (classes)."""
     embedding_size: Count = 4
@@ -87,6 +89,6 @@ TINY: dict[str, Any] = {
     "coder_hidden": 3,
     "align_share": 0.25,
     "batch": 2,
-    "attention_width": 2,
+    "attention_width": 4,
 }
 """The smallest settings that each method still does all of its work with."""
