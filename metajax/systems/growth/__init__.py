@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from metajax.systems.base import Objective, System
 from metajax.systems.growth.evaluate import evaluate, on_test_images
-from metajax.systems.growth.methods import METHODS
+from metajax.systems.growth.methods import METHODS, STAGED
 from metajax.systems.growth.problem import Parts, Problem, make_problem
 from metajax.systems.growth.report import figures, table
 from metajax.systems.growth.settings import PRESETS, TINY, Settings, Training, check
@@ -16,13 +16,6 @@ from metajax.systems.growth.stage import Members, Stage
 from metajax.systems.growth.use import use
 
 __all__ = ["SYSTEM", "Members", "Parts", "Problem", "Settings", "Stage"]
-
-_STAGED = (
-    *("net2net", "net2net_equal", "random_transformations", "weak_teacher"),
-    *("transformation_search", "scratch_search", "moe_tuning", "dense_continued", "read_me"),
-    *("incubation", "early_stopping"),
-)
-"""Methods with several stages."""
 
 SYSTEM = System(
     name="growth",
@@ -42,7 +35,7 @@ SYSTEM = System(
     evaluation=("eval_every",),
     alike_in=("seed",),
     check=check,
-    tied_to_steps=dict.fromkeys(_STAGED, "the length of its stages"),
+    tied_to_steps=dict.fromkeys(STAGED, "the length of its stages"),
     tiny=TINY,
     use=use,
 )
