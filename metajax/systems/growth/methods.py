@@ -331,7 +331,7 @@ STAGED: dict[str, Callable[..., Method]] = {
     "dense_continued": dense_continued,
     "read_me": read_me,
 }
-"""Methods with several stages, or that keep networks of some steps: their lengths follow `steps`."""
+"""Methods in several stages, or that keep networks of some steps, as a share of all steps."""
 
 METHODS: dict[str, Callable[..., Method]] = {
     **STAGED,
