@@ -43,9 +43,7 @@ class FashionAngles:
 
     def accuracy(self, name: str, steps: int) -> np.ndarray:
         """The mean over angles, by seed."""
-        return np.array(
-            [run["eval"]["rows"]["mean"]["mean"][-1] for run in self.of[name, steps]]
-        )
+        return np.array([run["eval"]["rows"]["mean"]["mean"][-1] for run in self.of[name, steps]])
 
     def at(self, name: str, steps: int) -> np.ndarray:
         """By seed and angle."""

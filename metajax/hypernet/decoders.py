@@ -17,21 +17,28 @@ Decoded = Factors | Float[Array, "*batch largest largest"]
 """What a decoder gives: factors of a matrix, or the matrix."""
 
 
-def low_rank(largest: int, rank: int) -> Network:
+def low_rank(largest: int, rank: int, *, rectify: bool = False) -> Network:
     """Make LoGAH's decoder, which gives a matrix as two factors (Zhou et al. 2024, 2405.16287).
 
     ``apply(params, features[*batch, h]) -> (left, right)``, each ``[*batch, rank, largest]``. The
     matrix is ``left.T @ right``, of which :func:`decoded_entries` takes the first rows and columns.
-    There are three hidden layers with ReLU, of ``4 h``, ``8 h`` and ``2 rank**2`` units. The last
-    one is read as ``2 rank`` rows of ``rank`` numbers, and one linear layer maps each row to
-    ``largest`` numbers. So there are ``36 h**2 + 12 h + (16 h + 2) rank**2 + (rank + 1) largest``
-    parameters: linear in the largest width, where those of :func:`full_matrix` are quadratic. An
-    entry depends on its own row and column of the last layer alone. The published program reshapes
-    the left factor where it is transposed here; a narrow tensor is then made from few of the rows.
+    There are three hidden layers, of ``4 h``, ``8 h`` and ``2 rank**2`` units, the first two with
+    ReLU. The last one is read as ``2 rank`` rows of ``rank`` numbers, and one linear layer maps
+    each row to ``largest`` numbers. So there are ``36 h**2 + 12 h + (16 h + 2) rank**2 + (rank + 1)
+    largest`` parameters: linear in the largest width, where those of :func:`full_matrix` are
+    quadratic. An entry depends on its own row and column of the last layer alone. The published
+    program reshapes the left factor where it is transposed here; a narrow tensor is then made from
+    few of the rows.
+
+    The published program also has a ReLU after the third layer. The factors are then made of
+    numbers that are not negative: with rank 16 and 32 features, on average 86% of the square norm
+    of a matrix lies in one direction before training. Without this ReLU it is 37%, and training
+    gets further in as many steps.
 
     Args:
       largest: rows and columns of the matrix.
       rank: of the matrix, at most.
+      rectify: whether the third layer has a ReLU too, as published.
 
     Returns:
       The decoder.
@@ -54,7 +61,8 @@ def low_rank(largest: int, rank: int) -> Network:
         return _draw(key, features.shape[-1], 2 * rank**2, rank, largest)
 
     def apply(params: Params, features: Float[Array, "*batch h"]) -> Factors:
-        rows = _hidden(params, features).reshape(*features.shape[:-1], 2 * rank, rank)
+        rows = _hidden(params, features, rectify)
+        rows = rows.reshape(*features.shape[:-1], 2 * rank, rank)
         both = _linear(params["out"], rows)
         return both[..., :rank, :], both[..., rank:, :]
 
@@ -121,8 +129,11 @@ def _linear(layer: Params, x: Float[Array, "*batch inputs"]) -> Float[Array, "*b
     return x @ layer["kernel"] + layer["bias"].reshape((1,) * (x.ndim - 1) + (-1,))
 
 
-def _hidden(params: Params, x: Float[Array, "*batch h"]) -> Float[Array, "*batch units"]:
-    """The hidden layers, each with a ReLU."""
+def _hidden(
+    params: Params, x: Float[Array, "*batch h"], last: bool = True
+) -> Float[Array, "*batch units"]:
+    """The hidden layers, each with a ReLU, except the last one unless it is asked for."""
     for number in range(len(params) - 1):
-        x = jax.nn.relu(_linear(params[f"hidden_{number}"], x))
+        x = _linear(params[f"hidden_{number}"], x)
+        x = jax.nn.relu(x) if last or number < len(params) - 2 else x
     return x

@@ -45,6 +45,7 @@ def graph_hypernetwork(
     *,
     decoder: Literal["low_rank", "full"] = "low_rank",
     rank: int = 16,
+    rectify: bool = False,
     width: int = 32,
     rounds: int = 3,
 ) -> GraphHypernetwork:
@@ -56,12 +57,14 @@ def graph_hypernetwork(
     mean square of its entries is ``GAIN`` over the inputs of a unit, the parameter normalization of
     GHN-2 (Knyazev et al. 2021, 2110.13100, section 3) with the tensor's own mean square. A vector
     (a bias, a scale) is what the target's own start gives it plus ``VECTOR_SCALE`` times the first
-    row. Another order of the nodes changes nothing.
+    row. Leaves that are no floating-point numbers, such as counters, stay as they are. Another
+    order of the nodes changes nothing.
 
     Args:
       largest: the most rows or columns that a tensor can have.
       decoder: ``low_rank``, whose parameters are linear in ``largest``, or ``full``.
       rank: of the low-rank decoder.
+      rectify: whether its third layer has a ReLU, as published; see :func:`low_rank`.
       width: features of a node's state.
       rounds: of messages.
 
@@ -75,7 +78,9 @@ def graph_hypernetwork(
     one_of("decoder", decoder, ("low_rank", "full"))
     check_sizes(largest=largest, rank=rank, width=width)
     reader = graph_net(width, rounds, num_outputs=width, readout="nodes")
-    decode = low_rank(largest, rank) if decoder == "low_rank" else full_matrix(largest)
+    decode = (
+        low_rank(largest, rank, rectify=rectify) if decoder == "low_rank" else full_matrix(largest)
+    )
 
     def init(key: Key[Array, ""], graph: Graph) -> Params:
         return {
@@ -91,26 +96,35 @@ def graph_hypernetwork(
         masks: Params | None = None,
         lengths: Sequence[int] | None = None,
     ) -> Params:
-        leaves, structure = jax.tree.flatten(like)
+        paths, structure = jax.tree_util.tree_flatten_with_path(like)
+        leaves = [leaf for _, leaf in paths]
         if nodes.shape != (len(leaves),):
             raise ConfigError("nodes", nodes.shape, f"({len(leaves)},), one for each leaf")
         shapes = [leaf.shape[1:] if steps else leaf.shape for leaf, steps in _with(lengths, leaves)]
-        for shape in shapes:
-            if max(_matrix(shape)) > largest:
-                raise ConfigError("largest", largest, f"{max(_matrix(shape))} or more, for {shape}")
+        for (path, leaf), shape in zip(paths, shapes, strict=True):
+            rows, columns = _matrix(shape)
+            if _is_predicted(leaf) and max(rows, columns) > largest:
+                name = jax.tree_util.keystr(path, simple=True, separator="/") or "params"
+                expected = f"{max(rows, columns)} or more: {name} is a matrix of {rows} x {columns}"
+                raise ConfigError("largest", largest, expected)
         state = reader.apply(params["reader"], graph)[nodes]
         decoded = decode.apply(params["decoder"], state)
         masked = [None] * len(leaves) if masks is None else jax.tree.leaves(masks)
         made = []
         for number, (leaf, shape, mask) in enumerate(zip(leaves, shapes, masked, strict=True)):
+            if not _is_predicted(leaf):
+                made.append(leaf)
+                continue
             one = jax.tree.map(lambda part, number=number: part[number], decoded)
-            entries = decoded_entries(one, *_matrix(shape)).astype(leaf.dtype)
+            entries = decoded_entries(one, *_matrix(shape))
             if len(shape) < 2:
-                moved = leaf + jnp.broadcast_to(VECTOR_SCALE * entries.reshape(shape), leaf.shape)
+                moved = (VECTOR_SCALE * entries.reshape(shape)).astype(leaf.dtype)
+                moved = leaf + jnp.broadcast_to(moved, leaf.shape)
                 made.append(moved if mask is None else moved * mask.astype(leaf.dtype))
             else:
-                flat = None if mask is None else mask.reshape(entries.shape).astype(leaf.dtype)
-                tensor = _scaled(entries, flat).reshape(shape)
+                flat = None if mask is None else mask.reshape(entries.shape).astype(entries.dtype)
+                # scaled before the cast: a mean square has few digits in half precision
+                tensor = _scaled(entries, flat).reshape(shape).astype(leaf.dtype)
                 made.append(jnp.broadcast_to(tensor, leaf.shape))
         return jax.tree.unflatten(structure, made)
 
@@ -124,7 +138,11 @@ def predicted_start(
     like: PyTree,
     *inputs: Any,
 ) -> PyTree:
-    """Predict parameters for a network, by the graph of its program.
+    """Predict parameters for any network that JAX can trace, by the graph of its program.
+
+    The network is a function: a module of Flax or Equinox by its adapter, or plain JAX. It can be
+    of a kind that the hypernetwork was not trained on, but then its start may be of no use. Weights
+    have the mean square of a random start (He et al. 2015) in any case.
 
     Args:
       hypernetwork: of :func:`graph_hypernetwork`.
@@ -135,10 +153,11 @@ def predicted_start(
         trained with.
 
     Returns:
-      Parameters in the place of ``like``.
+      Parameters in the place of ``like``: the same tree, shapes and dtypes.
 
     Raises:
-      ConfigError: a tensor is larger than the hypernetwork's largest.
+      ConfigError: ``like`` has no leaves, or one that is larger than the hypernetwork's largest;
+        it names the leaf.
 
     Examples:
       >>> import jax
@@ -163,6 +182,11 @@ def predicted_start(
 def _with(lengths: Sequence[int] | None, leaves: list[Array]) -> list[tuple[Array, int]]:
     """Each leaf with the number of layers stacked in it."""
     return list(zip(leaves, [0] * len(leaves) if lengths is None else lengths, strict=True))
+
+
+def _is_predicted(leaf: Array) -> bool:
+    """Whether a leaf has numbers to predict: a counter or a random key has none."""
+    return bool(jnp.issubdtype(leaf.dtype, jnp.floating))
 
 
 def _matrix(shape: tuple[int, ...]) -> tuple[int, int]:

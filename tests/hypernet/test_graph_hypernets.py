@@ -18,8 +18,9 @@ from metajax.hypernet import (
     random_shapes,
 )
 from metajax.nn import Graph, mlp
+from programs import CASES
 
-WIDTH = 4
+WIDTH, LARGEST = 4, 160
 TARGET = padded_mlp(inputs=3, outputs=2, layers=3, width=6)
 SHAPES = [MLPShape((4,), "relu"), MLPShape((6, 2), "tanh"), MLPShape((3, 3, 5), "relu")]
 X = np.linspace(-1, 1, 15, dtype=np.float32).reshape(5, 3)
@@ -73,6 +74,32 @@ def test_a_decoded_matrix_has_the_rank_and_reads_only_its_own_columns():
     reached = np.abs(slopes["out"]["kernel"]).max(0) > 0
     assert reached[:7].all() and not reached[7:].any()
     assert all(np.abs(slopes[f"hidden_{n}"]["kernel"]).max() > 0 for n in range(3))
+
+
+def test_the_published_rectifier_puts_most_of_a_matrix_in_one_direction():
+    """Before training, and without it not: the means that the docstring of the decoder has."""
+    draw = np.random.default_rng(0)
+    features = draw.standard_normal((20, 1, 32)).astype(np.float32)
+    share = {}
+    for rectify in (True, False):
+        decoder = low_rank(96, 16, rectify=rectify)
+        sizes = jax.eval_shape(decoder.init, jax.random.key(0), features[0])
+
+        @jax.jit
+        @jax.vmap
+        def entries(params, features, decoder=decoder):
+            return decoded_entries(decoder.apply(params, features), 64, 64)[0]
+
+        def drawn(leaf):  # LeCun-normal kernels and biases of zero, as the decoder draws them
+            shape, kernel = (len(features), *leaf.shape), len(leaf.shape) > 1
+            scale = kernel / np.sqrt(leaf.shape[0])
+            return (scale * draw.standard_normal(shape)).astype(np.float32)
+
+        params = jax.tree.map(drawn, sizes)
+        squares = np.linalg.svd(entries(params, features), compute_uv=False) ** 2
+        share[rectify] = float(np.mean(squares[:, 0] / squares.sum(1)))
+    assert share[True] == pytest.approx(0.86, abs=0.05)
+    assert share[False] == pytest.approx(0.37, abs=0.05)
 
 
 def test_the_memory_of_the_low_rank_decoder_is_linear_in_the_largest_width():
@@ -164,6 +191,68 @@ def test_stacked_layers_get_one_start():
     layers = start(params, like)["layers"]
     np.testing.assert_array_equal(layers, np.broadcast_to(layers[:1], layers.shape))
     assert float(np.mean(np.square(layers))) == pytest.approx(2 / 3, rel=1e-4)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_any_network_gets_weights_of_its_own_tree_and_shapes(name):
+    apply, like, inputs = CASES[name][0]()
+    hypernetwork = graph_hypernetwork(LARGEST, rank=2, width=WIDTH, rounds=1)
+    graph = program_graph(apply, like, *inputs).graph
+    params = jax.eval_shape(hypernetwork.init, jax.random.key(0), graph)
+
+    def start(params, like):
+        return predicted_start(hypernetwork, params, apply, like, *inputs)
+
+    found = jax.eval_shape(start, params, like)
+    assert jax.tree.structure(found) == jax.tree.structure(like)
+    for own, of in zip(jax.tree.leaves(found), jax.tree.leaves(like), strict=True):
+        assert (own.shape, own.dtype) == (of.shape, of.dtype)
+
+
+@pytest.mark.parametrize("name", ["linen", "equinox, scan"])
+def test_tensors_of_other_networks_have_the_scale_of_their_inputs(name):
+    """Kernels of a convolution have as many inputs as their taps times their channels."""
+    apply, sizes, inputs = CASES[name][0]()
+    like = jax.tree.map(lambda leaf: np.full(leaf.shape, 3, leaf.dtype), sizes)
+    hypernetwork = graph_hypernetwork(LARGEST, rank=2, width=WIDTH, rounds=1)
+    params = made(hypernetwork, program_graph(apply, sizes, *inputs).graph)
+    start = jax.jit(
+        lambda params, like: predicted_start(hypernetwork, params, apply, like, *inputs)
+    )
+    stacked = CASES[name][2]
+    lengths = program_graph(apply, sizes, *inputs).lengths
+    for leaf, length in zip(jax.tree.leaves(start(params, like)), lengths, strict=False):
+        shape = leaf.shape[1:] if length else leaf.shape
+        assert length in (0, stacked)
+        if len(shape) > 1:
+            scale = float(np.mean(np.square(leaf))) * np.prod(shape[:-1])
+            assert scale == pytest.approx(2, rel=1e-3)
+        else:  # a vector moves from where it starts
+            assert 0 < float(np.abs(leaf - 3).max()) < 3
+
+
+@pytest.mark.parametrize("dtype", [jnp.bfloat16, jnp.float32])
+def test_counters_stay_as_they_are_and_dtypes_are_kept(dtype):
+    like = {"count": np.array(7, np.int32), "kernel": np.zeros((3, 2), dtype)}
+    hypernetwork = graph_hypernetwork(3, rank=2, width=WIDTH, rounds=1)
+
+    def apply(params, x):
+        return x.astype(dtype) @ params["kernel"] * params["count"].astype(dtype)
+
+    params = made(hypernetwork, program_graph(apply, like, X).graph)
+    found = predicted_start(hypernetwork, params, apply, like, X)
+    assert found["count"] == 7 and found["count"].dtype == jnp.int32
+    assert found["kernel"].dtype == dtype
+    square = np.mean(np.square(np.asarray(found["kernel"], np.float32)))
+    assert float(square) == pytest.approx(2 / 3, rel=1e-2)
+
+
+def test_a_leaf_that_is_too_large_is_named():
+    network = mlp([8], 2)
+    like = jax.eval_shape(network.init, jax.random.key(0), np.ones((1, 9)))
+    with pytest.raises(ConfigError, match=r"9 or more: Dense_0/kernel .* 9 x 8") as raised:
+        predicted_start(graph_hypernetwork(8), {}, network.apply, like, np.ones((1, 9)))
+    assert raised.value.field == "largest"
 
 
 def test_random_starts_are_those_of_the_inputs_that_a_unit_has(architectures):

@@ -12,7 +12,7 @@ from metajax import continual
 from metajax.core import Count, Network, Number, Params, Positive, count
 from metajax.hypernet import generator, shared_head
 from metajax.hypernet.shared_heads import Order
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.continual.problem import Problem
 from metajax.systems.continual.settings import Generated, Sizes, Strength, Training
 
@@ -193,7 +193,7 @@ def joint_training(problem: Problem, training: Training) -> Method:
     return in_sequence(problem, training, Parts(continual.joint_training(problem.network())))
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "hypernetwork": hypernetwork,
     "recurrent_hypernetwork": recurrent_hypernetwork,
     "neighbor_hypernetwork": neighbor_hypernetwork,
