@@ -8,53 +8,89 @@ import numpy as np
 from quoting import Quoted, bare, markdown, over_seeds, results
 
 GROUPS = {"in_range": "in range", "wider": "wider", "deeper": "deeper"}
-FULL = "graph_hypernetwork --decoder full"
 SHOWN = (0.0, 10.0, 50.0, 200.0)
 """Steps of training from a start that the tables have."""
+LOW, PUBLISHED, FULL = "low rank", "low rank as published", "full"
+TABLE, SLOWER, RANDOM = "table", "table, slower", "random"
+DIGITS = {
+    LOW: ("architectures_low_rank", "graph_hypernetwork"),
+    PUBLISHED: ("architectures", "graph_hypernetwork"),
+    FULL: ("architectures_full", "graph_hypernetwork"),
+    TABLE: ("architectures_table", "shared_table"),
+    SLOWER: ("architectures", "shared_table"),
+}
+"""Kinds of starts of the digits: the file of their runs, and the method."""
+FASHION = {
+    LOW: ("fashion_architectures", "graph_hypernetwork"),
+    TABLE: ("fashion_architectures", "shared_table"),
+}
+TITLES = {
+    LOW: "graph_hypernetwork, rank 32",
+    PUBLISHED: "the same as published, rank 16",
+    FULL: "the same, full decoder",
+    TABLE: "*shared_table*",
+    SLOWER: "*the same at a rate of 1e-3*",
+    RANDOM: "*He start*",
+}
 
 
 class Starts:
-    """The runs of one file of results: what was evaluated, by method and seed."""
+    """The runs of some kinds of starts: what was evaluated, by kind and seed."""
 
-    def __init__(self, name: str) -> None:
-        runs = results("weights", f"results/{name}.json")
-        runs.sort(key=lambda run: run["config"]["seed"])
+    def __init__(self, kinds: dict[str, tuple[str, str]]) -> None:
         self.of: dict[str, list[dict[str, Any]]] = {}
-        for run in runs:
-            self.of.setdefault(run["config"]["method"], []).append(run["eval"])
-        self.points = runs[0]["eval"]["points"]
+        for kind, (name, method) in kinds.items():
+            runs = results("weights", f"results/{name}.json")
+            runs = [run for run in runs if run["config"]["method"] == method]
+            runs.sort(key=lambda run: run["config"]["seed"])
+            self.of[kind] = [run["eval"] for run in runs]
+        self.points: list[float] = self.of[LOW][0]["points"]
 
-    def scores(self, method: str, group: str, steps: float) -> np.ndarray:
-        """Accuracies by seed; ``random`` is that of He starts."""
-        row = f"random_{group}" if method == "random" else group
-        place = self.points.index(steps)
-        runs = self.of["graph_hypernetwork" if method == "random" else method]
-        return np.array([each["rows"][row]["mean"][place] for each in runs])
+    def curves(self, kind: str, group: str) -> np.ndarray:
+        """Accuracies by seed and steps."""
+        row = f"random_{group}" if kind == RANDOM else group
+        runs = self.of[LOW if kind == RANDOM else kind]
+        return np.array([each["rows"][row]["mean"] for each in runs])
 
-    def cell(self, method: str, group: str, steps: float) -> str:
+    def scores(self, kind: str, group: str, steps: float) -> np.ndarray:
+        """Accuracies by seed after some steps."""
+        return self.curves(kind, group)[:, self.points.index(steps)]
+
+    def cell(self, kind: str, group: str, steps: float) -> str:
         """An accuracy over seeds; random starts are the same for all seeds."""
-        if method == "random":
-            return bare(self.scores(method, group, steps)[0], 3)
-        return over_seeds(self.scores(method, group, steps))
+        if kind == RANDOM:
+            return bare(self.scores(kind, group, steps)[0], 3)
+        return over_seeds(self.scores(kind, group, steps))
 
-    def ahead(self, method: str, other: str, group: str, steps: float) -> str:
-        """By how much a method is ahead of another, paired by seed."""
-        return over_seeds(self.scores(method, group, steps) - self.scores(other, group, steps))
+    def ahead(self, kind: str, other: str, group: str, steps: float) -> str:
+        """By how much a kind of start is ahead of another, paired by seed."""
+        return over_seeds(self.scores(kind, group, steps) - self.scores(other, group, steps))
 
     def table(self) -> str:
         """The accuracy of each kind of start, by steps of training from it."""
-        names = {
-            "graph_hypernetwork": "graph_hypernetwork",
-            FULL: "the same, full decoder",
-            "shared_table": "*shared_table*",
-            "random": "*He start*",
-        }
         rows = [
-            [GROUPS[group], title, *(self.cell(method, group, steps) for steps in SHOWN)]
+            [GROUPS[group], TITLES[kind], *(self.cell(kind, group, steps) for steps in SHOWN)]
             for group in GROUPS
-            for method, title in names.items()
+            for kind in (*self.of, RANDOM)
         ]
         return markdown(["architectures", "start", *(f"{x:.0f} steps" for x in SHOWN)], rows)
+
+
+def decoder_trials(found: dict[str, Any]) -> str:
+    """The loss of decoders on what was kept from training, by learning rate."""
+    rows = [
+        [
+            name,
+            f"{of['parameters']:,}",
+            f"{of['steps']:,}",
+            *(over_seeds(losses) for losses in of["loss"]),
+            *(bare(float(np.mean(each)), 3) for each in of["accuracy"]),
+        ]
+        for name, of in found["variants"].items()
+    ]
+    rates = [f"{rate:.0e}".replace("e-0", "e-") for rate in found["rates"]]
+    scores = [f"{what}, {rate}" for what in ("loss", "accuracy") for rate in rates]
+    return markdown(["weights", "parameters", "steps", *scores], rows)
 
 
 def decoder_sizes(found: dict[str, Any]) -> str:
