@@ -20,15 +20,15 @@ import numpy as np
 from common import interleaved, interval, shown, use_one_thread, write_result
 
 from metajax.core import Params, count
-from metajax.hypernet import generator
+from metajax.hypernet import chunked_head, generator, low_rank_head
 from metajax.nn import mlp
 
 WIDTH = 1800
 """Of the target's four layers: three kernels of 3.2 million weights, and two small ones."""
 FORMS: dict[str, dict[str, Any]] = {
     "dense": {"hidden": (8,)},
-    "chunked": {"hidden": (64,), "chunk_size": 8192},
-    "low_rank": {"hidden": (32,), "rank": 64},
+    "chunked": {"hidden": (64,), "head": chunked_head(8192)},
+    "low_rank": {"hidden": (32,), "head": low_rank_head(64)},
 }
 """Options of the generator; hidden layers are small where the head has an entry for each weight."""
 LATENT = 16

@@ -46,7 +46,7 @@ import metajax as mj
 from metajax import continual
 from metajax.core import count
 from metajax.data import device_pool, load_images
-from metajax.hypernet import chunk_generator
+from metajax.hypernet import generator, shared_head
 from metajax.nn import mlp
 
 # %% [markdown]
@@ -71,8 +71,8 @@ tasks = continual.sequence_tasks(sequence, steps_per_task=STEPS, num=64, review=
 # %%
 network = mlp((64, 64), 10)
 inputs = jnp.zeros((1, 64))
-hypernet = chunk_generator(
-    lambda key: network.init(key, inputs), chunk_size=400, embedding=8, hidden=(24, 24)
+hypernet = generator(
+    lambda key: network.init(key, inputs), hidden=(24, 24), head=shared_head(400, embedding=8)
 )
 
 
@@ -147,6 +147,6 @@ plt.show()
 #
 # - Set the strength of the hypernetwork to 1 or 0.01: too much leaves it no room to learn, too
 #   little lets it forget.
-# - Give `chunk_generator` `order="in_a_row"` and `hidden=(24,)`: an LSTM makes the chunks.
+# - Give `shared_head` `order="in_a_row"` and `generator` `hidden=(24,)`: an LSTM makes the chunks.
 # - Replace `continual.permuted` by `continual.split(train, test, 2)` or by `continual.rotated`.
 # - Leave the tasks unnamed: `continual.least_entropy` lets the surest network decide.

@@ -1,8 +1,10 @@
 """What the lines of ``metajax/systems`` are for: ideas, settings, drawing, or wiring.
 
     python tests/line_classes.py [COMMIT ...]
+    python tests/line_classes.py --write
 
-Counts each family's lines at some commits, of the working tree by default. The rule:
+Counts each family's lines at some commits, of the working tree by default; ``--write`` writes them
+into the table of ``CONTRIBUTING.md``. The rule:
 
 - *settings*: ``settings.py``, ``*_settings.py`` (older: ``config.py``) and ``training.py`` but for
   their checks, and in ``methods.py`` and ``*_methods.py`` the signatures and docstrings, which
@@ -10,10 +12,10 @@ Counts each family's lines at some commits, of the working tree by default. The 
 - *drawing*: functions that make or are given matplotlib's ``canvas`` or ``axes``, wherever they
   stand: what a family's figures show is its own;
 - *wiring*: checks of settings (``check*``, ``__post_init__``); bodies and registry of
-  ``methods.py`` and ``*_methods.py``, and what it replaced (functions ``make_*`` of a config); ``evaluate``,
-  ``measure``, ``build``, ``table``, ``figures``, ``objective`` and functions within them, wherever
-  they stand; whole: ``__init__.py``, ``system.py``, ``report.py`` and the files that all families
-  share (also in ``using``), but for tasks (``parts.py``) and the reading of YAML;
+  ``methods.py`` and ``*_methods.py``, and what it replaced (functions ``make_*`` of a config);
+  ``evaluate``, ``measure``, ``build``, ``table``, ``figures``, ``objective`` and functions within
+  them, wherever they stand; whole: ``__init__.py``, ``system.py``, ``report.py`` and the files that
+  all families share (also in ``using``), but for tasks (``parts.py``) and the reading of YAML;
 - *idea*: everything else: tasks, networks, learners, what is measured, solvers.
 
 Blank lines are not counted; docstrings and comments count with what they belong to. An earlier rule
@@ -26,9 +28,10 @@ import ast
 import subprocess
 import sys
 from collections import Counter
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 CLASSES = ("idea", "settings", "drawing", "wiring")
+HEAD = f"| lines | {' | '.join(CLASSES)} | wiring, % |"
 WHOLE = {"__init__.py", "system.py", "report.py"}
 SHARED_IDEAS = {"parts.py", "yaml_files.py"}
 ASSEMBLY = {"evaluate", "measure", "build", "table", "figures", "objective"}
@@ -114,7 +117,34 @@ def count(commit: str | None) -> dict[str, Counter[str]]:
     return found
 
 
+def table() -> str:
+    """The table of ``CONTRIBUTING.md``, of the working tree."""
+    found = count(None)
+    shared = {name: found.pop(name) for name in ("shared", "using")}
+    rows = found | {
+        "the twelve families": sum(found.values(), Counter()),
+        "their contract (`systems/`)": shared["shared"],
+        "trained runs on a user's data (`systems/using`)": shared["using"],
+        "all": sum([*found.values(), *shared.values()], Counter()),
+    }
+    lines = [HEAD, "|---" * (len(CLASSES) + 2) + "|"]
+    for name, row in rows.items():
+        numbers = " | ".join(f"{row[kind]:,}" for kind in CLASSES)
+        lines.append(f"| {name} | {numbers} | {100 * row['wiring'] / row.total():.0f} |")
+    return "\n".join(lines)
+
+
+def write() -> None:
+    """Write the table into ``CONTRIBUTING.md``."""
+    path = Path(__file__).parents[1] / "CONTRIBUTING.md"
+    before, _, after = path.read_text(encoding="utf-8").partition(HEAD)
+    path.write_text(before + table() + "\n\n" + after.partition("\n\n")[2], encoding="utf-8")
+
+
 def main() -> None:
+    if sys.argv[1:] == ["--write"]:
+        write()
+        return
     for commit in sys.argv[1:] or [None]:
         found = count(commit)
         total = sum(found.values(), Counter())

@@ -78,8 +78,8 @@ def task_hypernetwork(
 
     arXiv 1906.00695. A task's embedding is learned with the hypernetwork, and is fixed once the
     task is over. :func:`output_change` penalizes changes of the outputs for earlier embeddings. Any
-    hypernetwork serves, such as :func:`metajax.hypernet.generator` or
-    :func:`metajax.hypernet.chunk_generator` in any order of chunks. The recurrent order is that of
+    hypernetwork serves, such as :func:`metajax.hypernet.generator` with
+    :func:`metajax.hypernet.shared_head` in any order of chunks. The recurrent order is that of
     dependency-preserving hypernetworks (arXiv 2209.07712).
 
     Args:

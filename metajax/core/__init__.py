@@ -64,6 +64,18 @@ from metajax.core.ranges import (
     is_traced,
     plain,
 )
+from metajax.core.relations import (
+    ASCENDING,
+    DISTINCT,
+    SOME,
+    Relation,
+    Rule,
+    at_most,
+    below,
+    divisor_of,
+    multiple_of,
+    nearest_divisor,
+)
 from metajax.core.scores import accuracy, correct, cross_entropy, valid_labels
 from metajax.core.staged import Staged, at_step
 from metajax.core.step_tasks import check_tasks_at_once, mean_over_parts, over_tasks
@@ -95,7 +107,10 @@ from metajax.core.types import (
 )
 
 __all__ = [
+    "ASCENDING",
+    "DISTINCT",
     "IMPLEMENTATION",
+    "SOME",
     "TRACED",
     "Algorithm",
     "ConfigError",
@@ -119,6 +134,8 @@ __all__ = [
     "Positive",
     "ProperFraction",
     "Range",
+    "Relation",
+    "Rule",
     "Seed",
     "SequenceNetwork",
     "Several",
@@ -131,7 +148,9 @@ __all__ = [
     "as_arrays",
     "as_examples",
     "as_task",
+    "at_most",
     "at_step",
+    "below",
     "cast_floats",
     "check_algorithm",
     "check_key",
@@ -152,6 +171,7 @@ __all__ = [
     "derive",
     "described",
     "digest",
+    "divisor_of",
     "enable_x64",
     "first_task",
     "float64_on_cpu",
@@ -168,6 +188,8 @@ __all__ = [
     "mean_over_parts",
     "mean_over_tasks",
     "mixed",
+    "multiple_of",
+    "nearest_divisor",
     "needs_extra",
     "norm",
     "normals_from",

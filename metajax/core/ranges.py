@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, NamedTuple
 import jax
 
 from metajax.core.errors import ConfigError, one_of
+from metajax.core.relations import Relation, Rule
 
 MOST = 2**31 - 1
 """Largest whole number of a setting whose range has no end of its own: what an int32 holds."""
@@ -134,13 +135,19 @@ def check_value(name: str, hint: Any, value: Any) -> None:
     Args:
       name: of the setting, for the error.
       hint: its type: a number, text, a truth value, a ``Literal``, a tuple of these, optional or
-        annotated with a :class:`Range`.
+        annotated with a :class:`Range`, a tuple also with a :class:`Rule`.
       value: what was given. Of a setting that may be traced, any JAX array passes.
 
     Raises:
       ConfigError: the value is of another type, or out of range.
     """
     origin, parts = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Annotated and typing.get_origin(parts[0]) is tuple:
+        check_value(name, parts[0], value)
+        for rule in marks(hint):
+            if isinstance(rule, Rule) and not rule.holds(value):
+                raise ConfigError(name, value, rule.words)
+        return
     if some := [part for part in _alternatives(hint) if part is not type(None)]:
         if value is not None:
             check_value(name, some[0], value)
@@ -176,14 +183,22 @@ def check_value(name: str, hint: Any, value: Any) -> None:
 
 
 def check_values(hints: Mapping[str, Any], values: Mapping[str, Any]) -> None:
-    """Check every value against the type of its name: :func:`check_value`.
+    """Check every value against the type of its name, and then against the others.
 
     Args:
-      hints: by name, the annotated type.
+      hints: by name, the annotated type (:func:`check_value`), with any :class:`Relation`.
       values: by name, the value.
 
     Raises:
-      ConfigError: one is of another type, or out of range.
+      ConfigError: one is of another type, out of range, or not in its relation to another.
     """
     for name, value in values.items():
         check_value(name, hints[name], value)
+    for name, value in values.items():
+        related = [mark for mark in marks(hints[name]) if isinstance(mark, Relation)]
+        for relation in related:
+            other = values[relation.other]
+            members = value if isinstance(value, tuple) else (value,)
+            if None in (value, other) or all(relation.holds(one, other) for one in members):
+                continue
+            raise relation.error(name, value, other)

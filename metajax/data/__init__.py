@@ -9,6 +9,15 @@ from metajax.data.class_folders import LabeledFolder, read_labeled_folder
 from metajax.data.domains import DomainInputs, Domains, DomainTasks, domain_circle
 from metajax.data.episodes import EpisodeTasks, TaskParts, episode_parts, episode_tasks
 from metajax.data.errors import BadDataError, MissingDataError
+from metajax.data.frames import (
+    CodedFrame,
+    Frame,
+    code_frame,
+    frame_inputs,
+    number_target,
+    read_columns,
+    read_frame,
+)
 from metajax.data.host import host_batches, pool_statistics
 from metajax.data.images import (
     ImageSet,
@@ -28,6 +37,7 @@ from metajax.data.images import (
 from metajax.data.locations import set_path
 from metajax.data.pixels import resize_images
 from metajax.data.pool import ImagePool, device_pool, noise_pool, normalise
+from metajax.data.scales import shift_and_factor
 from metajax.data.sinusoid import SinusoidTasks, sinusoid_tasks
 from metajax.data.tables import MISSING, TableTasks
 from metajax.data.texts import (
@@ -41,10 +51,12 @@ from metajax.data.texts import (
 __all__ = [
     "MISSING",
     "BadDataError",
+    "CodedFrame",
     "DomainInputs",
     "DomainTasks",
     "Domains",
     "EpisodeTasks",
+    "Frame",
     "ImagePool",
     "ImageSet",
     "LabeledFolder",
@@ -56,11 +68,13 @@ __all__ = [
     "TaskParts",
     "TextWindows",
     "character_codes",
+    "code_frame",
     "crop_and_flip",
     "device_pool",
     "domain_circle",
     "episode_parts",
     "episode_tasks",
+    "frame_inputs",
     "frequent_characters",
     "host_batches",
     "is_known",
@@ -70,16 +84,20 @@ __all__ = [
     "load_text",
     "noise_pool",
     "normalise",
+    "number_target",
     "open_set",
     "pool_statistics",
     "prepare",
     "prepared",
+    "read_columns",
+    "read_frame",
     "read_labeled_folder",
     "resize_images",
     "rotated_classes",
     "select_classes",
     "set_path",
     "set_splits",
+    "shift_and_factor",
     "sinusoid_tasks",
     "split_classes",
     "text_windows",

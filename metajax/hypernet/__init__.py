@@ -1,6 +1,5 @@
 """Hypernetworks: the parameters of any target network, generated from latent vectors."""
 
-from metajax.hypernet.chunks import chunk_generator
 from metajax.hypernet.coordinates import implicit
 from metajax.hypernet.decoders import decoded_entries, full_matrix, low_rank
 from metajax.hypernet.diffusion import denoiser, diffusion_loss, sample_diffusion, signal_shares
@@ -12,6 +11,7 @@ from metajax.hypernet.graph_hypernets import (
     graph_hypernetwork,
     predicted_start,
 )
+from metajax.hypernet.heads import Head, chunked_head, dense_head, low_rank_head
 from metajax.hypernet.invariant import magnitude_invariant
 from metajax.hypernet.padded_mlps import (
     MLPArchitecture,
@@ -27,18 +27,21 @@ from metajax.hypernet.principal import (
     principal_components,
 )
 from metajax.hypernet.program_graphs import ProgramGraph, program_graph
+from metajax.hypernet.shared_heads import shared_head
 
 __all__ = [
     "GraphHypernetwork",
+    "Head",
     "MLPArchitecture",
     "MLPShape",
     "PaddedMLP",
     "Principal",
     "ProgramGraph",
-    "chunk_generator",
+    "chunked_head",
     "decode_principal",
     "decoded_entries",
     "denoiser",
+    "dense_head",
     "diffusion_loss",
     "encode_principal",
     "full_matrix",
@@ -47,6 +50,7 @@ __all__ = [
     "implicit",
     "low_rank",
     "low_rank_factors",
+    "low_rank_head",
     "low_rank_update",
     "magnitude_invariant",
     "modulate",
@@ -56,6 +60,7 @@ __all__ = [
     "program_graph",
     "random_shapes",
     "sample_diffusion",
+    "shared_head",
     "signal_shares",
     "unit_encoding",
 ]

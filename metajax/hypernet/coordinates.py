@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from metajax.core import ConfigError, Network, Params, check_sizes, derive
-from metajax.hypernet.generators import START_DRAWS, normalize_rows
+from metajax.hypernet.layers import START_DRAWS, normalize_rows
 from metajax.nn import draw_normals
 from metajax.units import Axis, Units
 from metajax.units.axes import leaves_of, sizes_of

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +12,9 @@ from jaxtyping import Array, Float, Key
 
 from metajax.core import Network, Params, check_sizes, derive
 from metajax.hypernet.encodings import unit_encoding
-from metajax.hypernet.generators import generator, normalize_rows
+from metajax.hypernet.generators import generator
+from metajax.hypernet.heads import Head
+from metajax.hypernet.layers import empty_layers, normalize_rows, through_layers
 from metajax.nn import draw_normals
 
 SLOPE = 0.01
@@ -28,7 +30,7 @@ def magnitude_invariant(
     encoding: bool = True,
     base: float | None = 0.5,
     norm: bool = False,
-    **heads: Any,
+    head: Head | None = None,
 ) -> Network:
     """Make a hypernetwork in the magnitude invariant parametrization (arXiv 2304.07645).
 
@@ -51,17 +53,18 @@ def magnitude_invariant(
         none. See :func:`generator`.
       norm: divide the last hidden layer by its root mean square. For a single positive latent that
         is not encoded this makes all generated networks equal.
-      **heads: ``rank``, ``chunk_size`` and ``chunk_embedding`` of :func:`generator`.
+      head: how tensors are made, behind the hidden layers; see :func:`generator`.
 
     Returns:
       The hypernetwork: ``init(key, latents) -> params``, ``apply(params, latents [*batch, size])``.
 
     Raises:
-      ConfigError: a size is below 1, or an option of the heads is rejected.
+      ConfigError: a size is below 1, ``base`` is out of range, or the head needs hidden layers of
+        its own.
     """
     check_sizes(**{f"hidden_{number}": width for number, width in enumerate(hidden)})
     check_sizes(hidden=len(hidden))
-    made = generator(target, hidden=(), base=base, **heads)
+    made = generator(target, hidden=(), base=base, head=head)
 
     def features(params: Params, latents: Float[Array, "*batch size"]) -> Array:
         x = unit_encoding(latents) if encoding else latents
@@ -70,19 +73,13 @@ def magnitude_invariant(
         scale = math.sqrt(hidden[-1] / (x.shape[-1] * SQUARES[encoding]))
         *batch, size = x.shape
         x = x.reshape(-1, size)
-        for number in range(len(hidden)):
-            layer = params[f"hidden_{number}"]
-            x = jax.nn.leaky_relu(x @ layer["kernel"] + layer["bias"][None], SLOPE)
+        x = through_layers(params, x, functools.partial(jax.nn.leaky_relu, negative_slope=SLOPE))
         x = normalize_rows(x) if norm else scale * x
         return x.reshape(*batch, hidden[-1])
 
     def init(key: Key[Array, ""], latents: Float[Array, "*batch size"]) -> Params:
-        params: Params = {}
-        size = latents.shape[-1] * (2 if encoding else 1)
-        for number, width in enumerate(hidden):
-            layer = {"kernel": jnp.zeros((size, width)), "bias": jnp.zeros(width)}
-            params[f"hidden_{number}"] = layer
-            size = width
+        inputs = latents.shape[-1] * (2 if encoding else 1)
+        params, size = empty_layers(inputs, hidden)
         params = draw_normals(derive(key, "hidden"), params, _fan_out)
         heads_params = made.init(derive(key, "heads"), jnp.zeros((*latents.shape[:-1], size)))
         return {**params, "heads": heads_params}

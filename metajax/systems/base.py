@@ -34,6 +34,13 @@ class Method(NamedTuple):
     tasks: Any = None
 
 
+Entry = Callable[..., Method | MetaLearner]
+"""A method in a family's registry: ``entry(problem, training, *, option=default, ...)``.
+
+What it returns of a problem is a learner alone where that is moved down its loss by the settings of
+training, and a :class:`Method` where it is anything else."""
+
+
 class Setup(NamedTuple):
     """A run that is set up: what :func:`metajax.train.fit` takes, and how its result is measured.
 
@@ -75,7 +82,7 @@ class Objective(NamedTuple):
     """
 
     metric: str
-    greatest: bool
+    greatest: bool = True
     logged: str | None = None
     title: str = ""
 
@@ -90,6 +97,7 @@ class Use(NamedTuple):
 
     Attributes:
       adapt: ``adapt(run, support, key, steps) -> Adapted``; it checks the support by name.
+        None: tasks are learned in training, and ``ready`` predicts.
       files: ``files(run, path, target, steps) -> Told``: adapts to what a file or folder holds, and
         answers what it asks. ``target`` names a column of a table.
       problem: ``problem(settings) -> Problem`` of the right shapes without a data set on disk, from
@@ -98,7 +106,7 @@ class Use(NamedTuple):
         that it predicts without a support; None: it adapts to one.
     """
 
-    adapt: Callable[..., Any]
+    adapt: Callable[..., Any] | None
     files: Callable[..., Any]
     problem: Callable[[Any], Any] | None = None
     ready: Callable[..., Any] | None = None
@@ -121,9 +129,8 @@ class System:
         of methods' options; ``method`` names the method where it is not the first.
       usual_presets: by method, the preset that is meant where none is named, of methods that do not
         fit the first.
-      methods: the registry: ``method(problem, training, *, option=default, ...) -> Method`` by
-        name, the default first. One that does not fit a problem raises a ``ConfigError`` that
-        names ``method``.
+      methods: the registry: each :data:`Entry` by name, the default first. One that does not fit a
+        problem raises a ``ConfigError`` that names ``method``.
       problem: ``problem(settings, training, data_dir)`` makes the family's NamedTuple of what its
         methods and its evaluation need: at least ``settings``, what it was made from, some of which
         may be traced later; ``tasks``, what is trained on, a task distribution, staged or not, or
@@ -158,7 +165,7 @@ class System:
     summary: str
     settings: Any
     presets: Mapping[str, Mapping[str, Any]]
-    methods: Mapping[str, Callable[..., Method]]
+    methods: Mapping[str, Entry]
     problem: Callable[[Any, Any, Path | None], Any]
     evaluate: Callable[..., Evaluation]
     evaluators: Mapping[str, Callable[..., dict[str, Any]]]

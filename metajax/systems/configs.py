@@ -12,7 +12,6 @@ from typing import Any, ClassVar, NamedTuple
 from metajax.core import ConfigError, check_value, check_values, is_traced, one_of, plain
 from metajax.systems.base import System, get_system
 from metajax.systems.options import options_type
-from metajax.systems.training import check_schedule
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,7 +29,6 @@ class Config:
     def __post_init__(self) -> None:
         kind: Any = type(self)
         check_values(_hints(kind), vars(self))
-        check_schedule(self)
         self.system.check(self)
 
 

@@ -77,21 +77,21 @@ class Evaluation(NamedTuple):
     """What is measured of a trained method: the content of ``eval.json``.
 
     Attributes:
+      rows: by name; the first is the trained method on new tasks, which runs are compared by.
       metric: what the scores are, as ``accuracy``.
       greatest: whether more of it is better.
-      axis: what the points of a row lie along, as ``gradient steps``.
+      axis: what the points of a row lie along, as ``gradient steps``; empty: each has one score.
       points: where on the axis they lie.
-      rows: by name; the first is the trained method on new tasks, which runs are compared by.
-      setting: the tasks in a few words.
+      setting: the tasks in a few words; empty: as the problem's ``setting()`` says.
       more: further measurements of this family, JSON values by name.
     """
 
-    metric: str
-    greatest: bool
-    axis: str
-    points: list[float]
     rows: Mapping[str, Row]
-    setting: str
+    metric: str = "accuracy"
+    greatest: bool = True
+    axis: str = ""
+    points: Sequence[float] = (0.0,)
+    setting: str = ""
     more: Mapping[str, Any] = {}
 
     def to_json(self) -> dict[str, Any]:
@@ -100,4 +100,5 @@ class Evaluation(NamedTuple):
             name: {"title": row.title, **row.score._asdict(), "baseline": row.baseline}
             for name, row in self.rows.items()
         }
-        return {**self._asdict(), "rows": rows, "more": dict(self.more)}
+        more = {"points": list(self.points), "more": dict(self.more)}
+        return {**self._asdict(), "rows": rows, **more}

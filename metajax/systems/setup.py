@@ -40,7 +40,8 @@ def make_method(config: Any, problem: Any) -> Method:
     settings, training, options = split(config)
     problem = problem._replace(settings=settings)
     function = config.system.methods[config.method]
-    return function(problem, training, **grouped(function, options))
+    made = function(problem, training, **grouped(function, options))
+    return Method(training.descend(made), made) if isinstance(made, MetaLearner) else made
 
 
 def check_fits(configs: Sequence[Any], data_dir: Path | None = None) -> dict[str, ConfigError]:
@@ -91,6 +92,8 @@ def build(config: Any, data_dir: Path | None = None) -> Setup:
 
     def evaluate(params: Params, progress: bool = True) -> dict[str, Any]:
         found = system.evaluate(problem, method, params, config, progress)
+        if not found.setting:
+            found = found._replace(setting=problem.setting())
         settings = {name: getattr(config, name) for name in system.evaluation}
         return {"method": config.method, **found.to_json(), "settings": settings}
 

@@ -46,13 +46,21 @@ def shown_points(points: Sequence[float]) -> list[int]:
     ]
 
 
-def table(evaluation: dict[str, Any], spec: str = ".3f") -> str:
-    """Return the rows of an evaluation, at some points of its axis, as plain text.
+def table(evaluation: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> str:
+    """Return the rows of an evaluation, and its last score in words, as plain text.
 
     Args:
       evaluation: the content of ``eval.json``.
       spec: the format of a score.
+      over: what intervals are over.
     """
+    said = last(evaluation, spec, over)
+    sentence = f"{evaluation['method']}, {evaluation['setting']}: {said}."
+    return "\n".join([*score_lines(evaluation, spec), sentence])
+
+
+def score_lines(evaluation: dict[str, Any], spec: str = ".3f") -> list[str]:
+    """Return the lines of a table of an evaluation's rows, at some points of its axis."""
     points, metric = evaluation["points"], evaluation["metric"]
     shown = shown_points(points)
     moves = len(points) > 1
@@ -62,17 +70,15 @@ def table(evaluation: dict[str, Any], spec: str = ".3f") -> str:
         mean = row["mean"]
         at = [mean[index] if len(mean) > 1 else mean[0] for index in shown]
         rows.append([row["title"], *(cell(value, spec) for value in at)])
-    lines = aligned(rows, first=44, least=9)
-    lines.append(f"{evaluation['method']}, {evaluation['setting']}: {last(evaluation, spec)}.")
-    return "\n".join(lines)
+    return aligned(rows, first=44, least=9)
 
 
-def last(evaluation: dict[str, Any], spec: str = ".3f") -> str:
+def last(evaluation: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> str:
     """Return the last score of the first row with its interval, in words."""
     row = next(iter(evaluation["rows"].values()))
     mean, low, high = (numbers(row[name][-1]) for name in ("mean", "low", "high"))
     half = said(float(high - low) / 2, spec)
-    return f"{said(float(mean), spec)} ±{half} (95% interval over {row['n']} tasks)"
+    return f"{said(float(mean), spec)} ±{half} (95% interval over {row['n']} {over})"
 
 
 def curves(evaluation: dict[str, Any]) -> Any:
@@ -122,16 +128,21 @@ def captioned(draw: Callable[..., Any], *of: Any) -> Figure:
     return Figure(draw.__name__, summary(draw), functools.partial(draw, *of))
 
 
-def score_figure(evaluation: dict[str, Any]) -> Figure:
-    """Return the figure of the rows: along their axis, or with one score each."""
+def score_figure(evaluation: dict[str, Any], caption: str = "") -> Figure:
+    """Return the figure of the rows: along their axis, or with one score each.
+
+    Args:
+      evaluation: the content of ``eval.json``.
+      caption: of the figure; empty: one for means over tasks.
+    """
     name, rows = evaluation["metric"].capitalize(), evaluation["rows"].values()
     if len(evaluation["points"]) == 1:
-        caption = f"{name}: means over tasks, with 95% intervals."
-        return Figure("scores", caption, functools.partial(bars, evaluation))
-    caption = f"{name} by {evaluation['axis']}: means over tasks, with 95% intervals as bands."
+        usual = f"{name}: means over tasks, with 95% intervals."
+        return Figure("scores", caption or usual, functools.partial(bars, evaluation))
+    usual = f"{name} by {evaluation['axis']}: means over tasks, with 95% intervals as bands."
     if any(len(row["mean"]) == 1 for row in rows):
-        caption += " Level lines: what takes no such steps."
-    return Figure("adaptation", caption, functools.partial(curves, evaluation))
+        usual += " Level lines: what takes no such steps."
+    return Figure("adaptation", caption or usual, functools.partial(curves, evaluation))
 
 
 def training_figures(history: list[dict[str, Any]], what: str, scale: str) -> list[Figure]:

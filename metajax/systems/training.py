@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import optax
 
 from metajax.core import (
     Algorithm,
-    ConfigError,
     Count,
     MetaLearner,
     NonNegative,
     Number,
     Positive,
     Seed,
+    below,
     gradient,
 )
 
@@ -40,7 +40,7 @@ class Training:
     the last step."""
     final_rate: NonNegative = 0.0
     """Final learning rate of a schedule, as a fraction of the largest."""
-    warmup_steps: Number = 0
+    warmup_steps: Annotated[Number, below("steps")] = 0
     """Meta-steps over which the learning rate rises linearly from 0; fewer than steps."""
     adam_epsilon: Positive = 1e-8
     """Adam's epsilon: gradients far below it no longer move a weight by the whole rate."""
@@ -93,15 +93,3 @@ class Training:
           options: more of :func:`metajax.core.gradient`.
         """
         return gradient(learner, self.make_optimizer(), **options)
-
-
-def check_schedule(training: Any) -> None:
-    """Raise where the warm-up does not end before training does.
-
-    Raises:
-      ConfigError: ``warmup_steps`` are not fewer than ``steps``.
-    """
-    if training.warmup_steps >= training.steps:
-        raise ConfigError(
-            "warmup_steps", training.warmup_steps, f"0 to {training.steps - 1}, fewer than steps"
-        )

@@ -17,7 +17,14 @@ import pytest
 
 from metajax import hypernet
 from metajax.core import Network
-from metajax.hypernet import chunk_generator, generator, implicit, magnitude_invariant
+from metajax.hypernet import (
+    chunked_head,
+    generator,
+    implicit,
+    low_rank_head,
+    magnitude_invariant,
+    shared_head,
+)
 from metajax.nn import mlp
 from metajax.units import mlp_units
 
@@ -76,9 +83,9 @@ def made(hidden=(8,), **options):
     return lambda: generator(start, hidden=hidden, **options)
 
 
-def chunks(order):
+def shared(order, **options):
     hidden = (8,) if order == "in_a_row" else (8, 8)
-    return lambda: chunk_generator(start, chunk_size=10, embedding=3, hidden=hidden, order=order)
+    return made(hidden, head=shared_head(10, embedding=3, order=order), **options)
 
 
 def invariant(**options):
@@ -100,18 +107,19 @@ def full_width(key):
 
 ROWS = [
     Row("generator", made(), normal),
-    Row("generator of products", made(rank=2), normal),
-    Row("generator of chunks", made(chunk_size=10), normal),
+    Row("generator of products", made(head=low_rank_head(2)), normal),
+    Row("generator of chunks", made(head=chunked_head(10)), normal),
     Row("generator without hidden layers", made(hidden=()), unit_square),
     Row("generator with a base", made(base=0.5), normal),
     Row("generator of a latent a tensor", made(latents="per_tensor"), per_tensor),
-    Row("chunk_generator, apart", chunks("apart"), normal, undrawn=0.1),
-    Row("chunk_generator, neighbor", chunks("neighbor"), normal, undrawn=0.1),
-    Row("chunk_generator, in_a_row", chunks("in_a_row"), normal, undrawn=0.1),
+    Row("generator of shared chunks, apart", shared("apart"), normal, undrawn=0.1),
+    Row("generator of shared chunks, neighbor", shared("neighbor"), normal, undrawn=0.1),
+    Row("generator of shared chunks, in_a_row", shared("in_a_row"), normal, undrawn=0.1),
+    Row("generator of shared chunks with a base", shared("apart", base=0.5), normal, undrawn=0.1),
     Row("magnitude_invariant", invariant(), uniform),
     Row("magnitude_invariant, raw", invariant(encoding=False, base=None), uniform),
     Row("magnitude_invariant, norm", invariant(norm=True), uniform),
-    Row("magnitude_invariant of products", invariant(rank=2), uniform),
+    Row("magnitude_invariant of products", invariant(head=low_rank_head(2)), uniform),
     Row("implicit", any_width, full_width, batched=False),
 ]
 every_generator = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
@@ -146,7 +154,7 @@ def test_every_generator_is_tried():
         if inspect.isfunction(function := getattr(hypernet, name))
         and "target" in inspect.signature(function).parameters
     ]
-    assert len(makers) >= 4
+    assert len(makers) >= 3
     assert all(any(row.name.startswith(maker) for row in ROWS) for maker in makers)
 
 

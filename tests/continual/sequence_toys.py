@@ -10,7 +10,7 @@ import optax
 import metajax as mj
 from metajax import continual
 from metajax.data import ImagePool
-from metajax.hypernet import chunk_generator
+from metajax.hypernet import generator, shared_head
 from metajax.nn import mlp
 
 SIDE, CLASSES, EACH, TASKS, STEPS = 4, 4, 12, 3, 20
@@ -46,8 +46,8 @@ def target(key):
 
 def hypernet(order="apart", **options):
     hidden = (7,) if order == "in_a_row" else (7, 6)
-    given = {"chunk_size": 30, "embedding": 3, "hidden": hidden, "order": order} | options
-    return chunk_generator(target, **given)
+    head = shared_head(30, order=order, **{"embedding": 3} | options)
+    return generator(target, hidden=hidden, head=head)
 
 
 def by_hypernet(order="apart", **options):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metajax.core import ConfigError, Network, count
-from metajax.hypernet import generator
+from metajax.hypernet import chunked_head, generator, low_rank_head, shared_head
 from metajax.nn import (
     Graph,
     attention_pool,
@@ -25,14 +25,14 @@ GRAPH = Graph(INPUTS[:2], EDGE, EDGE)
 WIDE = mlp((48, 48), 3)
 FORMS = {
     "dense": {},
-    "chunked": {"chunk_size": 100},
-    "low_rank": {"rank": 4},
+    "chunked": {"head": chunked_head(100)},
+    "low_rank": {"head": low_rank_head(4)},
     "linear": {"hidden": ()},
     "deep": {"hidden": (32, 16)},
     "base": {"base": 0.5},
-    "base and chunks": {"base": 0.25, "chunk_size": 100},
-    "base and products": {"base": 0.75, "rank": 4},
-    "linear chunks": {"hidden": (), "chunk_size": 100},
+    "base and chunks": {"base": 0.25, "head": chunked_head(100)},
+    "base and products": {"base": 0.75, "head": low_rank_head(4)},
+    "linear chunks": {"hidden": (), "head": chunked_head(100)},
 }
 
 
@@ -201,7 +201,7 @@ def test_different_latents_give_different_networks_unless_the_base_is_all():
 
 
 def test_products_have_the_rank_asked_for_and_small_tensors_are_made_whole():
-    hypernet = compiled(start, rank=4)
+    hypernet = compiled(start, head=low_rank_head(4))
     z = latents_of(8)
     params = hypernet.init(jax.random.key(0), z)
     made = hypernet.apply(params, z)
@@ -212,7 +212,7 @@ def test_products_have_the_rank_asked_for_and_small_tensors_are_made_whole():
 
 
 def test_chunks_share_a_head_and_differ_by_their_embeddings():
-    hypernet = compiled(start, chunk_size=100, chunk_embedding=5)
+    hypernet = compiled(start, head=chunked_head(100, embedding=5))
     z = latents_of(8)
     params = hypernet.init(jax.random.key(0), z)
     head = params["Dense_1/kernel"]
@@ -238,7 +238,7 @@ def test_chunks_share_a_head_and_differ_by_their_embeddings():
         ({"base": 0.5}, lambda s, z, h: z * h + 2 * h + (h + 2) * s),
         ({"hidden": ()}, lambda s, z, h: (z + 1) * s),
         (
-            {"chunk_size": 100, "chunk_embedding": 7},
+            {"head": chunked_head(100, embedding=7)},
             lambda s, z, h: (
                 z * h + 2 * h + (h + 1) * s
                 if s <= 100
@@ -338,7 +338,7 @@ def test_any_network_can_be_the_target(make):
 
 
 def test_computes_in_the_dtype_of_the_params():
-    hypernet = compiled(start, base=0.5, chunk_size=100)
+    hypernet = compiled(start, base=0.5, head=chunked_head(100))
     params = jax.eval_shape(hypernet.init, jax.random.key(0), latents_of(8))
     half = jax.tree.map(lambda p: jax.ShapeDtypeStruct(p.shape, jnp.bfloat16), params)
     made = jax.eval_shape(hypernet.apply, half, latents_of(8))
@@ -351,16 +351,26 @@ def test_computes_in_the_dtype_of_the_params():
         ({"latents": "each"}, "latents"),
         ({"hidden": (0,)}, "hidden"),
         ({"hidden": lambda entries: (entries - 3,)}, "hidden"),
-        ({"chunk_size": 0}, "chunk_size"),
-        ({"chunk_embedding": 0}, "chunk_embedding"),
-        ({"rank": 0}, "rank"),
-        ({"rank": 2, "chunk_size": 9}, "rank"),
         ({"base": 1.5}, "base"),
+        ({"latents": "per_tensor", "head": shared_head(100)}, "latents"),
     ],
 )
 def test_options_out_of_range_are_refused(options, field):
     with pytest.raises(ConfigError, match=f"^{field} = "):
         generator(start, **options)
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: chunked_head(0), "chunk_size"),
+        (lambda: chunked_head(9, embedding=0), "embedding"),
+        (lambda: low_rank_head(0), "rank"),
+    ],
+)
+def test_sizes_of_heads_out_of_range_are_refused(make, field):
+    with pytest.raises(ConfigError, match=f"^{field} = "):
+        make()
 
 
 def test_wrong_latents_and_targets_are_refused():
@@ -370,7 +380,7 @@ def test_wrong_latents_and_targets_are_refused():
     for shape in ((8,), (5, 8)):
         with pytest.raises(ConfigError, match=r"^latents = .*6, size"):
             each.init(jax.random.key(0), jnp.zeros(shape))
-    hypernet = generator(start, chunk_size=100)
+    hypernet = generator(start, head=chunked_head(100))
     params = jax.eval_shape(hypernet.init, jax.random.key(0), jnp.zeros(8))
     with pytest.raises(ConfigError, match=r"^latents = 9: "):
         jax.eval_shape(hypernet.apply, params, jnp.zeros(9))

@@ -153,15 +153,7 @@ def evaluate(
         "chance": chance_row([more["chance"]], int(found.examples.min())),
     }
     points = [float(place + 1) for place in range(tasks)]
-    return Evaluation(
-        metric="accuracy",
-        greatest=True,
-        axis="tasks",
-        points=points,
-        rows=rows,
-        setting=problem.setting(),
-        more=more,
-    )
+    return Evaluation(rows, axis="tasks", points=points, more=more)
 
 
 def told(problem: Problem, parts: Any, latest: Params) -> dict[str, Any]:

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 
 from metajax import continual
 from metajax.core import Count, Network, Number, Params, Positive, count
-from metajax.hypernet import chunk_generator
-from metajax.hypernet.chunks import Order
-from metajax.systems.base import Method
+from metajax.hypernet import generator, shared_head
+from metajax.hypernet.shared_heads import Order
+from metajax.systems.base import Entry, Method
 from metajax.systems.continual.problem import Problem
 from metajax.systems.continual.settings import Generated, Sizes, Strength, Training
 
@@ -101,13 +101,8 @@ def make_hypernet(problem: Problem, sizes: Sizes, order: Order, hidden: tuple[in
     def target(key: jax.Array) -> Params:
         return network.init(key, jnp.zeros((1, problem.inputs)))
 
-    return chunk_generator(
-        target,
-        chunk_size=sizes.chunk_size,
-        embedding=sizes.chunk_embedding,
-        hidden=hidden,
-        order=order,
-    )
+    head = shared_head(sizes.chunk_size, embedding=sizes.chunk_embedding, order=order)
+    return generator(target, hidden=hidden, head=head)
 
 
 def hypernet_size(problem: Problem, sizes: Sizes, order: Order, hidden: tuple[int, ...]) -> int:
@@ -198,7 +193,7 @@ def joint_training(problem: Problem, training: Training) -> Method:
     return in_sequence(problem, training, Parts(continual.joint_training(problem.network())))
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "hypernetwork": hypernetwork,
     "recurrent_hypernetwork": recurrent_hypernetwork,
     "neighbor_hypernetwork": neighbor_hypernetwork,

@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 
 from metajax.systems.numbers import numbers, said
-from metajax.systems.show import Figure, captioned, score_figure
-from metajax.systems.show import table as shared_table
+from metajax.systems.show import Figure, captioned, score_figure, score_lines
 
 TITLES = {
     "final": "after the last task",
@@ -24,8 +23,7 @@ TITLES = {
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by task, what is forgotten, and the numbers that are kept."""
     more = evaluation["more"]
-    # intervals are over images here, and the family's own lines say so
-    lines = shared_table(evaluation).splitlines()[:-1]
+    lines = score_lines(evaluation)
     images = next(iter(evaluation["rows"].values()))["n"]
     lines.append(f"{evaluation['method']}, {evaluation['setting']}. Accuracy on all tasks:")
     lines += [f"  {TITLES[name]} {said(more[name], '.3f')}" for name in TITLES if name in more]
@@ -42,8 +40,7 @@ def table(evaluation: dict[str, Any]) -> str:
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracy by task, and the matrix."""
     caption = "Accuracy on all tasks so far, with 95% intervals over held-out images."
-    along = score_figure(evaluation)._replace(caption=caption)
-    return [along, captioned(matrix, evaluation)]
+    return [score_figure(evaluation, caption), captioned(matrix, evaluation)]
 
 
 def matrix(evaluation: dict[str, Any]) -> Any:

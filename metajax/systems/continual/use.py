@@ -104,15 +104,6 @@ def ready(run: Any, task: int | None) -> Adapted:
     )
 
 
-def adapt(run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
-    """Reject a support: the tasks were learned in training.
-
-    Raises:
-      ConfigError: always.
-    """
-    raise ConfigError("support", type(support).__name__, "none: run.ready(task) predicts without")
-
-
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """Predict the images ``queries`` of an ``.npz`` file; their task is inferred.
 
@@ -139,4 +130,4 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
 
 def use(config: Any) -> Use:
     """Return how a trained sequence is used: without a support."""
-    return Use(adapt, files, ready=ready)
+    return Use(None, files, ready=ready)

@@ -128,19 +128,12 @@ def evaluate(
         for name, of in (("gain", "unadapted"), ("own_over_opposite", "opposite"))
         if of in found
     }
-    return Evaluation(
-        metric="accuracy",
-        greatest=True,
-        axis="",
-        points=[0.0],
-        rows=rows,
-        setting=problem.setting(),
-        more={
-            "turns": turns,
-            "by_domain": {name: values.tolist() for name, values in found.items()},
-            **{name: interval(values)._asdict() for name, values in differences.items()},
-        },
-    )
+    more = {
+        "turns": turns,
+        "by_domain": {name: values.tolist() for name, values in found.items()},
+        **{name: interval(values)._asdict() for name, values in differences.items()},
+    }
+    return Evaluation(rows, more=more)
 
 
 def on_targets(

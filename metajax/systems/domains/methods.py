@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
 from metajax import learners
-from metajax.core import Count, NonNegative
+from metajax.core import Count, MetaLearner, NonNegative
 from metajax.nn import mlp, token_set_encoder
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.domains.problem import Problem
 from metajax.systems.domains.settings import Teacher, Training, stage_steps
 
@@ -80,7 +79,7 @@ def aggregated_experts(
 
 def context_student(
     problem: Problem, training: Training, *, context: Count = 32, encoder_width: Count = 64
-) -> Method:
+) -> MetaLearner:
     """Read the support as a mean code (ARM; Zhang et al. 2021, arXiv 2007.02931).
 
     Args:
@@ -89,48 +88,43 @@ def context_student(
     """
     of = problem.settings
     network = mlp((of.width, of.features), problem.ways)
-    learner = learners.context_student(network, mlp((encoder_width,), context))
-    return Method(training.descend(learner), learner)
+    return learners.context_student(network, mlp((encoder_width,), context))
 
 
-def pooled_training(problem: Problem, training: Training) -> Method:
+def pooled_training(problem: Problem, training: Training) -> MetaLearner:
     """Train one network on all domains, without adapting: the baseline of equal steps (ERM)."""
-    learner = learners.pooled_training(problem.network(problem.settings.width))
-    return Method(training.descend(learner), learner)
+    return learners.pooled_training(problem.network(problem.settings.width))
 
 
 def mean_of_experts(
     problem: Problem, training: Training, *, expert_width: Count = TEACHER.expert_width
-) -> Method:
+) -> MetaLearner:
     """Average the probabilities of all experts: a baseline.
 
     Args:
       expert_width: Size of an expert's hidden layer, units.
     """
-    return by_vote(problem, training, expert_width, "all")
+    return by_vote(problem, expert_width, "all")
 
 
 def nearest_experts(
     problem: Problem, training: Training, *, expert_width: Count = TEACHER.expert_width
-) -> Method:
+) -> MetaLearner:
     """Average the two experts of the nearest domains: a baseline that knows the target domain.
 
     Args:
       expert_width: Size of an expert's hidden layer, units.
     """
-    return by_vote(problem, training, expert_width, "nearest")
+    return by_vote(problem, expert_width, "nearest")
 
 
-def by_vote(
-    problem: Problem, training: Training, expert_width: int, voters: Literal["all", "nearest"]
-) -> Method:
-    """Return the method that averages experts."""
+def by_vote(problem: Problem, expert_width: int, voters: Literal["all", "nearest"]) -> MetaLearner:
+    """Return the learner that averages experts."""
     experts = learners.Experts(problem.network(expert_width), problem.settings.num_domains)
-    learner = learners.expert_vote(experts, voters)
-    return Method(training.descend(learner), learner)
+    return learners.expert_vote(experts, voters)
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "meta_dmoe": meta_dmoe,
     "aggregated_experts": aggregated_experts,
     "context_student": context_student,

@@ -20,7 +20,7 @@ DIFFERENCES = {
 
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracies, and what the images of a domain gain."""
-    lines = [shared_table(evaluation).replace(" tasks).", " target domains).")]
+    lines = [shared_table(evaluation, over="target domains")]
     for name, words in DIFFERENCES.items():
         found = evaluation["more"].get(name)
         if found is None:

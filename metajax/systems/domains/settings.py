@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, ProperFraction, Several
+from metajax.core import ConfigError, Count, ProperFraction, Several, multiple_of
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
@@ -50,7 +50,7 @@ class Teacher:
     """Part of the steps after that in which the aggregator is trained with its own head."""
     expert_width: Count = 64
     """Size of an expert's hidden layer, units."""
-    aggregator_width: Count = 32
+    aggregator_width: Annotated[Count, multiple_of("aggregator_heads")] = 32
     """Size of the aggregator's tokens, a multiple of its heads."""
     aggregator_layers: Count = 1
     """Layers of attention of the aggregator."""
@@ -64,8 +64,7 @@ def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: the stages leave no step to the last, there are fewer steps than stages, or the
-        aggregator's width is no multiple of its heads.
+      ConfigError: the stages leave no step to the last, or there are fewer steps than stages.
     """
     if not hasattr(config, "expert_share"):
         return
@@ -78,9 +77,6 @@ def check(config: Any) -> None:
     if stages == 3 and sum(stage_steps(config, config.steps)) >= config.steps:
         expected = f"a part that leaves steps to adapting, after expert_share {config.expert_share}"
         raise ConfigError("aggregator_share", config.aggregator_share, expected)
-    if config.aggregator_width % config.aggregator_heads:
-        expected = f"a multiple of aggregator_heads = {config.aggregator_heads}"
-        raise ConfigError("aggregator_width", config.aggregator_width, expected)
 
 
 def stage_steps(teacher: Any, steps: int) -> tuple[int, int]:

@@ -310,15 +310,7 @@ def evaluate(
             "features": float(np.mean(found["examples"])) * continual.sent_bytes(1, size),
         },
     }
-    return Evaluation(
-        metric="accuracy",
-        greatest=True,
-        axis="known classes",
-        points=[float(point) for point in points],
-        rows=rows,
-        setting=problem.setting(),
-        more=more,
-    )
+    return Evaluation(rows, axis="known classes", points=list(map(float, points)), more=more)
 
 
 def means(groups: Groups) -> dict[str, list[float]]:

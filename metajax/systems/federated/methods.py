@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from metajax import learners
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.federated.problem import Problem
 from metajax.systems.federated.settings import Training
 from metajax.systems.parts import PIXELS
@@ -29,7 +27,7 @@ def pixels(problem: Problem, training: Training) -> Method:
     return Method(None, learners.prototypical(PIXELS, ways=problem.settings.ways), parts=PIXELS)
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "prototypes": prototypes,
     "random_embedding": random_embedding,
     "pixels": pixels,

@@ -6,8 +6,13 @@ from typing import Any
 
 from metajax.systems.axes import keep_fractions, legend_outside, make_axes, style
 from metajax.systems.numbers import numbers, said
-from metajax.systems.show import Figure, captioned, score_figure, training_figures
-from metajax.systems.show import table as shared_table
+from metajax.systems.show import (
+    Figure,
+    captioned,
+    score_figure,
+    score_lines,
+    training_figures,
+)
 
 GROUPS = {
     "known": "all classes that are known",
@@ -21,8 +26,7 @@ GROUPS = {
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by known classes, by group, and what is sent."""
     more = evaluation["more"]
-    # intervals are over draws of all missions here
-    lines = shared_table(evaluation).splitlines()[:-1]
+    lines = score_lines(evaluation)
     draws = next(iter(evaluation["rows"].values()))["n"]
     lines.append(f"{evaluation['method']}, {evaluation['setting']}.")
     lines.append("Accuracy after the last mission, of the server and of a client before the merge:")
@@ -44,9 +48,8 @@ def table(evaluation: dict[str, Any]) -> str:
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracy by known classes, and by group."""
     caption = "Accuracy by known classes, with 95% intervals over draws of the missions."
-    along = score_figure(evaluation)._replace(caption=caption)
     trained = training_figures(history, "accuracy on new tasks", "linear")
-    return [along, captioned(groups, evaluation), *trained]
+    return [score_figure(evaluation, caption), captioned(groups, evaluation), *trained]
 
 
 def groups(evaluation: dict[str, Any]) -> Any:

@@ -76,7 +76,6 @@ class Training(SharedTraining):
 
 
 EVALUATION = (
-    "eval_every",
     "base_ways",
     "missions",
     "clients",
@@ -87,9 +86,8 @@ EVALUATION = (
     "class_images",
     "head_steps",
     "head_lr",
-    "eval_draws",
 )
-"""Settings that the embedding's training does not depend on."""
+"""Further settings that the embedding's training does not depend on."""
 
 
 def check(config: Any) -> None:

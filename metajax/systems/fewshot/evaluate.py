@@ -95,12 +95,11 @@ def evaluate(
         nearest = score(problem, Method(None, learner), nothing, problem.test, num)
         rows["nearest_mean"] = Row("nearest mean image", nearest, baseline=True)
     return Evaluation(
+        rows,
         metric="accuracy" if problem.images else "squared error",
         greatest=problem.images,
         axis="gradient steps",
-        points=list(range(len(found.mean))),
-        rows=rows,
-        setting=problem.setting(),
+        points=range(len(found.mean)),
     )
 
 

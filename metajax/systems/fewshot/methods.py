@@ -17,7 +17,7 @@ from metajax.core import (
     Positive,
     Range,
 )
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.fewshot.problem import Problem
 from metajax.systems.fewshot.settings import Inner
 from metajax.systems.parts import PIXELS
@@ -205,29 +205,28 @@ def evolution(
     return Method(algorithm, learner)
 
 
-def ridge(problem: Problem, training: Training, *, scale: Positive = 10.0) -> Method:
+def ridge(problem: Problem, training: Training, *, scale: Positive = 10.0) -> MetaLearner:
     """Solve a linear head by ridge regression (R2-D2; Bertinetto et al. 2019, arXiv 1805.08136).
 
     Args:
       scale: Where the factor on the outputs starts (images; it is 1 on sinusoids).
     """
     ways = problem.settings.ways if problem.images else None
-    learner = learners.ridge(
+    return learners.ridge(
         problem.features(), problem.loss, ways=ways, scale=scale if problem.images else 1.0
     )
-    return Method(training.descend(learner), learner)
 
 
 def logistic(
     problem: Problem, training: Training, *, newton_steps: Count = 5, scale: Positive = 1.0
-) -> Method:
+) -> MetaLearner:
     """Fit a logistic head by Newton's method (LR-D2; Bertinetto et al. 2019, arXiv 1805.08136).
 
     Args:
       newton_steps: Steps of Newton's method.
       scale: Where the factor on the outputs starts.
     """
-    return classifying(problem, training, learners.logistic, steps=newton_steps, scale=scale)
+    return classifying(problem, learners.logistic, steps=newton_steps, scale=scale)
 
 
 def svm(
@@ -237,7 +236,7 @@ def svm(
     cost: Positive = 0.1,
     most_steps: Count = 1000,
     scale: Positive = 10.0,
-) -> Method:
+) -> MetaLearner:
     """Fit a support vector machine as the head (MetaOptNet; Lee et al. 2019, arXiv 1904.03758).
 
     Args:
@@ -246,35 +245,32 @@ def svm(
       scale: Where the factor on the outputs starts.
     """
     options = {"cost": cost, "most_steps": most_steps, "scale": scale}
-    return classifying(problem, training, learners.svm, **options)
+    return classifying(problem, learners.svm, **options)
 
 
-def prototypical(problem: Problem, training: Training) -> Method:
+def prototypical(problem: Problem, training: Training) -> MetaLearner:
     """Classify by the nearest class mean of features (Snell et al. 2017, arXiv 1703.05175)."""
-    return classifying(problem, training, learners.prototypical)
+    return classifying(problem, learners.prototypical)
 
 
-def matching(problem: Problem, training: Training, *, scale: Positive = 10.0) -> Method:
+def matching(problem: Problem, training: Training, *, scale: Positive = 10.0) -> MetaLearner:
     """Classify by attention over the support (Vinyals et al. 2016, arXiv 1606.04080).
 
     Args:
       scale: Factor on the cosines.
     """
-    return classifying(problem, training, learners.matching, scale=scale)
+    return classifying(problem, learners.matching, scale=scale)
 
 
-def classifying(
-    problem: Problem, training: Training, rule: Callable[..., MetaLearner], **options: Any
-) -> Method:
-    """Return the method of a learner of classes, ``rule(features, ways=..., ...)``.
+def classifying(problem: Problem, rule: Callable[..., MetaLearner], **options: Any) -> MetaLearner:
+    """Return a learner of classes, ``rule(features, ways=..., ...)``.
 
     Raises:
       ConfigError: tasks have no classes.
     """
     if not problem.images:
         raise ConfigError("method", rule.__name__, "one that regresses, on sinusoids")
-    learner = rule(problem.features(), ways=problem.settings.ways, **options)
-    return Method(training.descend(learner), learner)
+    return rule(problem.features(), ways=problem.settings.ways, **options)
 
 
 def nearest_mean(problem: Problem) -> MetaLearner:
@@ -286,7 +282,7 @@ def nearest_mean(problem: Problem) -> MetaLearner:
     return learners.prototypical(PIXELS, ways=problem.settings.ways)
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "maml": maml,
     "first_order_maml": first_order_maml,
     "anil": anil,

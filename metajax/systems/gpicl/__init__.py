@@ -5,15 +5,14 @@ from __future__ import annotations
 import functools
 
 from metajax.learners import in_context, nearest_neighbour
-from metajax.systems.base import Objective, System
+from metajax.systems.base import Objective
 from metajax.systems.gpicl.accuracy import accuracy_by_position
-from metajax.systems.gpicl.evaluate import along_training, evaluate
-from metajax.systems.gpicl.methods import METHODS
-from metajax.systems.gpicl.problem import Problem, make_problem
-from metajax.systems.gpicl.report import draw_phases, figures, in_rows, table
-from metajax.systems.gpicl.settings import NOT_TRAINED, PRESETS, TINY, Settings, Training, check
+from metajax.systems.gpicl.evaluate import along_training
+from metajax.systems.gpicl.problem import Problem
+from metajax.systems.gpicl.report import draw_phases, in_rows
+from metajax.systems.gpicl.settings import NOT_TRAINED, Settings
 from metajax.systems.gpicl.tasks import projection_tasks, unseen
-from metajax.systems.gpicl.use import use
+from metajax.systems.layout import family
 from metajax.systems.tables import shipped
 
 __all__ = [
@@ -31,27 +30,14 @@ __all__ = [
 ]
 
 
-SYSTEM = System(
-    name="gpicl",
+SYSTEM = family(
+    __name__,
     summary="sequence learners that classify by reading labeled examples",
-    settings=Settings,
-    presets=PRESETS,
-    methods=METHODS,
-    problem=make_problem,
-    evaluate=evaluate,
     evaluators={name: functools.partial(along_training, name) for name in ("unseen", "seen")},
-    table=table,
-    figures=figures,
-    objective=lambda config: Objective(
-        "more.unseen.last", True, "unseen/last", "accuracy at the last examples of unseen tasks"
-    ),
-    training=Training,
-    evaluation=("eval_every", "eval_tasks", "test_split", "other_sets", "baselines"),
+    objective=Objective("more.unseen.last", title="accuracy at the last examples of unseen tasks"),
+    evaluation=("test_split", "other_sets", "baselines"),
     of_tasks=("num_tasks", "bias_fraction", "min_ways"),
-    check=check,
     tied_to_steps=dict.fromkeys(NOT_TRAINED, ""),
     renamed={"learner": "method", "channels": "image_channels", "microbatches": "tasks_at_once"},
-    tiny=TINY,
-    use=use,
 )
 """What the command line and a sweep know of this family."""

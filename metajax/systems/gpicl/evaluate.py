@@ -148,15 +148,8 @@ def evaluate(
                 add(f"other.{name}.{other}", title, theirs, True, **lead(right, theirs))
         bar.update()
     bar.close()
-    return Evaluation(
-        metric="accuracy",
-        greatest=True,
-        axis="examples seen",
-        points=[float(seen) for seen in range(settings.examples)],
-        rows=rows,
-        setting=problem.setting(),
-        more=more,
-    )
+    points = [float(seen) for seen in range(settings.examples)]
+    return Evaluation(rows, axis="examples seen", points=points, more=more)
 
 
 def told(method: Method, params: Params) -> dict[str, Any]:

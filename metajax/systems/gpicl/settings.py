@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import jax.numpy as jnp
 
-from metajax.core import Algorithm, ConfigError, Count, MetaLearner, Range, Several, one_of
+from metajax.core import (
+    Algorithm,
+    ConfigError,
+    Count,
+    MetaLearner,
+    Range,
+    Several,
+    at_most,
+    divisor_of,
+    one_of,
+)
 from metajax.systems.training import Training as SharedTraining
 
 NOT_TRAINED = (
@@ -42,7 +51,7 @@ class Settings:
     """Read images on the host with Grain instead of holding the set on the device."""
     ways: Several = 3
     """Classes of a task; if the base set has more, each task draws its own."""
-    min_ways: Several | None = None
+    min_ways: Annotated[Several, at_most("ways")] | None = None
     """Fewest classes of a training draw; the number is uniform up to `ways`. A curriculum that
     shortens the loss plateau. None: all classes always."""
     examples: Several = 24
@@ -105,29 +114,18 @@ def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: ``min_ways`` are more than ``ways``; they, or a ``distorted_fraction``, are
-        there where ``host_fed`` is on;
+      ConfigError: ``min_ways``, or a ``distorted_fraction``, are there where ``host_fed`` is on;
         the Transformer's ``heads`` do not divide its ``width``; ``baselines`` has a name that
         no method without training has.
     """
     for name in config.baselines:
         one_of("baselines", name, NOT_TRAINED)
-    if config.min_ways is not None:
-        if config.min_ways > config.ways:
-            raise ConfigError(
-                "min_ways", config.min_ways, f"2 to {config.ways}, the ways of a task"
-            )
-        if config.host_fed:
-            raise ConfigError("min_ways", config.min_ways, "none where host_fed is on")
+    if config.min_ways is not None and config.host_fed:
+        raise ConfigError("min_ways", config.min_ways, "none where host_fed is on")
     if config.host_fed and config.distorted_fraction:
         raise ConfigError("distorted_fraction", config.distorted_fraction, "0 where host_fed is on")
     if config.method == "transformer" and config.width % config.heads:
-        small = [n for n in range(1, math.isqrt(config.width) + 1) if config.width % n == 0]
-        divisors = [*small, *(config.width // n for n in small)]
-        near = min(divisors, key=lambda n: abs(n - config.heads))
-        raise ConfigError(
-            "heads", config.heads, f"a divisor of width = {config.width}, e.g. {near}"
-        )
+        raise divisor_of("width").error("heads", config.heads, config.width)
 
 
 _DIGITS: dict[str, Any] = {

@@ -180,15 +180,7 @@ def evaluate(
         more["members"] = [
             {"name": name, "flops": flops, "accuracy": score} for name, flops, score in scores
         ]
-    return Evaluation(
-        metric="accuracy",
-        greatest=True,
-        axis="",
-        points=[0.0],
-        rows=rows,
-        setting=problem.setting(),
-        more=more,
-    )
+    return Evaluation(rows, more=more)
 
 
 def on_test_images(

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key, PyTree
 
 from metajax import learners
-from metajax.core import Count, GradientState, NonNegative, Params, ProperFraction
+from metajax.core import Count, GradientState, NonNegative, Params, ProperFraction, divisor_of
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem, update_operations
 from metajax.systems.growth.settings import Active, Blocks, Dense, Training, early_steps
-from metajax.systems.growth.stage import Stage, named, one_stage
+from metajax.systems.growth.stage import Stage, in_stages, named, one_stage, told
 
 BLOCKS = Blocks()
 DENSE = Dense()
@@ -60,10 +60,10 @@ def upcycled(
         }
         return {"dense": usual, "start": start}, arrays
 
-    stages = [
-        learners.GrowthStage(lambda done: dense, training.make_optimizer(first), first),
-        learners.GrowthStage(lambda done: tuned, training.make_optimizer(left), left, 1, change),
-    ]
+    before = learners.GrowthStage(lambda done: dense, training.make_optimizer(first), first)
+    after = learners.GrowthStage(
+        lambda done: tuned, training.make_optimizer(left), left, change=change
+    )
 
     def operations(copies: int, experts: int) -> int:
         """With all experts evaluated, and their routers."""
@@ -74,18 +74,14 @@ def upcycled(
 
     title = f"{of.blocks} blocks of {of.block_hidden}"
     last = f"{title} as {copies * parts} experts, {parts} used" if copies * parts > 1 else title
-    parts_of = (
-        Stage(title, network.apply, first, 1, operations(1, 0)),
-        Stage(
-            last,
-            lambda params, inputs: learners.apply_experts(params, inputs, parts)[0],
-            left,
-            1,
-            operations(copies, copies * parts),
-            more=more,
-        ),
+    tuning = told(
+        after,
+        last,
+        lambda params, inputs: learners.apply_experts(params, inputs, parts)[0],
+        operations(copies, copies * parts),
+        more=more,
     )
-    return Method(learners.in_growing_stages(stages), parts=parts_of)
+    return in_stages([told(before, title, network.apply, operations(1, 0)), tuning])
 
 
 def moe_tuning(
@@ -94,7 +90,7 @@ def moe_tuning(
     *,
     blocks: Blocks = BLOCKS,
     copies: Count = 4,
-    parts: Count = 2,
+    parts: Annotated[Count, divisor_of("block_hidden")] = 2,
     balance: NonNegative = 0.01,
     router: Literal["repeated", "random"] = "repeated",
 ) -> Method:
@@ -168,11 +164,9 @@ def read_me(
     def keep(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
         return own._replace(params=before.params)
 
-    stages = [
-        learners.GrowthStage(lambda done: alone, training.make_optimizer(first), first),
-        stage(second, ("router",), change=hand_over, prepare=choose),
-        stage(left, ("router", "shared", "own"), change=keep),
-    ]
+    trained = learners.GrowthStage(lambda done: alone, training.make_optimizer(first), first)
+    chosen = stage(second, ("router",), change=hand_over, prepare=choose)
+    tuned = stage(left, ("router", "shared", "own"), change=keep)
 
     def more(networks: tuple[Params, ...], inputs: Array) -> Any:
         own = jax.nn.one_hot(jnp.arange(len(inputs)) // (len(inputs) // domains), domains)
@@ -189,18 +183,14 @@ def read_me(
     both = domains * problem.update_flops(sizes) + update_operations(router)
     both += problem.forward_flops(problem.large)  # the dense network, which votes
     title = f"{domains} experts {named(sizes)}"
-    parts = (
-        Stage(
-            named(problem.large),
-            experts.network.apply,
-            first,
-            1,
-            problem.update_flops(problem.large),
-        ),
-        Stage(f"{title}, router", experts.apply, second, 1, both),
-        Stage(title, experts.apply, left, 1, both, more=more),
+    large, flops = named(problem.large), problem.update_flops(problem.large)
+    return in_stages(
+        [
+            told(trained, large, experts.network.apply, flops),
+            told(chosen, f"{title}, router", experts.apply, both),
+            told(tuned, title, experts.apply, both, more=more),
+        ]
     )
-    return Method(learners.in_growing_stages(stages), parts=parts)
 
 
 def narrow_network(problem: Problem, training: Training, *, active: Active = ACTIVE) -> Method:

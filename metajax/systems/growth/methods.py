@@ -22,7 +22,7 @@ from metajax.core import (
     Seed,
 )
 from metajax.nn import layer_stack
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.growth.expert_methods import (
     dense_continued,
     moe_tuning,
@@ -39,7 +39,7 @@ from metajax.systems.growth.settings import (
     early_steps,
     incubating_steps,
 )
-from metajax.systems.growth.stage import Stage, named, one_stage
+from metajax.systems.growth.stage import Stage, Told, in_stages, named, one_stage, told
 from metajax.systems.growth.supernets import mixture_of_supernets, subnetworks_alone, supernet
 from metajax.units import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 
@@ -78,20 +78,17 @@ def grown(
     # one optimizer, whose state grows along, so its schedule is over the updates of all stages
     total = sum(one * each for one, each in zip(steps, updates, strict=True))
     optimizer = training.make_optimizer(total)
-    stages, parts = [], []
-    for index, widths in enumerate(sizes):
+
+    def stage(index: int, widths: tuple[int, ...]) -> Told:
         network = problem.network(widths)
         learner = learners.smoothed_labels(network)
-
-        def given(done: Array, learner: MetaLearner = learner) -> MetaLearner:
-            return learner
-
         change = growing(moves[index - 1], split) if index else None
-        one = learners.GrowthStage(given, optimizer, steps[index], updates[index], change)
-        stages.append(one)
-        flops = problem.update_flops(widths)
-        parts.append(Stage(named(widths), network.apply, steps[index], updates[index], flops))
-    return Method(learners.in_growing_stages(stages), parts=tuple(parts))
+        one = learners.GrowthStage(
+            lambda done: learner, optimizer, steps[index], updates[index], change
+        )
+        return told(one, named(widths), network.apply, problem.update_flops(widths))
+
+    return in_stages([stage(index, widths) for index, widths in enumerate(sizes)])
 
 
 def growing(moves: Sequence[Move], split: Literal["random", "equal"]) -> Callable[..., Any]:
@@ -153,11 +150,8 @@ def weak_teacher(
       temperature: Temperature of both networks' outputs.
     """
     small, large = problem.network(problem.small), problem.network(problem.large)
-    first, updates = (
-        early_steps(teacher.teacher_share, training.steps),
-        problem.updates(problem.small),
-    )
-    left = training.steps - first
+    first = early_steps(teacher.teacher_share, training.steps)
+    left, updates = training.steps - first, problem.updates(problem.small)
     alone = learners.smoothed_labels(small)
     schedule = optax.linear_schedule(weight, final_weight, left)
 
@@ -169,31 +163,19 @@ def weak_teacher(
 
     # the teacher has no gradient, but weight decay would move it
     optimizer = learners.moving_only(training.make_optimizer(left), ["student"])
-    stages = [
-        learners.GrowthStage(
-            lambda done: alone, training.make_optimizer(first * updates), first, updates
-        ),
-        learners.GrowthStage(taught, optimizer, left, change=hand_over),
-    ]
+    begun = training.make_optimizer(first * updates)
+    before = learners.GrowthStage(lambda done: alone, begun, first, updates)
+    after = learners.GrowthStage(taught, optimizer, left, change=hand_over)
     flops = problem.update_flops(problem.large) + problem.forward_flops(problem.small)
-    parts = (
-        Stage(
-            f"teacher {named(problem.small)}",
-            small.apply,
-            first,
-            updates,
-            problem.update_flops(problem.small),
-        ),
-        Stage(
-            f"student {named(problem.large)}",
-            lambda params, inputs: large.apply(params["student"], inputs),
-            left,
-            1,
-            flops,
-            lambda params, inputs: small.apply(params["teacher"], inputs),
-        ),
+    of_teacher = f"teacher {named(problem.small)}", small.apply, problem.update_flops(problem.small)
+    student = told(
+        after,
+        f"student {named(problem.large)}",
+        lambda params, inputs: large.apply(params["student"], inputs),
+        flops,
+        also=lambda params, inputs: small.apply(params["teacher"], inputs),
     )
-    return Method(learners.in_growing_stages(stages), parts=parts)
+    return in_stages([told(before, *of_teacher), student])
 
 
 def mutual_distillation(
@@ -318,7 +300,7 @@ def early_stopping(
     return Method(algorithm, parts=(alone.parts[0]._replace(held_out=held_out_share),), tasks=tasks)
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "net2net": net2net,
     "net2net_equal": net2net_equal,
     "random_transformations": random_transformations,

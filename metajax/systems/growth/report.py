@@ -16,7 +16,7 @@ def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracies, the stages of training, and their operations."""
     more = evaluation["more"]
     what = "characters of the test" if "after_last" in evaluation["rows"] else "test images"
-    lines = [shared_table(evaluation).replace(" tasks).", f" {what}).")]
+    lines = [shared_table(evaluation, over=what)]
     stages = (
         f"{one['network']}: {one['steps']} steps, {one['updates']} updates"
         for one in more["stages"]
@@ -37,8 +37,7 @@ def table(evaluation: dict[str, Any]) -> str:
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracies, and their change along the compute of training."""
     caption = "Accuracy: means over what is tested, with 95% intervals."
-    scores = score_figure(evaluation)._replace(caption=caption)
-    drawn = [scores]
+    drawn = [score_figure(evaluation, caption)]
     if "members" in evaluation["more"]:
         drawn.append(captioned(by_size, evaluation))
     if any("test/last" in row for row in history):

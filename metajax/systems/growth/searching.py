@@ -16,7 +16,7 @@ from metajax.core import ConfigError, Count, GradientState, Params, ProperFracti
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
 from metajax.systems.growth.settings import Early, Training, early_steps
-from metajax.systems.growth.stage import Members, Stage, named
+from metajax.systems.growth.stage import Members, Told, in_stages, named, told
 from metajax.units import Move, grow_mlp, random_moves
 
 EARLY = Early()
@@ -111,7 +111,7 @@ def searched(
         raise ConfigError("steps", training.steps, expected)
     ends = [(training.steps - first) * index // number for index in range(number + 1)]
     steps = [end - start for start, end in itertools.pairwise(ends)]
-    stages, parts = [], []
+    stages: list[Told] = []
 
     def add(widths: Widths, steps: int, change: Callable[..., Any] | None = None) -> None:
         network, updates = problem.network(widths), problem.updates(widths)
@@ -120,9 +120,7 @@ def searched(
         stage = learners.GrowthStage(lambda done: learner, optimizer, steps, updates)
         if change is not None:
             stage = stage._replace(change=change, source=0)
-        stages.append(stage)
-        flops = problem.update_flops(widths)
-        parts.append(Stage(named(widths), network.apply, steps, updates, flops))
+        stages.append(told(stage, named(widths), network.apply, problem.update_flops(widths)))
 
     if first:
         add(problem.small, first)
@@ -131,7 +129,7 @@ def searched(
         if first:
             change = growing(random_moves(problem.small, widths, seed + index))
         add(widths, steps[index], change)
-    tried = parts[-number:]
+    tried = [each.stage for each in stages[-number:]]
 
     def logits(networks: tuple[Params, ...], inputs: Array) -> Array:
         each = zip(tried, networks[-number:], strict=True)
@@ -140,8 +138,8 @@ def searched(
     members = Members(
         tuple(stage.name for stage in tried), tuple(map(problem.forward_flops, candidates)), logits
     )
-    parts[-1] = parts[-1]._replace(members=members)
-    return Method(learners.in_growing_stages(stages), parts=tuple(parts))
+    stages[-1] = stages[-1]._replace(stage=tried[-1]._replace(members=members))
+    return in_stages(stages)
 
 
 def growing(moves: list[Move]) -> Callable[..., Any]:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, ProperFraction, Range, Several
+from metajax.core import (
+    ConfigError,
+    Count,
+    ProperFraction,
+    Range,
+    Several,
+    at_most,
+    multiple_of,
+)
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
@@ -27,13 +35,13 @@ class Settings(ImageSplits):
     """Part of the training labels that are replaced by random classes, the same for all runs."""
     domains: Annotated[int, Range(1, 4)] = 1
     """Kinds of images: as they are, turned by 90 degrees, inverted, and both; 1 has the first."""
-    examples: Count = 64
+    examples: Annotated[Count, multiple_of("domains")] = 64
     """Images of an update, as many of each domain."""
     layers: Count = 2
     """Hidden layers of the large network; the small one has one."""
     width: Count = 128
     """Size of each hidden layer of the large network, units."""
-    small_width: Count = 16
+    small_width: Annotated[Count, at_most("width")] = 16
     """Size of the hidden layer of the small network, units; at most `width`."""
 
 
@@ -140,21 +148,10 @@ def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: the small network is the larger one, the images of an update or the units of a
-        block cannot be divided evenly, or the stages leave no step to the last.
+      ConfigError: a text in several domains, or stages that leave no step to the last.
     """
-    if config.small_width > config.width:
-        expected = f"at most width = {config.width}"
-        raise ConfigError("small_width", config.small_width, expected)
-    if config.examples % config.domains:
-        expected = f"a multiple of domains = {config.domains}"
-        raise ConfigError("examples", config.examples, expected)
     if config.text is not None and config.domains > 1:
         raise ConfigError("domains", config.domains, "1, for a text")
-    parts = getattr(config, "parts", 1)
-    if getattr(config, "block_hidden", parts) % parts:
-        expected = f"a number that divides block_hidden = {config.block_hidden}"
-        raise ConfigError("parts", parts, expected)
     before = 0
     for field in ("early_share", "teacher_share", "dense_share", "router_share", "tune_share"):
         share = getattr(config, field, None)

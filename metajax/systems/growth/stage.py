@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 from jaxtyping import Array, Float
@@ -62,11 +62,35 @@ class Stage(NamedTuple):
     held_out: float = 0.0
 
 
+class Told(NamedTuple):
+    """A stage of training, with what the evaluation reads of it."""
+
+    trained: learners.GrowthStage
+    stage: Stage
+
+
+def told(
+    trained: learners.GrowthStage,
+    name: str,
+    logits: Callable[[Params, Array], Float[Array, "n ways"]],
+    flops: int,
+    **more: Any,
+) -> Told:
+    """Return a stage of training with what the evaluation reads of it; see :class:`Stage`."""
+    return Told(trained, Stage(name, logits, trained.steps, trained.updates, flops, **more))
+
+
+def in_stages(stages: Sequence[Told]) -> Method:
+    """Return the method that trains in stages."""
+    trained, read = zip(*stages, strict=True)
+    return Method(learners.in_growing_stages(trained), parts=read)
+
+
 def one_stage(training: Training, learner: MetaLearner, stage: Stage) -> Method:
     """Return the method that trains a learner in one stage."""
     optimizer = training.make_optimizer(stage.updates * stage.steps)
     growth = learners.GrowthStage(lambda done: learner, optimizer, stage.steps, stage.updates)
-    return Method(learners.in_growing_stages([growth]), parts=(stage,))
+    return in_stages([Told(growth, stage)])
 
 
 def named(widths: tuple[int, ...]) -> str:

@@ -12,7 +12,7 @@ import optax
 from metajax import learners
 from metajax.core import ConfigError, MetaLearner, Network, Range, mixed
 from metajax.learners.losses import Loss
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.hamiltonian.linear_energy import LinearEnergy, Ridge, Span
 from metajax.systems.hamiltonian.network import architecture_of
 from metajax.systems.hamiltonian.problem import Problem
@@ -143,7 +143,7 @@ def linear_energy(
     return Method(training.descend(mixed(learner)), learner, parts=how)
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "maml": maml,
     "first_order_maml": first_order_maml,
     "anil": anil,

@@ -9,9 +9,9 @@ import numpy as np
 from jaxtyping import Float
 
 from metajax.core import ConfigError, described
+from metajax.data import read_columns
 from metajax.physics import Phase, estimate_rates
 from metajax.systems.using.given import FIELD, read_arrays
-from metajax.systems.using.table_files import read_columns
 
 
 class Motion(NamedTuple):

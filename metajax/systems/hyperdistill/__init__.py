@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from metajax.systems.base import System
-from metajax.systems.hyperdistill.evaluate import evaluate, on_validation, table
-from metajax.systems.hyperdistill.methods import METHODS
+from metajax.systems.hyperdistill.evaluate import on_validation, table
 from metajax.systems.hyperdistill.problem import Problem
-from metajax.systems.hyperdistill.settings import PRESETS, TINY, Settings, check
+from metajax.systems.hyperdistill.settings import Settings
+from metajax.systems.layout import family
 from metajax.systems.parts import objective, problem_of
 from metajax.systems.using.parted import use_of
 
-__all__ = [
-    "SYSTEM",
-    "Problem",
-    "Settings",
-]
+__all__ = ["SYSTEM", "Problem", "Settings"]
 
 
-SYSTEM = System(
-    name="hyperdistill",
+SYSTEM = family(
+    __name__,
     summary="hyperparameters meta-learned online by distilled Jacobian-vector products",
-    settings=Settings,
-    presets=PRESETS,
-    methods=METHODS,
     problem=problem_of(Problem, "label_noise"),
-    evaluate=evaluate,
     evaluators={"new_tasks": on_validation},
     table=table,
     objective=objective,
-    evaluation=("eval_every", "eval_tasks", "eval_queries"),
-    check=check,
     tied_to_steps={"random_search": ""},  # it has no learning rate
     renamed={
         "bed": "testbed",
@@ -38,7 +27,6 @@ SYSTEM = System(
         "outer_decay": "schedule",
     },
     older_values={"outer_decay": {True: "linear", False: "constant"}},
-    tiny=TINY,
     use=use_of(Problem),
 )
 """What the command line and a sweep know of this family."""

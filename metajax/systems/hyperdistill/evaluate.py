@@ -113,12 +113,11 @@ def evaluate(
         metric="accuracy" if problem.images else "squared error",
         greatest=problem.images,
         axis="inner steps",
-        points=list(range(0, of.inner_steps + 1, steps_between_scores(of))),
+        points=range(0, of.inner_steps + 1, steps_between_scores(of)),
         rows={
             "new_tasks": Row("new tasks", interval(found)),
             "first_drawn": Row("new tasks, weights as first drawn", interval(drawn), baseline=True),
         },
-        setting=problem.setting(),
         more={
             "testbed": of.testbed,
             "base_set": of.base_set if problem.images else "",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any
+from typing import Annotated, Any
 
 from metajax import bilevel
 from metajax.bilevel import Hypergradient, InnerProblem, inner_learner
@@ -16,8 +16,9 @@ from metajax.core import (
     MetaLearner,
     check_labels,
     checked_learner,
+    divisor_of,
 )
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.hyperdistill.evaluate import scores_by_step, steps_between_scores
 from metajax.systems.hyperdistill.problem import Problem
 from metajax.systems.hyperdistill.settings import Perturbations, Settings, Updates
@@ -155,7 +156,12 @@ def pes(problem: Problem, training: Training, *, how: Perturbations = PERTURBATI
     return online(problem, training, bilevel.pes(sigma=how.sigma, pairs=how.pairs), how)
 
 
-def random_search(problem: Problem, training: Training, *, trial_steps: Count = 10) -> Method:
+def random_search(
+    problem: Problem,
+    training: Training,
+    *,
+    trial_steps: Annotated[Count, divisor_of("steps")] = 10,
+) -> Method:
     """Draw hyperparameters and keep the best (random search; Bergstra and Bengio 2012, JMLR 13).
 
     Takes no gradient of them, so the learning rate and its schedule have no effect.
@@ -166,7 +172,7 @@ def random_search(problem: Problem, training: Training, *, trial_steps: Count = 
     return _method(problem, functools.partial(bilevel.random_search, trial_steps=trial_steps))
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "distilled": distilled,
     "one_step": one_step,
     "first_order": first_order,

@@ -5,7 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from metajax.core import ConfigError, Count, Decay, Fraction, Number, Positive, Range
+from metajax.core import (
+    ConfigError,
+    Count,
+    Decay,
+    Fraction,
+    Number,
+    Positive,
+    Range,
+    divisor_of,
+)
 from metajax.systems.parts import check_classes
 
 
@@ -76,7 +85,7 @@ class Settings:
 class Updates:
     """When hyperparameters are updated along an inner optimization."""
 
-    every: Count = 1
+    every: Annotated[Count, divisor_of("inner_steps")] = 1
     """Inner steps between hyperparameter updates; divides `inner_steps`. drmad, unrolled and es see
     no more than these steps: with all of `inner_steps` they see the whole horizon."""
 
@@ -95,18 +104,12 @@ def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: too few layers or classes, or steps that options do not divide.
+      ConfigError: too few layers or classes.
     """
     if config.testbed == "anil" and config.layers < 2:
         raise ConfigError("layers", config.layers, "2 or more: anil adapts the last alone")
     if config.images:
         check_classes(config)
-    every = getattr(config, "every", 1)  # of the methods that have it, as has trial_steps below
-    if config.inner_steps % every:
-        raise ConfigError("every", every, f"a divisor of inner_steps = {config.inner_steps}")
-    trial_steps = getattr(config, "trial_steps", 1)
-    if config.steps % trial_steps:
-        raise ConfigError("trial_steps", trial_steps, f"a divisor of steps = {config.steps}")
 
 
 _SINUSOID: dict[str, Any] = {"steps": 30, "tasks_per_step": 10, "eval_every": 10}

@@ -11,7 +11,7 @@ from jaxtyping import Array, Key
 
 from metajax.core import Count, Network, Number, Params
 from metajax.nn import PINN, fourier_operator, image_function, modified_mlp, unet_decoder
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.hypino.decoders import image_decoder, weights_decoder
 from metajax.systems.hypino.distribution import drawn, first_maps
 from metajax.systems.hypino.learner import make_learner
@@ -157,7 +157,7 @@ def solving(problem: Problem, training: Training, decoder: Network, target: Targ
     return Method(training.descend(learner), learner, parts=target)
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "weights": weights,
     "unet": unet,
     "pino": pino,

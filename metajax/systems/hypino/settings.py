@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from metajax.core import ConfigError, Count, Number, Range
+from metajax.core import SOME, ConfigError, Count, Number, Range
 
 BenchmarkName = Literal["HT", "HZ", "HZ-G", "PS-C", "PS-L", "PS-G", "WV"]
 """The published benchmarks."""
@@ -58,12 +58,12 @@ class Settings:
     """Compute the encoder in bfloat16; heads, target and losses stay float32."""
     eval_tasks: Annotated[int, Range(2)] = 256
     """New problems that the reported error is over."""
-    benchmarks: tuple[BenchmarkName, ...] = get_args(BenchmarkName)
+    benchmarks: Annotated[tuple[BenchmarkName, ...], SOME] = get_args(BenchmarkName)
     """Benchmarks that a run is evaluated on."""
     finetune_steps: Number = 500
     """Steps of Adam that a generated and a random network are fine-tuned for on each benchmark, 0
     for none."""
-    rounds: tuple[Count, ...] = (3, 10)
+    rounds: Annotated[tuple[Count, ...], SOME] = (3, 10)
     """Numbers of refinement rounds after which the benchmarks are evaluated."""
 
 
@@ -75,10 +75,6 @@ def check(config: Any) -> None:
         divide their stage's channels, channels that the normalization cannot group, no rounds or
         no benchmark.
     """
-    if not config.rounds:
-        raise ConfigError("rounds", config.rounds, "one whole number of 1 or more, or several")
-    if not config.benchmarks:
-        raise ConfigError("benchmarks", config.benchmarks, "one name or more")
     if not config.depths or len(config.depths) != len(config.heads):
         raise ConfigError(
             "depths", config.depths, f"a number for each of {len(config.heads)} stages"

@@ -98,12 +98,5 @@ def evaluate(
     if parts.adaptation is not None:
         images = stream.clean(key, jnp.int32(0)).inputs
         more["kept_bytes"] = residual_bytes(parts.adaptation, params, images)
-    return Evaluation(
-        metric="accuracy",
-        greatest=True,
-        axis="rounds",
-        points=[float(place + 1) for place in range(stream.num_rounds)],
-        rows=rows,
-        setting=problem.setting(),
-        more=more,
-    )
+    points = [float(place + 1) for place in range(stream.num_rounds)]
+    return Evaluation(rows, axis="rounds", points=points, more=more)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import optax
 
 from metajax import continual
 from metajax.core import Fraction, NonNegative, Positive
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.shift.problem import Problem
 from metajax.systems.shift.settings import Training
 from metajax.systems.training import MOMENTUM
@@ -102,7 +101,7 @@ def warm(networks: continual.MetaNetworks, training: Training, rate: float) -> c
     return continual.warm_up(networks, optax.sgd(falling, MOMENTUM))
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "source": source,
     "batch_statistics": batch_statistics,
     "tent": tent,

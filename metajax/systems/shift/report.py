@@ -8,15 +8,13 @@ import numpy as np
 
 from metajax.systems.axes import legend_outside
 from metajax.systems.numbers import numbers, said
-from metajax.systems.show import Figure, captioned, score_figure
-from metajax.systems.show import table as shared_table
+from metajax.systems.show import Figure, captioned, score_figure, score_lines
 
 
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by round, and that on clean images afterwards."""
     more = evaluation["more"]
-    # intervals are over images here, and the family's own lines say so
-    lines = shared_table(evaluation).splitlines()[:-1]
+    lines = score_lines(evaluation)
     images = evaluation["rows"]["stream"]["n"]
     lines.append(f"{evaluation['method']}, {evaluation['setting']}.")
     lines.append("Accuracy on clean images after the stream:")
@@ -32,7 +30,7 @@ def table(evaluation: dict[str, Any]) -> str:
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracy by round, the stream itself, and the kinds of shift."""
     caption = "Accuracy by round, predicted before each update, with 95% intervals over images."
-    along = score_figure(evaluation)._replace(caption=caption)
+    along = score_figure(evaluation, caption)
     return [along, captioned(stream, evaluation), captioned(kinds, evaluation)]
 
 

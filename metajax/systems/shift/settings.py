@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, Number, Range
+from metajax.core import Count, Number, Range, below
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
@@ -38,24 +38,12 @@ class Training(SharedTraining):
 
     steps: Count = 1000
     """Steps, those of the warm-up included."""
-    warm_steps: Number = 200
+    warm_steps: Annotated[Number, below("steps")] = 200
     """Last steps, in which the source network is frozen and meta networks are trained."""
     tasks_per_step: Count = 1
     """Draws of a step."""
     eval_every: Count = 200
     """Steps between measurements on clean images."""
-
-
-def check(config: Any) -> None:
-    """Raise where settings do not fit together.
-
-    Raises:
-      ConfigError: no steps are left for the source network.
-    """
-    if config.warm_steps >= config.steps:
-        raise ConfigError(
-            "warm_steps", config.warm_steps, f"0 to {config.steps - 1}, fewer than steps"
-        )
 
 
 PRESETS: dict[str, dict[str, Any]] = {

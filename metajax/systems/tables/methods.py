@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from metajax import learners
 from metajax.core import Count, MetaLearner, Positive, mixed
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.tables.problem import Problem
 from metajax.systems.tables.scoring import scorer
 from metajax.systems.training import Training
@@ -58,5 +58,5 @@ BASELINES: dict[str, Callable[..., Method]] = {
 }
 """Methods without meta-parameters to train: they are only evaluated, with every other method."""
 
-METHODS: dict[str, Callable[..., Method]] = {"reader": reader, **BASELINES}
+METHODS: dict[str, Entry] = {"reader": reader, **BASELINES}
 """All methods by name, the default first. A new one joins by a line here."""

@@ -12,10 +12,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from metajax.core import ConfigError
+from metajax.data import CodedFrame, Frame, code_frame, read_frame
 from metajax.systems.tables.model import Model
 from metajax.systems.tables.reading import LARGEST, read_table
 from metajax.systems.using.adapted import Adapted, Told
-from metajax.systems.using.frame import Coded, Frame, code, named_target, read_frame
+from metajax.systems.using.given import named_target
 
 FOLDS = 5
 """Parts of the known rows, each predicted from the others."""
@@ -41,7 +42,7 @@ def told_of_table(
     Raises:
       ConfigError: the table or its target is not in order.
     """
-    table = code(frame, target)
+    table = code_frame(frame, target)
     known = np.flatnonzero(table.labels >= 0)
     check_size(known)
     if len(table.classes) < 2 or len(known) < 4:
@@ -88,7 +89,7 @@ def parts_of(order: Int[np.ndarray, " known"], total: int) -> Int[np.ndarray, " 
     return part
 
 
-def predict_all(model: Model, table: Coded, seed: int) -> Float[np.ndarray, "rows classes"]:
+def predict_all(model: Model, table: CodedFrame, seed: int) -> Float[np.ndarray, "rows classes"]:
     """Return probabilities of all rows: known ones from other known ones, a fifth at a time."""
     inputs, labels = table.inputs, table.labels
     known, asked = np.flatnonzero(labels >= 0), np.flatnonzero(labels < 0)
@@ -113,7 +114,7 @@ def _predict(model: Model, inputs: Any, labels: Any, asked: Any, like: Any) -> n
     return found
 
 
-def told(table: Coded, likely: Float[np.ndarray, "rows classes"]) -> list[str]:
+def told(table: CodedFrame, likely: Float[np.ndarray, "rows classes"]) -> list[str]:
     """Say how well known rows are predicted, compared with the commonest class."""
     known = table.labels >= 0
     labels, found = table.labels[known], likely[known]
@@ -130,7 +131,7 @@ def told(table: Coded, likely: Float[np.ndarray, "rows classes"]) -> list[str]:
 
 
 def columns(
-    frame: Frame, table: Coded, likely: Float[np.ndarray, "rows classes"]
+    frame: Frame, table: CodedFrame, likely: Float[np.ndarray, "rows classes"]
 ) -> dict[str, list[Any]]:
     """Return the table's columns, the likeliest class and the probabilities of all."""
     found = table_columns(frame)
@@ -140,7 +141,7 @@ def columns(
     return found
 
 
-def draw(table: Coded, likely: Float[np.ndarray, "rows classes"], target: str) -> Any:
+def draw(table: CodedFrame, likely: Float[np.ndarray, "rows classes"], target: str) -> Any:
     """Draw what known rows were predicted as, and how far the probabilities hold."""
     from matplotlib.figure import Figure
 

@@ -11,9 +11,9 @@ import numpy as np
 from jaxtyping import Float
 
 from metajax.core import ConfigError
+from metajax.data import Frame, frame_inputs
 from metajax.systems.tables.predicting import FOLDS, check_size, parts_of, table_columns
 from metajax.systems.using.adapted import Told
-from metajax.systems.using.frame import Frame, inputs_of
 
 
 class Predicted(NamedTuple):
@@ -53,7 +53,7 @@ def told_of_numbers(
     check_size(known)
     if len(known) < 4:
         raise ConfigError("--target", target, "numbers in four rows or more")
-    inputs, notes = inputs_of(frame, target, ~np.isnan(targets))
+    inputs, notes = frame_inputs(frame, target, ~np.isnan(targets))
     began = time.perf_counter()
     found = predict_all(inputs, targets, seed)
     lines = [*notes, *told(found), f"{time.perf_counter() - began:.1f} s"]

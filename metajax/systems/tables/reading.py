@@ -11,9 +11,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from metajax.core import ConfigError, Examples, MetaLearner, Params
-from metajax.data import MISSING
+from metajax.data import MISSING, shift_and_factor
 from metajax.systems.tables.model import Maker, Model, learner_of
-from metajax.systems.using.scales import shift_and_factor
 
 SIZES = (16, 48, 128, 384, 1024, 2048)
 """Rows that a table is padded to; time grows with their cube, memory with their square."""

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, Several
+from metajax.core import ASCENDING, ConfigError, Count, Several, at_most
 
 
 @dataclass(frozen=True)
 class Settings:
     """Classification of small tables: read labeled rows, predict the label of others."""
 
-    small_rows: Several = 48
+    small_rows: Annotated[Several, at_most("rows")] = 48
     """Rows of the support of a small table, at most."""
     rows: Several = 256
     """Rows of the support of a large table, at most; at least an eighth of that."""
@@ -27,26 +27,21 @@ class Settings:
     """Classes of a table, at most; half of the tables have two."""
     eval_tasks: Several = 200
     """New tables that every evaluated figure is a mean over."""
-    eval_rows: tuple[Several, ...] = (10, 30, 100)
+    eval_rows: Annotated[tuple[Several, ...], ASCENDING] = (10, 30, 100)
     """Rows that new tables are learned from, ascending."""
 
 
 def check(config: Any) -> None:
-    """Raise where settings do not fit together.
+    """Raise where ``tasks_per_step`` is not made of whole draws.
 
     Raises:
-      ConfigError: ``tasks_per_step`` is not made of whole draws, or ``eval_rows`` do not ascend.
+      ConfigError: it is not.
     """
     of_draw = config.small_tables + 1
     if config.tasks_per_step % of_draw:
         raise ConfigError(
             "tasks_per_step", config.tasks_per_step, f"a multiple of small_tables + 1 = {of_draw}"
         )
-    if config.small_rows > config.rows:
-        raise ConfigError("small_rows", config.small_rows, f"at most rows = {config.rows}")
-    rows = config.eval_rows
-    if not rows or list(rows) != sorted(set(rows)):
-        raise ConfigError("eval_rows", rows, "one number or more, ascending")
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -13,13 +13,13 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, described
+from metajax.data import number_target
 from metajax.systems.base import Use
 from metajax.systems.tables.model import Maker, Model, learner_of
 from metajax.systems.tables.predicting import read_for, told_of_table
 from metajax.systems.tables.reading import LARGEST, read_table
 from metajax.systems.using.adapted import Adapted, Told, check_no_steps, support_pair
 from metajax.systems.using.classes import read_labeled
-from metajax.systems.using.frame import numbers_of
 
 NUMBERS = (
     "metajax predict --shipped and metajax.systems.tables.InContextRegressor predict numbers, "
@@ -99,7 +99,7 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """
     check_no_steps(steps)
     frame, column = read_for(path, target)
-    if numbers_of(frame, column) is not None:
+    if number_target(frame, column) is not None:
         raise ConfigError("--target", f"{column}, of numbers", f"a column of classes; {NUMBERS}")
     model = Model(run.config, run.params, {})
     return told_of_table(frame, column, 0, model, functools.partial(read_by, model))

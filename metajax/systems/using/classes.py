@@ -13,11 +13,10 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from metajax.core import ConfigError, Examples, MetaLearner, described
-from metajax.data import resize_images
+from metajax.data import resize_images, shift_and_factor
 from metajax.systems.base import Use
 from metajax.systems.using.adapted import Adapted, Told, adapt_learner, support_pair
 from metajax.systems.using.given import Given, read_classes
-from metajax.systems.using.scales import shift_and_factor
 
 NEEDED = 2
 """Classes of a support, at least."""

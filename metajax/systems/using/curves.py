@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from metajax.core import ConfigError, Examples, MetaLearner, described
+from metajax.data import read_columns
 from metajax.systems.axes import make_axes
 from metajax.systems.base import Use
 from metajax.systems.using.adapted import Adapted, Told, adapt_learner, support_pair
 from metajax.systems.using.given import FIELD, read_arrays
-from metajax.systems.using.table_files import read_columns
 
 DRAWN = 200
 """Points at which a curve is predicted where none are asked for."""

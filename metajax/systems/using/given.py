@@ -8,8 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from metajax.core import ConfigError
-from metajax.data import BadDataError, read_labeled_folder
-from metajax.systems.using.frame import code, named_target, read_frame
+from metajax.data import BadDataError, Frame, code_frame, read_frame, read_labeled_folder
 
 FIELD = "DATA"
 """What errors call the file or folder of the command line."""
@@ -27,6 +26,17 @@ class Given(NamedTuple):
     support: tuple[np.ndarray, Any]
     queries: np.ndarray
     names: list[str]
+
+
+def named_target(frame: Frame, target: str | None) -> str:
+    """Return the target that was named.
+
+    Raises:
+      ConfigError: none was.
+    """
+    if target is None:
+        raise ConfigError("--target", target, "the column to predict: " + ", ".join(frame.names))
+    return target
 
 
 def read_arrays(path: Path, *needed: str, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
@@ -78,7 +88,7 @@ def read_classes(path: Path, target: str | None, image: tuple[int, int, int]) ->
     if path.suffix.lower() != ".csv":
         raise ConfigError(FIELD, str(path), "a .npz or .csv file, or a folder of images")
     frame = read_frame(path)
-    table = code(frame, named_target(frame, target))
+    table = code_frame(frame, named_target(frame, target))
     known = table.labels >= 0
     if known.all():
         raise ConfigError("--target", target, "a column that is empty in the rows to predict")

@@ -20,6 +20,7 @@ from metajax.core import (
     at_step,
     check_key,
     check_type,
+    kind,
 )
 from metajax.systems.base import Method, System
 from metajax.systems.configs import split
@@ -109,7 +110,10 @@ class Run:
             raise ConfigError("system", self.system.name, expected)
         key = jax.random.key(0) if key is None else key
         check_key("key", key)
-        return use(self.config).adapt(self, support, key, steps)
+        adapt = use(self.config).adapt
+        if adapt is None:
+            raise ConfigError("support", kind(support), "none: run.ready() predicts without")
+        return adapt(self, support, key, steps)
 
     def ready(self, task: int | None = None) -> Adapted:
         """Return what predicts by what training taught, without a support.

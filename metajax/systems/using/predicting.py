@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from metajax.core import ConfigError, local_path
+from metajax.data import number_target
 from metajax.systems.tables.model import shipped
 from metajax.systems.tables.predicting import read_for, told_of_table
 from metajax.systems.tables.predicting_numbers import told_of_numbers
 from metajax.systems.tables.use import read_by
 from metajax.systems.using.adapted import Told
-from metajax.systems.using.frame import numbers_of
 from metajax.systems.using.given import FIELD
 from metajax.systems.using.loading import load
 from metajax.train import check_writable
@@ -98,7 +98,7 @@ def told_by_shipped(data: Path, options: argparse.Namespace) -> Told:
       ConfigError: the table or its target is not in order.
     """
     frame, target = read_for(data, options.target)
-    seed, numbers = options.seed or 0, numbers_of(frame, target)
+    seed, numbers = options.seed or 0, number_target(frame, target)
     if numbers is not None:
         return told_of_numbers(frame, target, numbers, seed)
     reader = shipped()

@@ -13,13 +13,14 @@ from typing import Any
 from jaxtyping import Array, Key
 
 from metajax.core import Params
-from metajax.systems.base import Method, Objective, System
+from metajax.systems.base import Method, Objective
+from metajax.systems.layout import family
 from metajax.systems.scores import Evaluation
 from metajax.systems.show import Figure
 from metajax.systems.weights.conditions import Conditions
 from metajax.systems.weights.kinds import KINDS, METHODS, kind_of, make_problem
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.settings import TINY, Settings, Training
+from metajax.systems.weights.settings import TINY, Settings
 
 __all__ = ["KINDS", "SYSTEM", "Conditions", "Problem", "Settings"]
 
@@ -54,10 +55,9 @@ def _figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[
     return kind_of(evaluation["method"]).figures(evaluation, history)
 
 
-SYSTEM = System(
-    name="weights",
+SYSTEM = family(
+    __name__,
     summary="networks that make networks: for an angle, a width, an architecture or classes",
-    settings=Settings,
     presets={name: values for kind in KIND_LIST for name, values in kind.presets.items()},
     usual_presets={
         method: next(iter(kind.presets)) for kind in KIND_LIST for method in kind.methods
@@ -69,8 +69,7 @@ SYSTEM = System(
     table=_table,
     figures=_figures,
     objective=_objective,
-    training=Training,
-    evaluation=("eval_every", *(name for kind in KIND_LIST for name in kind.evaluation)),
+    evaluation=tuple(name for kind in KIND_LIST for name in kind.evaluation),
     alike_in=("seed",),
     check=_check,
     tied_to_steps={"neumeta": "the length of its stages"},

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from metajax import learners
-from metajax.core import Count, ProperFraction
+from metajax.core import Count, MetaLearner, ProperFraction
 from metajax.hypernet import magnitude_invariant
-from metajax.systems.base import Method
+from metajax.systems.base import Entry
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
 
@@ -34,7 +33,7 @@ def mip(
     encoding: bool = True,
     residual: bool = True,
     base_share: ProperFraction = 0.5,
-) -> Method:
+) -> MetaLearner:
     """Generate weights of a scale that no input changes (MIP; Ortiz et al. 2023, arXiv 2304.07645).
 
     Args:
@@ -49,26 +48,23 @@ def mip(
         base=base_share if residual else None,
         norm=layers.rms_norm,
     )
-    learner = learners.generated_network(hypernet, problem.network)
-    return Method(training.descend(learner), learner)
+    return learners.generated_network(hypernet, problem.network)
 
 
-def raw(problem: Problem, training: Training, *, layers: Layers = LAYERS) -> Method:
+def raw(problem: Problem, training: Training, *, layers: Layers = LAYERS) -> MetaLearner:
     """Generate weights from the condition as it is: the baseline for MIP (arXiv 2304.07645)."""
     hypernet = magnitude_invariant(
         problem.start, hidden=layers.hidden, encoding=False, base=None, norm=layers.rms_norm
     )
-    learner = learners.generated_network(hypernet, problem.network)
-    return Method(training.descend(learner), learner)
+    return learners.generated_network(hypernet, problem.network)
 
 
-def one_network(problem: Problem, training: Training) -> Method:
+def one_network(problem: Problem, training: Training) -> MetaLearner:
     """Train one network that does not know the condition: a baseline."""
-    learner = learners.one_network(problem.network)
-    return Method(training.descend(learner), learner)
+    return learners.one_network(problem.network)
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "mip": mip,
     "raw": raw,
     "one_network": one_network,

@@ -10,9 +10,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, Key
 
 from metajax import hypernet, learners
-from metajax.core import Count, Network, Params
+from metajax.core import Count, MetaLearner, Network, Params
 from metajax.hypernet import MLPArchitecture
-from metajax.systems.base import Method
+from metajax.systems.base import Entry
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
 
@@ -26,7 +26,7 @@ def graph_hypernetwork(
     rectify: bool = False,
     state: Count = 32,
     rounds: Count = 3,
-) -> Method:
+) -> MetaLearner:
     """Predict weights from a network's graph (LoGAH on GHN-3; Zhou et al. 2024, arXiv 2405.16287).
 
     Args:
@@ -49,10 +49,10 @@ def graph_hypernetwork(
     def start(params: Params, of: MLPArchitecture) -> Params:
         return made.start(params, of.graph, of.nodes, target.like, target.masks(of))
 
-    return _starting(problem, training, lambda key, of: made.init(key, of.graph), start)
+    return _starting(problem, lambda key, of: made.init(key, of.graph), start)
 
 
-def shared_table(problem: Problem, training: Training) -> Method:
+def shared_table(problem: Problem, training: Training) -> MetaLearner:
     """Train one network, of which every architecture takes the first layers and units: a baseline.
 
     This is a supernet, the trivial graph hypernetwork.
@@ -66,16 +66,15 @@ def shared_table(problem: Problem, training: Training) -> Method:
     def start(params: Params, of: MLPArchitecture) -> Params:
         return jax.tree.map(jnp.multiply, params, target.masks(of))
 
-    return _starting(problem, training, init, start)
+    return _starting(problem, init, start)
 
 
 def _starting(
     problem: Problem,
-    training: Training,
     init: Callable[[Key[Array, ""], MLPArchitecture], Params],
     start: Callable[[Params, MLPArchitecture], Params],
-) -> Method:
-    """The method that makes starts of architectures, and is trained by their loss."""
+) -> MetaLearner:
+    """The learner that makes starts of architectures, and is trained by their loss."""
     target = problem.padded
     made = Network(init, lambda params, of: (start(params, of), of))
 
@@ -83,11 +82,10 @@ def _starting(
         weights, architecture = adapted
         return target.apply(weights, architecture, inputs)
 
-    learner = learners.generated_network(made, Network(init, apply))
-    return Method(training.descend(learner), learner)
+    return learners.generated_network(made, Network(init, apply))
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "graph_hypernetwork": graph_hypernetwork,
     "shared_table": shared_table,
 }

@@ -9,7 +9,7 @@ from jaxtyping import Array, Key
 
 from metajax.core import Params
 from metajax.data import ImagePool
-from metajax.systems.base import Method, Objective
+from metajax.systems.base import Entry, Method, Objective
 from metajax.systems.scores import Evaluation
 from metajax.systems.show import Figure
 from metajax.systems.weights.problem import Problem
@@ -35,7 +35,7 @@ class Kind(NamedTuple):
     """
 
     make: Callable[[Settings, ImagePool, ImagePool], Problem]
-    methods: Mapping[str, Callable[..., Method]]
+    methods: Mapping[str, Entry]
     presets: Mapping[str, Mapping[str, Any]]
     tiny: Mapping[str, Any]
     check: Callable[[Any], None]

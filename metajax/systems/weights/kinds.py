@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, MetaLearner
 from metajax.data import ImagePool
 from metajax.systems import show
-from metajax.systems.base import Method, Objective
+from metajax.systems.base import Entry, Method, Objective
 from metajax.systems.image_sets import image_pools
 from metajax.systems.weights import (
     angle_methods,
@@ -165,11 +164,11 @@ def make_problem(settings: Settings, training: Training, data_dir: Path | None =
     return KINDS[settings.condition].make(settings, train, test)
 
 
-def _made_for(name: str, method: Callable[..., Method], condition: str) -> Callable[..., Method]:
+def _made_for(name: str, method: Entry, condition: str) -> Entry:
     """A method that raises a ConfigError, which names ``method``, for another condition."""
 
     @functools.wraps(method)
-    def checked(problem: Problem, training: Training, **options: Any) -> Method:
+    def checked(problem: Problem, training: Training, **options: Any) -> Method | MetaLearner:
         if problem.settings.condition != condition:
             expected = f"one made for {problem.settings.condition}; {name} needs {condition}"
             raise ConfigError("method", name, expected)

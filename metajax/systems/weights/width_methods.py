@@ -9,8 +9,8 @@ import jax
 from jaxtyping import Array, Key
 
 from metajax import learners
-from metajax.core import Count, Network, NonNegative, Params, Range
-from metajax.systems.base import Method
+from metajax.core import Count, MetaLearner, Network, NonNegative, Params, Range
+from metajax.systems.base import Entry, Method
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
 from metajax.systems.weights.width_settings import Stages, stage_steps
@@ -63,24 +63,23 @@ def neumeta(
     return Method(algorithm, parts.widths)
 
 
-def slimmable(problem: Problem, training: Training) -> Method:
+def slimmable(problem: Problem, training: Training) -> MetaLearner:
     """Train weights of which every width takes the first units (Yu et al. 2019, arXiv 1812.08928).
 
     The baseline that needs no hypernetwork.
     """
     hypernet = Network(lambda key, width: problem.start(key), kept(problem, keep_first))
-    learner = learners.generated_network(hypernet, problem.network)
-    return Method(training.descend(learner), learner)
+    return learners.generated_network(hypernet, problem.network)
 
 
-def first_units(problem: Problem, training: Training) -> Method:
+def first_units(problem: Problem, training: Training) -> MetaLearner:
     """Train the full network, then take its first units: a baseline."""
-    return pruned(problem, training, keep_first)
+    return pruned(problem, keep_first)
 
 
-def largest_norm(problem: Problem, training: Training) -> Method:
+def largest_norm(problem: Problem, training: Training) -> MetaLearner:
     """Train the full network, then take the units of the largest norms: a baseline."""
-    return pruned(problem, training, keep_largest)
+    return pruned(problem, keep_largest)
 
 
 def kept(problem: Problem, keep: Callable[..., Params]) -> Callable[[Params, Any], Params]:
@@ -89,18 +88,17 @@ def kept(problem: Problem, keep: Callable[..., Params]) -> Callable[[Params, Any
     return lambda params, width: keep(params, units, {problem.varied: width})
 
 
-def pruned(problem: Problem, training: Training, keep: Callable[..., Params]) -> Method:
-    """Return the method that trains the full network and keeps some of its units."""
+def pruned(problem: Problem, keep: Callable[..., Params]) -> MetaLearner:
+    """Return the learner that trains the full network and keeps some of its units."""
     take = kept(problem, keep)
 
     def adapt(params: Params, support: Any, key: Key[Array, ""]) -> Params:
         return take(params, support)
 
-    learner = learners.one_network(problem.network)._replace(adapt=adapt)
-    return Method(training.descend(learner), learner)
+    return learners.one_network(problem.network)._replace(adapt=adapt)
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "neumeta": neumeta,
     "slimmable": slimmable,
     "first_units": first_units,

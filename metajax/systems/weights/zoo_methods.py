@@ -12,7 +12,7 @@ import optax
 from metajax import learners
 from metajax.core import Count, Network
 from metajax.learners import WeightModel
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.weights.class_tuples import class_mean_embedding
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
@@ -153,7 +153,7 @@ def zoo_mean(problem: Problem, training: Training) -> Method:
     return _zoo_method(problem, training, "zoo_mean")
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "weight_diffusion": weight_diffusion,
     "set_diffusion": set_diffusion,
     "weight_regression": weight_regression,

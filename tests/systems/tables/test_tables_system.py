@@ -17,7 +17,6 @@ from metajax.systems.setup import first_drawn
 from metajax.systems.tables import SYSTEM, InContextClassifier, save_model, shipped
 from metajax.systems.tables.model import load_model
 from metajax.systems.tables.reading import LARGEST, padded, read_table
-from metajax.systems.using.frame import code, read_frame
 
 
 def split(load, rows, seed=0):
@@ -143,41 +142,6 @@ def write(path, header, rows):
     with path.open("w", newline="") as file:
         csv.writer(file).writerows([header, *rows])
     return path
-
-
-def test_a_file_is_made_into_numbers_and_what_is_left_out_is_named(tmp_path):
-    rows = [
-        [str(i), f"name{i}", "red" if i % 2 else "blue", "same", "" if i == 3 else i / 7, i % 2]
-        for i in range(40)
-    ]
-    rows[5][-1] = "?"
-    path = write(tmp_path / "t.csv", ["id", "name", "color", "unit", "size", "y"], rows)
-    table = code(read_frame(path), "y")
-    assert table.inputs.shape == (40, 4) and table.classes == ("0", "1")
-    assert table.labels[5] == -1 and (np.delete(table.labels, 5) >= 0).all()
-    assert np.isnan(table.inputs[3, 3]) and np.isnan(table.inputs).sum() == 1
-    notes = "\n".join(table.notes)
-    assert "name: left out, 39 different words" in notes
-    assert "unit: left out, it does not vary" in notes
-    assert "color: 2 different words" in notes and "size: 1 missing" in notes
-
-
-@pytest.mark.parametrize(
-    ("lines", "target", "message"),
-    [
-        (["a,a", "1,2"], "a", "names that differ"),
-        (["a,b", "1"], "b", "1 cells in line 2"),
-        (["a,b"], "b", "at least one row"),
-        (["a,b", "1,2"], "c", "one of a, b"),
-        (["a,b", "1,"], "b", "known values"),
-        (["a,b", "1,x", "1,y"], "b", "a column to learn from"),
-    ],
-)
-def test_files_that_cannot_be_learned_are_rejected(tmp_path, lines, target, message):
-    path = tmp_path / "t.csv"
-    path.write_text("\n".join(lines))
-    with pytest.raises(ConfigError, match=message):
-        code(read_frame(path), target)
 
 
 def test_the_command_predicts_what_is_missing(tmp_path, capsys):

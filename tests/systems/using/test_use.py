@@ -27,7 +27,6 @@ from metajax.systems.hamiltonian import Motion
 from metajax.systems.hyperdistill.network import regress
 from metajax.systems.setup import first_drawn
 from metajax.systems.tables import InContextClassifier, InContextRegressor, shipped
-from metajax.systems.using.frame import Frame, numbers_of
 from metajax.train import WorkdirError
 from small import tiny
 
@@ -413,15 +412,6 @@ def test_numbers_are_predicted_without_a_run(tmp_path_factory, tmp_path, flowers
     likely = np.array([float(row["predicted"]) for row in found[:100]])
     assert 0.5 < np.mean((likely - numbers[:100]) ** 2) / numbers[:100].var() < 0.9
     assert (tmp_path / "d-predicted.png").stat().st_size > 10_000
-
-
-def test_a_target_of_whole_numbers_is_a_class_unless_there_are_many():
-    def kind(*cells):
-        return numbers_of(Frame(["a"], [[cell] for cell in cells]), "a")
-
-    assert kind("1", "2.0", None, "3") is None and kind("x", "1.5") is None
-    np.testing.assert_array_equal(kind("1", None, "2.5"), [1, np.nan, 2.5])
-    assert kind(*map(str, range(31))) is not None and kind(*map(str, range(30))) is None
 
 
 @pytest.fixture(scope="module")

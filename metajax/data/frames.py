@@ -1,4 +1,4 @@
-"""A table from a CSV file: columns by name, made into numbers."""
+"""Tables from CSV files: columns by name, made into numbers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Frame(NamedTuple):
     cells: list[list[str | None]]
 
 
-class Coded(NamedTuple):
+class CodedFrame(NamedTuple):
     """A table in numbers.
 
     Attributes:
@@ -48,6 +48,12 @@ class Coded(NamedTuple):
 
 def read_frame(path: Path) -> Frame:
     """Read a CSV file with a line of names.
+
+    Args:
+      path: of the file.
+
+    Returns:
+      Its cells.
 
     Raises:
       ConfigError: it cannot be read, has no rows, names that are not unique, or lines of other
@@ -76,22 +82,15 @@ def _cell(text: str) -> str | None:
     return None if text.lower() in MISSING_WORDS else text
 
 
-def named_target(frame: Frame, target: str | None) -> str:
-    """Return the target that was named.
-
-    Raises:
-      ConfigError: none was.
-    """
-    if target is None:
-        raise ConfigError("--target", target, "the column to predict: " + ", ".join(frame.names))
-    return target
-
-
-def numbers_of(frame: Frame, target: str) -> Float[np.ndarray, " rows"] | None:
+def number_target(frame: Frame, target: str) -> Float[np.ndarray, " rows"] | None:
     """Return a target that is a number, NaN where it is missing, or None where it is a class.
 
     It is a number where all its known cells are, and these are not all whole or are of more than
     :data:`MOST_VALUES` different values.
+
+    Args:
+      frame: the cells.
+      target: the name of the column.
 
     Raises:
       ConfigError: there is no such target.
@@ -104,8 +103,15 @@ def numbers_of(frame: Frame, target: str) -> Float[np.ndarray, " rows"] | None:
     return None if whole and len(np.unique(known)) <= MOST_VALUES else found
 
 
-def code(frame: Frame, target: str) -> Coded:
+def code_frame(frame: Frame, target: str) -> CodedFrame:
     """Make numbers of a frame whose target is a class.
+
+    Args:
+      frame: the cells.
+      target: the name of the column of classes.
+
+    Returns:
+      The other columns as numbers, and the classes.
 
     Raises:
       ConfigError: there is no such target, it has no known value, or nothing is left to learn from.
@@ -113,20 +119,20 @@ def code(frame: Frame, target: str) -> Coded:
     targets = _column(frame, target)
     classes = tuple(sorted({value for value in targets if value is not None}, key=_in_order))
     if not classes:
-        raise ConfigError("--target", target, "a column with known values")
+        raise ConfigError("target", target, "a column with known values")
     labels = np.array([-1 if value is None else classes.index(value) for value in targets])
-    inputs, notes = inputs_of(frame, target, labels >= 0)
-    return Coded(inputs, labels, classes, notes)
+    inputs, notes = frame_inputs(frame, target, labels >= 0)
+    return CodedFrame(inputs, labels, classes, notes)
 
 
 def _column(frame: Frame, target: str) -> list[str | None]:
     if target not in frame.names:
-        raise ConfigError("--target", target, "one of " + ", ".join(frame.names))
+        raise ConfigError("target", target, "one of " + ", ".join(frame.names))
     place = frame.names.index(target)
     return [row[place] for row in frame.cells]
 
 
-def inputs_of(
+def frame_inputs(
     frame: Frame, target: str, known: Bool[np.ndarray, " rows"]
 ) -> tuple[Float[np.ndarray, "rows features"], list[str]]:
     """Make numbers of all columns but one: a column is of numbers where all its known cells are.
@@ -140,7 +146,7 @@ def inputs_of(
       known: rows that are learned from.
 
     Returns:
-      Numbers, NaN where a value is missing, and notes as :class:`Coded` has them.
+      Numbers, NaN where a value is missing, and notes as :class:`CodedFrame` has them.
 
     Raises:
       ConfigError: nothing is left to learn from.
@@ -191,3 +197,30 @@ def _in_order(value: str) -> tuple[bool, float, str]:
         return False, float(value), value
     except ValueError:
         return True, 0.0, value
+
+
+def read_columns(path: Path, names: tuple[str, ...] = ()) -> dict[str, Float[np.ndarray, " rows"]]:
+    """Read a CSV file of numbers, NaN where a cell is empty.
+
+    Args:
+      path: of the file; its first line names the columns.
+      names: the columns that it must have, and no others; of no names, any.
+
+    Returns:
+      The columns by name.
+
+    Raises:
+      ConfigError: it cannot be read, has other columns, or a cell is no number.
+    """
+    if path.suffix.lower() != ".csv":
+        raise ConfigError("DATA", str(path), "a .csv or .npz file")
+    frame = read_frame(path)
+    if names and set(names) != set(frame.names):
+        raise ConfigError("columns of DATA", ", ".join(frame.names), ", ".join(names))
+    columns = {}
+    for name, cells in zip(frame.names, zip(*frame.cells, strict=True), strict=True):
+        try:
+            columns[name] = np.array([np.nan if cell is None else float(cell) for cell in cells])
+        except ValueError as error:
+            raise ConfigError(f"column {name} of DATA", str(error), "numbers") from error
+    return columns

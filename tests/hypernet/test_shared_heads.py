@@ -1,4 +1,4 @@
-"""Parameters in chunks: their start, and which chunk depends on which."""
+"""Parameters in shared chunks: their start, and which chunk depends on which."""
 
 import jax
 import jax.numpy as jnp
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metajax.core import ConfigError
-from metajax.hypernet import chunk_generator
+from metajax.hypernet import generator, shared_head
 from metajax.nn import mlp
 
 WIDE = mlp((40, 40), 3)
@@ -17,10 +17,10 @@ def target(key):
     return WIDE.init(key, jnp.zeros((1, 16)))
 
 
-def make(order, **options):
+def make(order, chunk_size=100, **options):
     hidden = (12,) if order == "in_a_row" else (12, 10)
-    given = {"chunk_size": 100, "embedding": 4, "hidden": hidden, "order": order} | options
-    return chunk_generator(target, **given)
+    head = shared_head(chunk_size, embedding=4, order=order)
+    return generator(target, **{"hidden": hidden, "head": head} | options)
 
 
 def flat(params):
@@ -111,12 +111,33 @@ def test_gradients_reach_all_but_the_scales(order):
     [
         ({"chunk_size": 0}, "chunk_size"),
         ({"embedding": 0}, "embedding"),
+        ({"order": "all"}, "order"),
         ({"hidden": ()}, "hidden"),
         ({"hidden": (4, 4), "order": "in_a_row"}, "hidden"),
-        ({"order": "all"}, "order"),
     ],
 )
 def test_sizes_out_of_range_are_rejected_by_name(options, field):
+    hidden = options.pop("hidden", (4,))
     with pytest.raises(ConfigError) as raised:
-        chunk_generator(target, **{"chunk_size": 10} | options)
+        generator(target, hidden=hidden, head=shared_head(**{"chunk_size": 10} | options))
     assert raised.value.field == field
+
+
+def test_a_base_is_added_and_takes_its_share_of_the_variance():
+    """At 1 the latents change what the target draws by nothing; others add up."""
+    latents = jax.random.normal(jax.random.key(9), (2, 5))
+    usual, based = make("apart"), make("apart", base=0.36)
+    params = based.init(jax.random.key(1), latents)
+    plain = usual.init(jax.random.key(1), latents)
+    parts = usual.apply({**plain, "scales": params["scales"]}, latents)
+    added = zip(params["base"].values(), jax.tree.leaves(parts), strict=True)
+    for (base, part), whole in zip(
+        added, jax.tree.leaves(based.apply(params, latents)), strict=True
+    ):
+        np.testing.assert_allclose(whole, base[None] + part, rtol=1e-6)
+    np.testing.assert_allclose(
+        params["scales"]["deviation"], 0.8 * plain["scales"]["deviation"], rtol=1e-6
+    )
+    one = make("apart", base=1.0)
+    first, second = one.apply(one.init(jax.random.key(1), latents), latents)["Dense_0"]["kernel"]
+    np.testing.assert_array_equal(first, second)
