@@ -112,7 +112,7 @@ def measure(variant: Variant, seeds: int) -> dict[str, Any]:
     config: Any = configure("weights", "architectures", variant.method, **variant.options)
     kind = KINDS["architectures"]
     problem = kind.make(config, digits("train"), digits("test"))
-    learner: Any = kind.methods[variant.method](problem, config, **variant.options).learner
+    learner: Any = kind.methods[variant.method](problem, config, **variant.options)
     steps = variant.longer * config.steps
 
     def train(of: Split, rate: Array, seed: Array) -> Any:
