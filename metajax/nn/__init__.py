@@ -1,6 +1,12 @@
 """Network blocks behind ``Network`` and ``SequenceNetwork``, and adapters for a user's own."""
 
 from metajax.nn.adapters import from_equinox, from_linen, from_nnx
+from metajax.nn.autoencoders import (
+    Autoencoder,
+    conv_autoencoder,
+    conv_encoder,
+    variational_loss,
+)
 from metajax.nn.class_channels import (
     DIRECTION_KERNELS,
     KERNELS,
@@ -96,6 +102,7 @@ __all__ = [
     "DIRECTION_KERNELS",
     "KERNELS",
     "PINN",
+    "Autoencoder",
     "Averages",
     "ClassChannels",
     "Factored",
@@ -126,7 +133,9 @@ __all__ = [
     "cholesky",
     "class_shares",
     "conv2d",
+    "conv_autoencoder",
     "conv_block",
+    "conv_encoder",
     "conv_net",
     "conv_params",
     "damped_least_squares",
@@ -184,4 +193,5 @@ __all__ = [
     "token_set_encoder",
     "triangular_solve",
     "unet_decoder",
+    "variational_loss",
 ]

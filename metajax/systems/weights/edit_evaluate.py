@@ -1,0 +1,375 @@
+"""Measure edits of a frozen generator: how close they come to an image, and what they leave of it.
+
+*Editability*: an image's latent is moved by the difference of two classes' mean latents, from the
+image's own class to the next one. The score is the share of images that are then of the class they
+were moved to, by the nearest training image. It is measured with the weights that reconstruct the
+image: weights that ignore the latent have the least error and no editability.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float, Int32, Key
+
+from metajax.core import Params, optimizer_step, prepare_optimizer
+from metajax.hypernet import Edited, edit_pass, no_deltas, render_edited
+from metajax.learners import (
+    edited_along,
+    encode,
+    image_errors,
+    mean_squared_error,
+    tuned_latent,
+    tuned_weights,
+)
+from metajax.systems.base import Method
+from metajax.systems.scores import Evaluation, Row, interval
+from metajax.systems.weights.edit_images import EditImages
+from metajax.systems.weights.edit_methods import EditParts
+from metajax.systems.weights.edit_report import counted
+from metajax.systems.weights.problem import Problem
+
+PICTURES = 4
+"""Images of each kind that are kept as pictures."""
+
+Both = Float[Array, "points n 2 h w c"]
+"""Reconstructions, and what the same weights make of moved latents."""
+
+
+class Group(NamedTuple):
+    """Images with their latents.
+
+    Attributes:
+      images: to reconstruct.
+      latents: of the images.
+      moved: the latents, moved to another class.
+    """
+
+    images: Float[Array, "n h w c"]
+    latents: Float[Array, "n d"]
+    moved: Float[Array, "n d"]
+
+
+class Along(NamedTuple):
+    """What was measured of the images of a group.
+
+    Attributes:
+      errors: mean squared errors of the reconstructions.
+      classes: of the images of moved latents.
+      pictures: the first few reconstructions.
+    """
+
+    errors: Float[Array, "points n"]
+    classes: Int32[Array, "points n"]
+    pictures: Float[Array, "points k h w c"]
+
+
+def class_latents(
+    parts: EditParts, params: Params, conditions: EditImages
+) -> Float[Array, "classes d"]:
+    """Return the mean latent of each known class over training images."""
+    latents = encode(parts.autoencoder, params, conditions.train)
+    members = jax.nn.one_hot(conditions.labels, conditions.classes, axis=0, dtype=latents.dtype)
+    return (members @ latents) / jnp.maximum(jnp.sum(members, axis=1), 1)[:, None]
+
+
+def nearest_class(
+    images: Float[Array, "n h w c"], train: Float[Array, "m h w c"], labels: Int32[Array, " m"]
+) -> Int32[Array, " n"]:
+    """Return the class of the nearest training image: a classifier with nothing to train."""
+    asked, known = (x.reshape(len(x), -1) for x in (images, train))
+    apart = jnp.sum(jnp.square(known), axis=1)[None] - 2 * asked @ known.T
+    return labels[jnp.argmin(apart, axis=1)]
+
+
+def by_method(parts: EditParts, params: Params, group: Group, passes: int) -> Both:
+    """Return what the method makes of images: by passes, or once if it makes none."""
+    both = group.latents, group.moved
+    if parts.hypernet is None:
+        shown = [parts.learner.predict(params, latents, group.images) for latents in both]
+        return jnp.stack(shown, axis=1)[None]
+    along = edited_along(
+        parts.autoencoder, parts.hypernet, params, group.latents, group.images, passes
+    )
+    decoder = parts.autoencoder.decoder
+
+    def changed(deltas: Any) -> Array:
+        return render_edited(decoder, params["decoder"], group.moved, deltas)
+
+    return jnp.stack([along.images, jax.lax.map(changed, along.deltas)], axis=2)
+
+
+def by_latents(
+    parts: EditParts, params: Params, group: Group, rate: Float[Array, ""], steps: int
+) -> Both:
+    """Return what tuning the latent of each image makes of it, by steps."""
+    decoder, weights = parts.autoencoder.decoder, params["decoder"]
+
+    def one(image: Array, latent: Array, moved: Array) -> Array:
+        def note(now: Array) -> Array:
+            return decoder.apply(weights, jnp.stack([now, now + moved - latent]))
+
+        return tuned_latent(decoder, weights, latent, image, rate, steps, note)[1]
+
+    return jax.vmap(one, out_axes=1)(*group)
+
+
+def by_weights(
+    parts: EditParts, params: Params, group: Group, rate: Float[Array, ""], steps: int
+) -> Both:
+    """Return what tuning the weights for each image makes of it, by steps."""
+    decoder = parts.autoencoder.decoder
+
+    def one(image: Array, latent: Array, moved: Array) -> Array:
+        def note(weights: Params) -> Array:
+            return decoder.apply(weights, jnp.stack([latent, moved]))
+
+        return tuned_weights(decoder, params["decoder"], latent, image, rate, steps, note)[1]
+
+    return jax.vmap(one, out_axes=1)(*group)
+
+
+@functools.partial(jax.jit, static_argnames=("parts", "passes", "steps"))
+def measured(
+    parts: EditParts,
+    params: Params,
+    conditions: EditImages,
+    latent_rates: Float[Array, " rates"],
+    weight_rates: Float[Array, " rates"],
+    passes: int,
+    steps: int,
+) -> dict[str, dict[str, Along]]:
+    """Measure a method, and tuning on single images, on known and on unseen classes.
+
+    Tuning takes the best of the rates for each number of steps, by its mean on training images.
+    """
+    means = class_latents(parts, params, conditions)
+    known, unseen, chosen = (
+        Group(images, latents := encode(parts.autoencoder, params, images), latents)
+        for images in (conditions.known, conditions.unseen, conditions.chosen)
+    )
+    labels = conditions.known_labels
+    ways = means[(labels + 1) % conditions.classes] - means[labels]
+    groups = {"known": known._replace(moved=known.latents + ways), "unseen": unseen}
+
+    def along(shown: Both, group: Group) -> Along:
+        errors = jax.vmap(lambda now: image_errors(now, group.images))(shown[:, :, 0])
+
+        def classes(now: Array) -> Array:
+            return nearest_class(now, conditions.train, conditions.labels)
+
+        return Along(errors, jax.lax.map(classes, shown[:, :, 1]), shown[:, :PICTURES, 0])
+
+    def best_of(by: Callable[..., Both], rates: Array) -> dict[str, Along]:
+        def each(group: Group) -> Along:
+            return jax.lax.map(
+                lambda rate: along(by(parts, params, group, rate, steps), group), rates
+            )
+
+        best = jnp.argmin(jnp.mean(each(chosen).errors, axis=2), axis=0)
+        at = best, jnp.arange(steps + 1)
+        return {
+            name: jax.tree.map(lambda leaf: leaf[at], each(group)) for name, group in groups.items()
+        }
+
+    latents, weights = best_of(by_latents, latent_rates), best_of(by_weights, weight_rates)
+    return {
+        name: {
+            "method": along(by_method(parts, params, group, passes), group),
+            "latents": latents[name],
+            "weights": weights[name],
+        }
+        for name, group in groups.items()
+    }
+
+
+def operations(parts: EditParts, conditions: EditImages, params: Params) -> dict[str, float]:
+    """Return the operations for one image, as XLA counts them, of each thing that is done.
+
+    ``image``: a reconstruction with weights of its own. ``pass``: a pass, with its reconstruction.
+    ``step``: a step of tuning the weights by Adam; ``latent_step``: of tuning the latent.
+    """
+    decoder, weights = parts.autoencoder.decoder, params["decoder"]
+    image = conditions.known[:1]
+    latent = encode(parts.autoencoder, params, image)
+
+    def cost(function: Callable[..., Any], *given: Any) -> float:
+        return float(jax.jit(function).lower(*given).cost_analysis()["flops"])
+
+    def step(loss: Callable[[Any], Array], start: Any) -> Any:
+        rule = prepare_optimizer(optax.adam(1e-3), has_function=False)
+        value, slopes = jax.value_and_grad(loss)(start)
+        return optimizer_step(rule, start, rule.init(start), slopes, value=value)
+
+    def of_weights(weights: Params, latent: Array, image: Array) -> Any:
+        return step(lambda at: mean_squared_error(decoder.apply(at, latent), image), weights)
+
+    def of_latent(weights: Params, latent: Array, image: Array) -> Any:
+        return step(lambda at: mean_squared_error(decoder.apply(weights, at), image), latent)
+
+    found = {
+        "image": cost(decoder.apply, weights, latent),
+        "step": cost(of_weights, weights, latent, image),
+        "latent_step": cost(of_latent, weights, latent, image),
+    }
+    hypernet = parts.hypernet
+    if hypernet is not None:
+
+        def one_pass(params: Params, latent: Array, image: Array, deltas: Any) -> Any:
+            def editor(images: Array, reconstructions: Array) -> Any:
+                return hypernet.apply(params["editor"], images, reconstructions)
+
+            def render(deltas: Any) -> Array:
+                return render_edited(decoder, params["decoder"], latent, deltas)
+
+            return edit_pass(editor, render, image, Edited(deltas, image))
+
+        found["pass"] = cost(one_pass, params, latent, image, no_deltas(weights, 1))
+    return found
+
+
+def crossings(
+    edits: Float[np.ndarray, " points"], steps: Float[np.ndarray, " steps"], cost: dict[str, float]
+) -> list[dict[str, Any]]:
+    """Return, for each number of passes, when tuning the weights has as small a mean error.
+
+    Args:
+      edits: mean errors after 0, 1, ... passes.
+      steps: mean errors after 0, 1, ... steps of tuning.
+      cost: operations, from :func:`operations`.
+
+    Returns:
+      For each number of passes from 1: the least number of steps, None if there is none, and the
+      operations of both, with all reconstructions.
+    """
+    found = []
+    for passes in range(1, len(edits)):
+        below = np.flatnonzero(steps <= edits[passes])
+        first = int(below[0]) if len(below) else None
+        tuning = None if first is None else first * cost["step"] + cost["image"]
+        found.append(
+            {
+                "passes": passes,
+                "steps": first,
+                "edit_operations": cost["image"] + passes * cost["pass"],
+                "tune_operations": tuning,
+            }
+        )
+    return found
+
+
+TUNED = {"latents": "latent tuned, {}", "weights": "weights tuned, {}"}
+"""Titles of baselines, all of which start from the plain reconstruction."""
+
+
+def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
+    """Measure the mean squared error of reconstructions; intervals are over images.
+
+    The row ``test`` has held-out images of known classes, by passes if the method makes any;
+    ``unseen``, images of classes that nothing was trained on; ``as_trained``, the first after as
+    many passes as in training. ``more`` has the editability of each row, the curves of tuning,
+    where they reach the edits in steps and in operations, and pictures.
+    """
+    of, parts = problem.settings, method.parts
+    trained = getattr(config, "passes", 0)
+    passes, marks = max(of.eval_passes, trained), sorted(set(of.image_steps))
+    found = jax.device_get(
+        measured(
+            parts,
+            params,
+            problem.conditions,
+            jnp.asarray(of.latent_rates, jnp.float32),
+            jnp.asarray(of.weight_rates, jnp.float32),
+            passes,
+            marks[-1],
+        )
+    )
+    known, unseen = found["known"], found["unseen"]
+    targets = (np.asarray(problem.conditions.known_labels) + 1) % of.known_classes
+    steps = {f"{what}_{at}": (what, at) for what in TUNED for at in marks}
+    places = {"encoder": ("latents", 0), **steps}
+    titles = {name: TUNED[what].format(counted(at, "step")) for name, (what, at) in steps.items()}
+    titles["encoder"] = "plain reconstruction"
+
+    own = known["method"].errors
+    rows = {
+        "test": Row(config.method, interval(own.T)),
+        "unseen": Row(f"{config.method}, unseen classes", interval(unseen["method"].errors.T)),
+        "as_trained": Row(f"{config.method}, as trained", interval(own[trained])),
+    }
+    editable = {"test": np.mean(known["method"].classes == targets, axis=1).tolist()}
+    for name, (what, at) in places.items():
+        title = titles[name]
+        rows[name] = Row(title, interval(known[what].errors[at]), baseline=True)
+        score = interval(unseen[what].errors[at])
+        rows[f"{name}_unseen"] = Row(f"{title}, unseen classes", score, baseline=True)
+        editable[name] = [float(np.mean(known[what].classes[at] == targets))]
+
+    cost = operations(parts, problem.conditions, params)
+    more: dict[str, Any] = {
+        "editability": editable,
+        "curves": {
+            name: {what: group[what].errors.mean(1).tolist() for what in TUNED}
+            for name, group in found.items()
+        },
+        "operations": cost,
+        "pictures": {
+            name: pictures(images, group, trained, marks[-2:])
+            for (name, group), images in zip(
+                found.items(), (problem.conditions.known, problem.conditions.unseen), strict=True
+            )
+        },
+    }
+    if parts.hypernet is not None:
+        more["crossings"] = {
+            name: crossings(group["method"].errors.mean(1), group["weights"].errors.mean(1), cost)
+            for name, group in found.items()
+        }
+    return Evaluation(
+        metric="mean squared error",
+        greatest=False,
+        axis="passes",
+        points=[float(at) for at in range(len(own))],
+        rows=rows,
+        setting=problem.setting(),
+        more=more,
+    )
+
+
+def pictures(
+    images: Float[Array, "n h w c"], group: dict[str, Along], passes: int, steps: Sequence[int]
+) -> dict[str, Any]:
+    """Return some images and their reconstructions, by column.
+
+    Each is a string of two hexadecimal digits a level, 0 to 255; ``shape`` is that of an image.
+    """
+    made = group["method"].pictures
+    shown = {"original": np.asarray(images[:PICTURES]), "plain": group["latents"].pictures[0]}
+    shown |= {counted(at, "pass"): made[at] for at in range(1, passes + 1)}
+    if len(made) == 1:
+        shown["method"] = made[0]
+    shown |= {f"tuned, {counted(at, 'step')}": group["weights"].pictures[at] for at in steps}
+    levels = {name: np.rint(255 * now).astype(np.uint8) for name, now in shown.items()}
+    columns = {name: [image.tobytes().hex() for image in now] for name, now in levels.items()}
+    return {"shape": list(images.shape[1:]), "columns": columns}
+
+
+@functools.partial(jax.jit, static_argnames="parts")
+def errors_now(parts: EditParts, params: Params, images: Array, key: Array) -> Array:
+    """Return the mean squared errors of images by what was trained, as it was trained."""
+    adapted = parts.learner.adapt(params, images, key)
+    return image_errors(parts.learner.predict(params, adapted, images), images)
+
+
+def on_known_classes(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Measure the mean squared error on held-out images of known classes."""
+    found = errors_now(method.parts, params, problem.conditions.known, key)
+    return interval(found).last()
