@@ -14,9 +14,7 @@ from quoting import Quoted
 
 def quoted() -> Quoted:
     """Every table."""
-    parts = (
-        *(conditions(), fashion(), starts(), zoos(), edits(), modalities(), pruning()),
-    )
+    parts = (conditions(), fashion(), starts(), zoos(), edits(), modalities(), pruning())
     tables = {name: table for part in parts for name, table in part.tables.items()}
     elsewhere = {path: lines for part in parts for path, lines in part.elsewhere.items()}
     return Quoted(tables, [line for part in parts for line in part.sentences], elsewhere)
