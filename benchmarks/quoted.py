@@ -322,7 +322,8 @@ def of_generated(found: Any) -> tuple[dict[str, str], list[str]]:
         for form, one in found["forms"].items()
     ]
     header = ["heads", "parameters", "generator, ms", "products alone, ms", "ratio"]
-    sentence = f"A target of {found['weights'] / 1e6:.1f} million weights"
+    weights = found["forms"]["dense"]["weights"]
+    sentence = f"A target of {weights / 1e6:.1f} million weights"
     return {"generated_weights": markdown(header, rows)}, [sentence]
 
 

@@ -1,4 +1,4 @@
-"""How settings depend on each other, declared in their annotations beside their ranges."""
+"""How settings depend on each other, declared in their annotations, as their ranges are."""
 
 from __future__ import annotations
 

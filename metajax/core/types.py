@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol
 
-from jaxtyping import Array, Key, PyTree, Scalar
+from jaxtyping import Array, Int32, Key, PyTree, Scalar
 
 Params = PyTree
 """A network's or a learner's parameters: a nested dict of arrays."""
@@ -123,12 +123,17 @@ class Algorithm(NamedTuple):
         ``stage(state, tasks, key)`` does what the stage before it does and continues from there.
         :func:`metajax.core.gradient` has ``forward``, the loss, and ``backward``, its gradient.
         None by default.
+      at: of an algorithm that takes branches by the number of updates done, ``at(state, done) ->
+        state``: the state with this number. So states that are updated together can share one
+        number, and a branch stays a branch under ``vmap``: :func:`metajax.train.population`. None
+        of all others.
     """
 
     init: Callable[[Key[Array, ""], Any], Any]
     update: Callable[..., tuple[Any, Metrics]]
     params: Callable[[Any], Params]
     stages: Mapping[str, Callable[..., Any]] = MappingProxyType({})
+    at: Callable[[Any, Int32[Array, ""]], Any] | None = None
 
 
 class HostFed(NamedTuple):

@@ -18,6 +18,7 @@ from metajax.data.frames import (
     read_columns,
     read_frame,
 )
+from metajax.data.glyphs import glyph_images
 from metajax.data.host import host_batches, pool_statistics
 from metajax.data.images import (
     ImageSet,
@@ -76,6 +77,7 @@ __all__ = [
     "episode_tasks",
     "frame_inputs",
     "frequent_characters",
+    "glyph_images",
     "host_batches",
     "is_known",
     "list_sets",

@@ -1,8 +1,15 @@
 """Hypernetworks: the parameters of any target network, generated from latent vectors."""
 
+from metajax.hypernet.autoencoders import (
+    VectorAutoencoder,
+    autoencoder_loss,
+    normal_divergence,
+    vector_autoencoder,
+)
 from metajax.hypernet.coordinates import implicit
 from metajax.hypernet.decoders import decoded_entries, full_matrix, low_rank
 from metajax.hypernet.diffusion import denoiser, diffusion_loss, sample_diffusion, signal_shares
+from metajax.hypernet.drawn_means import drawn_mean
 from metajax.hypernet.edit_passes import (
     Edited,
     edit_hypernetwork,
@@ -19,8 +26,15 @@ from metajax.hypernet.graph_hypernets import (
     graph_hypernetwork,
     predicted_start,
 )
+from metajax.hypernet.graph_metanets import fed_loss, graph_metanetwork
 from metajax.hypernet.heads import Head, chunked_head, dense_head, low_rank_head
 from metajax.hypernet.invariant import magnitude_invariant
+from metajax.hypernet.modality_adapters import (
+    Columns,
+    Pairs,
+    modality_adapter,
+    solved_columns,
+)
 from metajax.hypernet.padded_mlps import (
     MLPArchitecture,
     MLPShape,
@@ -36,36 +50,46 @@ from metajax.hypernet.principal import (
 )
 from metajax.hypernet.program_graphs import ProgramGraph, program_graph
 from metajax.hypernet.shared_heads import shared_head
+from metajax.hypernet.shared_widths import shared_implicit
 
 __all__ = [
+    "Columns",
     "Edited",
     "GraphHypernetwork",
     "Head",
     "MLPArchitecture",
     "MLPShape",
     "PaddedMLP",
+    "Pairs",
     "Principal",
     "ProgramGraph",
+    "VectorAutoencoder",
+    "autoencoder_loss",
     "chunked_head",
     "decode_principal",
     "decoded_entries",
     "denoiser",
     "dense_head",
     "diffusion_loss",
+    "drawn_mean",
     "edit_hypernetwork",
     "edit_pass",
     "encode_principal",
+    "fed_loss",
     "full_matrix",
     "generator",
     "graph_hypernetwork",
+    "graph_metanetwork",
     "implicit",
     "low_rank",
     "low_rank_factors",
     "low_rank_head",
     "low_rank_update",
     "magnitude_invariant",
+    "modality_adapter",
     "modulate",
     "no_deltas",
+    "normal_divergence",
     "padded_mlp",
     "predicted_start",
     "principal_components",
@@ -75,6 +99,9 @@ __all__ = [
     "render_edited",
     "sample_diffusion",
     "shared_head",
+    "shared_implicit",
     "signal_shares",
+    "solved_columns",
     "unit_encoding",
+    "vector_autoencoder",
 ]

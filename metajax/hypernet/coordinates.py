@@ -42,6 +42,7 @@ def implicit(
     hidden: int = 64,
     depth: int = 3,
     noise: float = 0.0,
+    octaves: int | None = None,
 ) -> Network:
     """Make a network that generates another of any width: its weights by their coordinates.
 
@@ -66,14 +67,20 @@ def implicit(
       depth: residual layers.
       noise: coordinates move by up to so many units to either side where ``apply`` is given a key;
         the paper has half a unit.
+      octaves: of the coordinates along units of ``names``, at most; None: as above. With as many,
+        neighboring units are free of each other, and so is the function between the units of the
+        trained widths. Octaves ``0 .. k - 1`` vary over ``2^(1 - k)`` of the axis and more.
 
     Returns:
       The hypernetwork.
 
     Raises:
-      ConfigError: a size is below 1, a name is unknown, or an axis of these units has other parts.
+      ConfigError: a size or ``octaves`` is below 1, a name is unknown, or an axis of these units
+        has other parts.
     """
     check_sizes(hidden=hidden, depth=depth)
+    if octaves is not None:
+        check_sizes(octaves=octaves)
     shapes = jax.eval_shape(target, jax.random.key(0))
     leaves = leaves_of(shapes, units)
     largest = sizes_of(leaves)
@@ -96,7 +103,7 @@ def implicit(
             if part.role == "reads":
                 read.append(part.name)
         made[leaf.path] = _Made(leaf.path, leaf.array.shape, tuple(along), tuple(read))
-    octaves = {path: [math.ceil(math.log2(2 * n)) for n in one.shape] for path, one in made.items()}
+    waves = {path: _octaves(one, octaves) for path, one in made.items()}
 
     def init(key: Key[Array, ""], sizes: Sizes) -> Params:
         starts = jax.vmap(target)(jax.random.split(derive(key, "start"), START_DRAWS))
@@ -108,7 +115,7 @@ def implicit(
                 continue
             drawn = jnp.any(start != start[:1])
             scales[leaf.path] = jnp.where(drawn, jnp.std(start), UNDRAWN)
-            inputs = sum(1 + 2 * count for count in octaves[leaf.path]) + len(names)
+            inputs = sum(1 + 2 * count for count in waves[leaf.path]) + len(names)
             net: Params = {"in": {"kernel": jnp.zeros((inputs, hidden)), "bias": jnp.zeros(hidden)}}
             for number in range(depth):
                 kernel = {"kernel": jnp.zeros((hidden, hidden)), "bias": jnp.zeros(hidden)}
@@ -138,7 +145,7 @@ def implicit(
                 )
                 moved = noise * (2 * drawn - 1)
             rows, inside = _coordinates(one, now, moved)
-            features = _features(rows, octaves[leaf.path])
+            features = _features(rows, waves[leaf.path])
             shares = [now[name] / largest[name] for name in names]
             values = _values(params["made"][leaf.path], features, jnp.stack(shares), depth)
             factor = jax.lax.stop_gradient(params["scales"][leaf.path])
@@ -149,6 +156,17 @@ def implicit(
         return jax.tree.unflatten(treedef, [tensor(leaf) for leaf in leaves])
 
     return Network(init, apply)
+
+
+def _octaves(one: _Made, most: int | None) -> list[int]:
+    """How many octaves each axis has; those whose size varies have at most ``most``."""
+    each = [math.ceil(math.log2(2 * n)) for n in one.shape]
+    if most is None:
+        return each
+    return [
+        count if name is None else min(count, most)
+        for count, name in zip(each, one.names, strict=True)
+    ]
 
 
 def _coordinates(

@@ -11,7 +11,14 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError, Params, check_sizes
-from metajax.hypernet.layers import Start, empty_layers, normalize_rows, start_of
+from metajax.hypernet.layers import (
+    Start,
+    empty_layers,
+    layers_of,
+    normalize_rows,
+    start_of,
+    through_layers,
+)
 from metajax.nn import draw_normals, lecun_stddev
 
 BIAS_STDDEV = 0.1
@@ -69,20 +76,24 @@ class Head(Protocol):
 
 
 class Form(NamedTuple):
-    """How one tensor is made of rows of numbers.
+    """How one tensor is made.
 
     Attributes:
-      outputs: numbers of a row.
+      outputs: numbers of the last layer.
       scaled: ``scaled(kernel, start, stddev) -> kernel, offset``: the last layer, such that the
         tensor starts with this deviation.
-      shaped: ``shaped(rows, n) -> tensors`` of ``n`` latents.
+      enter: ``enter(params, latents, kernel) -> rows``: what the first layer's kernel makes.
+      leave: ``leave(rows, out, n) -> tensors``: what the last layer makes for ``n`` latents.
+      alone: ``alone(params, latents) -> tensors``: what it makes where it is the first one too.
       chunks: rows a latent, each with a learned embedding; 0: one row, without.
       embedding: numbers of such an embedding.
     """
 
     outputs: int
     scaled: Callable[[Array, Start, Array], tuple[Array, Array]]
-    shaped: Callable[[Float[Array, "rows outputs"], int], Float[Array, "n ..."]]
+    enter: Callable[[Params, Float[Array, "n size"], Array], Float[Array, "rows width"]]
+    leave: Callable[[Float[Array, "rows width"], Params, int], Float[Array, "n ..."]]
+    alone: Callable[[Params, Float[Array, "n size"]], Float[Array, "n ..."]]
     chunks: int = 0
     embedding: int = 0
 
@@ -128,13 +139,20 @@ def chunked_head(chunk_size: int, *, embedding: int = 16) -> Head:
     """Make tensors of more than so many entries in chunks (von Oswald et al. 2020, 1906.00695).
 
     The layers of a tensor make each of its chunks from the latents and a learned embedding of the
-    chunk: ``(z + e) h + 2 h + (h + 1) chunk_size`` parameters and ``e`` for every chunk, with the
-    letters of :func:`dense_head`, which makes other tensors. Here the latents are divided by their
-    root mean square. Without a base, entries that the target does not draw start at the tensor's
-    mean.
+    chunk. Chunks of ``c`` numbers take ``(z + e) h + 2 h + (h + 1) c`` parameters and ``e`` for
+    every chunk, with the letters of :func:`dense_head`, which makes other tensors. Latents are
+    divided by their root mean square. Without a base, entries that the target does not draw start
+    at the tensor's mean.
+
+    Here ``c`` is the largest number from half of ``chunk_size`` up that divides the tensor's
+    entries. The first of ``k`` chunks then has the entries 0, ``k``, ``2 k`` and so on, the second
+    those that follow them. So one output of the last layer makes neighbors in a row. Chunks without
+    gaps would make whole columns by one output, where their size and that of a row have a common
+    factor, and columns would start correlated. Where no number divides the entries, ``c`` is
+    ``chunk_size``, chunks have no gaps, and the last one is cut: one more pass over the tensor.
 
     Args:
-      chunk_size: numbers of a chunk.
+      chunk_size: numbers of a chunk, at most.
       embedding: numbers of an embedding, ``e``.
 
     Raises:
@@ -143,11 +161,32 @@ def chunked_head(chunk_size: int, *, embedding: int = 16) -> Head:
     check_sizes(chunk_size=chunk_size, embedding=embedding)
 
     def form(shape: tuple[int, ...]) -> Form:
-        if math.prod(shape) > chunk_size:
-            return _chunked(shape, chunk_size, embedding)
-        return _dense(shape)
+        entries = math.prod(shape)
+        if entries <= chunk_size:
+            return _dense(shape)
+        whole = (c for c in range(chunk_size, -(-chunk_size // 2) - 1, -1) if entries % c == 0)
+        return _chunked(shape, next(whole, chunk_size), embedding)
 
     return _by_tensor(form)
+
+
+def _in_one_row(
+    outputs: int,
+    scaled: Callable[[Array, Start, Array], tuple[Array, Array]],
+    shaped: Callable[[Float[Array, "n outputs"]], Float[Array, "n ..."]],
+) -> Form:
+    """Return the form of a tensor of which one row of numbers makes all."""
+
+    def enter(params: Params, z: Float[Array, "n size"], kernel: Array) -> Array:
+        return z @ kernel
+
+    def leave(x: Float[Array, "n width"], out: Params, n: int) -> Array:
+        return shaped(x @ out["kernel"] + out["offset"][None])
+
+    def alone(params: Params, z: Float[Array, "n size"]) -> Array:
+        return leave(z, params["out"], len(z))
+
+    return Form(outputs, scaled, enter, leave, alone)
 
 
 def _dense(shape: tuple[int, ...]) -> Form:
@@ -155,17 +194,7 @@ def _dense(shape: tuple[int, ...]) -> Form:
         kernel = kernel * jnp.where(start.drawn, stddev, 0).reshape(1, -1)
         return kernel, start.center.reshape(-1)
 
-    return Form(math.prod(shape), scaled, lambda rows, n: rows.reshape(n, *shape))
-
-
-def _chunked(shape: tuple[int, ...], chunk_size: int, embedding: int) -> Form:
-    def scaled(kernel: Array, start: Start, stddev: Array) -> tuple[Array, Array]:
-        return kernel * stddev, jnp.full(chunk_size, jnp.mean(start.center))
-
-    def shaped(rows: Float[Array, "rows outputs"], n: int) -> Float[Array, "n ..."]:
-        return rows.reshape(n, -1)[:, : math.prod(shape)].reshape(n, *shape)
-
-    return Form(chunk_size, scaled, shaped, -(-math.prod(shape) // chunk_size), embedding)
+    return _in_one_row(math.prod(shape), scaled, lambda x: x.reshape(-1, *shape))
 
 
 def _product(shape: tuple[int, ...], rank: int) -> Form:
@@ -179,12 +208,61 @@ def _product(shape: tuple[int, ...], rank: int) -> Form:
         kernel = kernel * jnp.where(first, 1, stddev * rank**-0.5)[None]
         return kernel, jnp.zeros(outputs, kernel.dtype)
 
-    def shaped(x: Float[Array, "n outputs"], n: int) -> Float[Array, "n ..."]:
+    def shaped(x: Float[Array, "n outputs"]) -> Float[Array, "n ..."]:
         left, right = jnp.split(x, [rows * rank], axis=-1)
         product = left.reshape(-1, rows, rank) @ right.reshape(-1, rank, columns)
-        return product.reshape(n, *shape)
+        return product.reshape(-1, *shape)
 
-    return Form(outputs, scaled, shaped)
+    return _in_one_row(outputs, scaled, shaped)
+
+
+def _chunked(shape: tuple[int, ...], chunk_size: int, embedding: int) -> Form:
+    entries = math.prod(shape)
+    chunks = -(-entries // chunk_size)
+    whole = chunks * chunk_size == entries
+
+    def scaled(kernel: Array, start: Start, stddev: Array) -> tuple[Array, Array]:
+        return kernel * stddev, jnp.full(chunk_size, jnp.mean(start.center))
+
+    def read(params: Params, z: Float[Array, "n size"]) -> tuple[Array, Array]:
+        # half of the variance each: latents of any size and magnitude leave chunks different
+        size = z.shape[-1]
+        part = normalize_rows(z) * math.sqrt((size + embedding) / (2 * size))
+        return part, params["chunks"] * math.sqrt((size + embedding) / (2 * embedding))
+
+    def enter(params: Params, z: Float[Array, "n size"], kernel: Array) -> Array:
+        part, own = read(params, z)
+        both = (part @ kernel[: z.shape[-1]])[:, None] + (own @ kernel[z.shape[-1] :])[None]
+        return both.reshape(-1, kernel.shape[-1])
+
+    def leave(x: Float[Array, "rows width"], out: Params, n: int) -> Array:
+        kernel, offset = out["kernel"], out["offset"]
+        if not whole:
+            made = x @ kernel + offset[None]
+            return made.reshape(n, -1)[:, :entries].reshape(-1, *shape)
+        x = x.reshape(n, chunks, -1)
+        # an offset as one more row of the kernel is a copy of the kernel, where adding it is a pass
+        # over all that is made
+        inside = chunks > len(kernel)
+        if inside:
+            x = jnp.concatenate([x, jnp.ones((n, chunks, 1), x.dtype)], axis=-1)
+            kernel = jnp.concatenate([kernel, offset[None]])
+        # a kernel for each latent: otherwise what is made would have to be transposed
+        kernels = jnp.broadcast_to(kernel, (n, *kernel.shape))
+        made = jax.lax.dot_general(kernels, x, (((1,), (2,)), ((0,), (0,))))
+        return (made if inside else made + offset[None, :, None]).reshape(-1, *shape)
+
+    def alone(params: Params, z: Float[Array, "n size"]) -> Array:
+        kernel, offset = params["out"]["kernel"], params["out"]["offset"]
+        part, own = read(params, z)
+        of_latents = part @ kernel[: z.shape[-1]] + offset[None]
+        of_chunks = own @ kernel[z.shape[-1] :]
+        if whole:
+            return (of_latents[:, :, None] + of_chunks.T[None]).reshape(-1, *shape)
+        made = of_latents[:, None] + of_chunks[None]
+        return made.reshape(len(z), -1)[:, :entries].reshape(-1, *shape)
+
+    return Form(chunk_size, scaled, enter, leave, alone, chunks, embedding)
 
 
 def _by_tensor(form: Callable[[tuple[int, ...]], Form]) -> Head:
@@ -205,8 +283,8 @@ def _by_tensor(form: Callable[[tuple[int, ...]], Form]) -> Head:
             params: Params, latents: Sequence[Float[Array, "n size"]]
         ) -> list[Float[Array, "n ..."]]:
             return [
-                _tensor(params[leaf.name], of, len(hidden), z)
-                for (leaf, of, hidden), z in zip(plan, latents, strict=True)
+                _tensor(params[leaf.name], of, z)
+                for (leaf, of, _), z in zip(plan, latents, strict=True)
             ]
 
         return Tensors(init, apply, shared=False)
@@ -246,33 +324,17 @@ def _scaled(
     return {**params, "out": out, "base": start.base(base)}
 
 
-def _enter(
-    params: Params, form: Form, z: Float[Array, "n size"], kernel: Float[Array, "inputs width"]
-) -> Float[Array, "rows width"]:
-    """The product of what goes into the first layer, a row for every latent and chunk."""
-    size, extra = z.shape[-1], form.embedding
-    if kernel.shape[0] != size + extra:
+def _tensor(params: Params, form: Form, z: Float[Array, "n size"]) -> Float[Array, "n ..."]:
+    """One tensor for every latent."""
+    layers = layers_of(params)
+    out, (n, size) = params["out"], z.shape
+    first = (layers[0] if layers else out)["kernel"]
+    if len(first) != size + form.embedding:
         raise ConfigError("latents", size, "the size that the parameters were made for")
-    if not form.chunks:
-        return z @ kernel
-    # half of the variance each: latents of any size and magnitude leave chunks different
-    part = normalize_rows(z) * math.sqrt((size + extra) / (2 * size))
-    chunks = params["chunks"] * math.sqrt((size + extra) / (2 * extra))
-    both = (part @ kernel[:size])[:, None] + (chunks @ kernel[size:])[None]
-    return both.reshape(-1, kernel.shape[-1])
-
-
-def _tensor(
-    params: Params, form: Form, depth: int, z: Float[Array, "n size"]
-) -> Float[Array, "n ..."]:
-    """One tensor for every latent, behind ``depth`` hidden layers."""
-    layers = [params[f"hidden_{number}"] for number in range(depth)]
-    kernels = [layer["kernel"] for layer in layers] + [params["out"]["kernel"]]
-    x = _enter(params, form, z, kernels[0])
-    for layer, kernel in zip(layers, kernels[1:], strict=True):
-        x = jax.nn.gelu(x + layer["bias"][None])
-        if layer is layers[-1]:
-            x = normalize_rows(x) * params["norm"]["scale"][None]
-        x = x @ kernel
-    x = form.shaped(x + params["out"]["offset"][None], z.shape[0])
-    return x + params["base"][None] if "base" in params else x
+    if layers:
+        x = jax.nn.gelu(form.enter(params, z, first) + layers[0]["bias"][None])
+        x = through_layers(layers[1:], x, jax.nn.gelu)
+        made = form.leave(normalize_rows(x) * params["norm"]["scale"][None], out, n)
+    else:
+        made = form.alone(params, z)
+    return made + params["base"][None] if "base" in params else made

@@ -14,7 +14,7 @@ from metajax.core import Network, Params, check_sizes, derive
 from metajax.hypernet.encodings import unit_encoding
 from metajax.hypernet.generators import generator
 from metajax.hypernet.heads import Head
-from metajax.hypernet.layers import empty_layers, normalize_rows, through_layers
+from metajax.hypernet.layers import empty_layers, layers_of, normalize_rows, through_layers
 from metajax.nn import draw_normals
 
 SLOPE = 0.01
@@ -73,7 +73,9 @@ def magnitude_invariant(
         scale = math.sqrt(hidden[-1] / (x.shape[-1] * SQUARES[encoding]))
         *batch, size = x.shape
         x = x.reshape(-1, size)
-        x = through_layers(params, x, functools.partial(jax.nn.leaky_relu, negative_slope=SLOPE))
+        x = through_layers(
+            layers_of(params), x, functools.partial(jax.nn.leaky_relu, negative_slope=SLOPE)
+        )
         x = normalize_rows(x) if norm else scale * x
         return x.reshape(*batch, hidden[-1])
 

@@ -84,20 +84,28 @@ def empty_layer(inputs: int, outputs: int) -> Params:
     return {"kernel": jnp.zeros((inputs, outputs)), "bias": jnp.zeros(outputs)}
 
 
-def through_layers(
-    params: Params, x: Float[Array, "n inputs"], activation: Callable[[Array], Array]
-) -> Float[Array, "n width"]:
-    """Return what the hidden layers make of rows.
+def layers_of(params: Params) -> list[Params]:
+    """Return the hidden layers among parameters, in their order.
 
     Args:
-      params: which hold them as :func:`empty_layers` names them.
+      params: which hold them as :func:`empty_layers` names them; may hold others.
+    """
+    number = sum(name.startswith("hidden_") for name in params)
+    return [params[f"hidden_{at}"] for at in range(number)]
+
+
+def through_layers(
+    layers: Sequence[Params], x: Float[Array, "n inputs"], activation: Callable[[Array], Array]
+) -> Float[Array, "n width"]:
+    """Return what layers make of rows.
+
+    Args:
+      layers: in their order; may be none.
       x: the rows.
       activation: behind each layer.
     """
-    number = 0
-    while (layer := params.get(f"hidden_{number}")) is not None:
+    for layer in layers:
         x = activation(x @ layer["kernel"] + layer["bias"][None])
-        number += 1
     return x
 
 

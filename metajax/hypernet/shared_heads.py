@@ -16,6 +16,7 @@ from metajax.hypernet.heads import Head, Leaf, Starts, Tensors
 from metajax.hypernet.layers import (
     empty_layer,
     empty_layers,
+    layers_of,
     normalize_rows,
     start_of,
     through_layers,
@@ -148,5 +149,5 @@ def _chunks(
 
         _, x = jax.lax.scan(step, LSTMState(zero, zero), projected)
     else:
-        x = through_layers(params, x, jax.nn.relu)
+        x = through_layers(layers_of(params), x, jax.nn.relu)
     return normalize_rows(x) @ params["out"]["kernel"] + params["out"]["bias"][None]

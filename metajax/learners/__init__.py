@@ -8,6 +8,7 @@ from metajax.learners.activated_experts import (
     hidden_activity,
     router_loss,
 )
+from metajax.learners.averages import AverageState, with_average
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.closed_forms import (
     KernelRidge,
@@ -21,6 +22,7 @@ from metajax.learners.closed_forms import (
 )
 from metajax.learners.conditioned import generated_network, one_network
 from metajax.learners.context_parameters import cavia, concatenated
+from metajax.learners.contrastive import contrastive_loss
 from metajax.learners.distilling import (
     mutual_students,
     smoothed_cross_entropy,
@@ -74,8 +76,10 @@ from metajax.learners.incubating import (
 )
 from metajax.learners.inner import adaptation_curve, gradient_learner
 from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
+from metajax.learners.latent_diffusion import Autoencoding, SetReader, weight_diffusion
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
+from metajax.learners.lone_widths import networks_alone
 from metajax.learners.losses import mean_squared_error
 from metajax.learners.maml_family import (
     MultiStepState,
@@ -89,7 +93,15 @@ from metajax.learners.maml_family import (
     multi_step_gradient,
 )
 from metajax.learners.metric import Memory, matching, prototypical
+from metajax.learners.modality_readers import (
+    averaged_adapters,
+    modality_reader,
+    rotated,
+    shared_projector,
+    text_logits,
+)
 from metajax.learners.neighbor_vote import k_nearest
+from metajax.learners.pruning_stages import pruning_metanetwork, sparse_networks, train_masked
 from metajax.learners.reptile_family import ReptileState, reptile
 from metajax.learners.ridge_head import RidgeParams, ridge, ridge_solution
 from metajax.learners.sequences import (
@@ -109,11 +121,12 @@ from metajax.learners.subnetworks import lone_subnetworks, shared_subnetworks
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
+from metajax.learners.weight_codes import WeightCode, autoencoder_code, principal_code
 from metajax.learners.weight_models import (
     nearest_network,
     ridge_predictions,
-    weight_diffusion,
     weight_regression,
+    with_solved_head,
     zoo_mean,
 )
 from metajax.learners.width_stages import (
@@ -123,6 +136,7 @@ from metajax.learners.width_stages import (
 )
 from metajax.learners.zoo_stages import (
     Embed,
+    ModelStage,
     WeightModel,
     flat_weights,
     network_zoo,
@@ -133,6 +147,8 @@ from metajax.learners.zoo_stages import (
 
 __all__ = [
     "ActivatedExperts",
+    "Autoencoding",
+    "AverageState",
     "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
@@ -147,18 +163,21 @@ __all__ = [
     "Memory",
     "Metamorphosis",
     "MetamorphosisParams",
+    "ModelStage",
     "MultiStepState",
     "RatedParams",
     "ReptileState",
     "RidgeParams",
     "Selection",
     "SequenceLearner",
+    "SetReader",
     "SnapshotState",
     "Snapshots",
     "SolvedParams",
     "Stage",
     "StagesState",
     "SvmParams",
+    "WeightCode",
     "WeightModel",
     "activity_of_domains",
     "adapt_in_float64",
@@ -169,6 +188,8 @@ __all__ = [
     "annealed_weights",
     "apply_experts",
     "assembled",
+    "autoencoder_code",
+    "averaged_adapters",
     "by_similarity",
     "cavia",
     "center_scores",
@@ -177,6 +198,7 @@ __all__ = [
     "concatenated",
     "context_free",
     "context_student",
+    "contrastive_loss",
     "cross_entropy",
     "discriminant",
     "domain_votes",
@@ -214,32 +236,39 @@ __all__ = [
     "mean_squared_error",
     "meta_sgd",
     "metamorphosis",
+    "modality_reader",
     "moving_only",
     "multi_step_gradient",
     "mutual_students",
     "nearest_neighbour",
     "nearest_network",
     "network_zoo",
+    "networks_alone",
     "one_network",
     "online_sgd",
     "pooled_training",
     "predict_after",
     "predict_mixture",
+    "principal_code",
     "prototypical",
+    "pruning_metanetwork",
     "repeated",
     "reptile",
     "ridge",
     "ridge_predictions",
     "ridge_solution",
+    "rotated",
     "router_loss",
     "sequence_learner",
     "shared_cells",
     "shared_edit",
+    "shared_projector",
     "shared_subnetworks",
     "smoothed_cross_entropy",
     "smoothed_labels",
     "soft_cross_entropy",
     "solve_mixture",
+    "sparse_networks",
     "stopped_early",
     "svm",
     "svm_weights",
@@ -247,6 +276,8 @@ __all__ = [
     "table_logistic",
     "table_reader",
     "taught_student",
+    "text_logits",
+    "train_masked",
     "tuned_experts",
     "tuned_latent",
     "tuned_weights",
@@ -256,7 +287,9 @@ __all__ = [
     "weight_regression",
     "weights_from",
     "whole_sequence",
+    "with_average",
     "with_snapshots",
+    "with_solved_head",
     "zoo_mean",
     "zoo_training",
 ]

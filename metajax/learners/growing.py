@@ -12,7 +12,7 @@ import optax
 from jaxtyping import Array, Int32, Key, PyTree
 
 from metajax.core import Algorithm, ConfigError, GradientState, MetaLearner, Params, gradient
-from metajax.learners.stages import stage_of
+from metajax.learners.stages import at_number, stage_of
 
 
 class GrowthStage(NamedTuple):
@@ -151,4 +151,4 @@ def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
         last = stage_of(jnp.maximum(state.done - 1, 0), lengths)
         return GrowthParams(tuple(stage.params for stage in state.stages), last)
 
-    return Algorithm(init, update, params)
+    return Algorithm(init, update, params, at=at_number)

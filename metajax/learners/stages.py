@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -20,11 +21,13 @@ class Stage(NamedTuple):
       learner: whose loss is descended.
       steps: meta-steps of the stage; the last stage has all that are left.
       trained: ``trained(params) -> params``: True for each parameter that moves in this stage.
+      finish: ``finish(params) -> params``, called once after the stage's last step; None: nothing.
     """
 
     learner: MetaLearner
     steps: int
     trained: Callable[[Params], PyTree]
+    finish: Callable[[Params], Params] | None = None
 
 
 class StagesState(NamedTuple):
@@ -70,13 +73,23 @@ def stage_of(steps: Int32[Array, ""], lengths: Sequence[int]) -> Int32[Array, ""
     return jnp.sum(over, dtype=jnp.int32)
 
 
+def at_number(state: Any, done: Int32[Array, ""]) -> Any:
+    """Return a state with another number of steps done, for ``Algorithm.at``.
+
+    Args:
+      state: with ``done``.
+      done: steps.
+    """
+    return state._replace(done=done)
+
+
 def in_stages(
     stages: Sequence[Stage], optimizer: Callable[[int], optax.GradientTransformation]
 ) -> Algorithm:
     """Make the algorithm that descends one learner's loss after another.
 
     All learners have the same ``init``, parameters and metrics. The optimizer starts again in every
-    stage. A parameter that a stage does not train keeps its bits.
+    stage. A parameter that a stage does not train keeps its bits, unless ``finish`` sets it.
 
     Args:
       stages: in order, one or more.
@@ -86,19 +99,23 @@ def in_stages(
       The algorithm.
 
     Raises:
-      ConfigError: there is no stage, or a stage but the last has less than 1 step.
+      ConfigError: there is no stage, a stage but the last has less than 1 step, or the last one,
+        which has no end, has a ``finish``.
     """
     if not stages:
         raise ConfigError("stages", stages, "one stage or more")
     for stage in stages[:-1]:
         if stage.steps < 1:
             raise ConfigError("steps", stage.steps, "1 meta-step or more of each stage")
+    if stages[-1].finish is not None:
+        raise ConfigError("finish", stages[-1].finish, "None for the last stage: it has no end")
 
     algorithms = [
         gradient(stage.learner, moving_only(optimizer(index), stage.trained))
         for index, stage in enumerate(stages)
     ]
     lengths = [stage.steps for stage in stages]
+    ends = list(itertools.accumulate(lengths))
 
     def init(key: Key[Array, ""], task: Any) -> StagesState:
         states = [algorithm.init(key, task) for algorithm in algorithms]
@@ -115,7 +132,11 @@ def in_stages(
                 after, metrics = algorithms[index].update(before, tasks, key, axis_name)
                 opt_states = list(state.opt_states)
                 opt_states[index] = after.opt_state
-                return after.params, tuple(opt_states), metrics
+                params, finish = after.params, stages[index].finish
+                if finish is not None:
+                    last = state.done + 1 == ends[index]
+                    params = jax.lax.cond(last, finish, _as_it_is, params)
+                return params, tuple(opt_states), metrics
 
             return run
 
@@ -124,4 +145,8 @@ def in_stages(
         params, opt_states, metrics = jax.lax.switch(now, branches)
         return StagesState(params, opt_states, state.done + 1), metrics
 
-    return Algorithm(init, update, lambda state: state.params)
+    return Algorithm(init, update, lambda state: state.params, at=at_number)
+
+
+def _as_it_is(params: Params) -> Params:
+    return params

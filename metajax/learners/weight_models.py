@@ -2,45 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from metajax.core import (
-    Examples,
-    MetaLearner,
-    Network,
-    Params,
-    Task,
-    check_sizes,
-    count,
-    derive,
-    random_indices,
-)
-from metajax.hypernet import (
-    decode_principal,
-    denoiser,
-    diffusion_loss,
-    encode_principal,
-    principal_components,
-    sample_diffusion,
-)
-from metajax.learners.zoo_stages import (
-    Embed,
-    WeightModel,
-    flat_weights,
-    idle_learner,
-    weights_from,
-)
-from metajax.nn import least_squares, ridge_scores, token_set_encoder
+from metajax.core import Examples, Network, Params, cross_entropy
+from metajax.learners.maml_family import Selection, put_back
+from metajax.learners.solved_head import anil_solved
+from metajax.learners.zoo_stages import Embed, WeightModel, flat_weights, weights_from
+from metajax.nn import least_squares, ridge_scores
 
 RIDGES = tuple(10.0**power for power in range(-5, 2))
 """Strengths among which :func:`ridge_predictions` chooses."""
-MOVING = ("denoiser", "encoder")
-"""Parameters of :func:`weight_diffusion` that training moves; the others describe the zoo."""
 
 
 def zoo_mean() -> WeightModel:
@@ -107,116 +80,27 @@ def weight_regression(embed: Embed) -> WeightModel:
     return WeightModel(generate)
 
 
-def weight_diffusion(
-    network: Network,
-    embed: Embed,
-    *,
-    size: int,
-    hidden: Sequence[int] = (256, 256),
-    levels: int = 100,
-    batch: int = 64,
-    attention: int | None = None,
-    ways: int = 1,
+def with_solved_head(
+    model: WeightModel, network: Network, ways: int, head: Selection
 ) -> WeightModel:
-    """Draw weights by a diffusion of latents (D2NWG; Soro et al. 2025, arXiv 2402.18153).
+    """Replace the head of the networks of a model by the closed form of :func:`anil_solved`.
 
-    Weights are encoded by their principal components. The diffusion knows the task by its
-    embedding, or by what an encoder makes of its support, which is trained with it.
+    The head is solved from the one that the model gives, on the support, with the strength that
+    predicts each example best from all others.
 
     Args:
-      network: of the zoo.
-      embed: of a support.
-      size: principal components.
-      hidden: layers of the denoiser.
-      levels: of noise.
-      batch: networks of a step, drawn at random.
-      attention: width of an attention over the support's images with their classes, which is read
-        at a learned prefix for each class; None: the embedding.
-      ways: classes of a task, for the attention.
+      model: of weights.
+      network: inputs to logits.
+      ways: classes.
+      head: what of the network's parameters it is; see :data:`~metajax.learners.Selection`.
 
     Returns:
-      The model.
-
-    Raises:
-      ConfigError: a size is below 1, or when its first state is made, components are more than the
-        zoo can have.
+      The model. The outputs of its networks are near 0 and 1, as those of regression.
     """
-    check_sizes(size=size, levels=levels, batch=batch, attention=attention, ways=ways)
-    noise = denoiser(size, levels, hidden)
-    reader = None
-    if attention is not None:
-        reader = token_set_encoder(
-            num_outputs=attention, width=attention, heads=1, mlp_ratio=2, prefixes=ways
-        )
+    solved = anil_solved(network, cross_entropy, inner=head, ways=ways, log_strength=None)
 
-    def tokens(support: Examples) -> tuple[Array, Array]:
-        classes = jax.nn.one_hot(support.targets, ways, dtype=support.inputs.dtype)
-        both = jnp.concatenate([support.inputs, classes], axis=-1)
-        return both, jnp.ones(both.shape[:-1], bool)
+    def generate(zoo: Params, state: Params, support: Examples, key: Key[Array, ""]) -> Params:
+        weights = model.generate(zoo, state, support, key)
+        return put_back(weights, solved.adapt(weights, support, key), head)
 
-    def condition(model: Params, support: Examples) -> Float[Array, "m d"]:
-        if reader is not None:
-            read = reader.apply(model["encoder"], *tokens(support))
-            return read.reshape(len(read), -1)
-        return (jax.vmap(embed)(support) - model["center"][None]) / model["deviation"][None]
-
-    def init(key: Key[Array, ""], task: Task) -> Params:
-        first = jax.tree.map(lambda leaf: leaf[0], task)
-        start = network.init(key, first.query.inputs)
-        embedding, num = embed(first.support), len(task.query.targets)
-        # nothing is computed: a code that does not fit the zoo is rejected before training
-        shape = jax.ShapeDtypeStruct((num, count(start)), jnp.float32)
-        code = jax.eval_shape(lambda rows: principal_components(rows, size), shape)
-        zeros = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), code)
-        model = {
-            "code": zeros,
-            "latents": jnp.zeros((num, size)),
-            "center": jnp.zeros_like(embedding),
-            "deviation": jnp.ones_like(embedding),
-        }
-        if reader is not None:
-            model["encoder"] = reader.init(derive(key, "encoder"), *tokens(first.support))
-        one = condition(model, jax.tree.map(lambda leaf: leaf[None], first.support))
-        model["denoiser"] = noise.init(
-            derive(key, "denoiser"), jnp.zeros((1, size)), jnp.zeros(1, jnp.int32), one
-        )
-        return model
-
-    def velocity_of(model: Params, support: Examples) -> Callable[[Array, Array], Array]:
-        known = condition(model, support)
-        return lambda noisy, level: noise.apply(model["denoiser"], noisy, level, known)
-
-    def loss(model: Params, task: Task, key: Key[Array, ""]) -> Any:
-        still = jax.lax.stop_gradient(model)
-        model = {**still, **{name: model[name] for name in MOVING if name in model}}
-        num = len(model["latents"])
-        rows = random_indices(derive(key, "networks"), (batch,), jnp.uint32(num))
-        velocity = velocity_of(model, jax.tree.map(lambda leaf: leaf[rows], task.support))
-        return diffusion_loss(velocity, model["latents"][rows], levels, derive(key, "noise")), {}
-
-    def hand_over(zoo: Params, model: Params) -> Params:
-        rows = flat_weights(zoo["networks"])
-        code = principal_components(rows, size)
-        deviation = jnp.std(zoo["embeddings"], axis=0)
-        return {
-            **model,
-            "code": code,
-            "latents": encode_principal(code, rows),
-            "center": jnp.mean(zoo["embeddings"], axis=0),
-            "deviation": jnp.where(deviation > 0, deviation, 1),
-        }
-
-    def generate(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
-        velocity = velocity_of(model, jax.tree.map(lambda leaf: leaf[None], support))
-        latent = sample_diffusion(velocity, (1, size), levels, key)[0]
-        return weights_from(decode_principal(model["code"], latent), zoo["start"])
-
-    idle = idle_learner()
-    return WeightModel(
-        generate,
-        MetaLearner(init, idle.adapt, idle.predict, loss),
-        hand_over,
-        moving=MOVING,
-        draws=True,
-        code=lambda model: model["code"],
-    )
+    return model._replace(generate=generate)

@@ -11,8 +11,9 @@ import optax
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.core import MetaLearner, Network, Params, Task, accuracy, cross_entropy
-from metajax.hypernet import implicit
+from metajax.hypernet import drawn_mean, implicit
 from metajax.learners.conditioned import generated_network
+from metajax.learners.stages import Stage
 from metajax.units import Units, permute_units, smooth_path, unit_rows, unit_sizes
 
 
@@ -36,11 +37,27 @@ class Metamorphosis(NamedTuple):
       full: trains the network at its full width.
       fitted: fits the function to the weights of that network.
       widths: trains the function at all widths that tasks have; it is the one that is used.
+      ordered: puts the units of the trained network in a smooth order, at the end of the first
+        stage; None: they stay in their own.
     """
 
     full: MetaLearner
     fitted: MetaLearner
     widths: MetaLearner
+    ordered: Callable[[MetamorphosisParams], MetamorphosisParams] | None
+
+    def in_steps(self, *steps: int) -> list[Stage]:
+        """Return the stages, for :func:`in_stages`.
+
+        Args:
+          steps: of each of the three.
+        """
+        learners = (self.full, self.fitted, self.widths)
+        ends = (self.ordered, None, None)
+        return [
+            Stage(learner, each, self.trained(index), end)
+            for index, (learner, each, end) in enumerate(zip(learners, steps, ends, strict=True))
+        ]
 
     def trained(self, stage: int) -> Callable[[MetamorphosisParams], PyTree]:
         """Return which parameters move in a stage, for :class:`Stage`.
@@ -65,6 +82,8 @@ def metamorphosis(
     hidden: int = 64,
     depth: int = 3,
     noise: float = 0.0,
+    draws: int = 1,
+    octaves: int | None = None,
     smooth: bool = True,
     reconstruct: float | Float[Array, ""] = 1.0,
     shrink: float | Float[Array, ""] = 1e-4,
@@ -85,6 +104,9 @@ def metamorphosis(
       hidden: size of the function's layers.
       depth: its residual layers.
       noise: coordinates move by up to so many units in the last stage.
+      draws: at use the weights are the mean over so many draws of noisy coordinates, where there is
+        noise; the paper has 100.
+      octaves: of the coordinates along these units, at most.
       smooth: put the units in the order of :func:`metajax.units.smooth_path`.
       reconstruct: weight of the relative squared distance from the trained weights.
       shrink: weight of the mean square of the generated weights over that of the trained ones.
@@ -95,7 +117,9 @@ def metamorphosis(
     Raises:
       ConfigError: an option of the function is rejected.
     """
-    hypernet = implicit(target, units, [name], hidden=hidden, depth=depth, noise=noise)
+    hypernet = implicit(
+        target, units, [name], hidden=hidden, depth=depth, noise=noise, octaves=octaves
+    )
     largest = unit_sizes(jax.eval_shape(target, jax.random.key(0)), units)[name]
 
     def weights(
@@ -107,15 +131,12 @@ def metamorphosis(
         ]
         return hypernet.apply({**params.made, "kept": dict(at)}, {name: width}, key)
 
-    def goal(params: MetamorphosisParams) -> Params:
-        # nothing in it depends on a task, so a batch of tasks computes it once
-        full = jax.lax.stop_gradient(params.full)
-        if not smooth:
-            return full
-        return permute_units(full, units, {name: smooth_path(unit_rows(full, units, name))})
+    def ordered(params: MetamorphosisParams) -> MetamorphosisParams:
+        order = smooth_path(unit_rows(params.full, units, name))
+        return params._replace(full=permute_units(params.full, units, {name: order}))
 
     def compared(params: MetamorphosisParams, found: Params) -> tuple[Array, Array]:
-        wanted = goal(params)
+        wanted = jax.lax.stop_gradient(params.full)
         apart = jax.tree.map(jnp.subtract, found, wanted)
         error, size, usual = (
             optax.tree.norm(each, squared=True) for each in (apart, found, wanted)
@@ -149,4 +170,11 @@ def metamorphosis(
 
     drawing = generated_network(Network(init, weights), network, penalty=penalty, draws=noise > 0)
     used = drawing._replace(init=init)
-    return Metamorphosis(used._replace(loss=full_loss), used._replace(loss=fitted_loss), used)
+    if noise > 0:
+        used = used._replace(adapt=drawn_mean(Network(init, weights), draws).apply)
+    return Metamorphosis(
+        used._replace(loss=full_loss),
+        used._replace(loss=fitted_loss),
+        used,
+        ordered if smooth else None,
+    )

@@ -25,7 +25,6 @@ from metajax.core import (
     Task,
     cross_entropy,
 )
-from metajax.hypernet import Principal
 from metajax.learners.growing import GrowthStage, in_growing_stages
 from metajax.learners.stages import moving_only
 
@@ -73,24 +72,40 @@ def network_zoo(network: Network, embed: Embed) -> MetaLearner:
     return MetaLearner(init, adapt, predict, loss)
 
 
+class ModelStage(NamedTuple):
+    """A stage of the training of a model of weights, all on the same tasks.
+
+    Attributes:
+      learner: whose loss is descended; all stages have the same parameters.
+      moving: entries of its parameters that this stage moves.
+      begin: ``begin(zoo, model) -> model`` at the first step; ``zoo`` is None but in the first
+        stage of a model.
+      share: part of the model's steps; the last stage has all that are left.
+    """
+
+    learner: MetaLearner
+    moving: tuple[str, ...]
+    begin: Callable[[Params | None, Params], Params]
+    share: float = 1.0
+
+
 class WeightModel(NamedTuple):
     """What gives a network for a task from a zoo.
 
     Attributes:
       generate: ``generate(zoo, model, support, key) -> weights`` for one task.
-      learner: what is trained after the zoo, on the same tasks; None: nothing is.
-      hand_over: ``hand_over(zoo, model) -> model``, once, when the zoo is trained; None: nothing.
-      moving: entries of its parameters that training moves.
+      stages: in which it is trained after the zoo; empty: it is not.
       draws: whether ``generate`` gives other weights for another key.
-      code: ``code(model) -> Principal``, by which weights are encoded; None: they are not.
+      decoded: ``decoded(model, rows[m, n]) -> rows[m, n]``, what its code leaves of weights; None:
+        they are not encoded.
+      variants: other models by name, which use the same parameters.
     """
 
     generate: Callable[[Params, Params, Examples, Key[Array, ""]], Params]
-    learner: MetaLearner | None = None
-    hand_over: Callable[[Params, Params], Params] | None = None
-    moving: tuple[str, ...] = ()
+    stages: tuple[ModelStage, ...] = ()
     draws: bool = False
-    code: Callable[[Params], Principal] | None = None
+    decoded: Callable[[Params, Array], Array] | None = None
+    variants: tuple[tuple[str, WeightModel], ...] = ()
 
 
 def zoo_training(
@@ -100,6 +115,7 @@ def zoo_training(
     *,
     zoo_steps: int,
     optimizer: Callable[[int | None], optax.GradientTransformation],
+    model_steps: int = 1,
 ) -> Algorithm:
     """Make the algorithm that trains a zoo and then a model of its weights.
 
@@ -109,12 +125,14 @@ def zoo_training(
       model: of the weights.
       zoo_steps: steps of the zoo; all others are the model's. A model that is not trained leaves
         everything as it is in them.
-      optimizer: ``optimizer(steps)``, that of the zoo for its steps, and that of the model for
-        None.
+      optimizer: ``optimizer(steps)``, that of a stage of so many steps, and that of the last stage
+        for None.
+      model_steps: steps of the model, of which its stages but the last have their shares, each one
+        step or more.
 
     Returns:
       The algorithm. Its tasks are those of :func:`network_zoo` with a further axis of size 1 in
-      front; its parameters are :class:`GrowthParams`, ``networks[0]`` the zoo and ``networks[1]``
+      front; its parameters are :class:`GrowthParams`, ``networks[0]`` the zoo and ``networks[-1]``
       the model.
 
     Raises:
@@ -124,17 +142,22 @@ def zoo_training(
     def given(learner: MetaLearner) -> Callable[[Array], MetaLearner]:
         return lambda done: learner
 
-    def change(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-        if model.hand_over is None:
-            return own
-        return own._replace(params=model.hand_over(before.params, own.params))
+    def of_model(number: int, stage: ModelStage) -> GrowthStage:
+        def change(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
+            if number == 0:
+                return own._replace(params=stage.begin(before.params, own.params))
+            return own._replace(params=stage.begin(None, before.params))
 
+        last = number == len(stages) - 1
+        steps = max(round(stage.share * model_steps), 1)
+        rule = moving_only(optimizer(None if last else steps), stage.moving)
+        return GrowthStage(given(stage.learner), rule, steps, change=change)
+
+    idle = ModelStage(idle_learner(), (), lambda zoo, model: model)
+    stages = model.stages or (idle,)
     rules = moving_only(optimizer(zoo_steps), ["networks"])
     zoo = GrowthStage(given(network_zoo(network, embed)), rules, zoo_steps)
-    learner = model.learner or idle_learner()
-    moving = moving_only(optimizer(None), model.moving)
-    after = GrowthStage(given(learner), moving, 1, change=change)
-    return in_growing_stages([zoo, after])
+    return in_growing_stages([zoo, *(of_model(*each) for each in enumerate(stages))])
 
 
 def idle_learner() -> MetaLearner:

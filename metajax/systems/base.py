@@ -155,8 +155,8 @@ class System:
       older_values: of a renamed setting whose values are others now too, what the older ones are,
         by its older word.
       tiny: the smallest settings that every method still does all of its work with, for tests.
-      use: ``use(config) -> Use``, how what was trained is used on a person's own data; None: by its
-        learner alone.
+      use: ``use(config) -> Use``, how what was trained is used on a person's own data; None, or a
+        ``use`` that returns None: by its learner alone.
       prepare: ``prepare(data_dir) -> folders``, which writes training data of the system other than
         images, for ``metajax data prepare NAME``; None where there is nothing.
     """
@@ -182,8 +182,16 @@ class System:
     tied_to_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
-    use: Callable[[Any], Use] | None = None
+    use: Callable[[Any], Use | None] | None = None
     prepare: Callable[[Path | None], list[Path]] | None = None
+
+    def use_for(self, config: Any) -> Use | None:
+        """Return how a run is used on a person's own data; None: by its learner alone.
+
+        Args:
+          config: of the run.
+        """
+        return None if self.use is None else self.use(config)
 
     def preset_for(self, method: str | None = None, named: str | None = None) -> str:
         """Return the preset that a command means.

@@ -45,7 +45,7 @@ def family(
       objective: what a sweep compares runs by, of every config or by config. One of every config
         is foretold by what the first of the evaluators measures last.
       evaluators: what is measured along training.
-      evaluation: settings of the evaluation, besides those whose name begins with ``eval_``.
+      evaluation: further settings of the evaluation than those whose name begins with ``eval_``.
       **fields: further fields of the system; also what stands elsewhere than in its place.
     """
     found = {name: _read(package, *place) for name, place in PLACES.items() if name not in fields}

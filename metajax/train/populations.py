@@ -126,7 +126,10 @@ def population(
         algorithm = make(values)
         draw = jax.vmap(at_step(tasks_of(differing, shared), step))
         batch = draw(task_keys(derive(key, "tasks", step), tasks_per_step))
-        new, metrics = algorithm.update(state, batch, derive(key, "update", step))
+        # the members share their number of updates, so that vmap leaves its branches: otherwise
+        # each step would compute all branches and select one
+        before = state if algorithm.at is None else algorithm.at(state, step)
+        new, metrics = algorithm.update(before, batch, derive(key, "update", step))
         finite = is_finite(algorithm, new, metrics)
         going = finite & (failed_at < 0)
         kept = jax.tree.map(lambda a, b: jnp.where(going, a, b), new, state)

@@ -4,7 +4,14 @@ from metajax.units.axes import Axis, Units, reads
 from metajax.units.choosing import choosing_mlp, chosen_mlp
 from metajax.units.deepening import deepen, deepen_state
 from metajax.units.experts import balance_loss, expert_ffn, top_k_gates, upcycle
-from metajax.units.keeping import keep_first, keep_largest
+from metajax.units.keeping import (
+    keep_first,
+    keep_largest,
+    largest_masks,
+    prune_units,
+    relative_norms,
+    share_masks,
+)
 from metajax.units.matching import match_units
 from metajax.units.moves import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
 from metajax.units.networks import conv_units, graph_units, mlp_units, transformer_units
@@ -33,7 +40,7 @@ from metajax.units.taking import (
     unit_norms,
     unit_sizes,
 )
-from metajax.units.weight_graphs import graph_weights, weight_graph
+from metajax.units.weight_graphs import graph_weights, weight_graph, weight_kinds
 from metajax.units.widening import widen, widen_state
 
 __all__ = [
@@ -66,6 +73,7 @@ __all__ = [
     "keep_first",
     "keep_largest",
     "largest_architecture",
+    "largest_masks",
     "map_state",
     "mask_units",
     "match_units",
@@ -73,11 +81,14 @@ __all__ = [
     "mlp_units",
     "path_length",
     "permute_units",
+    "prune_units",
     "random_code",
     "random_moves",
     "reads",
+    "relative_norms",
     "sample_architecture",
     "sandwich",
+    "share_masks",
     "slice_units",
     "smooth_path",
     "supernet",
@@ -89,6 +100,7 @@ __all__ = [
     "unit_sizes",
     "upcycle",
     "weight_graph",
+    "weight_kinds",
     "widen",
     "widen_state",
     "widths_after",

@@ -11,7 +11,9 @@ from metajax.units.axes import Units
 from metajax.units.taking import unit_norms
 
 
-def group_penalty(params: Params, units: Units, ratio: float = 16.0) -> Float[Array, ""]:
+def group_penalty(
+    params: Params, units: Units, ratio: float = 16.0, *, squared: bool = False
+) -> Float[Array, ""]:
     """Return the sum of the norms of all weights that belong to each unit, weak units more.
 
     A unit counts ``ratio ** ((most - norm) / (most - least))`` times, by the greatest and the least
@@ -24,6 +26,9 @@ def group_penalty(params: Params, units: Units, ratio: float = 16.0) -> Float[Ar
       params: of the network.
       units: the names of its units.
       ratio: 1 or more; 1 counts all alike.
+      squared: sum halves of the squared norms instead. The gradient of a weight is then the weight
+        itself times the factors of its units, the gradient of structured sparsity of both papers;
+        the norm's own pulls small units as hard as large ones.
 
     Raises:
       ConfigError: the ratio is below 1, or the names do not fit the parameters.
@@ -43,5 +48,6 @@ def group_penalty(params: Params, units: Units, ratio: float = 16.0) -> Float[Ar
         fixed = jax.lax.stop_gradient(norms)
         most, least = jnp.max(fixed), jnp.min(fixed)
         spread = jnp.where(most > least, most - least, 1)
-        total.append(jnp.sum(ratio ** ((most - fixed) / spread) * norms))
+        sizes = jnp.square(norms) / 2 if squared else norms
+        total.append(jnp.sum(ratio ** ((most - fixed) / spread) * sizes))
     return jnp.sum(jnp.stack(total))

@@ -88,6 +88,31 @@ def weight_graph(params: Params, units: Units) -> Graph:
     return Graph(nodes, _joined(senders), _joined(receivers), jnp.concatenate(edges))
 
 
+def weight_kinds(
+    params: Params, units: Units
+) -> tuple[Int32[np.ndarray, " nodes"], Int32[np.ndarray, " edges"]]:
+    """Return what the nodes and the edges of a network's graph are, each kind by its number.
+
+    Nodes of one kind are units of one name, or the inputs or outputs of a layer. Edges of one kind
+    are weights of one array. The order of units does not change the kind of any.
+
+    Args:
+      params: of the network, or their shapes.
+      units: the names of its units.
+
+    Raises:
+      ConfigError: as by :func:`weight_graph`.
+    """
+    plan = _planned(leaves_of(params, units))
+    nodes = np.repeat(np.arange(len(plan.nodes)), [size for _, size in plan.nodes.values()])
+    pairs = [
+        math.prod(side.size for side in place.sides)
+        for place in plan.places
+        if len(place.sides) == 2
+    ]
+    return nodes.astype(np.int32), np.repeat(np.arange(len(pairs)), pairs).astype(np.int32)
+
+
 def graph_weights(graph: Graph, like: Params, units: Units) -> Params:
     """Return the network of a graph, bit for bit that of which :func:`weight_graph` made it.
 

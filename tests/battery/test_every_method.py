@@ -113,7 +113,8 @@ def test_every_setting_declares_its_range_and_is_explained(name, method):
     for field in dataclasses.fields(kind):
         hint = hints[field.name]
         if {int, float} & {plain(hint), *typing.get_args(plain(hint))} - {None}:
-            parts = [hint, *typing.get_args(hint)]
+            inner = hint.__origin__ if typing.get_origin(hint) is typing.Annotated else hint
+            parts = [hint, *typing.get_args(inner)]
             bounded = any(isinstance(mark, Range) for part in parts for mark in marks(part))
             assert bounded or typing.get_origin(plain(hint)) is typing.Literal, field.name
     function = system.methods[method]

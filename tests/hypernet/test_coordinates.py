@@ -5,9 +5,9 @@ import numpy as np
 import pytest
 
 from metajax.core import ConfigError
-from metajax.hypernet import implicit
+from metajax.hypernet import implicit, shared_implicit
 from metajax.nn import mlp
-from metajax.units import mlp_units
+from metajax.units import keep_first, mlp_units
 
 INPUTS = np.random.default_rng(0).standard_normal((5, 6)).astype(np.float32)
 NETWORK = mlp((4, 8, 4), 3)
@@ -73,3 +73,36 @@ def test_units_that_share_an_axis_with_others_are_rejected():
         with pytest.raises(ConfigError) as raised:
             implicit(start, UNITS, names)
         assert raised.value.field == "names"
+
+
+def test_fewer_octaves_read_fewer_waves_of_the_units_that_vary_alone(params):
+    few = implicit(start, UNITS, ["h1"], hidden=8, depth=2, octaves=2)
+    layers = jax.eval_shape(few.init, jax.random.key(0), {"h1": 8})["made"]
+    full = params["made"]
+    for path, units in (("Dense_1/kernel", 8), ("Dense_2/kernel", 8), ("Dense_1/bias", 8)):
+        fewer = len(full[path]["in"]["kernel"]) - len(layers[path]["in"]["kernel"])
+        assert fewer == 2 * (np.log2(2 * units) - 2)
+    with pytest.raises(ConfigError) as raised:
+        implicit(start, UNITS, ["h1"], octaves=0)
+    assert raised.value.field == "octaves"
+
+
+def test_shared_weights_start_as_the_first_units_and_the_function_corrects_them():
+    hypernet = shared_implicit(start, UNITS, ["h1"], hidden=4, depth=1)
+    params = hypernet.init(jax.random.key(0), {"h1": 8})
+    apply = jax.jit(lambda params, width: hypernet.apply(params, {"h1": width}))
+    first = keep_first(params["shared"], UNITS, {"h1": 5})
+    jax.tree.map(np.testing.assert_array_equal, apply(params, 5), first)
+    # the bias's function starts at zero: behind a factor of zero it would stay there
+    assert {name: float(gain) for name, gain in params["gains"].items()} == {
+        "Dense_1/bias": 1.0,
+        "Dense_1/kernel": 0.0,
+        "Dense_2/kernel": 0.0,
+    }
+    moved = {**params, "gains": {name: gain + 1 for name, gain in params["gains"].items()}}
+    found = apply(moved, 5)
+    assert np.all(found["Dense_1"]["kernel"][:, :5] != first["Dense_1"]["kernel"][:, :5])
+    assert not np.any(found["Dense_1"]["kernel"][:, 5:])
+    assert not np.any(found["Dense_2"]["kernel"][5:])
+    np.testing.assert_array_equal(found["Dense_0"]["kernel"], first["Dense_0"]["kernel"])
+    assert apply._cache_size() == 1

@@ -211,24 +211,44 @@ def test_products_have_the_rank_asked_for_and_small_tensors_are_made_whole():
     assert params["Dense_2/kernel"]["out"]["kernel"].shape == (64, 48 * 3)
 
 
-def test_chunks_share_a_head_and_differ_by_their_embeddings():
-    hypernet = compiled(start, head=chunked_head(100, embedding=5))
+def tensor_of(*shape):
+    return lambda key: {"only": jax.random.normal(key, shape)}
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunk", "width"),
+    [
+        pytest.param((48, 48), 96, 8, id="whole"),
+        pytest.param((48, 48), 96, 64, id="whole, few"),  # fewer chunks than hidden units
+        pytest.param((3, 769), 100, 8, id="cut"),  # no number from 50 to 100 divides 2307
+    ],
+)
+def test_chunks_share_a_head_and_differ_by_their_embeddings(shape, chunk, width):
+    hypernet = compiled(
+        tensor_of(*shape), hidden=(width,), head=chunked_head(100, embedding=5), base=0.5
+    )
     z = latents_of(8)
     params = hypernet.init(jax.random.key(0), z)
-    head = params["Dense_1/kernel"]
-    assert head["chunks"].shape == (24, 5) and head["out"]["kernel"].shape == (64, 100)
-    made = hypernet.apply(params, z)["Dense_1"]["kernel"].reshape(-1)
-    moved = {**params, "Dense_1/kernel": {**head, "chunks": head["chunks"].at[3].add(1.0)}}
-    other = hypernet.apply(moved, z)["Dense_1"]["kernel"].reshape(-1)
-    changed = np.nonzero(made != other)[0]
-    assert changed.min() == 300 and changed.max() == 399
-    # what one of its chunks is can be told without the others
+    head = params["only"]
+    number = -(-shape[0] * shape[1] // chunk)
+    assert head["chunks"].shape == (number, 5) and head["out"]["kernel"].shape == (width, chunk)
+    head = {**head, "out": {**head["out"], "offset": latents_of(chunk, seed=1)}}
+    made = hypernet.apply({"only": head}, z)["only"]
+    assert made.shape == shape
+    made = (made - head["base"]).reshape(-1)
+    # what each of its chunks is can be told without the others
     z = z / root_mean_square(z) * np.sqrt(13 / 16)
-    x = np.concatenate([z, head["chunks"][23] * np.sqrt(13 / 10)])
-    x = jax.nn.gelu(x @ head["hidden_0"]["kernel"] + head["hidden_0"]["bias"])
-    x = x / root_mean_square(x) * head["norm"]["scale"]
-    last = x @ head["out"]["kernel"] + head["out"]["offset"]
-    np.testing.assert_allclose(made[2300:], last[:4], rtol=1e-4, atol=1e-5)
+    for at in (0, 3, number - 1):
+        x = np.concatenate([z, head["chunks"][at] * np.sqrt(13 / 10)])
+        x = jax.nn.gelu(x @ head["hidden_0"]["kernel"] + head["hidden_0"]["bias"])
+        x = x / root_mean_square(x) * head["norm"]["scale"]
+        own = x @ head["out"]["kernel"] + head["out"]["offset"]
+        found = made[at * chunk : (at + 1) * chunk] if chunk == 100 else made[at::number]
+        np.testing.assert_allclose(found, own[: len(found)], rtol=1e-4, atol=1e-5)
+
+
+WHOLE = {144: 72, 768: 96, 2304: 96}
+"""The largest numbers from 50 to 100 that divide the tensors of more than 100 entries."""
 
 
 @pytest.mark.parametrize(
@@ -242,7 +262,7 @@ def test_chunks_share_a_head_and_differ_by_their_embeddings():
             lambda s, z, h: (
                 z * h + 2 * h + (h + 1) * s
                 if s <= 100
-                else (z + 7) * h + 2 * h + (h + 1) * 100 + 7 * -(-s // 100)
+                else (z + 7) * h + 2 * h + (h + 1) * WHOLE[s] + 7 * (s // WHOLE[s])
             ),
         ),
     ],

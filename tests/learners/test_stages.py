@@ -82,3 +82,18 @@ def test_an_optimizer_moves_what_is_named_and_leaves_the_rest():
     np.testing.assert_array_equal(found[0]["b"], 0)
     assert float(found[0]["a"]["x"][0]) < 0
     jax.tree.map(np.testing.assert_array_equal, *found)
+
+
+def halved(params):
+    return {**params, "b": params["b"] / 2}
+
+
+def test_a_stage_is_finished_once_after_its_last_step():
+    first, second = Stage(toward(1.0), 2, only("a")), Stage(toward(-2.0), 2, only("a"))
+    plain, found = run([first, second], 4), run([first._replace(finish=halved), second], 4)
+    for step, (one, other) in enumerate(zip(plain, found, strict=True)):
+        assert digest(one["a"]) == digest(other["a"])
+        assert float(other["b"]) == float(one["b"]) / (2 if step >= 2 else 1)
+    with pytest.raises(ConfigError) as raised:
+        in_stages([first, second._replace(finish=halved)], lambda stage: optax.adam(0.1))
+    assert raised.value.field == "finish"

@@ -6,9 +6,12 @@ import numpy as np
 import optax
 import pytest
 
-from metajax.core import ConfigError, Examples, Task, count, derive, gradient
+from metajax.core import ConfigError, Examples, Task, count, cross_entropy, derive, gradient
 from metajax.hypernet import decode_principal, encode_principal
 from metajax.learners import (
+    Autoencoding,
+    SetReader,
+    autoencoder_code,
     flat_weights,
     nearest_network,
     network_zoo,
@@ -16,6 +19,7 @@ from metajax.learners import (
     weight_diffusion,
     weight_regression,
     weights_from,
+    with_solved_head,
     zoo_mean,
     zoo_training,
 )
@@ -44,7 +48,9 @@ TASK = Task(examples(NETWORKS, WAYS * SHOTS), examples(NETWORKS, 8))
 ONE = jax.tree.map(lambda leaf: leaf[0], TASK.support)
 BATCH = jax.tree.map(lambda leaf: leaf[None, None], TASK)  # a step's one task of one part
 MODEL = weight_diffusion(NETWORK, embed, size=4, hidden=[8], levels=10, batch=5)
-SETS = weight_diffusion(NETWORK, embed, size=4, hidden=[8], levels=10, attention=4, ways=WAYS)
+SETS = weight_diffusion(
+    NETWORK, embed, size=4, hidden=[8], levels=10, reader=SetReader(4, WAYS, align_share=0.4)
+)
 
 
 def known_zoo():
@@ -98,11 +104,12 @@ def test_the_model_begins_with_the_trained_zoo_and_leaves_it(stages):
         jax.tree.map(np.testing.assert_array_equal, zoos[0][name], zoos[5][name])
     jax.tree.map(np.testing.assert_array_equal, models[0], models[3])
     rows = flat_weights(zoos[5]["networks"])
-    np.testing.assert_allclose(models[5]["code"].mean, jnp.mean(rows, axis=0), atol=1e-6)
+    code = models[5]["code"]["principal"]
+    np.testing.assert_allclose(code.mean, jnp.mean(rows, axis=0), atol=1e-6)
     jax.tree.map(np.testing.assert_array_equal, models[4]["code"], models[5]["code"])
-    back = decode_principal(models[5]["code"], models[5]["latents"])
+    back = decode_principal(code, models[5]["latents"])
     left = np.sum((back - rows) ** 2) / np.sum((rows - rows.mean(0)[None]) ** 2)
-    np.testing.assert_allclose(left, 1 - models[5]["code"].share, rtol=1e-3)
+    np.testing.assert_allclose(left, 1 - code.share, rtol=1e-3)
     moved = jax.tree.map(
         lambda a, b: np.abs(a - b).max(), models[4]["denoiser"], models[5]["denoiser"]
     )
@@ -117,8 +124,7 @@ def test_a_key_and_a_support_decide_the_weights_and_order_does_not_matter(stages
     assert np.abs(row_of(generate(zoo, model, ONE, jax.random.key(1))) - first).max() > 1e-4
     turned = jax.tree.map(lambda leaf: leaf[::-1], ONE)
     np.testing.assert_allclose(row_of(generate(zoo, model, turned, KEY)), first, atol=1e-5)
-    sets = jax.jit(SETS.learner.init)(KEY, TASK)
-    sets = SETS.hand_over(zoo, sets)
+    sets = SETS.stages[0].begin(zoo, jax.jit(SETS.stages[0].learner.init)(KEY, TASK))
     generate = jax.jit(SETS.generate)
     first = row_of(generate(zoo, sets, ONE, KEY))
     np.testing.assert_allclose(row_of(generate(zoo, sets, turned, KEY)), first, atol=1e-5)
@@ -129,13 +135,12 @@ def test_a_key_and_a_support_decide_the_weights_and_order_does_not_matter(stages
 def test_a_code_of_all_components_returns_the_networks(stages):
     zoo = stages[5].stages[0].params
     whole = weight_diffusion(NETWORK, embed, size=NETWORKS - 1, hidden=[8], levels=10)
-    model = whole.hand_over(zoo, {})
+    model = whole.stages[0].begin(zoo, {"code": {}, "coder": {}})
     rows = flat_weights(zoo["networks"])
-    back = decode_principal(model["code"], encode_principal(model["code"], rows))
-    np.testing.assert_allclose(back, rows, atol=1e-5)
+    np.testing.assert_allclose(whole.decoded(model, rows), rows, atol=1e-5)
     more = weight_diffusion(NETWORK, embed, size=NETWORKS, hidden=[8], levels=10)
     with pytest.raises(ConfigError, match="1 to 11 components of 12 vectors"):
-        more.learner.init(KEY, TASK)
+        more.stages[0].learner.init(KEY, TASK)
 
 
 def test_closed_forms_give_what_a_known_zoo_has():
@@ -159,3 +164,121 @@ def test_closed_forms_give_what_a_known_zoo_has():
     np.testing.assert_allclose(row_of(mean), np.mean(rows, 0), atol=1e-5)
     np.testing.assert_array_equal(row_of(nearest), rows[7])
     np.testing.assert_allclose(again, rows, rtol=1e-3, atol=1e-3)
+
+
+def cross_entropy_of(weights):
+    return cross_entropy(NETWORK.apply(weights, ONE.inputs), ONE.targets)
+
+
+def test_guided_draws_fit_the_support_better_and_none_is_the_plain_draw(stages):
+    zoo, model = (stage.params for stage in stages[5].stages)
+    parts = {"size": 4, "hidden": [8], "levels": 10}
+    guided = weight_diffusion(NETWORK, embed, **parts, guided=6, guide_rate=0.5)
+    variants = dict(guided.variants)
+    keys = jax.random.split(KEY, 8)
+
+    @jax.jit
+    def losses(zoo, model):
+        def drawn(of):
+            return jax.vmap(lambda key: cross_entropy_of(of.generate(zoo, model, ONE, key)))(keys)
+
+        return [drawn(of) for of in (guided, variants["unguided"], MODEL)]
+
+    better, plain, same = losses(zoo, model)
+    np.testing.assert_array_equal(plain, same)
+    assert np.all(np.asarray(better) < np.asarray(plain))
+    with pytest.raises(ConfigError, match="0 to 10"):
+        weight_diffusion(NETWORK, embed, **parts, guided=11)
+
+
+def test_weights_of_regression_move_by_steps_of_gradient_descent_on_latents(stages):
+    zoo, model = (stage.params for stage in stages[5].stages)
+    guided = weight_diffusion(NETWORK, embed, size=4, levels=10, guided=2, guide_rate=0.3)
+    found = jax.jit(dict(guided.variants)["moved_regression"].generate)(zoo, model, ONE, KEY)
+    code = model["code"]["principal"]
+
+    def loss(latent):
+        return cross_entropy_of(weights_from(decode_principal(code, latent), zoo["start"]))
+
+    weights = weight_regression(embed).generate(zoo, {}, ONE, KEY)
+    latent = encode_principal(code, row_of(weights))
+    for _ in range(2):
+        latent -= 0.3 * jax.grad(loss)(latent)
+    np.testing.assert_allclose(row_of(found), decode_principal(code, latent), atol=1e-5)
+
+
+def test_a_solved_head_is_the_ridge_solution_and_leaves_the_features(stages):
+    zoo = stages[5].stages[0].params
+    plain = zoo_mean()
+    weights = plain.generate(zoo, {}, ONE, KEY)
+    by_head = with_solved_head(plain, NETWORK, WAYS, "Dense_1")
+    solved = jax.jit(by_head.generate)(zoo, {}, ONE, KEY)
+    np.testing.assert_array_equal(solved["Dense_0"]["kernel"], weights["Dense_0"]["kernel"])
+    wanted = np.eye(WAYS)[np.asarray(ONE.targets)]
+
+    def apart(weights):
+        return np.sum((np.asarray(NETWORK.apply(weights, ONE.inputs)) - wanted) ** 2)
+
+    assert apart(solved) < apart(weights)
+    first = weights["Dense_0"]
+    features = jax.nn.relu(ONE.inputs @ first["kernel"] + first["bias"][None])
+    design = np.concatenate([features, np.ones((len(features), 1))], axis=1)
+    before, after = (
+        np.concatenate([w["Dense_1"]["kernel"], w["Dense_1"]["bias"][None]])
+        for w in (weights, solved)
+    )
+    # where the gradient of the penalized squares is 0, for one strength of the pull to the first
+    slope, pull = design.T @ (design @ after - wanted), after - before
+    strength = -np.sum(slope * pull) / np.sum(pull**2)
+    size = np.abs(design.T @ wanted).max()
+    assert strength > -1e-5 * size
+    np.testing.assert_allclose(slope, -strength * pull, atol=1e-4 * size)
+
+
+def test_a_code_is_trained_before_its_latents_are_taken_and_stays_after():
+    model = weight_diffusion(
+        NETWORK,
+        embed,
+        size=3,
+        hidden=[8],
+        levels=10,
+        batch=5,
+        reader=SetReader(4, WAYS, align_share=0.25),
+        autoencoding=Autoencoding(hidden=6, share=0.25),
+    )
+    algorithm = zoo_training(
+        NETWORK,
+        embed,
+        model,
+        zoo_steps=2,
+        model_steps=8,
+        optimizer=lambda steps: optax.adam(1e-2),
+    )
+    update = jax.jit(algorithm.update)
+    state = jax.jit(algorithm.init)(KEY, jax.tree.map(lambda leaf: leaf[0], BATCH))
+    after = {}
+    for step in range(8):
+        state, _ = update(state, BATCH, derive(KEY, "update", step))
+        after[step + 1] = algorithm.params(state).networks
+
+    def moves(entry, before, later):
+        pairs = zip(jax.tree.leaves(before[entry]), jax.tree.leaves(later[entry]), strict=True)
+        return any(np.any(a != b) for a, b in pairs)
+
+    # 2 steps of the zoo, 2 of the code, 2 of the encoder, the others of the denoiser
+    coded, aligned, last = after[4][1], after[6][2], after[8][3]
+    assert moves("coder", after[3][1], coded) and not moves("encoder", after[3][1], coded)
+    assert moves("encoder", coded, aligned) and moves("aligner", coded, aligned)
+    for entry in ("coder", "encoder", "aligner"):
+        assert not moves(entry, aligned, last)
+    assert moves("denoiser", after[7][3], last) and not moves("denoiser", coded, aligned)
+    latents = np.asarray(last["latents"])
+    np.testing.assert_allclose(latents.mean(0), 0, atol=1e-4)
+    np.testing.assert_allclose(latents.std(0), 1, rtol=1e-3)
+    rows = flat_weights(after[8][0]["networks"])
+    code = autoencoder_code(3, hidden=6)
+    params = {**last["code"], "trained": last["coder"]}
+    np.testing.assert_allclose(code.encode(params, rows), latents, atol=1e-3)
+    np.testing.assert_allclose(model.decoded(last, rows), code.decode(params, latents), atol=1e-4)
+    with pytest.raises(ConfigError, match="sum below 1"):
+        weight_diffusion(NETWORK, embed, size=3, reader=SetReader(4, WAYS, align_share=1.0))

@@ -1,5 +1,7 @@
 """A population of runs in one program: each member is the run that it would be alone."""
 
+from typing import Any, NamedTuple
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -8,6 +10,7 @@ import pytest
 
 import toy_problem
 from metajax.core import ConfigError, Evaluator, HostFed, gradient
+from metajax.learners import GrowthStage, in_growing_stages
 from metajax.train import MEMBER, NonFiniteError, fit, member_rows, population
 
 RATES, SEEDS = (0.05, 0.01, 0.05), (4, 4, 7)
@@ -83,6 +86,57 @@ def test_a_member_that_fails_keeps_its_last_finite_state_and_the_others_go_on():
         assert np.isfinite(a[1]).all() and not np.array_equal(a[1], b[1])
     assert all(np.isfinite(row["loss"]) for row in result.history)
     assert member_rows(result.history, 1)[1]["loss"] is None
+
+
+def staged(values):
+    """Two stages of other rates, of which the second begins from the double of the first."""
+    learner = toy_problem.make_learner()
+
+    def doubled(before, own, key):
+        return own._replace(params=jax.tree.map(lambda leaf: 2 * leaf, before.params))
+
+    def stage(steps, rate, change=None):
+        return GrowthStage(lambda done: learner, optax.sgd(rate), steps, change=change)
+
+    return in_growing_stages([stage(3, values["rate"]), stage(1, values["rate"] / 2, doubled)])
+
+
+class Parts(NamedTuple):
+    """Tasks with an axis of one part."""
+
+    tasks: Any
+
+    def __call__(self, key):
+        return jax.tree.map(lambda leaf: leaf[None], self.tasks(key))
+
+
+def test_stages_of_members_are_taken_one_by_one_and_each_member_is_the_run_alone():
+    tasks, seeds, steps = Parts(pool(1.0)), (4, 7, 1), 6
+    broken = Parts(toy_problem.make_tasks(jax.random.key(1), broken_step=1, num_tasks=NUM))
+    keys = jax.vmap(jax.random.key)(jnp.array(seeds))
+    rates = {"rate": jnp.array(RATES)}
+    algorithm, held = population(staged, rates, keys, [tasks, tasks, broken], tasks_per_step=NUM)
+    state = jax.jit(algorithm.init)(keys[0], held)
+    batch = jax.tree.map(lambda leaf: leaf[None], held)
+    program = str(jax.make_jaxpr(algorithm.update)(state, batch, keys[0]))
+    # one of both stages, and the first step of the second: no step computes both and selects
+    assert program.count(" cond[") == 2
+    update = jax.jit(algorithm.update)
+    for _ in range(steps):
+        state, _ = update(state, batch, keys[0])
+    np.testing.assert_array_equal(state.failed_at, [-1, -1, 1])
+    np.testing.assert_array_equal(state.members.done, [steps, steps, 1])
+    single = fit(
+        staged({"rate": jnp.float32(RATES[1])}),
+        tasks,
+        steps=steps,
+        tasks_per_step=NUM,
+        key=keys[1],
+        progress=False,
+    )
+    member = jax.tree.map(lambda leaf: leaf[1], state.members)
+    for a, b in zip(jax.tree.leaves(member), jax.tree.leaves(single.state), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-5, atol=1e-5 * np.max(np.abs(b)))
 
 
 def test_training_stops_where_no_member_is_left():

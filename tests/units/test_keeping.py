@@ -5,8 +5,20 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from metajax.core import ConfigError
 from metajax.nn import mlp
-from metajax.units import keep_first, keep_largest, mlp_units, slice_units, take_units, unit_norms
+from metajax.units import (
+    keep_first,
+    keep_largest,
+    mask_units,
+    mlp_units,
+    prune_units,
+    relative_norms,
+    share_masks,
+    slice_units,
+    take_units,
+    unit_norms,
+)
 
 INPUTS = np.random.default_rng(0).standard_normal((5, 6)).astype(np.float32)
 NETWORK = mlp((4, 6, 4), 3)
@@ -33,3 +45,43 @@ def test_masked_units_are_the_taken_ones(kept, place, size):
     largest = np.sort(np.argsort(-norms)[:size])
     taken = small.apply(take_units(PARAMS, UNITS, {"h1": largest}), INPUTS)
     np.testing.assert_allclose(kept[1][place], taken, rtol=1e-5, atol=1e-5)
+
+
+def test_a_share_of_all_units_is_kept_by_relative_norms():
+    """Masked equals sliced; each name keeps its largest unit, and nothing else at a share of 0."""
+    shares = [0.0, 0.5, 1.0]
+
+    @jax.jit
+    @jax.vmap
+    def found(share):
+        masks = share_masks(PARAMS, UNITS, share)
+        outputs = NETWORK.apply(mask_units(PARAMS, UNITS, masks), INPUTS)
+        return masks, outputs, relative_norms(PARAMS, UNITS)
+
+    all_masks, outputs, relative = found(jnp.array(shares))
+    norms = {name: np.asarray(one[0]) for name, one in relative.items()}
+    assert {float(one.max()) for one in norms.values()} == {1.0}
+    limit = np.sort(np.concatenate([*norms.values()]))[-7]  # half of the 14 units
+    for place, number in enumerate([3, 7, 14]):
+        masks = {name: np.asarray(mask[place]) for name, mask in all_masks.items()}
+        assert sum(mask.sum() for mask in masks.values()) == number
+        assert all(mask[norms[name].argmax()] for name, mask in masks.items())
+        if number != 7:
+            continue
+        for name, mask in masks.items():
+            np.testing.assert_array_equal(mask, norms[name] >= limit)
+        small = prune_units(PARAMS, UNITS, masks)
+        sizes = [int(mask.sum()) for mask in masks.values()]
+        assert small["Dense_1"]["kernel"].shape == tuple(sizes[:2])
+        sliced = mlp(sizes, 3).apply(small, INPUTS)
+        np.testing.assert_allclose(outputs[place], sliced, rtol=1e-5, atol=1e-5)
+
+
+def test_what_cannot_be_pruned_is_rejected():
+    with pytest.raises(ConfigError, match="0 to 1"):
+        share_masks(PARAMS, UNITS, 1.5)
+    for mask in (np.zeros(6, bool), np.ones(5, bool)):
+        with pytest.raises(ConfigError, match="mask of h1"):
+            prune_units(PARAMS, UNITS, {"h1": mask})
+    with pytest.raises(ConfigError, match="known values"):
+        jax.eval_shape(lambda mask: prune_units(PARAMS, UNITS, {"h1": mask}), np.ones(6, bool))

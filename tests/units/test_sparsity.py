@@ -6,6 +6,7 @@ import numpy as np
 import optax
 import pytest
 from cases import make_cases
+from jax.flatten_util import ravel_pytree
 
 from metajax.core import ConfigError, prepare_optimizer
 from metajax.nn import mlp
@@ -63,3 +64,35 @@ def test_a_network_is_pruned_with_less_loss_after_it():
 
     losses = np.asarray(jax.jit(jax.vmap(run))(jax.random.split(jax.random.key(0), 3)))
     assert np.all(losses[:, 1] < 0.5 * losses[:, 0])
+
+
+def test_its_gradient_is_that_of_float64_differences_with_fixed_factors():
+    """And the squared one's is the weight itself times the sum of its units' factors."""
+    with jax.enable_x64():
+        wide = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.float64), CASE.params)
+        flat, back = ravel_pytree(wide)
+        along, step = np.random.default_rng(2).standard_normal(flat.size), 1e-5
+
+        @jax.jit
+        def found(flat):
+            ends = jnp.stack([flat, flat + step * along, flat - step * along])
+            norms = jax.vmap(lambda one: unit_norms(back(one), CASE.units))(ends)
+
+            def penalty(flat, squared):
+                return group_penalty(back(flat), CASE.units, squared=squared)
+
+            return norms, [jax.grad(penalty)(flat, squared) for squared in (False, True)]
+
+        norms, slopes = jax.tree.map(np.asarray, found(flat))
+        factors = {
+            name: 16.0 ** ((one[0].max() - one[0]) / np.ptp(one[0])) for name, one in norms.items()
+        }
+        for power, slope in zip((1, 2), slopes, strict=True):
+            penalties = sum(norms[name] ** power @ factors[name] / power for name in norms)
+            difference = (penalties[1] - penalties[2]) / (2 * step)
+            np.testing.assert_allclose(slope @ along, difference, rtol=1e-7)
+        both = factors["h0"][:, None] + factors["h1"][None]
+        kernel = np.asarray(wide["Dense_1"]["kernel"])
+        np.testing.assert_allclose(
+            np.asarray(back(slopes[1])["Dense_1"]["kernel"]), both * kernel, rtol=1e-9
+        )

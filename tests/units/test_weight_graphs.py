@@ -7,7 +7,7 @@ import pytest
 from cases import make_cases
 
 from metajax.core import ConfigError
-from metajax.units import graph_weights, permute_units, unit_sizes, weight_graph
+from metajax.units import graph_weights, permute_units, unit_sizes, weight_graph, weight_kinds
 
 CASES = make_cases()
 
@@ -32,6 +32,10 @@ def test_weights_to_graph_to_weights_is_the_identity(name):
         assert graph.edges[edge, 0] == kernel[2, 3]
         assert graph.nodes[graph.receivers[edge], 0] == params["Dense_1"]["bias"][3]
         assert graph.nodes[graph.senders[edge], 0] == params["Dense_0"]["bias"][2]
+        nodes, edges = weight_kinds(params, units)
+        np.testing.assert_array_equal(np.bincount(nodes), [6, 4, 5, 3])  # as biases come first
+        np.testing.assert_array_equal(np.bincount(edges), [4 * 6, 6 * 5, 5 * 3])
+        assert nodes[graph.senders[edge]] == 0 and nodes[graph.receivers[edge]] == 2
     if name == "conv":
         assert graph.edges.shape[1] >= 9  # the taps
 

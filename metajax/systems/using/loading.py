@@ -104,16 +104,15 @@ class Run:
           ConfigError: the support is not what the run can learn from; the error says by name what
             is wrong with it, and what was expected.
         """
-        use = self.system.use
+        use = self.system.use_for(self.config)
         if use is None:
             expected = "a family that predicts from your own data; run.learner takes its own arrays"
             raise ConfigError("system", self.system.name, expected)
         key = jax.random.key(0) if key is None else key
         check_key("key", key)
-        adapt = use(self.config).adapt
-        if adapt is None:
+        if use.adapt is None:
             raise ConfigError("support", kind(support), "none: run.ready() predicts without")
-        return adapt(self, support, key, steps)
+        return use.adapt(self, support, key, steps)
 
     def ready(self, task: int | None = None) -> Adapted:
         """Return what predicts by what training taught, without a support.
@@ -127,8 +126,8 @@ class Run:
         Raises:
           ConfigError: the family adapts to a support, or there is no such task.
         """
-        use = self.system.use
-        ready = None if use is None else use(self.config).ready
+        use = self.system.use_for(self.config)
+        ready = None if use is None else use.ready
         if ready is None:
             expected = "a family whose tasks are learned in training; others have run.adapt"
             raise ConfigError("system", self.system.name, expected)
@@ -248,7 +247,7 @@ def load(workdir: str | os.PathLike, data_dir: str | os.PathLike | None = None) 
     path, folder = as_path(workdir), None if data_dir is None else Path(data_dir)
     system, config, _ = read_run(path)
     settings, training, _ = split(config)
-    use = system.use(config) if system.use is not None else None
+    use = system.use_for(config)
     if use is None or use.problem is None:
         problem = system.problem(settings, training, folder)
     else:

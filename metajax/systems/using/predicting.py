@@ -113,10 +113,11 @@ def told_by_run(data: Path, options: argparse.Namespace) -> Told:
     """
     trained = load(options.paths[0])
     system = trained.system
-    if system.use is None:
+    use = system.use_for(trained.config)
+    if use is None:
         raise ConfigError("RUN", system.name, "a run of a system that predicts from your own data")
     print(f"{trained}")
-    return system.use(trained.config).files(trained, data, options.target, options.steps)
+    return use.files(trained, data, options.target, options.steps)
 
 
 def write(path: Path, columns: Any) -> None:

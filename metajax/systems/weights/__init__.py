@@ -13,7 +13,7 @@ from typing import Any
 from jaxtyping import Array, Key
 
 from metajax.core import Params
-from metajax.systems.base import Method, Objective
+from metajax.systems.base import Method, Objective, Use
 from metajax.systems.layout import family
 from metajax.systems.scores import Evaluation
 from metajax.systems.show import Figure
@@ -47,6 +47,11 @@ def _check(config: Any) -> None:
     KINDS[config.condition].check(config)
 
 
+def _use(config: Any) -> Use | None:
+    use = KINDS[config.condition].use
+    return None if use is None else use(config)
+
+
 def _table(evaluation: dict[str, Any]) -> str:
     return kind_of(evaluation["method"]).table(evaluation)
 
@@ -57,7 +62,7 @@ def _figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[
 
 SYSTEM = family(
     __name__,
-    summary="networks that make networks: for an angle, a width, an architecture, classes, images",
+    summary="networks that make networks: for angles, widths, architectures, classes, images, ...",
     presets={name: values for kind in KIND_LIST for name, values in kind.presets.items()},
     usual_presets={
         method: next(iter(kind.presets)) for kind in KIND_LIST for method in kind.methods
@@ -72,7 +77,11 @@ SYSTEM = family(
     evaluation=tuple(name for kind in KIND_LIST for name in kind.evaluation),
     alike_in=("seed",),
     check=_check,
-    tied_to_steps={"neumeta": "the length of its stages"},
+    use=_use,
+    tied_to_steps={
+        "neumeta": "the length of its stages",
+        "metanetwork": "how fast its sparsity rises",
+    },
     tiny={**TINY, **{name: value for kind in KIND_LIST for name, value in kind.tiny.items()}},
 )
 """What the command line and a sweep know of this family."""

@@ -15,9 +15,11 @@ class ClassSettings:
     ways: Count = 5
     """Classes of a task (classes)."""
     networks: Count = 300
-    """Networks of the zoo, each trained on its own tuple of classes (classes)."""
+    """Networks of the zoo, each trained on its own tuple of classes (classes), or on all classes
+    from its own start (pruning)."""
     zoo_steps: Count = 400
-    """Steps that train the zoo, before its weights are learned; fewer than `steps` (classes)."""
+    """Steps that train the zoo, before its weights are learned or prepared; fewer than `steps`
+    (classes, pruning)."""
     shots: Count = 30
     """Images of each class that a network is generated from (classes)."""
     embedding_size: Count = 4
@@ -32,18 +34,26 @@ def check_classes(config: Any) -> None:
     """Raise where sizes of the zoo or of embeddings are not in order.
 
     Raises:
-      ConfigError: the zoo takes all steps, has as many components as networks, or the embedding is
-        larger than the images.
+      ConfigError: the zoo takes all steps, has as many components as networks, the embedding is
+        larger than the images, more levels are guided than there are, or no step is left to the
+        denoiser.
     """
     most = {
         "zoo_steps": (config.steps - 1, "fewer than steps"),
         "embedding_size": (config.image_size, "at most image_size"),
-        "components": (config.networks - 1, "fewer than networks"),
     }
+    coded = getattr(config, "latents", None) == "autoencoder"
+    if not coded:
+        most["components"] = (config.networks - 1, "fewer than networks")
+    if hasattr(config, "noise_levels"):
+        most["guided_levels"] = (config.noise_levels, "at most noise_levels")
     for field, (limit, why) in most.items():
         value = getattr(config, field, None)
         if value is not None and value > limit:
             raise ConfigError(field, value, f"{why}: at most {limit}")
+    share = getattr(config, "align_share", 0)
+    if coded and share + config.coder_share >= 1:
+        raise ConfigError("align_share", share, "a sum with coder_share below 1")
 
 
 _CLASSES: dict[str, Any] = {
@@ -75,7 +85,10 @@ TINY: dict[str, Any] = {
     "components": 2,
     "denoiser_hidden": (4,),
     "noise_levels": 3,
+    "guided_levels": 2,
+    "coder_hidden": 3,
+    "align_share": 0.25,
     "batch": 2,
-    "attention_width": 2,
+    "attention_width": 4,
 }
 """The smallest settings that each method still does all of its work with."""

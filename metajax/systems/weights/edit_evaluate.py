@@ -280,7 +280,7 @@ def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any
     """
     of, parts, images = problem.settings, method.parts, problem.conditions
     trained = getattr(config, "passes", 0)
-    passes, marks = max(of.eval_passes, trained), sorted(set(of.tune_steps))
+    passes, marks = max(of.eval_passes, trained), sorted(set(of.image_steps))
     found = jax.device_get(
         measured(
             parts,

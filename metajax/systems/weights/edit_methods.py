@@ -60,7 +60,8 @@ def autoencoder_of(settings: Settings) -> Autoencoder:
       settings: of the problem.
     """
     size = settings.image_size
-    return _generator((size, size, settings.image_channels), settings.latents, settings.channels)
+    shape = (size, size, settings.image_channels)
+    return _generator(shape, settings.latent_size, settings.generator_channels)
 
 
 def _method(problem: Problem, training: Training, parts: EditParts, trained: str) -> Method:
@@ -94,7 +95,7 @@ def weight_edits(
       editor_width: Size of the hypernetwork's hidden layer.
     """
     of = problem.settings
-    parts = _edits(autoencoder_of(of), of.latents, passes, editor_channels, editor_width)
+    parts = _edits(autoencoder_of(of), of.latent_size, passes, editor_channels, editor_width)
     return _method(problem, training, parts, "editor")
 
 

@@ -15,9 +15,9 @@ class ImageSettings:
     known_classes: Count = 8
     """Classes that everything is trained on, the first ones; images of the others are measured
     as unseen (images)."""
-    latents: Count = 8
+    latent_size: Count = 8
     """Numbers that the generator encodes an image as (images)."""
-    channels: Count = 16
+    generator_channels: Count = 16
     """Channels of the generator's convolutions (images)."""
     pixel_noise: Positive = 0.1
     """Standard deviation of a pixel in the generator's loss, levels from 0 to 1 (images)."""
@@ -25,7 +25,7 @@ class ImageSettings:
     """Steps that train the generator, before it is frozen; fewer than `steps` (images)."""
     eval_passes: Count = 5
     """Passes that edits are measured up to (images)."""
-    tune_steps: Annotated[tuple[Count, ...], SOME] = (1, 3, 10, 50)
+    image_steps: Annotated[tuple[Count, ...], SOME] = (1, 3, 10, 50)
     """Steps of tuning on a single image after which it is measured (images)."""
     weight_rates: Annotated[tuple[Positive, ...], SOME] = (1e-3, 2e-3, 4e-3)
     """Learning rates of tuning weights; each number of steps takes the best one of them on
@@ -60,18 +60,18 @@ _IMAGES: dict[str, Any] = {
 PRESETS: dict[str, dict[str, Any]] = {
     "images": _IMAGES,
     "fashion_images": _IMAGES
-    | {"base_set": "fashion_mnist", "image_size": 14, "latents": 16, "eval_every": 1500},
+    | {"base_set": "fashion_mnist", "image_size": 14, "latent_size": 16, "eval_every": 1500},
 }
 """images: digits 0 to 7, with 8 and 9 unseen: a generator, then edits of its weights for an image.
 fashion_images: the same with Fashion-MNIST at 14 x 14 pixels."""
 
 TINY: dict[str, Any] = {
     "known_classes": 2,
-    "latents": 2,
-    "channels": 2,
+    "latent_size": 2,
+    "generator_channels": 2,
     "generator_steps": 2,
     "eval_passes": 2,
-    "tune_steps": (1, 2),
+    "image_steps": (1, 2),
     "weight_rates": (1e-3,),
     "latent_rates": (0.1,),
     "edit_images": 2,

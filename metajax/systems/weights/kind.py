@@ -9,7 +9,7 @@ from jaxtyping import Array, Key
 
 from metajax.core import Params
 from metajax.data import ImagePool
-from metajax.systems.base import Entry, Method, Objective
+from metajax.systems.base import Entry, Method, Objective, Use
 from metajax.systems.scores import Evaluation
 from metajax.systems.show import Figure
 from metajax.systems.weights.problem import Problem
@@ -32,6 +32,8 @@ class Kind(NamedTuple):
       objective: what a sweep compares runs by.
       table: what a person reads first, of the content of ``eval.json``.
       figures: of the content of ``eval.json`` and of what was logged.
+      use: ``use(config) -> Use``, how a run is used on a person's own data; None: by its learner
+        alone.
     """
 
     make: Callable[[Settings, ImagePool, ImagePool], Problem]
@@ -45,3 +47,4 @@ class Kind(NamedTuple):
     objective: Objective
     table: Callable[[dict[str, Any]], str]
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
+    use: Callable[[Any], Use] | None = None

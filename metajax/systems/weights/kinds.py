@@ -17,9 +17,15 @@ from metajax.systems.weights import (
     angle_settings,
     architecture_settings,
     class_settings,
+    class_use,
+    condition_use,
     edit_methods,
     graph_methods,
     image_settings,
+    modality_methods,
+    modality_settings,
+    pruning_methods,
+    pruning_settings,
     width_methods,
     width_settings,
     zoo_methods,
@@ -32,10 +38,20 @@ from metajax.systems.weights.edit_images import ImageDraws, make_edit_images
 from metajax.systems.weights.edit_report import edit_figures, edit_table
 from metajax.systems.weights.evaluate import evaluate, on_test_images
 from metajax.systems.weights.kind import Kind
+from metajax.systems.weights.modalities import make_modalities
+from metajax.systems.weights.modality_evaluate import (
+    evaluate_modalities,
+    modality_figures,
+    on_unseen_encoders,
+)
 from metajax.systems.weights.problem import Problem, padded
+from metajax.systems.weights.pruned_networks import make_pruning
+from metajax.systems.weights.pruning_evaluate import evaluate_pruning, on_pruned
 from metajax.systems.weights.report import (
     condition_figures,
     condition_table,
+    pruning_figures,
+    pruning_table,
     starts_figures,
     starts_table,
     zoo_figures,
@@ -77,6 +93,11 @@ def _images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
     return Problem(settings, tasks, test, images, images.classes)
 
 
+def _modalities(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    tasks, modalities = make_modalities(settings, train, test)
+    return Problem(settings, tasks, test, modalities, train.num_classes)
+
+
 def _no_check(config: Any) -> None:
     """No setting depends on another."""
 
@@ -100,6 +121,7 @@ KINDS = {
         objective=_mean_accuracy(-1),
         table=condition_table,
         figures=condition_figures,
+        use=condition_use.use_angle,
     ),
     "widths": Kind(
         make=_widths,
@@ -113,6 +135,7 @@ KINDS = {
         objective=_mean_accuracy(-1),
         table=condition_table,
         figures=condition_figures,
+        use=condition_use.use_width,
     ),
     "architectures": Kind(
         make=_architectures,
@@ -126,6 +149,7 @@ KINDS = {
         objective=_mean_accuracy(0),
         table=starts_table,
         figures=starts_figures,
+        use=condition_use.use_shape,
     ),
     "classes": Kind(
         make=_classes,
@@ -144,6 +168,7 @@ KINDS = {
         ),
         table=show.table,
         figures=zoo_figures,
+        use=class_use.use,
     ),
     "images": Kind(
         make=_images,
@@ -152,7 +177,7 @@ KINDS = {
         tiny=image_settings.TINY,
         check=image_settings.check_images,
         evaluation=(
-            *("eval_passes", "tune_steps", "weight_rates", "latent_rates"),
+            *("eval_passes", "image_steps", "weight_rates", "latent_rates"),
             "edit_images",
         ),
         evaluate=evaluate_edits,
@@ -165,6 +190,45 @@ KINDS = {
         ),
         table=edit_table,
         figures=edit_figures,
+    ),
+    "pruning": Kind(
+        make=make_pruning,
+        methods=pruning_methods.METHODS,
+        presets=pruning_settings.PRESETS,
+        tiny=pruning_settings.TINY,
+        check=pruning_settings.check_pruning,
+        evaluation=("kept_units", "tune_steps"),
+        evaluate=evaluate_pruning,
+        measure=on_pruned,
+        objective=Objective(
+            "rows.mean.mean[0]",
+            True,
+            "new_tasks/last",
+            "accuracy after pruning and further training, mean over sizes",
+        ),
+        table=pruning_table,
+        figures=pruning_figures,
+    ),
+    "modalities": Kind(
+        make=_modalities,
+        methods=modality_methods.METHODS,
+        presets=modality_settings.PRESETS,
+        tiny=modality_settings.TINY,
+        check=modality_settings.check_modalities,
+        evaluation=(
+            *("eval_modalities", "eval_pairs", "eval_supports", "eval_queries"),
+            *("glyphs", "pair_steps", "pair_lr"),
+        ),
+        evaluate=evaluate_modalities,
+        measure=on_unseen_encoders,
+        objective=Objective(
+            "rows.test.mean[0]",
+            True,
+            "new_tasks/last",
+            "accuracy on unseen encoders, with the fewest pairs",
+        ),
+        table=show.table,
+        figures=modality_figures,
     ),
 }
 """All conditions, the default first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
@@ -13,6 +14,7 @@ from metajax.data import ImagePool
 from metajax.hypernet import PaddedMLP, padded_mlp
 from metajax.nn import mlp
 from metajax.systems.weights.settings import Settings
+from metajax.units import Units, mlp_units
 
 
 class Problem(NamedTuple):
@@ -44,9 +46,28 @@ class Problem(NamedTuple):
         return mlp((self.settings.width,) * self.settings.layers, self.ways)
 
     @property
+    def units(self) -> Units:
+        """The names of the network's units."""
+        return mlp_units(jax.eval_shape(self.start, jax.random.key(0)))
+
+    def narrow(self, size: int) -> Network:
+        """Return the network with so many units in each hidden layer."""
+        return mlp((size,) * self.settings.layers, self.ways)
+
+    @property
     def varied(self) -> str:
         """The units of the middle hidden layer, whose number varies (widths)."""
         return f"h{self.settings.layers // 2}"
+
+    def network_of(self, width: int) -> Network:
+        """Return the network with so many units in its middle hidden layer (widths).
+
+        Args:
+          width: units.
+        """
+        sizes = [self.settings.width] * self.settings.layers
+        sizes[self.settings.layers // 2] = width
+        return mlp(tuple(sizes), self.ways)
 
     @property
     def padded(self) -> PaddedMLP:

@@ -15,6 +15,8 @@ from metajax.systems.weights.angle_settings import AngleSettings
 from metajax.systems.weights.architecture_settings import ArchitectureSettings
 from metajax.systems.weights.class_settings import ClassSettings
 from metajax.systems.weights.image_settings import ImageSettings
+from metajax.systems.weights.modality_settings import ModalitySettings
+from metajax.systems.weights.pruning_settings import PruningSettings
 from metajax.systems.weights.width_settings import WidthSettings
 
 
@@ -22,9 +24,12 @@ from metajax.systems.weights.width_settings import WidthSettings
 class SharedSettings(ImageSplits):
     """What all conditions have."""
 
-    condition: Literal["angles", "widths", "architectures", "classes", "images"] = "angles"
+    condition: Literal[
+        "angles", "widths", "architectures", "classes", "images", "modalities", "pruning"
+    ] = "angles"
     """What networks are generated for: angles by which images are turned, widths of a layer,
-    architectures, classes in an order, or images that a generator is to reconstruct."""
+    architectures, classes in an order, images that a generator is to reconstruct, modalities that
+    encoders make of images, or pruning."""
     examples: Count = 32
     """Images of a draw, which has one condition; a step trains on `tasks_per_step` draws."""
     width: Count = 64
@@ -35,7 +40,14 @@ class SharedSettings(ImageSplits):
 
 @dataclass(frozen=True)
 class Settings(
-    ImageSettings, ClassSettings, ArchitectureSettings, WidthSettings, AngleSettings, SharedSettings
+    PruningSettings,
+    ModalitySettings,
+    ImageSettings,
+    ClassSettings,
+    ArchitectureSettings,
+    WidthSettings,
+    AngleSettings,
+    SharedSettings,
 ):
     """Classify images by networks whose weights are generated, one network for each condition."""
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from typing import Annotated, Any
 
 import jax
+import optax
 from jaxtyping import Array, Key
 
 from metajax import learners
-from metajax.core import Count, MetaLearner, Network, NonNegative, Params, Range
+from metajax.core import Count, Decay, MetaLearner, Network, NonNegative, Params, Range
+from metajax.hypernet import shared_implicit
 from metajax.systems.base import Entry, Method
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
@@ -26,7 +29,10 @@ def neumeta(
     stages: Stages = STAGES,
     function_width: Count = 48,
     depth: Count = 3,
+    octaves: Count = 4,
+    average: Decay = 0.995,
     noise: Annotated[float, Range(0)] = 0.0,
+    draws: Count = 100,
     smooth: bool = True,
     reconstruct: NonNegative = 1.0,
     shrink: NonNegative = 1e-4,
@@ -36,7 +42,10 @@ def neumeta(
     Args:
       function_width: Size of the layers of the function that gives the weights.
       depth: Residual layers of that function.
+      octaves: Octaves of a unit's coordinate; the more, the less neighbors depend on each other.
+      average: Decay of the average over steps of training at widths that is used; 0: none.
       noise: How far coordinates move in training at widths, units to either side.
+      draws: Draws of noisy coordinates whose mean is used, where there is noise.
       smooth: Put the units of the full network in an order in which neighbors are alike.
       reconstruct: Factor of the distance from the full network's weights.
       shrink: Factor of the mean square of generated weights.
@@ -50,26 +59,90 @@ def neumeta(
         hidden=function_width,
         depth=depth,
         noise=noise,
+        draws=draws,
+        octaves=octaves,
         smooth=smooth,
         reconstruct=reconstruct,
         shrink=shrink,
     )
     steps = stage_steps(stages, training.steps)
-    run = [
-        learners.Stage(learner, each, parts.trained(index))
-        for index, (learner, each) in enumerate(zip(parts, steps, strict=True))
-    ]
-    algorithm = learners.in_stages(run, lambda stage: training.make_optimizer(steps[stage]))
+    fit = dataclasses.replace(training, learning_rate=stages.fit_lr)
+
+    def optimizer(stage: int) -> optax.GradientTransformation:
+        return (training, fit, training)[stage].make_optimizer(steps[stage])
+
+    algorithm = learners.in_stages(parts.in_steps(*steps), optimizer)
+    algorithm = learners.with_average(algorithm, average, after=steps[0] + steps[1])
     return Method(algorithm, parts.widths)
 
 
-def slimmable(problem: Problem, training: Training) -> MetaLearner:
+def slimmable(problem: Problem, training: Training, *, average: Decay = 0.0) -> Method:
     """Train weights of which every width takes the first units (Yu et al. 2019, arXiv 1812.08928).
 
     The baseline that needs no hypernetwork.
+
+    Args:
+      average: Decay of the average of the weights over steps that is used; 0: none.
     """
     hypernet = Network(lambda key, width: problem.start(key), kept(problem, keep_first))
-    return learners.generated_network(hypernet, problem.network)
+    learner = learners.generated_network(hypernet, problem.network)
+    return Method(learners.with_average(training.descend(learner), average), learner)
+
+
+def slimmable_corrected(
+    problem: Problem,
+    training: Training,
+    *,
+    function_width: Count = 48,
+    depth: Count = 3,
+    octaves: Count = 4,
+    average: Decay = 0.995,
+) -> Method:
+    """Correct shared weights by a function of coordinates, after NeuMeta (arXiv 2410.11878).
+
+    It starts as the slimmable network, and is not the published form.
+
+    Args:
+      function_width: Size of the layers of the function that corrects the weights.
+      depth: Residual layers of that function.
+      octaves: Octaves of a unit's coordinate.
+      average: Decay of the average of the weights over steps that is used; 0: none.
+    """
+    units = mlp_units(jax.eval_shape(problem.start, jax.random.key(0)))
+    function = shared_implicit(
+        problem.start,
+        units,
+        [problem.varied],
+        hidden=function_width,
+        depth=depth,
+        octaves=octaves,
+    )
+
+    def init(key: Key[Array, ""], width: Any) -> Params:
+        return function.init(key, {problem.varied: width})
+
+    def apply(params: Params, width: Any) -> Params:
+        return function.apply(params, {problem.varied: width})
+
+    learner = learners.generated_network(Network(init, apply), problem.network)
+    return Method(learners.with_average(training.descend(learner), average), learner)
+
+
+def trained_alone(
+    problem: Problem,
+    training: Training,
+    *,
+    alone_widths: tuple[Count, ...] = (4, 8, 16, 18, 22, 26, 30, 32),
+    average: Decay = 0.0,
+) -> Method:
+    """Train a network of its own for each width, all with as many steps: a baseline.
+
+    Args:
+      alone_widths: Widths of these networks; all widths that are measured are among them.
+      average: Decay of the average of the weights over steps that is used; 0: none.
+    """
+    learner = learners.networks_alone(problem.network_of, alone_widths)
+    return Method(learners.with_average(training.descend(learner), average), learner)
 
 
 def first_units(problem: Problem, training: Training) -> MetaLearner:
@@ -101,6 +174,8 @@ def pruned(problem: Problem, keep: Callable[..., Params]) -> MetaLearner:
 METHODS: dict[str, Entry] = {
     "neumeta": neumeta,
     "slimmable": slimmable,
+    "slimmable_corrected": slimmable_corrected,
+    "trained_alone": trained_alone,
     "first_units": first_units,
     "largest_norm": largest_norm,
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from metajax.core import ConfigError, Count, ProperFraction
+from metajax.core import ConfigError, Count, Positive, ProperFraction
 
 
 @dataclass(frozen=True)
@@ -24,8 +24,10 @@ class Stages:
 
     full_share: ProperFraction = 0.2
     """Part of the steps in which the network is trained at its full width."""
-    fit_share: ProperFraction = 0.4
+    fit_share: ProperFraction = 0.2
     """Part of the steps in which the function is fitted to that network's weights."""
+    fit_lr: Positive = 3e-3
+    """Learning rate of this fit."""
 
 
 def stage_steps(stages: Any, steps: int) -> tuple[int, int, int]:
@@ -38,7 +40,8 @@ def check_widths(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: no width, or one above the largest; or no step is left for the last stage.
+      ConfigError: no width, or one above the largest; no step is left for the last stage; or a
+        width is measured that has no network of its own.
     """
     if hasattr(config, "fit_share") and stage_steps(config, config.steps)[-1] < 1:
         expected = f"a part that leaves one of the {config.steps} steps to training at widths"
@@ -48,6 +51,10 @@ def check_widths(config: Any) -> None:
         if not widths or max(widths) > config.width:
             expected = f"one width or more, each at most width = {config.width}"
             raise ConfigError(field, widths, expected)
+    alone = getattr(config, "alone_widths", None)
+    if alone is not None and not set(config.eval_widths) <= set(alone):
+        expected = f"all that are measured: {', '.join(map(str, config.eval_widths))}"
+        raise ConfigError("alone_widths", alone, expected)
 
 
 _WIDTHS: dict[str, Any] = {
@@ -75,6 +82,8 @@ TINY: dict[str, Any] = {
     "eval_widths": (2, 3, 4),
     "function_width": 4,
     "depth": 1,
+    "draws": 2,
+    "alone_widths": (2, 3, 4),
     "full_share": 0.25,
     "fit_share": 0.25,
 }

@@ -21,7 +21,6 @@ from metajax.core import (
     derive,
     gradient,
 )
-from metajax.hypernet import decode_principal, encode_principal
 from metajax.learners import (
     WeightModel,
     adaptation_curve,
@@ -71,7 +70,7 @@ def accuracies(parts: ZooParts, weights: Params, query: Examples) -> Float[Array
 
 def generated(model: WeightModel, params: Params, support: Examples, key: Key[Array, ""]) -> Params:
     """Return the weights that a model gives for each support."""
-    zoo, state = params.networks
+    zoo, state = params.networks[0], params.networks[-1]
     keys = jax.random.split(key, len(support.targets))
     return jax.vmap(model.generate, (None, None, 0, 0))(zoo, state, support, keys)
 
@@ -112,6 +111,7 @@ def closed_forms(support: Examples, query: Examples, ways: int) -> Scores:
 
 def together(
     parts: ZooParts,
+    model: WeightModel,
     params: Params,
     support: Examples,
     query: Examples,
@@ -120,7 +120,7 @@ def together(
     """Return what several draws of networks give for each task, alone and together."""
 
     def draw(key: Key[Array, ""]) -> tuple[Array, Array]:
-        weights = generated(parts.model, params, support, key)
+        weights = generated(model, params, support, key)
         apply = jax.vmap(parts.network.apply)
         losses = jax.vmap(cross_entropy)(apply(weights, support.inputs), support.targets)
         return losses, apply(weights, query.inputs)
@@ -150,13 +150,13 @@ class Measured(NamedTuple):
     Attributes:
       rows: on unseen tuples, by row of the evaluation, by task and number of steps.
       zoo: of the zoo's networks on their own tasks; ``decoded``, what is left of them by the code.
-      samples: of several draws for each unseen tuple.
+      samples: of several draws for each unseen tuple, by row of the evaluation.
       share: part of the zoo's variance that the code keeps, where there is one.
     """
 
     rows: Scores
     zoo: Scores
-    samples: Scores
+    samples: dict[str, Scores]
     share: Float[Array, ""] | None
 
 
@@ -172,7 +172,7 @@ def measured(
     support = supports(conditions.unseen, derive(key, "support"))
     query = queries(conditions.unseen_test, derive(key, "query"), num)
     draw = derive(key, "draw")
-    zoo, state = params.networks
+    zoo, state = params.networks[0], params.networks[-1]
     learner = maml(parts.network, cross_entropy, optax.adam(TUNE_RATE), steps=1)
 
     def tuned(weights: Params, support: Examples, query: Examples) -> Float[Array, " points"]:
@@ -194,18 +194,23 @@ def measured(
     }
     own = queries(conditions.zoo_test, derive(key, "zoo"), num)
     of_zoo, share = {"networks": accuracies(parts, zoo["networks"], own)}, None
-    if parts.model.code is not None:
-        code = parts.model.code(state)
-        back = decode_principal(code, encode_principal(code, flat_weights(zoo["networks"])))
+    if parts.model.decoded is not None:
+        flat = flat_weights(zoo["networks"])
+        back = parts.model.decoded(state, flat)
         weights = jax.vmap(lambda row: weights_from(row, zoo["start"]))(back)
-        of_zoo["decoded"], share = accuracies(parts, weights, own), code.share
-    samples: Scores = {}
-    if parts.model.draws:
-        samples = together(parts, params, support, query, derive(key, "samples"))
+        of_zoo["decoded"] = accuracies(parts, weights, own)
+        apart = jnp.sum(jnp.square(flat - jnp.mean(flat, axis=0)[None]))
+        share = 1 - jnp.sum(jnp.square(flat - back)) / apart
+    drawing = [(name, model) for name, model in given if model.draws]
+    key = derive(key, "samples")
+    samples = {name: together(parts, model, params, support, query, key) for name, model in drawing}
     return Measured(rows, of_zoo, samples, share)
 
 
 TITLES = {
+    "unguided": "the same draws, not guided by the support's loss",
+    "moved_regression": "linear map, moved down the support's loss by as many steps",
+    "solved_regression": "linear map, last layer solved for on the support",
     "weight_regression": "linear map from class means to weights",
     "nearest_network": "the zoo's network of the nearest task",
     "zoo_mean": "the mean of the zoo's networks",
@@ -228,11 +233,14 @@ def evaluate_zoo(problem: Problem, method: Method, params: Params, config: Any) 
     rows = {"test": Row(config.method, interval(found.rows["test"]))}
     for name, title in TITLES.items():
         if name in found.rows:  # a method is not compared with itself
-            rows[name] = Row(title, interval(found.rows[name]), baseline=True)
+            rows[name] = Row(title, interval(found.rows[name]), baseline=name != "unguided")
     rows["chance"] = chance_row([1 / of.ways], len(found.rows["test"]))
     more: dict[str, Any] = {
         "zoo": {name: interval(scores)._asdict() for name, scores in found.zoo.items()},
-        "samples": {name: interval(scores)._asdict() for name, scores in found.samples.items()},
+        "samples": {
+            row: {name: interval(scores)._asdict() for name, scores in samples.items()}
+            for row, samples in found.samples.items()
+        },
         "num_samples": SAMPLES,
     }
     if found.share is not None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import optax
 
 from metajax import learners
-from metajax.core import Count, Network
-from metajax.learners import WeightModel
+from metajax.core import Count, Network, NonNegative, Number, ProperFraction, Range
+from metajax.learners import Autoencoding, SetReader, WeightModel
 from metajax.systems.base import Entry, Method
 from metajax.systems.weights.class_tuples import class_mean_embedding
 from metajax.systems.weights.problem import Problem
@@ -43,16 +43,38 @@ class Denoiser:
     """The diffusion of latents."""
 
     components: Count = 64
-    """Principal components of the zoo, fewer than its networks."""
+    """Numbers of a latent; principal components are fewer than the zoo's networks."""
+    latents: Literal["principal", "autoencoder"] = "principal"
+    """Encode weights by their principal components, or by a variational autoencoder as in the
+    paper."""
+    coder_hidden: Count = 256
+    """Units of the autoencoder's hidden layers."""
+    coder_share: ProperFraction = 0.5
+    """Part of the model's steps in which the autoencoder is trained."""
+    divergence: NonNegative = 1e-2
+    """Factor of the divergence of the autoencoder's latents from a standard normal distribution."""
     denoiser_hidden: tuple[Count, ...] = (256, 256)
     """Sizes of the denoiser's hidden layers."""
     noise_levels: Count = 100
     """Levels of noise."""
     batch: Count = 64
     """Networks of a step of the denoiser, drawn at random."""
+    guided_levels: Number = 30
+    """Last levels of noise in which latents move down the gradient of the support's loss; 0: the
+    published draws."""
+    guide_rate: NonNegative = 10.0
+    """How far they move, times the gradient."""
+    solve_head: bool = False
+    """Solve for the last layer on the support in closed form."""
 
 
 DENOISER = Denoiser()
+
+
+def _solved(problem: Problem, model: WeightModel) -> WeightModel:
+    """A model whose networks have the last layer that is best on the support."""
+    last = f"Dense_{problem.settings.layers}"
+    return learners.with_solved_head(model, problem.network, problem.settings.ways, last)
 
 
 def _mean(embed: learners.Embed) -> WeightModel:
@@ -73,6 +95,7 @@ def _zoo_method(
     training: Training,
     name: str,
     make: Callable[[learners.Embed], WeightModel] | None = None,
+    solve_head: bool = False,
 ) -> Method:
     """The method that trains a zoo and a model of its weights, one of ``CLOSED`` by default."""
     of = problem.settings
@@ -82,24 +105,38 @@ def _zoo_method(
         shape=problem.conditions.shape,
         size=of.embedding_size,
     )
-    model = (make or CLOSED[name])(embed)
+    made = (make or CLOSED[name])(embed)
+    model = _solved(problem, made) if solve_head else made
     algorithm = learners.zoo_training(
         problem.network,
         embed,
         model,
         zoo_steps=of.zoo_steps,
         optimizer=training.make_optimizer,
+        model_steps=training.steps - of.zoo_steps,
     )
-    rivals = tuple((other, CLOSED[other](embed)) for other in CLOSED if other != name)
+    rivals = dict(made.variants)
+    if not (name == "weight_regression" and solve_head):
+        rivals["solved_regression"] = _solved(problem, learners.weight_regression(embed))
+    rivals |= {other: CLOSED[other](embed) for other in CLOSED if other != name or solve_head}
     optimizer = training.make_optimizer(of.zoo_steps)
-    parts = ZooParts(problem.network, embed, model, optimizer, of.zoo_steps, rivals)
+    parts = ZooParts(problem.network, embed, model, optimizer, of.zoo_steps, tuple(rivals.items()))
     return Method(algorithm, parts=parts)
 
 
 def _diffusion(
-    problem: Problem, training: Training, name: str, denoiser: Denoiser, **reader: Any
+    problem: Problem,
+    training: Training,
+    name: str,
+    denoiser: Denoiser,
+    reader: SetReader | None = None,
 ) -> Method:
     """A method that draws weights by a diffusion."""
+    autoencoding = None
+    if denoiser.latents == "autoencoder":
+        autoencoding = Autoencoding(
+            denoiser.coder_hidden, denoiser.divergence, denoiser.coder_share
+        )
 
     def make(embed: learners.Embed) -> WeightModel:
         return learners.weight_diffusion(
@@ -109,16 +146,22 @@ def _diffusion(
             hidden=denoiser.denoiser_hidden,
             levels=denoiser.noise_levels,
             batch=denoiser.batch,
-            **reader,
+            reader=reader,
+            autoencoding=autoencoding,
+            guided=denoiser.guided_levels,
+            guide_rate=denoiser.guide_rate,
         )
 
-    return _zoo_method(problem, training, name, make)
+    return _zoo_method(problem, training, name, make, denoiser.solve_head)
 
 
 def weight_diffusion(
     problem: Problem, training: Training, *, denoiser: Denoiser = DENOISER
 ) -> Method:
-    """Draw weights by a diffusion that reads class means (D2NWG; Soro et al., arXiv 2402.18153)."""
+    """Draw weights by a diffusion that reads class means (D2NWG; Soro et al., arXiv 2402.18153).
+
+    The last levels of noise are guided by the loss on the support, which is not in the paper.
+    """
     return _diffusion(problem, training, "weight_diffusion", denoiser)
 
 
@@ -128,19 +171,28 @@ def set_diffusion(
     *,
     denoiser: Denoiser = DENOISER,
     attention_width: Count = 16,
+    align_share: Annotated[float, Range(0, below=1)] = 0.0,
 ) -> Method:
     """Draw weights by a diffusion that attends to the support (D2NWG, arXiv 2402.18153).
 
+    The last levels of noise are guided by the loss on the support, which is not in the paper.
+
     Args:
       attention_width: Width of the attention over the support's images.
+      align_share: Part of the model's steps in which a contrastive loss aligns the encoder of the
+        support with the latents, as in the paper; 0: it is trained with the denoiser.
     """
-    reader = {"attention": attention_width, "ways": problem.settings.ways}
-    return _diffusion(problem, training, "set_diffusion", denoiser, **reader)
+    reader = SetReader(attention_width, problem.settings.ways, align_share)
+    return _diffusion(problem, training, "set_diffusion", denoiser, reader)
 
 
-def weight_regression(problem: Problem, training: Training) -> Method:
-    """Predict weights from class means by ridge regression: a baseline for arXiv 2402.18153."""
-    return _zoo_method(problem, training, "weight_regression")
+def weight_regression(problem: Problem, training: Training, *, solve_head: bool = False) -> Method:
+    """Predict weights from class means by ridge regression: a baseline for arXiv 2402.18153.
+
+    Args:
+      solve_head: Solve for the last layer on the support in closed form.
+    """
+    return _zoo_method(problem, training, "weight_regression", solve_head=solve_head)
 
 
 def nearest_network(problem: Problem, training: Training) -> Method:

@@ -7,6 +7,7 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.systems import build, configure, get_system
+from metajax.systems.weights import KINDS, Settings
 from metajax.systems.weights.conditions import under
 from small import tiny
 
@@ -53,3 +54,18 @@ def test_widths_are_drawn_from_the_trained_ones():
     tasks = build(tiny("weights", "slimmable")).tasks
     drawn = jax.jit(jax.vmap(tasks))(jax.random.split(jax.random.key(0), 64)).support
     assert set(drawn.tolist()) == {2, 4}
+
+
+def test_a_width_that_is_measured_has_a_network_of_its_own():
+    with pytest.raises(ConfigError) as raised:
+        tiny("weights", "trained_alone", alone_widths=(2, 4))
+    assert raised.value.field == "alone_widths"
+
+
+def test_conditions_share_no_setting_of_their_own():
+    """Else the one that stands first would set the other's default."""
+    own = [base for base in Settings.__mro__ if base.__module__.endswith("_settings")]
+    names = [name for base in own for name in base.__annotations__]
+    assert len(own) >= 4 and len(names) == len(set(names))
+    tiny_values = [item for kind in KINDS.values() for item in kind.tiny.items()]
+    assert len({name for name, _ in tiny_values}) == len(set(tiny_values))

@@ -1,0 +1,112 @@
+"""Models of a zoo's weights, used on a person's own labeled images: they give a network."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Key
+
+from metajax.core import ConfigError, Examples, Network, Params, cross_entropy, follow_of
+from metajax.data import ImagePool, shift_and_factor
+from metajax.learners import WeightModel, maml
+from metajax.systems.base import Use
+from metajax.systems.using.adapted import Told
+from metajax.systems.using.classes import read_labeled, tell
+from metajax.systems.using.given import FIELD, read_classes
+from metajax.systems.weights.class_tuples import TUNE_RATE, ClassTuples, tuple_tasks
+from metajax.systems.weights.generated import Generated, answering, image_form
+from metajax.systems.weights.problem import Problem
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _generated(
+    model: WeightModel, params: Params, support: Examples, key: Key[Array, ""]
+) -> Params:
+    return model.generate(params.networks[0], params.networks[-1], support, key)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 4))
+def _tuned(
+    network: Network, weights: Params, support: Examples, key: Key[Array, ""], steps: int
+) -> Params:
+    learner = maml(network, cross_entropy, optax.adam(TUNE_RATE), steps=1)
+    return follow_of(learner)(weights, support, key, steps, lambda adapted: ())[0]
+
+
+def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Generated:
+    """Give a network for the classes of labeled images.
+
+    All pixels are standardized by the mean and the deviation of the support's. ``steps`` are of
+    Adam 1e-3 on the whole support, from the generated weights; none by default.
+
+    Raises:
+      ConfigError: they are no images with labels, of more or fewer classes than the networks of
+        the zoo have, or ``steps`` are below 0.
+    """
+    settings, parts = run.settings, run.method.parts
+    if steps is not None and steps < 0:
+        raise ConfigError("steps", steps, "0 or more")
+    encoded, names = read_labeled(support, image_form(settings).encode, settings.ways)
+    if len(names.classes) != settings.ways:
+        expected = f"{settings.ways}, as the networks of the run's zoo have"
+        raise ConfigError("classes of the support", len(names.classes), expected)
+    shift, factor = shift_and_factor(encoded, None, 1e-6, 1e-30)
+    inputs = ((encoded - shift) * factor).reshape(len(encoded), -1).astype(np.float32)
+    examples = Examples(jnp.asarray(inputs), jnp.asarray(names.places))
+    weights = _generated(parts.model, run.params, examples, key)
+    if steps:
+        weights = _tuned(parts.network, weights, examples, key, steps)
+    return answering(settings, parts.network, weights, shift, factor, names.label)
+
+
+def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
+    """Give a network for the labeled images of a file or folder, and answer the others.
+
+    Raises:
+      ConfigError: the file or folder holds something else.
+    """
+    if path.suffix.lower() == ".csv":
+        raise ConfigError(FIELD, str(path), "a folder of images, or an .npz file of images")
+    given = read_classes(path, target, image_form(run.settings).image)
+    generated = run.adapt(given.support, steps=steps)
+    found = generated.predict(given.queries)
+    line = (
+        f"a network for {len(found.classes)} classes, from {len(given.support[1])} labeled images; "
+        f"{len(found.labels)} queries"
+    )
+    return tell(given, found, line, lambda: generated)
+
+
+def blank(settings: Any) -> Problem:
+    """Return a problem of the same shapes, of blank images: no set is read.
+
+    Args:
+      settings: of the problem.
+    """
+    ways, size = settings.ways, settings.image_size
+    shape = (size, size, settings.image_channels)
+    labels = jnp.arange(ways, dtype=jnp.int32)
+    starts = jnp.arange(ways + 1, dtype=jnp.int32)
+    images = jnp.zeros((ways, *shape), jnp.uint8)
+    pool = ImagePool(images, labels, starts, jnp.float32(0), jnp.float32(1), ways)
+
+    def tasks(num: int) -> Any:
+        tuples = np.tile(np.arange(ways, dtype=np.int32), (num, 1))
+        return tuple_tasks(pool, tuples, settings.shots, settings.examples)
+
+    zoo, unseen = tasks(settings.networks), tasks(settings.eval_tasks)
+    return Problem(settings, zoo, pool, ClassTuples(zoo, zoo, unseen, unseen, shape), ways)
+
+
+USE = Use(adapt, files, blank)
+
+
+def use(config: Any) -> Use:
+    """Return how a model of a zoo's weights is used: on labeled images."""
+    return USE

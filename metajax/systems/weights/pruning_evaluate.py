@@ -1,0 +1,304 @@
+"""Measure networks by the units that are kept of them, and what they are compared with."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, Float, Int, Key
+
+from metajax.core import Params, correct, derive
+from metajax.data import ImagePool
+from metajax.learners import GrowthParams, train_masked
+from metajax.systems.base import Method
+from metajax.systems.scores import Evaluation, Row, chance_row, interval
+from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.pruned_networks import KeptUnits, NetworkTasks
+from metajax.systems.weights.pruning_methods import PruningParts
+from metajax.units import keep_first, largest_masks, mask_units, mlp_units, unit_sizes
+
+EVAL_KEY = 2506_12041
+"""Seed of the images of training in the evaluation: the same for every run."""
+
+Scores = dict[str, Float[Array, "networks points"]]
+
+
+class Measured(NamedTuple):
+    """Accuracies of one run.
+
+    Attributes:
+      rows: by row of the evaluation, by network and size.
+      whole: of the networks before any unit is left out, by row.
+      parameters: of a network, by size.
+      products: multiplications that a network takes for one image, by size.
+    """
+
+    rows: Scores
+    whole: dict[str, Float[Array, " networks"]]
+    parameters: Int[Array, " points"]
+    products: Int[Array, " points"]
+
+
+def kept_weights(params: Params, size: Int[Array, ""]) -> Params:
+    """Return 1 for each weight of the units with the largest norms, 0 for the others.
+
+    Args:
+      params: of a multi-layer perceptron.
+      size: units to keep in each hidden layer.
+    """
+    units = mlp_units(params)
+    sizes = dict.fromkeys(unit_sizes(params, units), size)
+    return mask_units(_ones(params), units, largest_masks(params, units, sizes))
+
+
+def largest_weights(params: Params, number: Int[Array, ""]) -> Params:
+    """Return 1 for each of so many weights of the largest magnitudes, 0 for the others.
+
+    Single weights are left out, not units: a baseline that makes no layer smaller (Han et al.
+    2015, arXiv 1506.02626).
+
+    Args:
+      params: of a network.
+      number: weights to keep.
+    """
+    flat, back = ravel_pytree(params)
+    places = jnp.argsort(jnp.argsort(-jnp.abs(flat)))
+    return back((places < number).astype(flat.dtype))
+
+
+def narrow_starts(
+    parts: PruningParts, like: Params, kept: tuple[int, ...], key: Key[Array, ""]
+) -> tuple[Params, Params]:
+    """Return starts of small networks, padded with zeros, and 1 for each weight that is theirs.
+
+    Args:
+      parts: of the method.
+      like: parameters of the large network.
+      kept: units of each hidden layer of each small one.
+      key: of the starts.
+
+    Returns:
+      Both with a leading axis of sizes.
+    """
+    units = mlp_units(like)
+    inputs = jnp.zeros((1, like["Dense_0"]["kernel"].shape[0]))
+
+    def padded(small: Array, large: Array) -> Array:
+        ends = [(0, many - few) for few, many in zip(small.shape, large.shape, strict=True)]
+        return jnp.pad(small, ends)
+
+    starts, masks = [], []
+    for number, size in enumerate(kept):
+        start = parts.narrow(size).init(derive(key, "small", number), inputs)
+        starts.append(jax.tree.map(padded, start, like))
+        masks.append(keep_first(_ones(like), units, dict.fromkeys(unit_sizes(like, units), size)))
+    return _stacked(starts), _stacked(masks)
+
+
+def _ones(params: Params) -> Params:
+    return jax.tree.map(jnp.ones_like, params)
+
+
+def _stacked(trees: list[Params]) -> Params:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *trees)
+
+
+def _sums(masks: Params, name: str | None = None) -> Int[Array, " points"]:
+    """Numbers of weights that masks with a leading axis keep; of arrays of one name, or of all."""
+    found = [
+        jnp.sum(leaf.reshape(len(leaf), -1), axis=1)
+        for path, leaf in jax.tree_util.tree_leaves_with_path(masks)
+        if name is None or path[-1].key == name
+    ]
+    return jnp.sum(jnp.stack(found), axis=0).astype(jnp.int32)
+
+
+@functools.partial(jax.jit, static_argnames="parts")
+def accuracies(parts: PruningParts, networks: Params, test: ImagePool) -> Float[Array, " n"]:
+    """Return the accuracy of networks on all test images, one network after the other."""
+    images, labels = test.normalise(test.images), test.labels.astype(jnp.int32)
+
+    def one(params: Params) -> Float[Array, ""]:
+        return jnp.mean(correct(parts.network.apply(params, images), labels))
+
+    return jax.lax.map(one, networks)
+
+
+def before_pruning(
+    parts: PruningParts, params: GrowthParams, num: int, tasks: NetworkTasks, steps: int
+) -> tuple[Params, Params]:
+    """Return networks that are ready to be pruned, and the same ones without preparation.
+
+    Args:
+      parts: of the method.
+      params: trained by it.
+      num: networks that are measured.
+      tasks: images of training.
+      steps: plain steps of those without preparation.
+    """
+    zoo = jax.tree.map(lambda leaf: leaf[:num], params.networks[0]["networks"])
+    ready = parts.prepared(params)
+    # while the zoo is trained there is no preparation yet
+    ready = jax.tree.map(lambda one, first: jnp.where(params.stage > 0, one, first), ready, zoo)
+    key = derive(jax.random.key(EVAL_KEY), "settle")
+
+    def plainly(networks: Params, steps: int) -> Params:
+        if steps == 0:
+            return networks
+        train = functools.partial(
+            train_masked,
+            parts.network,
+            draw=tasks.some,
+            optimizer=parts.optimizer(steps),
+            key=key,
+            steps=steps,
+        )
+        return jax.vmap(lambda one: train(one, _ones(one)))(networks)
+
+    return plainly(ready, parts.settle_steps), plainly(zoo, steps)
+
+
+@functools.partial(jax.jit, static_argnames=("parts", "steps"))
+def measured(
+    parts: PruningParts,
+    params: GrowthParams,
+    conditions: KeptUnits,
+    tasks: NetworkTasks,
+    test: ImagePool,
+    steps: int,
+) -> Measured:
+    """Measure prepared networks and others at all sizes, with ``steps`` of training after it."""
+    ready, plain = before_pruning(parts, params, conditions.unseen, tasks, parts.plain_steps)
+    sizes, key = jnp.asarray(conditions.kept, jnp.int32), jax.random.key(EVAL_KEY)
+    num, points = conditions.unseen, len(conditions.kept)
+
+    def cut(params: Params) -> Params:
+        return jax.vmap(lambda size: kept_weights(params, size))(sizes)
+
+    units_of_plain = jax.vmap(cut)(plain)
+    first = jax.tree.map(lambda leaf: leaf[0], units_of_plain)
+    parameters, products = _sums(first), _sums(first, "kernel")
+    single = jax.vmap(
+        lambda one: jax.vmap(lambda number: largest_weights(one, number))(parameters)
+    )(plain)
+    names = ("test", "unprepared", "single_weights")
+    masks = _stacked([jax.vmap(cut)(ready), units_of_plain, single])
+    networks = jax.tree.map(
+        lambda leaf: jnp.repeat(leaf[:, :, None], points, axis=2), _stacked([ready, plain, plain])
+    )
+
+    def flat(tree: Params, axes: int) -> Params:
+        return jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[axes:]), tree)
+
+    networks, masks = flat(networks, 3), flat(masks, 3)
+
+    def trained(networks: Params, masks: Params, purpose: str, steps: int) -> Params:
+        train = functools.partial(
+            train_masked,
+            parts.network,
+            draw=tasks.some,
+            optimizer=parts.optimizer(steps),
+            key=derive(key, purpose),
+            steps=steps,
+        )
+        return jax.vmap(train)(networks, masks)
+
+    def scores(networks: Params) -> Float[Array, "rows networks points"]:
+        return accuracies(parts, networks, test).reshape(-1, num, points)
+
+    pruned = scores(jax.tree.map(jnp.multiply, networks, masks))
+    tuned = scores(trained(networks, masks, "tune", steps))
+    rows = dict(zip(names, pruned, strict=True))
+    rows |= dict(zip((f"{name}_tuned" for name in names), tuned, strict=True))
+
+    like = jax.tree.map(lambda leaf: leaf[0], plain)
+    keys = jax.random.split(derive(key, "starts"), num)
+    narrow, own = jax.vmap(lambda one: narrow_starts(parts, like, conditions.kept, one))(keys)
+    whole_steps = parts.before + parts.plain_steps + steps
+    small = trained(flat(narrow, 2), flat(own, 2), "scratch", whole_steps)
+    rows["small"] = scores(small)[0]
+    whole = {"test": accuracies(parts, ready, test), "unprepared": accuracies(parts, plain, test)}
+    return Measured(rows, whole, parameters, products)
+
+
+TITLES = {
+    "unprepared": "no preparation, pruned",
+    "unprepared_tuned": "no preparation, pruned and trained on",
+    "single_weights": "single weights by magnitude, pruned",
+    "single_weights_tuned": "single weights by magnitude, pruned and trained on",
+    "small": "a small network from scratch, all steps",
+}
+"""Baselines of the table."""
+
+
+def evaluate_pruning(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
+    """Measure accuracy by kept units on test images; intervals are over networks.
+
+    Every network is pruned by the norms of its units, and then trained for ``tune_steps``.
+    Networks without preparation have plain training in its place. ``more`` has the accuracy before
+    pruning, and the parameters and multiplications of each size.
+    """
+    conditions = problem.conditions
+    assert isinstance(conditions, KeptUnits) and isinstance(problem.tasks, NetworkTasks)
+    steps = problem.settings.tune_steps
+    found = jax.device_get(
+        measured(method.parts, params, conditions, problem.tasks, problem.test, steps)
+    )
+    over_sizes = np.mean(found.rows["test_tuned"], axis=1)
+    rows = {
+        "test": Row(f"{config.method}, pruned", interval(found.rows["test"])),
+        "test_tuned": Row(
+            f"{config.method}, pruned and trained on", interval(found.rows["test_tuned"])
+        ),
+        "mean": Row(f"{config.method}, mean over sizes", interval(over_sizes)),
+    }
+    for name, title in TITLES.items():
+        rows[name] = Row(title, interval(found.rows[name]), baseline=True)
+    rows["chance"] = chance_row([1 / problem.ways], conditions.unseen)
+    return Evaluation(
+        metric="accuracy",
+        greatest=True,
+        axis=conditions.axis,
+        points=conditions.points,
+        rows=rows,
+        setting=problem.setting(),
+        more={
+            "whole": {name: interval(each)._asdict() for name, each in found.whole.items()},
+            "parameters": found.parameters.tolist(),
+            "products": found.products.tolist(),
+            "tune_steps": steps,
+        },
+    )
+
+
+@functools.partial(jax.jit, static_argnames="parts")
+def pruned_now(
+    parts: PruningParts,
+    params: GrowthParams,
+    conditions: KeptUnits,
+    tasks: NetworkTasks,
+    test: ImagePool,
+) -> Float[Array, " networks"]:
+    """Return the accuracy right after pruning, mean over sizes."""
+    ready, _ = before_pruning(parts, params, conditions.unseen, tasks, 0)
+    sizes = jnp.asarray(conditions.kept, jnp.int32)
+
+    def cut(params: Params) -> Params:
+        masks = jax.vmap(lambda size: kept_weights(params, size))(sizes)
+        return jax.tree.map(lambda leaf, mask: leaf[None] * mask, params, masks)
+
+    pruned = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.vmap(cut)(ready))
+    return jnp.mean(accuracies(parts, pruned, test).reshape(conditions.unseen, -1), axis=1)
+
+
+def on_pruned(
+    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+) -> dict[str, Any]:
+    """Measure the accuracy right after pruning, mean over sizes."""
+    assert isinstance(problem.conditions, KeptUnits)
+    found = pruned_now(method.parts, params, problem.conditions, problem.tasks, problem.test)
+    return interval(found).last()

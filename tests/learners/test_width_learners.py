@@ -1,0 +1,99 @@
+"""Networks of any width: what comes before the function, and networks trained alone."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from metajax.core import ConfigError, Examples, Task, cross_entropy, gradient, prepare_optimizer
+from metajax.learners import metamorphosis, networks_alone
+from metajax.nn import mlp
+from metajax.units import mlp_units, path_length, unit_rows
+
+RNG = np.random.default_rng(0)
+INPUTS = RNG.standard_normal((6, 5)).astype(np.float32)
+QUERY = Examples(jnp.asarray(INPUTS), jnp.arange(6, dtype=jnp.int32) % 3)
+TASK = Task(jnp.int32(4), QUERY)
+WIDTHS = (2, 4)
+
+
+def make(width):
+    return mlp((4, width, 4), 3)
+
+
+def test_networks_of_their_own_are_trained_as_each_would_be_alone():
+    learner = networks_alone(make, WIDTHS)
+    tasks = jax.tree.map(lambda leaf: jnp.stack([leaf, leaf]), TASK)
+    algorithm = gradient(learner, optax.adam(1e-2))
+    state = algorithm.init(jax.random.key(0), TASK)
+    starts = algorithm.params(state)
+    update = jax.jit(algorithm.update)
+    for step in range(2):
+        state, _ = update(state, tasks, jax.random.key(step))
+    found = algorithm.params(state)
+    for at, width in enumerate(WIDTHS):
+        network, rule = make(width), prepare_optimizer(optax.adam(1e-2), has_function=False)
+        params = jax.tree.map(lambda leaf: leaf[0], starts[at])
+        memory = rule.init(params)
+
+        def loss(params, network=network):
+            return cross_entropy(network.apply(params, QUERY.inputs), QUERY.targets)
+
+        for _ in range(2):
+            updates, memory = rule.update(jax.jit(jax.grad(loss))(params), memory)
+            params = optax.apply_updates(params, updates)
+        jax.tree.map(
+            lambda own, alone: np.testing.assert_allclose(own[0], alone, rtol=1e-4, atol=1e-6),
+            found[at],
+            params,
+        )
+        adapted = learner.adapt(found, jnp.int32(width), jax.random.key(0))
+        np.testing.assert_allclose(
+            learner.predict(found, adapted, QUERY.inputs),
+            network.apply(params, QUERY.inputs),
+            rtol=1e-4,
+            atol=1e-5,
+        )
+    with pytest.raises(ConfigError) as raised:
+        networks_alone(make, ())
+    assert raised.value.field == "widths"
+
+
+def start(key):
+    return make(4).init(key, INPUTS)
+
+
+UNITS = mlp_units(jax.eval_shape(start, jax.random.key(0)))
+
+
+def test_the_mean_over_draws_without_noise_is_the_plain_evaluation_and_varies_less_than_one():
+    def adapting(noise, draws):
+        options = {"hidden": 4, "depth": 1, "noise": noise, "draws": draws}
+        learner = metamorphosis(make(4), start, UNITS, "h1", **options).widths
+        params = learner.init(jax.random.key(0), TASK)
+        adapt = jax.jit(learner.adapt)
+        return lambda seed: adapt(params, jnp.int32(3), jax.random.key(seed))["Dense_1"]["kernel"]
+
+    plain = adapting(0.0, 5)(0)
+    np.testing.assert_allclose(adapting(1e-9, 5)(0), plain, rtol=1e-5, atol=1e-6)
+    one, many = adapting(0.5, 1), adapting(0.5, 20)
+    spread = [np.std([draw(seed) for seed in range(8)], axis=0).mean() for draw in (one, many)]
+    assert 0 < spread[1] < spread[0] / 2  # 1 / sqrt(20) in the limit
+
+
+def test_the_first_stage_ends_with_units_in_an_order_that_is_no_longer():
+    network = make(4)
+    parts = metamorphosis(network, start, UNITS, "h1", hidden=4, depth=1)
+    stage = parts.in_steps(1, 1, 1)[0]
+    params = parts.full.init(jax.random.key(0), TASK)
+    found = jax.jit(stage.finish)(params)
+    rows = [unit_rows(each.full, UNITS, "h1") for each in (params, found)]
+    order = jnp.arange(4, dtype=jnp.int32)
+    before, after = (float(path_length(each, order)) for each in rows)
+    assert after < before
+    np.testing.assert_allclose(
+        *(network.apply(each.full, INPUTS) for each in (params, found)), atol=1e-5
+    )
+    unordered = metamorphosis(network, start, UNITS, "h1", hidden=4, depth=1, smooth=False)
+    assert unordered.in_steps(1, 1, 1)[0].finish is None
