@@ -111,7 +111,7 @@ def zoos() -> Quoted:
         "autoencoder, class means": Zoos("autoencoder"),
         "principal components, attention": Zoos("sets"),
     }
-    tables = {"zoos": of.table(), "draws": of.draws(), "zoo variants": variants(of, others)}
+    tables = {"zoos": of.table(), "draws": of.draws(), "parts": variants(of, others)}
     moved = of.scores("moved_regression")
     sentences = [
         f"{of.ahead('weight_regression', 1, own=0)} compared with the linear map after 10 steps",
@@ -121,7 +121,7 @@ def zoos() -> Quoted:
         f"{of.ahead('ridge_classifier')} compared with the ridge classifier",
         f"{of.ahead('solved_regression')} compared with the linear map whose last layer is solved",
         f"{of.ahead('nearest_network', of='unguided')} compared with the network of the nearest",
-        f"{of.ahead('zoo_mean', 2, of='unguided')} compared with the mean of the zoo after 50 steps",
+        f"{of.ahead('zoo_mean', 2, of='unguided')} compared with the mean of the zoo after 50",
         f"from {bare(float(moved.min()), 3)} to {bare(float(moved.max()), 3)} by zoo",
         f"{of.more('zoo', 'networks')} on their own tasks",
         f"{of.more('zoo', 'decoded')} from 64 components",
