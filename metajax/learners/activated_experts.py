@@ -21,6 +21,7 @@ from metajax.core import (
     derive,
 )
 from metajax.learners.distilling import smoothed_cross_entropy, soft_cross_entropy
+from metajax.learners.idle import not_adapted
 from metajax.nn import mlp
 from metajax.units import (
     compact_experts,
@@ -253,9 +254,6 @@ class ActivatedExperts(NamedTuple):
         def init(key: Key[Array, ""], task: Examples) -> Params:
             return self.init(key, task.inputs)
 
-        def adapt(params: Params, support: Examples, key: Key[Array, ""]) -> tuple[()]:
-            return ()
-
         def predict(params: Params, adapted: Any, inputs: Array) -> Array:
             return self.apply(params, inputs)
 
@@ -267,7 +265,7 @@ class ActivatedExperts(NamedTuple):
             value += router_loss(routed, activity, params["domains"])
             return value, {"accuracy": accuracy(logits, task.targets)}
 
-        return MetaLearner(init, adapt, predict, loss)
+        return MetaLearner(init, not_adapted, predict, loss)
 
     def _made(
         self, dense: Params, masks: dict[str, Array], domains: dict[str, Array], router: Params

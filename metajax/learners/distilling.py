@@ -10,6 +10,7 @@ import optax
 from jaxtyping import Array, Float, Integer, Key
 
 from metajax.core import Examples, MetaLearner, Network, Params, accuracy, cross_entropy, derive
+from metajax.learners.idle import not_adapted
 
 Weight = float | Float[Array, ""]
 
@@ -75,7 +76,7 @@ def smoothed_labels(network: Network, smoothing: Weight = 0.0) -> MetaLearner:
         metrics = {"accuracy": accuracy(logits, task.targets)}
         return smoothed_cross_entropy(logits, task.targets, smoothing), metrics
 
-    return MetaLearner(init, _not_adapted, predict, loss)
+    return MetaLearner(init, not_adapted, predict, loss)
 
 
 def taught_student(
@@ -109,7 +110,7 @@ def taught_student(
         return value, {"accuracy": accuracy(logits, task.targets)}
 
     init = _both({"student": student, "teacher": teacher})
-    return MetaLearner(init, _not_adapted, predict, loss)
+    return MetaLearner(init, not_adapted, predict, loss)
 
 
 def mutual_students(
@@ -147,7 +148,7 @@ def mutual_students(
         value += to_small * soft_cross_entropy(other, one, temperature)
         return value, {"accuracy": accuracy(one, task.targets)}
 
-    return MetaLearner(_both({"large": large, "small": small}), _not_adapted, predict, loss)
+    return MetaLearner(_both({"large": large, "small": small}), not_adapted, predict, loss)
 
 
 def _both(networks: dict[str, Network]) -> Any:
@@ -159,7 +160,3 @@ def _both(networks: dict[str, Network]) -> Any:
         }
 
     return init
-
-
-def _not_adapted(params: Params, support: Examples, key: Key[Array, ""]) -> tuple[()]:
-    return ()

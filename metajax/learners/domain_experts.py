@@ -22,6 +22,7 @@ from metajax.core import (
 )
 from metajax.data import DomainInputs
 from metajax.learners.context_parameters import concatenated
+from metajax.learners.idle import not_adapted
 from metajax.learners.inner import gradient_learner
 from metajax.learners.losses import loss_and_metrics
 
@@ -109,7 +110,7 @@ def unadapted(init: Any, predict: Any) -> MetaLearner:
         outputs = predict(params, (), examples.inputs)
         return loss_and_metrics(cross_entropy, outputs, examples.targets)
 
-    learner = MetaLearner(init, lambda params, support, key: (), predict, loss)
+    learner = MetaLearner(init, not_adapted, predict, loss)
     return checked_learner(learner, inputs=DomainInputs)
 
 
@@ -225,7 +226,7 @@ def expert_vote(experts: Experts, voters: Literal["all", "nearest"]) -> MetaLear
     def loss(params: Params, task: Task, key: Key[Array, ""]) -> Any:
         return experts.own_loss(params, whole(task))
 
-    learner = MetaLearner(init, lambda params, support, key: (), predict, loss)
+    learner = MetaLearner(init, not_adapted, predict, loss)
     return checked_learner(learner, inputs=DomainInputs)
 
 
@@ -376,7 +377,7 @@ class DistilledExperts(NamedTuple):
         return loss_and_metrics(cross_entropy, logits, examples.targets)
 
     def _learner(self, predict: Any, loss: Any) -> MetaLearner:
-        learner = MetaLearner(self.init, lambda params, support, key: (), predict, loss)
+        learner = MetaLearner(self.init, not_adapted, predict, loss)
         return checked_learner(learner, inputs=DomainInputs)
 
     @staticmethod

@@ -19,6 +19,7 @@ from metajax.core import (
     cross_entropy,
     derive,
 )
+from metajax.learners.idle import not_adapted
 from metajax.nn import mlp
 from metajax.units import balance_loss, expert_ffn, top_k_gates, upcycle
 
@@ -166,9 +167,6 @@ def tuned_experts(
         dense = network.init(key, task.inputs)
         return upcycle_blocks(dense, copies, parts, derive(key, "routers"), router)
 
-    def adapt(params: Params, support: Examples, key: Key[Array, ""]) -> tuple[()]:
-        return ()
-
     def predict(params: Params, adapted: Any, inputs: Array) -> Array:
         return apply_experts(params, inputs, parts)[0]
 
@@ -178,7 +176,7 @@ def tuned_experts(
         value = cross_entropy(logits, task.targets) + balance * even
         return value, {"accuracy": accuracy(logits, task.targets)}
 
-    return MetaLearner(init, adapt, predict, loss)
+    return MetaLearner(init, not_adapted, predict, loss)
 
 
 def _linear(params: Params, x: Float[Array, "n features"]) -> Float[Array, "n outputs"]:

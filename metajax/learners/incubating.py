@@ -24,6 +24,7 @@ from metajax.core import (
 )
 from metajax.learners.distilling import smoothed_labels
 from metajax.learners.growing import GrowthStage, in_growing_stages
+from metajax.learners.idle import not_adapted
 from metajax.learners.stages import moving_only
 
 Stack = Callable[[int], Network]
@@ -101,7 +102,7 @@ def incubating_parts(stack: Stack, number: int, size: int) -> MetaLearner:
         losses, right = jax.vmap(one)(params["parts"], jnp.arange(number, dtype=jnp.int32))
         return jnp.sum(losses), {"accuracy": jnp.mean(right)}
 
-    return MetaLearner(init, lambda params, support, key: (), predict, loss)
+    return MetaLearner(init, not_adapted, predict, loss)
 
 
 def each_apart(optimizer: optax.GradientTransformation) -> optax.GradientTransformation:

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
 from metajax.core import (
     ConfigError,
-    Examples,
     MetaLearner,
     Network,
-    Task,
     cross_entropy,
-    wide_dtype,
 )
 from metajax.learners.losses import Loss, one_hot
-from metajax.learners.metric import check_ways, embedding, embedding_learner
-from metajax.learners.ridge_head import RidgeParams, with_ones
+from metajax.learners.metric import check_ways
+from metajax.learners.ridge_head import regularized_head
 from metajax.nn import positive_solve
 
 LEAST_CURVATURE = 1e-4
@@ -104,21 +98,10 @@ def logistic(
     check_ways(ways)
     if steps < 1:
         raise ConfigError("steps", steps, "1 step of Newton's method or more")
-    network = embedding(network)
-    features_of = with_ones(network)
 
-    def init(key: Key[Array, ""], task: Task) -> RidgeParams:
-        params = network.init(key, task.support.inputs)
-        number = functools.partial(jnp.asarray, dtype=wide_dtype(params))
-        return RidgeParams(params, number(log_strength), number(scale))
+    def solve(
+        features: Float[Array, "n d"], targets: Array, strength: Float[Array, ""]
+    ) -> Float[Array, "d ways"]:
+        return logistic_solution(features, one_hot(targets, ways, features.dtype), strength, steps)
 
-    def adapt(params: RidgeParams, support: Examples) -> Float[Array, "d ways"]:
-        features = features_of(params, support.inputs)
-        targets = one_hot(support.targets, ways, features.dtype)
-        return logistic_solution(features, targets, jnp.exp(params.log_strength), steps)
-
-    def predict(params: RidgeParams, head: Float[Array, "d ways"], inputs: Any) -> Any:
-        outputs = features_of(params, inputs) @ head
-        return params.scale.astype(outputs.dtype) * outputs
-
-    return embedding_learner(network, adapt, predict, loss, init, ways=ways)
+    return regularized_head(network, loss, solve, log_strength, scale, ways)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float
 
-from metajax.core import ConfigError, Examples, Params
-from metajax.learners.sequences import SequenceLearner, sequence_learner
+from metajax.core import ConfigError, Examples
+from metajax.learners.sequences import SequenceLearner, by_examples
 
 
 def k_nearest(num_classes: int, neighbors: int) -> SequenceLearner:
@@ -51,18 +49,4 @@ def k_nearest(num_classes: int, neighbors: int) -> SequenceLearner:
         chosen = jax.nn.one_hot(labels, num_classes, dtype=inputs.dtype)
         return jnp.sum(weight[..., None] * chosen, axis=2)
 
-    def predict(params: Params, adapted: Examples, inputs: Any) -> Float[Array, "s q classes"]:
-        queries, known = inputs.shape[1], adapted.targets.shape[1]
-        return votes(inputs, adapted, jnp.ones((queries, known), bool))
-
-    def logits(params: Params, examples: Examples, key: Any) -> Float[Array, "s n classes"]:
-        length = examples.targets.shape[1]
-        return votes(examples.inputs, examples, jnp.tril(jnp.ones((length, length), bool), -1))
-
-    return sequence_learner(
-        init=lambda key, task: {},
-        adapt=lambda params, support, key: support,
-        predict=predict,
-        logits=logits,
-        num_classes=num_classes,
-    )
+    return by_examples(votes, num_classes)

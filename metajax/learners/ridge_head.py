@@ -108,6 +108,35 @@ def ridge(
     """
     if ways is not None:
         check_ways(ways)
+
+    def solve(
+        features: Float[Array, "n d"], targets: Array, strength: Float[Array, ""]
+    ) -> Float[Array, "d k"]:
+        if ways is not None:
+            targets = one_hot(targets, ways, features.dtype)
+        return ridge_solution(features, targets, strength)
+
+    return regularized_head(network, loss, solve, log_strength, scale, ways)
+
+
+def regularized_head(
+    network: Network,
+    loss: Loss,
+    solve: Callable[[Array, Array, Array], Array],
+    log_strength: float,
+    scale: float,
+    ways: int | None,
+) -> MetaLearner:
+    """Make the learner of a linear head that is solved for, with a learned strength and scale.
+
+    Args:
+      network: the features.
+      loss: of the query.
+      solve: ``solve(features, targets, strength) -> head``, of features with a column of ones.
+      log_strength: where the strength's logarithm starts.
+      scale: where the scale of the outputs starts.
+      ways: classes; None: targets are numbers.
+    """
     network = embedding(network)
     features_of = with_ones(network)
 
@@ -117,10 +146,8 @@ def ridge(
         return RidgeParams(params, number(log_strength), number(scale))
 
     def adapt(params: RidgeParams, support: Examples) -> Float[Array, "d k"]:
-        features, targets = features_of(params, support.inputs), support.targets
-        if ways is not None:
-            targets = one_hot(targets, ways, features.dtype)
-        return ridge_solution(features, targets, jnp.exp(params.log_strength))
+        features = features_of(params, support.inputs)
+        return solve(features, support.targets, jnp.exp(params.log_strength))
 
     def predict(params: RidgeParams, head: Float[Array, "d k"], inputs: Any) -> Any:
         outputs = features_of(params, inputs) @ head

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Integer, Key
+from jaxtyping import Array, Bool, Float, Integer, Key
 
 from metajax.core import (
     ConfigError,
@@ -33,6 +33,7 @@ from metajax.core import (
     cross_entropy,
     described,
 )
+from metajax.learners.idle import not_adapted
 from metajax.learners.losses import one_hot
 from metajax.nn import KVCache
 
@@ -255,7 +256,7 @@ def context_free(network: Network) -> SequenceLearner:
 
     return sequence_learner(
         init,
-        adapt=lambda params, support, key: (),
+        adapt=not_adapted,
         predict=lambda params, adapted, inputs: network.apply(params, inputs),
         logits=lambda params, examples, key: network.apply(params, examples.inputs),
     )
@@ -371,20 +372,36 @@ def nearest_neighbour(num_classes: int) -> SequenceLearner:
         counts = visible[None, :, :, None] & labels[:, None]
         return jnp.max(jnp.where(counts, -distances[..., None], unseen), axis=2, initial=unseen)
 
-    def predict(params, adapted: Examples, inputs):
-        queries, known = inputs.shape[1], adapted.targets.shape[1]
-        return class_logits(inputs, adapted, jnp.ones((queries, known), bool))
+    return by_examples(class_logits, num_classes)
 
-    def logits(params, examples: Examples, key):
+
+def by_examples(
+    logits: Callable[[Array, Examples, Bool[Array, "q n"]], Float[Array, "s q classes"]],
+    num_classes: int,
+) -> SequenceLearner:
+    """Make a learner without parameters that compares inputs with the examples before them.
+
+    Args:
+      logits: ``logits(inputs, examples, visible)`` of queries ``[s, q]``, by those of ``n``
+        examples that each may see.
+      num_classes: classes of a task.
+
+    Returns:
+      The learner, whose ``adapted`` is the support.
+    """
+
+    def predict(params: Params, adapted: Examples, inputs: Any) -> Float[Array, "s q classes"]:
+        queries, known = inputs.shape[1], adapted.targets.shape[1]
+        return logits(inputs, adapted, jnp.ones((queries, known), bool))
+
+    def of_sequence(params: Params, examples: Examples, key: Any) -> Float[Array, "s n classes"]:
         length = examples.targets.shape[1]
-        return class_logits(
-            examples.inputs, examples, jnp.tril(jnp.ones((length, length), bool), -1)
-        )
+        return logits(examples.inputs, examples, jnp.tril(jnp.ones((length, length), bool), -1))
 
     return sequence_learner(
         init=lambda key, task: {},
         adapt=lambda params, support, key: support,
         predict=predict,
-        logits=logits,
+        logits=of_sequence,
         num_classes=num_classes,
     )

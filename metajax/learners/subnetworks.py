@@ -21,6 +21,7 @@ from metajax.core import (
     derive,
     one_of,
 )
+from metajax.learners.idle import not_adapted
 from metajax.units import (
     Architecture,
     Space,
@@ -104,7 +105,7 @@ def shared_subnetworks(
         losses, shares = jax.vmap(of)(many, parts)
         return jnp.mean(losses), {"accuracy": jnp.mean(shares)}
 
-    return MetaLearner(init, lambda params, support, key: (), predict, loss)
+    return MetaLearner(init, not_adapted, predict, loss)
 
 
 def lone_subnetworks(make: Callable[[tuple[int, ...]], Network], space: Space) -> MetaLearner:
@@ -158,4 +159,4 @@ def lone_subnetworks(make: Callable[[tuple[int, ...]], Network], space: Space) -
             "accuracy": jnp.mean(jax.vmap(accuracy, (0, None))(logits, task.targets))
         }
 
-    return MetaLearner(init, lambda params, support, key: (), predict, loss)
+    return MetaLearner(init, not_adapted, predict, loss)

@@ -24,6 +24,7 @@ from metajax.hypernet import (
     low_rank_head,
     magnitude_invariant,
     shared_head,
+    shared_implicit,
 )
 from metajax.nn import mlp
 from metajax.units import mlp_units
@@ -92,13 +93,15 @@ def invariant(**options):
     return lambda: magnitude_invariant(start, hidden=(6, 12), **options)
 
 
-def any_width():
-    names = mlp_units(SHAPES)
-    of_sizes = implicit(start, names, ["h0"], hidden=12, depth=2)
-    return Network(
-        lambda key, width: of_sizes.init(key, {"h0": width}),
-        lambda params, width: of_sizes.apply(params, {"h0": width}),
-    )
+def any_width(maker):
+    def make():
+        of_sizes = maker(start, mlp_units(SHAPES), ["h0"], hidden=12, depth=2)
+        return Network(
+            lambda key, width: of_sizes.init(key, {"h0": width}),
+            lambda params, width: of_sizes.apply(params, {"h0": width}),
+        )
+
+    return make
 
 
 def full_width(key):
@@ -120,7 +123,8 @@ ROWS = [
     Row("magnitude_invariant, raw", invariant(encoding=False, base=None), uniform),
     Row("magnitude_invariant, norm", invariant(norm=True), uniform),
     Row("magnitude_invariant of products", invariant(head=low_rank_head(2)), uniform),
-    Row("implicit", any_width, full_width, batched=False),
+    Row("implicit", any_width(implicit), full_width, batched=False),
+    Row("shared_implicit", any_width(shared_implicit), full_width, batched=False),
 ]
 every_generator = pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 

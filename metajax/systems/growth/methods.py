@@ -300,26 +300,31 @@ def early_stopping(
     return Method(algorithm, parts=(alone.parts[0]._replace(held_out=held_out_share),), tasks=tasks)
 
 
-METHODS: dict[str, Entry] = {
+STAGED: dict[str, Entry] = {
     "net2net": net2net,
     "net2net_equal": net2net_equal,
     "random_transformations": random_transformations,
     "transformation_search": transformation_search,
     "scratch_search": scratch_search,
+    "weak_teacher": weak_teacher,
+    "early_stopping": early_stopping,
+    "incubation": incubation,
+    "moe_tuning": moe_tuning,
+    "dense_continued": dense_continued,
+    "read_me": read_me,
+}
+"""Methods in several stages, or that keep networks of some steps, as a share of all steps."""
+
+METHODS: dict[str, Entry] = {
+    **STAGED,
     "supernet": supernet,
     "mixture_of_supernets": mixture_of_supernets,
     "subnetworks_alone": subnetworks_alone,
-    "weak_teacher": weak_teacher,
     "mutual_distillation": mutual_distillation,
     "label_smoothing": label_smoothing,
     "from_scratch": from_scratch,
     "small_network": small_network,
-    "early_stopping": early_stopping,
-    "incubation": incubation,
     "end_to_end": end_to_end,
-    "moe_tuning": moe_tuning,
-    "dense_continued": dense_continued,
-    "read_me": read_me,
     "narrow_network": narrow_network,
 }
 """All methods of the family, the default first."""

@@ -8,6 +8,7 @@ import pytest
 from metajax.core import ConfigError, cross_entropy
 from metajax.systems import build, configure, get_system
 from metajax.systems.growth.evaluate import chosen, nearest_mean
+from metajax.systems.growth.methods import METHODS, STAGED
 from metajax.systems.growth.searching import search_space
 from metajax.train import fit
 from small import tiny
@@ -138,6 +139,17 @@ def test_stages_that_have_no_step_are_rejected():
     with pytest.raises(ConfigError) as raised:
         build(tiny("growth", "incubation", steps=2))
     assert raised.value.field == "steps"
+
+
+@pytest.mark.slow
+def test_methods_whose_training_depends_on_the_number_of_steps_are_in_stages():
+    """A finished run of these cannot be given more steps."""
+    staged = []
+    for name in METHODS:
+        parts = build(tiny("growth", name)).method.parts
+        if len(parts) > 1 or parts[0].held_out:
+            staged.append(name)
+    assert staged == list(STAGED)
 
 
 @pytest.mark.parametrize("domains", [1, 2])
