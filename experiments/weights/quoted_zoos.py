@@ -8,7 +8,10 @@ import numpy as np
 from quoting import Quoted, bare, markdown, over_seeds, results
 
 ROWS = {
-    "test": "weight_diffusion",
+    "test": "weight_diffusion, guided",
+    "unguided": "the same draws, not guided: as published",
+    "moved_regression": "*weight_regression, moved by as many steps of the same size*",
+    "solved_regression": "*weight_regression, last layer solved for*",
     "weight_regression": "*weight_regression*",
     "zoo_mean": "*zoo_mean*",
     "nearest_network": "*nearest_network*",
@@ -40,43 +43,88 @@ class Zoos:
         """Accuracies of a row by seed, after some of the numbers of steps."""
         return np.array([each["rows"][row]["mean"][point] for each in self.of])
 
-    def ahead(self, row: str, point: int = 0) -> str:
-        """By how much the diffusion is ahead of a row, paired by seed."""
-        return over_seeds(self.scores("test", point) - self.scores(row, point), sign=True)
+    def ahead(self, row: str, point: int = 0, of: str = "test", own: int | None = None) -> str:
+        """By how much a row, the guided diffusion, is ahead of another, paired by seed.
+
+        Both after as many steps, or the first after ``own``.
+        """
+        mine = self.scores(of, point if own is None else own)
+        return over_seeds(mine - self.scores(row, point), sign=True)
+
+    def cell(self, row: str, point: int = 0) -> str:
+        """An accuracy over seeds; bare, of one seed."""
+        found = self.scores(row, point)
+        return over_seeds(found) if len(found) > 1 else bare(float(found[0]), 3)
 
     def cells(self, row: str) -> list[str]:
         """The accuracies of a row; one cell where no steps are taken."""
         points = len(self.of[0]["rows"][row]["mean"])
         if row == "chance":
             return [bare(float(self.scores(row)[0]), 3), "", ""]
-        found = [self.scores(row, point) for point in range(points)]
-        said = [over_seeds(each) if len(each) > 1 else bare(float(each[0]), 3) for each in found]
-        return said + [""] * (3 - points)
+        return [self.cell(row, point) for point in range(points)] + [""] * (3 - points)
 
-    def more(self, part: str, name: str) -> str:
+    def more(self, *path: str) -> str:
         """A figure of the zoo or of the draws."""
-        return over_seeds([each["more"][part][name]["mean"][0] for each in self.of])
+        found = []
+        for each in self.of:
+            at = each["more"]
+            for name in path:
+                at = at[name]
+            found.append(at["mean"][0] if isinstance(at, dict) else at)
+        return over_seeds(found) if len(found) > 1 else bare(float(found[0]), 3)
+
+    def table(self) -> str:
+        """All rows."""
+        rows = [[title, *self.cells(row)] for row, title in ROWS.items()]
+        return markdown(["network", "0 steps", "10 steps", "50 steps"], rows)
+
+    def draws(self) -> str:
+        """Ten draws, guided and not."""
+        return markdown(
+            ["ten draws of weight_diffusion", "guided", "not guided"],
+            [
+                [title, *(self.more("samples", row, name) for row in ("test", "unguided"))]
+                for name, title in DRAWS.items()
+            ],
+        )
+
+
+def variants(usual: Zoos, others: dict[str, Zoos]) -> str:
+    """What the parts of the paper give, in one run each, and the usual run of the same seed."""
+    rows = []
+    for title, of in {"principal components, class means": usual, **others}.items():
+        first = of.of[0]
+        zoo = first["more"]["zoo"]["decoded"]["mean"][0]
+        guided = "unguided" in first["rows"]
+        plain = first["rows"]["unguided" if guided else "test"]["mean"][0]
+        test = first["rows"]["test"]["mean"][0] if guided else None
+        figures = [first["more"]["variance_share"], zoo, plain, test]
+        rows.append([title, *("" if x is None else bare(float(x), 3) for x in figures)])
+    header = ["latents, condition", "variance kept", "zoo decoded", "not guided", "guided"]
+    return markdown(header, rows)
 
 
 def zoos() -> Quoted:
-    """The table of section "Weights for unseen classes", and its figures."""
-    of, sets = Zoos("classes"), Zoos("sets")
-    rows = [[title, *of.cells(row)] for row, title in ROWS.items()]
-    rows.insert(1, ["set_diffusion, one seed", *sets.cells("test")])
-    table = markdown(["network", "0 steps", "10 steps", "50 steps"], rows)
-    draws = markdown(
-        ["ten draws of weight_diffusion", "0 steps"],
-        [[title, of.more("samples", name)] for name, title in DRAWS.items()],
-    )
-    share = over_seeds([each["more"]["variance_share"] for each in of.of])
+    """The tables of section "Weights for unseen classes", and its figures."""
+    of = Zoos("classes")
+    others = {
+        "autoencoder, class means": Zoos("autoencoder"),
+        "principal components, attention": Zoos("sets"),
+    }
+    tables = {"zoos": of.table(), "draws": of.draws(), "parts": variants(of, others)}
+    moved = of.scores("moved_regression")
     sentences = [
-        f"{of.ahead('nearest_network')} compared with the network of the nearest task",
-        f"{of.ahead('zoo_mean', 2)} compared with the mean of the zoo after 50 steps",
-        f"{of.ahead('weight_regression')} compared with the linear map",
-        f"{of.ahead('ridge_classifier')} compared with a ridge classifier",
+        f"{of.ahead('weight_regression', 1, own=0)} compared with the linear map after 10 steps",
+        f"{of.ahead('weight_regression', 2, own=0)} after 50",
+        f"{of.ahead('weight_regression', of='unguided')} compared with the linear map",
+        f"{of.ahead('ridge_classifier', of='unguided')} compared with a ridge classifier",
+        f"{of.ahead('ridge_classifier')} compared with the ridge classifier",
+        f"{of.ahead('solved_regression')} compared with the linear map whose last layer is solved",
+        f"{of.ahead('nearest_network', of='unguided')} compared with the network of the nearest",
+        f"{of.ahead('zoo_mean', 2, of='unguided')} compared with the mean of the zoo after 50",
+        f"from {bare(float(moved.min()), 3)} to {bare(float(moved.max()), 3)} by zoo",
         f"{of.more('zoo', 'networks')} on their own tasks",
         f"{of.more('zoo', 'decoded')} from 64 components",
-        f"({share} of the variance)",
-        f"{bare(float(sets.scores('test')[0]), 3)} without a step",
+        f"({of.more('variance_share')} of the variance)",
     ]
-    return Quoted({"zoos": table, "draws": draws}, sentences)
+    return Quoted(tables, sentences)
