@@ -326,7 +326,7 @@ plt.show()
 # were trained on classify as predicted. For another one, with channels of its own, the prediction
 # is no better than its random start: three of a kind are too few to learn what their sizes mean.
 # How this compares with a table of shared weights is in
-# [the experiments](../experiments/weights/README.md).
+# `experiments/weights`.
 
 # %% [markdown]
 # ## Now change this

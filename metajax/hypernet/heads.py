@@ -107,6 +107,9 @@ def dense_head() -> Head:
 
     A tensor of ``s`` entries and latents of ``z`` numbers, with one hidden layer of ``h``, have
     ``z h + 2 h + (h + 1) s`` parameters.
+
+    Returns:
+      The head, for :func:`metajax.hypernet.generator`.
     """
     return _by_tensor(_dense)
 
@@ -121,6 +124,9 @@ def low_rank_head(rank: int) -> Head:
 
     Args:
       rank: of the products.
+
+    Returns:
+      The head, for :func:`metajax.hypernet.generator`.
 
     Raises:
       ConfigError: the rank is below 1.
@@ -154,6 +160,9 @@ def chunked_head(chunk_size: int, *, embedding: int = 16) -> Head:
     Args:
       chunk_size: numbers of a chunk, at most.
       embedding: numbers of an embedding, ``e``.
+
+    Returns:
+      The head, for :func:`metajax.hypernet.generator`.
 
     Raises:
       ConfigError: a size is below 1.

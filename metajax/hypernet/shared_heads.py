@@ -52,6 +52,9 @@ def shared_head(chunk_size: int, *, embedding: int = 8, order: Order = "apart") 
       embedding: numbers of a chunk's embedding.
       order: how chunks depend on each other.
 
+    Returns:
+      The head, for :func:`metajax.hypernet.generator`.
+
     Raises:
       ConfigError: a size is below 1, or the order is unknown.
     """
