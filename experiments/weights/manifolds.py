@@ -1,9 +1,9 @@
-"""Measure how generated weights move with the width, of two trained runs of `neumeta`.
+"""Measure how generated weights move with the width, of trained runs of `neumeta`.
 
-    python experiments/weights/manifolds.py --few RUN --all RUN --out FILE.json
+    python experiments/weights/manifolds.py --few RUN [--all RUN]
     python experiments/weights/manifolds.py --draw     # results/manifolds.json
 
-The two runs differ in `--octaves`. Weights of a width lie along its units' coordinate, from 0 to 1.
+The second run has all octaves. Weights of a width lie along its units' coordinate, from 0 to 1.
 For the principal components they are interpolated at the same places for all widths.
 """
 
@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -48,22 +47,21 @@ def measured(folder: Path) -> dict[str, Any]:
     points = np.array(flat)
     centered = points - points.mean(0)
     left, scales, _ = np.linalg.svd(centered, full_matrices=False)
-    steps = np.linalg.norm(np.diff(points, axis=0), axis=1) / np.linalg.norm(points[1:], axis=1)
     return {
         "options": dict(run.options),
         "seed": run.training.seed,
         "lines": {width: rows[width][:, unit].tolist() for width in SHOWN},
         "components": (left[:, :2] * scales[:2]).tolist(),
         "explained": float((scales[:2] ** 2).sum() / (scales**2).sum()),
-        "steps": steps.tolist(),
     }
 
 
 def draw(found: dict[str, Any]) -> Figure:
     """Left one weight along the units of several widths, right two components by width."""
-    figure = Figure(figsize=(9, 6.4), layout="constrained")
-    axes = figure.subplots(2, 2)
-    for (left, right), (name, title) in zip(axes, TITLES.items(), strict=True):
+    shown = [(name, title) for name, title in TITLES.items() if name in found]
+    figure = Figure(figsize=(9, 3.4 * len(shown)), layout="constrained")
+    axes = figure.subplots(len(shown), 2, squeeze=False)
+    for (left, right), (name, title) in zip(axes, shown, strict=True):
         of, trained = found[name], set(found["trained"])
         for index, (width, line) in enumerate(of["lines"].items()):
             places = (np.arange(int(width)) + 0.5) / int(width)
@@ -98,7 +96,8 @@ def main() -> None:
     options = parser.parse_args()
     if not options.draw:
         config = json.loads((options.few / "config.json").read_text())["config"]
-        found = {name: measured(getattr(options, name)) for name in TITLES}
+        folders = {name: getattr(options, name) for name in TITLES}
+        found = {name: measured(folder) for name, folder in folders.items() if folder}
         found |= {"widths": list(WIDTHS), "trained": config["train_widths"]}
         options.out.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     PICTURE.parent.mkdir(exist_ok=True)
@@ -108,4 +107,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -15,37 +16,30 @@ HERE = Path(__file__).parent
 FIGURES = HERE / "figures"
 SHOWN = ("raw", "raw, residual", "encoding", "MIP", "generator", "generator, encoding")
 STYLES = ("-", "--", "-.", ":", (0, (7, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
+BY_WIDTH = (
+    "neumeta",
+    "all octaves",
+    "slimmable_corrected",
+    "slimmable",
+    "trained_alone",
+    "largest_norm",
+)
+SETS = {"digits": "digits", "fashion_mnist": "Fashion-MNIST, 14 x 14 pixels"}
 
 
-def draw_conditions() -> Figure:
-    """Left the loss along training, right the accuracy by width with all seeds as points."""
-    from quoted_conditions import WIDTHS, Ablation, Widths
+def draw_angles() -> Figure:
+    """The loss of hypernetworks for angles along training."""
+    from quoted_conditions import Ablation
 
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    left, right = figure.subplots(1, 2)
-    angles, widths = Ablation(), Widths()
+    figure = Figure(figsize=(5.4, 4), layout="constrained")
+    axes = figure.subplots()
+    angles = Ablation()
     for name, style in zip(SHOWN, STYLES, strict=True):
         loss = np.array(angles.found["variants"][name]["loss"]).mean(0)
         steps = np.linspace(0, angles.found["steps"], len(loss) + 1)[1:]
-        left.plot(steps, loss, ls=style, label=name)
-    left.set(yscale="log", xlabel="steps", ylabel="loss, mean of 20 steps", title="turned digits")
-    for index, (method, title) in enumerate(WIDTHS.items()):
-        found = widths.accuracy(method)
-        right.plot(
-            widths.points,
-            found.mean(0),
-            ls=STYLES[index],
-            label=title.strip("*"),
-            color=f"C{index}",
-        )
-        for one in found:
-            right.plot(widths.points, one, "o", ms=2, color=f"C{index}")
-    for width in widths.trained:
-        right.axvline(width, color="gray", lw=0.4)
-    right.set(xlabel="width, units", ylabel="accuracy", ylim=(0, 1), title="widths")
-    for axes in (left, right):
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
+        axes.plot(steps, loss, ls=style, label=name)
+    axes.set(yscale="log", xlabel="steps", ylabel="loss, mean of 20 steps", title="turned digits")
+    finish(axes)
     return figure
 
 
@@ -78,10 +72,40 @@ def draw_starts() -> Figure:
     return figure
 
 
+def draw_widths() -> Figure:
+    """The accuracy by width, with all seeds as points and trained widths as gray lines."""
+    from quoted_widths import ROWS, Widths
+
+    figure = Figure(figsize=(9, 4.8), layout="constrained")
+    panels = figure.subplots(1, 2)
+    for axes, (name, title) in zip(panels, SETS.items(), strict=True):
+        found = Widths(name)
+        for index, method in enumerate(BY_WIDTH):
+            if method not in found.of:
+                continue
+            by_seed, color, style = found.accuracy(method), f"C{index}", STYLES[index]
+            label = ROWS[method].strip("*")
+            axes.plot(found.points, by_seed.mean(0), ls=style, label=label, color=color)
+            for one in by_seed:
+                axes.plot(found.points, one, "o", ms=2, color=color)
+        for width in found.trained:
+            axes.axvline(width, color="gray", lw=0.4)
+        axes.set(xlabel="width, units", ylabel="accuracy", ylim=(0, 1), title=title)
+        finish(axes)
+    return figure
+
+
+def finish(axes: Any) -> None:
+    """Leave two sides of the frame, and put the legend below."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize=8, loc="upper left", bbox_to_anchor=(0, -0.16), ncols=2)
+
+
 if __name__ == "__main__":
     sys.path.insert(0, str(HERE.parent))
     FIGURES.mkdir(exist_ok=True)
-    for name, draw in {"conditions": draw_conditions, "starts": draw_starts}.items():
+    drawn = {"angles": draw_angles, "widths": draw_widths, "starts": draw_starts}
+    for name, draw in drawn.items():
         path = FIGURES / f"{name}.png"
         draw().savefig(path, dpi=130, metadata={"Software": None})
         print(path.relative_to(HERE))

@@ -9,10 +9,9 @@ from quoting import Quoted, bare, markdown, over_seeds, results
 
 ROWS = {
     "neumeta": "neumeta",
-    "neumeta, noise": "neumeta, noise of half a unit",
-    "neumeta, no order": "neumeta, units in no order",
-    "neumeta, last step": "neumeta, no average over steps",
-    "neumeta, all octaves": "neumeta, all octaves",
+    "all octaves": "neumeta, all octaves",
+    "before": "neumeta, all octaves, last step",
+    "before, no order": "the same, units in no order",
     "slimmable_corrected": "slimmable_corrected",
     "slimmable": "*slimmable*",
     "slimmable, average": "*slimmable, average over steps*",
@@ -23,33 +22,31 @@ ROWS = {
 }
 """In the order of the tables; baselines are in italics."""
 ALL_OCTAVES = 6
-"""Octaves that tell 32 units apart."""
-BY = 32
-"""Full width, units."""
+"""Octaves that tell 32 units apart; older runs have no such setting, nor an average."""
+FEW, FULL = 8, 32
+"""A quarter of the units, and all of them."""
 
 
 def variant(config: dict[str, Any]) -> str:
     """Which row a run belongs to, by its settings."""
     method = config["method"]
+    if method in ("slimmable", "trained_alone") and config.get("average"):
+        return f"{method}, average"
     if method != "neumeta":
-        plain = method in ("slimmable", "trained_alone") and config["average"] > 0
-        return f"{method}, average" if plain else method
-    if config["octaves"] == ALL_OCTAVES:
-        return "neumeta, all octaves"
-    if config["average"] == 0:
-        return "neumeta, last step"
-    if config["noise"] > 0:
-        return "neumeta, noise"
-    return "neumeta" if config["smooth"] else "neumeta, no order"
+        return method
+    if "octaves" in config:
+        return "all octaves" if config["octaves"] == ALL_OCTAVES else "neumeta"
+    return "before" if config["smooth"] else "before, no order"
 
 
 class Widths:
     """Accuracies by width and seed, of the runs on one set that trained widths from ``least``."""
 
-    def __init__(self, base_set: str, least: int = 16) -> None:
-        runs = results("weights", "results/widths.json")
-        runs.sort(key=lambda run: run["config"]["seed"])
+    def __init__(self, base_set: str = "digits", least: int = 16) -> None:
         self.of: dict[str, list[dict[str, Any]]] = {}
+        runs = results("weights", "results/widths.json")
+        runs += results("weights", "results/unsmoothed.json")
+        runs.sort(key=lambda run: run["config"]["seed"])
         for run in runs:
             config = run["config"]
             if config["base_set"] == base_set and min(config["train_widths"]) == least:
@@ -65,19 +62,18 @@ class Widths:
         """At one width, by seed."""
         return self.accuracy(name)[:, self.points.index(width)]
 
-    def unseen(self, name: str) -> np.ndarray:
-        """The mean over widths between the trained ones, by seed."""
+    def over(self, name: str, seen: bool) -> np.ndarray:
+        """The mean over trained widths, or over those between them, by seed."""
         inside = [
             place
             for place, width in enumerate(self.points)
-            if min(self.trained) < width < max(self.trained) and width not in self.trained
+            if width >= min(self.trained) and (width in self.trained) == seen
         ]
         return self.accuracy(name)[:, inside].mean(1)
 
-    def seen(self, name: str) -> np.ndarray:
-        """The mean over trained widths that are measured, by seed."""
-        places = [place for place, width in enumerate(self.points) if width in self.trained]
-        return self.accuracy(name)[:, places].mean(1)
+    def unseen(self, name: str) -> np.ndarray:
+        """The mean over widths between the trained ones, by seed."""
+        return self.over(name, seen=False)
 
     def ahead(self, name: str, other: str) -> str:
         """By how much a method is ahead at unseen widths, paired by seed."""
@@ -102,53 +98,39 @@ class Widths:
         return markdown(header, rows)
 
 
-def compressed() -> str:
-    """The accuracy with a quarter of the units, of methods that trained this width too."""
-    narrow, alone = Widths("digits", least=8), Widths("digits")
+def compressed(narrow: Widths, usual: Widths) -> str:
+    """The accuracy with a quarter of the units, of methods that train networks of this size too."""
     rows = []
-    for name, of in (
-        ("neumeta", narrow),
-        ("slimmable, average", narrow),
-        ("trained_alone", alone),
-        ("trained_alone, average", alone),
-    ):
-        few, full = of.at(name, BY // 4), of.at(name, BY)
-        rows.append(
-            [
-                ROWS[name],
-                str(len(few)),
-                over_seeds(few),
-                over_seeds(full),
-                over_seeds(few - full, sign=True),
-            ]
-        )
-    header = ["method", "seeds", f"{BY // 4} units", f"{BY} units", "difference"]
+    for name in ("neumeta", "slimmable", "trained_alone"):
+        of = usual if name == "trained_alone" else narrow
+        few, full = of.at(name, FEW), of.at(name, FULL)
+        change = over_seeds(few - full, sign=True)
+        rows.append([ROWS[name], str(len(few)), over_seeds(few), over_seeds(full), change])
+    header = ["method", "seeds", f"{FEW} units", f"{FULL} units", "difference"]
     return markdown(header, rows)
 
 
 def widths() -> Quoted:
     """Every table of widths."""
-    digits, fashion = Widths("digits"), Widths("fashion_mnist")
-    narrow = Widths("digits", least=8)
-    lost = over_seeds(narrow.at("neumeta", BY // 4) - narrow.at("neumeta", BY), sign=True)
+    found, narrow, fashion = Widths(), Widths(least=FEW), Widths("fashion_mnist")
+    lost = narrow.at("neumeta", FEW) - narrow.at("neumeta", FULL)
     sentences = [
-        f"{over_seeds(digits.unseen('neumeta'))} at widths that were never trained",
-        f"{digits.ahead('neumeta', 'slimmable')} compared with the slimmable network",
-        f"{digits.ahead('neumeta', 'slimmable, average')} with the same average over steps",
-        f"{digits.ahead('neumeta', 'largest_norm')} compared with units of the largest norms",
-        f"{over_seeds(fashion.unseen('neumeta'))} on Fashion-MNIST",
-        f"{fashion.ahead('neumeta', 'slimmable')} there",
-        f"{digits.ahead('neumeta', 'neumeta, all octaves')} compared with all octaves",
-        f"{digits.ahead('neumeta', 'neumeta, last step')} compared with the last step",
-        f"{digits.ahead('neumeta', 'neumeta, no order')} compared with units in no order",
-        f"{digits.ahead('neumeta, noise', 'neumeta')} with noise",
-        f"{digits.ahead('slimmable_corrected', 'slimmable, average')} on digits",
-        f"{fashion.ahead('slimmable_corrected', 'slimmable, average')} on Fashion-MNIST",
-        f"{lost} with a quarter of the units",
+        f"{over_seeds(found.unseen('neumeta'))} at widths that were never trained",
+        f"{found.ahead('neumeta', 'slimmable')} compared with the slimmable network",
+        f"{fashion.ahead('neumeta', 'slimmable')} on Fashion-MNIST",
+        f"{over_seeds(found.over('neumeta', seen=True))} at the trained widths 16 and 32",
+        f"{found.ahead('neumeta', 'largest_norm')} compared with units of the largest norms",
+        f"{fashion.ahead('neumeta', 'largest_norm')} there",
+        f"{found.ahead('neumeta', 'all octaves')} compared with all octaves",
+        f"{found.ahead('before', 'before, no order')} compared with units in no order",
+        f"{found.ahead('slimmable_corrected', 'slimmable, average')} compared with the slimmable "
+        "network with the same average",
+        f"{over_seeds(lost, sign=True)} with 8 of 32 units",
+        f"{over_seeds(found.at('neumeta', FEW))} at 8 units",
     ]
     tables = {
-        "widths": digits.table(),
+        "widths": found.table(),
         "fashion_widths": fashion.table(),
-        "compressed": compressed(),
+        "compressed": compressed(narrow, found),
     }
     return Quoted(tables, sentences)
