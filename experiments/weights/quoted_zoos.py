@@ -106,14 +106,20 @@ def variants(usual: Zoos, others: dict[str, Zoos]) -> str:
 
 def zoos() -> Quoted:
     """The tables of section "Weights for unseen classes", and its figures."""
-    of = Zoos("classes")
+    of, fashion = Zoos("classes"), Zoos("fashion_classes")
     others = {
         "autoencoder, class means": Zoos("autoencoder"),
         "principal components, attention": Zoos("sets"),
+        "principal components, attention, aligned first": Zoos("aligned"),
     }
     tables = {"zoos": of.table(), "draws": of.draws(), "parts": variants(of, others)}
+    tables |= {"fashion_zoos": fashion.table(), "fashion_draws": fashion.draws()}
     moved = of.scores("moved_regression")
     sentences = [
+        f"Fashion-MNIST, {fashion.cell('test')} and not guided {fashion.cell('unguided')}",
+        f"nearest class mean {bare(float(fashion.scores('nearest_mean')[0]), 3)}",
+        f"not guided {fashion.ahead('nearest_mean', of='unguided')} compared with it",
+        f"linear map whose last layer is solved has {fashion.cell('solved_regression')}",
         f"{of.ahead('weight_regression', 1, own=0)} compared with the linear map after 10 steps",
         f"{of.ahead('weight_regression', 2, own=0)} after 50",
         f"{of.ahead('weight_regression', of='unguided')} compared with the linear map",

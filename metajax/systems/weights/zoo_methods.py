@@ -59,7 +59,7 @@ class Denoiser:
     """Levels of noise."""
     batch: Count = 64
     """Networks of a step of the denoiser, drawn at random."""
-    guided_levels: Number = 30
+    guided_levels: Number = 0
     """Last levels of noise in which latents move down the gradient of the support's loss; 0: the
     published draws."""
     guide_rate: NonNegative = 10.0
@@ -160,7 +160,7 @@ def weight_diffusion(
 ) -> Method:
     """Draw weights by a diffusion that reads class means (D2NWG; Soro et al., arXiv 2402.18153).
 
-    The last levels of noise are guided by the loss on the support, which is not in the paper.
+    With ``guided_levels`` the loss on the support guides the draws, which is not in the paper.
     """
     return _diffusion(problem, training, "weight_diffusion", denoiser)
 
@@ -175,7 +175,7 @@ def set_diffusion(
 ) -> Method:
     """Draw weights by a diffusion that attends to the support (D2NWG, arXiv 2402.18153).
 
-    The last levels of noise are guided by the loss on the support, which is not in the paper.
+    With ``guided_levels`` the loss on the support guides the draws, which is not in the paper.
 
     Args:
       attention_width: Width of the attention over the support's images.
