@@ -1,6 +1,6 @@
 """Decoders of a graph hypernetwork, compared on images and architectures kept from training.
 
-    python experiments/weights/decoder_trials.py --out experiments/weights/results/decoders.json
+    python experiments/weights/decoder_trials.py --out FILE.json
 
 The architectures that the family trains on are split: KEPT of them are not trained on, and of the
 training images one in EVERY is not. A score is the mean loss of the architectures kept, with their
@@ -112,7 +112,7 @@ def measure(variant: Variant, seeds: int) -> dict[str, Any]:
     config: Any = configure("weights", "architectures", variant.method, **variant.options)
     kind = KINDS["architectures"]
     problem = kind.make(config, digits("train"), digits("test"))
-    learner: Any = kind.methods[variant.method](problem, config, **variant.options).learner
+    learner: Any = kind.methods[variant.method](problem, config, **variant.options)
     steps = variant.longer * config.steps
 
     def train(of: Split, rate: Array, seed: Array) -> Any:

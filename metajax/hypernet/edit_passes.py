@@ -73,6 +73,9 @@ def render_edited(
       params: of the decoder, shared.
       latents: of the images.
       deltas: as :func:`no_deltas` has them.
+
+    Returns:
+      An image for each latent.
     """
 
     def one(latent: Array, delta: PyTree) -> Array:
@@ -93,6 +96,9 @@ def edit_hypernetwork(params: Params, *, channels: int = 16, hidden: int = 64) -
       params: of the decoder, or their shapes.
       channels: of its first convolution; the second has twice as many.
       hidden: size of its hidden layer.
+
+    Returns:
+      The network.
 
     Raises:
       ConfigError: a size is below 1, or the decoder has no convolution.
@@ -161,6 +167,9 @@ def refined(
       images: to reconstruct.
       deltas: to start with, such as :func:`no_deltas`.
       passes: 0 or more; may be traced, and then one program serves any number.
+
+    Returns:
+      The sum of all passes' deltas, and the reconstruction with it.
     """
 
     def one(number: Any, edited: Edited) -> Edited:

@@ -26,9 +26,10 @@ def shared_implicit(
     """Make a network of any width: the first units of shared weights, corrected by a function.
 
     The weights are those of :func:`metajax.units.keep_first`, plus a learned factor times those of
-    :func:`implicit`, a factor for each tensor. All factors start at 0, so the start is that of a
-    slimmable network (Yu et al. 2019, arXiv 1812.08928). This is not the published form of Neural
-    Metamorphosis (arXiv 2410.11878), which has no shared weights.
+    :func:`implicit`, a factor for each tensor. Factors start at 0, unless the function itself does,
+    as for biases. So the start is that of a slimmable network (Yu et al. 2019, arXiv 1812.08928).
+    This is not the published form of Neural Metamorphosis (arXiv 2410.11878), which has no shared
+    weights.
 
     Args:
       target: ``target(key) -> params`` of the largest network; floating-point arrays.
@@ -46,7 +47,11 @@ def shared_implicit(
 
     def init(key: Key[Array, ""], sizes: Sizes) -> Params:
         made: Any = function.init(derive(key, "function"), sizes)
-        gains = {path: jnp.zeros(()) for path in made["made"]}
+        # a function that starts at zero stays there behind a factor of zero
+        gains = {
+            path: jnp.where(jnp.any(layers["out"]["kernel"] != 0), 0.0, 1.0)
+            for path, layers in made["made"].items()
+        }
         parts = {"made": made["made"], "scales": made["scales"], "gains": gains}
         return {"shared": target(derive(key, "shared")), **parts}
 

@@ -48,6 +48,9 @@ def image_errors(outputs: Images, images: Images) -> Float[Array, " n"]:
     Args:
       outputs: reconstructions.
       images: what they reconstruct.
+
+    Returns:
+      An error for each image.
     """
     return jax.vmap(mean_squared_error)(outputs, images)
 
@@ -89,6 +92,9 @@ def encode(autoencoder: Autoencoder, params: Params, images: Images) -> Latents:
       autoencoder: the networks.
       params: with the ``encoder``'s.
       images: to encode.
+
+    Returns:
+      A latent for each image.
     """
     return autoencoder.encoder.apply(params["encoder"], images)[0]
 
@@ -110,6 +116,9 @@ def edited_images(
       latents: of the images, such as :func:`encode` gives.
       images: to reconstruct.
       passes: 0 or more; may be traced.
+
+    Returns:
+      The deltas, and the reconstructions with them.
     """
     editor, render, start = _parts(autoencoder, hypernet, params, latents)
     return refined(editor, render, images, start, passes)
@@ -123,9 +132,20 @@ def edited_along(
     images: Images,
     passes: int,
 ) -> Edited:
-    """Return the edits after 0 to ``passes`` passes on a leading axis; see :func:`edited_images`.
+    """Edit a decoder's weights for each image, and keep what each pass gives.
 
     No gradient runs from a pass to those before, nor to the generator.
+
+    Args:
+      autoencoder: the networks of the generator.
+      hypernet: from :func:`~metajax.hypernet.edit_hypernetwork`.
+      params: of :func:`weight_edits`.
+      latents: of the images.
+      images: to reconstruct.
+      passes: how many.
+
+    Returns:
+      The edits after 0 to ``passes`` passes, on a leading axis.
     """
     editor, render, start = _parts(autoencoder, hypernet, params, latents)
 

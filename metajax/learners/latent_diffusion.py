@@ -259,7 +259,7 @@ def weight_diffusion(
         latent = jax.lax.fori_loop(0, guided, lambda _, latent: guide(latent), latent)
         return weights_of(zoo, model, latent)
 
-    variants = ()
+    variants: tuple[tuple[str, WeightModel], ...] = ()
     if guided:
         plain = WeightModel(drawn_with(0), draws=True)
         variants = (("unguided", plain), ("moved_regression", WeightModel(moved)))

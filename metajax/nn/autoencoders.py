@@ -89,6 +89,9 @@ def conv_encoder(num_outputs: int, *, channels: int = 16) -> Network:
       num_outputs: of the head.
       channels: of the first convolution; the second has twice as many.
 
+    Returns:
+      The network.
+
     Raises:
       ConfigError: a size is below 1.
     """
@@ -158,6 +161,9 @@ def variational_loss(
       images: levels between 0 and 1.
       noise: standard deviation of a pixel about its mean, in levels.
       key: of the latents.
+
+    Returns:
+      The bound for each pixel, the mean over images.
     """
     means, log_variances = autoencoder.encoder.apply(encoder, images)
     draws = jax.random.normal(key, means.shape, means.dtype)

@@ -96,12 +96,15 @@ def invariant(**options):
     return lambda: magnitude_invariant(start, hidden=(6, 12), **options)
 
 
-def any_width(make):
-    of_sizes = make(start, mlp_units(SHAPES), ["h0"], hidden=12, depth=2)
-    return lambda: Network(
-        lambda key, width: of_sizes.init(key, {"h0": width}),
-        lambda params, width: of_sizes.apply(params, {"h0": width}),
-    )
+def any_width(maker):
+    def make():
+        of_sizes = maker(start, mlp_units(SHAPES), ["h0"], hidden=12, depth=2)
+        return Network(
+            lambda key, width: of_sizes.init(key, {"h0": width}),
+            lambda params, width: of_sizes.apply(params, {"h0": width}),
+        )
+
+    return make
 
 
 def full_width(key):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import integrate, stats
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, enable_x64
 from metajax.hypernet import autoencoder_loss, normal_divergence, vector_autoencoder
 
 DRAW = np.random.default_rng(0)
@@ -52,10 +52,9 @@ def test_the_loss_is_the_distance_of_what_is_decoded_and_the_divergence():
 
 def test_the_gradient_of_the_loss_is_that_of_float64_differences():
     coder = vector_autoencoder(4, 2, [3])
-    with jax.enable_x64(True):
-        params = jax.tree.map(
-            lambda leaf: jnp.asarray(DRAW.normal(size=leaf.shape)), coder.init(jax.random.key(0))
-        )
+    like = coder.init(jax.random.key(0))
+    with enable_x64(True):
+        params = jax.tree.map(lambda leaf: jnp.asarray(DRAW.normal(size=leaf.shape)), like)
         direction = jax.tree.map(lambda leaf: jnp.asarray(DRAW.normal(size=leaf.shape)), params)
         vectors = jnp.asarray(DRAW.normal(size=(3, 4)))
 

@@ -93,6 +93,12 @@ def test_shared_weights_start_as_the_first_units_and_the_function_corrects_them(
     apply = jax.jit(lambda params, width: hypernet.apply(params, {"h1": width}))
     first = keep_first(params["shared"], UNITS, {"h1": 5})
     jax.tree.map(np.testing.assert_array_equal, apply(params, 5), first)
+    # the bias's function starts at zero: behind a factor of zero it would stay there
+    assert {name: float(gain) for name, gain in params["gains"].items()} == {
+        "Dense_1/bias": 1.0,
+        "Dense_1/kernel": 0.0,
+        "Dense_2/kernel": 0.0,
+    }
     moved = {**params, "gains": {name: gain + 1 for name, gain in params["gains"].items()}}
     found = apply(moved, 5)
     assert np.all(found["Dense_1"]["kernel"][:, :5] != first["Dense_1"]["kernel"][:, :5])

@@ -92,6 +92,7 @@ def test_without_an_address_the_first_cell_says_how_to_install(generator):
 RUN = [
     "continual",
     "differentiable_solve",
+    "generated_networks",
     "gpicl",
     "growing",
     "hamiltonian",

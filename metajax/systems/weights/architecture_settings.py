@@ -56,6 +56,21 @@ _ARCHITECTURES: dict[str, Any] = {
     "schedule": "cosine",
 }
 
+_WIDE: dict[str, Any] = _ARCHITECTURES | {
+    "width": 256,
+    "widest": 512,
+    "least_width": 32,
+    "layers": 4,
+    "train_architectures": 512,
+    "state": 64,
+    "rank": 32,
+    "optimizer": "adamw",
+    "learning_rate": 3e-4,
+    "weight_decay": 1e-2,
+    "steps": 5000,
+    "eval_every": 1000,
+}
+
 PRESETS: dict[str, dict[str, Any]] = {
     "architectures": _ARCHITECTURES,
     "fashion_architectures": _ARCHITECTURES
@@ -65,9 +80,29 @@ PRESETS: dict[str, dict[str, Any]] = {
         "steps": 3000,
         "eval_every": 500,
     },
+    "wide_architectures": _WIDE,
+    "logah_architectures": _WIDE
+    | {
+        "base_set": "fashion_mnist",
+        "image_size": 28,
+        "width": 1024,
+        "widest": 2048,
+        "least_width": 64,
+        "layers": 5,
+        "train_architectures": 1024,
+        "state": 128,
+        "rank": 90,
+        "steps": 20_000,
+        "eval_every": 2000,
+    },
 }
 """architectures: digits, and multi-layer perceptrons of 1 to 3 hidden layers of 16 to 64 units.
-fashion_architectures: the same with Fashion-MNIST at 14 x 14 pixels."""
+fashion_architectures: the same with Fashion-MNIST at 14 x 14 pixels. wide_architectures: digits, 1
+to 4 hidden layers of 32 to 256 units, measured up to 512, by a decoder of LoGAH's smallest size (64
+features a node, rank 32; arXiv 2405.16287). logah_architectures: Fashion-MNIST at 28 x 28 pixels, 1
+to 5 hidden layers of 64 to 1,024 units, measured up to 2,048, by one of its largest size. All
+architectures are padded to the widest, so a step makes 1.1 million weights for each of 4
+architectures in wide_architectures, and 23 million in logah_architectures: for an accelerator."""
 
 TINY: dict[str, Any] = {
     "train_architectures": 3,

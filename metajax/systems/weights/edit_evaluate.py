@@ -337,7 +337,6 @@ def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any
         axis="passes",
         points=[float(at) for at in range(len(own))],
         rows=rows,
-        setting=problem.setting(),
         more=more,
     )
 
@@ -355,7 +354,9 @@ def pictures(
     if len(made) == 1:
         shown["method"] = made[0]
     shown |= {f"tuned, {counted(at, 'step')}": group["weights"].pictures[at] for at in steps}
-    levels = {name: np.rint(255 * now).astype(np.uint8) for name, now in shown.items()}
+    levels = {
+        name: np.rint(255 * np.nan_to_num(now)).astype(np.uint8) for name, now in shown.items()
+    }
     columns = {name: [image.tobytes().hex() for image in now] for name, now in levels.items()}
     return {"shape": list(images.shape[1:]), "columns": columns}
 

@@ -11,7 +11,7 @@ import jax.numpy as jnp
 from metajax import hypernet, learners
 from metajax.core import Count, MetaLearner, Network
 from metajax.nn import Autoencoder, conv_autoencoder
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Settings, Training
 
@@ -60,7 +60,8 @@ def autoencoder_of(settings: Settings) -> Autoencoder:
       settings: of the problem.
     """
     size = settings.image_size
-    return _generator((size, size, settings.image_channels), settings.latent_size, settings.channels)
+    shape = (size, size, settings.image_channels)
+    return _generator(shape, settings.latent_size, settings.generator_channels)
 
 
 def _method(problem: Problem, training: Training, parts: EditParts, trained: str) -> Method:
@@ -104,5 +105,5 @@ def shared_edit(problem: Problem, training: Training) -> Method:
     return _method(problem, training, parts, "difference")
 
 
-METHODS = {"weight_edits": weight_edits, "shared_edit": shared_edit}
+METHODS: dict[str, Entry] = {"weight_edits": weight_edits, "shared_edit": shared_edit}
 """Methods for the condition ``images``, the default first."""

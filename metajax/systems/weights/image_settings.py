@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, Positive, Several
+from metajax.core import SOME, ConfigError, Count, Positive, Several
 
 
 @dataclass(frozen=True)
@@ -17,7 +17,7 @@ class ImageSettings:
     as unseen (images)."""
     latent_size: Count = 8
     """Numbers that the generator encodes an image as (images)."""
-    channels: Count = 16
+    generator_channels: Count = 16
     """Channels of the generator's convolutions (images)."""
     pixel_noise: Positive = 0.1
     """Standard deviation of a pixel in the generator's loss, levels from 0 to 1 (images)."""
@@ -25,12 +25,12 @@ class ImageSettings:
     """Steps that train the generator, before it is frozen; fewer than `steps` (images)."""
     eval_passes: Count = 5
     """Passes that edits are measured up to (images)."""
-    image_steps: tuple[Count, ...] = (1, 3, 10, 50)
+    image_steps: Annotated[tuple[Count, ...], SOME] = (1, 3, 10, 50)
     """Steps of tuning on a single image after which it is measured (images)."""
-    weight_rates: tuple[Positive, ...] = (1e-3, 2e-3, 4e-3)
+    weight_rates: Annotated[tuple[Positive, ...], SOME] = (1e-3, 2e-3, 4e-3)
     """Learning rates of tuning weights; each number of steps takes the best one of them on
     training images (images)."""
-    latent_rates: tuple[Positive, ...] = (0.03, 0.1, 0.3)
+    latent_rates: Annotated[tuple[Positive, ...], SOME] = (0.03, 0.1, 0.3)
     """The same for tuning latents (images)."""
     edit_images: Several = 64
     """Images of known classes and images of unseen ones that are measured, at most (images)."""
@@ -40,15 +40,11 @@ def check_images(config: Any) -> None:
     """Raise where settings of edits do not fit together.
 
     Raises:
-      ConfigError: the generator takes all steps; or there is no learning rate, or no number of
-        steps, to tune with.
+      ConfigError: the generator takes all steps.
     """
     if config.generator_steps >= config.steps:
         expected = f"1 to {config.steps - 1}, fewer than steps"
         raise ConfigError("generator_steps", config.generator_steps, expected)
-    for field in ("image_steps", "weight_rates", "latent_rates"):
-        if not getattr(config, field):
-            raise ConfigError(field, getattr(config, field), "one number or more")
 
 
 _IMAGES: dict[str, Any] = {
@@ -72,7 +68,7 @@ fashion_images: the same with Fashion-MNIST at 14 x 14 pixels."""
 TINY: dict[str, Any] = {
     "known_classes": 2,
     "latent_size": 2,
-    "channels": 2,
+    "generator_channels": 2,
     "generator_steps": 2,
     "eval_passes": 2,
     "image_steps": (1, 2),

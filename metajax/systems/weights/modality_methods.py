@@ -12,7 +12,7 @@ from metajax import learners
 from metajax.core import Count, MetaLearner, Network, Params, ProperFraction
 from metajax.hypernet import modality_adapter as make_adapter
 from metajax.nn import mlp
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
 
@@ -129,5 +129,5 @@ def solved_adapter(
     return Method(algorithm, parts.reader, parts=parts)
 
 
-METHODS = {"solved_adapter": solved_adapter, "modality_adapter": modality_adapter}
+METHODS: dict[str, Entry] = {"solved_adapter": solved_adapter, "modality_adapter": modality_adapter}
 """Methods for the condition ``modalities``, the default first."""

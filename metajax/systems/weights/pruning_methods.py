@@ -26,7 +26,7 @@ from metajax.core import (
 )
 from metajax.hypernet import graph_metanetwork
 from metajax.learners import GrowthParams, GrowthStage, in_growing_stages, moving_only
-from metajax.systems.base import Method
+from metajax.systems.base import Entry, Method
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
 
@@ -206,7 +206,7 @@ def metanetwork(
     return Method(_two_stages(problem, training, then, rule, begin), parts=parts)
 
 
-METHODS: dict[str, Callable[..., Method]] = {
+METHODS: dict[str, Entry] = {
     "group_sparse": group_sparse,
     "metanetwork": metanetwork,
 }

@@ -77,7 +77,9 @@ def test_the_crossing_is_the_first_number_of_steps_that_is_as_good():
 
 def test_operations_are_counted_as_by_hand():
     """XLA's count is that of the products of matrices, and little more."""
-    setup = build(tiny("weights", "weight_edits", image_size=8, channels=12, latent_size=3))
+    setup = build(
+        tiny("weights", "weight_edits", image_size=8, generator_channels=12, latent_size=3)
+    )
     key = jax.random.key(0)
     params = setup.algorithm.params(setup.algorithm.init(key, setup.problem.tasks(key)))
     found = operations(setup.method.parts, setup.problem.conditions, params)
@@ -93,7 +95,9 @@ def test_operations_are_counted_as_by_hand():
 
 @pytest.mark.slow
 def test_tuning_takes_the_best_rate_on_training_images_for_each_number_of_steps():
-    setup = build(tiny("weights", "weight_edits", edit_images=4, image_size=8, channels=4))
+    setup = build(
+        tiny("weights", "weight_edits", edit_images=4, image_size=8, generator_channels=4)
+    )
     key = jax.random.key(0)
     params = setup.algorithm.params(setup.algorithm.init(key, setup.problem.tasks(key)))
     images, rates = setup.problem.conditions, [1e-3, 3e-2]

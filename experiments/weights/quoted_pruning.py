@@ -1,0 +1,98 @@
+"""The tables and figures of pruned networks, in this folder's README."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from quoting import Quoted, bare, markdown, over_seeds, results
+
+METHODS = {
+    "sparse": "group_sparse, 1,000 steps",
+    "squared": "the same, squared norms as in the paper",
+    "short": "group_sparse, 200 steps",
+    "metanet": "metanetwork, then 200 steps",
+}
+"""By the name of their results, in the order of the tables."""
+BASELINES = {
+    ("sparse", "unprepared"): "*no preparation, 1,000 plain steps*",
+    ("metanet", "unprepared"): "*no preparation, 200 plain steps*",
+    ("sparse", "single_weights"): "*single weights by magnitude, 1,000 plain steps*",
+}
+"""Rows of the evaluation of one of the methods, each with another one after training."""
+SHOWN = (48.0, 24.0, 16.0, 12.0, 8.0, 6.0)
+"""Units of each hidden layer that the tables have."""
+
+
+class Pruned:
+    """The runs of one file of results, by seed."""
+
+    def __init__(self, name: str) -> None:
+        runs: list[dict[str, Any]] = results("weights", f"results/pruning_{name}.json")
+        self.of = [run["eval"] for run in sorted(runs, key=lambda run: run["config"]["seed"])]
+        self.points = self.of[0]["points"]
+        self.more = self.of[0]["more"]
+
+    def scores(self, row: str, units: float) -> np.ndarray:
+        """Accuracies of a row by seed."""
+        place = self.points.index(units)
+        return np.array([each["rows"][row]["mean"][place] for each in self.of])
+
+    def cells(self, row: str) -> list[str]:
+        """The accuracies of a row by size."""
+        return [over_seeds(self.scores(row, units)) for units in SHOWN]
+
+    def whole(self, row: str) -> np.ndarray:
+        """Accuracies before pruning by seed."""
+        return np.array([each["more"]["whole"][row]["mean"][0] for each in self.of])
+
+
+def ahead(one: Pruned, row: str, other: Pruned, other_row: str, units: float) -> str:
+    """By how much a row is ahead of another, paired by seed."""
+    return over_seeds(one.scores(row, units) - other.scores(other_row, units), sign=True)
+
+
+def curves(of: dict[str, Pruned], suffix: str) -> str:
+    """The accuracy by kept units."""
+    header = ["network", *(f"{units:.0f}" for units in SHOWN)]
+    rows = [[title, *of[name].cells("test" + suffix)] for name, title in METHODS.items()]
+    rows += [[title, *of[name].cells(row + suffix)] for (name, row), title in BASELINES.items()]
+    if suffix:
+        # the same networks for all seeds
+        small = [bare(float(of["sparse"].scores("small", units).mean()), 3) for units in SHOWN]
+        rows.append(["*small network from scratch, 1,700 steps*", *small])
+    return markdown(header, rows)
+
+
+def sizes(of: Pruned) -> str:
+    """What a network of each size takes, and its share of the whole one's."""
+    rows = []
+    for name, title in (("parameters", "parameters"), ("products", "multiplications an image")):
+        numbers = [of.more[name][of.points.index(units)] for units in SHOWN]
+        rows.append([title, *(f"{x:,} ({100 * x / numbers[0]:.0f}%)" for x in numbers)])
+    return markdown(["", *(f"{units:.0f}" for units in SHOWN)], rows)
+
+
+def pruning() -> Quoted:
+    """The tables of section "Pruning", and its figures."""
+    of = {name: Pruned(name) for name in METHODS}
+    sparse, metanet, short = of["sparse"], of["metanet"], of["short"]
+    whole = over_seeds(sparse.whole("test") - sparse.whole("unprepared"), sign=True)
+
+    def small(units: float) -> str:
+        return ahead(sparse, "test_tuned", sparse, "small", units)
+
+    sentences = [
+        f"{small(8)} at 8 units and {small(6)} at 6",
+        f"{small(12)} at 12 units",
+        f"{whole} before pruning",
+        f"{ahead(metanet, 'test', short, 'test', 12)} right after pruning to 12 units",
+        f"{ahead(metanet, 'test_tuned', short, 'test_tuned', 12)} after 200 more steps",
+        f"{ahead(metanet, 'test', metanet, 'unprepared', 12)} at 12 units right after pruning",
+        f"{ahead(metanet, 'test_tuned', metanet, 'unprepared_tuned', 12)} after training",
+        f"{ahead(sparse, 'test', sparse, 'unprepared', 12)} right after pruning to a quarter",
+        f"{ahead(sparse, 'test_tuned', sparse, 'unprepared_tuned', 12)} after 200 steps",
+        f"{ahead(sparse, 'test', of['squared'], 'test', 12)} compared with squared norms",
+    ]
+    tables = {"pruned": curves(of, ""), "pruned_tuned": curves(of, "_tuned")}
+    return Quoted({**tables, "pruned_sizes": sizes(sparse)}, sentences)
