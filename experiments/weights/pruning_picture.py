@@ -33,13 +33,13 @@ def draw() -> Figure:
 
     of = {name: Pruned(name) for name in METHODS}
     figure = Figure(figsize=(9, 4.2), layout="constrained")
-    left, right = figure.subplots(1, 2, sharey=True)
+    left, right = figure.subplots(1, 2)
     for name, row, title, color, style, marker in LINES:
         for axes, suffix in ((left, ""), (right, "_tuned")):
             line(axes, of[name], row + suffix, title, color, style, marker)
     line(right, of["sparse"], "small", "small network from scratch", "black", ":", "x")
     left.set(title="right after pruning", ylabel="accuracy on test images", ylim=(0, 1))
-    right.set(title="after 200 more steps")
+    right.set(title="after 200 more steps", ylim=(0.65, 1))
     for axes in (left, right):
         axes.set(xscale="log", xlabel="kept units of each hidden layer")
         axes.set_xticks(of["sparse"].points)
