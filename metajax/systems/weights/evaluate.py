@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 from metajax.core import MetaLearner, Params, correct
 from metajax.data import ImagePool
 from metajax.learners import center_scores, class_centers
-from metajax.systems.base import Method
+from metajax.systems.base import Method, Objective
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 from metajax.systems.weights.conditions import under
 from metajax.systems.weights.problem import Problem
@@ -85,3 +85,13 @@ def on_test_images(
     assert method.learner is not None
     found = by_image(right(method.learner, params, problem.test, problem.conditions, key))
     return interval(found.mean(1)).last()
+
+
+def mean_accuracy(place: int) -> Objective:
+    """Return the objective of the accuracy on test images, the mean over conditions.
+
+    Args:
+      place: along the axis.
+    """
+    title = "accuracy on test images, mean over conditions"
+    return Objective(f"rows.mean.mean[{place}]", True, "new_tasks/last", title)

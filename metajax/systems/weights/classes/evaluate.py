@@ -35,9 +35,9 @@ from metajax.learners import (
 )
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.class_tuples import TUNE_RATE, TUNE_STEPS, ClassTuples, TupleTasks
+from metajax.systems.weights.classes.methods import ZooParts
+from metajax.systems.weights.classes.tuples import TUNE_RATE, TUNE_STEPS, ClassTuples, TupleTasks
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.zoo_methods import ZooParts
 
 EVAL_KEY = 2402_18153
 """Seed of the images of unseen tasks: the same for every run."""

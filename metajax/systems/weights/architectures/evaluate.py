@@ -25,7 +25,7 @@ from metajax.data import ImagePool
 from metajax.hypernet import MLPArchitecture
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.architectures import GROUPS, Architectures
+from metajax.systems.weights.architectures.conditions import GROUPS, Architectures
 from metajax.systems.weights.conditions import under
 from metajax.systems.weights.problem import Problem
 

@@ -17,8 +17,8 @@ from metajax.learners import GrowthParams, train_masked
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.pruned_networks import KeptUnits, NetworkTasks
-from metajax.systems.weights.pruning_methods import PruningParts
+from metajax.systems.weights.pruning.conditions import KeptUnits, NetworkTasks
+from metajax.systems.weights.pruning.methods import PruningParts
 from metajax.units import keep_first, largest_masks, mask_units, mlp_units, unit_sizes
 
 EVAL_KEY = 2506_12041
