@@ -139,6 +139,10 @@ ALGORITHMS = [
             tasks_at_once=4,
         ),
     ),
+    Row(
+        "average",
+        lambda learner: learners.with_average(gradient(learner, optax.adam(1e-2)), 0.9, after=2),
+    ),
     online_row("one_step"),
     online_row("distilled", gamma=0.9),
     online_row("unrolled", every=6),

@@ -1,6 +1,13 @@
 """The contract of a meta-learner, held against every learner there is.
 
-A new learner is a new row of ``LEARNERS``.
+A new learner is a new row of ``LEARNERS``. Learners that the contract does not fit have tests of
+their own in ``tests/learners``:
+
+- ``pruning_metanetwork`` and ``shared_projector`` train a part of their parameters. The rest has no
+  gradient. The first also draws networks in its loss alone.
+- ``image_generator``, ``weight_edits`` and ``shared_edit`` reconstruct the support, and read no
+  query.
+- ``modality_reader`` turns tasks in its loss alone unless ``rotate`` is off, as here.
 """
 
 import functools
@@ -21,10 +28,11 @@ from metajax import learners
 from metajax.bilevel import minibatches
 from metajax.core import MetaLearner, Task, digest
 from metajax.data import DomainInputs, noise_pool, sinusoid_tasks
-from metajax.hypernet import magnitude_invariant
+from metajax.hypernet import Pairs, magnitude_invariant, modality_adapter
 from metajax.nn import mlp
 from metajax.systems import build, replace
 from metajax.systems.gpicl import projection_tasks
+from metajax.units import mlp_units
 
 
 class Row(NamedTuple):
@@ -142,6 +150,61 @@ def generated_row() -> Row:
     return Row("generated-network", make, 0, lambda task: task.query.inputs)
 
 
+def sparse_row() -> Row:
+    """Each network has a set of queries of its own, of which the battery reads the first."""
+
+    def make():
+        network, num = mlp([6], 3, jnp.tanh), 2
+        sizes = jnp.zeros((1, blobs(KEY).query.inputs.shape[-1]))
+        units = mlp_units(jax.eval_shape(network.init, KEY, sizes))
+
+        def tasks(key):
+            task = blobs(key)
+            query = jax.tree.map(lambda leaf: jnp.stack(num * [leaf]), task.query)
+            return task._replace(query=query)
+
+        return learners.sparse_networks(network, units, num, strength=0.1), tasks
+
+    return Row("sparse-networks", make, 0, lambda task: task.query.inputs[0], adapts=False)
+
+
+def alone_row() -> Row:
+    """The support is a width, which says what network answers."""
+
+    def make():
+        def tasks(key):
+            width = jax.random.randint(key, (), 0, 2) * 2 + 3
+            return blobs(key)._replace(support=width)
+
+        return learners.networks_alone(lambda width: mlp([width], 3), (3, 5)), tasks
+
+    return Row("networks-alone", make, 0, lambda task: task.query.inputs)
+
+
+def modality_row() -> Row:
+    """What makes the change starts at zero, and hides the layers before it: noise shows them."""
+
+    def make():
+        adapter = modality_adapter(rank=2, width=8, depth=1, heads=2)
+        texts = jnp.asarray(np.random.default_rng(0).normal(size=(3, 4)), jnp.float32)
+        learner = learners.modality_reader(mlp([6], 4, jnp.tanh), adapter, texts, rotate=False)
+
+        def init(key, task):
+            params = learner.init(key, task)
+            noise = optax.tree.random_like(key, params, jax.random.normal)
+            return jax.tree.map(lambda p, n: p + jnp.float32(0.1) * n, params, noise)
+
+        def tasks(key):
+            task = blobs(key)
+            inputs, labels = task.support
+            pairs = Pairs(inputs, texts[labels], jnp.ones(len(labels), bool))
+            return task._replace(support=pairs)
+
+        return learner._replace(init=init), tasks
+
+    return Row("modality-reader", make, 0, lambda task: task.query.inputs)
+
+
 SINES, SGD = sinusoid_tasks(4, 3), optax.sgd(0.1)
 
 LEARNERS = [
@@ -196,6 +259,9 @@ LEARNERS = [
     few_shot_row("table-reader", lambda: learners.table_reader(3, width=6, row_width=4), blobs),
     pytest.param(context_row(), marks=pytest.mark.slow),
     pytest.param(generated_row(), marks=pytest.mark.slow),
+    pytest.param(sparse_row(), marks=pytest.mark.slow),
+    pytest.param(alone_row(), marks=pytest.mark.slow),
+    pytest.param(modality_row(), marks=pytest.mark.slow),
     *(
         pytest.param(hypino_row(name), marks=pytest.mark.slow)
         for name in ("weights", "unet", "pino")
