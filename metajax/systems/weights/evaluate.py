@@ -64,8 +64,6 @@ def evaluate(problem: Problem, method: Method, params: Params, config: Any) -> E
     nearest = by_image(nearest_mean(problem.tasks.pool, problem.test, conditions))
     title = "nearest mean of training images under the same condition"
     return Evaluation(
-        metric="accuracy",
-        greatest=True,
         axis=conditions.axis,
         points=conditions.points,
         rows={
@@ -74,7 +72,6 @@ def evaluate(problem: Problem, method: Method, params: Params, config: Any) -> E
             "nearest_mean": Row(title, interval(nearest), baseline=True),
             "chance": chance_row([1 / problem.ways], len(found)),
         },
-        setting=problem.setting(),
     )
 
 

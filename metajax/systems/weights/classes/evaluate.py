@@ -246,12 +246,9 @@ def evaluate_zoo(problem: Problem, method: Method, params: Params, config: Any) 
     if found.share is not None:
         more["variance_share"] = float(found.share)
     return Evaluation(
-        metric="accuracy",
-        greatest=True,
+        rows,
         axis=problem.conditions.axis,
         points=problem.conditions.points,
-        rows=rows,
-        setting=problem.setting(),
         more=more,
     )
 

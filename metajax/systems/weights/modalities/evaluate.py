@@ -244,12 +244,9 @@ def evaluate_modalities(
     num = len(conditions.groups["test"].support)
     rows["chance"] = chance_row([1 / problem.ways], num)
     return Evaluation(
-        metric="accuracy",
-        greatest=True,
+        rows,
         axis=conditions.axis,
         points=conditions.points,
-        rows=rows,
-        setting=problem.setting(),
         more={"ridges": np.asarray(ridges).tolist()},
     )
 

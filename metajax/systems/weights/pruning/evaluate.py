@@ -260,12 +260,9 @@ def evaluate_pruning(problem: Problem, method: Method, params: Params, config: A
         rows[name] = Row(title, interval(found.rows[name]), baseline=True)
     rows["chance"] = chance_row([1 / problem.ways], conditions.unseen)
     return Evaluation(
-        metric="accuracy",
-        greatest=True,
+        rows,
         axis=conditions.axis,
         points=conditions.points,
-        rows=rows,
-        setting=problem.setting(),
         more={
             "whole": {name: interval(each)._asdict() for name, each in found.whole.items()},
             "parameters": found.parameters.tolist(),
