@@ -159,7 +159,11 @@ def over_runs(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     center, num = mean.mean(0), len(rows)
     ends = {"tasks": (low.mean(0), high.mean(0))}
     if num > 1:
-        half = scipy.stats.t.ppf(0.975, num - 1) * scipy.stats.sem(mean, axis=0)
+        # equal scores differ from their mean by rounding, which is no interval
+        equal = np.all(mean == mean[0], axis=0)
+        center = np.where(equal, mean[0], center)
+        error = np.where(equal, 0.0, scipy.stats.sem(mean, axis=0))
+        half = scipy.stats.t.ppf(0.975, num - 1) * error
         ends["seeds"] = (center - half, center + half)
     widths = {name: high - low for name, (low, high) in ends.items()}
     by_seeds = widths["seeds"] > widths["tasks"] if num > 1 else np.zeros(len(center), bool)
