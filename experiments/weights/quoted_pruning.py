@@ -11,17 +11,28 @@ METHODS = {
     "sparse": "group_sparse, 1,000 steps",
     "squared": "the same, squared norms as in the paper",
     "short": "group_sparse, 200 steps",
-    "metanet": "metanetwork, then 200 steps (3 seeds)",
+    "metanet": "metanetwork, then 200 steps",
 }
 """By the name of their results, in the order of the tables."""
 BASELINES = {
     ("sparse", "unprepared"): "*no preparation, 1,000 plain steps*",
-    ("metanet", "unprepared"): "*no preparation, 200 plain steps (3 seeds)*",
+    ("metanet", "unprepared"): "*no preparation, 200 plain steps*",
     ("sparse", "single_weights"): "*single weights by magnitude, 1,000 plain steps*",
 }
 """Rows of the evaluation of one of the methods, each with another one after training."""
+FASHION = {
+    ("sparse", "test"): "group_sparse, 1,000 steps",
+    ("short", "test"): "group_sparse, 200 steps (3 seeds)",
+    ("sparse", "unprepared"): "*no preparation, 1,000 plain steps*",
+    ("sparse", "single_weights"): "*single weights by magnitude, 1,000 plain steps*",
+}
+"""Rows of Fashion-MNIST, by the name of their results after ``fashion_``."""
 SHOWN = (48.0, 24.0, 16.0, 12.0, 8.0, 6.0)
 """Units of each hidden layer that the tables have."""
+
+
+FILES = {"sparse": "fashion", "short": "fashion_short"}
+"""Results of Fashion-MNIST, ``pruning_NAME.json``."""
 
 
 class Pruned:
@@ -66,6 +77,17 @@ def curves(of: dict[str, Pruned], suffix: str) -> str:
     return markdown(header, rows)
 
 
+def fashion_curves(of: dict[str, Pruned]) -> str:
+    """The accuracy by kept units on Fashion-MNIST, right after pruning and after more steps."""
+    rows = []
+    for suffix, when in (("", "pruned"), ("_tuned", "200 more steps")):
+        for (name, row), title in FASHION.items():
+            rows.append([title, when, *of[name].cells(row + suffix)])
+    small = [bare(float(of["sparse"].scores("small", units).mean()), 3) for units in SHOWN]
+    rows.append(["*small network from scratch, 1,700 steps*", "", *small])
+    return markdown(["network", "when", *(f"{units:.0f}" for units in SHOWN)], rows)
+
+
 def sizes(of: Pruned) -> str:
     """What a network of each size takes, and its share of the whole one's."""
     rows = []
@@ -103,4 +125,19 @@ def pruning() -> Quoted:
         f"{price} in whole networks",
     ]
     tables = {"pruned": curves(of, ""), "pruned_tuned": curves(of, "_tuned")}
-    return Quoted({**tables, "pruned_sizes": sizes(sparse)}, sentences)
+    fashion = {name: Pruned(place) for name, place in FILES.items()}
+    clothes = fashion["sparse"]
+    loss = over_seeds(clothes.whole("test") - clothes.whole("unprepared"), sign=True)
+    sentences += [
+        f"{loss} on Fashion-MNIST",
+        *(
+            f"{ahead(clothes, 'test_tuned', clothes, 'single_weights_tuned', units)} at {units}"
+            for units in (24, 6)
+        ),
+        f"{ahead(clothes, 'test_tuned', clothes, 'small', 12)} at 12 units there",
+        f"{ahead(clothes, 'test', clothes, 'unprepared', 12)} right after pruning to 12 there",
+        f"{ahead(clothes, 'test_tuned', clothes, 'unprepared_tuned', 12)} after more steps there",
+        f"{ahead(clothes, 'test_tuned', clothes, 'unprepared_tuned', 24)} at 24",
+    ]
+    tables |= {"pruned_sizes": sizes(sparse), "pruned_fashion": fashion_curves(fashion)}
+    return Quoted(tables, sentences)

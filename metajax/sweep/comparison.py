@@ -156,10 +156,11 @@ def over_runs(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
       seeds and tasks.
     """
     mean, low, high = (np.array([numbers(row[of]) for row in rows]) for of in _ENDS)
-    center, num = mean.mean(0), len(rows)
-    ends = {"tasks": (low.mean(0), high.mean(0))}
+    center, num = _over_seeds(mean), len(rows)
+    ends = {"tasks": (_over_seeds(low), _over_seeds(high))}
     if num > 1:
-        half = scipy.stats.t.ppf(0.975, num - 1) * scipy.stats.sem(mean, axis=0)
+        error = np.where(_equal(mean), 0.0, scipy.stats.sem(mean, axis=0))
+        half = scipy.stats.t.ppf(0.975, num - 1) * error
         ends["seeds"] = (center - half, center + half)
     widths = {name: high - low for name, (low, high) in ends.items()}
     by_seeds = widths["seeds"] > widths["tasks"] if num > 1 else np.zeros(len(center), bool)
@@ -175,6 +176,15 @@ def over_runs(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "over_tasks": _as_lists(*ends["tasks"]),
         "n": {"seeds": num, "tasks": rows[0]["n"]},
     }
+
+
+def _equal(scores: np.ndarray) -> np.ndarray:
+    return np.all(scores == scores[0], axis=0)
+
+
+def _over_seeds(scores: np.ndarray) -> np.ndarray:
+    """The mean over runs; that of equal scores would differ from them by rounding."""
+    return np.where(_equal(scores), scores[0], scores.mean(0))
 
 
 _ENDS = ("mean", "low", "high")

@@ -226,6 +226,15 @@ def test_an_interval_over_seeds_or_tasks_whichever_is_wider():
     assert score["over_tasks"]["high"][1] == pytest.approx(6.2)
 
 
+def test_equal_scores_of_seeds_have_no_interval():
+    """The mean of three times 0.1 is another number in floating point."""
+    row = {"mean": [0.1], "low": [0.1], "high": [0.1], "n": 10}
+    assert np.mean([0.1, 0.1, 0.1]) != 0.1
+    score = over_runs([row, row, row])
+    assert score["mean"] == score["low"] == score["high"] == [0.1]
+    assert score["over_seeds"] == {"low": [0.1], "high": [0.1]}
+
+
 def test_every_method_is_listed_with_its_paper(capsys):
     assert main(["methods"]) == 0
     lines = capsys.readouterr().out.splitlines()

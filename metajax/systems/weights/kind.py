@@ -31,8 +31,8 @@ class Kind(NamedTuple):
       table: what a person reads first, of the content of ``eval.json``.
       figures: of the content of ``eval.json`` and of what was logged.
       check: ``check(config)`` raises where settings of this condition do not fit together.
-      evaluation: settings that concern evaluation and report alone, in addition to those whose names
-        begin with ``eval_``.
+      evaluation: settings that concern evaluation and report alone, beyond those whose names begin
+        with ``eval_``.
       use: ``use(config) -> Use``, how a run is used on a person's own data; None: by its learner
         alone.
     """

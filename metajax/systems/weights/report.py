@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metajax.systems.numbers import aligned, cell
@@ -19,8 +20,15 @@ def condition_table(evaluation: dict[str, Any]) -> str:
     return "\n".join([*lines_of(evaluation), told])
 
 
-def lines_of(evaluation: dict[str, Any]) -> list[str]:
-    """Return the lines of a table with the accuracy at some conditions."""
+def lines_of(
+    evaluation: dict[str, Any], below: Mapping[str, Sequence[str]] | None = None
+) -> list[str]:
+    """Return the lines of a table with the accuracy at some conditions.
+
+    Args:
+      evaluation: the content of ``eval.json``.
+      below: more rows by title, with a cell for each condition.
+    """
     points = evaluation["points"]
     every = -(-len(points) // MOST)
     shown = range(0, len(points), every)
@@ -29,6 +37,8 @@ def lines_of(evaluation: dict[str, Any]) -> list[str]:
         mean = row["mean"]
         at = [mean[index] for index in shown] if len(mean) > 1 else mean
         rows.append([row["title"], *(cell(value, ".3f") for value in at)])
+    for title, cells in (below or {}).items():
+        rows.append([title, *(cells[index] for index in shown)])
     width = max(map(len, rows))
     return aligned([row + [""] * (width - len(row)) for row in rows], first=44, least=7)
 

@@ -20,7 +20,7 @@ def edit_table(evaluation: dict[str, Any]) -> str:
     lines = [[evaluation["metric"], "known", "unseen", "editability"]]
     for place, at in enumerate(evaluation["points"]):
         title = rows["test"]["title"] + (
-            f", {at:g} passes" if len(evaluation["points"]) > 1 else ""
+            f", {counted(int(at), 'pass')}" if len(evaluation["points"]) > 1 else ""
         )
         found = (rows["test"]["mean"], rows["unseen"]["mean"], editable["test"])
         lines.append([title, *map(cell, (each[place] for each in found), FORMATS)])
@@ -28,7 +28,10 @@ def edit_table(evaluation: dict[str, Any]) -> str:
         if name != "test":
             found = (rows[name]["mean"], rows[f"{name}_unseen"]["mean"], score)
             lines.append([rows[name]["title"], *map(cell, (each[0] for each in found), FORMATS)])
-    said = [f"{evaluation['method']}, {evaluation['setting']}; n = {rows['test']['n']} images."]
+    said = [
+        f"{evaluation['method']}, {evaluation['setting']}; n = {rows['test']['n']} images.",
+        "Editability: share of images that become another class when their latent moves there.",
+    ]
     for crossing in evaluation["more"].get("crossings", {}).get("known", []):
         said.append(crossing_line(crossing))
     return "\n".join([*aligned(lines, first=44, least=12), *said])

@@ -8,17 +8,18 @@ from metajax.systems.numbers import cell
 from metajax.systems.show import Figure, last, score_figure, training_figures
 from metajax.systems.weights.report import lines_of
 
+LATER = ("_tuned", "small")
+"""How the names of rows end that are measured after further training."""
+
 
 def pruning_table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by kept units, with what a network of each size takes."""
     rows, more = evaluation["rows"], evaluation["more"]
     shown = {name: row for name, row in rows.items() if name != "mean"}
-    lines = lines_of({**evaluation, "rows": shown})
-    points = evaluation["points"]
-    for size, parameters, products in zip(
-        points, more["parameters"], more["products"], strict=True
-    ):
-        lines.append(f"{size:g} units: {parameters:,} parameters, {products:,} products an image")
+    # what a network of each size takes stands below its accuracies
+    named = (("parameters", "parameters"), ("products an image", "products"))
+    counts = {title: [f"{number:,}" for number in more[name]] for title, name in named}
+    lines = lines_of({**evaluation, "rows": shown}, counts)
     whole = more["whole"]["test"]["mean"][0]
     last_row = last({"rows": {"mean": rows["mean"]}}).replace(" tasks)", " networks)")
     setting = f"{evaluation['method']}, {evaluation['setting']}"
@@ -28,11 +29,22 @@ def pruning_table(evaluation: dict[str, Any]) -> str:
 
 
 def pruning_figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
-    """Return the accuracy by kept units, and that right after pruning along training."""
-    rows = {name: row for name, row in evaluation["rows"].items() if name != "mean"}
-    caption = (
-        "Accuracy by kept units of each hidden layer, right after pruning and after further "
-        "training: means over networks, with 95% intervals as bands."
-    )
+    """Return the accuracy by kept units, right after pruning and later, and that along training."""
+    steps = evaluation["more"]["tune_steps"]
+    curves = {name: row for name, row in evaluation["rows"].items() if name != "mean"}
+    trained = {name: row for name, row in curves.items() if name.endswith(LATER)}
+    # chance is far below trained networks, whose curves would be one with it
+    groups = {
+        "pruned": ("right after pruning", {n: curves[n] for n in curves if n not in trained}),
+        "trained": (f"after pruning and {steps} more steps", trained),
+    }
+    found = []
+    for name, (when, rows) in groups.items():
+        caption = (
+            f"Accuracy by kept units of each hidden layer, {when}: means over networks, with 95% "
+            "intervals as bands."
+        )
+        figure = score_figure({**evaluation, "rows": rows}, caption)
+        found.append(figure._replace(name=name))
     along = training_figures(history, "accuracy right after pruning", "linear")
-    return [score_figure({**evaluation, "rows": rows})._replace(caption=caption), *along]
+    return [*found, *along]
