@@ -8,9 +8,9 @@ import numpy as np
 from quoting import Quoted, bare, markdown, over_seeds, results
 
 ROWS = {
-    "test": "weight_diffusion, guided",
-    "unguided": "the same draws, not guided: as published",
-    "moved_regression": "*weight_regression, moved by as many steps of the same size*",
+    "test": "weight_diffusion, moved",
+    "unmoved": "the same draws, not moved: as published",
+    "moved_regression": "*weight_regression, moved by as many steps*",
     "solved_regression": "*weight_regression, last layer solved for*",
     "weight_regression": "*weight_regression*",
     "zoo_mean": "*zoo_mean*",
@@ -44,7 +44,7 @@ class Zoos:
         return np.array([each["rows"][row]["mean"][point] for each in self.of])
 
     def ahead(self, row: str, point: int = 0, of: str = "test", own: int | None = None) -> str:
-        """By how much a row, the guided diffusion, is ahead of another, paired by seed.
+        """By how much a row, the moved diffusion, is ahead of another, paired by seed.
 
         Both after as many steps, or the first after ``own``.
         """
@@ -79,11 +79,11 @@ class Zoos:
         return markdown(["network", "0 steps", "10 steps", "50 steps"], rows)
 
     def draws(self) -> str:
-        """Ten draws, guided and not."""
+        """Ten draws, moved and not."""
         return markdown(
-            ["ten draws of weight_diffusion", "guided", "not guided"],
+            ["ten draws of weight_diffusion", "moved", "not moved"],
             [
-                [title, *(self.more("samples", row, name) for row in ("test", "unguided"))]
+                [title, *(self.more("samples", row, name) for row in ("test", "unmoved"))]
                 for name, title in DRAWS.items()
             ],
         )
@@ -95,12 +95,12 @@ def variants(usual: Zoos, others: dict[str, Zoos]) -> str:
     for title, of in {"principal components, class means": usual, **others}.items():
         first = of.of[0]
         zoo = first["more"]["zoo"]["decoded"]["mean"][0]
-        guided = "unguided" in first["rows"]
-        plain = first["rows"]["unguided" if guided else "test"]["mean"][0]
-        test = first["rows"]["test"]["mean"][0] if guided else None
+        moved = "unmoved" in first["rows"]
+        plain = first["rows"]["unmoved" if moved else "test"]["mean"][0]
+        test = first["rows"]["test"]["mean"][0] if moved else None
         figures = [first["more"]["variance_share"], zoo, plain, test]
         rows.append([title, *("" if x is None else bare(float(x), 3) for x in figures)])
-    header = ["latents, condition", "variance kept", "zoo decoded", "not guided", "guided"]
+    header = ["latents, condition", "variance kept", "zoo decoded", "not moved", "moved"]
     return markdown(header, rows)
 
 
@@ -114,21 +114,24 @@ def zoos() -> Quoted:
     }
     tables = {"zoos": of.table(), "draws": of.draws(), "parts": variants(of, others)}
     tables |= {"fashion_zoos": fashion.table(), "fashion_draws": fashion.draws()}
-    moved = of.scores("moved_regression")
+    near = bare(float(fashion.scores("nearest_mean")[0]), 3)
+    published = (
+        f"{fashion.ahead('nearest_mean', of='unmoved')} compared with the nearest class mean"
+    )
     sentences = [
-        f"Fashion-MNIST, {fashion.cell('test')} and not guided {fashion.cell('unguided')}",
-        f"nearest class mean {bare(float(fashion.scores('nearest_mean')[0]), 3)}",
-        f"not guided {fashion.ahead('nearest_mean', of='unguided')} compared with it",
-        f"linear map whose last layer is solved has {fashion.cell('solved_regression')}",
-        f"{of.ahead('weight_regression', 1, own=0)} compared with the linear map after 10 steps",
-        f"{of.ahead('weight_regression', 2, own=0)} after 50",
-        f"{of.ahead('weight_regression', of='unguided')} compared with the linear map",
-        f"{of.ahead('ridge_classifier', of='unguided')} compared with a ridge classifier",
+        f"{of.ahead('moved_regression')} compared with the moved linear map",
+        f"and {fashion.ahead('moved_regression')} with Fashion-MNIST",
+        f"{of.ahead('weight_regression', of='unmoved')} compared with the linear map",
+        f"{of.ahead('ridge_classifier', of='unmoved')} compared with a ridge classifier",
+        f"With Fashion-MNIST it is {published}",
         f"{of.ahead('ridge_classifier')} compared with the ridge classifier",
         f"{of.ahead('solved_regression')} compared with the linear map whose last layer is solved",
-        f"{of.ahead('nearest_network', of='unguided')} compared with the network of the nearest",
-        f"{of.ahead('zoo_mean', 2, of='unguided')} compared with the mean of the zoo after 50",
-        f"from {bare(float(moved.min()), 3)} to {bare(float(moved.max()), 3)} by zoo",
+        f"{fashion.cell('test')}, not moved {fashion.cell('unmoved')}, nearest class mean {near}",
+        f"linear map whose last layer is solved it is {fashion.ahead('solved_regression')}",
+        f"moved draws are {of.ahead('weight_regression', 1, own=0)} and "
+        f"{of.ahead('weight_regression', 2, own=0)}",
+        f"{of.ahead('nearest_network', of='unmoved')} compared with the network of the nearest",
+        f"{of.ahead('zoo_mean', 2, of='unmoved')} compared with the mean of the zoo after 50",
         f"{of.more('zoo', 'networks')} on their own tasks",
         f"{of.more('zoo', 'decoded')} from 64 components",
         f"({of.more('variance_share')} of the variance)",

@@ -25,8 +25,6 @@ FREQUENCIES = 6
 
 Velocity = Callable[[Float[Array, "n size"], Int32[Array, " n"]], Float[Array, "n size"]]
 """``velocity(noisy, level)``, level 0 to ``num - 1``."""
-Guide = Callable[[Float[Array, "n size"]], Float[Array, "n size"]]
-"""``guide(clean) -> clean``, which moves predicted clean vectors."""
 
 
 def signal_shares(num: int) -> Float[np.ndarray, " num"]:
@@ -70,32 +68,21 @@ def sample_diffusion(
     shape: tuple[int, int],
     num: int,
     key: Key[Array, ""],
-    *,
-    guide: Guide | None = None,
-    guided: int = 0,
 ) -> Float[Array, "n size"]:
     """Draw vectors: noise from which the model removes a level after the other.
-
-    A guide moves the clean vectors that the model predicts in the last levels, for example down
-    the gradient of a loss (Dhariwal and Nichol 2021, arXiv 2105.05233; on predicted clean vectors:
-    Chung et al. 2022, arXiv 2209.14687).
 
     Args:
       velocity: the model.
       shape: of the vectors.
       num: levels.
       key: of all draws; one key always gives the same vectors.
-      guide: ``guide(clean) -> clean``; None: no level is guided.
-      guided: last levels, of the least noise, that are guided.
 
     Returns:
       The vectors.
 
     Raises:
-      ConfigError: more levels are guided than there are, or less than 0.
+      ConfigError: there is less than 1 level.
     """
-    if not 0 <= guided <= num:
-        raise ConfigError("guided", guided, f"0 to {num}, the levels of noise")
     shares = jnp.asarray(signal_shares(num), jnp.float32)
     before = jnp.concatenate([jnp.ones(1), shares[:-1]])
 
@@ -104,8 +91,6 @@ def sample_diffusion(
         signal, noise = jnp.sqrt(share), jnp.sqrt(1 - share)
         found = velocity(noisy, jnp.full(shape[:1], level))
         clean = signal * noisy - noise * found
-        if guide is not None and guided:
-            clean = jax.lax.cond(level < guided, guide, lambda clean: clean, clean)
         kept = share / share_before
         mean = (
             jnp.sqrt(share_before) * (1 - kept) * clean

@@ -10,6 +10,7 @@ from metajax.learners.activated_experts import (
 )
 from metajax.learners.averages import AverageState, with_average
 from metajax.learners.cell_grids import shared_cells
+from metajax.learners.checked_steps import checked_descent
 from metajax.learners.closed_forms import (
     KernelRidge,
     center_scores,
@@ -193,6 +194,7 @@ __all__ = [
     "by_similarity",
     "cavia",
     "center_scores",
+    "checked_descent",
     "class_centers",
     "class_means",
     "concatenated",

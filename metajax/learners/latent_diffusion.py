@@ -23,6 +23,7 @@ from metajax.core import (
     random_indices,
 )
 from metajax.hypernet import denoiser, diffusion_loss, sample_diffusion
+from metajax.learners.checked_steps import checked_descent
 from metajax.learners.contrastive import contrastive_loss
 from metajax.learners.weight_codes import autoencoder_code, principal_code
 from metajax.learners.weight_models import weight_regression
@@ -80,18 +81,18 @@ def weight_diffusion(
     batch: int = 64,
     reader: SetReader | None = None,
     autoencoding: Autoencoding | None = None,
-    guided: int = 0,
-    guide_rate: float | Float[Array, ""] = 10.0,
+    moves: int = 0,
 ) -> WeightModel:
     """Draw weights by a diffusion of latents (D2NWG; Soro et al. 2025, arXiv 2402.18153).
 
     Weights are encoded by their principal components, or by an autoencoder that is trained first.
     The diffusion knows the task by its embedding, or by what an encoder makes of its support.
 
-    A guided level moves the latents that the model predicts by ``guide_rate`` down the gradient of
-    the mean cross-entropy of the support. This is not in the paper. Variants of the model are
-    ``unguided``, the same draws without a guide, and ``moved_regression``: the weights of
-    :func:`weight_regression`, moved by as many of these steps.
+    Drawn latents may then move down the summed cross-entropy of the support, by the steps of
+    :func:`checked_descent`. Latents have about unit variance, so its pull to the draw is that of
+    their own prior, and nothing is left to tune. This is not in the paper. Variants of the model
+    are ``unmoved``, the same draws as they are, and ``moved_regression``: the weights of
+    :func:`weight_regression`, moved by as many of these steps in the same latents.
 
     Args:
       network: of the zoo.
@@ -102,20 +103,19 @@ def weight_diffusion(
       batch: networks of a step, drawn at random.
       reader: attention over the support; None: the embedding.
       autoencoding: of weights; None: principal components.
-      guided: last levels of noise that are guided.
-      guide_rate: of a step of the guide.
+      moves: steps on the support after a draw; 0: as published.
 
     Returns:
       The model.
 
     Raises:
-      ConfigError: a size is below 1, shares leave no step to the denoiser, more levels are guided
-        than there are; or when its first state is made, components are more than the zoo can have.
+      ConfigError: a size is below 1, shares leave no step to the denoiser, there are less than
+        0 moves; or when its first state is made, components are more than the zoo can have.
     """
     width, ways = (None, 1) if reader is None else (reader.width, reader.ways)
     check_sizes(size=size, levels=levels, batch=batch, width=width, ways=ways)
-    if not 0 <= guided <= levels:
-        raise ConfigError("guided", guided, f"0 to {levels}, the levels of noise")
+    if moves < 0:
+        raise ConfigError("moves", moves, "a whole number of 0 or more")
     align_share = 0.0 if reader is None else reader.align_share
     code_share = 0.0 if autoencoding is None else autoencoding.share
     if min(align_share, code_share) < 0 or align_share + code_share >= 1:
@@ -232,39 +232,36 @@ def weight_diffusion(
     def weights_of(zoo: Params, model: Params, latent: Float[Array, "1 size"]) -> Params:
         return weights_from(code.decode(code_of(model), latent)[0], zoo["start"])
 
-    def guide_by(zoo: Params, model: Params, support: Examples) -> Callable[[Array], Array]:
+    def moved(
+        zoo: Params, model: Params, support: Examples, latent: Float[Array, "1 size"], num: int
+    ) -> Params:
         def loss(latent: Float[Array, "1 size"]) -> Float[Array, ""]:
-            weights = weights_of(zoo, model, latent)
-            return cross_entropy(network.apply(weights, support.inputs), support.targets)
+            logits = network.apply(weights_of(zoo, model, latent), support.inputs)
+            return len(support.targets) * cross_entropy(logits, support.targets)
 
-        return lambda latent: latent - guide_rate * jax.grad(loss)(latent)
+        return weights_of(zoo, model, checked_descent(loss, latent, num))
 
     def drawn_with(num: int) -> Callable[[Params, Params, Examples, Key[Array, ""]], Params]:
         def generate(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
             velocity = velocity_of(model, jax.tree.map(lambda leaf: leaf[None], support))
-            guide = guide_by(zoo, model, support)
-            shape = (1, size)
-            latent = sample_diffusion(velocity, shape, levels, key, guide=guide, guided=num)
-            return weights_of(zoo, model, latent)
+            latent = sample_diffusion(velocity, (1, size), levels, key)
+            return moved(zoo, model, support, latent, num)
 
         return generate
 
     regression = weight_regression(embed)
 
-    def moved(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
+    def regressed(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
         weights = regression.generate(zoo, {}, support, key)
         row = flat_weights(jax.tree.map(lambda leaf: leaf[None], weights))
-        guide = guide_by(zoo, model, support)
-        latent = code.encode(code_of(model), row)
-        latent = jax.lax.fori_loop(0, guided, lambda _, latent: guide(latent), latent)
-        return weights_of(zoo, model, latent)
+        return moved(zoo, model, support, code.encode(code_of(model), row), moves)
 
     variants: tuple[tuple[str, WeightModel], ...] = ()
-    if guided:
+    if moves:
         plain = WeightModel(drawn_with(0), draws=True)
-        variants = (("unguided", plain), ("moved_regression", WeightModel(moved)))
+        variants = (("unmoved", plain), ("moved_regression", WeightModel(regressed)))
     return WeightModel(
-        drawn_with(guided),
+        drawn_with(moves),
         tuple(stages),
         draws=True,
         decoded=lambda model, rows: code.decode(code_of(model), code.encode(code_of(model), rows)),

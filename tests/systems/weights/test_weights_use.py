@@ -43,7 +43,7 @@ def drawn(method):
 def zoo(tmp_path_factory):
     """A run of a zoo of two classes, trained for some steps, loaded where its set is not."""
     folder = tmp_path_factory.mktemp("zoo")
-    setup = build(tiny("weights", "weight_diffusion", steps=6, zoo_steps=4, guide_rate=0.5))
+    setup = build(tiny("weights", "weight_diffusion", steps=6, zoo_steps=4))
     params = fit(
         setup.algorithm,
         setup.tasks,

@@ -208,7 +208,7 @@ def measured(
 
 
 TITLES = {
-    "unguided": "the same draws, not guided by the support's loss",
+    "unmoved": "the same draws as published, not moved on the support",
     "moved_regression": "linear map, moved down the support's loss by as many steps",
     "solved_regression": "linear map, last layer solved for on the support",
     "weight_regression": "linear map from class means to weights",
@@ -233,7 +233,7 @@ def evaluate_zoo(problem: Problem, method: Method, params: Params, config: Any) 
     rows = {"test": Row(config.method, interval(found.rows["test"]))}
     for name, title in TITLES.items():
         if name in found.rows:  # a method is not compared with itself
-            rows[name] = Row(title, interval(found.rows[name]), baseline=name != "unguided")
+            rows[name] = Row(title, interval(found.rows[name]), baseline=name != "unmoved")
     rows["chance"] = chance_row([1 / of.ways], len(found.rows["test"]))
     more: dict[str, Any] = {
         "zoo": {name: interval(scores)._asdict() for name, scores in found.zoo.items()},

@@ -59,11 +59,8 @@ class Denoiser:
     """Levels of noise."""
     batch: Count = 64
     """Networks of a step of the denoiser, drawn at random."""
-    guided_levels: Number = 0
-    """Last levels of noise in which latents move down the gradient of the support's loss; 0: the
-    published draws."""
-    guide_rate: NonNegative = 10.0
-    """How far they move, times the gradient."""
+    moves: Number = 30
+    """Checked steps that drawn latents take down the support's loss; 0: the published draws."""
     solve_head: bool = False
     """Solve for the last layer on the support in closed form."""
 
@@ -148,8 +145,7 @@ def _diffusion(
             batch=denoiser.batch,
             reader=reader,
             autoencoding=autoencoding,
-            guided=denoiser.guided_levels,
-            guide_rate=denoiser.guide_rate,
+            moves=denoiser.moves,
         )
 
     return _zoo_method(problem, training, name, make, denoiser.solve_head)
@@ -160,7 +156,7 @@ def weight_diffusion(
 ) -> Method:
     """Draw weights by a diffusion that reads class means (D2NWG; Soro et al., arXiv 2402.18153).
 
-    With ``guided_levels`` the loss on the support guides the draws, which is not in the paper.
+    What is drawn moves down the loss on the support, which is not in the paper; 0 moves: as there.
     """
     return _diffusion(problem, training, "weight_diffusion", denoiser)
 
@@ -175,7 +171,7 @@ def set_diffusion(
 ) -> Method:
     """Draw weights by a diffusion that attends to the support (D2NWG, arXiv 2402.18153).
 
-    With ``guided_levels`` the loss on the support guides the draws, which is not in the paper.
+    What is drawn moves down the loss on the support, which is not in the paper; 0 moves: as there.
 
     Args:
       attention_width: Width of the attention over the support's images.

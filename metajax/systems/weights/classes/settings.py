@@ -35,8 +35,7 @@ def check_classes(config: Any) -> None:
 
     Raises:
       ConfigError: the zoo takes all steps, has as many components as networks, the embedding is
-        larger than the images, more levels are guided than there are, or no step is left to the
-        denoiser.
+        larger than the images, or no step is left to the denoiser.
     """
     most = {
         "zoo_steps": (config.steps - 1, "fewer than steps"),
@@ -45,8 +44,6 @@ def check_classes(config: Any) -> None:
     coded = getattr(config, "latents", None) == "autoencoder"
     if not coded:
         most["components"] = (config.networks - 1, "fewer than networks")
-    if hasattr(config, "noise_levels"):
-        most["guided_levels"] = (config.noise_levels, "at most noise_levels")
     for field, (limit, why) in most.items():
         value = getattr(config, field, None)
         if value is not None and value > limit:
@@ -85,7 +82,7 @@ TINY: dict[str, Any] = {
     "components": 2,
     "denoiser_hidden": (4,),
     "noise_levels": 3,
-    "guided_levels": 2,
+    "moves": 2,
     "coder_hidden": 3,
     "align_share": 0.25,
     "batch": 2,
