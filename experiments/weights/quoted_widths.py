@@ -10,7 +10,8 @@ from quoting import Quoted, bare, markdown, over_seeds, results
 ROWS = {
     "neumeta": "neumeta",
     "all octaves": "neumeta, all octaves",
-    "before": "neumeta, all octaves, last step",
+    "fixed": "neumeta, other layers fixed",
+    "before": "the same, all octaves, last step",
     "before, no order": "the same, units in no order",
     "slimmable_corrected": "slimmable_corrected",
     "slimmable": "*slimmable*",
@@ -22,7 +23,9 @@ ROWS = {
 }
 """In the order of the tables; baselines are in italics."""
 ALL_OCTAVES = 6
-"""Octaves that tell 32 units apart; older runs have no such setting, nor an average."""
+"""Octaves that tell 32 units apart; the oldest runs have no such setting, nor an average."""
+OLDER = ("results/unsmoothed.json", "results/widths_fixed.json")
+"""Runs of older code, which trained no layer with the function and did not clip gradients."""
 FEW, FULL = 8, 32
 """A quarter of the units, and all of them."""
 
@@ -34,8 +37,10 @@ def variant(config: dict[str, Any]) -> str:
         return f"{method}, average"
     if method != "neumeta":
         return method
-    if "octaves" in config:
+    if "rest" in config:
         return "all octaves" if config["octaves"] == ALL_OCTAVES else "neumeta"
+    if "octaves" in config:
+        return "fixed"
     return "before" if config["smooth"] else "before, no order"
 
 
@@ -45,7 +50,8 @@ class Widths:
     def __init__(self, base_set: str = "digits", least: int = 16) -> None:
         self.of: dict[str, list[dict[str, Any]]] = {}
         runs = results("weights", "results/widths.json")
-        runs += results("weights", "results/unsmoothed.json")
+        for older in OLDER:
+            runs += results("weights", older)
         runs.sort(key=lambda run: run["config"]["seed"])
         for run in runs:
             config = run["config"]
