@@ -6,16 +6,16 @@
 Counts each family's lines at some commits, of the working tree by default; ``--write`` writes them
 into the table of ``CONTRIBUTING.md``. The rule:
 
-- *settings*: ``settings.py``, ``*_settings.py`` (older: ``config.py``) and ``training.py`` but for
-  their checks, and in ``methods.py`` and ``*_methods.py`` the signatures and docstrings, which
-  declare the options;
+- *settings*: ``settings.py`` (older: ``config.py``) and ``training.py`` but for their checks, and
+  in ``methods.py`` and ``*_methods.py`` the signatures and docstrings, which declare the options;
 - *drawing*: functions that make or are given matplotlib's ``canvas`` or ``axes``, wherever they
   stand: what a family's figures show is its own;
 - *wiring*: checks of settings (``check*``, ``__post_init__``); bodies and registry of
   ``methods.py`` and ``*_methods.py``, and what it replaced (functions ``make_*`` of a config);
   ``evaluate``, ``measure``, ``build``, ``table``, ``figures``, ``objective`` and functions within
-  them, wherever they stand; whole: ``__init__.py``, ``system.py``, ``report.py`` and the files that
-  all families share (also in ``using``), but for tasks (``parts.py``) and the reading of YAML;
+  them, wherever they stand; whole: ``__init__.py``, ``system.py``, ``report.py``, the registry of
+  conditions (``kinds.py``, ``kind.py``, ``entry.py``), and the files that all families share (also
+  in ``using``), but for tasks (``parts.py``) and the reading of YAML;
 - *idea*: everything else: tasks, networks, learners, what is measured, solvers.
 
 Blank lines are not counted; docstrings and comments count with what they belong to. An earlier rule
@@ -32,7 +32,7 @@ from pathlib import Path, PurePosixPath
 
 CLASSES = ("idea", "settings", "drawing", "wiring")
 HEAD = f"| lines | {' | '.join(CLASSES)} | wiring, % |"
-WHOLE = {"__init__.py", "system.py", "report.py"}
+WHOLE = {"__init__.py", "system.py", "report.py", "kind.py", "kinds.py", "entry.py"}
 SHARED_IDEAS = {"parts.py", "yaml_files.py"}
 ASSEMBLY = {"evaluate", "measure", "build", "table", "figures", "objective"}
 DRAWN_ON = {"canvas", "axes"}
@@ -77,7 +77,7 @@ def classify(path: PurePosixPath, text: str) -> Counter[str]:
     lines = text.splitlines()
     family = len(path.parts) > 3 and path.parts[2] != "using"
     of_methods = path.name.endswith("methods.py")
-    if path.name.endswith("settings.py") or path.name in {"config.py", "training.py"}:
+    if path.name in {"settings.py", "config.py", "training.py"}:
         default = "settings"
     elif of_methods or path.name in WHOLE or (not family and path.name not in SHARED_IDEAS):
         default = "wiring"

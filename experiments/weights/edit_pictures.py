@@ -9,7 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from metajax.systems.weights.edit_report import edit_pictures
+from metajax.systems.weights.images.report import edit_pictures
 
 HERE = Path(__file__).parent
 PICTURE = HERE / "figures" / "edits.png"

@@ -3,7 +3,6 @@
 from metajax.hypernet.autoencoders import (
     VectorAutoencoder,
     autoencoder_loss,
-    normal_divergence,
     vector_autoencoder,
 )
 from metajax.hypernet.coordinates import implicit
@@ -89,7 +88,6 @@ __all__ = [
     "modality_adapter",
     "modulate",
     "no_deltas",
-    "normal_divergence",
     "padded_mlp",
     "predicted_start",
     "principal_components",

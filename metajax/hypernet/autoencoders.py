@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError, Params, check_sizes, derive
-from metajax.nn import mlp
+from metajax.nn import mlp, normal_divergence
 
 
 class VectorAutoencoder(NamedTuple):
@@ -65,21 +65,6 @@ def vector_autoencoder(
     return VectorAutoencoder(init, encode, decode)
 
 
-def normal_divergence(
-    mean: Float[Array, "*n size"], log_variance: Float[Array, "*n size"]
-) -> Float[Array, " *n"]:
-    """Return the divergence of a normal distribution from the standard one: KL(own || standard).
-
-    Its entries are independent (arXiv 1312.6114, appendix B).
-
-    Args:
-      mean: of each entry.
-      log_variance: logarithm of each entry's variance.
-    """
-    each = jnp.square(mean) + jnp.exp(log_variance) - log_variance - 1
-    return jnp.sum(each, axis=-1) / 2
-
-
 def autoencoder_loss(
     coder: VectorAutoencoder,
     params: Params,
@@ -89,9 +74,9 @@ def autoencoder_loss(
 ) -> Float[Array, ""]:
     """Return the loss of a variational autoencoder, mean over vectors and over their entries.
 
-    It is the squared distance of decoded vectors, and :func:`normal_divergence` times ``factor``.
-    With a factor of 2 it is twice the negative evidence bound of entries of unit variance, up to a
-    constant.
+    It is the squared distance of decoded vectors, and ``factor`` times
+    :func:`metajax.nn.normal_divergence`. With a factor of 2 it is twice the negative evidence bound
+    of entries of unit variance, up to a constant.
 
     Args:
       coder: the autoencoder.

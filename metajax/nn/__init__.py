@@ -5,6 +5,7 @@ from metajax.nn.autoencoders import (
     Autoencoder,
     conv_autoencoder,
     conv_encoder,
+    normal_divergence,
     variational_loss,
 )
 from metajax.nn.class_channels import (
@@ -172,6 +173,7 @@ __all__ = [
     "merged_program",
     "mlp",
     "modified_mlp",
+    "normal_divergence",
     "normalise_by",
     "one_at_a_time",
     "orthogonal_least_squares",

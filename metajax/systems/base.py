@@ -112,8 +112,12 @@ class Use(NamedTuple):
     ready: Callable[..., Any] | None = None
 
 
-def _no_check(config: Any) -> None:
-    """Of a system in which no setting depends on another."""
+def no_check(config: Any) -> None:
+    """Accept all settings: none depends on another.
+
+    Args:
+      config: of a run.
+    """
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -178,7 +182,7 @@ class System:
     usual_presets: Mapping[str, str] = dataclasses.field(default_factory=dict)
     of_tasks: tuple[str, ...] = ()
     alike_in: tuple[str, ...] = ()
-    check: Callable[[Any], None] = _no_check
+    check: Callable[[Any], None] = no_check
     tied_to_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)

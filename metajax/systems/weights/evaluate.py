@@ -12,7 +12,7 @@ from jaxtyping import Array, Float, Key
 from metajax.core import MetaLearner, Params, correct
 from metajax.data import ImagePool
 from metajax.learners import center_scores, class_centers
-from metajax.systems.base import Method
+from metajax.systems.base import Method, Objective
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 from metajax.systems.weights.conditions import under
 from metajax.systems.weights.problem import Problem
@@ -64,8 +64,6 @@ def evaluate(problem: Problem, method: Method, params: Params, config: Any) -> E
     nearest = by_image(nearest_mean(problem.tasks.pool, problem.test, conditions))
     title = "nearest mean of training images under the same condition"
     return Evaluation(
-        metric="accuracy",
-        greatest=True,
         axis=conditions.axis,
         points=conditions.points,
         rows={
@@ -74,7 +72,6 @@ def evaluate(problem: Problem, method: Method, params: Params, config: Any) -> E
             "nearest_mean": Row(title, interval(nearest), baseline=True),
             "chance": chance_row([1 / problem.ways], len(found)),
         },
-        setting=problem.setting(),
     )
 
 
@@ -85,3 +82,13 @@ def on_test_images(
     assert method.learner is not None
     found = by_image(right(method.learner, params, problem.test, problem.conditions, key))
     return interval(found.mean(1)).last()
+
+
+def mean_accuracy(place: int) -> Objective:
+    """Return the objective of the accuracy on test images, the mean over conditions.
+
+    Args:
+      place: along the axis.
+    """
+    title = "accuracy on test images, mean over conditions"
+    return Objective(f"rows.mean.mean[{place}]", True, "new_tasks/last", title)

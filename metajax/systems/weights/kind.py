@@ -9,7 +9,7 @@ from jaxtyping import Array, Key
 
 from metajax.core import Params
 from metajax.data import ImagePool
-from metajax.systems.base import Entry, Method, Objective, Use
+from metajax.systems.base import Entry, Method, Objective, Use, no_check
 from metajax.systems.scores import Evaluation
 from metajax.systems.show import Figure
 from metajax.systems.weights.problem import Problem
@@ -25,13 +25,14 @@ class Kind(NamedTuple):
       methods: as in a family's registry, the default first.
       presets: named settings, the usual one first.
       tiny: the smallest settings that each method still does all of its work with.
-      check: ``check(config)`` raises where settings of this condition do not fit together.
-      evaluation: settings that concern evaluation and report alone.
       evaluate: what ``eval.json`` holds.
       measure: what is measured along training.
       objective: what a sweep compares runs by.
       table: what a person reads first, of the content of ``eval.json``.
       figures: of the content of ``eval.json`` and of what was logged.
+      check: ``check(config)`` raises where settings of this condition do not fit together.
+      evaluation: settings that concern evaluation and report alone, besides those whose names begin
+        with ``eval_``.
       use: ``use(config) -> Use``, how a run is used on a person's own data; None: by its learner
         alone.
     """
@@ -40,11 +41,11 @@ class Kind(NamedTuple):
     methods: Mapping[str, Entry]
     presets: Mapping[str, Mapping[str, Any]]
     tiny: Mapping[str, Any]
-    check: Callable[[Any], None]
-    evaluation: tuple[str, ...]
     evaluate: Callable[[Problem, Method, Params, Any], Evaluation]
     measure: Callable[[Problem, Method, Params, Key[Array, ""]], dict[str, Any]]
     objective: Objective
     table: Callable[[dict[str, Any]], str]
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
+    check: Callable[[Any], None] = no_check
+    evaluation: tuple[str, ...] = ()
     use: Callable[[Any], Use] | None = None

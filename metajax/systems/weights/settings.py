@@ -11,13 +11,13 @@ from typing import Literal
 from metajax.core import Count
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
-from metajax.systems.weights.angle_settings import AngleSettings
-from metajax.systems.weights.architecture_settings import ArchitectureSettings
-from metajax.systems.weights.class_settings import ClassSettings
-from metajax.systems.weights.image_settings import ImageSettings
-from metajax.systems.weights.modality_settings import ModalitySettings
-from metajax.systems.weights.pruning_settings import PruningSettings
-from metajax.systems.weights.width_settings import WidthSettings
+from metajax.systems.weights.angles.settings import AngleSettings
+from metajax.systems.weights.architectures.settings import ArchitectureSettings
+from metajax.systems.weights.classes.settings import ClassSettings
+from metajax.systems.weights.images.settings import ImageSettings
+from metajax.systems.weights.modalities.settings import ModalitySettings
+from metajax.systems.weights.pruning.settings import PruningSettings
+from metajax.systems.weights.widths.settings import WidthSettings
 
 
 @dataclass(frozen=True)

@@ -7,13 +7,13 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.systems import build
-from metajax.systems.weights.edit_evaluate import (
+from metajax.systems.weights.images.evaluate import (
     crossings,
     measured,
     nearest_class,
     operations,
 )
-from metajax.systems.weights.edit_report import crossing_line, edit_pictures
+from metajax.systems.weights.images.report import crossing_line, edit_pictures
 from small import tiny
 
 

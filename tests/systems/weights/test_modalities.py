@@ -8,14 +8,14 @@ import pytest
 from metajax.core import ConfigError
 from metajax.nn import draw_orthogonal
 from metajax.systems import build, configure
-from metajax.systems.weights.modalities import Modalities
-from metajax.systems.weights.modality_evaluate import (
+from metajax.systems.weights.modalities.conditions import Modalities
+from metajax.systems.weights.modalities.evaluate import (
     halves,
     mean_logits,
     procrustes_logits,
     with_pairs,
 )
-from metajax.systems.weights.modality_views import gradient_view, profile_view, spectrum_view
+from metajax.systems.weights.modalities.views import gradient_view, profile_view, spectrum_view
 from metajax.train import fit
 from small import tiny
 

@@ -8,8 +8,8 @@ import pytest
 from metajax.core import ConfigError, derive
 from metajax.nn import mlp
 from metajax.systems import configure
-from metajax.systems.weights.pruning_evaluate import kept_weights, largest_weights, narrow_starts
-from metajax.systems.weights.pruning_methods import PruningParts
+from metajax.systems.weights.pruning.evaluate import kept_weights, largest_weights, narrow_starts
+from metajax.systems.weights.pruning.methods import PruningParts
 
 INPUTS = np.random.default_rng(0).standard_normal((5, 6)).astype(np.float32)
 SHAPES = jax.eval_shape(mlp((4, 4), 3).init, jax.random.key(0), INPUTS)

@@ -7,7 +7,7 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.systems import build, configure
-from metajax.systems.weights.architectures import Architectures
+from metajax.systems.weights.architectures.conditions import Architectures
 from metajax.train import fit
 from small import tiny
 

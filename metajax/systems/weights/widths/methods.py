@@ -16,7 +16,7 @@ from metajax.hypernet import shared_implicit
 from metajax.systems.base import Entry, Method
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
-from metajax.systems.weights.width_settings import Stages, stage_steps
+from metajax.systems.weights.widths.settings import Stages, stage_steps
 from metajax.units import keep_first, keep_largest, mlp_units
 
 STAGES = Stages()

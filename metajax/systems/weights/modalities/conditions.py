@@ -13,7 +13,7 @@ from jaxtyping import Array, Float, Int32, Key, UInt32
 from metajax.core import ConfigError, Examples, Task, derive, random_indices, register_dataclass
 from metajax.data import ImagePool, glyph_images
 from metajax.hypernet import Pairs
-from metajax.systems.weights.modality_views import HAND_MADE, random_view
+from metajax.systems.weights.modalities.views import HAND_MADE, random_view
 from metajax.systems.weights.settings import Settings
 
 MODALITIES_SEED = 2509_04606

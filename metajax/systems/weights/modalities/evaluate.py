@@ -17,9 +17,8 @@ from metajax.learners import averaged_adapters, center_scores, text_logits
 from metajax.nn import thin_svd
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.show import Figure, score_figure, training_figures
-from metajax.systems.weights.modalities import Measured, ModalityTasks
-from metajax.systems.weights.modality_methods import ModalityParts
+from metajax.systems.weights.modalities.conditions import Measured, ModalityTasks
+from metajax.systems.weights.modalities.methods import ModalityParts
 from metajax.systems.weights.problem import Problem
 
 RIDGES = tuple(10.0 ** (power / 2) for power in range(-5, 5))
@@ -245,12 +244,9 @@ def evaluate_modalities(
     num = len(conditions.groups["test"].support)
     rows["chance"] = chance_row([1 / problem.ways], num)
     return Evaluation(
-        metric="accuracy",
-        greatest=True,
+        rows,
         axis=conditions.axis,
         points=conditions.points,
-        rows=rows,
-        setting=problem.setting(),
         more={"ridges": np.asarray(ridges).tolist()},
     )
 
@@ -263,21 +259,3 @@ def on_unseen_encoders(
     measured = conditions.groups["test"]
     found = adapted_accuracy(method.parts, pairs, params, conditions.texts, measured, key)
     return interval(found.mean(axis=1)).last()
-
-
-def modality_figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
-    """Return the accuracy by pairs a class, a figure for each kind of modality."""
-    found = []
-    for group, title in GROUPS.items():
-        rows = {
-            name: {**row, "title": row["title"].removeprefix(f"{title}: ")}
-            for name, row in evaluation["rows"].items()
-            if name.split("_")[0] in (group, "chance")
-        }
-        if group not in rows:
-            continue
-        figure = score_figure({**evaluation, "rows": rows})
-        caption = f"{title[0].upper()}{title[1:]}. {figure.caption}"
-        found.append(figure._replace(name=f"{figure.name}_{group}", caption=caption))
-    said = "accuracy on unseen encoders, mean over numbers of pairs"
-    return [*found, *training_figures(history, said, "linear")]

@@ -17,8 +17,8 @@ from metajax.learners import GrowthParams, train_masked
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.pruned_networks import KeptUnits, NetworkTasks
-from metajax.systems.weights.pruning_methods import PruningParts
+from metajax.systems.weights.pruning.conditions import KeptUnits, NetworkTasks
+from metajax.systems.weights.pruning.methods import PruningParts
 from metajax.units import keep_first, largest_masks, mask_units, mlp_units, unit_sizes
 
 EVAL_KEY = 2506_12041
@@ -260,12 +260,9 @@ def evaluate_pruning(problem: Problem, method: Method, params: Params, config: A
         rows[name] = Row(title, interval(found.rows[name]), baseline=True)
     rows["chance"] = chance_row([1 / problem.ways], conditions.unseen)
     return Evaluation(
-        metric="accuracy",
-        greatest=True,
+        rows,
         axis=conditions.axis,
         points=conditions.points,
-        rows=rows,
-        setting=problem.setting(),
         more={
             "whole": {name: interval(each)._asdict() for name, each in found.whole.items()},
             "parameters": found.parameters.tolist(),

@@ -35,9 +35,9 @@ from metajax.learners import (
 )
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.class_tuples import TUNE_RATE, TUNE_STEPS, ClassTuples, TupleTasks
+from metajax.systems.weights.classes.methods import ZooParts
+from metajax.systems.weights.classes.tuples import TUNE_RATE, TUNE_STEPS, ClassTuples, TupleTasks
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.zoo_methods import ZooParts
 
 EVAL_KEY = 2402_18153
 """Seed of the images of unseen tasks: the same for every run."""
@@ -246,12 +246,9 @@ def evaluate_zoo(problem: Problem, method: Method, params: Params, config: Any) 
     if found.share is not None:
         more["variance_share"] = float(found.share)
     return Evaluation(
-        metric="accuracy",
-        greatest=True,
+        rows,
         axis=problem.conditions.axis,
         points=problem.conditions.points,
-        rows=rows,
-        setting=problem.setting(),
         more=more,
     )
 

@@ -30,9 +30,9 @@ from metajax.learners import (
 )
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, interval
-from metajax.systems.weights.edit_images import EditImages
-from metajax.systems.weights.edit_methods import EditParts
-from metajax.systems.weights.edit_report import counted
+from metajax.systems.weights.images.conditions import EditImages
+from metajax.systems.weights.images.methods import EditParts
+from metajax.systems.weights.images.report import counted
 from metajax.systems.weights.problem import Problem
 
 PICTURES = 4

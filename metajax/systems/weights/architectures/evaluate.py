@@ -25,7 +25,7 @@ from metajax.data import ImagePool
 from metajax.hypernet import MLPArchitecture
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.architectures import GROUPS, Architectures
+from metajax.systems.weights.architectures.conditions import GROUPS, Architectures
 from metajax.systems.weights.conditions import under
 from metajax.systems.weights.problem import Problem
 
@@ -139,10 +139,8 @@ def evaluate_starts(problem: Problem, method: Method, params: Params, config: An
     rows["mean"] = Row(f"{config.method}, mean over architectures", mean)
     rows["chance"] = chance_row([1 / problem.ways], len(problem.test.labels))
     return Evaluation(
-        metric="accuracy",
-        greatest=True,
+        rows,
         axis="steps of training",
         points=[float(mark) for mark in marks],
-        rows=rows,
         setting=f"{problem.setting()}, {config.eval_architectures} of each kind",
     )

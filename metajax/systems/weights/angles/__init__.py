@@ -1,0 +1,1 @@
+"""The condition ``angles``: angles by which images are turned."""

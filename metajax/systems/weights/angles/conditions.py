@@ -1,0 +1,60 @@
+"""Angles as what networks are generated for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float, Int32, Key
+
+from metajax.continual import turned
+from metajax.core import Examples, register_dataclass
+
+
+@register_dataclass
+@dataclass(frozen=True)
+class Angles:
+    """Images are turned by an angle; the condition is its place between the ends, 0 to 1.
+
+    Attributes:
+      most: degrees to either side. Static.
+      num: angles that are measured. Static.
+    """
+
+    most: float = field(metadata={"static": True})
+    num: int = field(metadata={"static": True})
+
+    @property
+    def called(self) -> str:
+        """Angles."""
+        return f"by {self.axis}"
+
+    @property
+    def axis(self) -> str:
+        """Degrees."""
+        return "angle, degrees"
+
+    @property
+    def points(self) -> list[float]:
+        """Evenly from one end to the other."""
+        return np.linspace(-self.most, self.most, self.num).tolist()
+
+    def draw(self, key: Key[Array, ""]) -> Float[Array, " 1"]:
+        """Draw an angle, all of them alike."""
+        return jax.random.uniform(key, (1,))
+
+    def measured(self) -> Float[Array, "num 1"]:
+        """Evenly from one end to the other."""
+        return jnp.linspace(0, 1, self.num)[:, None]
+
+    def examples(
+        self,
+        images: Float[Array, "n h w c"],
+        labels: Int32[Array, " n"],
+        condition: Float[Array, " 1"],
+    ) -> Examples:
+        """Return the images, turned."""
+        angle = np.pi / 180 * self.most * (2 * condition[0] - 1)
+        return Examples(turned(images, angle).reshape(len(images), -1), labels)

@@ -1,0 +1,1 @@
+"""The condition ``architectures``: architectures of multi-layer perceptrons."""

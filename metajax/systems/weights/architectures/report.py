@@ -1,0 +1,29 @@
+"""The table and the figures of predicted starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metajax.systems.numbers import cell
+from metajax.systems.show import Figure, score_figure, training_figures
+from metajax.systems.weights.report import lines_of
+
+
+def starts_table(evaluation: dict[str, Any]) -> str:
+    """Return the accuracy of starts along training from them, and what they do as they are."""
+    row = evaluation["rows"]["mean"]
+    found = [cell(row[each][0], ".3f") for each in ("mean", "low", "high")]
+    said = f"accuracy {found[0]} [{found[1]}, {found[2]}] (n = {row['n']} architectures)"
+    setting = f"{evaluation['method']}, {evaluation['setting']}."
+    return "\n".join([*lines_of(evaluation), setting, f"Without training: {said}."])
+
+
+def starts_figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+    """Return the accuracy by steps from a start, and that without training along meta-training."""
+    rows = {name: row for name, row in evaluation["rows"].items() if name != "mean"}
+    caption = (
+        "Accuracy by steps of training from a predicted start and from a random one: means "
+        "over unseen architectures, with 95% intervals as bands."
+    )
+    along = training_figures(history, "mean accuracy without training", "linear")
+    return [score_figure({**evaluation, "rows": rows})._replace(caption=caption), *along]

@@ -1,0 +1,1 @@
+"""The condition ``classes``: tuples of classes."""

@@ -1,0 +1,1 @@
+"""The condition ``images``: images that a generator is to reconstruct."""

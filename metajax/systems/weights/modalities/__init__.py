@@ -1,0 +1,1 @@
+"""The condition ``modalities``: modalities of embeddings."""

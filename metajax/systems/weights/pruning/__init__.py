@@ -1,0 +1,1 @@
+"""The condition ``pruning``: pruning."""

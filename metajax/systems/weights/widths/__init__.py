@@ -1,0 +1,1 @@
+"""The condition ``widths``: widths of a hidden layer."""

@@ -1,0 +1,34 @@
+"""What the family knows of widths of a hidden layer."""
+
+from __future__ import annotations
+
+from metajax.data import ImagePool
+from metajax.systems.weights.condition_use import use_width
+from metajax.systems.weights.conditions import drawn_problem
+from metajax.systems.weights.evaluate import evaluate, mean_accuracy, on_test_images
+from metajax.systems.weights.kind import Kind
+from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.report import condition_figures, condition_table
+from metajax.systems.weights.settings import Settings
+from metajax.systems.weights.widths import methods, settings
+from metajax.systems.weights.widths.conditions import Widths
+
+
+def make(of: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    return drawn_problem(of, train, test, Widths(of.train_widths, of.eval_widths))
+
+
+KIND = Kind(
+    make=make,
+    methods=methods.METHODS,
+    presets=settings.PRESETS,
+    tiny=settings.TINY,
+    check=settings.check_widths,
+    evaluate=evaluate,
+    measure=on_test_images,
+    objective=mean_accuracy(-1),
+    table=condition_table,
+    figures=condition_figures,
+    use=use_width,
+)
+"""The condition ``widths``."""
