@@ -100,7 +100,7 @@ unseen = {
     method: np.mean([found[WIDTHS.index(w)] for w in (18, 22, 26, 30)])
     for method, found in scores.items()
 }
-assert unseen["slimmable"] > 0.9 and unseen["neumeta"] > 0.5
+assert min(unseen.values()) > 0.9
 
 # %%
 for method, found in scores.items():
@@ -114,8 +114,8 @@ plt.legend(frameon=False, loc="lower right")
 plt.show()
 
 # %% [markdown]
-# Both work at widths between the trained ones, and neither does far below them. Shared weights are
-# ahead wherever both work: here the hypernetwork is not worth its time.
+# Both work at widths between the trained ones, and neither does far below them. They are level
+# wherever both work, within .01: here the hypernetwork is not worth its time.
 
 # %% [markdown]
 # ## A start for networks that it has not seen

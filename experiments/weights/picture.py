@@ -18,7 +18,7 @@ SHOWN = ("raw", "raw, residual", "encoding", "MIP", "generator", "generator, enc
 STYLES = ("-", "--", "-.", ":", (0, (7, 1.5, 1, 1.5)), (0, (3, 1, 1, 1, 1, 1)))
 BY_WIDTH = (
     "neumeta",
-    "all octaves",
+    "fixed",
     "slimmable_corrected",
     "slimmable",
     "trained_alone",
@@ -84,7 +84,7 @@ def draw_widths() -> Figure:
             if method not in found.of:
                 continue
             by_seed, color, style = found.accuracy(method), f"C{index}", STYLES[index]
-            label = ROWS[method].strip("*")
+            label = ROWS[method].removesuffix(" †").strip("*")
             axes.plot(found.points, by_seed.mean(0), ls=style, label=label, color=color)
             for one in by_seed:
                 axes.plot(found.points, one, "o", ms=2, color=color)

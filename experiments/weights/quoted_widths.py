@@ -9,20 +9,23 @@ from quoting import Quoted, bare, markdown, over_seeds, results
 
 ROWS = {
     "neumeta": "neumeta",
-    "all octaves": "neumeta, all octaves",
-    "before": "neumeta, all octaves, last step",
-    "before, no order": "the same, units in no order",
-    "slimmable_corrected": "slimmable_corrected",
+    "fixed": "neumeta, other layers fixed †",
+    "all octaves": "the same, all octaves †",
+    "before": "the same, all octaves, last step †",
+    "before, no order": "the same, units in no order †",
+    "slimmable_corrected": "slimmable_corrected †",
     "slimmable": "*slimmable*",
-    "slimmable, average": "*slimmable, average over steps*",
+    "slimmable, average": "*slimmable, average over steps* †",
     "trained_alone": "*trained_alone*",
-    "trained_alone, average": "*trained_alone, average over steps*",
+    "trained_alone, average": "*trained_alone, average over steps* †",
     "largest_norm": "*largest_norm*",
     "first_units": "*first_units*",
 }
-"""In the order of the tables; baselines are in italics."""
+"""In the order of the tables; baselines are in italics, † are older runs."""
 ALL_OCTAVES = 6
-"""Octaves that tell 32 units apart; older runs have no such setting, nor an average."""
+"""Octaves that tell 32 units apart; the oldest runs have no such setting, nor an average."""
+OLDER = ("results/unsmoothed.json", "results/widths_fixed.json")
+"""Older runs: no layer was trained with the function, and gradients were not clipped."""
 FEW, FULL = 8, 32
 """A quarter of the units, and all of them."""
 
@@ -34,8 +37,10 @@ def variant(config: dict[str, Any]) -> str:
         return f"{method}, average"
     if method != "neumeta":
         return method
+    if "rest" in config:
+        return "neumeta"
     if "octaves" in config:
-        return "all octaves" if config["octaves"] == ALL_OCTAVES else "neumeta"
+        return "all octaves" if config["octaves"] == ALL_OCTAVES else "fixed"
     return "before" if config["smooth"] else "before, no order"
 
 
@@ -45,7 +50,8 @@ class Widths:
     def __init__(self, base_set: str = "digits", least: int = 16) -> None:
         self.of: dict[str, list[dict[str, Any]]] = {}
         runs = results("weights", "results/widths.json")
-        runs += results("weights", "results/unsmoothed.json")
+        for older in OLDER:
+            runs += results("weights", older)
         runs.sort(key=lambda run: run["config"]["seed"])
         for run in runs:
             config = run["config"]
@@ -101,8 +107,10 @@ class Widths:
 def compressed(narrow: Widths, usual: Widths) -> str:
     """The accuracy with a quarter of the units, of methods that train networks of this size too."""
     rows = []
-    for name in ("neumeta", "slimmable", "trained_alone"):
+    for name in ("neumeta", "fixed", "slimmable", "trained_alone"):
         of = usual if name == "trained_alone" else narrow
+        if name not in of.of:
+            continue
         few, full = of.at(name, FEW), of.at(name, FULL)
         change = over_seeds(few - full, sign=True)
         rows.append([ROWS[name], str(len(few)), over_seeds(few), over_seeds(full), change])
@@ -110,10 +118,17 @@ def compressed(narrow: Widths, usual: Widths) -> str:
     return markdown(header, rows)
 
 
+def full_width(found: Widths) -> str:
+    """How far it is from the largest norms where these leave out no unit, paired by seed."""
+    one, two = found.at("neumeta", FULL), found.at("largest_norm", FULL)
+    return over_seeds(one - two, sign=True)
+
+
 def widths() -> Quoted:
     """Every table of widths."""
     found, narrow, fashion = Widths(), Widths(least=FEW), Widths("fashion_mnist")
-    lost = narrow.at("neumeta", FEW) - narrow.at("neumeta", FULL)
+    small = "neumeta" if "neumeta" in narrow.of else "fixed"
+    lost = narrow.at(small, FEW) - narrow.at(small, FULL)
     sentences = [
         f"{over_seeds(found.unseen('neumeta'))} at widths that were never trained",
         f"{found.ahead('neumeta', 'slimmable')} compared with the slimmable network",
@@ -121,7 +136,11 @@ def widths() -> Quoted:
         f"{over_seeds(found.over('neumeta', seen=True))} at the trained widths 16 and 32",
         f"{found.ahead('neumeta', 'largest_norm')} compared with units of the largest norms",
         f"{fashion.ahead('neumeta', 'largest_norm')} there",
-        f"{found.ahead('neumeta', 'all octaves')} compared with all octaves",
+        f"{full_width(fashion)} at 32 units of Fashion-MNIST",
+        f"{full_width(found)} at 32 units of digits",
+        f"{found.ahead('neumeta', 'fixed')} compared with layers that stay",
+        f"{fashion.ahead('neumeta', 'fixed')} with Fashion-MNIST",
+        f"{found.ahead('fixed', 'all octaves')} compared with all octaves",
         f"{found.ahead('before', 'before, no order')} compared with units in no order",
         f"{found.ahead('slimmable_corrected', 'slimmable, average')} compared with the slimmable "
         "network with the same average",

@@ -16,13 +16,16 @@ from metajax.learners.conditioned import generated_network
 from metajax.learners.stages import Stage
 from metajax.units import Units, permute_units, smooth_path, unit_rows, unit_sizes
 
+LAST = 2
+"""The stage that trains at all widths."""
+
 
 class MetamorphosisParams(NamedTuple):
     """What Neural Metamorphosis learns.
 
     Attributes:
-      full: the network at its full width, as trained by itself; tensors that no varied unit belongs
-        to are used at all widths.
+      full: the network at its full width, as trained by itself; the rest, which are tensors that no
+        varied unit belongs to, are used at all widths.
       made: of the function that gives all other tensors.
     """
 
@@ -39,12 +42,15 @@ class Metamorphosis(NamedTuple):
       widths: trains the function at all widths that tasks have; it is the one that is used.
       ordered: puts the units of the trained network in a smooth order, at the end of the first
         stage; None: they stay in their own.
+      rest: True for each tensor of the network that is not generated and is trained with the
+        function in the last stage; False for all others.
     """
 
     full: MetaLearner
     fitted: MetaLearner
     widths: MetaLearner
     ordered: Callable[[MetamorphosisParams], MetamorphosisParams] | None
+    rest: PyTree[bool]
 
     def in_steps(self, *steps: int) -> list[Stage]:
         """Return the stages, for :func:`in_stages`.
@@ -67,7 +73,7 @@ class Metamorphosis(NamedTuple):
         """
 
         def moves(params: MetamorphosisParams) -> PyTree:
-            full = jax.tree.map(lambda _: stage == 0, params.full)
+            full = jax.tree.map(lambda rest: stage == 0 or (stage == LAST and rest), self.rest)
             return MetamorphosisParams(full, jax.tree.map(lambda _: stage > 0, params.made))
 
         return moves
@@ -85,6 +91,7 @@ def metamorphosis(
     draws: int = 1,
     octaves: int | None = None,
     smooth: bool = True,
+    rest: bool = True,
     reconstruct: float | Float[Array, ""] = 1.0,
     shrink: float | Float[Array, ""] = 1e-4,
 ) -> Metamorphosis:
@@ -92,9 +99,10 @@ def metamorphosis(
 
     First the network is trained at its full width. Its units are put in an order in which neighbors
     are alike. The function of :func:`metajax.hypernet.implicit` is fitted to the weights in this
-    order. Then it is trained by the cross-entropy at the widths that tasks have. Where a task has
-    the full width, the distance from the trained weights is added. Tasks have a width as their
-    support, and images with their classes as their query.
+    order. Then it is trained by the cross-entropy at the widths that tasks have, and with it the
+    tensors that it does not give: one of them serves all widths, as in networks that share weights.
+    Where a task has the full width, the distance from the trained weights is added. Tasks have a
+    width as their support, and images with their classes as their query.
 
     Args:
       network: of the full width, inputs to logits.
@@ -108,6 +116,8 @@ def metamorphosis(
         noise; the paper has 100.
       octaves: of the coordinates along these units, at most.
       smooth: put the units in the order of :func:`metajax.units.smooth_path`.
+      rest: in the last stage, train the tensors that are not generated too; they are those of the
+        full network otherwise.
       reconstruct: weight of the relative squared distance from the trained weights.
       shrink: weight of the mean square of the generated weights over that of the trained ones.
 
@@ -120,15 +130,17 @@ def metamorphosis(
     hypernet = implicit(
         target, units, [name], hidden=hidden, depth=depth, noise=noise, octaves=octaves
     )
-    largest = unit_sizes(jax.eval_shape(target, jax.random.key(0)), units)[name]
+    shapes = jax.eval_shape(target, jax.random.key(0))
+    largest = unit_sizes(shapes, units)[name]
+    made_of: Any = jax.eval_shape(hypernet.init, jax.random.key(0), {name: largest})
+
+    def moves_last(path: Any, _: Any) -> bool:
+        return rest and path_name(path) in made_of["kept"]
 
     def weights(
         params: MetamorphosisParams, width: Int32[Array, ""] | int, key: Any = None
     ) -> Params:
-        at = [
-            (jax.tree_util.keystr(path, simple=True, separator="/"), leaf)
-            for path, leaf in jax.tree.leaves_with_path(params.full)
-        ]
+        at = [(path_name(path), leaf) for path, leaf in jax.tree.leaves_with_path(params.full)]
         return hypernet.apply({**params.made, "kept": dict(at)}, {name: width}, key)
 
     def ordered(params: MetamorphosisParams) -> MetamorphosisParams:
@@ -177,4 +189,10 @@ def metamorphosis(
         used._replace(loss=fitted_loss),
         used,
         ordered if smooth else None,
+        jax.tree.map_with_path(moves_last, shapes),
     )
+
+
+def path_name(path: Any) -> str:
+    """Return a tensor's path as text, as hypernetworks name what they make."""
+    return jax.tree_util.keystr(path, simple=True, separator="/")

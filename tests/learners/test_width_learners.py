@@ -14,6 +14,7 @@ from metajax.units import mlp_units, path_length, unit_rows
 RNG = np.random.default_rng(0)
 INPUTS = RNG.standard_normal((6, 5)).astype(np.float32)
 QUERY = Examples(jnp.asarray(INPUTS), jnp.arange(6, dtype=jnp.int32) % 3)
+KEY = jax.random.key(0)
 TASK = Task(jnp.int32(4), QUERY)
 WIDTHS = (2, 4)
 
@@ -97,3 +98,19 @@ def test_the_first_stage_ends_with_units_in_an_order_that_is_no_longer():
     )
     unordered = metamorphosis(network, start, UNITS, "h1", hidden=4, depth=1, smooth=False)
     assert unordered.in_steps(1, 1, 1)[0].finish is None
+
+
+def test_what_is_not_generated_moves_at_all_widths_too_unless_it_is_asked_to_stay():
+    params = jax.eval_shape(metamorphosis(make(4), start, UNITS, "h1").full.init, KEY, TASK)
+
+    def moving(stage, **options):
+        parts = metamorphosis(make(4), start, UNITS, "h1", **options)
+        paths = jax.tree.leaves_with_path(parts.trained(stage)(params).full)
+        return {
+            jax.tree_util.keystr(at, simple=True, separator="/") for at, moves in paths if moves
+        }
+
+    of_units = {"Dense_1/kernel", "Dense_1/bias", "Dense_2/kernel"}
+    every = {f"Dense_{layer}/{part}" for layer in range(4) for part in ("kernel", "bias")}
+    assert [moving(stage) for stage in range(3)] == [every, set(), every - of_units]
+    assert moving(2, rest=False) == set()

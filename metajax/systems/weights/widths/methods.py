@@ -34,6 +34,7 @@ def neumeta(
     noise: Annotated[float, Range(0)] = 0.0,
     draws: Count = 100,
     smooth: bool = True,
+    rest: bool = True,
     reconstruct: NonNegative = 1.0,
     shrink: NonNegative = 1e-4,
 ) -> Method:
@@ -47,6 +48,7 @@ def neumeta(
       noise: How far coordinates move in training at widths, units to either side.
       draws: Draws of noisy coordinates whose mean is used, where there is noise.
       smooth: Put the units of the full network in an order in which neighbors are alike.
+      rest: In training at widths, train the layers that are not generated too.
       reconstruct: Factor of the distance from the full network's weights.
       shrink: Factor of the mean square of generated weights.
     """
@@ -62,6 +64,7 @@ def neumeta(
         draws=draws,
         octaves=octaves,
         smooth=smooth,
+        rest=rest,
         reconstruct=reconstruct,
         shrink=shrink,
     )

@@ -62,6 +62,7 @@ _WIDTHS: dict[str, Any] = {
     "condition": "widths",
     "width": 32,
     "layers": 3,
+    "clip_norm": 1.0,
 }
 
 PRESETS: dict[str, dict[str, Any]] = {
