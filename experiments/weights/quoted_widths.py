@@ -129,7 +129,10 @@ def widths() -> Quoted:
     found, narrow, fashion = Widths(), Widths(least=FEW), Widths("fashion_mnist")
     small = "neumeta" if "neumeta" in narrow.of else "fixed"
     lost = narrow.at(small, FEW) - narrow.at(small, FULL)
+    moved: Any = results("weights", "results/manifolds.json")
+    kept = [bare(moved[name]["explained"]) for name in ("few", "all")]
     sentences = [
+        f"have {kept[0]} of the variance, and {kept[1]} with all octaves",
         f"{over_seeds(found.unseen('neumeta'))} at widths that were never trained",
         f"{found.ahead('neumeta', 'slimmable')} compared with the slimmable network",
         f"{fashion.ahead('neumeta', 'slimmable')} on Fashion-MNIST",

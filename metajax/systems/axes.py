@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,6 +16,8 @@ STYLES = ("-", "--", "-.", ":", (0, (7, 1.5, 1, 1.5, 1, 1.5)))
 MARKERS = ("o", "s", "^", "D", "v")
 FEW = 25
 """Points of a line that are marked one by one."""
+LETTERS = 12
+"""Letters of a legend that fit into an inch of a figure's width."""
 
 
 def style(index: int) -> dict[str, Any]:
@@ -98,7 +101,10 @@ def band(
 def legend_outside(canvas: Any, axes: Any) -> None:
     """Put the legend below the axes, where it hides no line and can be read on a phone."""
     handles, labels = axes.get_legend_handles_labels()
-    canvas.set_size_inches(canvas.get_figwidth(), canvas.get_figheight() + 0.17 * len(labels) + 0.1)
+    width = int(LETTERS * canvas.get_figwidth())
+    labels = [textwrap.fill(label, width) for label in labels]
+    lines = sum(label.count("\n") + 1 for label in labels)
+    canvas.set_size_inches(canvas.get_figwidth(), canvas.get_figheight() + 0.17 * lines + 0.1)
     canvas.legend(
         handles, labels, loc="outside lower left", frameon=False, fontsize=9, handlelength=3
     )

@@ -7,8 +7,7 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.systems import Method, build, configure
-from metajax.systems.fewshot import evaluate
-from metajax.systems.fewshot.evaluate import scores
+from metajax.systems.fewshot.evaluate import evaluate, scores
 from small import tiny
 
 

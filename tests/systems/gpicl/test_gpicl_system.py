@@ -17,11 +17,12 @@ from metajax.systems import (
     replace,
     split,
 )
-from metajax.systems.gpicl import TINY, draw_phases, in_rows
+from metajax.systems.gpicl import draw_phases, in_rows
 from metajax.systems.gpicl.accuracy import score_sequences
 from metajax.systems.gpicl.committed import committed_runs
 from metajax.systems.gpicl.evaluate import lead
 from metajax.systems.gpicl.report import figures, table
+from metajax.systems.gpicl.settings import TINY
 from metajax.systems.gpicl.tasks import DRAW_BITS
 from metajax.systems.gpicl.tuning import tuned
 from metajax.train import fit
