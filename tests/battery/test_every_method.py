@@ -473,10 +473,12 @@ OTHER = {
 def test_settings_of_the_evaluation_leave_training_alone(name):
     system = get_system(name)
     config = tiny(name, None, steps=20)
-    other = {
-        field: OTHER[field] if field in OTHER else 2 * getattr(config, field)
-        for field in system.evaluation
-    }
+
+    def otherwise(field):
+        value = getattr(config, field)
+        return OTHER.get(field, not value if isinstance(value, bool) else 2 * value)
+
+    other = {field: otherwise(field) for field in system.evaluation}
     changed = replace(config, **other)
     assert all(getattr(changed, field) != getattr(config, field) for field in system.evaluation)
     assert training(config) == training(changed)
