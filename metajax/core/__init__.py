@@ -88,6 +88,7 @@ from metajax.core.trees import (
     mean_over_devices,
     mean_over_tasks,
     norm,
+    path_name,
     root,
     wide_dtype,
 )
@@ -196,6 +197,7 @@ __all__ = [
     "one_of",
     "optimizer_step",
     "over_tasks",
+    "path_name",
     "plain",
     "prepare_optimizer",
     "random_indices",

@@ -18,6 +18,7 @@ from jaxtyping import PyTree
 from metajax.core.errors import ConfigError, MetajaxError
 from metajax.core.kinds import check_network, described, kind
 from metajax.core.scores import check_known_labels
+from metajax.core.trees import path_name
 from metajax.core.types import Examples, MetaLearner, Network, Params, SequenceNetwork, Task
 
 _MISFITS = (TypeError, ValueError, IndexError, AssertionError)
@@ -373,7 +374,7 @@ def _misfit(network: Any, params: Params, inputs: tuple[Any, ...], error: Except
     wanted = jax.tree_util.tree_leaves_with_path(params)
     for (path, leaf), other in zip(wanted, jax.tree.leaves(like), strict=True):
         if leaf.shape != other.shape:
-            name = jax.tree_util.keystr(path, simple=True, separator="/")
+            name = path_name(path)
             return ConfigError(
                 "inputs",
                 described(inputs),

@@ -117,6 +117,21 @@ def count(tree: PyTree) -> int:
     return sum(int(np.prod(leaf.shape)) for leaf in jax.tree.leaves(tree))
 
 
+def path_name(path: Any) -> str:
+    """Return a leaf's path in a tree as text: its names, with slashes between them.
+
+    Args:
+      path: as ``jax.tree_util.tree_flatten_with_path`` gives it.
+
+    Examples:
+      >>> import jax
+      >>> from metajax.core import path_name
+      >>> [path_name(path) for path, _ in jax.tree.leaves_with_path({"layer": [1, 2]})]
+      ['layer/0', 'layer/1']
+    """
+    return jax.tree_util.keystr(path, simple=True, separator="/")
+
+
 def digest(tree: PyTree) -> str:
     """Return the SHA-256 over every leaf's path, shape, dtype and bytes, as 64 hex digits.
 

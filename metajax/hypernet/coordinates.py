@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int, Key
 
 from metajax.core import ConfigError, Network, Params, check_sizes, derive
-from metajax.hypernet.layers import START_DRAWS, normalize_rows
+from metajax.hypernet.layers import START_DRAWS, empty_layer, normalize_rows
 from metajax.nn import draw_normals
 from metajax.units import Axis, Units
 from metajax.units.axes import leaves_of, sizes_of
@@ -116,11 +116,11 @@ def implicit(
             drawn = jnp.any(start != start[:1])
             scales[leaf.path] = jnp.where(drawn, jnp.std(start), UNDRAWN)
             inputs = sum(1 + 2 * count for count in waves[leaf.path]) + len(names)
-            net: Params = {"in": {"kernel": jnp.zeros((inputs, hidden)), "bias": jnp.zeros(hidden)}}
+            net: Params = {"in": empty_layer(inputs, hidden)}
             for number in range(depth):
-                kernel = {"kernel": jnp.zeros((hidden, hidden)), "bias": jnp.zeros(hidden)}
+                kernel = empty_layer(hidden, hidden)
                 net[f"hidden_{number}"] = kernel | {"gain": jnp.full((), START_GAIN)}
-            net["out"] = {"kernel": jnp.zeros((hidden, 1)), "bias": jnp.zeros(1)}
+            net["out"] = empty_layer(hidden, 1)
             layers[leaf.path] = net
         layers = draw_normals(derive(key, "layers"), layers)
         for leaf, start in zip(leaves, jax.tree.leaves(starts), strict=True):

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
 from metajax.core import Network, Params, check_sizes
+from metajax.hypernet.layers import empty_layer, empty_layers
 from metajax.nn import draw_normals
 
 Factors = tuple[Float[Array, "*batch rank largest"], Float[Array, "*batch rank largest"]]
@@ -116,13 +115,8 @@ def decoded_entries(
 
 def _draw(key: Key[Array, ""], size: int, third: int | None, inputs: int, outputs: int) -> Params:
     """LeCun-normal layers of ``4 size``, ``8 size`` and ``third`` units, and the output layer."""
-    sizes = [size, 4 * size, 8 * size, *([] if third is None else [third])]
-    params = {f"hidden_{n}": _empty(a, b) for n, (a, b) in enumerate(itertools.pairwise(sizes))}
-    return draw_normals(key, {**params, "out": _empty(inputs, outputs)})
-
-
-def _empty(inputs: int, outputs: int) -> Params:
-    return {"kernel": jnp.zeros((inputs, outputs)), "bias": jnp.zeros(outputs)}
+    params, _ = empty_layers(size, [4 * size, 8 * size, *([] if third is None else [third])])
+    return draw_normals(key, {**params, "out": empty_layer(inputs, outputs)})
 
 
 def _linear(layer: Params, x: Float[Array, "*batch inputs"]) -> Float[Array, "*batch outputs"]:

@@ -64,10 +64,7 @@ def diffusion_loss(
 
 
 def sample_diffusion(
-    velocity: Velocity,
-    shape: tuple[int, int],
-    num: int,
-    key: Key[Array, ""],
+    velocity: Velocity, shape: tuple[int, int], num: int, key: Key[Array, ""]
 ) -> Float[Array, "n size"]:
     """Draw vectors: noise from which the model removes a level after the other.
 

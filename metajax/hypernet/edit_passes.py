@@ -13,6 +13,7 @@ from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.core import ConfigError, Network, Params, check_sizes
 from metajax.hypernet.edits import modulate
+from metajax.hypernet.layers import empty_layer
 from metajax.nn import conv_encoder
 
 Images = Float[Array, "n h w c"]
@@ -112,10 +113,7 @@ def edit_hypernetwork(params: Params, *, channels: int = 16, hidden: int = 64) -
         own = trunk.init(key, jnp.concatenate([images, reconstructions], axis=-1))
         return {
             "trunk": own,
-            "deltas": {
-                "kernel": jnp.zeros((hidden, sum(sizes))),
-                "bias": jnp.zeros(sum(sizes)),
-            },
+            "deltas": empty_layer(hidden, sum(sizes)),
         }
 
     def apply(own: Params, images: Images, reconstructions: Images) -> PyTree:

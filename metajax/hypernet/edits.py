@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
-from metajax.core import ConfigError, Params, check_sizes
+from metajax.core import ConfigError, Params, check_sizes, path_name
 
 
 def _is_none(node: Any) -> bool:
@@ -28,7 +28,7 @@ def _edited(edit: Any, params: Params, *edits: tuple[str, PyTree]) -> Params:
                 field, other, f"a tree like the parameters, {structure}, or with Nones"
             )
         columns.append(found)
-    names = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in paths]
+    names = [path_name(path) for path, _ in paths]
     leaves = [leaf for _, leaf in paths]
     return jax.tree.unflatten(structure, map(edit, names, leaves, *columns))
 

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Network, Params, one_of
+from metajax.core import ConfigError, Network, Params, one_of, path_name
 from metajax.hypernet.heads import Head, Leaf, dense_head
 from metajax.hypernet.layers import START_DRAWS
 
@@ -82,7 +82,7 @@ def generator(
     paths, treedef = jax.tree_util.tree_flatten_with_path(jax.eval_shape(target, jax.random.key(0)))
     plan: list[Leaf] = []
     for path, leaf in paths:
-        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        name = path_name(path)
         if not jnp.issubdtype(leaf.dtype, jnp.floating):
             raise ConfigError("target", name, f"floating-point parameters, not {leaf.dtype}")
         plan.append(Leaf(name, leaf.shape, math.prod(leaf.shape)))

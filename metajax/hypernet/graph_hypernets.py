@@ -11,7 +11,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from metajax.core import ConfigError, Params, check_sizes, derive, one_of
+from metajax.core import ConfigError, Params, check_sizes, derive, one_of, path_name
 from metajax.hypernet.decoders import decoded_entries, full_matrix, low_rank
 from metajax.hypernet.program_graphs import program_graph
 from metajax.nn import Graph, graph_net
@@ -104,7 +104,7 @@ def graph_hypernetwork(
         for (path, leaf), shape in zip(paths, shapes, strict=True):
             rows, columns = _matrix(shape)
             if _is_predicted(leaf) and max(rows, columns) > largest:
-                name = jax.tree_util.keystr(path, simple=True, separator="/") or "params"
+                name = path_name(path) or "params"
                 expected = f"{max(rows, columns)} or more: {name} is a matrix of {rows} x {columns}"
                 raise ConfigError("largest", largest, expected)
         state = reader.apply(params["reader"], graph)[nodes]

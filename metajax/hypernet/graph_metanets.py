@@ -11,11 +11,9 @@ import numpy as np
 from jaxtyping import Array, Float, Int32, Key
 
 from metajax.core import ConfigError, Network, Params, check_sizes, root
+from metajax.hypernet.layers import EPSILON, empty_layer, normalize_rows
 from metajax.nn import Graph, draw_normals
 from metajax.units import Units, graph_weights, weight_graph, weight_kinds
-
-EPSILON = 1e-6
-"""Added to a mean square before its root is taken."""
 
 
 class _Arrivals(NamedTuple):
@@ -81,18 +79,18 @@ def graph_metanetwork(
         nodes, edges = shape
         node_kinds, edge_kinds = weight_kinds(params, units)
         made: Params = {
-            "node": _linear(nodes.shape[1], width) | {"start": _starts(node_kinds, width)},
-            "edge": _linear(edges.shape[1], width) | {"start": _starts(edge_kinds, width)},
+            "node": empty_layer(nodes.shape[1], width) | {"start": _starts(node_kinds, width)},
+            "edge": empty_layer(edges.shape[1], width) | {"start": _starts(edge_kinds, width)},
         }
         for number in range(rounds):
             made[f"round_{number}"] = {
-                "along": _linear(width, width),
-                "against": _linear(width, width),
+                "along": empty_layer(width, width),
+                "against": empty_layer(width, width),
                 "node": _two_layers(8 * width, width),
                 "edge": _two_layers(2 * width, width),
             }
-        made["node_change"] = _linear(width, nodes.shape[1])
-        made["edge_change"] = _linear(width, edges.shape[1])
+        made["node_change"] = empty_layer(width, nodes.shape[1])
+        made["edge_change"] = empty_layer(width, edges.shape[1])
         return draw_normals(key, made, _deviation)
 
     def apply(metanet: Params, params: Params, ratio: Float[Array, ""] | float = ratio) -> Params:
@@ -110,7 +108,7 @@ def graph_metanetwork(
         tables = [_arrivals(at, len(graph.nodes)) for at in ends]
         for number in range(rounds):
             block = metanet[f"round_{number}"]
-            state = _normalized(x)
+            state = normalize_rows(x)
             sender, receiver = state[ends[0]], state[ends[1]]
             back = e * jnp.asarray(flipped, dtype)[None]
             along = _dense(block["along"], state)[ends[1]] * sender * e
@@ -137,12 +135,8 @@ def _features(params: Params, units: Units) -> tuple[Array, Array]:
     return graph.nodes, graph.edges
 
 
-def _linear(inputs: int, outputs: int) -> Params:
-    return {"kernel": jnp.zeros((inputs, outputs)), "bias": jnp.zeros(outputs)}
-
-
 def _two_layers(inputs: int, width: int) -> Params:
-    return {"first": _linear(inputs, width), "last": _linear(width, width)}
+    return {"first": empty_layer(inputs, width), "last": empty_layer(width, width)}
 
 
 def _starts(kinds: Int32[np.ndarray, " n"], width: int) -> Float[Array, "kinds width"]:
@@ -168,10 +162,6 @@ def _encoded(
     layer: Params, features: Float[Array, "n features"], kinds: Int32[np.ndarray, " n"]
 ) -> Float[Array, "n width"]:
     return _dense(layer, features) + layer["start"][kinds]
-
-
-def _normalized(x: Float[Array, "n width"]) -> Float[Array, "n width"]:
-    return x * jax.lax.rsqrt(jnp.mean(jnp.square(x), axis=1, keepdims=True) + EPSILON)
 
 
 def _arrivals(ends: Int32[np.ndarray, " edges"], nodes: int) -> _Arrivals:

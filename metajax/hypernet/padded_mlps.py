@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, Key
 
 from metajax.core import ConfigError, Params, check_sizes
+from metajax.hypernet.layers import empty_layer
 from metajax.hypernet.program_graphs import ProgramGraph, program_graph
 from metajax.nn import Graph, draw_normals
 
@@ -129,8 +130,8 @@ def padded_mlp(inputs: int, outputs: int, layers: int, width: int) -> PaddedMLP:
     """
     check_sizes(inputs=inputs, outputs=outputs, layers=layers, width=width)
     sizes = [inputs] + [width] * layers
-    like: Params = {f"layer_{n}": _zeros(size, width) for n, size in enumerate(sizes[:-1])}
-    like["head"] = _zeros(width, outputs)
+    like: Params = {f"layer_{n}": empty_layer(size, width) for n, size in enumerate(sizes[:-1])}
+    like["head"] = empty_layer(width, outputs)
     slots = list(like)
     largest = _program(MLPShape((1,) * layers, "relu"), inputs, outputs).graph
 
@@ -193,10 +194,6 @@ def padded_mlp(inputs: int, outputs: int, layers: int, width: int) -> PaddedMLP:
         return layer(x, "head")
 
     return PaddedMLP(like, architectures, masks, random, apply)
-
-
-def _zeros(rows: int, columns: int) -> Params:
-    return {"kernel": jnp.zeros((rows, columns)), "bias": jnp.zeros(columns)}
 
 
 def _check(shape: MLPShape, layers: int, width: int) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 from jax.extend.core import ClosedJaxpr, Jaxpr, JaxprEqn, Literal
 from jaxtyping import Float, PyTree
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, path_name
 from metajax.nn import Graph, merged_program
 
 KINDS: dict[str, tuple[str, ...]] = {
@@ -134,10 +134,7 @@ def program_graph(apply: Callable[..., Any], params: PyTree, *inputs: Any) -> Pr
       >>> program.kinds[5:]
       ('matmul', 'add', 'rectifier', 'matmul', 'add', 'output')
     """
-    paths = [
-        jax.tree_util.keystr(path, simple=True, separator="/")
-        for path, _ in jax.tree_util.tree_leaves_with_path(params)
-    ]
+    paths = [path_name(path) for path, _ in jax.tree_util.tree_leaves_with_path(params)]
     if not paths:
         raise ConfigError("params", params, "one array or more")
     program = jax.make_jaxpr(apply)(params, *inputs)

@@ -57,6 +57,7 @@ from metajax.learners.expert_blocks import (
 from metajax.learners.growing import GrowthParams, GrowthStage, GrowthState, in_growing_stages
 from metajax.learners.image_edits import (
     after_generator,
+    edit_functions,
     edited_along,
     edited_images,
     encode,
@@ -205,6 +206,7 @@ __all__ = [
     "discriminant",
     "domain_votes",
     "each_apart",
+    "edit_functions",
     "edited_along",
     "edited_images",
     "encode",

@@ -120,7 +120,8 @@ def edited_images(
     Returns:
       The deltas, and the reconstructions with them.
     """
-    editor, render, start = _parts(autoencoder, hypernet, params, latents)
+    editor, render = edit_functions(autoencoder, hypernet, params, latents)
+    start = no_deltas(params["decoder"], len(latents))
     return refined(editor, render, images, start, passes)
 
 
@@ -147,7 +148,8 @@ def edited_along(
     Returns:
       The edits after 0 to ``passes`` passes, on a leading axis.
     """
-    editor, render, start = _parts(autoencoder, hypernet, params, latents)
+    editor, render = edit_functions(autoencoder, hypernet, params, latents)
+    start = no_deltas(params["decoder"], len(latents))
 
     def one(edited: Edited, number: Any) -> tuple[Edited, Edited]:
         edited = edit_pass(editor, render, images, jax.lax.stop_gradient(edited))
@@ -158,10 +160,20 @@ def edited_along(
     return jax.tree.map(lambda one, more: jnp.concatenate([one[None], more]), first, later)
 
 
-def _parts(
+def edit_functions(
     autoencoder: Autoencoder, hypernet: Network, params: Params, latents: Latents
-) -> tuple[Any, Any, Any]:
-    """The editor, the decoder with deltas, and deltas of zero."""
+) -> tuple[Callable[[Images, Images], Any], Callable[[Any], Images]]:
+    """Return what :func:`~metajax.hypernet.edit_pass` takes: the editor, and the decoder.
+
+    Args:
+      autoencoder: the networks of the generator.
+      hypernet: from :func:`~metajax.hypernet.edit_hypernetwork`.
+      params: of :func:`weight_edits`; no gradient runs to the generator.
+      latents: of the images.
+
+    Returns:
+      ``editor(images, reconstructions) -> deltas`` and ``render(deltas) -> images``.
+    """
     decoder, latents = jax.lax.stop_gradient((params["decoder"], latents))
 
     def editor(images: Images, reconstructions: Images) -> Any:
@@ -170,7 +182,7 @@ def _parts(
     def render(deltas: Any) -> Images:
         return render_edited(autoencoder.decoder, decoder, latents, deltas)
 
-    return editor, render, no_deltas(decoder, len(latents))
+    return editor, render
 
 
 def weight_edits(autoencoder: Autoencoder, hypernet: Network, *, passes: int) -> MetaLearner:

@@ -26,6 +26,7 @@ from metajax.core import (
     checked_network,
     gradient,
     one_of,
+    path_name,
     prepare_optimizer,
 )
 from metajax.learners.inner import gradient_learner
@@ -59,7 +60,7 @@ def select(params: Params, selection: Selection) -> Params:
     if selection is None:
         return params
     names = [selection] if isinstance(selection, str) else selection
-    leaves = {_path(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
+    leaves = {path_name(path): leaf for path, leaf in jax.tree_util.tree_leaves_with_path(params)}
     wanted = names if callable(names) else lambda path: not set(names).isdisjoint(path.split("/"))
     chosen = {path: leaf for path, leaf in leaves.items() if wanted(path)}
     if not chosen:
@@ -71,11 +72,7 @@ def put_back(params: Params, chosen: Params, selection: Selection) -> Params:
     """Return ``params`` with the chosen ones replaced, the inverse of :func:`select`."""
     if selection is None:
         return chosen
-    return jax.tree_util.tree_map_with_path(lambda path, p: chosen.get(_path(path), p), params)
-
-
-def _path(path: Any) -> str:
-    return jax.tree_util.keystr(path, simple=True, separator="/")
+    return jax.tree_util.tree_map_with_path(lambda path, p: chosen.get(path_name(path), p), params)
 
 
 def _times(rates: PyTree, steps: int | None) -> optax.GradientTransformation:

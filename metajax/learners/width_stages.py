@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
-from metajax.core import MetaLearner, Network, Params, Task, accuracy, cross_entropy
+from metajax.core import MetaLearner, Network, Params, Task, accuracy, cross_entropy, path_name
 from metajax.hypernet import drawn_mean, implicit
 from metajax.learners.conditioned import generated_network
 from metajax.learners.stages import Stage
@@ -191,8 +191,3 @@ def metamorphosis(
         ordered if smooth else None,
         jax.tree.map_with_path(moves_last, shapes),
     )
-
-
-def path_name(path: Any) -> str:
-    """Return a tensor's path as text, as hypernetworks name what they make."""
-    return jax.tree_util.keystr(path, simple=True, separator="/")

@@ -7,7 +7,7 @@ from typing import Any, Literal, NamedTuple
 
 import jax
 
-from metajax.core import ConfigError, Params, kind, one_of
+from metajax.core import ConfigError, Params, kind, one_of, path_name
 
 Units = Any
 """A pytree like the parameters. A leaf is a tuple with one entry an axis, or None for no units."""
@@ -102,7 +102,7 @@ def leaves_of(params: Params, units: Units) -> list[Leaf]:
         raise ConfigError("units", named, f"a tree like the parameters, {structure}")
     found = []
     for (path, array), entry in zip(paths, entries, strict=True):
-        where = jax.tree_util.keystr(path, simple=True, separator="/")
+        where = path_name(path)
         axes = (None,) * array.ndim if entry is None else tuple(map(_parts, entry))
         if len(axes) != array.ndim:
             expected = f"a name or None for each of the {array.ndim} axes of {where}"

@@ -48,8 +48,7 @@ def _check(config: Any) -> None:
 
 
 def _use(config: Any) -> Use | None:
-    use = KINDS[config.condition].use
-    return None if use is None else use(config)
+    return KINDS[config.condition].use
 
 
 def _table(evaluation: dict[str, Any]) -> str:

@@ -103,7 +103,7 @@ def _shape(condition: Any) -> MLPShape:
     return MLPShape(tuple(int(size) for size in array), "relu")
 
 
-def use_of(giving: Giving) -> Callable[[Any], Use]:
+def use_of(giving: Giving) -> Use:
     """Return how runs of a condition are used: a person names one and gets a network.
 
     Args:
@@ -148,8 +148,7 @@ def use_of(giving: Giving) -> Callable[[Any], Use]:
         line = f"{len(queries)} images by a network for {condition.tolist()}"
         return tell(given, found, line, lambda: generated)
 
-    made = Use(adapt, files)
-    return lambda config: made
+    return Use(adapt, files)
 
 
 use_angle, use_width, use_shape = map(use_of, (_of_angle, _of_width, _of_shape))

@@ -33,8 +33,7 @@ class Kind(NamedTuple):
       check: ``check(config)`` raises where settings of this condition do not fit together.
       evaluation: settings that concern evaluation and report alone, beyond those whose names begin
         with ``eval_``.
-      use: ``use(config) -> Use``, how a run is used on a person's own data; None: by its learner
-        alone.
+      use: how a run is used on a person's own data; None: by its learner alone.
     """
 
     make: Callable[[Settings, ImagePool, ImagePool], Problem]
@@ -48,4 +47,4 @@ class Kind(NamedTuple):
     figures: Callable[[dict[str, Any], list[dict[str, Any]]], list[Figure]]
     check: Callable[[Any], None] = no_check
     evaluation: tuple[str, ...] = ()
-    use: Callable[[Any], Use] | None = None
+    use: Use | None = None

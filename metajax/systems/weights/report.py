@@ -15,7 +15,7 @@ MOST = 9
 def condition_table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by condition, at some of them, and its mean over all."""
     overall = {"rows": {"mean": evaluation["rows"]["mean"]}}
-    said = last(overall).replace(" tasks)", " test images)")
+    said = last(overall, over="test images")
     told = f"{evaluation['method']}, {evaluation['setting']}: {said}, mean over conditions."
     return "\n".join([*lines_of(evaluation), told])
 
@@ -50,4 +50,4 @@ def condition_figures(evaluation: dict[str, Any], history: list[dict[str, Any]])
         "Level lines: means over all conditions."
     )
     along = training_figures(history, "mean accuracy over conditions", "linear")
-    return [score_figure(evaluation)._replace(caption=caption), *along]
+    return [score_figure(evaluation, caption), *along]

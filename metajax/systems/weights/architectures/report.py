@@ -26,4 +26,4 @@ def starts_figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) ->
         "over unseen architectures, with 95% intervals as bands."
     )
     along = training_figures(history, "mean accuracy without training", "linear")
-    return [score_figure({**evaluation, "rows": rows})._replace(caption=caption), *along]
+    return [score_figure({**evaluation, "rows": rows}, caption), *along]

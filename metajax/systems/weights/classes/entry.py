@@ -9,7 +9,7 @@ from metajax.systems.weights.classes import methods, settings
 from metajax.systems.weights.classes.evaluate import evaluate_zoo, on_unseen_tuples
 from metajax.systems.weights.classes.report import zoo_figures
 from metajax.systems.weights.classes.tuples import make_class_tuples
-from metajax.systems.weights.classes.use import use
+from metajax.systems.weights.classes.use import USE
 from metajax.systems.weights.kind import Kind
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Settings
@@ -36,6 +36,6 @@ KIND = Kind(
     ),
     table=show.table,
     figures=zoo_figures,
-    use=use,
+    use=USE,
 )
 """The condition ``classes``."""

@@ -105,8 +105,4 @@ def blank(settings: Any) -> Problem:
 
 
 USE = Use(adapt, files, blank)
-
-
-def use(config: Any) -> Use:
-    """Return how a model of a zoo's weights is used: on labeled images."""
-    return USE
+"""How a model of a zoo's weights is used: on labeled images."""

@@ -21,6 +21,8 @@ from jaxtyping import Array, Float, Int32, Key
 from metajax.core import Params, optimizer_step, prepare_optimizer
 from metajax.hypernet import Edited, edit_pass, no_deltas, render_edited
 from metajax.learners import (
+    class_centers,
+    edit_functions,
     edited_along,
     encode,
     image_errors,
@@ -73,8 +75,7 @@ def class_latents(
 ) -> Float[Array, "classes d"]:
     """Return the mean latent of each known class over training images."""
     latents = encode(parts.autoencoder, params, conditions.train)
-    members = jax.nn.one_hot(conditions.labels, conditions.classes, axis=0, dtype=latents.dtype)
-    return (members @ latents) / jnp.maximum(jnp.sum(members, axis=1), 1)[:, None]
+    return class_centers(latents, conditions.labels, conditions.classes)
 
 
 @jax.jit
@@ -224,12 +225,7 @@ def operations(parts: EditParts, conditions: EditImages, params: Params) -> dict
     if hypernet is not None:
 
         def one_pass(params: Params, latent: Array, image: Array, deltas: Any) -> Any:
-            def editor(images: Array, reconstructions: Array) -> Any:
-                return hypernet.apply(params["editor"], images, reconstructions)
-
-            def render(deltas: Any) -> Array:
-                return render_edited(decoder, params["decoder"], latent, deltas)
-
+            editor, render = edit_functions(parts.autoencoder, hypernet, params, latent)
             return edit_pass(editor, render, image, Edited(deltas, image))
 
         found["pass"] = cost(one_pass, params, latent, image, no_deltas(weights, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -117,6 +118,33 @@ def _sums(masks: Params, name: str | None = None) -> Int[Array, " points"]:
     return jnp.sum(jnp.stack(found), axis=0).astype(jnp.int32)
 
 
+def kept_at(params: Params, sizes: Int[Array, " points"]) -> Params:
+    """Return the masks of :func:`kept_weights` for several sizes, on a leading axis."""
+    return jax.vmap(lambda size: kept_weights(params, size))(sizes)
+
+
+def training(
+    parts: PruningParts, tasks: NetworkTasks, key: Key[Array, ""], steps: int
+) -> Callable[[Params, Params], Params]:
+    """Return ``train(networks, masks) -> networks``, of several networks with masks of their own.
+
+    Args:
+      parts: of the method.
+      tasks: images of training.
+      key: of the images.
+      steps: of each network.
+    """
+    train = functools.partial(
+        train_masked,
+        parts.network,
+        draw=tasks.some,
+        optimizer=parts.optimizer(steps),
+        key=key,
+        steps=steps,
+    )
+    return jax.vmap(train)
+
+
 @functools.partial(jax.jit, static_argnames="parts")
 def accuracies(parts: PruningParts, networks: Params, test: ImagePool) -> Float[Array, " n"]:
     """Return the accuracy of networks on all test images, one network after the other."""
@@ -149,15 +177,7 @@ def before_pruning(
     def plainly(networks: Params, steps: int) -> Params:
         if steps == 0:
             return networks
-        train = functools.partial(
-            train_masked,
-            parts.network,
-            draw=tasks.some,
-            optimizer=parts.optimizer(steps),
-            key=key,
-            steps=steps,
-        )
-        return jax.vmap(lambda one: train(one, _ones(one)))(networks)
+        return training(parts, tasks, key, steps)(networks, _ones(networks))
 
     return plainly(ready, parts.settle_steps), plainly(zoo, steps)
 
@@ -176,17 +196,17 @@ def measured(
     sizes, key = jnp.asarray(conditions.kept, jnp.int32), jax.random.key(EVAL_KEY)
     num, points = conditions.unseen, len(conditions.kept)
 
-    def cut(params: Params) -> Params:
-        return jax.vmap(lambda size: kept_weights(params, size))(sizes)
+    def cut(networks: Params) -> Params:
+        return jax.vmap(kept_at, (0, None))(networks, sizes)
 
-    units_of_plain = jax.vmap(cut)(plain)
+    units_of_plain = cut(plain)
     first = jax.tree.map(lambda leaf: leaf[0], units_of_plain)
     parameters, products = _sums(first), _sums(first, "kernel")
     single = jax.vmap(
         lambda one: jax.vmap(lambda number: largest_weights(one, number))(parameters)
     )(plain)
     names = ("test", "unprepared", "single_weights")
-    masks = _stacked([jax.vmap(cut)(ready), units_of_plain, single])
+    masks = _stacked([cut(ready), units_of_plain, single])
     networks = jax.tree.map(
         lambda leaf: jnp.repeat(leaf[:, :, None], points, axis=2), _stacked([ready, plain, plain])
     )
@@ -196,22 +216,11 @@ def measured(
 
     networks, masks = flat(networks, 3), flat(masks, 3)
 
-    def trained(networks: Params, masks: Params, purpose: str, steps: int) -> Params:
-        train = functools.partial(
-            train_masked,
-            parts.network,
-            draw=tasks.some,
-            optimizer=parts.optimizer(steps),
-            key=derive(key, purpose),
-            steps=steps,
-        )
-        return jax.vmap(train)(networks, masks)
-
     def scores(networks: Params) -> Float[Array, "rows networks points"]:
         return accuracies(parts, networks, test).reshape(-1, num, points)
 
     pruned = scores(jax.tree.map(jnp.multiply, networks, masks))
-    tuned = scores(trained(networks, masks, "tune", steps))
+    tuned = scores(training(parts, tasks, derive(key, "tune"), steps)(networks, masks))
     rows = dict(zip(names, pruned, strict=True))
     rows |= dict(zip((f"{name}_tuned" for name in names), tuned, strict=True))
 
@@ -219,7 +228,8 @@ def measured(
     keys = jax.random.split(derive(key, "starts"), num)
     narrow, own = jax.vmap(lambda one: narrow_starts(parts, like, conditions.kept, one))(keys)
     whole_steps = parts.before + parts.plain_steps + steps
-    small = trained(flat(narrow, 2), flat(own, 2), "scratch", whole_steps)
+    begin = training(parts, tasks, derive(key, "scratch"), whole_steps)
+    small = begin(flat(narrow, 2), flat(own, 2))
     rows["small"] = scores(small)[0]
     whole = {"test": accuracies(parts, ready, test), "unprepared": accuracies(parts, plain, test)}
     return Measured(rows, whole, parameters, products)
@@ -285,7 +295,7 @@ def pruned_now(
     sizes = jnp.asarray(conditions.kept, jnp.int32)
 
     def cut(params: Params) -> Params:
-        masks = jax.vmap(lambda size: kept_weights(params, size))(sizes)
+        masks = kept_at(params, sizes)
         return jax.tree.map(lambda leaf, mask: leaf[None] * mask, params, masks)
 
     pruned = jax.tree.map(lambda leaf: leaf.reshape(-1, *leaf.shape[2:]), jax.vmap(cut)(ready))
