@@ -61,7 +61,7 @@ def _figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[
 
 SYSTEM = family(
     __name__,
-    summary="networks that make networks: for angles, widths, architectures, classes, images, ...",
+    summary="networks that make or change networks: for a width, classes, an image, or pruning",
     presets={name: values for kind in KIND_LIST for name, values in kind.presets.items()},
     usual_presets={
         method: next(iter(kind.presets)) for kind in KIND_LIST for method in kind.methods

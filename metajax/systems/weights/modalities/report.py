@@ -19,8 +19,11 @@ def modality_figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) 
         }
         if group not in rows:
             continue
-        figure = score_figure({**evaluation, "rows": rows})
-        caption = f"{title[0].upper()}{title[1:]}. {figure.caption}"
-        found.append(figure._replace(name=f"{figure.name}_{group}", caption=caption))
+        caption = (
+            f"{title[0].upper()}{title[1:]}. Accuracy by {evaluation['axis']}: means over "
+            "modalities and supports, with 95% intervals as bands. The level line is chance."
+        )
+        figure = score_figure({**evaluation, "rows": rows}, caption)
+        found.append(figure._replace(name=f"{figure.name}_{group}"))
     said = "accuracy on unseen encoders, mean over numbers of pairs"
     return [*found, *training_figures(history, said, "linear")]
