@@ -2,7 +2,10 @@
 
 from typing import Any
 
-from metajax.systems import config_type, configure, get_system
+import jax
+
+from metajax.systems import Setup, config_type, configure, get_system
+from metajax.train import fit
 
 
 def tiny_settings(name: str, method: str | None = None) -> dict[str, Any]:
@@ -15,3 +18,15 @@ def tiny_settings(name: str, method: str | None = None) -> dict[str, Any]:
 def tiny(name: str, method: str | None = None, **values: Any) -> Any:
     """Return the tiny config of a system's method, with some settings changed."""
     return configure(name, None, method, **{**tiny_settings(name, method), **values})
+
+
+def fit_setup(setup: Setup, seed: Any = 0, **options: Any) -> Any:
+    """Train a run that is set up, as ``metajax train`` does; what :func:`fit` returns."""
+    return fit(
+        setup.algorithm,
+        setup.tasks,
+        steps=setup.steps,
+        tasks_per_step=setup.tasks_per_step,
+        key=jax.random.key(seed),
+        **{"progress": False, **options},
+    )

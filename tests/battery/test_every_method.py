@@ -45,7 +45,7 @@ from metajax.systems import (
     traced_fields,
 )
 from metajax.train import fit, run_summary, to_json
-from small import tiny
+from small import fit_setup, tiny
 
 ENTRIES = [(name, method) for name in SYSTEMS for method in get_system(name).methods]
 FIRST = {name: next(iter(get_system(name).methods), None) for name in SYSTEMS}
@@ -226,18 +226,14 @@ class Row(NamedTuple):
 
 
 def train(config, setup, workdir=None, **options):
-    return fit(
-        setup.algorithm,
-        setup.tasks,
-        steps=setup.steps,
-        tasks_per_step=setup.tasks_per_step,
-        key=jax.random.key(config.seed),
+    return fit_setup(
+        setup,
+        config.seed,
         workdir=workdir,
         config=config_to_json(config.system, config),
         evaluators=setup.evaluators if workdir else (),
         checkpoint_every=2,
         log_every=1,
-        progress=False,
         **options,
     )
 

@@ -10,7 +10,7 @@ from metajax.data import ImageSet
 from metajax.systems import build, configure
 from metajax.systems.federated.evaluate import EVAL_KEY, measure
 from metajax.systems.federated.problem import joined, ranked, taken
-from small import tiny
+from small import fit_setup, tiny
 
 
 @pytest.fixture(scope="module")
@@ -112,17 +112,9 @@ def test_more_held_out_images_than_a_class_has_are_rejected():
 @pytest.mark.slow
 def test_an_embedding_that_is_trained_by_episodes_knows_new_classes_better():
     """Than as first drawn: by 3 points with 200 steps at seed 0, as over five seeds with 500."""
-    from metajax.train import fit
 
     setup = build(configure("federated", steps=200))
-    found = fit(
-        setup.algorithm,
-        setup.tasks,
-        steps=200,
-        tasks_per_step=setup.tasks_per_step,
-        key=jax.random.key(0),
-        progress=False,
-    )
+    found = fit_setup(setup)
     drawn = setup.method.learner.init(jax.random.key(0), setup.example_tasks(jax.random.key(0)))
     known = [
         float(

@@ -10,8 +10,7 @@ from metajax.systems import build, configure, get_system
 from metajax.systems.growth.evaluate import chosen, nearest_mean
 from metajax.systems.growth.methods import METHODS, STAGED
 from metajax.systems.growth.searching import search_space
-from metajax.train import fit
-from small import tiny
+from small import fit_setup, tiny
 
 
 def test_the_operations_of_an_update_are_those_that_xla_counts():
@@ -184,14 +183,7 @@ def test_more_training_images_than_there_are_are_rejected():
 def test_a_network_that_grows_in_the_loop_keeps_its_function(method):
     """With a learning rate so small that nothing moves, the larger networks compute the same."""
     setup = build(tiny("growth", method, steps=8, learning_rate=1e-12))
-    state = fit(
-        setup.algorithm,
-        setup.tasks,
-        steps=8,
-        tasks_per_step=setup.tasks_per_step,
-        key=jax.random.key(0),
-        progress=False,
-    ).state
+    state = fit_setup(setup).state
     stages, params = setup.method.parts, setup.algorithm.params(state)
     inputs = setup.problem.test.inputs
     small, *others = (

@@ -13,8 +13,7 @@ from metajax.systems import build, config_to_json, configure
 from metajax.systems.growth.evaluate import after_last
 from metajax.systems.image_sets import image_pools
 from metajax.systems.setup import first_drawn
-from metajax.train import fit
-from small import tiny
+from small import fit_setup, tiny
 
 IMAGES = np.random.default_rng(1).integers(0, 256, (5, 4, 4), np.uint8)
 
@@ -64,15 +63,8 @@ def test_a_network_is_stopped_where_held_out_images_say_so(tmp_path):
     for method in ("early_stopping", "from_scratch"):
         setup = build(configure("growth", method=method, **values))
         folder = tmp_path / method
-        params = fit(
-            setup.algorithm,
-            setup.tasks,
-            steps=setup.steps,
-            tasks_per_step=setup.tasks_per_step,
-            key=jax.random.key(0),
-            workdir=folder,
-            config=config_to_json(setup.config.system, setup.config),
-            progress=False,
+        params = fit_setup(
+            setup, workdir=folder, config=config_to_json(setup.config.system, setup.config)
         ).params
         accuracy[method] = setup.evaluate(params, False)["rows"]["test"]["mean"][0]
         # what is loaded predicts by the same network
@@ -121,13 +113,6 @@ def test_a_network_reads_more_of_a_text_than_its_last_character():
     setup = build(
         configure("growth", method="from_scratch", text=path, context=6, symbols=40, width=64)
     )
-    params = fit(
-        setup.algorithm,
-        setup.tasks,
-        steps=setup.steps,
-        tasks_per_step=setup.tasks_per_step,
-        key=jax.random.key(0),
-        progress=False,
-    ).params
+    params = fit_setup(setup).params
     rows = setup.evaluate(params, False)["rows"]
     assert rows["test"]["low"][0] > rows["after_last"]["high"][0]

@@ -23,8 +23,7 @@ from metajax.systems import (
 )
 from metajax.systems.hyperdistill import SYSTEM
 from metajax.systems.hyperdistill.testbed import make_testbed
-from metajax.train import fit
-from small import tiny
+from small import fit_setup, tiny
 
 small = functools.partial(tiny, "hyperdistill", steps=2)
 
@@ -58,15 +57,7 @@ RUNS = [
 def test_every_image_testbed_trains_and_is_scored(values, data_dir):
     config = small(eval_every=1, **values)
     setup = build(config, data_dir)
-    result = fit(
-        setup.algorithm,
-        setup.tasks,
-        steps=setup.steps,
-        tasks_per_step=setup.tasks_per_step,
-        key=jax.random.key(0),
-        evaluators=setup.evaluators,
-        progress=False,
-    )
+    result = fit_setup(setup, evaluators=setup.evaluators)
     evaluation = json.loads(json.dumps(setup.evaluate(result.params, False)))
     assert evaluation["points"] == [0, 1, 2, 3, 4]
     assert all(0 <= score <= 1 for score in evaluation["rows"]["new_tasks"]["mean"])

@@ -28,7 +28,7 @@ from metajax.systems.hyperdistill.network import regress
 from metajax.systems.setup import first_drawn
 from metajax.systems.tables import InContextClassifier, InContextRegressor, shipped
 from metajax.train import WorkdirError
-from small import tiny
+from small import fit_setup, tiny
 
 CLASSES = 3, 5, 8
 
@@ -76,16 +76,12 @@ def by_curves(tmp_path_factory):
     folder, fast = tmp_path_factory.mktemp("runs") / "curves", {"learning_rate": 0.01}
     config = configure("fewshot", "sinusoid", "ridge", steps=600, tasks_per_step=8, **fast)
     setup = build(config)
-    result = mj.fit(
-        setup.algorithm,
-        setup.tasks,
-        steps=setup.steps,
-        tasks_per_step=setup.tasks_per_step,
-        key=jax.random.key(config.seed),
+    result = fit_setup(
+        setup,
+        config.seed,
         workdir=folder,
         config=config_to_json(config.system, config),
         parallel="jit",
-        progress=False,
     )
     return folder, result
 

@@ -16,8 +16,7 @@ from metajax.systems.weights.modalities.evaluate import (
     with_pairs,
 )
 from metajax.systems.weights.modalities.views import gradient_view, profile_view, spectrum_view
-from metajax.train import fit
-from small import tiny
+from small import fit_setup, tiny
 
 DRAW = np.random.default_rng(0)
 
@@ -147,14 +146,7 @@ def test_a_support_larger_than_a_class_is_rejected():
 def test_a_solved_adapter_is_ahead_of_what_needs_no_training():
     small = {"steps": 300, "eval_every": 300, "glyphs": False, "pair_steps": 5, "width": 32}
     setup = build(configure("weights", "modalities", "solved_adapter", **small))
-    result = fit(
-        setup.algorithm,
-        setup.tasks,
-        steps=setup.steps,
-        tasks_per_step=setup.tasks_per_step,
-        key=jax.random.key(0),
-        progress=False,
-    )
+    result = fit_setup(setup)
     rows = setup.evaluate(result.params, False)["rows"]
     found = np.array(rows["test"]["mean"])
     for name in ("means", "ridge", "procrustes", "scratch"):

@@ -8,8 +8,7 @@ import pytest
 from metajax.core import ConfigError
 from metajax.systems import build, configure
 from metajax.systems.weights.architectures.conditions import Architectures
-from metajax.train import fit
-from small import tiny
+from small import fit_setup, tiny
 
 RANDOM = "random_in_range"
 
@@ -81,14 +80,7 @@ def test_a_graph_hypernetwork_gives_unseen_architectures_a_start():
     for method in ("graph_hypernetwork", "shared_table"):
         more = {"learning_rate": 2e-3, "steps": 300, "eval_every": 300, **small}
         setup = build(configure("weights", None, method, **more))
-        result = fit(
-            setup.algorithm,
-            setup.tasks,
-            steps=setup.steps,
-            tasks_per_step=setup.tasks_per_step,
-            key=jax.random.key(0),
-            progress=False,
-        )
+        result = fit_setup(setup)
         rows = setup.evaluate(result.params, False)["rows"]
         scores[method] = {name: rows[name]["mean"] for name in rows}
     found = scores["graph_hypernetwork"]
