@@ -32,7 +32,11 @@ def methods_command(argv: list[str]) -> int:
         rows = [(method, *in_two(summary(made))) for method, made in system.methods.items()]
         widths = [max((len(row[column]) for row in rows), default=0) for column in (0, 1)]
         longest = sum(widths) + max((len(row[2]) for row in rows), default=0) + 6
+        # of several kinds of problem, above the first method that is made for each
+        heads = {next(iter(kind.methods)): kind.summary for kind in system.kinds}
         for method, what, source in rows:
+            if method in heads:
+                print(f" {heads[method]}:")
             if longest <= width:
                 print(f"  {method:{widths[0]}}  {what:{widths[1]}}  {source}".rstrip())
             else:

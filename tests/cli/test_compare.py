@@ -244,6 +244,10 @@ def test_every_method_is_listed_with_its_paper(capsys):
     assert head.startswith("fewshot: ")
     assert [row.split()[0] for row in rows] == list(get_system("fewshot").methods)
     assert all(re.search(r"\d{4}, arXiv \d{4}\.\d{5}", row) for row in rows)
+    assert main(["methods", "weights"]) == 0
+    _, *rows = capsys.readouterr().out.splitlines()
+    heads = [row.strip(" :") for row in rows if not row.startswith("  ")]
+    assert heads == [kind.summary for kind in get_system("weights").kinds]
     assert main(["methods", "fewshoot"]) == 2
     assert "did you mean 'fewshot'" in capsys.readouterr().err
 
