@@ -30,6 +30,7 @@ from metajax.learners.distilling import (
     smoothed_labels,
     soft_cross_entropy,
     taught_student,
+    weak_teacher,
 )
 from metajax.learners.domain_experts import (
     DistilledExperts,
@@ -43,6 +44,7 @@ from metajax.learners.domain_experts import (
 from metajax.learners.early_stopping import (
     Snapshots,
     SnapshotState,
+    snapshot_steps,
     stopped_early,
     with_snapshots,
 )
@@ -54,7 +56,24 @@ from metajax.learners.expert_blocks import (
     tuned_experts,
     upcycle_blocks,
 )
-from metajax.learners.growing import GrowthParams, GrowthStage, GrowthState, in_growing_stages
+from metajax.learners.expert_stages import (
+    Activated,
+    Upcycled,
+    compare_activated,
+    compare_upcycled,
+    read_me,
+    upcycling,
+)
+from metajax.learners.growing import (
+    GrowthParams,
+    GrowthStage,
+    GrowthState,
+    even_parts,
+    in_growing_stages,
+    predict_in_use,
+    with_params,
+)
+from metajax.learners.growing_mlps import candidate_mlps, growing_mlp
 from metajax.learners.image_edits import (
     after_generator,
     edit_functions,
@@ -148,6 +167,7 @@ from metajax.learners.zoo_stages import (
 )
 
 __all__ = [
+    "Activated",
     "ActivatedExperts",
     "Autoencoding",
     "AverageState",
@@ -179,6 +199,7 @@ __all__ = [
     "Stage",
     "StagesState",
     "SvmParams",
+    "Upcycled",
     "WeightCode",
     "WeightModel",
     "activity_of_domains",
@@ -193,11 +214,14 @@ __all__ = [
     "autoencoder_code",
     "averaged_adapters",
     "by_similarity",
+    "candidate_mlps",
     "cavia",
     "center_scores",
     "checked_descent",
     "class_centers",
     "class_means",
+    "compare_activated",
+    "compare_upcycled",
     "concatenated",
     "context_free",
     "context_student",
@@ -210,6 +234,7 @@ __all__ = [
     "edited_along",
     "edited_images",
     "encode",
+    "even_parts",
     "evolution",
     "expert_vote",
     "feed_forward_blocks",
@@ -218,6 +243,7 @@ __all__ = [
     "from_stream",
     "generated_network",
     "gradient_learner",
+    "growing_mlp",
     "hidden_activity",
     "hybrid_layers",
     "image_errors",
@@ -252,10 +278,12 @@ __all__ = [
     "online_sgd",
     "pooled_training",
     "predict_after",
+    "predict_in_use",
     "predict_mixture",
     "principal_code",
     "prototypical",
     "pruning_metanetwork",
+    "read_me",
     "repeated",
     "reptile",
     "ridge",
@@ -270,6 +298,7 @@ __all__ = [
     "shared_subnetworks",
     "smoothed_cross_entropy",
     "smoothed_labels",
+    "snapshot_steps",
     "soft_cross_entropy",
     "solve_mixture",
     "sparse_networks",
@@ -286,12 +315,15 @@ __all__ = [
     "tuned_latent",
     "tuned_weights",
     "upcycle_blocks",
+    "upcycling",
+    "weak_teacher",
     "weight_diffusion",
     "weight_edits",
     "weight_regression",
     "weights_from",
     "whole_sequence",
     "with_average",
+    "with_params",
     "with_snapshots",
     "with_solved_head",
     "zoo_mean",

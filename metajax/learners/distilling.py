@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Float, Integer, Key
+from jaxtyping import Array, Float, Int32, Integer, Key
 
 from metajax.core import Examples, MetaLearner, Network, Params, accuracy, cross_entropy, derive
+from metajax.learners.growing import GrowthStage, MakeOptimizer, check_each, with_params
 from metajax.learners.idle import not_adapted
+from metajax.learners.stages import moving_only
 
 Weight = float | Float[Array, ""]
 
@@ -111,6 +114,51 @@ def taught_student(
 
     init = _both({"student": student, "teacher": teacher})
     return MetaLearner(init, not_adapted, predict, loss)
+
+
+def weak_teacher(
+    teacher: Network,
+    student: Network,
+    steps: Sequence[int],
+    make_optimizer: MakeOptimizer,
+    *,
+    updates: int = 1,
+    weight: Weight | optax.Schedule = 1.0,
+    temperature: Weight = 1.0,
+) -> list[GrowthStage]:
+    """Train a small network, and then a large one by it (DWT; Lee et al., arXiv 2305.18239).
+
+    Args:
+      teacher: inputs to logits; it may be smaller and worse than the student.
+      student: inputs to logits.
+      steps: of the two stages.
+      make_optimizer: of each stage, by its updates.
+      updates: of the teacher in each step of its stage.
+      weight: of what the teacher says, or a schedule over the student's updates.
+      temperature: see :func:`soft_cross_entropy`.
+
+    Returns:
+      The stages, for :func:`in_growing_stages`: the teacher's, and :func:`taught_student`'s.
+
+    Raises:
+      ConfigError: there are steps of other than two stages.
+    """
+    check_each("steps", steps, 2)
+    alone, taught = make_optimizer(steps[0] * updates), make_optimizer(steps[1])
+
+    def learner(done: Int32[Array, ""]) -> MetaLearner:
+        now = weight(done) if callable(weight) else weight
+        return taught_student(student, teacher, jnp.asarray(now), temperature)
+
+    def hand_over(before: Params, own: Any, key: Key[Array, ""]) -> Params:
+        return {**own, "teacher": before}
+
+    # the teacher has no gradient, but weight decay would move it
+    rule = moving_only(taught, ["student"])
+    return [
+        GrowthStage(smoothed_labels(teacher), alone, steps[0], updates),
+        GrowthStage(learner, rule, steps[1], change=with_params(hand_over)),
+    ]
 
 
 def mutual_students(

@@ -40,6 +40,24 @@ class Snapshots(NamedTuple):
     taken: Bool[Array, " snapshots"]
 
 
+def snapshot_steps(steps: int, number: int) -> list[int]:
+    """Return steps for :func:`with_snapshots`, close together where networks change fast.
+
+    The last one is the end of the training, and each other one is after 0.71 times the steps of the
+    next: few, as each is a copy of the network in the state.
+
+    Args:
+      steps: of the training.
+      number: of snapshots; short trainings have fewer.
+
+    Examples:
+      >>> from metajax.learners import snapshot_steps
+      >>> snapshot_steps(100, 5)
+      [25, 35, 50, 71, 100]
+    """
+    return sorted({max(round(steps / 2 ** (index / 2)), 1) for index in range(number)})
+
+
 def with_snapshots(algorithm: Algorithm, steps: Sequence[int]) -> Algorithm:
     """Make an algorithm keep its parameters as they were after some steps.
 

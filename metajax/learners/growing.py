@@ -9,18 +9,24 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import optax
-from jaxtyping import Array, Int32, Key, PyTree
+from jaxtyping import Array, Float, Int32, Key, PyTree
 
 from metajax.core import Algorithm, ConfigError, GradientState, MetaLearner, Params, gradient
 from metajax.learners.stages import at_number, stage_of
+
+MakeOptimizer = Callable[[int], optax.GradientTransformation]
+"""``make_optimizer(updates)``: an optimizer whose schedule is over so many updates."""
+
+Change = Callable[[GradientState, GradientState, Key[Array, ""]], GradientState]
+"""``change(before, own, key) -> state``, see :class:`GrowthStage`."""
 
 
 class GrowthStage(NamedTuple):
     """A stage of :func:`in_growing_stages`.
 
     Attributes:
-      learner: ``learner(done) -> MetaLearner``, whose loss is descended after so many updates of
-        the stage: weights in its loss may follow a schedule.
+      learner: whose loss is descended; or ``learner(done) -> MetaLearner``, after so many updates
+        of the stage: weights in its loss may follow a schedule.
       optimizer: of the stage's parameters.
       steps: steps of the stage; the last stage has all that are left.
       updates: updates of the parameters in a step, each by its own part of the step's examples.
@@ -31,15 +37,32 @@ class GrowthStage(NamedTuple):
       source: the stage that stands for the one before in ``change``, from 0; None: the one before.
     """
 
-    learner: Callable[[Int32[Array, ""]], MetaLearner]
+    learner: MetaLearner | Callable[[Int32[Array, ""]], MetaLearner]
     optimizer: optax.GradientTransformation
     steps: int
     updates: int = 1
-    change: Callable[[GradientState, GradientState, Key[Array, ""]], GradientState] | None = None
+    change: Change | None = None
     prepare: Callable[[GradientState, PyTree, Key[Array, ""], str | None], GradientState] | None = (
         None
     )
     source: int | None = None
+
+    def learner_after(self, done: Int32[Array, ""]) -> MetaLearner:
+        """Return the learner whose loss is descended after some updates of the stage.
+
+        Args:
+          done: updates.
+        """
+        return self.learner if isinstance(self.learner, MetaLearner) else self.learner(done)
+
+    def predict(self, params: Params, inputs: Array) -> Float[Array, "..."]:
+        """Return what the stage's learner predicts, where it does not adapt.
+
+        Args:
+          params: of the stage.
+          inputs: of its network.
+        """
+        return self.learner_after(jnp.int32(0)).predict(params, (), inputs)
 
 
 class GrowthState(NamedTuple):
@@ -101,7 +124,7 @@ def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
     def init(key: Key[Array, ""], task: Any) -> GrowthState:
         part = jax.tree.map(lambda leaf: leaf[0], task)
         states = (
-            gradient(stage.learner(jnp.int32(0)), stage.optimizer).init(key, part)
+            gradient(stage.learner_after(jnp.int32(0)), stage.optimizer).init(key, part)
             for stage in stages
         )
         return GrowthState(tuple(states), jnp.int32(0))
@@ -125,7 +148,7 @@ def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
 
         def update(own: GradientState, at: tuple[PyTree, Array]) -> Any:
             part, number = at
-            algorithm = gradient(stage.learner(done + number), stage.optimizer)
+            algorithm = gradient(stage.learner_after(done + number), stage.optimizer)
             return algorithm.update(own, part, jax.random.fold_in(key, number), axis_name)
 
         each = jax.tree.map(lambda leaf: jnp.moveaxis(leaf[:, : stage.updates], 1, 0), tasks)
@@ -152,3 +175,65 @@ def in_growing_stages(stages: Sequence[GrowthStage]) -> Algorithm:
         return GrowthParams(tuple(stage.params for stage in state.stages), last)
 
     return Algorithm(init, update, params, at=at_number)
+
+
+def predict_in_use(
+    stages: Sequence[GrowthStage], params: GrowthParams, inputs: Array
+) -> Float[Array, "..."]:
+    """Return what the network predicts that was trained last, of learners that do not adapt.
+
+    Args:
+      stages: of the training; the predictions of all have the same shape.
+      params: what :func:`in_growing_stages` has trained.
+      inputs: of the network.
+    """
+
+    def branch(index: int) -> Callable[[], Array]:
+        return lambda: stages[index].predict(params.networks[index], inputs)
+
+    return jax.lax.switch(params.stage, [branch(index) for index in range(len(stages))])
+
+
+def with_params(make: Callable[[Params, Params, Key[Array, ""]], Params]) -> Change:
+    """Return a change between stages that makes parameters alone: the optimizer starts again.
+
+    Args:
+      make: ``make(before, own, key) -> params``, of the parameters at the end of the stage before
+        and of the stage's own as first drawn.
+    """
+
+    def change(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
+        return own._replace(params=make(before.params, own.params, key))
+
+    return change
+
+
+def even_parts(total: int, parts: int) -> list[int]:
+    """Return parts of some steps, or of anything that is counted, as equal as can be.
+
+    Args:
+      total: of all parts together.
+      parts: how many there are.
+
+    Examples:
+      >>> from metajax.learners import even_parts
+      >>> even_parts(8, 3)
+      [2, 3, 3]
+    """
+    ends = (total * index // parts for index in range(parts + 1))
+    return [end - start for start, end in itertools.pairwise(ends)]
+
+
+def check_each(field: str, values: Sequence[Any], stages: int) -> None:
+    """Raise where there is not one value for each stage.
+
+    Args:
+      field: what the values are called.
+      values: one for each stage.
+      stages: how many there are.
+
+    Raises:
+      ConfigError: there are more or fewer.
+    """
+    if len(values) != stages:
+        raise ConfigError(field, f"{len(values)} of them", f"one for each of the {stages} stages")

@@ -11,10 +11,8 @@ import optax
 from jaxtyping import Array, Int32, Key, PyTree
 
 from metajax.core import (
-    Algorithm,
     ConfigError,
     Examples,
-    GradientState,
     MetaLearner,
     Network,
     Params,
@@ -23,7 +21,7 @@ from metajax.core import (
     derive,
 )
 from metajax.learners.distilling import smoothed_labels
-from metajax.learners.growing import GrowthStage, in_growing_stages
+from metajax.learners.growing import GrowthStage, MakeOptimizer, check_each, with_params
 from metajax.learners.idle import not_adapted
 from metajax.learners.stages import moving_only
 
@@ -125,18 +123,14 @@ def each_apart(optimizer: optax.GradientTransformation) -> optax.GradientTransfo
 
 
 def incubation(
-    stack: Stack,
-    number: int,
-    size: int,
-    optimizers: Sequence[optax.GradientTransformation],
-    steps: Sequence[int],
-) -> Algorithm:
-    """Make the algorithm that trains a deep network in parts (Deep Incubation, arXiv 2212.04129).
+    stack: Stack, number: int, size: int, steps: Sequence[int], make_optimizer: MakeOptimizer
+) -> list[GrowthStage]:
+    """Train a deep network in parts, in three stages (Deep Incubation, arXiv 2212.04129).
 
-    Three stages follow each other: a shallow network with a layer for each part is trained; then
-    each part in its place, all at the same time, by :func:`incubating_parts`; then the assembled
-    network. What is not in ``layers`` stays that of the shallow network until the last stage. (In
-    the paper the first and the last part train it with their layers.)
+    A shallow network with a layer for each part is trained; then each part in its place, all at the
+    same time, by :func:`incubating_parts`; then the assembled network. What is not in ``layers``
+    stays that of the shallow network until the last stage. (In the paper the first and the last
+    part train it with their layers.)
 
     Args:
       stack: ``stack(depth)`` makes a network, as :func:`metajax.nn.layer_stack` does. Parameters
@@ -144,36 +138,31 @@ def incubation(
         the same for every depth.
       number: parts.
       size: layers of a part.
-      optimizers: of the three stages.
-      steps: of the three stages; the last one has all that are left.
+      steps: of the three stages.
+      make_optimizer: of each stage, by its steps.
 
     Returns:
-      The algorithm, as of :func:`in_growing_stages`.
+      The stages, for :func:`in_growing_stages`. The second one predicts by the assembled network.
 
     Raises:
-      ConfigError: there are fewer than two parts, or stages other than three.
+      ConfigError: there are fewer than two parts, or steps of other than three stages.
     """
     if number < 2:
         raise ConfigError("number", number, "2 parts or more")
-    for field, each in (("optimizers", optimizers), ("steps", steps)):
-        if len(each) != 3:
-            raise ConfigError(field, f"{len(each)} of them", "one for each of the three stages")
-    learners = [
-        smoothed_labels(stack(number)),
-        incubating_parts(stack, number, size),
-        smoothed_labels(stack(number * size)),
+    check_each("steps", steps, 3)
+    shallow, apart, tuned = map(make_optimizer, steps)
+
+    def place(before: Params, own: Any, key: Key[Array, ""]) -> Params:
+        return {**own, "meta": before}
+
+    def assemble(before: Any, own: Params, key: Key[Array, ""]) -> Params:
+        return assembled(before["meta"], before["parts"])
+
+    parts = incubating_parts(stack, number, size)
+    rule = moving_only(each_apart(apart), ["parts"])
+    whole = smoothed_labels(stack(number * size))
+    return [
+        GrowthStage(smoothed_labels(stack(number)), shallow, steps[0]),
+        GrowthStage(parts, rule, steps[1], change=with_params(place)),
+        GrowthStage(whole, tuned, steps[2], change=with_params(assemble)),
     ]
-
-    def place(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-        return own._replace(params={**own.params, "meta": before.params})
-
-    def assemble(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-        return own._replace(params=assembled(before.params["meta"], before.params["parts"]))
-
-    rule = moving_only(each_apart(optimizers[1]), ["parts"])
-    stages = [
-        GrowthStage(lambda done: learners[0], optimizers[0], steps[0]),
-        GrowthStage(lambda done: learners[1], rule, steps[1], change=place),
-        GrowthStage(lambda done: learners[2], optimizers[2], steps[2], change=assemble),
-    ]
-    return in_growing_stages(stages)

@@ -13,7 +13,15 @@ from metajax.units.keeping import (
     share_masks,
 )
 from metajax.units.matching import match_units
-from metajax.units.moves import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
+from metajax.units.moves import (
+    Deepen,
+    Move,
+    Widen,
+    direct_moves,
+    grow_mlp,
+    random_moves,
+    widths_after,
+)
 from metajax.units.networks import conv_units, graph_units, mlp_units, transformer_units
 from metajax.units.ordering import path_length, smooth_path, unit_rows
 from metajax.units.routing import DomainMasks, compact_experts, domain_masks, mix_experts
@@ -63,6 +71,7 @@ __all__ = [
     "conv_units",
     "deepen",
     "deepen_state",
+    "direct_moves",
     "domain_masks",
     "expert_ffn",
     "fair_architectures",

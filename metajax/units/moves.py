@@ -67,6 +67,30 @@ def widths_after(widths: Sequence[int], moves: Sequence[Move]) -> tuple[int, ...
     return now
 
 
+def direct_moves(start: Sequence[int], goal: Sequence[int]) -> list[Move]:
+    """Return the shortest way from one multi-layer perceptron to a larger one.
+
+    The missing layers come behind the first one, and then all layers get their units (Net2Net: Chen
+    et al. 2016, arXiv 1511.05641).
+
+    Args:
+      start: units of the hidden layers.
+      goal: units of the hidden layers that they become.
+
+    Raises:
+      ConfigError: there are layers or units that would have to go.
+
+    Examples:
+      >>> from metajax.units import direct_moves
+      >>> direct_moves([16], [64, 32])
+      [Deepen(after=0), Widen(widths=(64, 32))]
+    """
+    missing = len(goal) - len(start)
+    moves: list[Move] = [*(Deepen(0) for _ in range(missing)), Widen(tuple(goal))]
+    widths_after(start, moves)  # raises where they do not fit
+    return moves
+
+
 def grow_mlp(
     params: Params,
     state: PyTree,

@@ -3,15 +3,18 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
-from metajax.core import Examples, cross_entropy, digest
+from metajax.core import ConfigError, Examples, cross_entropy, digest
 from metajax.learners import (
+    in_growing_stages,
     mutual_students,
     smoothed_cross_entropy,
     smoothed_labels,
     soft_cross_entropy,
     taught_student,
+    weak_teacher,
 )
 from metajax.nn import mlp
 
@@ -105,3 +108,41 @@ def test_no_gradient_crosses_between_networks_that_teach_each_other(task):
             ]
             assert all(near) == (heard == 0)
     assert digest(params["large"]) != digest(params["small"])
+
+
+def test_a_weak_teacher_is_trained_first_and_then_stays(task):
+    """Weight decay does not reach it, and the student's first loss weighs what it says."""
+    totals = []
+
+    def make_optimizer(updates):
+        totals.append(updates)
+        return optax.adamw(0.1, weight_decay=0.1)
+
+    weight = optax.linear_schedule(3.0, 1.0, 2)
+    stages = weak_teacher(SMALL, LARGE, (2, 2), make_optimizer, updates=3, weight=weight)
+    assert totals == [6, 2]
+    tasks = jax.tree.map(lambda leaf: jnp.stack([leaf[None]] * 3, axis=1), task)
+    algorithm = in_growing_stages(stages)
+    state = jax.jit(algorithm.init)(jax.random.key(0), jax.tree.map(lambda leaf: leaf[0], tasks))
+    found, losses = [state], []
+    for _ in range(4):
+        state, metrics = jax.jit(algorithm.update)(found[-1], tasks, jax.random.key(1))
+        found.append(state)
+        losses.append(float(metrics["loss"]))
+    teachers = [digest(algorithm.params(state).networks[0]) for state in found]
+    assert len(set(teachers[:3])) == 3 and len(set(teachers[2:])) == 1
+    for state in found[3:]:
+        assert digest(algorithm.params(state).networks[1]["teacher"]) == teachers[2]
+    student = algorithm.params(found[2]).networks[1]["student"]
+    params = {"student": student, "teacher": algorithm.params(found[2]).networks[0]}
+    first, _ = taught_student(LARGE, SMALL, 3.0).loss(params, task, jax.random.key(0))
+    assert losses[2] == pytest.approx(float(first), rel=1e-5)
+    student = algorithm.params(found[3]).networks[1]
+    second, _ = taught_student(LARGE, SMALL, 2.0).loss(student, task, jax.random.key(0))
+    assert losses[3] == pytest.approx(float(second), rel=1e-5)
+
+
+def test_a_weak_teacher_has_two_stages():
+    with pytest.raises(ConfigError) as raised:
+        weak_teacher(SMALL, LARGE, (1, 1, 1), lambda updates: optax.sgd(0.1))
+    assert raised.value.field == "steps"

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import pytest
 
 from metajax.core import Algorithm, ConfigError
-from metajax.learners import stopped_early, with_snapshots
+from metajax.learners import snapshot_steps, stopped_early, with_snapshots
 
 COUNTING = Algorithm(
     lambda key, task: jnp.zeros(2),
@@ -28,6 +28,13 @@ def test_snapshots_are_the_parameters_after_their_steps():
     assert found.last["x"].tolist() == [4, 4]
     assert found.kept["x"][:2].tolist() == [[1, 1], [3, 3]]
     assert found.taken.tolist() == [True, True, False]
+
+
+@pytest.mark.parametrize(("steps", "number"), [(1, 5), (7, 12), (600, 12)])
+def test_snapshots_end_with_the_training_and_are_no_more_than_asked_for(steps, number):
+    found = snapshot_steps(steps, number)
+    with_snapshots(COUNTING, found)  # steps that ascend from 1 or more
+    assert found[-1] == steps and len(found) <= number
 
 
 def test_the_best_snapshot_so_far_is_chosen():

@@ -7,7 +7,13 @@ import optax
 import pytest
 
 from metajax.core import ConfigError, Examples, MetaLearner, digest
-from metajax.learners import GrowthStage, in_growing_stages
+from metajax.learners import (
+    GrowthStage,
+    even_parts,
+    in_growing_stages,
+    predict_in_use,
+    with_params,
+)
 
 PARTS = 3
 TASK = Examples(jnp.ones((PARTS, 2, 1)), jnp.arange(2 * PARTS, dtype=jnp.float32).reshape(PARTS, 2))
@@ -124,3 +130,36 @@ def test_a_stage_is_prepared_by_the_tasks_of_its_first_step():
     assert found[1][0].networks[1].tolist() == [0, 0]
     # the largest target is 5; the stage before ended at -6
     assert [params.networks[1].tolist() for params, _ in found[2:]] == [[-2, -2], [-3, -3]]
+
+
+def test_the_network_in_use_is_that_of_the_last_step():
+    """Learners predict their parameters times the inputs."""
+
+    def learner(size):
+        return falling(size)._replace(predict=lambda params, adapted, x: jnp.sum(params) * x)
+
+    first, second = (
+        stage._replace(learner=learner(size)) for stage, size in zip(stages(), (1, 2), strict=True)
+    )
+    found = run([first, second], 3)
+    each = [float(predict_in_use([first, second], params, jnp.ones(()))) for params, _ in found]
+    assert each == [-3, -6, -14]
+    assert float(second.predict(jnp.array([1.0, 2.0]), jnp.ones(()))) == 3
+
+
+def test_a_change_of_parameters_starts_the_optimizer_again():
+    """Momentum of the stage before would move the parameters further."""
+    rate = optax.sgd(1.0, momentum=0.5)
+    added = with_params(lambda before, own, key: before + own)
+    found = run(
+        [GrowthStage(falling(1), rate, 2), GrowthStage(falling(1), rate, 1, change=added)], 3
+    )
+    assert float(found[1][0].networks[0][0]) == -2.5
+    assert float(found[2][0].networks[1][0]) == -3.5
+
+
+@pytest.mark.parametrize(("total", "parts"), [(7, 3), (3, 3), (2, 3), (0, 2)])
+def test_parts_are_as_equal_as_can_be(total, parts):
+    found = even_parts(total, parts)
+    assert (len(found), sum(found)) == (parts, total)
+    assert max(found) - min(found) <= 1

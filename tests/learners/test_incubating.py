@@ -11,8 +11,10 @@ from metajax.learners import (
     assembled,
     each_apart,
     hybrid_layers,
+    in_growing_stages,
     incubating_parts,
     incubation,
+    predict_in_use,
 )
 from metajax.nn import layer_stack
 
@@ -51,7 +53,8 @@ def test_a_part_that_is_the_own_layer_and_identities_changes_nothing(residual):
 
 
 def test_the_shallow_network_keeps_its_bits_and_the_parts_are_handed_on():
-    algorithm = incubation(stack, PARTS, SIZE, [RULE] * 3, (2, 2, 2))
+    stages = incubation(stack, PARTS, SIZE, (2, 2, 2), lambda steps: RULE)
+    algorithm = in_growing_stages(stages)
     task = jax.tree.map(lambda leaf: leaf[None], TASK)
     tasks = jax.tree.map(lambda leaf: leaf[None], task)
     found = [jax.jit(algorithm.init)(jax.random.key(1), task)]
@@ -68,6 +71,8 @@ def test_the_shallow_network_keeps_its_bits_and_the_parts_are_handed_on():
     assert parts[2] != parts[3] != parts[4] and parts[4] == parts[5] == parts[6]
     # with the last stage's first step still to come, the assembled network is that of the parts
     joined = assembled(states[4][1]["meta"], states[4][1]["parts"])
+    outputs = predict_in_use(stages, algorithm.params(found[4]), INPUTS)
+    np.testing.assert_allclose(outputs, stack(PARTS * SIZE).apply(joined, INPUTS), rtol=1e-5)
     moved = jax.tree.map(lambda one, other: jnp.max(jnp.abs(one - other)), states[5][2], joined)
     assert 0 < max(map(float, jax.tree.leaves(moved))) < 0.11  # one step of Adam 0.1
 
@@ -105,10 +110,10 @@ def test_no_part_sees_another_one():
 def test_an_incubation_that_does_not_fit_is_rejected():
     rule = optax.sgd(0.1)
     for wrong, field in (
-        ((1, 2, [rule] * 3, (1, 1, 1)), "number"),
-        ((2, 2, [rule] * 2, (1, 1, 1)), "optimizers"),
-        ((2, 2, [rule] * 3, (1, 1)), "steps"),
+        ((1, 2, (1, 1, 1)), "number"),
+        ((2, 2, (1, 1)), "steps"),
+        ((2, 2, (1, 1, 1, 1)), "steps"),
     ):
         with pytest.raises(ConfigError) as raised:
-            incubation(stack, *wrong)
+            incubation(stack, *wrong, lambda steps: rule)
         assert raised.value.field == field

@@ -7,7 +7,7 @@ import pytest
 
 from metajax.core import ConfigError, enable_x64
 from metajax.nn import mlp
-from metajax.units import Deepen, Widen, grow_mlp, random_moves, widths_after
+from metajax.units import Deepen, Widen, direct_moves, grow_mlp, random_moves, widths_after
 
 START, GOAL = (3,), (8, 8, 8)
 
@@ -43,6 +43,13 @@ def test_random_moves_lead_to_the_goal_and_differ():
     assert random_moves(GOAL, GOAL, 0) == []
 
 
+@pytest.mark.parametrize("goal", [(4,), (8,), (4, 8, 16)])
+def test_direct_moves_lead_to_the_goal_all_units_at_once(goal):
+    moves = direct_moves((4,), goal)
+    assert widths_after((4,), moves) == goal
+    assert moves[-1] == Widen(goal) and len(moves) == len(goal)
+
+
 def test_a_layer_is_not_copied_where_it_would_be_too_wide():
     """As wide as the first layer will be, it cannot become the second or the third."""
     for seed in range(20):
@@ -56,6 +63,8 @@ def test_a_layer_is_not_copied_where_it_would_be_too_wide():
         (lambda: widths_after((3,), [Deepen(1)]), "after"),
         (lambda: widths_after((3,), [Widen((2,))]), "widths"),
         (lambda: widths_after((3,), [Widen((4, 4))]), "widths"),
+        (lambda: direct_moves((4, 4), (4,)), "widths"),
+        (lambda: direct_moves((4,), (4, 2)), "widths"),
         (lambda: random_moves((), (4,), 0), "start"),
         (lambda: random_moves((4, 4), (4,), 0), "start"),
         (lambda: random_moves((5,), (4, 8), 0), "start"),

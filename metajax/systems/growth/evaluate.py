@@ -10,50 +10,45 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import Examples, Params, accuracy, correct
-from metajax.learners import stopped_early
+from metajax.learners import GrowthParams, predict_in_use, stopped_early
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
-from metajax.systems.growth.stage import Members, Stage
+from metajax.systems.growth.stage import Members, Networks, Stage
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 
-TITLES = {
+ROWS = {
+    "small": "its small network",
+    "shallow network": "shallow network",
+    "assembled": "assembled",
     "dense": "its dense network",
     "start": "its experts, not tuned yet",
     "own_start": "not tuned yet, each domain by its own",
     "own_domain": "its experts, each domain by its own",
 }
-"""Rows of further networks, in words."""
+"""Rows of further networks in their order, in words."""
 
 
 @functools.partial(jax.jit, static_argnames="stages")
 def right(
-    stages: tuple[Stage, ...], params: Params, test: Examples
-) -> dict[str, Float[Array, " images"]]:
-    """Return which test images the networks in use classify right."""
-
-    def branch(index: int) -> Any:
-        return lambda: stages[index].logits(params.networks[index], test.inputs)
-
-    logits = jax.lax.switch(params.stage, [branch(index) for index in range(len(stages))])
-    found = {"test": correct(logits, test.targets)}
-    also = stages[-1].also
-    if also is not None:
-        found["small"] = correct(also(params.networks[-1], test.inputs), test.targets)
-    for index, stage in enumerate(stages):
-        if stage.row:
-            found[stage.row] = correct(branch(index)(), test.targets)
-    return found
+    stages: tuple[Stage, ...], params: GrowthParams, test: Examples
+) -> Float[Array, " images"]:
+    """Return which test images the network in use classifies right."""
+    logits = predict_in_use([stage.trained for stage in stages], params, test.inputs)
+    return correct(logits, test.targets)
 
 
 @functools.partial(jax.jit, static_argnames="stages")
-def more_of(
-    stages: tuple[Stage, ...], params: Params, test: Examples
+def further(
+    stages: tuple[Stage, ...], networks: Networks, test: Examples
 ) -> tuple[dict[str, Float[Array, " images"]], dict[str, Array]]:
-    """Return what further networks classify right, and the arrays of the last stage."""
-    if stages[-1].more is None:
-        return {}, {}
-    logits, arrays = stages[-1].more(params.networks, test.inputs)
-    return {name: correct(each, test.targets) for name, each in logits.items()}, arrays
+    """Return what further networks classify right, and other arrays of the last stage."""
+    ends = zip(stages, networks, strict=True)
+    found = {
+        stage.row: stage.trained.predict(params, test.inputs) for stage, params in ends if stage.row
+    }
+    found |= stages[-1].further(networks, test.inputs)
+    hits = {name: correct(found.pop(name), test.targets) for name in ROWS if name in found}
+    return hits, found
 
 
 @functools.partial(jax.jit, static_argnames="stage")
@@ -61,12 +56,13 @@ def best_snapshot(stage: Stage, params: Params, held_out: Examples) -> Params:
     """Return the snapshot that classifies most held-out images right."""
 
     def score(one: Params) -> Float[Array, ""]:
-        return accuracy(stage.logits(one.networks[-1], held_out.inputs), held_out.targets)
+        logits = stage.trained.predict(one.networks[-1], held_out.inputs)
+        return accuracy(logits, held_out.targets)
 
     return stopped_early(params, score)
 
 
-def in_use(problem: Problem, stages: tuple[Stage, ...], params: Params) -> tuple[Params, Any]:
+def in_use(problem: Problem, stages: tuple[Stage, ...], params: Any) -> tuple[GrowthParams, Any]:
     """Return the parameters that are in use, and which snapshot they are; None: there are none."""
     if not stages[-1].held_out:
         return params, None
@@ -76,7 +72,7 @@ def in_use(problem: Problem, stages: tuple[Stage, ...], params: Params) -> tuple
 
 @functools.partial(jax.jit, static_argnames="members")
 def right_of_each(
-    members: Members, networks: tuple[Params, ...], test: Examples
+    members: Members, networks: Networks, test: Examples
 ) -> Float[Array, "members images"]:
     """Return which test images each of several networks classifies right."""
     return jax.vmap(correct, (0, None))(members.logits(networks, test.inputs), test.targets)
@@ -120,6 +116,34 @@ def after_last(problem: Problem) -> Bool[np.ndarray, " images"]:
     return counts.argmax(1)[last] == np.asarray(problem.test.targets)
 
 
+def baseline(problem: Problem) -> tuple[str, Row]:
+    """Return the row of a baseline that trains no network, and its name."""
+    if problem.tasks.codes:
+        name, title, found = "after_last", "most frequent after the last one", after_last(problem)
+    else:
+        name, title = "nearest_mean", "nearest mean of training images"
+        found = nearest_mean(problem)
+    return name, Row(title, interval(found), baseline=True)
+
+
+def operations(problem: Problem, stages: tuple[Stage, ...], config: Any) -> dict[str, Any]:
+    """Return the steps, updates and operations of each stage, and the sums of their operations."""
+    images = config.examples * config.tasks_per_step
+    updates = [stage.trained.steps * stage.trained.updates for stage in stages]
+    costs = [images * num * stage.flops for num, stage in zip(updates, stages, strict=True)]
+    each = [
+        {"network": stage.name, "steps": stage.trained.steps, "updates": num, "flops": cost}
+        for stage, num, cost in zip(stages, updates, costs, strict=True)
+    ]
+    of_step = stages[-1].budget or problem.update_flops(problem.large)
+    return {
+        "stages": each,
+        "flops": sum(costs),
+        "budget": images * config.steps * of_step,
+        "longest": sum(cost / stage.apart for stage, cost in zip(stages, costs, strict=True)),
+    }
+
+
 def evaluate(
     problem: Problem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
@@ -132,60 +156,32 @@ def evaluate(
     has the accuracy of each and its operations for an image.
     """
     stages: tuple[Stage, ...] = method.parts
-    params, snapshot = in_use(problem, stages, params)
-    found = right(stages, params, problem.test)
-    rows = {"test": Row(f"{config.method}, {stages[-1].name}", interval(found["test"]))}
-    if "small" in found:
-        rows["small"] = Row("its small network", interval(found["small"]))
-    for stage in stages:
-        if stage.row:
-            rows[stage.row] = Row(stage.row, interval(found[stage.row]))
-    also, arrays = more_of(stages, params, problem.test)
-    rows |= {name: Row(TITLES[name], interval(also[name])) for name in TITLES if name in also}
-    members = stages[-1].members
-    if members is not None:
-        hits = np.asarray(right_of_each(members, params.networks, problem.test))
-        title = f"{config.method}, the best on other test images"
-        rows["test"] = Row(title, interval(chosen(hits)))
-        rows["mean"] = Row(f"mean of the {len(hits)} networks", interval(hits.mean(0)))
-    if problem.tasks.codes:
-        row = Row("most frequent after the last one", interval(after_last(problem)), baseline=True)
-        rows["after_last"] = row
-    else:
-        row = Row("nearest mean of training images", interval(nearest_mean(problem)), baseline=True)
-        rows["nearest_mean"] = row
-    rows["chance"] = chance_row([1 / problem.ways], len(problem.test.targets))
-    images = config.examples * config.tasks_per_step
-    of_step = stages[-1].budget or problem.update_flops(problem.large)
-    flops = [images * each.steps * each.updates * each.flops for each in stages]
-    more = {
-        "stages": [
-            {
-                "network": each.name,
-                "steps": each.steps,
-                "updates": each.steps * each.updates,
-                "flops": cost,
-            }
-            for each, cost in zip(stages, flops, strict=True)
-        ],
-        "flops": sum(flops),
-        "budget": images * config.steps * of_step,
-        "longest": sum(cost / each.apart for each, cost in zip(stages, flops, strict=True)),
-        **{name: np.asarray(each).tolist() for name, each in arrays.items()},
-    }
+    last = stages[-1]
+    used, snapshot = in_use(problem, stages, params)
+    title, found = last.name, right(stages, used, problem.test)
+    others, arrays = further(stages, used.networks, problem.test)
+    more = operations(problem, stages, config)
+    more |= {name: np.asarray(each).tolist() for name, each in arrays.items()}
     if snapshot is not None:
         more["snapshot"] = int(snapshot)
-    if members is not None:
-        scores = zip(members.names, members.flops, hits.mean(1).tolist(), strict=True)
+    rows = {name: Row(ROWS[name], interval(others[name])) for name in ROWS if name in others}
+    if last.members is not None:
+        hits = np.asarray(right_of_each(last.members, used.networks, problem.test))
+        title, found = "the best on other test images", chosen(hits)
+        rows["mean"] = Row(f"mean of the {len(hits)} networks", interval(hits.mean(0)))
+        scores = zip(last.members.names, last.members.flops, hits.mean(1).tolist(), strict=True)
         more["members"] = [
             {"name": name, "flops": flops, "accuracy": score} for name, flops, score in scores
         ]
-    return Evaluation(rows, more=more)
+    name, row = baseline(problem)
+    chance = chance_row([1 / problem.ways], len(problem.test.targets))
+    test = Row(f"{config.method}, {title}", interval(found))
+    return Evaluation({"test": test, **rows, name: row, "chance": chance}, more=more)
 
 
 def on_test_images(
     problem: Problem, method: Method, params: Params, key: Key[Array, ""]
 ) -> dict[str, Any]:
     """Measure the accuracy of the network that is in use now."""
-    params, _ = in_use(problem, method.parts, params)
-    return interval(right(method.parts, params, problem.test)["test"]).last()
+    used, _ = in_use(problem, method.parts, params)
+    return interval(right(method.parts, used, problem.test)).last()

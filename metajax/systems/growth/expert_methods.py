@@ -2,86 +2,27 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Key, PyTree
+from jaxtyping import Array
 
 from metajax import learners
-from metajax.core import Count, GradientState, NonNegative, Params, ProperFraction, divisor_of
+from metajax.core import Count, NonNegative, ProperFraction, divisor_of
 from metajax.systems.base import Method
-from metajax.systems.growth.problem import Problem, update_operations
-from metajax.systems.growth.settings import Active, Blocks, Dense, Training, early_steps
-from metajax.systems.growth.stage import Stage, in_stages, named, one_stage, told
+from metajax.systems.growth.problem import Problem
+from metajax.systems.growth.settings import Active, Blocks, Dense, Training, steps_in_shares
+from metajax.systems.growth.stage import (
+    Networks,
+    Stage,
+    in_stages,
+    named,
+    of_widths,
+    one_stage,
+)
 
 BLOCKS = Blocks()
 DENSE = Dense()
 ACTIVE = Active()
-UPDATES = 8
-"""Updates whose images show which units are active, at most: more change the means little."""
-
-
-def upcycled(
-    problem: Problem,
-    training: Training,
-    of: Blocks,
-    copies: int,
-    parts: int,
-    balance: Any,
-    router: Literal["repeated", "random"],
-) -> Method:
-    """Return the method that trains a residual network, then the experts of its blocks."""
-    sizes = of.block_width, of.block_hidden, of.blocks
-    network = learners.feed_forward_blocks(*sizes, problem.ways)
-    dense = learners.smoothed_labels(network)
-    tuned = learners.tuned_experts(network, copies, parts, balance, router)
-    first = early_steps(of.dense_share, training.steps)
-    left = training.steps - first
-
-    def split(params: Params, key: Key[Array, ""]) -> Params:
-        return learners.upcycle_blocks(params, copies, parts, key, router)
-
-    def change(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-        return own._replace(params=split(before.params, key))
-
-    def more(networks: tuple[Params, ...], inputs: Array) -> Any:
-        usual = network.apply(networks[0], inputs)
-        if copies * parts == 1:
-            return {"dense": usual}, {}
-        # the first router is not kept, so this is another draw of it
-        start, _ = learners.apply_experts(split(networks[0], jax.random.key(0)), inputs, parts)
-        _, routes = learners.apply_experts(networks[1], inputs, parts)
-        used = (routes.weights > 0).astype(usual.dtype)
-        arrays = {
-            "changed": jnp.max(jnp.abs(start - usual)),
-            "largest": jnp.max(jnp.abs(usual)),
-            "used_together": jnp.einsum("bne,bnf->bef", used, used) / len(inputs),
-        }
-        return {"dense": usual, "start": start}, arrays
-
-    before = learners.GrowthStage(lambda done: dense, training.make_optimizer(first), first)
-    after = learners.GrowthStage(
-        lambda done: tuned, training.make_optimizer(left), left, change=change
-    )
-
-    def operations(copies: int, experts: int) -> int:
-        """With all experts evaluated, and their routers."""
-        block = 2 * copies * of.block_width * of.block_hidden + experts * of.block_width
-        features = problem.tasks.features
-        ends = features * of.block_width, of.block_width * problem.ways
-        return update_operations([ends[0], *[block] * of.blocks, ends[1]])
-
-    title = f"{of.blocks} blocks of {of.block_hidden}"
-    last = f"{title} as {copies * parts} experts, {parts} used" if copies * parts > 1 else title
-    tuning = told(
-        after,
-        last,
-        lambda params, inputs: learners.apply_experts(params, inputs, parts)[0],
-        operations(copies, copies * parts),
-        more=more,
-    )
-    return in_stages([told(before, title, network.apply, operations(1, 0)), tuning])
 
 
 def moe_tuning(
@@ -103,7 +44,28 @@ def moe_tuning(
       router: "repeated": the parts of a copy begin with equal rows, so that nothing changes;
         "random": each expert has its own row.
     """
-    return upcycled(problem, training, blocks, copies, parts, balance, router)
+    network, experts = problem.block_network(blocks), copies * parts
+    dense, tuned = learners.upcycling(
+        network,
+        copies,
+        parts,
+        steps_in_shares(training.steps, blocks.dense_share),
+        training.make_optimizer,
+        balance=balance,
+        router=router,
+    )
+    title = f"{blocks.blocks} blocks of {blocks.block_hidden}"
+    before = Stage(dense, title, problem.block_flops(blocks), row="dense")
+    after = Stage(tuned, title, problem.block_flops(blocks, copies, experts))
+    if experts == 1:
+        return in_stages([before, after])
+
+    def further(networks: Networks, inputs: Array) -> dict[str, Array]:
+        found = learners.compare_upcycled(network, networks, inputs, copies, parts, router)
+        return found._asdict()
+
+    title = f"{title} as {experts} experts, {parts} used"
+    return in_stages([before, after._replace(name=title, further=further)])
 
 
 def dense_continued(problem: Problem, training: Training, *, blocks: Blocks = BLOCKS) -> Method:
@@ -111,12 +73,7 @@ def dense_continued(problem: Problem, training: Training, *, blocks: Blocks = BL
 
     It is `moe_tuning` with one copy of one part, so the optimizer starts again where it does there.
     """
-    return upcycled(problem, training, blocks, 1, 1, 0.0, "repeated")
-
-
-def active_sizes(problem: Problem, active: Active) -> tuple[int, ...]:
-    """Return the hidden layers of a network with a part of the large one's units."""
-    return tuple(max(round(active.active_share * width), 1) for width in problem.large)
+    return moe_tuning(problem, training, blocks=blocks, copies=1, parts=1, balance=0.0)
 
 
 def read_me(
@@ -137,66 +94,28 @@ def read_me(
       units: "domain": an expert has the units that are most active on its domain (Read-ME);
         "random": others; "all": all experts have the most active units of all domains.
     """
-    domains = problem.tasks.domains
-    sizes = active_sizes(problem, active)
-    experts = learners.ActivatedExperts(problem.large, sizes, problem.ways, domains, router_width)
-    alone, learner = learners.smoothed_labels(experts.network), experts.learner()
-    first = early_steps(dense.dense_share, training.steps)
-    second = early_steps(router_share, training.steps)
-    left = training.steps - first - second
+    sizes = problem.part_of_large(active.active_share)
+    experts = learners.ActivatedExperts(
+        problem.large, sizes, problem.ways, problem.tasks.domains, router_width
+    )
+    steps = steps_in_shares(training.steps, dense.dense_share, router_share)
+    whole, routed, tuned = learners.read_me(experts, steps, training.make_optimizer, units)
 
-    def stage(steps: int, moving: tuple[str, ...], **changes: Any) -> learners.GrowthStage:
-        optimizer = learners.moving_only(training.make_optimizer(steps), moving)
-        return learners.GrowthStage(lambda done: learner, optimizer, steps, **changes)
+    def further(networks: Networks, inputs: Array) -> dict[str, Array]:
+        return learners.compare_activated(experts, networks, inputs)._asdict()
 
-    def hand_over(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-        return own._replace(params={**own.params, "dense": before.params})
-
-    def choose(
-        state: GradientState, tasks: PyTree, key: Key[Array, ""], axis_name: str | None
-    ) -> GradientState:
-        params, inputs = state.params, tasks.inputs[:, :UPDATES]
-        activity = learners.activity_of_domains(params["dense"], inputs, domains)
-        if axis_name is not None:
-            activity = jax.lax.pmean(activity, axis_name)
-        return state._replace(params=experts.choose(params, activity, key, units))
-
-    def keep(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-        return own._replace(params=before.params)
-
-    trained = learners.GrowthStage(lambda done: alone, training.make_optimizer(first), first)
-    chosen = stage(second, ("router",), change=hand_over, prepare=choose)
-    tuned = stage(left, ("router", "shared", "own"), change=keep)
-
-    def more(networks: tuple[Params, ...], inputs: Array) -> Any:
-        own = jax.nn.one_hot(jnp.arange(len(inputs)) // (len(inputs) // domains), domains)
-        routes = experts.route(networks[2], inputs)
-        logits = {
-            "dense": experts.network.apply(networks[0], inputs),
-            "start": experts.apply(networks[1], inputs),
-            "own_start": experts.apply(networks[1], inputs, own),
-            "own_domain": experts.apply(networks[2], inputs, own),
-        }
-        return logits, {"routes": own.T @ routes / jnp.sum(own, axis=0)[:, None]}
-
-    router = [problem.tasks.features * router_width, router_width * domains]
-    both = domains * problem.update_flops(sizes) + update_operations(router)
-    both += problem.forward_flops(problem.large)  # the dense network, which votes
-    title = f"{domains} experts {named(sizes)}"
-    large, flops = named(problem.large), problem.update_flops(problem.large)
+    title, flops = f"{experts.domains} experts {named(sizes)}", problem.expert_flops(experts)
     return in_stages(
         [
-            told(trained, large, experts.network.apply, flops),
-            told(chosen, f"{title}, router", experts.apply, both),
-            told(tuned, title, experts.apply, both, more=more),
+            of_widths(problem, whole, problem.large, row="dense"),
+            Stage(routed, f"{title}, router", flops, row="start"),
+            Stage(tuned, title, flops, further=further),
         ]
     )
 
 
 def narrow_network(problem: Problem, training: Training, *, active: Active = ACTIVE) -> Method:
     """Train a network of an expert's size from scratch for as many steps: baseline of `read_me`."""
-    sizes = active_sizes(problem, active)
-    network = problem.network(sizes)
-    flops = problem.update_flops(sizes)
-    part = Stage(named(sizes), network.apply, training.steps, 1, flops)
-    return one_stage(training, learners.smoothed_labels(network), part)
+    sizes = problem.part_of_large(active.active_share)
+    learner = learners.smoothed_labels(problem.network(sizes))
+    return one_stage(training, learner, named(sizes), problem.update_flops(sizes))

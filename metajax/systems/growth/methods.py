@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import optax
-from jaxtyping import Array, Key
+from jaxtyping import Array
 
 from metajax import learners
 from metajax.core import (
     Count,
     Fraction,
-    GradientState,
-    MetaLearner,
-    Network,
     NonNegative,
     Positive,
     ProperFraction,
     Seed,
 )
-from metajax.nn import layer_stack
 from metajax.systems.base import Entry, Method
 from metajax.systems.growth.expert_methods import (
     dense_continued,
@@ -38,10 +35,17 @@ from metajax.systems.growth.settings import (
     Training,
     early_steps,
     incubating_steps,
+    steps_in_shares,
 )
-from metajax.systems.growth.stage import Stage, Told, in_stages, named, one_stage, told
+from metajax.systems.growth.stage import (
+    Stage,
+    in_stages,
+    named,
+    of_widths,
+    one_stage,
+)
 from metajax.systems.growth.supernets import mixture_of_supernets, subnetworks_alone, supernet
-from metajax.units import Deepen, Move, Widen, grow_mlp, random_moves, widths_after
+from metajax.units import Move, direct_moves, random_moves, widths_after
 
 EARLY = Early()
 TEACHER = Teacher()
@@ -49,13 +53,16 @@ DEEP = Deep()
 
 
 def trained(
-    problem: Problem, training: Training, widths: tuple[int, ...], smoothing: float = 0.0
+    problem: Problem,
+    training: Training,
+    widths: tuple[int, ...],
+    smoothing: float = 0.0,
+    held_out: float = 0.0,
 ) -> Method:
     """Return the method that trains one network from scratch."""
-    network, updates = problem.network(widths), problem.updates(widths)
-    flops = problem.update_flops(widths)
-    part = Stage(named(widths), network.apply, training.steps, updates, flops)
-    return one_stage(training, learners.smoothed_labels(network, smoothing), part)
+    learner = learners.smoothed_labels(problem.network(widths), smoothing)
+    flops, updates = problem.update_flops(widths), problem.updates(widths)
+    return one_stage(training, learner, named(widths), flops, updates, held_out=held_out)
 
 
 def grown(
@@ -66,44 +73,23 @@ def grown(
     split: Literal["random", "equal"],
 ) -> Method:
     """Return the method that trains a small network and makes it larger, stage by stage."""
-    sizes = [problem.small]
-    for some in moves:
-        sizes.append(widths_after(sizes[-1], some))
-    first = early_steps(early.early_share, training.steps)
-    # the steps before full size, shared by the stages before it as evenly as whole steps allow
-    ends = [first * index // len(moves) for index in range(len(moves) + 1)]
-    steps = [end - start for start, end in itertools.pairwise(ends)]
-    steps.append(training.steps - first)
-    updates = [problem.updates(widths) for widths in sizes]
-    # one optimizer, whose state grows along, so its schedule is over the updates of all stages
-    total = sum(one * each for one, each in zip(steps, updates, strict=True))
-    optimizer = training.make_optimizer(total)
-
-    def stage(index: int, widths: tuple[int, ...]) -> Told:
-        network = problem.network(widths)
-        learner = learners.smoothed_labels(network)
-        change = growing(moves[index - 1], split) if index else None
-        one = learners.GrowthStage(
-            lambda done: learner, optimizer, steps[index], updates[index], change
-        )
-        return told(one, named(widths), network.apply, problem.update_flops(widths))
-
-    return in_stages([stage(index, widths) for index, widths in enumerate(sizes)])
-
-
-def growing(moves: Sequence[Move], split: Literal["random", "equal"]) -> Callable[..., Any]:
-    """Return the change of a stage that makes the network of the one before larger."""
-
-    def change(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-        return GradientState(*grow_mlp(before.params, before.opt_state, moves, key, split))
-
-    return change
+    first, full = steps_in_shares(training.steps, early.early_share)
+    sizes = [*itertools.accumulate(moves, widths_after, initial=problem.small)]
+    stages = learners.growing_mlp(
+        problem.small,
+        problem.ways,
+        moves,
+        [*learners.even_parts(first, len(moves)), full],
+        training.make_optimizer,
+        updates=[problem.updates(widths) for widths in sizes],
+        split=split,
+    )
+    return in_stages([of_widths(problem, *each) for each in zip(stages, sizes, strict=True)])
 
 
 def at_once(problem: Problem) -> list[list[Move]]:
     """Return the moves from the small network to the large one, all at the same time."""
-    missing = problem.settings.layers - len(problem.small)
-    return [[*(Deepen(0) for _ in range(missing)), Widen(problem.large)]]
+    return [direct_moves(problem.small, problem.large)]
 
 
 def net2net(problem: Problem, training: Training, *, early: Early = EARLY) -> Method:
@@ -125,11 +111,10 @@ def random_transformations(
       moves_seed: Seed of the moves.
     """
     moves = random_moves(problem.small, problem.large, moves_seed)
-    first = early_steps(early.early_share, training.steps)
     # as many stages as there are steps for, and several moves together where these are few
-    number = max(min(len(moves), first), 1)
-    ends = [len(moves) * index // number for index in range(number + 1)]
-    together = [moves[start:end] for start, end in itertools.pairwise(ends)]
+    number = max(min(len(moves), early_steps(early.early_share, training.steps)), 1)
+    rest = iter(moves)
+    together = [[*itertools.islice(rest, part)] for part in learners.even_parts(len(moves), number)]
     return grown(problem, training, together, early, "random")
 
 
@@ -149,33 +134,25 @@ def weak_teacher(
       final_weight: The same at the last step; it moves linearly.
       temperature: Temperature of both networks' outputs.
     """
-    small, large = problem.network(problem.small), problem.network(problem.large)
-    first = early_steps(teacher.teacher_share, training.steps)
-    left, updates = training.steps - first, problem.updates(problem.small)
-    alone = learners.smoothed_labels(small)
-    schedule = optax.linear_schedule(weight, final_weight, left)
-
-    def taught(done: Array) -> MetaLearner:
-        return learners.taught_student(large, small, schedule(done), temperature)
-
-    def hand_over(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-        return own._replace(params={**own.params, "teacher": before.params})
-
-    # the teacher has no gradient, but weight decay would move it
-    optimizer = learners.moving_only(training.make_optimizer(left), ["student"])
-    begun = training.make_optimizer(first * updates)
-    before = learners.GrowthStage(lambda done: alone, begun, first, updates)
-    after = learners.GrowthStage(taught, optimizer, left, change=hand_over)
-    flops = problem.update_flops(problem.large) + problem.forward_flops(problem.small)
-    of_teacher = f"teacher {named(problem.small)}", small.apply, problem.update_flops(problem.small)
-    student = told(
-        after,
-        f"student {named(problem.large)}",
-        lambda params, inputs: large.apply(params["student"], inputs),
-        flops,
-        also=lambda params, inputs: small.apply(params["teacher"], inputs),
+    steps = steps_in_shares(training.steps, teacher.teacher_share)
+    taught, student = learners.weak_teacher(
+        problem.network(problem.small),
+        problem.network(problem.large),
+        steps,
+        training.make_optimizer,
+        updates=problem.updates(problem.small),
+        weight=optax.linear_schedule(weight, final_weight, steps[-1]),
+        temperature=temperature,
     )
-    return in_stages([told(before, *of_teacher), student])
+
+    small, large = named(problem.small), named(problem.large)
+    flops = problem.update_flops(problem.large) + problem.forward_flops(problem.small)
+    return in_stages(
+        [
+            Stage(taught, f"teacher {small}", problem.update_flops(problem.small), row="small"),
+            Stage(student, f"student {large}", flops),
+        ]
+    )
 
 
 def mutual_distillation(
@@ -195,15 +172,13 @@ def mutual_distillation(
     """
     large, small = problem.network(problem.large), problem.network(problem.small)
     learner = learners.mutual_students(large, small, to_large, to_small, temperature)
-    part = Stage(
-        f"{named(problem.large)} with {named(problem.small)}",
-        lambda params, inputs: large.apply(params["large"], inputs),
-        training.steps,
-        1,
-        problem.update_flops(problem.large) + problem.update_flops(problem.small),
-        lambda params, inputs: small.apply(params["small"], inputs),
-    )
-    return one_stage(training, learner, part)
+
+    def further(networks: Any, inputs: Array) -> dict[str, Array]:
+        return {"small": small.apply(networks[-1]["small"], inputs)}
+
+    name = f"{named(problem.large)} with {named(problem.small)}"
+    flops = problem.update_flops(problem.large) + problem.update_flops(problem.small)
+    return one_stage(training, learner, name, flops, further=further)
 
 
 def label_smoothing(problem: Problem, training: Training, *, smoothing: Fraction = 0.1) -> Method:
@@ -234,47 +209,34 @@ def incubation(
       tune_share: Part of the steps in which the assembled network is trained.
     """
     number, size = deep.modules, deep.module_layers
-    budget = deep_flops(problem, deep, number * size)
-    flops = (
-        deep_flops(problem, deep, number),
-        number * deep_flops(problem, deep, number + size - 1),
-        budget,
+    shallow, hybrid, budget = (
+        problem.deep_flops(deep, depth) for depth in (number, number + size - 1, number * size)
     )
-    steps = incubating_steps(tune_share, training.steps, (flops[0] / budget, flops[1] / budget))
+    costs = shallow / budget, number * hybrid / budget
+    first, second, third = learners.incubation(
+        functools.partial(problem.deep_network, deep),
+        number,
+        size,
+        incubating_steps(tune_share, training.steps, costs),
+        training.make_optimizer,
+    )
 
-    def stack(depth: int) -> Network:
-        return deep_network(problem, deep, depth)
-
-    optimizers = [training.make_optimizer(each) for each in steps]
-    algorithm = learners.incubation(stack, number, size, optimizers, steps)
-    whole = stack(number * size)
-
-    def joined(params: Params, inputs: Array) -> Array:
-        return whole.apply(learners.assembled(params["meta"], params["parts"]), inputs)
-
-    names = f"{number} layers", f"{number} parts", f"{number * size} layers"
-    shallow = Stage(names[0], stack(number).apply, steps[0], 1, flops[0], row="shallow network")
-    apart = Stage(names[1], joined, steps[1], 1, flops[1], row="assembled", apart=number)
-    tuned = Stage(names[2], whole.apply, steps[2], 1, budget, budget=budget)
-    return Method(algorithm, parts=(shallow, apart, tuned))
+    parts = Stage(second, f"{number} parts", number * hybrid, row="assembled", apart=number)
+    return in_stages(
+        [
+            Stage(first, f"{number} layers", shallow, row="shallow network"),
+            parts,
+            Stage(third, f"{number * size} layers", budget, budget=budget),
+        ]
+    )
 
 
 def end_to_end(problem: Problem, training: Training, *, deep: Deep = DEEP) -> Method:
     """Train the deep network of `incubation` from scratch: its baseline of equal compute."""
     depth = deep.modules * deep.module_layers
-    network, flops = deep_network(problem, deep, depth), deep_flops(problem, deep, depth)
-    part = Stage(f"{depth} layers", network.apply, training.steps, 1, flops, budget=flops)
-    return one_stage(training, learners.smoothed_labels(network), part)
-
-
-def deep_network(problem: Problem, deep: Deep, depth: int) -> Network:
-    """Return a network of some layers of the deep one's size."""
-    return layer_stack(depth, deep.module_width, problem.ways, deep.residual)
-
-
-def deep_flops(problem: Problem, deep: Deep, depth: int) -> int:
-    """Return the operations of an update of :func:`deep_network`, for each image."""
-    return problem.update_flops((deep.module_width,) * (depth + 1))
+    learner = learners.smoothed_labels(problem.deep_network(deep, depth))
+    flops = problem.deep_flops(deep, depth)
+    return one_stage(training, learner, f"{depth} layers", flops, budget=flops)
 
 
 def early_stopping(
@@ -291,13 +253,11 @@ def early_stopping(
       snapshots: Networks of the training that are tried on them: the last one, and each other one
         after 0.71 times the steps of the next.
     """
-    alone = trained(problem, training, problem.large)
-    # each is a copy of the network in the state: few, and close together where networks change fast
-    at = sorted({max(round(training.steps / 2 ** (index / 2)), 1) for index in range(snapshots)})
+    alone = trained(problem, training, problem.large, held_out=held_out_share)
     assert alone.algorithm is not None
-    algorithm = learners.with_snapshots(alone.algorithm, at)
+    at = learners.snapshot_steps(training.steps, snapshots)
     tasks, _ = problem.kept_apart(held_out_share)
-    return Method(algorithm, parts=(alone.parts[0]._replace(held_out=held_out_share),), tasks=tasks)
+    return alone._replace(algorithm=learners.with_snapshots(alone.algorithm, at), tasks=tasks)
 
 
 STAGED: dict[str, Entry] = {

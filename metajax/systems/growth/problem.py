@@ -15,8 +15,9 @@ from jaxtyping import Array, Float, Int32, Key, UInt8
 
 from metajax.core import ConfigError, Examples, Network, random_indices, register_dataclass
 from metajax.data import frequent_characters, load_text, text_windows
-from metajax.nn import mlp
-from metajax.systems.growth.settings import Settings, Training
+from metajax.learners import ActivatedExperts, feed_forward_blocks
+from metajax.nn import layer_stack, mlp
+from metajax.systems.growth.settings import Blocks, Deep, Settings, Training
 from metajax.systems.image_sets import image_pools
 
 DATA_SEED = 1511_05641
@@ -115,6 +116,10 @@ class Problem(NamedTuple):
         """Hidden layers of the large network."""
         return (self.settings.width,) * self.settings.layers
 
+    def part_of_large(self, share: float) -> tuple[int, ...]:
+        """Return the hidden layers of a network with a part of the large one's units."""
+        return tuple(max(round(share * width), 1) for width in self.large)
+
     def kept_apart(self, share: float) -> tuple[Parts, Examples]:
         """Return what is trained on and what is held out, where a part of the images is held out.
 
@@ -149,6 +154,14 @@ class Problem(NamedTuple):
         """Return a network with some hidden layers."""
         return mlp(widths, self.ways)
 
+    def deep_network(self, deep: Deep, depth: int) -> Network:
+        """Return a network of some layers of the deep one's size."""
+        return layer_stack(depth, deep.module_width, self.ways, deep.residual)
+
+    def block_network(self, of: Blocks) -> Network:
+        """Return a residual network of feed-forward blocks."""
+        return feed_forward_blocks(of.block_width, of.block_hidden, of.blocks, self.ways)
+
     def products(self, widths: tuple[int, ...]) -> list[int]:
         """Return the multiplications of each layer for one image."""
         sizes = [self.tasks.features, *widths, self.ways]
@@ -161,6 +174,31 @@ class Problem(NamedTuple):
     def update_flops(self, widths: tuple[int, ...]) -> int:
         """Return the operations of an update of a network for one image."""
         return update_operations(self.products(widths))
+
+    def deep_flops(self, deep: Deep, depth: int) -> int:
+        """Return the operations of an update of :meth:`deep_network` for one image."""
+        return self.update_flops((deep.module_width,) * (depth + 1))
+
+    def block_flops(self, of: Blocks, copies: int = 1, experts: int = 0) -> int:
+        """Return the operations of an update of :meth:`block_network` for one image.
+
+        With copies of each block, as experts that are all evaluated, and their routers.
+        """
+        block = 2 * copies * of.block_width * of.block_hidden + experts * of.block_width
+        stem, head = self.tasks.features * of.block_width, of.block_width * self.ways
+        return update_operations([stem, *[block] * of.blocks, head])
+
+    def expert_flops(self, experts: ActivatedExperts) -> int:
+        """Return the operations of an update of all experts and their router for one image.
+
+        The network that they are made of votes, so its forward pass is counted too.
+        """
+        router = [
+            self.tasks.features * experts.router_width,
+            experts.router_width * experts.domains,
+        ]
+        flops = experts.domains * self.update_flops(experts.sizes) + update_operations(router)
+        return flops + self.forward_flops(experts.widths)
 
     def updates(self, widths: tuple[int, ...]) -> int:
         """Return how many updates of a network cost no more than one of the large network."""

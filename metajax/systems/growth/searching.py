@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Key
+from jaxtyping import Array
 
 from metajax import learners
-from metajax.core import ConfigError, Count, GradientState, Params, ProperFraction, Seed
+from metajax.core import ConfigError, Count, ProperFraction, Seed
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
 from metajax.systems.growth.settings import Early, Training, early_steps
-from metajax.systems.growth.stage import Members, Told, in_stages, named, told
-from metajax.units import Move, grow_mlp, random_moves
+from metajax.systems.growth.stage import Members, Networks, in_stages, of_widths
+from metajax.units import random_moves
 
 EARLY = Early()
 
@@ -109,43 +107,25 @@ def searched(
     if training.steps - first < number:
         expected = f"{first + number} or more, one for each of {number} candidates"
         raise ConfigError("steps", training.steps, expected)
-    ends = [(training.steps - first) * index // number for index in range(number + 1)]
-    steps = [end - start for start, end in itertools.pairwise(ends)]
-    stages: list[Told] = []
-
-    def add(widths: Widths, steps: int, change: Callable[..., Any] | None = None) -> None:
-        network, updates = problem.network(widths), problem.updates(widths)
-        learner = learners.smoothed_labels(network)
-        optimizer = training.make_optimizer(steps * updates)
-        stage = learners.GrowthStage(lambda done: learner, optimizer, steps, updates)
-        if change is not None:
-            stage = stage._replace(change=change, source=0)
-        stages.append(told(stage, named(widths), network.apply, problem.update_flops(widths)))
-
+    sizes, moves = candidates, None
+    steps = learners.even_parts(training.steps - first, number)
     if first:
-        add(problem.small, first)
-    for index, widths in enumerate(candidates):
-        change = None
-        if first:
-            change = growing(random_moves(problem.small, widths, seed + index))
-        add(widths, steps[index], change)
-    tried = [each.stage for each in stages[-number:]]
-
-    def logits(networks: tuple[Params, ...], inputs: Array) -> Array:
-        each = zip(tried, networks[-number:], strict=True)
-        return jnp.stack([stage.logits(params, inputs) for stage, params in each])
-
-    members = Members(
-        tuple(stage.name for stage in tried), tuple(map(problem.forward_flops, candidates)), logits
+        sizes, steps = [problem.small, *candidates], [first, *steps]
+        moves = [
+            random_moves(problem.small, widths, seed + index)
+            for index, widths in enumerate(candidates)
+        ]
+    updates = [problem.updates(widths) for widths in sizes]
+    each = learners.candidate_mlps(
+        sizes, problem.ways, steps, training.make_optimizer, updates=updates, moves=moves
     )
-    stages[-1] = stages[-1]._replace(stage=tried[-1]._replace(members=members))
-    return in_stages(stages)
+    stages = [of_widths(problem, *one) for one in zip(each, sizes, strict=True)]
+    tried = stages[-number:]
 
+    def logits(networks: Networks, inputs: Array) -> Array:
+        pairs = zip(tried, networks[-number:], strict=True)
+        return jnp.stack([stage.trained.predict(params, inputs) for stage, params in pairs])
 
-def growing(moves: list[Move]) -> Callable[..., Any]:
-    """Return the change that makes a candidate of the small network; its optimizer starts fresh."""
-
-    def change(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-        return own._replace(params=grow_mlp(before.params, (), moves, key)[0])
-
-    return change
+    names = tuple(stage.name for stage in tried)
+    members = Members(names, tuple(map(problem.forward_flops, candidates)), logits)
+    return in_stages([*stages[:-1], stages[-1]._replace(members=members)])

@@ -120,6 +120,12 @@ def early_steps(share: float, steps: int) -> int:
     return max(round(share * steps), 1)
 
 
+def steps_in_shares(steps: int, *shares: float) -> list[int]:
+    """Return the steps of some parts of the training, one or more each, and all that are left."""
+    parts = [early_steps(share, steps) for share in shares]
+    return [*parts, steps - sum(parts)]
+
+
 def incubating_steps(tune_share: float, steps: int, costs: tuple[float, float]) -> tuple[int, ...]:
     """Return the steps of the shallow network, the parts and the assembled network.
 

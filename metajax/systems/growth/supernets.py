@@ -7,7 +7,7 @@ import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -18,7 +18,7 @@ from metajax.core import ConfigError, Count, Network, Params, Several, count
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
 from metajax.systems.growth.settings import Training
-from metajax.systems.growth.stage import Members, Stage, one_stage
+from metajax.systems.growth.stage import Members, Networks, one_stage
 
 ACTIVATIONS = ("relu", "tanh", "sine")
 
@@ -151,7 +151,7 @@ def mixed(
     net = units.supernet(network, names, space, experts=experts, by=by, code=code)
     learner = learners.shared_subnetworks(net, network, space, sampled.sampling, paths)
 
-    def logits(networks: tuple[Params, ...], inputs: Array) -> Array:
+    def logits(networks: Networks, inputs: Array) -> Array:
         def of(architecture: units.Architecture) -> Array:
             weights = net.masked(networks[-1], architecture)
             return network.apply(weights, inputs, architecture)
@@ -159,17 +159,13 @@ def mixed(
         # one after the other: all layers of all architectures at a time would fill the memory
         return jax.lax.map(of, units.all_architectures(space))
 
-    def largest(params: Params, inputs: Array) -> Array:
-        return learner.predict(params, (), inputs)
-
     flops = problem.update_flops(problem.large)
     if experts > 1:
         # mixing multiplies all weights forward, and backward for experts and gates
         sizes = jax.eval_shape(net.init, jax.random.key(0), inputs)
         flops += math.ceil(6 * count(sizes) * paths / images)
     members = members_of(problem, space, logits)
-    stage = Stage("supernet", largest, training.steps, 1, flops, members=members)
-    return one_stage(training, learner, stage)
+    return one_stage(training, learner, "supernet", flops, members=members)
 
 
 def subnetworks_alone(
@@ -182,16 +178,15 @@ def subnetworks_alone(
     def make(widths: tuple[int, ...]) -> Network:
         return units.choosing_mlp(widths, problem.ways, space)
 
-    learner = learners.lone_subnetworks(make, space)
+    alone = learners.lone_subnetworks(make, space)
 
-    def logits(networks: tuple[Params, ...], inputs: Array) -> Array:
-        return learner.predict(networks[-1], (), inputs)
+    def logits(networks: Networks, inputs: Array) -> Array:
+        return alone.predict(networks[-1], (), inputs)
 
-    def largest(params: Params, inputs: Array) -> Array:
-        return learner.predict(params, (), inputs)[-variants]
+    def largest(params: Params, adapted: Any, inputs: Array) -> Array:
+        return alone.predict(params, adapted, inputs)[-variants]
 
     flops = variants * sum(map(problem.update_flops, widths_of(problem, space)))
     members = members_of(problem, space, logits)
-    title = f"{len(members.names)} networks"
-    stage = Stage(title, largest, training.steps, 1, flops, members=members)
-    return one_stage(training, learner, stage)
+    learner, title = alone._replace(predict=largest), f"{len(members.names)} networks"
+    return one_stage(training, learner, title, flops, members=members)

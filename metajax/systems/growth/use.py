@@ -16,8 +16,8 @@ from metajax.core import ConfigError, Params
 from metajax.data import character_codes, load_text
 from metajax.systems.base import Use
 from metajax.systems.growth.evaluate import in_use
-from metajax.systems.growth.methods import Stage
 from metajax.systems.growth.problem import Problem, alphabet_of, make_problem
+from metajax.systems.growth.stage import Stage
 from metajax.systems.image_sets import image_pools
 from metajax.systems.using.adapted import Adapted, Told, check_no_steps
 from metajax.systems.using.classes import ImageForm, Labels, tell
@@ -41,7 +41,7 @@ def _function(stage: Stage) -> Callable[..., Any]:
 
     def function(state: _State, queries: Array) -> Float[Array, "queries ways"]:
         inputs = (queries.reshape(queries.shape[0], -1) - state.mean) / state.std
-        return jax.nn.softmax(stage.logits(state.params, inputs))
+        return jax.nn.softmax(stage.trained.predict(state.params, inputs))
 
     return function
 

@@ -37,21 +37,21 @@ def test_no_step_of_a_growing_network_costs_more_than_one_of_the_large_network()
     for method in get_system("growth").methods:
         setup = build(configure("growth", method=method))
         problem, stages = setup.problem, setup.method.parts
-        assert sum(stage.steps for stage in stages) == setup.config.steps
+        assert sum(stage.trained.steps for stage in stages) == setup.config.steps
         full = stages[-1].budget or problem.update_flops(problem.large)
         if method == "incubation":  # its stages cost less and more, and as much together
-            spent = sum(stage.steps * stage.flops for stage in stages)
+            spent = sum(stage.trained.steps * stage.flops for stage in stages)
             assert spent == pytest.approx(setup.config.steps * full, rel=0.01)
             continue
         if method in EXPERTS:
-            assert all(stage.updates == 1 for stage in stages)
+            assert all(stage.trained.updates == 1 for stage in stages)
             continue
         if method == "subnetworks_alone":
             continue  # as many networks as there are architectures
         # networks that are taught also pay for the small one, each time, and a mixture is mixed
         most = {"weak_teacher": 1.06, "mutual_distillation": 1.06, "mixture_of_supernets": 1.2}
         for stage in stages:
-            share = stage.updates * stage.flops / full
+            share = stage.trained.updates * stage.flops / full
             assert 0.8 < share <= most.get(method, 1)
 
 
@@ -187,7 +187,8 @@ def test_a_network_that_grows_in_the_loop_keeps_its_function(method):
     stages, params = setup.method.parts, setup.algorithm.params(state)
     inputs = setup.problem.test.inputs
     small, *others = (
-        stage.logits(one, inputs) for stage, one in zip(stages, params.networks, strict=True)
+        stage.trained.predict(one, inputs)
+        for stage, one in zip(stages, params.networks, strict=True)
     )
     assert len(others) == len(stages) - 1 >= 1
     for logits in others:
