@@ -6,8 +6,9 @@
 A table stands between `<!-- table NAME -->` and `<!-- end -->`. `FAMILY/quoted.py` makes it, and
 lists the sentences and cells that quote a figure: each has to be in the README, or in the other
 file that it is of, word for word, line breaks and bold type aside. So a figure that a sentence
-rounds wrongly, or that a new result has changed, is found. The README of `benchmarks/` is checked
-too.
+rounds wrongly, or that a new result has changed, is found. The READMEs of `benchmarks/` and of this
+folder are checked too. Table `below` of a family is its methods that a baseline is better than, by
+`baselines.py`.
 """
 
 from __future__ import annotations
@@ -24,7 +25,11 @@ ROOT = HERE.parent
 MARKED = re.compile(r"(<!-- table (?P<name>\S+) -->\n).*?(\n<!-- end -->)", re.DOTALL)
 FAMILIES = {
     path.parent.name: path.parent
-    for path in (*sorted(HERE.glob("*/quoted.py")), ROOT / "benchmarks" / "quoted.py")
+    for path in (
+        *sorted(HERE.glob("*/quoted.py")),
+        ROOT / "benchmarks" / "quoted.py",
+        HERE / "quoted.py",
+    )
 }
 """The folders whose README is checked."""
 
@@ -37,7 +42,11 @@ def quoted(family: str) -> Any:
         spec = importlib.util.spec_from_file_location(f"quoted_{family}", path)
         module = importlib.util.module_from_spec(spec)  # type: ignore[arg-type]
         spec.loader.exec_module(module)  # type: ignore[union-attr]
-        return module.quoted()
+        found = module.quoted()
+        baselines = importlib.import_module("baselines")
+        if family in baselines.FAMILIES:
+            found = found._replace(tables=found.tables | {"below": baselines.said(family)})
+        return found
     finally:
         del sys.path[:2]
 

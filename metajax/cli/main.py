@@ -276,7 +276,7 @@ def _show(workdir, system, config, evaluation, summary, history) -> None:
 
     settings = {**config, **evaluation.get("settings", {})}  # what it was evaluated with
     path = write_report(workdir, system, settings, evaluation, summary, history)
-    print(f"\n{system.table(evaluation)}\n")
+    print(f"\n{system.said(evaluation)}\n")
     print(f"report: {path}")
 
 
@@ -343,7 +343,7 @@ def _eval(argv: list[str]) -> int:
         params = untrained_params(run.algorithm, run.example_tasks, config.seed)
     evaluation = run.evaluate(params, True)
     write_json(options.workdir / "eval.json", evaluation)
-    print(system.table(evaluation))
+    print(system.said(evaluation))
     return 0
 
 

@@ -21,7 +21,7 @@ def write_report(
         workdir,
         f"{system.name}: {workdir.name}",
         system.summary,
-        system.table(evaluation),
+        system.said(evaluation),
         system.figures(evaluation, history),
         {"Run": summary, "Settings": config},
     )

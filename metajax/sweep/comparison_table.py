@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from metajax.systems.numbers import aligned, numbers
+from metajax.systems.numbers import aligned, numbers, with_interval
 from metajax.systems.show import shown_points
+from metajax.systems.standings import Standing, margin, standing
 
 LETTERS = {"seeds": "s", "tasks": "t"}
 WIDTH = 120
@@ -55,30 +55,9 @@ def columns(content: dict[str, Any]) -> list[float]:
 
 
 def plus_minus(score: dict[str, Any], index: int) -> str:
-    """Return a mean with its interval, to two digits of its half width: ``0.066 ±0.014``.
-
-    Of the mean there are three digits or more.
-    """
+    """Return a mean of a score with its interval: ``0.066 ±0.014``."""
     mean, low, high = (float(numbers(score[end][index])) for end in ("mean", "low", "high"))
-    if not all(map(math.isfinite, (mean, low, high))):
-        return "non-finite"
-    half = max(high - mean, mean - low)
-    if half <= 0:
-        return f"{mean:.4g} ±0"
-    digits = 1 - math.floor(math.log10(half))
-    if mean != 0:
-        digits = max(digits, 2 - math.floor(math.log10(abs(mean))))
-    if digits > 5 or abs(mean) >= 1e6:
-        return _ends(f"{mean:.3e}", f"{half:.1e}", mean, low, high, ".3e")
-    spec = f".{max(digits, 0)}f"
-    return _ends(format(mean, spec), format(half, spec), mean, low, high, spec)
-
-
-def _ends(mean_text: str, half_text: str, mean: float, low: float, high: float, spec: str) -> str:
-    """A mean and half its interval, or both ends where they are not as far from it."""
-    if math.isclose(high - mean, mean - low, rel_tol=0.05):
-        return f"{mean_text} ±{half_text}"
-    return f"{mean_text} [{low:{spec}}, {high:{spec}}]"
+    return with_interval(mean, low, high)
 
 
 def cells(
@@ -132,6 +111,23 @@ def _costs(method: dict[str, Any]) -> list[str]:
     ]
 
 
+def standings(content: dict[str, Any]) -> dict[str, Standing]:
+    """Return by how much each method with a score is better than the best baseline of its tasks.
+
+    Args:
+      content: of ``compare.json``.
+    """
+    found = {}
+    for name, method in content["methods"].items():
+        if method["score"]:
+            own = {"": method["score"]} | method["rows"]
+            baselines = method["baselines"] | content["baselines"]
+            rows = {of: row | {"baseline": False} for of, row in own.items()}
+            rows |= {of: row | {"baseline": True} for of, row in baselines.items()}
+            found[name] = standing(rows, content["greatest"])
+    return {name: one for name, one in found.items() if one is not None}
+
+
 def title(content: dict[str, Any]) -> str:
     """Return what is compared, in a few words."""
     methods = list(content["methods"])
@@ -155,6 +151,13 @@ def notes(content: dict[str, Any]) -> list[str]:
         said.append(
             "What has a single score, as it takes no such steps, stands in the last column."
         )
+    below = [
+        f"{name} ({found.baseline}, by {margin(found)})"
+        for name, found in standings(content).items()
+        if found.verdict == "worse"
+    ]
+    if below:
+        said.append(f"A baseline that needs no meta-training is better than {', '.join(below)}.")
     if len(content["seeds"]) > 1:
         said.append(
             "±: a 95% interval, the wider of two: s over seeds (Student's t), t over tasks."

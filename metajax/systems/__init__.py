@@ -24,6 +24,7 @@ from metajax.systems.runs import read_run
 from metajax.systems.scores import Evaluation, Interval, Row, interval
 from metajax.systems.setup import build, check_fits, make_method
 from metajax.systems.show import Figure
+from metajax.systems.standings import Standing, rivals, standing
 from metajax.systems.training import Training
 from metajax.systems.using.adapted import Adapted, Told, load_exported
 from metajax.systems.using.classes import Labels
@@ -42,6 +43,7 @@ __all__ = [
     "Row",
     "Run",
     "Setup",
+    "Standing",
     "System",
     "Told",
     "Training",
@@ -62,8 +64,10 @@ __all__ = [
     "options_type",
     "read_run",
     "replace",
+    "rivals",
     "setting_types",
     "split",
+    "standing",
     "summary",
     "tied_to_steps",
     "traced_fields",

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from metajax.core import Algorithm, Evaluator, MetaLearner, Params, one_of
 from metajax.systems.scores import Evaluation
 from metajax.systems.show import Figure, figures, table
+from metajax.systems.standings import said_below
 from metajax.systems.training import Training
 
 
@@ -209,6 +210,15 @@ class System:
           config: of the run.
         """
         return None if self.use is None else self.use(config)
+
+    def said(self, evaluation: dict[str, Any]) -> str:
+        """Return the table of an evaluation, and below it that a baseline is better if one is.
+
+        Args:
+          evaluation: the content of ``eval.json``.
+        """
+        lines = (self.table(evaluation), said_below(evaluation))
+        return "\n".join(line for line in lines if line)
 
     def preset_for(self, method: str | None = None, named: str | None = None) -> str:
         """Return the preset that a command means.

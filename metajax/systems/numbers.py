@@ -30,6 +30,38 @@ def cell(value: float | None, spec: str) -> str:
     return text if value is None or len(text) <= LONGEST else said(value, ".2e")
 
 
+def with_interval(mean: float, low: float, high: float) -> str:
+    """Return a mean with its interval, to two digits of its half width: ``0.066 ±0.014``.
+
+    Of the mean there are three digits or more. Both ends are written where they are not as far
+    from it.
+
+    Args:
+      mean: the mean.
+      low: the lower end of its interval.
+      high: the upper end.
+    """
+    if not all(map(math.isfinite, (mean, low, high))):
+        return "non-finite"
+    half = max(high - mean, mean - low)
+    if half <= 0:
+        return f"{mean:.4g} ±0"
+    digits = 1 - math.floor(math.log10(half))
+    if mean != 0:
+        digits = max(digits, 2 - math.floor(math.log10(abs(mean))))
+    if digits > 5 or abs(mean) >= 1e6:
+        return _ends(f"{mean:.3e}", f"{half:.1e}", mean, low, high, ".3e")
+    spec = f".{max(digits, 0)}f"
+    return _ends(format(mean, spec), format(half, spec), mean, low, high, spec)
+
+
+def _ends(mean_text: str, half_text: str, mean: float, low: float, high: float, spec: str) -> str:
+    """A mean and half its interval, or both ends where they are not as far from it."""
+    if math.isclose(high - mean, mean - low, rel_tol=0.05):
+        return f"{mean_text} ±{half_text}"
+    return f"{mean_text} [{low:{spec}}, {high:{spec}}]"
+
+
 def aligned(
     rows: Sequence[Sequence[str]], first: int = 0, least: int = 0, right: bool = False
 ) -> list[str]:
