@@ -1,6 +1,7 @@
 """Continual learning: sequences of tasks, learners, and how much they forget."""
 
-from metajax.continual.adaptation import Adaptation, adapting, residual_bytes, tent
+from metajax.continual.adaptation import adapting, residual_bytes, tent
+from metajax.continual.chunks import chunk_hypernet, chunked_hypernetwork
 from metajax.continual.class_sums import (
     ClassSums,
     merge,
@@ -27,6 +28,15 @@ from metajax.continual.learner import (
     in_sequence,
     summarize,
 )
+from metajax.continual.measures import (
+    ClassMeans,
+    TriedBounds,
+    accuracy_by_task,
+    class_mean_accuracies,
+    inferred_accuracy,
+    try_bounds,
+    universal_accuracy,
+)
 from metajax.continual.meta_parts import (
     MetaNetworks,
     MetaPass,
@@ -36,7 +46,15 @@ from metajax.continual.meta_parts import (
     warmed,
 )
 from metajax.continual.missions import MissionDraws, Missions, mission_draws
-from metajax.continual.online import Online, ShiftStream, Streamed, run_stream, shift_stream
+from metajax.continual.online import (
+    Adaptation,
+    Online,
+    ShiftStream,
+    Streamed,
+    clean_accuracies,
+    run_stream,
+    shift_stream,
+)
 from metajax.continual.sequences import (
     AllExamples,
     Batch,
@@ -54,7 +72,9 @@ from metajax.continual.single import (
     fine_tuning,
     joint_training,
     largest_width,
+    network_size,
     separate_networks,
+    small_networks,
 )
 from metajax.continual.source import (
     SourceImages,
@@ -69,6 +89,7 @@ __all__ = [
     "Adaptation",
     "AllExamples",
     "Batch",
+    "ClassMeans",
     "ClassSums",
     "ContinualLearner",
     "IntervalLearner",
@@ -83,9 +104,15 @@ __all__ = [
     "Streamed",
     "Summary",
     "TaskSequence",
+    "TriedBounds",
     "WarmUp",
+    "accuracy_by_task",
     "accuracy_matrix",
     "adapting",
+    "chunk_hypernet",
+    "chunked_hypernetwork",
+    "class_mean_accuracies",
+    "clean_accuracies",
     "counted_accuracy",
     "diagonal_fisher",
     "ecotta",
@@ -94,6 +121,7 @@ __all__ = [
     "frozen",
     "head_logits",
     "in_sequence",
+    "inferred_accuracy",
     "interval_hypernetwork",
     "joint_training",
     "largest_width",
@@ -102,6 +130,7 @@ __all__ = [
     "merge_clients",
     "meta_networks",
     "mission_draws",
+    "network_size",
     "no_sums",
     "observe",
     "output_change",
@@ -116,13 +145,16 @@ __all__ = [
     "sequence_tasks",
     "shift_images",
     "shift_stream",
+    "small_networks",
     "source_training",
     "split",
     "stage_heads",
     "summarize",
     "task_hypernetwork",
     "tent",
+    "try_bounds",
     "turned",
+    "universal_accuracy",
     "verified",
     "warm_up",
     "warmed",
