@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -12,26 +11,13 @@ from jax.extend.core import Literal
 from jax.interpreters import partial_eval
 from jaxtyping import Array, Bool, Float
 
-from metajax.continual.online import Online
+from metajax.continual.online import Adaptation, Online
 from metajax.continual.source import SourceParams
 from metajax.core import Params, optimizer_step, prepare_optimizer
 from metajax.nn import PartedNetwork
 
 AFFINE = "scale", "bias"
 """What normalization multiplies by and adds."""
-
-
-class Adaptation(NamedTuple):
-    """What is adapted at test time, and by which loss.
-
-    Attributes:
-      adapted: ``adapted(params) -> at``, where the adapted parameters start.
-      loss: ``loss(at, params, images) -> (loss, logits)``, without labels; the logits are those at
-        ``at``.
-    """
-
-    adapted: Callable[[SourceParams], Params]
-    loss: Callable[..., tuple[Float[Array, ""], Float[Array, "n classes"]]]
 
 
 class OnlineState(NamedTuple):
@@ -70,7 +56,7 @@ def adapting(adaptation: Adaptation, optimizer: optax.GradientTransformation) ->
         at, opt_state = optimizer_step(rule, state.at, state.opt_state, grads, value=loss)
         return OnlineState(state.params, at, opt_state), logits
 
-    return Online(init, step)
+    return Online(init, step, adaptation)
 
 
 def entropies(logits: Float[Array, "*examples classes"]) -> Float[Array, "*examples"]:

@@ -96,7 +96,7 @@ def task_hypernetwork(
         weighting of arXiv 2209.07712, whose exact form we do not know.
 
     Returns:
-      The learner.
+      The learner; its ``universal`` network is made from the mean of all tasks' embeddings.
     """
 
     def init(key: Key[Array, ""], batch: Batch) -> Params:
@@ -138,6 +138,10 @@ def task_hypernetwork(
     def predict(params: Params, index: Array, inputs: Any) -> Array:
         return network.apply(of_task(params, index), inputs)
 
+    def universal(params: Params, inputs: Any) -> Array:
+        mean = jnp.mean(params["embeddings"], 0)
+        return network.apply(hypernet.apply(params["hypernet"], mean), inputs)
+
     def review(
         params: Params, memory: Kept, batch: Batch, examples: Examples, key: Key[Array, ""]
     ) -> Params:
@@ -166,6 +170,8 @@ def task_hypernetwork(
         review if weigh else None,
         finish,
         numbers,
+        by_task=True,
+        universal=universal,
     )
 
 

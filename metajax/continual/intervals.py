@@ -27,13 +27,12 @@ class IntervalLearner(NamedTuple):
     """A continual learner with bounds.
 
     Attributes:
-      learner: predicts by the middle of a task's box.
+      learner: predicts by the middle of a task's box; its ``universal`` network is made from the
+        embedding 0, which all nested boxes have in common.
       bounds: ``bounds(params, index, inputs) -> Interval`` of the logits of every network made
         from the task's box.
       network: ``network(params, embedding) -> params`` of the target made from one embedding.
       apply: ``apply(params, inputs) -> logits`` of the target.
-      universal: ``universal(params, inputs) -> logits`` by the embedding 0, which all nested boxes
-        have in common.
       box: ``box(params, index) -> Interval`` of embeddings.
     """
 
@@ -41,7 +40,6 @@ class IntervalLearner(NamedTuple):
     bounds: Callable[[Params, Int32[Array, ""], Any], Interval]
     network: Callable[[Params, Float[Array, " size"]], Params]
     apply: Callable[[Params, Any], Float[Array, "n ways"]]
-    universal: Callable[[Params, Any], Float[Array, "n ways"]]
     box: Callable[[Params, Int32[Array, ""]], Interval]
 
 
@@ -201,9 +199,17 @@ def interval_hypernetwork(
         return {"predicting": own, "learning": own}
 
     learner = ContinualLearner(
-        init, lambda params: params, loss, predict, begin, kept, numbers=numbers
+        init,
+        lambda params: params,
+        loss,
+        predict,
+        begin,
+        kept,
+        numbers=numbers,
+        by_task=True,
+        universal=universal,
     )
-    return IntervalLearner(learner, bounds, network, target.apply, universal, box)
+    return IntervalLearner(learner, bounds, network, target.apply, box)
 
 
 def worst_logits(bounds: Interval, targets: Int32[Array, " n"]) -> Float[Array, "n ways"]:

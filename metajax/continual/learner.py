@@ -47,6 +47,9 @@ class ContinualLearner(NamedTuple):
       finish: ``finish(params, memory, found, index) -> memory`` after a task's last step.
       numbers: how many numbers are kept for predictions and for further learning, after ``tasks``
         tasks: ``numbers(params, memory, tasks) -> {name: count}``.
+      by_task: each task has a network of its own, so that the surest of them tells the task.
+      universal: ``universal(params, inputs) -> logits`` by the one network that stands for all
+        tasks; None: there is none.
     """
 
     init: Callable[[Key[Array, ""], Batch], Params]
@@ -59,6 +62,8 @@ class ContinualLearner(NamedTuple):
     review: Callable[..., Any] | None = None
     finish: Callable[..., Any] = _remember_nothing
     numbers: Callable[[Params, Any, int], dict[str, int]] | None = None
+    by_task: bool = False
+    universal: Callable[[Params, Any], Float[Array, "n ways"]] | None = None
 
 
 class SequenceState(NamedTuple):

@@ -12,8 +12,8 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
-from metajax.continual.adaptation import Adaptation, entropies, mean_where
-from metajax.continual.online import Online
+from metajax.continual.adaptation import entropies, mean_where
+from metajax.continual.online import Adaptation, Online
 from metajax.continual.source import SourceParams, WarmUp
 from metajax.core import Params
 from metajax.nn import Averages, PartedNetwork, conv2d, conv_params, draw_normals, normalise_by

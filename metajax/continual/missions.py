@@ -132,24 +132,52 @@ def mission_draws(
       ConfigError: a number is too small or too large for the others or for the pool.
     """
     sizes = np.diff(np.asarray(class_starts))
-    for name, value in (("rounds", rounds), ("clients", clients), ("shots", shots)):
-        if value < 1:
-            raise ConfigError(name, value, "1 or more")
+    if shots < 1:
+        raise ConfigError("shots", shots, "1 or more")
     if not 0 <= given < len(sizes):
         raise ConfigError("given", given, f"0 to {len(sizes) - 1}, below the pool's classes")
-    most = (len(sizes) - given) // rounds
-    if not 1 <= new_classes <= most:
-        expected = f"1 to {most}: {rounds} rounds of the pool's {len(sizes) - given} others"
-        raise ConfigError("new_classes", new_classes, expected)
-    least = -(-new_classes // clients)
-    if not least <= new_ways <= new_classes:
-        expected = f"{least} to {new_classes}: {clients} clients see all {new_classes} new classes"
-        raise ConfigError("new_ways", new_ways, expected)
-    if not 0 <= old_ways <= rounds * new_classes:
-        expected = f"0 to {rounds * new_classes}, the classes of all rounds"
-        raise ConfigError("old_ways", old_ways, expected)
+    check_missions(
+        len(sizes) - given,
+        rounds=rounds,
+        clients=clients,
+        new_classes=new_classes,
+        new_ways=new_ways,
+        old_ways=old_ways,
+    )
     starts, largest = jnp.asarray(class_starts, jnp.int32), int(sizes.max())
     shots = min(shots, largest)
     return MissionDraws(
         starts, given, rounds, clients, new_classes, new_ways, old_ways, shots, largest
     )
+
+
+def check_missions(
+    classes: int, *, rounds: int, clients: int, new_classes: int, new_ways: int, old_ways: int
+) -> None:
+    """Raise where missions do not fit together, or not into their classes.
+
+    Args:
+      classes: of the pool that are not known before all missions.
+      rounds: missions of each client.
+      clients: of a round.
+      new_classes: that come in a round.
+      new_ways: of these, how many a client sees.
+      old_ways: of the classes of earlier rounds, how many a client sees again.
+
+    Raises:
+      ConfigError: a number is too small or too large for the others or for the classes.
+    """
+    sizes = {"rounds": rounds, "clients": clients, "new_classes": new_classes}
+    for name, value in sizes.items():
+        if value < 1:
+            raise ConfigError(name, value, "1 or more")
+    if rounds * new_classes > classes:
+        expected = f"at most {classes // rounds}: {rounds} missions of {classes} classes"
+        raise ConfigError("new_classes", new_classes, expected)
+    least = -(-new_classes // clients)
+    if not least <= new_ways <= new_classes:
+        expected = f"{least} to {new_classes}: {clients} clients see all new classes"
+        raise ConfigError("new_ways", new_ways, expected)
+    if not 0 <= old_ways <= rounds * new_classes:
+        expected = f"at most {rounds * new_classes}, the classes of all missions"
+        raise ConfigError("old_ways", old_ways, expected if old_ways > 0 else "0 or more")

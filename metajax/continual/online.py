@@ -15,6 +15,19 @@ from metajax.core import ConfigError, Examples, Params, accuracy, derive, regist
 from metajax.data import ImagePool
 
 
+class Adaptation(NamedTuple):
+    """What is adapted at test time, and by which loss.
+
+    Attributes:
+      adapted: ``adapted(params) -> at``, where the adapted parameters start, of what was trained.
+      loss: ``loss(at, params, images) -> (loss, logits)``, without labels; the logits are those at
+        ``at``.
+    """
+
+    adapted: Callable[[Any], Params]
+    loss: Callable[..., tuple[Float[Array, ""], Float[Array, "n classes"]]]
+
+
 class Online(NamedTuple):
     """A predictor of a stream of unlabeled batches.
 
@@ -22,10 +35,12 @@ class Online(NamedTuple):
       init: ``init(params) -> state``, from what was trained.
       step: ``step(state, images) -> (state, logits)``; the logits are predicted before the state
         changes.
+      adaptation: what it adapts in its steps; None: no parameters.
     """
 
     init: Callable[[Params], Any]
     step: Callable[[Any, Float[Array, "n h w c"]], tuple[Any, Float[Array, "n classes"]]]
+    adaptation: Adaptation | None = None
 
 
 @register_dataclass
@@ -161,10 +176,24 @@ def run_stream(
     rounds, kinds, batches = stream.shape
     steps = jnp.arange(rounds * kinds * batches, dtype=jnp.int32)
     state, found = jax.lax.scan(one, online.init(params), steps)
+    clean = clean_accuracies(online, state, stream, key)
+    return state, Streamed(found.reshape(stream.shape), clean)
+
+
+def clean_accuracies(
+    online: Online, state: Any, stream: ShiftStream, key: Key[Array, ""]
+) -> Float[Array, " batches"]:
+    """Return the accuracy on each batch of a stream's images as they are.
+
+    Args:
+      online: the predictor.
+      state: of it, which no batch changes.
+      stream: whose images are predicted.
+      key: of their order.
+    """
 
     def clean(step: Array) -> Array:
         examples = stream.clean(key, step)
         return accuracy(online.step(state, examples.inputs)[1], examples.targets)
 
-    whole = jax.lax.map(clean, jnp.arange(len(stream.images.labels) // stream.batch))
-    return state, Streamed(found.reshape(stream.shape), whole)
+    return jax.lax.map(clean, jnp.arange(len(stream.images.labels) // stream.batch))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -103,7 +104,31 @@ def separate_networks(network: Network, num_tasks: int) -> ContinualLearner:
     def numbers(params: Params, memory: Any, tasks: int) -> dict[str, int]:
         return {"predicting": tasks * (count(params) // num_tasks), "learning": 0}
 
-    return ContinualLearner(init, _nothing, loss, predict, numbers=numbers)
+    return ContinualLearner(init, _nothing, loss, predict, numbers=numbers, by_task=True)
+
+
+def small_networks(
+    network_of: Callable[[int], Network],
+    inputs: Float[Array, "n *shape"],
+    num_tasks: int,
+    budget: int,
+) -> ContinualLearner:
+    """Train a separate network for every task, all of them within a budget of parameters.
+
+    Args:
+      network_of: ``network_of(width)``, inputs to logits.
+      inputs: any inputs of a network, for their shape.
+      num_tasks: of the sequence.
+      budget: parameters of all networks together, at most.
+
+    Returns:
+      The learner, whose networks are as wide as the budget allows.
+
+    Raises:
+      ConfigError: not even networks of width 1 fit.
+    """
+    width = largest_width(lambda width: network_size(network_of(width), inputs), budget, num_tasks)
+    return separate_networks(network_of(width), num_tasks)
 
 
 class Anchor(NamedTuple):
@@ -182,7 +207,17 @@ def elastic_weights(network: Network, strength: float | Float[Array, ""]) -> Con
     return single._replace(memory=memory, kept=kept, review=review, finish=finish, numbers=numbers)
 
 
-def largest_width(size_of: Any, budget: int, num_tasks: int) -> int:
+def network_size(network: Network, inputs: Any) -> int:
+    """Return the number of a network's parameters; none of them is drawn.
+
+    Args:
+      network: any.
+      inputs: any inputs of it, for their shape.
+    """
+    return count(jax.eval_shape(network.init, jax.random.key(0), inputs))
+
+
+def largest_width(size_of: Callable[[int], int], budget: int, num_tasks: int) -> int:
     """Return the largest width at which one network for each task fits into a budget.
 
     Args:

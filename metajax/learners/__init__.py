@@ -137,7 +137,7 @@ from metajax.learners.sequences import (
 )
 from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
-from metajax.learners.stages import Stage, StagesState, in_stages, moving_only
+from metajax.learners.stages import Stage, StagesState, in_stages, moving_only, stage_lengths
 from metajax.learners.subnetworks import lone_subnetworks, shared_subnetworks
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
@@ -302,6 +302,7 @@ __all__ = [
     "soft_cross_entropy",
     "solve_mixture",
     "sparse_networks",
+    "stage_lengths",
     "stopped_early",
     "svm",
     "svm_weights",

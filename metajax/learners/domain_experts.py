@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -25,6 +26,7 @@ from metajax.learners.context_parameters import concatenated
 from metajax.learners.idle import not_adapted
 from metajax.learners.inner import gradient_learner
 from metajax.learners.losses import loss_and_metrics
+from metajax.learners.stages import Stage
 
 
 class FeatureNetwork(NamedTuple):
@@ -379,6 +381,22 @@ class DistilledExperts(NamedTuple):
     def _learner(self, predict: Any, loss: Any) -> MetaLearner:
         learner = MetaLearner(self.init, not_adapted, predict, loss)
         return checked_learner(learner, inputs=DomainInputs)
+
+    def stages(self, steps: Sequence[int], student: MetaLearner | None = None) -> list[Stage]:
+        """Return the stages of training, each with the parts that it trains.
+
+        Args:
+          steps: of each stage.
+          student: :meth:`distilled`, which learns last; None: the first two stages, at whose end
+            the teacher predicts.
+        """
+        learners = [self.separately(), self.together()]
+        if student is not None:
+            learners.append(student)
+        return [
+            Stage(learner, number, self.trained(index))
+            for index, (learner, number) in enumerate(zip(learners, steps, strict=True))
+        ]
 
     @staticmethod
     def trained(stage: int) -> Any:

@@ -73,6 +73,25 @@ def stage_of(steps: Int32[Array, ""], lengths: Sequence[int]) -> Int32[Array, ""
     return jnp.sum(over, dtype=jnp.int32)
 
 
+def stage_lengths(steps: int, shares: Sequence[float]) -> tuple[int, ...]:
+    """Divide steps among stages; each but the last has one step or more.
+
+    Args:
+      steps: of all stages.
+      shares: of the steps that each stage before the last has.
+
+    Returns:
+      The steps of each stage. Where the shares leave none to the last, its number is below 1.
+
+    Examples:
+      >>> from metajax import learners
+      >>> learners.stage_lengths(100, (0.2, 0.5)), learners.stage_lengths(3, (0.1, 0.1))
+      ((20, 50, 30), (1, 1, 1))
+    """
+    lengths = [max(round(share * steps), 1) for share in shares]
+    return *lengths, steps - sum(lengths)
+
+
 def at_number(state: Any, done: Int32[Array, ""]) -> Any:
     """Return a state with another number of steps done, for ``Algorithm.at``.
 

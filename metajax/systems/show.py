@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -46,17 +46,34 @@ def shown_points(points: Sequence[float]) -> list[int]:
     ]
 
 
-def table(evaluation: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> str:
+def table(
+    evaluation: dict[str, Any],
+    spec: str = ".3f",
+    over: str = "tasks",
+    lines: Iterable[str] = (),
+) -> str:
     """Return the rows of an evaluation, and its last score in words, as plain text.
 
     Args:
       evaluation: the content of ``eval.json``.
       spec: the format of a score.
       over: what intervals are over.
+      lines: of the family's own, which follow.
     """
-    said = last(evaluation, spec, over)
-    sentence = f"{evaluation['method']}, {evaluation['setting']}: {said}."
-    return "\n".join([*score_lines(evaluation, spec), sentence])
+    return told(evaluation, f": {last(evaluation, spec, over)}.", lines, spec)
+
+
+def told(evaluation: dict[str, Any], words: str, lines: Iterable[str], spec: str = ".3f") -> str:
+    """Return the rows of an evaluation, its method with its tasks, and further lines.
+
+    Args:
+      evaluation: the content of ``eval.json``.
+      words: which follow the method and its tasks in their line.
+      lines: which follow that line.
+      spec: the format of a score.
+    """
+    sentence = f"{evaluation['method']}, {evaluation['setting']}{words}"
+    return "\n".join([*score_lines(evaluation, spec), sentence, *lines])
 
 
 def score_lines(evaluation: dict[str, Any], spec: str = ".3f") -> list[str]:
@@ -73,12 +90,21 @@ def score_lines(evaluation: dict[str, Any], spec: str = ".3f") -> list[str]:
     return aligned(rows, first=44, least=9)
 
 
+def first_row(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return the row that runs are compared by."""
+    return next(iter(evaluation["rows"].values()))
+
+
 def last(evaluation: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> str:
     """Return the last score of the first row with its interval, in words."""
-    row = next(iter(evaluation["rows"].values()))
+    row = first_row(evaluation)
+    return f"{with_half(row, spec)} (95% interval over {row['n']} {over})"
+
+
+def with_half(row: dict[str, Any], spec: str = ".3f") -> str:
+    """Return the last score of a row with the half-width of its interval."""
     mean, low, high = (numbers(row[name][-1]) for name in ("mean", "low", "high"))
-    half = said(float(high - low) / 2, spec)
-    return f"{said(float(mean), spec)} ±{half} (95% interval over {row['n']} {over})"
+    return f"{said(float(mean), spec)} ±{said(float(high - low) / 2, spec)}"
 
 
 def curves(evaluation: dict[str, Any]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -18,6 +19,7 @@ from metajax.core import (
     below,
     gradient,
 )
+from metajax.learners import Stage, in_stages
 
 MOMENTUM = 0.9
 """Of plain SGD as the meta-optimizer."""
@@ -93,3 +95,11 @@ class Training:
           options: more of :func:`metajax.core.gradient`.
         """
         return gradient(learner, self.make_optimizer(), **options)
+
+    def descend_stages(self, stages: Sequence[Stage]) -> Algorithm:
+        """Return the algorithm that moves one learner down its loss after another.
+
+        Args:
+          stages: in order; the schedule of the learning rate is over each stage's own steps.
+        """
+        return in_stages(stages, lambda stage: self.make_optimizer(stages[stage].steps))

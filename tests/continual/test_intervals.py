@@ -80,7 +80,7 @@ def test_what_is_proved_is_right_for_every_embedding(trained):
         inputs, targets = tasks.held_out_of(task).examples
         proved = continual.verified(found.bounds(params, task, inputs), targets)
         middle = found.learner.predict(params, task, inputs)
-        return proved, middle, found.universal(params, inputs), targets
+        return proved, middle, found.learner.universal(params, inputs), targets
 
     for task in np.arange(tasks.num_tasks, dtype=np.int32):
         proved, middle, common, targets = everything(params, task)

@@ -102,6 +102,18 @@ def test_predictions_are_made_before_the_update(params):
         assert np.abs(again - plainly(params, second)[1]).max() > 1e-3
 
 
+def test_a_predictor_tells_what_it_adapts_and_clean_images_are_each_scored_once(params):
+    adaptation = continual.tent(NETWORK)
+    assert continual.adapting(adaptation, optax.sgd(0.1)).adaptation is adaptation
+    online = continual.frozen(NETWORK, False)
+    assert online.adaptation is None
+    found = continual.clean_accuracies(online, params, STREAM, jax.random.key(0))
+    again = continual.clean_accuracies(online, params, STREAM, jax.random.key(1))
+    assert len(found) * STREAM.batch == len(STREAM.images.labels)
+    # another order of the same images
+    assert float(jnp.mean(found)) == pytest.approx(float(jnp.mean(again)))
+
+
 def test_adaptation_lowers_the_entropy_of_a_batch_it_sees_again(params):
     images = images_of(3)
     online = continual.adapting(continual.ecotta(META, 1.0, 0.0), optax.sgd(1e-2))

@@ -89,6 +89,20 @@ def test_experts_stay_as_they_are_while_a_student_learns_to_adapt():
         assert any(np.any(leaf) for leaf in jax.tree.leaves(part))
 
 
+def test_each_stage_trains_the_parts_that_its_loss_moves():
+    stages = PARTS.stages((4, 5, 6), ADAPTS)
+    assert [stage.steps for stage in stages] == [4, 5, 6] and stages[-1].learner is ADAPTS
+    assert len(PARTS.stages((4, 5))) == 2
+    for stage in stages:
+        slope = jax.grad(lambda at, of=stage.learner: of.loss(at, TASK, KEY)[0])(params())
+        trained = stage.trained(params())._asdict()
+        for name, part in slope._asdict().items():
+            moves = any(np.any(leaf) for leaf in jax.tree.leaves(part))
+            assert (
+                moves == all(jax.tree.leaves(trained[name])) == any(jax.tree.leaves(trained[name]))
+            )
+
+
 def test_an_expert_learns_from_its_own_domain_alone():
     loss = jax.jit(jax.grad(lambda experts: VOTERS.own_loss(experts, TASK.query)[0]))
     slope = loss(params().experts)

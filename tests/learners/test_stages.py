@@ -7,7 +7,7 @@ import optax
 import pytest
 
 from metajax.core import ConfigError, Examples, MetaLearner, Task, digest, prepare_optimizer
-from metajax.learners import Stage, in_stages, moving_only
+from metajax.learners import Stage, in_stages, moving_only, stage_lengths
 
 ONES = Examples(jnp.ones((2, 1)), jnp.ones((2, 1)))
 TASKS = jax.tree.map(lambda leaf: leaf[None], Task(ONES, ONES))
@@ -97,3 +97,13 @@ def test_a_stage_is_finished_once_after_its_last_step():
     with pytest.raises(ConfigError) as raised:
         in_stages([first, second._replace(finish=halved)], lambda stage: optax.adam(0.1))
     assert raised.value.field == "finish"
+
+
+@pytest.mark.parametrize("steps", [1, 3, 10, 101])
+@pytest.mark.parametrize("shares", [(), (0.2,), (0.25, 0.5)])
+def test_the_lengths_of_stages_are_all_steps(steps, shares):
+    *before, last = stage_lengths(steps, shares)
+    assert sum(before) + last == steps and all(number >= 1 for number in before)
+    assert all(
+        abs(number - share * steps) <= 1 for number, share in zip(before, shares, strict=True)
+    )

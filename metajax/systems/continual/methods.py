@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 
 from metajax import continual
-from metajax.core import Count, Network, Number, Params, Positive, count
-from metajax.hypernet import generator, shared_head
+from metajax.core import Count, Number, Positive
 from metajax.hypernet.shared_heads import Order
 from metajax.systems.base import Entry, Method
 from metajax.systems.continual.problem import Problem
@@ -25,90 +22,52 @@ class Parts(NamedTuple):
 
     Attributes:
       learner: what predicts.
-      inferred: whether the task can be told by the surest network.
-      universal: ``universal(params, inputs) -> logits`` by the one network that stands for all
-        tasks; None: there is none.
       intervals: the bounds of HyperInterval; None: there are none.
     """
 
     learner: continual.ContinualLearner
-    inferred: bool = False
-    universal: Callable[[Params, Any], jax.Array] | None = None
     intervals: continual.IntervalLearner | None = None
 
 
-def in_sequence(problem: Problem, training: Training, parts: Parts) -> Method:
+def in_sequence(
+    problem: Problem,
+    training: Training,
+    learner: continual.ContinualLearner,
+    intervals: continual.IntervalLearner | None = None,
+) -> Method:
     """Return the method of a continual learner, trained task after task."""
     optimizer = training.make_optimizer(problem.steps_per_task)
-    algorithm = continual.in_sequence(parts.learner, optimizer, problem.num_tasks)
-    return Method(algorithm, parts=parts)
+    algorithm = continual.in_sequence(learner, optimizer, problem.num_tasks)
+    return Method(algorithm, parts=Parts(learner, intervals))
+
+
+def in_chunks(problem: Problem, training: Training, generated: Generated, order: Order) -> Method:
+    """Return the method that generates each task's network in chunks of some order."""
+    learner = continual.chunked_hypernetwork(
+        problem.network(), problem.like, problem.num_tasks, order, **vars(generated)
+    )
+    return in_sequence(problem, training, learner)
 
 
 def hypernetwork(
     problem: Problem, training: Training, *, generated: Generated = GENERATED
 ) -> Method:
     """Generate each task's network in chunks (von Oswald et al. 2020, arXiv 1906.00695)."""
-    return in_sequence(problem, training, by(problem, generated, "apart"))
+    return in_chunks(problem, training, generated, "apart")
 
 
 def recurrent_hypernetwork(
     problem: Problem, training: Training, *, generated: Generated = GENERATED
 ) -> Method:
     """Generate chunks in a row by an LSTM (dependency-preserving, arXiv 2209.07712)."""
-    return in_sequence(problem, training, by(problem, generated, "in_a_row"))
+    return in_chunks(problem, training, generated, "in_a_row")
 
 
 def neighbor_hypernetwork(
     problem: Problem, training: Training, *, generated: Generated = GENERATED
 ) -> Method:
     """Generate chunks that know the chunk before them: a baseline for arXiv 2209.07712."""
-    return in_sequence(problem, training, by(problem, generated, "neighbor"))
-
-
-def by(problem: Problem, generated: Generated, order: Order) -> Parts:
-    """Return the learner that generates networks in chunks of some order."""
-    hidden: tuple[int, ...] = (generated.hidden,) * 2
-    if order == "in_a_row":
-        budget = hypernet_size(problem, generated, "apart", hidden)
-        hidden = (
-            continual.largest_width(
-                lambda width: hypernet_size(problem, generated, order, (width,)), budget, 1
-            ),
-        )
-    learner = continual.task_hypernetwork(
-        make_hypernet(problem, generated, order, hidden),
-        problem.network(),
-        problem.num_tasks,
-        embedding=generated.embedding,
-        strength=generated.strength,
-        look_ahead=generated.look_ahead,
-        store_targets=generated.store_targets,
-        weigh=generated.weigh,
-    )
-
-    def by_mean(params: Params, inputs: Any) -> jax.Array:
-        """Predict by the network made from the mean of all tasks' embeddings."""
-        mean = jnp.mean(params["embeddings"], 0, keepdims=True)
-        return learner.predict({**params, "embeddings": mean}, jnp.int32(0), inputs)
-
-    return Parts(learner, True, by_mean)
-
-
-def make_hypernet(problem: Problem, sizes: Sizes, order: Order, hidden: tuple[int, ...]) -> Network:
-    """Return the hypernetwork that makes a task's network in chunks of some order."""
-    network = problem.network()
-
-    def target(key: jax.Array) -> Params:
-        return network.init(key, jnp.zeros((1, problem.inputs)))
-
-    head = shared_head(sizes.chunk_size, embedding=sizes.chunk_embedding, order=order)
-    return generator(target, hidden=hidden, head=head)
-
-
-def hypernet_size(problem: Problem, sizes: Sizes, order: Order, hidden: tuple[int, ...]) -> int:
-    """Return the parameters of a hypernetwork, without the tasks' embeddings."""
-    hypernet = make_hypernet(problem, sizes, order, hidden)
-    return count(jax.eval_shape(hypernet.init, jax.random.key(0), jnp.zeros(sizes.embedding)))
+    return in_chunks(problem, training, generated, "neighbor")
 
 
 def interval_hypernetwork(
@@ -143,12 +102,12 @@ def interval_hypernetwork(
         strength=strength,
         ramp=max(problem.steps_per_task // 2, 1),
     )
-    return in_sequence(problem, training, Parts(found.learner, True, found.universal, found))
+    return in_sequence(problem, training, found.learner, found)
 
 
 def fine_tuning(problem: Problem, training: Training) -> Method:
     """Train one network on task after task: the baseline that forgets."""
-    return in_sequence(problem, training, Parts(continual.fine_tuning(problem.network())))
+    return in_sequence(problem, training, continual.fine_tuning(problem.network()))
 
 
 def elastic_weights(problem: Problem, training: Training, *, strength: Strength = 30.0) -> Method:
@@ -158,13 +117,13 @@ def elastic_weights(problem: Problem, training: Training, *, strength: Strength 
       strength: Factor of half the squares, weighted by the Fisher information.
     """
     learner = continual.elastic_weights(problem.network(), strength)
-    return in_sequence(problem, training, Parts(learner))
+    return in_sequence(problem, training, learner)
 
 
 def separate_networks(problem: Problem, training: Training) -> Method:
     """Train a separate network for every task: the baseline that forgets nothing."""
     learner = continual.separate_networks(problem.network(), problem.num_tasks)
-    return in_sequence(problem, training, Parts(learner, True))
+    return in_sequence(problem, training, learner)
 
 
 def small_networks(
@@ -176,21 +135,18 @@ def small_networks(
       budget: Parameters of all of them together, at most; 0: as many as method `hypernetwork` has
         with the same sizes, with its embeddings.
     """
-    like = jnp.zeros((1, problem.inputs))
-
-    def size_of(width: int) -> int:
-        return count(jax.eval_shape(problem.network(width).init, jax.random.key(0), like))
-
-    usual = hypernet_size(problem, sizes, "apart", (sizes.hidden,) * 2)
+    hypernet = continual.chunk_hypernet(problem.network(), problem.like, **vars(sizes))
+    usual = continual.network_size(hypernet, jnp.zeros(sizes.embedding))
     usual += problem.num_tasks * sizes.embedding
-    width = continual.largest_width(size_of, budget or usual, problem.num_tasks)
-    learner = continual.separate_networks(problem.network(width), problem.num_tasks)
-    return in_sequence(problem, training, Parts(learner, True))
+    learner = continual.small_networks(
+        problem.network, problem.like, problem.num_tasks, budget or usual
+    )
+    return in_sequence(problem, training, learner)
 
 
 def joint_training(problem: Problem, training: Training) -> Method:
     """Train one network on all tasks so far: the baseline that keeps all examples."""
-    return in_sequence(problem, training, Parts(continual.joint_training(problem.network())))
+    return in_sequence(problem, training, continual.joint_training(problem.network()))
 
 
 METHODS: dict[str, Entry] = {

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
@@ -52,6 +53,11 @@ class Problem(NamedTuple):
     def inputs(self) -> int:
         """Numbers of an input."""
         return self.settings.image_size**2 * self.settings.image_channels
+
+    @property
+    def like(self) -> Float[Array, "1 inputs"]:
+        """An input, for its shape."""
+        return jnp.zeros((1, self.inputs))
 
     def network(self, width: int | None = None) -> Network:
         """Return the network of a task.

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from metajax.systems.numbers import numbers, said
-from metajax.systems.show import Figure, captioned, score_figure, score_lines
+from metajax.systems.show import Figure, captioned, first_row, score_figure, told
 
 TITLES = {
     "final": "after the last task",
@@ -23,10 +23,8 @@ TITLES = {
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by task, what is forgotten, and the numbers that are kept."""
     more = evaluation["more"]
-    lines = score_lines(evaluation)
-    images = next(iter(evaluation["rows"].values()))["n"]
-    lines.append(f"{evaluation['method']}, {evaluation['setting']}. Accuracy on all tasks:")
-    lines += [f"  {TITLES[name]} {said(more[name], '.3f')}" for name in TITLES if name in more]
+    lines = [f"  {TITLES[name]} {said(more[name], '.3f')}" for name in TITLES if name in more]
+    images = first_row(evaluation)["n"]
     lines.append(f"Intervals of 95% are over the held-out images, {images} or more of each task.")
     kept = more["numbers"]
     if kept is not None:
@@ -34,7 +32,7 @@ def table(evaluation: dict[str, Any]) -> str:
             f"{kept['predicting']:,} numbers are kept for predicting, {kept['learning']:,} more to "
             "learn further tasks."
         )
-    return "\n".join(lines)
+    return told(evaluation, ". Accuracy on all tasks:", lines)
 
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:

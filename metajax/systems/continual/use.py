@@ -72,15 +72,15 @@ def ready(run: Any, task: int | None) -> Adapted:
       MissingDataError: the set is not on disk.
     """
     problem = make_problem(run.settings, run.training, run.data_dir)
-    sequence, parts = problem.sequence, run.method.parts
+    sequence, learner = problem.sequence, run.method.parts.learner
     known = isinstance(task, int) and 0 <= task < sequence.num_tasks
     shared = bool((sequence.relabel == sequence.relabel[0]).all())
     # one network for all tasks predicts without the task where the classes are the same
-    if not known and (task is not None or not (parts.inferred or shared)):
-        alone = ", or None to infer it" if parts.inferred or shared else ""
+    if not known and (task is not None or not (learner.by_task or shared)):
+        alone = ", or None to infer it" if learner.by_task or shared else ""
         expected = f"0 to {sequence.num_tasks - 1}, a task of the sequence{alone}"
         raise ConfigError("task", task, expected)
-    inferred = task is None and parts.inferred
+    inferred = task is None and learner.by_task
     size, channels = run.settings.image_size, run.settings.image_channels
     form = ImageForm((size, size, channels), False)
     first = np.asarray(sequence.relabel)
@@ -91,7 +91,7 @@ def ready(run: Any, task: int | None) -> Adapted:
         return TaskLabels(labels, probabilities, tasks if known or inferred else None)
 
     return Adapted(
-        _function(parts.learner.predict, sequence.num_tasks if inferred else None),
+        _function(learner.predict, sequence.num_tasks if inferred else None),
         _State(
             jax.tree.map(lambda leaf: leaf[-1], run.params),
             jnp.int32(task or 0),

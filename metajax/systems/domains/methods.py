@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Sequence
 
 from metajax import learners
 from metajax.core import Count, MetaLearner, NonNegative
@@ -26,8 +26,13 @@ def distilled(
         heads=teacher.aggregator_heads,
         named=teacher.named_experts,
     )
-    experts = learners.Experts(problem.network(teacher.expert_width), of.num_domains)
-    return learners.DistilledExperts(experts, aggregator, problem.network(of.width), imitate)
+    experts, student = problem.experts(teacher.expert_width), problem.network(of.width)
+    return learners.DistilledExperts(experts, aggregator, student, imitate)
+
+
+def in_stages(training: Training, stages: Sequence[learners.Stage]) -> Method:
+    """Return the method that is trained in stages and predicts by the last one's learner."""
+    return Method(training.descend_stages(stages), stages[-1].learner)
 
 
 def meta_dmoe(
@@ -48,17 +53,8 @@ def meta_dmoe(
         paper has 0.
     """
     parts = distilled(problem, teacher, imitate)
-    steps = stage_steps(teacher, training.steps)
-    left = training.steps - sum(steps)
-    learner = parts.distilled(inner_lr, inner_steps)
-    stages = [
-        learners.Stage(parts.separately(), steps[0], parts.trained(0)),
-        learners.Stage(parts.together(), steps[1], parts.trained(1)),
-        learners.Stage(learner, left, parts.trained(2)),
-    ]
-    each = (*steps, left)
-    algorithm = learners.in_stages(stages, lambda stage: training.make_optimizer(each[stage]))
-    return Method(algorithm, learner)
+    student = parts.distilled(inner_lr, inner_steps)
+    return in_stages(training, parts.stages(stage_steps(teacher, training.steps, 3), student))
 
 
 def aggregated_experts(
@@ -66,15 +62,7 @@ def aggregated_experts(
 ) -> Method:
     """Classify by the aggregator with its own head: the teacher of Meta-DMoE (arXiv 2210.03885)."""
     parts = distilled(problem, teacher)
-    first, _ = stage_steps(teacher, training.steps)
-    learner = parts.together()
-    stages = [
-        learners.Stage(parts.separately(), first, parts.trained(0)),
-        learners.Stage(learner, training.steps - first, parts.trained(1)),
-    ]
-    each = (first, training.steps - first)
-    algorithm = learners.in_stages(stages, lambda stage: training.make_optimizer(each[stage]))
-    return Method(algorithm, learner)
+    return in_stages(training, parts.stages(stage_steps(teacher, training.steps, 2)))
 
 
 def context_student(
@@ -104,7 +92,7 @@ def mean_of_experts(
     Args:
       expert_width: Size of an expert's hidden layer, units.
     """
-    return by_vote(problem, expert_width, "all")
+    return learners.expert_vote(problem.experts(expert_width), "all")
 
 
 def nearest_experts(
@@ -115,13 +103,7 @@ def nearest_experts(
     Args:
       expert_width: Size of an expert's hidden layer, units.
     """
-    return by_vote(problem, expert_width, "nearest")
-
-
-def by_vote(problem: Problem, expert_width: int, voters: Literal["all", "nearest"]) -> MetaLearner:
-    """Return the learner that averages experts."""
-    experts = learners.Experts(problem.network(expert_width), problem.settings.num_domains)
-    return learners.expert_vote(experts, voters)
+    return learners.expert_vote(problem.experts(expert_width), "nearest")
 
 
 METHODS: dict[str, Entry] = {

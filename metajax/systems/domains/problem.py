@@ -9,7 +9,7 @@ from typing import NamedTuple
 from metajax.continual import turned
 from metajax.core import ConfigError, TaskDistribution
 from metajax.data import Domains, DomainTasks, domain_circle
-from metajax.learners import FeatureNetwork
+from metajax.learners import Experts, FeatureNetwork
 from metajax.nn import mlp
 from metajax.systems.domains.settings import Settings, Training
 from metajax.systems.image_sets import image_pools
@@ -42,6 +42,14 @@ class Problem(NamedTuple):
           width: of its hidden layer.
         """
         return FeatureNetwork(mlp((width,), self.settings.features), mlp((), self.ways))
+
+    def experts(self, width: int) -> Experts:
+        """Return networks that each learn one source domain.
+
+        Args:
+          width: of their hidden layers.
+        """
+        return Experts(self.network(width), self.settings.num_domains)
 
     def setting(self) -> str:
         """Return the tasks in a few words."""

@@ -6,8 +6,8 @@ from typing import Any
 
 from metajax.systems.axes import legend_outside, make_axes, style
 from metajax.systems.domains.evaluate import TITLES
-from metajax.systems.numbers import numbers, said
-from metajax.systems.show import Figure, captioned
+from metajax.systems.numbers import numbers
+from metajax.systems.show import Figure, captioned, with_half
 from metajax.systems.show import figures as shared_figures
 from metajax.systems.show import table as shared_table
 
@@ -20,14 +20,11 @@ DIFFERENCES = {
 
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracies, and what the images of a domain gain."""
-    lines = [shared_table(evaluation, over="target domains")]
-    for name, words in DIFFERENCES.items():
-        found = evaluation["more"].get(name)
-        if found is None:
-            continue
-        mean, low, high = (float(numbers(found[end])[-1]) for end in ("mean", "low", "high"))
-        lines.append(f"{words} {said(mean, '.3f')} ±{said((high - low) / 2, '.3f')}.")
-    return "\n".join(lines)
+    more = evaluation["more"]
+    gains = (
+        f"{DIFFERENCES[name]} {with_half(more[name])}." for name in DIFFERENCES if name in more
+    )
+    return shared_table(evaluation, over="target domains", lines=gains)
 
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:

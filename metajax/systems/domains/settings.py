@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from metajax.core import ConfigError, Count, ProperFraction, Several, multiple_of
+from metajax.learners import stage_lengths
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
@@ -66,29 +67,30 @@ def check(config: Any) -> None:
     Raises:
       ConfigError: the stages leave no step to the last, or there are fewer steps than stages.
     """
-    if not hasattr(config, "expert_share"):
+    if not isinstance(config, Teacher):
         return
     stages = 3 if hasattr(config, "inner_lr") else 2
     if config.steps < stages:
         raise ConfigError("steps", config.steps, f"{stages} or more, one for each stage")
-    if stage_steps(config, config.steps)[0] >= config.steps:
+    first, *_, last = stage_steps(config, config.steps, stages)
+    if first >= config.steps:
         expected = f"a part that leaves one of the {config.steps} steps to the aggregator"
         raise ConfigError("expert_share", config.expert_share, expected)
-    if stages == 3 and sum(stage_steps(config, config.steps)) >= config.steps:
+    if last < 1:
         expected = f"a part that leaves steps to adapting, after expert_share {config.expert_share}"
         raise ConfigError("aggregator_share", config.aggregator_share, expected)
 
 
-def stage_steps(teacher: Any, steps: int) -> tuple[int, int]:
-    """Return the steps of the first two stages, one or more each.
+def stage_steps(teacher: Teacher, steps: int, stages: int) -> tuple[int, ...]:
+    """Return the steps of each stage; those but the last have one or more.
 
     Args:
-      teacher: has ``expert_share`` and ``aggregator_share``.
+      teacher: whose shares of the steps the stages before the last have.
       steps: of all stages.
+      stages: 3, or 2 where the aggregator is trained last.
     """
-    shares = teacher.expert_share, teacher.aggregator_share
-    first, second = (max(round(share * steps), 1) for share in shares)
-    return first, second
+    shares = (teacher.expert_share, teacher.aggregator_share)[: stages - 1]
+    return stage_lengths(steps, shares)
 
 
 _MNIST: dict[str, Any] = {"image_size": 14}

@@ -7,13 +7,13 @@ from typing import Any
 
 from metajax.systems.base import Objective
 from metajax.systems.federated.evaluate import on_missions
-from metajax.systems.federated.problem import Field, Problem
+from metajax.systems.federated.problem import Problem
 from metajax.systems.federated.settings import EVALUATION, Settings
 from metajax.systems.layout import family
 from metajax.systems.using.classes import classes_of_images
 from metajax.systems.using.parted import blank_parts
 
-__all__ = ["SYSTEM", "Field", "Problem", "Settings"]
+__all__ = ["SYSTEM", "Problem", "Settings"]
 
 
 def _blank(settings: Any) -> Problem:

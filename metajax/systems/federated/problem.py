@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int32
+from jaxtyping import Array, Float
 
-from metajax.continual import MissionDraws, mission_draws
+from metajax.continual import MissionField, mission_draws
 from metajax.core import ConfigError, Network, TaskDistribution
 from metajax.data import (
     ImageSet,
@@ -26,24 +26,6 @@ ORDER = 2109_00150
 """Seed of which images are held out: the same for every run."""
 
 
-class Field(NamedTuple):
-    """What missions are made of, and what accuracy is measured on; the first classes are base.
-
-    Attributes:
-      images: that missions draw from, normalized, sorted by class.
-      labels: their classes.
-      held_out: images of the same classes, in no episode and no mission.
-      held_out_labels: their classes.
-      missions: draws who sees what.
-    """
-
-    images: Float[Array, "n h w c"]
-    labels: Int32[Array, " n"]
-    held_out: Float[Array, "m h w c"]
-    held_out_labels: Int32[Array, " m"]
-    missions: MissionDraws
-
-
 class Problem(NamedTuple):
     """Episodes that an embedding is trained on, and missions that it is used in.
 
@@ -55,7 +37,7 @@ class Problem(NamedTuple):
 
     settings: Settings
     tasks: TaskDistribution
-    field: Field | None
+    field: MissionField | None
 
     @property
     def example_tasks(self) -> TaskDistribution:
@@ -117,7 +99,7 @@ def make_problem(settings: Settings, training: Any, data_dir: Path | None = None
         shots=settings.mission_shots,
     )
     labels, held_out_labels = (jnp.asarray(some.labels, jnp.int32) for some in (seen, held_out))
-    field = Field(levels(seen), labels, levels(held_out), held_out_labels, missions)
+    field = MissionField(levels(seen), labels, levels(held_out), held_out_labels, missions)
     return Problem(settings, tasks, field)
 
 

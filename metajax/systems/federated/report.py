@@ -9,8 +9,9 @@ from metajax.systems.numbers import numbers, said
 from metajax.systems.show import (
     Figure,
     captioned,
+    first_row,
     score_figure,
-    score_lines,
+    told,
     training_figures,
 )
 
@@ -26,23 +27,20 @@ GROUPS = {
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by known classes, by group, and what is sent."""
     more = evaluation["more"]
-    lines = score_lines(evaluation)
-    draws = next(iter(evaluation["rows"].values()))["n"]
-    lines.append(f"{evaluation['method']}, {evaluation['setting']}.")
-    lines.append("Accuracy after the last mission, of the server and of a client before the merge:")
+    lines = ["Accuracy after the last mission, of the server and of a client before the merge:"]
     for name, words in GROUPS.items():
         server, client = (said(more[of][name][-1], ".3f") for of in ("server", "client"))
         lines.append(f"  {words}: {server}, {client}")
     sums, features = (said(more["bytes"][of], ",.0f") for of in ("sums", "features"))
-    lines.append(
-        f"All clients send {sums} bytes in all missions, {more['numbers_a_class']:,} numbers a "
-        "class."
-    )
-    lines.append(f"The features of their examples would be {features} bytes.")
     apart = said(more["central_difference"], ".1e")
-    lines.append(f"Merged prototypes are {apart} from those of all examples at one place.")
-    lines.append(f"Means over {draws} draws of all missions.")
-    return "\n".join(lines)
+    lines += [
+        f"All clients send {sums} bytes in all missions, {more['numbers_a_class']:,} numbers a "
+        "class.",
+        f"The features of their examples would be {features} bytes.",
+        f"Merged prototypes are {apart} from those of all examples at one place.",
+        f"Means over {first_row(evaluation)['n']} draws of all missions.",
+    ]
+    return told(evaluation, ".", lines)
 
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
+from metajax.continual import check_missions
 from metajax.core import TRACED, ConfigError, Count, Number, Range, Several
 from metajax.systems.training import Training as SharedTraining
 
@@ -102,16 +103,14 @@ def check(config: Any) -> None:
         if getattr(config, name) > base:
             expected = f"at most {base}, the base classes of classes = {config.classes}"
             raise ConfigError(name, getattr(config, name), expected)
-    if config.missions * config.new_classes > field:
-        expected = f"at most {field // config.missions}: {config.missions} missions of {field}"
-        raise ConfigError("new_classes", config.new_classes, f"{expected} classes")
-    least = -(-config.new_classes // config.clients)
-    if not least <= config.new_ways <= config.new_classes:
-        expected = f"{least} to {config.new_classes}: {config.clients} clients see all new classes"
-        raise ConfigError("new_ways", config.new_ways, expected)
-    if config.old_ways > config.missions * config.new_classes:
-        expected = f"at most {config.missions * config.new_classes}, the classes of all missions"
-        raise ConfigError("old_ways", config.old_ways, expected)
+    check_missions(
+        field,
+        rounds=config.missions,
+        clients=config.clients,
+        new_classes=config.new_classes,
+        new_ways=config.new_ways,
+        old_ways=config.old_ways,
+    )
     # the last convolution is normalized over its pixels, and one pixel would become nothing
     most = config.image_size.bit_length() - 1
     if config.layers > most:

@@ -1,9 +1,9 @@
 """Test-time adaptation: predict a stream of shifted images and adapt without labels.
 
 A method of this family gives an algorithm that trains on labeled source images, with parameters
-:class:`metajax.continual.SourceParams`, and ``parts=Parts(online)``: an
-:class:`metajax.continual.Online` predictor that starts from these parameters. The evaluation runs
-it over the problem's stream, batch after batch, and scores predictions made before each update.
+:class:`metajax.continual.SourceParams`, and as its ``parts`` an :class:`metajax.continual.Online`
+predictor that starts from these parameters. The evaluation runs it over the problem's stream, batch
+after batch, and scores predictions made before each update.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from __future__ import annotations
 from metajax.systems.base import Objective
 from metajax.systems.layout import family
 from metajax.systems.shift.evaluate import on_clean_images
-from metajax.systems.shift.methods import METHODS, Parts
+from metajax.systems.shift.methods import METHODS
 from metajax.systems.shift.problem import Problem
 from metajax.systems.shift.settings import Settings
 
-__all__ = ["SYSTEM", "Parts", "Problem", "Settings"]
+__all__ = ["SYSTEM", "Problem", "Settings"]
 
 
 SYSTEM = family(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import optax
 
 from metajax import continual
@@ -14,39 +12,26 @@ from metajax.systems.shift.settings import Training
 from metajax.systems.training import MOMENTUM
 
 
-class Parts(NamedTuple):
-    """What the family's evaluation reads of a method.
-
-    Attributes:
-      online: what predicts the stream.
-      adaptation: what the predictor adapts; None: nothing.
-    """
-
-    online: continual.Online
-    adaptation: continual.Adaptation | None = None
-
-
 def trained(
     problem: Problem,
     training: Training,
-    parts: Parts,
+    online: continual.Online,
     warm_up: continual.WarmUp | None = None,
 ) -> Method:
     """Return the method of an online predictor whose network is trained on source images."""
-    optimizer = training.make_optimizer(problem.source_steps)
-    steps = problem.source_steps
+    optimizer, steps = training.make_optimizer(problem.source_steps), problem.source_steps
     algorithm = continual.source_training(problem.network, optimizer, steps, warm_up)
-    return Method(algorithm, parts=parts)
+    return Method(algorithm, parts=online)
 
 
 def source(problem: Problem, training: Training) -> Method:
     """Predict by the source network as it is: the baseline without adaptation."""
-    return trained(problem, training, Parts(continual.frozen(problem.network, False)))
+    return trained(problem, training, continual.frozen(problem.network, False))
 
 
 def batch_statistics(problem: Problem, training: Training) -> Method:
     """Normalize by each batch's own statistics (Nado et al. 2020, arXiv 2006.10963)."""
-    return trained(problem, training, Parts(continual.frozen(problem.network, True)))
+    return trained(problem, training, continual.frozen(problem.network, True))
 
 
 def tent(problem: Problem, training: Training, *, tent_lr: Positive = 1e-3) -> Method:
@@ -55,9 +40,8 @@ def tent(problem: Problem, training: Training, *, tent_lr: Positive = 1e-3) -> M
     Args:
       tent_lr: Learning rate of the steps on the stream, one a batch, by Adam.
     """
-    adaptation = continual.tent(problem.network)
-    online = continual.adapting(adaptation, optax.adam(tent_lr))
-    return trained(problem, training, Parts(online, adaptation))
+    online = continual.adapting(continual.tent(problem.network), optax.adam(tent_lr))
+    return trained(problem, training, online)
 
 
 def ecotta(
@@ -81,7 +65,8 @@ def ecotta(
     networks = continual.meta_networks(problem.network)
     adaptation = continual.ecotta(networks, confident, regularizer)
     online = continual.adapting(adaptation, optax.sgd(meta_lr, MOMENTUM))
-    return trained(problem, training, Parts(online, adaptation), warm(networks, training, warm_lr))
+    warm_up = continual.warm_up(networks, training.make_warm_optimizer(warm_lr))
+    return trained(problem, training, online, warm_up)
 
 
 def warmed_networks(problem: Problem, training: Training, *, warm_lr: Positive = 0.05) -> Method:
@@ -91,14 +76,8 @@ def warmed_networks(problem: Problem, training: Training, *, warm_lr: Positive =
       warm_lr: Learning rate of the warm-up on source images, falling to 0 by a cosine.
     """
     networks = continual.meta_networks(problem.network)
-    parts = Parts(continual.warmed(networks))
-    return trained(problem, training, parts, warm(networks, training, warm_lr))
-
-
-def warm(networks: continual.MetaNetworks, training: Training, rate: float) -> continual.WarmUp:
-    """Return the warm-up of meta networks."""
-    falling = optax.cosine_decay_schedule(rate, max(training.warm_steps, 1))
-    return continual.warm_up(networks, optax.sgd(falling, MOMENTUM))
+    warm_up = continual.warm_up(networks, training.make_warm_optimizer(warm_lr))
+    return trained(problem, training, continual.warmed(networks), warm_up)
 
 
 METHODS: dict[str, Entry] = {

@@ -8,23 +8,21 @@ import numpy as np
 
 from metajax.systems.axes import legend_outside
 from metajax.systems.numbers import numbers, said
-from metajax.systems.show import Figure, captioned, score_figure, score_lines
+from metajax.systems.show import Figure, captioned, first_row, score_figure, told
 
 
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by round, and that on clean images afterwards."""
     more = evaluation["more"]
-    lines = score_lines(evaluation)
-    images = evaluation["rows"]["stream"]["n"]
-    lines.append(f"{evaluation['method']}, {evaluation['setting']}.")
-    lines.append("Accuracy on clean images after the stream:")
     titles = {name: row["title"] for name, row in evaluation["rows"].items()}
     titles["stream"] = evaluation["method"]
+    lines = ["Accuracy on clean images after the stream:"]
     lines += [f"  {titles[name]} {said(value, '.3f')}" for name, value in more["clean"].items()]
     if "kept_bytes" in more:
         lines.append(f"A step keeps {more['kept_bytes']:,} bytes of activations for its gradient.")
+    images = first_row(evaluation)["n"]
     lines.append(f"Intervals of 95% are over the {images} images of a round.")
-    return "\n".join(lines)
+    return told(evaluation, ".", lines)
 
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:

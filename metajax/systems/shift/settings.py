@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import optax
+
 from metajax.core import Count, Number, Range, below
 from metajax.systems.image_sets import ImageSplits
+from metajax.systems.training import MOMENTUM
 from metajax.systems.training import Training as SharedTraining
 
 
@@ -44,6 +47,11 @@ class Training(SharedTraining):
     """Draws of a step."""
     eval_every: Count = 200
     """Steps between measurements on clean images."""
+
+    def make_warm_optimizer(self, rate: float) -> optax.GradientTransformation:
+        """Return the optimizer of the warm-up: SGD with momentum, its rate falling by a cosine."""
+        falling = optax.cosine_decay_schedule(rate, max(self.warm_steps, 1))
+        return optax.sgd(falling, MOMENTUM)
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -1,11 +1,10 @@
 """The family of learning in sequence: presets, sizes, and what its evaluation adds."""
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from metajax import data
+from metajax import continual, data
 from metajax.systems import build, configure
 from metajax.systems.continual.evaluate import class_means, known, told
 from small import tiny
@@ -65,37 +64,11 @@ def test_one_network_for_all_tasks_is_that_of_the_mean_embedding():
     assert found == pytest.approx(known(problem, parts.learner.predict, after).matrix[-1].mean())
 
 
-def test_the_excess_over_bounds_is_found_where_bounds_are_too_narrow():
-    run = build(tiny("continual", "interval_hypernetwork"))
-    parts, params = run.method.parts, drawn(run)
-    assert told(run.problem, parts, params)["excess"] < 1e-5
-    bounds = parts.intervals.bounds
-
-    def narrow(params, index, inputs):
-        found = bounds(params, index, inputs)
-        return found._replace(radius=0.01 * found.radius)
-
-    narrowed = parts._replace(intervals=parts.intervals._replace(bounds=narrow))
-    assert told(run.problem, narrowed, params)["excess"] > 1e-4
-
-
-def test_the_nearest_mean_of_all_tasks_decides_where_none_is_told():
-    """Compared with NumPy, on split tasks: the nearest of all means, by its label in its task."""
+def test_a_task_that_is_to_come_is_guessed_by_the_means_of_classes():
     problem = build(tiny("continual", "fine_tuning", tasks="split", num_tasks=5)).problem
-    sequence, found = problem.sequence, class_means(problem)
-
-    def part(of, index):
-        examples, counts = of(jnp.int32(index))
-        kept = np.asarray(counts)
-        return np.asarray(examples.inputs)[kept], np.asarray(examples.targets)[kept]
-
-    tasks = [part(sequence.all_of, index) for index in range(sequence.num_tasks)]
-    means = np.array([[x[y == way].mean(0) for way in (0, 1)] for x, y in tasks])
-    told, untold = [], []
-    for index in range(sequence.num_tasks):
-        x, y = part(sequence.held_out_of, index)
-        apart = np.sum((x[:, None, None] - means[None]) ** 2, -1)
-        told.append(np.mean(np.argmin(apart[:, index], 1) == y))
-        untold.append(np.mean(np.argmin(apart.reshape(len(x), -1), 1) % 2 == y))
-    np.testing.assert_allclose(found.known.matrix[-1], told, rtol=1e-6)
-    assert found.inferred == pytest.approx(np.mean(untold))
+    found, unknown = class_means(problem)
+    told, untold = continual.class_mean_accuracies(problem.sequence)
+    np.testing.assert_array_equal(np.triu(found.matrix, 1), np.triu(np.full((5, 5), 0.5), 1))
+    for row, learned in enumerate(found.matrix):
+        np.testing.assert_allclose(learned[: row + 1], told[: row + 1])
+    assert unknown == pytest.approx(np.mean(untold))

@@ -155,11 +155,7 @@ def test_what_adapts_finds_the_side_of_a_domain_and_one_network_cannot():
     encoder = token_set_encoder(num_outputs=8, width=16, heads=2)
     parts = learners.DistilledExperts(experts, encoder, network)
     adapts = parts.distilled(0.05)
-    stages = [
-        learners.Stage(parts.separately(), 200, parts.trained(0)),
-        learners.Stage(parts.together(), 200, parts.trained(1)),
-        learners.Stage(adapts, 400, parts.trained(2)),
-    ]
+    stages = parts.stages((200, 200, 400), adapts)
     found = learned(adapts, learners.in_stages(stages, lambda stage: rate), 800)
     assert found["own"] - found["unadapted"] > 0.1
     assert found["own"] - found["opposite"] > 0.2

@@ -5,10 +5,11 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from metajax import continual
 from metajax.core import ConfigError
 from metajax.data import ImageSet
 from metajax.systems import build, configure
-from metajax.systems.federated.evaluate import EVAL_KEY, measure
+from metajax.systems.federated.evaluate import EVAL_KEY
 from metajax.systems.federated.problem import joined, ranked, taken
 from small import fit_setup, tiny
 
@@ -119,9 +120,9 @@ def test_an_embedding_that_is_trained_by_episodes_knows_new_classes_better():
     known = [
         float(
             jnp.mean(
-                measure(
+                continual.score_merged(
                     setup.method.parts, params, setup.problem.field, jax.random.key(EVAL_KEY), 4
-                )["merged"].known[:, -1]
+                ).known[:, -1]
             )
         )
         for params in (found.params, drawn)
