@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metajax.data import ImagePool
 from metajax.systems.base import Objective
-from metajax.systems.weights.images import methods, settings
+from metajax.systems.weights.images import methods, settings, use
 from metajax.systems.weights.images.conditions import ImageDraws, make_edit_images
 from metajax.systems.weights.images.evaluate import evaluate_edits, on_known_classes
 from metajax.systems.weights.images.report import edit_figures, edit_table
@@ -36,5 +36,6 @@ KIND = Kind(
     ),
     table=edit_table,
     figures=edit_figures,
+    use=use.USE,
 )
 """The condition ``images``."""

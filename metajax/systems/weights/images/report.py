@@ -83,14 +83,25 @@ def levels_of(text: str, shape: Sequence[int]) -> UInt8[np.ndarray, "h w c"]:
 
 def edit_pictures(pictures: dict[str, dict[str, Any]]) -> Any:
     """Draw images and their reconstructions: a row an image, unseen classes below."""
-    from matplotlib.figure import Figure as Canvas
-
-    columns = list(next(iter(pictures.values()))["columns"])
     rows = [
         (group, [levels_of(image, shown["shape"]) for image in images])
         for group, shown in pictures.items()
         for images in zip(*shown["columns"].values(), strict=True)
     ]
+    return draw_pictures(rows, list(next(iter(pictures.values()))["columns"]))
+
+
+def draw_pictures(
+    rows: Sequence[tuple[str, Sequence[UInt8[np.ndarray, "h w c"]]]], columns: Sequence[str]
+) -> Any:
+    """Draw images in rows, each of which is called something; equal names are said once.
+
+    Args:
+      rows: of images, with their names.
+      columns: what the images of a row are, in words.
+    """
+    from matplotlib.figure import Figure as Canvas
+
     canvas = Canvas(figsize=(len(columns) + 0.7, len(rows) + 0.5), layout="constrained")
     grid = canvas.subplots(len(rows), len(columns), squeeze=False)
     for row, (group, images) in enumerate(rows):

@@ -156,6 +156,18 @@ def drawn_tasks(
     )
 
 
+def class_texts(classes: int, size: int) -> Float[Array, "classes text"]:
+    """Return the vector of each class, drawn at random, of mean square 1: the same for every run.
+
+    Args:
+      classes: how many.
+      size: numbers of a vector.
+    """
+    key = derive(jax.random.key(MODALITIES_SEED), "texts")
+    texts = jax.random.normal(key, (classes, size))
+    return texts / jnp.sqrt(jnp.mean(jnp.square(texts), axis=1, keepdims=True))
+
+
 def make_modalities(
     settings: Settings, train: ImagePool, test: ImagePool
 ) -> tuple[ModalityTasks, Modalities]:
@@ -183,8 +195,7 @@ def make_modalities(
     def encoded(images: Float[Array, "n h w c"], keys: Key[Array, " m"]) -> Array:
         return jax.lax.map(lambda one: random_view(images, features, one), keys)
 
-    texts = jax.random.normal(derive(key, "texts"), (train.num_classes, settings.text_size))
-    texts = texts / jnp.sqrt(jnp.mean(jnp.square(texts), axis=1, keepdims=True))
+    texts = class_texts(train.num_classes, settings.text_size)
     tasks = ModalityTasks(
         encoded(seen, jax.random.split(derive(key, "train"), settings.modalities)),
         jnp.asarray(train.class_starts[:-1], jnp.int32),

@@ -6,7 +6,7 @@ from metajax.data import ImagePool
 from metajax.systems import show
 from metajax.systems.base import Objective
 from metajax.systems.weights.kind import Kind
-from metajax.systems.weights.modalities import methods, settings
+from metajax.systems.weights.modalities import methods, settings, use
 from metajax.systems.weights.modalities.conditions import make_modalities
 from metajax.systems.weights.modalities.evaluate import evaluate_modalities, on_unseen_encoders
 from metajax.systems.weights.modalities.report import modality_figures
@@ -36,5 +36,6 @@ KIND = Kind(
     ),
     table=show.table,
     figures=modality_figures,
+    use=use.USE,
 )
 """The condition ``modalities``."""

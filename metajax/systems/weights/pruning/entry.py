@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from metajax.systems.base import Objective
 from metajax.systems.weights.kind import Kind
-from metajax.systems.weights.pruning import methods, settings
+from metajax.systems.weights.pruning import methods, settings, use
 from metajax.systems.weights.pruning.conditions import make_pruning
 from metajax.systems.weights.pruning.evaluate import evaluate_pruning, on_pruned
 from metajax.systems.weights.pruning.report import pruning_figures, pruning_table
@@ -26,5 +26,6 @@ KIND = Kind(
     ),
     table=pruning_table,
     figures=pruning_figures,
+    use=use.USE,
 )
 """The condition ``pruning``."""
