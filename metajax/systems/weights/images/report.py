@@ -56,6 +56,12 @@ def crossing_line(crossing: dict[str, Any]) -> str:
     return f"{start} gets so far in {steps}, {times:.1f} times the operations."
 
 
+PHONE_INCHES = 5.0
+"""Width of a figure that a phone shows as it is, without making its text smaller."""
+LEAST_INCHES = 0.6
+"""Width of an image in it, at least."""
+
+
 def edit_curves(evaluation: dict[str, Any]) -> Any:
     """Draw the error by operations for one image: passes, and steps of tuning."""
     canvas, axes = make_axes("operations for one image", evaluation["metric"], "log")
@@ -102,7 +108,10 @@ def draw_pictures(
     """
     from matplotlib.figure import Figure as Canvas
 
-    canvas = Canvas(figsize=(len(columns) + 0.7, len(rows) + 0.5), layout="constrained")
+    width = max(min(len(columns) + 0.7, PHONE_INCHES), LEAST_INCHES * len(columns))
+    height = len(rows) * width / (len(columns) + 0.8) + 0.5
+    canvas = Canvas(figsize=(width, height), layout="constrained")
+    canvas.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
     grid = canvas.subplots(len(rows), len(columns), squeeze=False)
     for row, (group, images) in enumerate(rows):
         for column, image in enumerate(images):
@@ -111,9 +120,10 @@ def draw_pictures(
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_linewidth(0.3)
         if row == 0 or rows[row - 1][0] != group:
-            grid[row][0].set_ylabel(group, fontsize=8)
+            grid[row][0].set_ylabel(group, fontsize=9, rotation=0, ha="right", va="center")
     for column, name in enumerate(columns):
-        grid[0][column].set_title(name, fontsize=8)
+        # a narrow column has room for one word or two
+        grid[0][column].set_title(name.replace(", ", ",\n"), fontsize=9)
     return canvas
 
 
