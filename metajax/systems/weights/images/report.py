@@ -107,11 +107,12 @@ def draw_pictures(
       columns: what the images of a row are, in words.
     """
     from matplotlib.figure import Figure as Canvas
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
     width = max(min(len(columns) + 0.7, PHONE_INCHES), LEAST_INCHES * len(columns))
     height = len(rows) * width / (len(columns) + 0.8) + 0.5
-    canvas = Canvas(figsize=(width, height), layout="constrained")
-    canvas.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    near = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    canvas = Canvas(figsize=(width, height), layout=near)
     grid = canvas.subplots(len(rows), len(columns), squeeze=False)
     for row, (group, images) in enumerate(rows):
         for column, image in enumerate(images):
