@@ -4,7 +4,9 @@ from typing import Any
 
 import jax
 
-from metajax.systems import Setup, config_type, configure, get_system
+import metajax as mj
+from metajax.systems import Setup, build, config_type, configure, get_system
+from metajax.systems.setup import first_drawn
 from metajax.train import fit
 
 
@@ -30,3 +32,10 @@ def fit_setup(setup: Setup, seed: Any = 0, **options: Any) -> Any:
         key=jax.random.key(seed),
         **{"progress": False, **options},
     )
+
+
+def drawn_run(config: Any) -> tuple[mj.Run, Any]:
+    """Return a run whose parameters are as first drawn, with its problem."""
+    setup = build(config)
+    state = first_drawn(setup.algorithm, setup.example_tasks, jax.random.key(0))
+    return mj.Run("drawn", config, setup.method, setup.algorithm.params(state), 0), setup.problem

@@ -5,7 +5,7 @@ TFDS, Grain, scikit-learn and Pillow are imported by the functions that need the
 
 from metajax.data.augment import crop_and_flip
 from metajax.data.builders import prepare, write_arrays
-from metajax.data.class_folders import LabeledFolder, read_labeled_folder
+from metajax.data.class_folders import LabeledFolder, read_image_folder, read_labeled_folder
 from metajax.data.domains import DomainInputs, Domains, DomainTasks, domain_circle
 from metajax.data.episodes import EpisodeTasks, TaskParts, episode_parts, episode_tasks
 from metajax.data.errors import BadDataError, MissingDataError
@@ -93,6 +93,7 @@ __all__ = [
     "prepared",
     "read_columns",
     "read_frame",
+    "read_image_folder",
     "read_labeled_folder",
     "resize_images",
     "rotated_classes",

@@ -136,20 +136,36 @@ def read_labeled_folder(folder: Path, size: tuple[int, int], channels: int) -> L
             f"{folder} holds no CLASS/IMAGE files; images end in "
             + ", ".join(sorted(IMAGE_SUFFIXES))
         )
-    others = [path for path in entries if _is_image(path)]
+    others, names = read_image_folder(folder, size, channels)
+    images = _read_images((path for path, _ in labeled), size, channels)
+    return LabeledFolder(images, [name for _, name in labeled], others, names)
 
-    def read(paths: Iterable[Path]) -> np.ndarray:
-        images = [
-            resize_images(decode_image(path, channels)[None], size, channels) for path in paths
-        ]
-        return np.concatenate([np.zeros((0, *size, channels), np.uint8), *images])
 
-    return LabeledFolder(
-        read(path for path, _ in labeled),
-        [name for _, name in labeled],
-        read(others),
-        [path.name for path in others],
-    )
+def read_image_folder(
+    folder: Path, size: tuple[int, int], channels: int
+) -> tuple[UInt8[np.ndarray, "n h w c"], list[str]]:
+    """Read the images that are directly in a folder, in the order of their names.
+
+    Args:
+      folder: where they are.
+      size: height and width that all are resized to.
+      channels: 1 (gray) or 3 (color) that all are converted to.
+
+    Returns:
+      The images, of which there may be none, and the names of their files.
+
+    Raises:
+      BadDataError: a file is no image.
+    """
+    paths = sorted(path for path in folder.iterdir() if _is_image(path))
+    return _read_images(paths, size, channels), [path.name for path in paths]
+
+
+def _read_images(
+    paths: Iterable[Path], size: tuple[int, int], channels: int
+) -> UInt8[np.ndarray, "n h w c"]:
+    images = [resize_images(decode_image(path, channels)[None], size, channels) for path in paths]
+    return np.concatenate([np.zeros((0, *size, channels), np.uint8), *images])
 
 
 def _split_roots(folder: Path) -> dict[str, Path]:

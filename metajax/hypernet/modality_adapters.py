@@ -46,7 +46,9 @@ def solved_columns(pairs: Pairs, log_ridges: Float[Array, " ridges"]) -> Columns
     Both are centered, and a ridge is in units of the mean square norm of the centered embeddings.
     Embeddings that are rotated or reflected give the kernel that is, so that what the columns say
     of an embedding is the same. It does not depend on the order of the pairs. The system has the
-    size of the smaller side, ``n`` or ``features``.
+    size of the smaller side, ``n`` or ``features``. It is formed once for all strengths and solved
+    by Cholesky's factor; :func:`metajax.nn.damped_least_squares` keeps more digits, which matter
+    for strengths far below those of here, by a QR of the larger side for each strength.
 
     Args:
       pairs: of a modality.

@@ -27,7 +27,9 @@ def checked_descent(
     the start. For the negative log-likelihood of data and a pull of 1, the minimum is the most
     probable vector under a normal distribution of unit variance around the start. The first step
     that is tried has length 1. The size is doubled after a step that is taken, and halved
-    after one that is not (backtracking; Armijo 1966, without a margin).
+    after one that is not (backtracking; Armijo 1966, without a margin). This is not
+    ``optax.scale_by_backtracking_linesearch``: its steps search for a size by as many values as
+    that needs, and where the search fails it takes the last size, though the loss rises.
 
     Args:
       loss: of a vector; a step to where it is not a number is not taken.

@@ -6,39 +6,35 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from jaxtyping import Array, Float, Key
 
-from metajax.core import (
-    ConfigError,
-    Examples,
-    MetaLearner,
-    Network,
-    Params,
-    Task,
-    check_sizes,
-    count,
-    cross_entropy,
-    derive,
-    random_indices,
-)
-from metajax.hypernet import denoiser, diffusion_loss, sample_diffusion
-from metajax.learners.checked_steps import checked_descent
-from metajax.learners.contrastive import contrastive_loss
+from metajax.core import ConfigError, Examples, MetaLearner, Network, Params, Task, check_sizes
+from metajax.hypernet import denoiser
 from metajax.learners.weight_codes import autoencoder_code, principal_code
 from metajax.learners.weight_models import weight_regression
+from metajax.learners.zoo_latents import (
+    ZooLatents,
+    aligning_loss,
+    code_of,
+    coding_loss,
+    denoising_loss,
+    drawn_latent,
+    first_model,
+    moved_weights,
+    with_trained_code,
+    with_zoo,
+)
 from metajax.learners.zoo_stages import (
     Embed,
     ModelStage,
     WeightModel,
     flat_weights,
     idle_learner,
-    weights_from,
 )
 from metajax.nn import token_set_encoder
 
-LOG_SCALE = 2.66
-"""Logarithm of the scale of cosines before training, about ``1 / 0.07`` (arXiv 2103.00020)."""
+Generate = Callable[[Params, Params, Examples, Key[Array, ""]], Params]
+"""``generate(zoo, model, support, key) -> weights`` for one task."""
 
 
 class SetReader(NamedTuple):
@@ -121,7 +117,7 @@ def weight_diffusion(
     if min(align_share, code_share) < 0 or align_share + code_share >= 1:
         shares = {"align_share": align_share, "share": code_share}
         raise ConfigError("shares", shares, "0 or more, with a sum below 1")
-    noise, code = denoiser(size, levels, hidden), principal_code(size)
+    code = principal_code(size)
     if autoencoding is not None:
         code = autoencoder_code(
             size, hidden=autoencoding.hidden, factor=autoencoding.factor, batch=batch
@@ -131,139 +127,71 @@ def weight_diffusion(
         encoder = token_set_encoder(
             num_outputs=reader.width, width=reader.width, heads=1, mlp_ratio=2, prefixes=ways
         )
+    noise = denoiser(size, levels, hidden)
+    parts = ZooLatents(network, embed, code, noise, encoder, ways, size, levels, batch)
 
-    def tokens(support: Examples) -> tuple[Array, Array]:
-        classes = jax.nn.one_hot(support.targets, ways, dtype=support.inputs.dtype)
-        both = jnp.concatenate([support.inputs, classes], axis=-1)
-        return both, jnp.ones(both.shape[:-1], bool)
+    def decoded(model: Params, rows: Float[Array, "m n"]) -> Float[Array, "m n"]:
+        return code.decode(code_of(model), code.encode(code_of(model), rows))
 
-    def condition(model: Params, support: Examples) -> Float[Array, "m d"]:
-        if encoder is not None:
-            read = encoder.apply(model["encoder"], *tokens(support))
-            return read.reshape(len(read), -1)
-        return (jax.vmap(embed)(support) - model["center"][None]) / model["deviation"][None]
+    plain = WeightModel(_drawn(parts, 0), draws=True)
+    regressed = WeightModel(_regressed(parts, moves))
+    return WeightModel(
+        _drawn(parts, moves),
+        _stages(parts, code_share, align_share),
+        draws=True,
+        decoded=decoded,
+        variants=(("unmoved", plain), ("moved_regression", regressed)) if moves else (),
+    )
 
-    def code_of(model: Params) -> Params:
-        return {**model["code"], "trained": model["coder"]}
 
-    def with_code(model: Params, params: Params) -> Params:
-        still = {name: value for name, value in params.items() if name != "trained"}
-        return {**model, "code": still, "coder": params["trained"]}
+def _stages(parts: ZooLatents, code_share: float, align_share: float) -> tuple[ModelStage, ...]:
+    """The stages of training: of the code and of the encoder, where they are, and the denoiser."""
+    aligned, idle = bool(align_share), idle_learner()
 
     def init(key: Key[Array, ""], task: Task) -> Params:
-        first = jax.tree.map(lambda leaf: leaf[0], task)
-        start = network.init(key, first.query.inputs)
-        embedding, num = embed(first.support), len(task.query.targets)
-        model = {
-            "latents": jnp.zeros((num, size)),
-            "center": jnp.zeros_like(embedding),
-            "deviation": jnp.ones_like(embedding),
-        }
-        model = with_code(model, code.init(derive(key, "code"), num, count(start)))
-        if encoder is not None:
-            model["encoder"] = encoder.init(derive(key, "encoder"), *tokens(first.support))
-        one = condition(model, jax.tree.map(lambda leaf: leaf[None], first.support))
-        model["denoiser"] = noise.init(
-            derive(key, "denoiser"), jnp.zeros((1, size)), jnp.zeros(1, jnp.int32), one
-        )
-        if align_share:
-            # a linear map brings what is read to the size of the latents
-            features = one.shape[1]
-            drawn = jax.random.normal(derive(key, "aligner"), (features, size))
-            model["aligner"] = {"map": drawn * features**-0.5, "log_scale": jnp.float32(LOG_SCALE)}
-        return model
+        return first_model(parts, key, task, aligned)
 
-    def velocity_of(model: Params, support: Examples) -> Callable[[Array, Array], Array]:
-        known = condition(model, support)
-        return lambda noisy, level: noise.apply(model["denoiser"], noisy, level, known)
-
-    def some(model: Params, task: Task, key: Key[Array, ""]) -> tuple[Array, Examples]:
-        num = len(model["latents"])
-        rows = random_indices(derive(key, "networks"), (batch,), jnp.uint32(num))
-        return model["latents"][rows], jax.tree.map(lambda leaf: leaf[rows], task.support)
-
-    def denoising(model: Params, task: Task, key: Key[Array, ""]) -> Any:
-        latents, support = some(model, task, key)
-        velocity = velocity_of(model, support)
-        return diffusion_loss(velocity, latents, levels, derive(key, "noise")), {}
-
-    def aligning(model: Params, task: Task, key: Key[Array, ""]) -> Any:
-        latents, support = some(model, task, key)
-        read = condition(model, support) @ model["aligner"]["map"]
-        return contrastive_loss(read, latents, model["aligner"]["log_scale"]), {}
-
-    def coding(model: Params, task: Task, key: Key[Array, ""]) -> Any:
-        assert code.loss is not None
-        return code.loss(code_of(model), key), {}
+    def begin(zoo: Params | None, model: Params) -> Params:
+        if zoo is not None:
+            return with_zoo(parts, zoo, model)
+        return model if parts.code.loss is None else with_trained_code(parts, model)
 
     def stage(loss: Callable[..., Any], *moving: str, share: float = 1.0) -> ModelStage:
         def moved(model: Params, task: Task, key: Key[Array, ""]) -> Any:
             still = jax.lax.stop_gradient(model)
-            return loss({**still, **{name: model[name] for name in moving}}, task, key)
+            model = {**still, **{name: model[name] for name in moving}}
+            return loss(parts, model, task, key)
 
-        def begin(zoo: Params | None, model: Params) -> Params:
-            if zoo is not None:
-                rows, embeddings = flat_weights(zoo["networks"]), zoo["embeddings"]
-                deviation = jnp.std(embeddings, axis=0)
-                model = {
-                    **with_code(model, code.prepare(code_of(model), rows)),
-                    "center": jnp.mean(embeddings, axis=0),
-                    "deviation": jnp.where(deviation > 0, deviation, 1),
-                }
-                if autoencoding is None:
-                    model["latents"] = code.encode(code_of(model), rows)
-            elif autoencoding is not None:
-                params = code.finish(code_of(model))
-                rows = params["mean"][None] + params["rows"] * params["deviation"]
-                model = {**with_code(model, params), "latents": code.encode(params, rows)}
-            return model
-
-        idle = idle_learner()
         return ModelStage(MetaLearner(init, idle.adapt, idle.predict, moved), moving, begin, share)
 
     stages = []
-    if autoencoding is not None:
-        stages.append(stage(coding, "coder", share=code_share))
-    if align_share:
-        stages.append(stage(aligning, "encoder", "aligner", share=align_share))
-    with_encoder = ("encoder",) if encoder is not None and not align_share else ()
-    stages.append(stage(denoising, "denoiser", *with_encoder))
+    if parts.code.loss is not None:
+        stages.append(stage(coding_loss, "coder", share=code_share))
+    if aligned:
+        stages.append(stage(aligning_loss, "encoder", "aligner", share=align_share))
+    with_encoder = ("encoder",) if parts.encoder is not None and not aligned else ()
+    stages.append(stage(denoising_loss, "denoiser", *with_encoder))
+    return tuple(stages)
 
-    def weights_of(zoo: Params, model: Params, latent: Float[Array, "1 size"]) -> Params:
-        return weights_from(code.decode(code_of(model), latent)[0], zoo["start"])
 
-    def moved(
-        zoo: Params, model: Params, support: Examples, latent: Float[Array, "1 size"], num: int
-    ) -> Params:
-        def loss(latent: Float[Array, "1 size"]) -> Float[Array, ""]:
-            logits = network.apply(weights_of(zoo, model, latent), support.inputs)
-            return len(support.targets) * cross_entropy(logits, support.targets)
+def _drawn(parts: ZooLatents, moves: int) -> Generate:
+    """What draws a latent, moves it, and gives its weights."""
 
-        return weights_of(zoo, model, checked_descent(loss, latent, num))
+    def generate(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
+        latent = drawn_latent(parts, model, support, key)
+        return moved_weights(parts, zoo, model, support, latent, moves)
 
-    def drawn_with(num: int) -> Callable[[Params, Params, Examples, Key[Array, ""]], Params]:
-        def generate(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
-            velocity = velocity_of(model, jax.tree.map(lambda leaf: leaf[None], support))
-            latent = sample_diffusion(velocity, (1, size), levels, key)
-            return moved(zoo, model, support, latent, num)
+    return generate
 
-        return generate
 
-    regression = weight_regression(embed)
+def _regressed(parts: ZooLatents, moves: int) -> Generate:
+    """What moves the latent of the regression's weights, and gives the weights of that."""
+    regression = weight_regression(parts.embed)
 
-    def regressed(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
+    def generate(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
         weights = regression.generate(zoo, {}, support, key)
         row = flat_weights(jax.tree.map(lambda leaf: leaf[None], weights))
-        return moved(zoo, model, support, code.encode(code_of(model), row), moves)
+        latent = parts.code.encode(code_of(model), row)
+        return moved_weights(parts, zoo, model, support, latent, moves)
 
-    variants: tuple[tuple[str, WeightModel], ...] = ()
-    if moves:
-        plain = WeightModel(drawn_with(0), draws=True)
-        variants = (("unmoved", plain), ("moved_regression", WeightModel(regressed)))
-    return WeightModel(
-        drawn_with(moves),
-        tuple(stages),
-        draws=True,
-        decoded=lambda model, rows: code.decode(code_of(model), code.encode(code_of(model), rows)),
-        variants=variants,
-    )
+    return generate

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+import jax.numpy as jnp
+
 from metajax.core import ConfigError, Count
 from metajax.data import ImagePool, device_pool, load_images
 
@@ -58,3 +60,16 @@ def image_pools(settings: ImageSplits, data_dir: Path | None) -> tuple[ImagePool
         return device_pool(images, size=size, channels=settings.image_channels)
 
     return pool("train_split"), pool("test_split")
+
+
+def blank_pool(settings: ImageSplits, ways: int) -> ImagePool:
+    """Return one blank image of each class: the shapes of a set that need not be on disk.
+
+    Args:
+      settings: which images.
+      ways: classes.
+    """
+    size = settings.image_size
+    images = jnp.zeros((ways, size, size, settings.image_channels), jnp.uint8)
+    labels, starts = (jnp.arange(ways + more, dtype=jnp.int32) for more in (0, 1))
+    return ImagePool(images, labels, starts, jnp.float32(0), jnp.float32(1), ways)

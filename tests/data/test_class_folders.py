@@ -167,3 +167,15 @@ def test_ink_on_a_transparent_ground_can_be_seen(tmp_path, mode, ink, ground, ch
     np.testing.assert_array_equal(
         decode_image(path, channels), np.repeat(expected[..., None], channels, -1)
     )
+
+
+def test_images_directly_in_a_folder_are_read_by_name_in_one_size(tmp_path):
+    image_file(tmp_path / "b.png", 200, (8, 6))
+    image_file(tmp_path / "a.png", 100)
+    image_file(tmp_path / "within" / "c.png")
+    (tmp_path / "notes.txt").write_text("no image", encoding="utf-8")
+    images, names = data.read_image_folder(tmp_path, (4, 4), 1)
+    assert names == ["a.png", "b.png"] and images[:, 0, 0, 0].tolist() == [100, 200]
+    assert data.read_image_folder(tmp_path / "within" / "..", (2, 3), 3)[0].shape == (2, 2, 3, 3)
+    (tmp_path / "none").mkdir()
+    assert data.read_image_folder(tmp_path / "none", (4, 4), 1)[1] == []

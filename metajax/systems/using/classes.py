@@ -98,16 +98,18 @@ class ImageForm(NamedTuple):
         Levels of whole numbers are divided by 255.
 
         Raises:
-          ConfigError: inputs are none of both.
+          ConfigError: inputs are none of both, or there are none.
         """
         height, width, channels = self.image
         try:
             array = np.asarray(inputs)
         except ValueError:
             array = np.empty(0, object)  # ragged
-        images = f"images [examples, h, w] or [examples, h, w, channels], of {height} x {width}"
+        size = f"of {height} x {width}, 1 or more"
+        images = f"images [examples, h, w] or [examples, h, w, channels], {size}"
         expected = f"{images}, or rows [examples, features]" if self.flat else images
-        if array.dtype.kind not in "biuf" or array.ndim not in (3, 4, 2)[: 2 + self.flat]:
+        known = array.dtype.kind in "biuf" and array.ndim in (3, 4, 2)[: 2 + self.flat]
+        if not known or not len(array):
             raise ConfigError(field, described(array), expected)
         if array.ndim == 2:
             return array.astype(np.float32)

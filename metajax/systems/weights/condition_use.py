@@ -44,6 +44,24 @@ def _number(condition: Any, low: float, high: float, what: str) -> float:
     return float(array)
 
 
+def whole_number(number: Any, low: int, high: int, what: str) -> int:
+    """Return a whole number in a range, as a person gave it.
+
+    Args:
+      number: as it was given.
+      low: the least.
+      high: the largest.
+      what: it is, in words.
+
+    Raises:
+      ConfigError: it is something else.
+    """
+    found = _number(number, low, high, what)
+    if found != round(found):
+        raise ConfigError("support", number, what)
+    return int(found)
+
+
 def _of_angle(run: Any, condition: Any, features: int, ways: int, key: Key[Array, ""]) -> Made:
     """A network for images that are turned by so many degrees."""
     most, of = run.settings.most_turn, run.settings
@@ -56,17 +74,15 @@ def _of_angle(run: Any, condition: Any, features: int, ways: int, key: Key[Array
 def _of_width(run: Any, condition: Any, features: int, ways: int, key: Key[Array, ""]) -> Made:
     """A network with so many units in its middle hidden layer."""
     of = run.settings
-    width = _number(condition, 1, of.width, "a width in whole units")
-    if width != round(width):
-        raise ConfigError("support", condition, "a width in whole units")
+    width = whole_number(condition, 1, of.width, "a width in whole units")
     weights = run.learner.adapt(run.params, jnp.int32(width), key)
     # units that are left out are zeros, wherever they stand; a person has no use for them
     middle, units = of.layers // 2, mlp_units(weights)
     name = f"h{middle}"
-    living = jnp.sort(jnp.argsort(-unit_norms(weights, units)[name])[: int(width)])
+    living = jnp.sort(jnp.argsort(-unit_norms(weights, units)[name])[:width])
     weights = take_units(weights, units, {name: living})
     sizes = [of.width] * of.layers
-    sizes[middle] = int(width)
+    sizes[middle] = width
     return mlp(tuple(sizes), ways), weights
 
 

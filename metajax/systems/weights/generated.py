@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+import optax
+from jaxtyping import Array, Float, Key
 
-from metajax.core import Network, Params
+from metajax.core import ConfigError, Examples, Network, Params, cross_entropy, follow_of
+from metajax.learners import maml
 from metajax.systems.using.adapted import Adapted
 from metajax.systems.using.classes import ImageForm, Labels
 
@@ -94,3 +96,35 @@ def answering(
         float(shift),
         float(factor),
     )
+
+
+def check_steps(steps: int | None) -> None:
+    """Raise where less than 0 steps are asked for.
+
+    Raises:
+      ConfigError: they are.
+    """
+    if steps is not None and steps < 0:
+        raise ConfigError("steps", steps, "0 or more")
+
+
+def tuned(
+    network: Network,
+    weights: Params,
+    support: Examples,
+    key: Key[Array, ""],
+    steps: int,
+    rate: float | Float[Array, ""],
+) -> Params:
+    """Return weights after steps of Adam on a whole support.
+
+    Args:
+      network: inputs to logits.
+      weights: that it starts from.
+      support: inputs with their classes.
+      key: not used: nothing is drawn.
+      steps: of Adam; after 0 of them the weights are those that they were.
+      rate: of Adam.
+    """
+    learner = maml(network, cross_entropy, optax.adam(rate), steps=1)
+    return follow_of(learner)(weights, support, key, steps, lambda adapted: ())[0]

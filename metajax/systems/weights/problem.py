@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,6 @@ from metajax.data import ImagePool
 from metajax.hypernet import PaddedMLP, padded_mlp
 from metajax.nn import mlp
 from metajax.systems.image_sets import image_pools
-from metajax.systems.weights.settings import SharedSettings
 from metajax.units import Units, mlp_units
 
 
@@ -87,19 +87,29 @@ class Problem(NamedTuple):
         return f"{self.settings.base_set}, {self.conditions.called}"
 
 
-def read_images(settings: SharedSettings, data_dir: Path | None) -> tuple[ImagePool, ImagePool]:
-    """Read images to train on, and images to measure on, which have the statistics of the first.
+Make = Callable[[Any, ImagePool, ImagePool], Problem]
+"""``of_images(settings, train, test)`` makes the problem of some settings with given images."""
+
+
+def reading(of_images: Make) -> Callable[[Any, Any, Path | None], Problem]:
+    """Return the function that makes the problem of some settings with the images that these name.
+
+    Images to measure on have the mean and deviation of those to train on.
 
     Args:
-      settings: of the problem.
-      data_dir: folder of the data sets.
+      of_images: makes the problem of settings with images to train on and to measure on.
 
-    Raises:
-      MissingDataError: the set is not on disk.
-      ConfigError: the settings do not fit the set.
+    Returns:
+      ``make_problem(settings, training, data_dir)``, which does not read ``training``. It raises a
+      ``MissingDataError`` where the set is not on disk, a ``ConfigError`` where it does not fit.
     """
-    train, test = image_pools(settings, data_dir)
-    return train, dataclasses.replace(test, mean=train.mean, std=train.std)
+
+    @functools.wraps(of_images)
+    def make_problem(settings: Any, training: Any, data_dir: Path | None = None) -> Problem:
+        train, test = image_pools(settings, data_dir)
+        return of_images(settings, train, dataclasses.replace(test, mean=train.mean, std=train.std))
+
+    return make_problem
 
 
 @functools.lru_cache

@@ -1,5 +1,7 @@
 """Edits of a generator in the family: what is seen, how tuning is measured, what it costs."""
 
+import itertools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -7,6 +9,7 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.systems import build
+from metajax.systems.page import PIXELS_PER_INCH
 from metajax.systems.weights.images.evaluate import (
     crossings,
     measured,
@@ -15,6 +18,9 @@ from metajax.systems.weights.images.evaluate import (
 )
 from metajax.systems.weights.images.report import crossing_line, edit_pictures
 from small import tiny
+
+PHONE = 360
+"""Pixels that a page has beside its margins on a phone."""
 
 
 def test_unseen_classes_are_never_drawn():
@@ -146,3 +152,13 @@ def test_pictures_have_unseen_classes_below():
     assert len(axes) == 4 and axes[2].get_ylabel() == "unseen"
     assert [each.get_title() for each in axes[:2]] == ["original", "plain"]
     np.testing.assert_array_equal(axes[2].get_images()[0].get_array(), [[0, 255]])
+
+
+def test_a_phone_shows_pictures_whole_and_their_names_side_by_side():
+    names = ["original", "plain", "1 pass", "2 passes", "3 passes", "tuned, 10 steps", "tuned, 50"]
+    shown = {"shape": [2, 2, 1], "columns": dict.fromkeys(names, ["00ff00ff"] * 4)}
+    canvas = edit_pictures({"known": shown, "unseen": shown})
+    canvas.draw_without_rendering()
+    assert canvas.get_figwidth() * PIXELS_PER_INCH <= PHONE
+    titles = [axes.title.get_window_extent() for axes in canvas.get_axes()[:7]]
+    assert all(left.x1 < right.x0 for left, right in itertools.pairwise(titles))

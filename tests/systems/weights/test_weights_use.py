@@ -11,9 +11,8 @@ import metajax as mj
 from metajax.core import ConfigError, Examples, cross_entropy
 from metajax.hypernet import MLPShape
 from metajax.systems import build, config_to_json
-from metajax.systems.setup import first_drawn
 from metajax.train import fit
-from small import tiny
+from small import drawn_run, tiny
 
 DRAW = np.random.default_rng(1)
 IMAGES = DRAW.integers(0, 256, (5, 4, 4), np.uint8)
@@ -31,12 +30,8 @@ def labeled(ways, each):
 
 @functools.cache
 def drawn(method):
-    """A run of weights as first drawn."""
-    config = tiny("weights", method)
-    setup = build(config)
-    state = first_drawn(setup.algorithm, setup.example_tasks, jax.random.key(0))
-    run = mj.Run("drawn", config, setup.method, setup.algorithm.params(state), 0)
-    return run, setup.problem
+    """A run of weights as first drawn, and its problem."""
+    return drawn_run(tiny("weights", method))
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,9 +11,10 @@ from jaxtyping import Array, Float, Int32, Key
 
 from metajax.continual import turned
 from metajax.core import Examples, register_dataclass
+from metajax.data import ImagePool
 from metajax.systems.weights.angles.settings import Settings
 from metajax.systems.weights.conditions import drawn_problem
-from metajax.systems.weights.problem import Problem, read_images
+from metajax.systems.weights.problem import Problem, reading
 
 
 @register_dataclass
@@ -65,18 +64,16 @@ class Angles:
         return Examples(turned(images, angle).reshape(len(images), -1), labels)
 
 
-def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings.
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    """Make the problem of some settings with given images.
 
     Args:
       settings: of the problem.
-      training: not read.
-      data_dir: folder of the data sets.
-
-    Raises:
-      MissingDataError: the set is not on disk.
-      ConfigError: the settings do not fit the set.
+      train: images to train on.
+      test: images to measure on, with the mean and deviation of the others.
     """
-    train, test = read_images(settings, data_dir)
     angles = Angles(settings.most_turn, settings.eval_angles)
     return drawn_problem(settings, train, test, angles)
+
+
+make_problem = reading(of_images)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -16,7 +15,7 @@ from metajax.data import ImagePool
 from metajax.hypernet import MLPArchitecture, PaddedMLP, random_shapes
 from metajax.systems.weights.architectures.settings import Settings
 from metajax.systems.weights.conditions import drawn_problem
-from metajax.systems.weights.problem import Problem, padded, read_images
+from metajax.systems.weights.problem import Problem, padded, reading
 
 GROUPS = {"in_range": "in range", "wider": "wider", "deeper": "deeper"}
 """Kinds of architectures that are measured, and their names in tables."""
@@ -91,21 +90,6 @@ def draw_architectures(target: PaddedMLP, settings: Any) -> Architectures:
     return Architectures(target.architectures(known), groups)
 
 
-def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings.
-
-    Args:
-      settings: of the problem.
-      training: not read.
-      data_dir: folder of the data sets.
-
-    Raises:
-      MissingDataError: the set is not on disk.
-      ConfigError: the settings do not fit the set.
-    """
-    return of_images(settings, *read_images(settings, data_dir))
-
-
 def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
     """Make the problem of some settings with given images.
 
@@ -120,3 +104,6 @@ def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
     # training takes nothing of what is measured, so that this can be changed at any time
     drawn = dataclasses.replace(architectures, groups={})
     return problem._replace(tasks=dataclasses.replace(problem.tasks, conditions=drawn))
+
+
+make_problem = reading(of_images)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +21,7 @@ from metajax.core import (
 )
 from metajax.data import ImagePool
 from metajax.systems.weights.classes.settings import Settings
-from metajax.systems.weights.problem import Problem, read_images
+from metajax.systems.weights.problem import Problem, reading
 
 TUPLES_SEED = 2402_18153
 """Seed of the zoo's tuples and of the unseen ones: the same for every run."""
@@ -214,18 +212,16 @@ def class_mean_embedding(
     return small.reshape(-1)
 
 
-def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings.
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    """Make the problem of some settings with given images.
 
     Args:
       settings: of the problem.
-      training: not read.
-      data_dir: folder of the data sets.
-
-    Raises:
-      MissingDataError: the set is not on disk.
-      ConfigError: the settings do not fit the set.
+      train: images to train on.
+      test: images to measure on, with the mean and deviation of the others.
     """
-    train, test = read_images(settings, data_dir)
     tuples = make_class_tuples(train, test, settings)
     return Problem(settings, tuples.zoo, test, tuples, settings.ways)
+
+
+make_problem = reading(of_images)

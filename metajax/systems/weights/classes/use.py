@@ -9,18 +9,18 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Key
 
-from metajax.core import ConfigError, Examples, Network, Params, cross_entropy, follow_of
-from metajax.data import ImagePool, shift_and_factor
-from metajax.learners import WeightModel, maml
+from metajax.core import ConfigError, Examples, Params
+from metajax.data import shift_and_factor
+from metajax.learners import WeightModel
 from metajax.systems.base import Use
+from metajax.systems.image_sets import blank_pool
 from metajax.systems.using.adapted import Told
 from metajax.systems.using.classes import read_labeled, tell
 from metajax.systems.using.given import FIELD, read_classes
 from metajax.systems.weights.classes.problem import TUNE_RATE, ClassTuples, tuple_tasks
-from metajax.systems.weights.generated import Generated, answering, image_form
+from metajax.systems.weights.generated import Generated, answering, check_steps, image_form, tuned
 from metajax.systems.weights.problem import Problem
 
 
@@ -31,12 +31,7 @@ def _generated(
     return model.generate(params.networks[0], params.networks[-1], support, key)
 
 
-@functools.partial(jax.jit, static_argnums=(0, 4))
-def _tuned(
-    network: Network, weights: Params, support: Examples, key: Key[Array, ""], steps: int
-) -> Params:
-    learner = maml(network, cross_entropy, optax.adam(TUNE_RATE), steps=1)
-    return follow_of(learner)(weights, support, key, steps, lambda adapted: ())[0]
+_tuned = jax.jit(tuned, static_argnums=(0, 4))
 
 
 def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Generated:
@@ -50,8 +45,7 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Gen
         the zoo have, or ``steps`` are below 0.
     """
     settings, parts = run.settings, run.method.parts
-    if steps is not None and steps < 0:
-        raise ConfigError("steps", steps, "0 or more")
+    check_steps(steps)
     encoded, names = read_labeled(support, image_form(settings).encode, settings.ways)
     if len(names.classes) != settings.ways:
         expected = f"{settings.ways}, as the networks of the run's zoo have"
@@ -61,7 +55,7 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Gen
     examples = Examples(jnp.asarray(inputs), jnp.asarray(names.places))
     weights = _generated(parts.model, run.params, examples, key)
     if steps:
-        weights = _tuned(parts.network, weights, examples, key, steps)
+        weights = _tuned(parts.network, weights, examples, key, steps, TUNE_RATE)
     return answering(settings, parts.network, weights, shift, factor, names.label)
 
 
@@ -89,19 +83,16 @@ def blank(settings: Any) -> Problem:
     Args:
       settings: of the problem.
     """
-    ways, size = settings.ways, settings.image_size
-    shape = (size, size, settings.image_channels)
-    labels = jnp.arange(ways, dtype=jnp.int32)
-    starts = jnp.arange(ways + 1, dtype=jnp.int32)
-    images = jnp.zeros((ways, *shape), jnp.uint8)
-    pool = ImagePool(images, labels, starts, jnp.float32(0), jnp.float32(1), ways)
+    ways = settings.ways
+    pool = blank_pool(settings, ways)
 
     def tasks(num: int) -> Any:
         tuples = np.tile(np.arange(ways, dtype=np.int32), (num, 1))
         return tuple_tasks(pool, tuples, settings.shots, settings.examples)
 
     zoo, unseen = tasks(settings.networks), tasks(settings.eval_tasks)
-    return Problem(settings, zoo, pool, ClassTuples(zoo, zoo, unseen, unseen, shape), ways)
+    tuples = ClassTuples(zoo, zoo, unseen, unseen, image_form(settings).image)
+    return Problem(settings, zoo, pool, tuples, ways)
 
 
 USE = Use(adapt, files, blank)

@@ -3,10 +3,12 @@
 from metajax.systems.base import Objective
 from metajax.systems.layout import family
 from metajax.systems.weights.images.evaluate import on_known_classes
+from metajax.systems.weights.images.use import USE
 
 SYSTEM = family(
     __name__,
     summary="edits of a generator's weights, for images that it is to reconstruct",
+    use=USE,
     evaluators={"new_tasks": on_known_classes},
     objective=Objective(
         "rows.as_trained.mean[0]",

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -13,7 +11,7 @@ from jaxtyping import Array, Float, Int32, Key
 from metajax.core import ConfigError, Task, random_indices, register_dataclass
 from metajax.data import ImagePool
 from metajax.systems.weights.images.settings import Settings
-from metajax.systems.weights.problem import Problem, read_images
+from metajax.systems.weights.problem import Problem, reading
 
 CHOICE_SEED = 2111_15666
 """Seed of the images that are measured: the same for every run."""
@@ -103,19 +101,17 @@ def make_edit_images(settings: Settings, train: ImagePool, test: ImagePool) -> E
     )
 
 
-def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings.
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    """Make the problem of some settings with given images.
 
     Args:
       settings: of the problem.
-      training: not read.
-      data_dir: folder of the data sets.
-
-    Raises:
-      MissingDataError: the set is not on disk.
-      ConfigError: the settings do not fit the set.
+      train: images to train on.
+      test: images to measure on, with the mean and deviation of the others.
     """
-    train, test = read_images(settings, data_dir)
     images = make_edit_images(settings, train, test)
     tasks = ImageDraws(images.train, settings.examples)
     return Problem(settings, tasks, test, images, images.classes)
+
+
+make_problem = reading(of_images)

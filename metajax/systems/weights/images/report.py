@@ -56,6 +56,12 @@ def crossing_line(crossing: dict[str, Any]) -> str:
     return f"{start} gets so far in {steps}, {times:.1f} times the operations."
 
 
+PHONE_INCHES = 5.0
+"""Width of a figure that a phone shows as it is, without making its text smaller."""
+LEAST_INCHES = 0.6
+"""Width of an image in it, at least."""
+
+
 def edit_curves(evaluation: dict[str, Any]) -> Any:
     """Draw the error by operations for one image: passes, and steps of tuning."""
     canvas, axes = make_axes("operations for one image", evaluation["metric"], "log")
@@ -83,15 +89,30 @@ def levels_of(text: str, shape: Sequence[int]) -> UInt8[np.ndarray, "h w c"]:
 
 def edit_pictures(pictures: dict[str, dict[str, Any]]) -> Any:
     """Draw images and their reconstructions: a row an image, unseen classes below."""
-    from matplotlib.figure import Figure as Canvas
-
-    columns = list(next(iter(pictures.values()))["columns"])
     rows = [
         (group, [levels_of(image, shown["shape"]) for image in images])
         for group, shown in pictures.items()
         for images in zip(*shown["columns"].values(), strict=True)
     ]
-    canvas = Canvas(figsize=(len(columns) + 0.7, len(rows) + 0.5), layout="constrained")
+    return draw_pictures(rows, list(next(iter(pictures.values()))["columns"]))
+
+
+def draw_pictures(
+    rows: Sequence[tuple[str, Sequence[UInt8[np.ndarray, "h w c"]]]], columns: Sequence[str]
+) -> Any:
+    """Draw images in rows, each of which is called something; equal names are said once.
+
+    Args:
+      rows: of images, with their names.
+      columns: what the images of a row are, in words.
+    """
+    from matplotlib.figure import Figure as Canvas
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
+
+    width = max(min(len(columns) + 0.7, PHONE_INCHES), LEAST_INCHES * len(columns))
+    height = len(rows) * width / (len(columns) + 0.8) + 0.5
+    near = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    canvas = Canvas(figsize=(width, height), layout=near)
     grid = canvas.subplots(len(rows), len(columns), squeeze=False)
     for row, (group, images) in enumerate(rows):
         for column, image in enumerate(images):
@@ -100,9 +121,10 @@ def edit_pictures(pictures: dict[str, dict[str, Any]]) -> Any:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_linewidth(0.3)
         if row == 0 or rows[row - 1][0] != group:
-            grid[row][0].set_ylabel(group, fontsize=8)
+            grid[row][0].set_ylabel(group, fontsize=9, rotation=0, ha="right", va="center")
     for column, name in enumerate(columns):
-        grid[0][column].set_title(name, fontsize=8)
+        # a narrow column has room for one word or two
+        grid[0][column].set_title(name.replace(", ", ",\n"), fontsize=9)
     return canvas
 
 

@@ -3,10 +3,12 @@
 from metajax.systems.base import Objective
 from metajax.systems.layout import family
 from metajax.systems.weights.modalities.evaluate import on_unseen_encoders
+from metajax.systems.weights.modalities.use import USE
 
 SYSTEM = family(
     __name__,
     summary="adapters generated for embeddings of an unseen modality, of a few pairs",
+    use=USE,
     evaluators={"new_tasks": on_unseen_encoders},
     objective=Objective(
         "rows.test.mean[0]", title="accuracy on unseen encoders, with the fewest pairs"

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -16,7 +15,7 @@ from metajax.data import ImagePool, glyph_images
 from metajax.hypernet import Pairs
 from metajax.systems.weights.modalities.settings import Settings
 from metajax.systems.weights.modalities.views import HAND_MADE, random_view
-from metajax.systems.weights.problem import Problem, read_images
+from metajax.systems.weights.problem import Problem, reading
 
 MODALITIES_SEED = 2509_04606
 """Seed of encoders, texts and supports that are measured: the same for every run."""
@@ -158,6 +157,18 @@ def drawn_tasks(
     )
 
 
+def class_texts(classes: int, size: int) -> Float[Array, "classes text"]:
+    """Return the vector of each class, drawn at random, of mean square 1: the same for every run.
+
+    Args:
+      classes: how many.
+      size: numbers of a vector.
+    """
+    key = derive(jax.random.key(MODALITIES_SEED), "texts")
+    texts = jax.random.normal(key, (classes, size))
+    return texts / jnp.sqrt(jnp.mean(jnp.square(texts), axis=1, keepdims=True))
+
+
 def make_modalities(
     settings: Settings, train: ImagePool, test: ImagePool
 ) -> tuple[ModalityTasks, Modalities]:
@@ -185,8 +196,7 @@ def make_modalities(
     def encoded(images: Float[Array, "n h w c"], keys: Key[Array, " m"]) -> Array:
         return jax.lax.map(lambda one: random_view(images, features, one), keys)
 
-    texts = jax.random.normal(derive(key, "texts"), (train.num_classes, settings.text_size))
-    texts = texts / jnp.sqrt(jnp.mean(jnp.square(texts), axis=1, keepdims=True))
+    texts = class_texts(train.num_classes, settings.text_size)
     tasks = ModalityTasks(
         encoded(seen, jax.random.split(derive(key, "train"), settings.modalities)),
         jnp.asarray(train.class_starts[:-1], jnp.int32),
@@ -222,18 +232,16 @@ def make_modalities(
     return tasks, Modalities(texts, groups, settings.eval_pairs)
 
 
-def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings.
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    """Make the problem of some settings with given images.
 
     Args:
       settings: of the problem.
-      training: not read.
-      data_dir: folder of the data sets.
-
-    Raises:
-      MissingDataError: the set is not on disk.
-      ConfigError: the settings do not fit the set.
+      train: images to train on.
+      test: images to measure on, with the mean and deviation of the others.
     """
-    train, test = read_images(settings, data_dir)
     tasks, modalities = make_modalities(settings, train, test)
     return Problem(settings, tasks, test, modalities, train.num_classes)
+
+
+make_problem = reading(of_images)

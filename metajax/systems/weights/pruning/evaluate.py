@@ -156,6 +156,19 @@ def accuracies(parts: PruningParts, networks: Params, test: ImagePool) -> Float[
     return jax.lax.map(one, networks)
 
 
+def prepared_networks(parts: PruningParts, params: GrowthParams, num: int) -> Params:
+    """Return prepared networks; while the zoo is trained, those of the zoo as they are.
+
+    Args:
+      parts: of the method.
+      params: trained by it.
+      num: networks that are measured, the first of the zoo.
+    """
+    zoo = jax.tree.map(lambda leaf: leaf[:num], params.networks[0]["networks"])
+    ready = parts.prepared(params)
+    return jax.tree.map(lambda one, first: jnp.where(params.stage > 0, one, first), ready, zoo)
+
+
 def before_pruning(
     parts: PruningParts, params: GrowthParams, num: int, tasks: NetworkTasks, steps: int
 ) -> tuple[Params, Params]:
@@ -169,9 +182,7 @@ def before_pruning(
       steps: plain steps of those without preparation.
     """
     zoo = jax.tree.map(lambda leaf: leaf[:num], params.networks[0]["networks"])
-    ready = parts.prepared(params)
-    # while the zoo is trained there is no preparation yet
-    ready = jax.tree.map(lambda one, first: jnp.where(params.stage > 0, one, first), ready, zoo)
+    ready = prepared_networks(parts, params, num)
     key = derive(jax.random.key(EVAL_KEY), "settle")
 
     def plainly(networks: Params, steps: int) -> Params:

@@ -42,6 +42,8 @@ class PruningParts(NamedTuple):
       before: steps that trained the zoo.
       plain_steps: steps that networks without preparation are trained in its place.
       settle_steps: of plain training of prepared networks, before they are pruned.
+      change: ``change(params, network) -> network`` prepares any network of these shapes; None: the
+        method prepares its own alone.
     """
 
     network: Network
@@ -51,6 +53,7 @@ class PruningParts(NamedTuple):
     before: int
     plain_steps: int
     settle_steps: int
+    change: Callable[[GrowthParams, Params], Params] | None = None
 
 
 @dataclass(frozen=True)
@@ -188,10 +191,12 @@ def metanetwork(
     def begin(zoo: Params, own: Params) -> Params:
         return {**own, "networks": jax.tree.map(lambda leaf: leaf[num:], zoo)}
 
+    def change(params: GrowthParams, network: Params) -> Params:
+        return net.apply(params.networks[1]["metanet"], network)
+
     def prepared(params: GrowthParams) -> Params:
-        zoo, own = params.networks
-        unseen = jax.tree.map(lambda leaf: leaf[:num], zoo["networks"])
-        return jax.vmap(net.apply, (None, 0))(own["metanet"], unseen)
+        unseen = jax.tree.map(lambda leaf: leaf[:num], params.networks[0]["networks"])
+        return jax.vmap(change, (None, 0))(params, unseen)
 
     rule = moving_only(training.make_optimizer(taken), ["metanet"])
     parts = PruningParts(
@@ -202,6 +207,7 @@ def metanetwork(
         of.zoo_steps,
         settle_steps,
         settle_steps,
+        change,
     )
     return Method(_two_stages(problem, training, then, rule, begin), parts=parts)
 

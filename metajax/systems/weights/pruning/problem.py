@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -12,7 +10,7 @@ from jaxtyping import Array, Key
 
 from metajax.core import Examples, Task, derive, random_indices, register_dataclass
 from metajax.data import ImagePool
-from metajax.systems.weights.problem import Problem, read_images
+from metajax.systems.weights.problem import Problem, reading
 from metajax.systems.weights.pruning.settings import Settings
 
 
@@ -78,20 +76,18 @@ class KeptUnits:
         return "by kept units"
 
 
-def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings.
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    """Make the problem of some settings with given images.
 
     Args:
       settings: of the problem.
-      training: not read.
-      data_dir: folder of the data sets.
-
-    Raises:
-      MissingDataError: the set is not on disk.
-      ConfigError: the settings do not fit the set.
+      train: images to train on.
+      test: images to measure on, with the mean and deviation of the others.
     """
-    train, test = read_images(settings, data_dir)
     num = settings.networks + settings.unseen_networks
     tasks = NetworkTasks(train, num, settings.examples)
     kept = KeptUnits(settings.kept_units, settings.unseen_networks)
     return Problem(settings, tasks, test, kept, train.num_classes)
+
+
+make_problem = reading(of_images)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
 from metajax.core import Examples, random_indices, register_dataclass
+from metajax.data import ImagePool
 from metajax.systems.weights.conditions import drawn_problem
-from metajax.systems.weights.problem import Problem, read_images
+from metajax.systems.weights.problem import Problem, reading
 from metajax.systems.weights.widths.settings import Settings
 
 
@@ -62,18 +61,16 @@ class Widths:
         return Examples(images.reshape(len(images), -1), labels)
 
 
-def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
-    """Make the problem of some settings.
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    """Make the problem of some settings with given images.
 
     Args:
       settings: of the problem.
-      training: not read.
-      data_dir: folder of the data sets.
-
-    Raises:
-      MissingDataError: the set is not on disk.
-      ConfigError: the settings do not fit the set.
+      train: images to train on.
+      test: images to measure on, with the mean and deviation of the others.
     """
-    train, test = read_images(settings, data_dir)
     widths = Widths(settings.train_widths, settings.eval_widths)
     return drawn_problem(settings, train, test, widths)
+
+
+make_problem = reading(of_images)
