@@ -47,6 +47,12 @@ from metajax.learners.early_stopping import (
     stopped_early,
     with_snapshots,
 )
+from metajax.learners.edited_generators import (
+    EditedGenerator,
+    edited_generator,
+    generator_training,
+    tuned_generator,
+)
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.expert_blocks import (
     BlockRoutes,
@@ -175,6 +181,7 @@ __all__ = [
     "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
+    "EditedGenerator",
     "Embed",
     "Experts",
     "FeatureNetwork",
@@ -238,6 +245,7 @@ __all__ = [
     "each_apart",
     "edit_functions",
     "edited_along",
+    "edited_generator",
     "edited_images",
     "encode",
     "evolution",
@@ -247,6 +255,7 @@ __all__ = [
     "flat_weights",
     "from_stream",
     "generated_network",
+    "generator_training",
     "gradient_learner",
     "hidden_activity",
     "hybrid_layers",
@@ -320,6 +329,7 @@ __all__ = [
     "text_logits",
     "train_masked",
     "tuned_experts",
+    "tuned_generator",
     "tuned_latent",
     "tuned_weights",
     "upcycle_blocks",

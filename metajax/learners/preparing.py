@@ -70,6 +70,8 @@ class Preparation:
       before: steps that trained the zoo.
       plain_steps: steps that networks without preparation are trained in its place.
       settle_steps: of plain training of prepared networks, before they are pruned.
+      change: ``change(params, network) -> network`` prepares any network of these shapes; None: the
+        preparation is that of the zoo's own networks alone.
     """
 
     network: Network
@@ -79,6 +81,7 @@ class Preparation:
     before: int
     plain_steps: int
     settle_steps: int
+    change: Callable[[GrowthParams, Params], Params] | None = None
 
 
 def sparse_preparation(
@@ -111,7 +114,15 @@ def sparse_preparation(
         return params.networks[1]["networks"]
 
     algorithm = _after_zoo(zoo, lambda done: sparse, zoo.optimizer(steps), begin)
-    return Preparation(zoo.network, algorithm, prepared, zoo.optimizer, zoo.steps, steps, 0)
+    return Preparation(
+        zoo.network,
+        algorithm,
+        prepared,
+        zoo.optimizer,
+        before=zoo.steps,
+        plain_steps=steps,
+        settle_steps=0,
+    )
 
 
 @dataclass(frozen=True)
@@ -178,15 +189,24 @@ def metanetwork_preparation(
     def begin(networks: Params, own: Params) -> Params:
         return {**own, "networks": jax.tree.map(lambda leaf: leaf[zoo.measured :], networks)}
 
+    def change(params: GrowthParams, network: Params) -> Params:
+        return net.apply(params.networks[1]["metanet"], network)
+
     def prepared(params: GrowthParams) -> Params:
-        first, own = params.networks
-        unseen = _measured(zoo, first["networks"])
-        return jax.vmap(net.apply, (None, 0))(own["metanet"], unseen)
+        unseen = _measured(zoo, params.networks[0]["networks"])
+        return jax.vmap(change, (None, 0))(params, unseen)
 
     rule = moving_only(zoo.optimizer(steps), ["metanet"])
     algorithm = _after_zoo(zoo, learner, rule, begin)
     return Preparation(
-        zoo.network, algorithm, prepared, zoo.optimizer, zoo.steps, settle_steps, settle_steps
+        zoo.network,
+        algorithm,
+        prepared,
+        zoo.optimizer,
+        before=zoo.steps,
+        plain_steps=settle_steps,
+        settle_steps=settle_steps,
+        change=change,
     )
 
 

@@ -51,7 +51,12 @@ def test_without_a_penalty_the_first_networks_are_trained_on_as_those_of_the_zoo
     plain = sparse_preparation(ZOO, 2, strength=0.0)
     found = trained(plain, 4)
     zoo = kernels(found[2].networks[0]["networks"])
-    assert zoo.shape[0] == NUM and plain.plain_steps == 2 and plain.settle_steps == 0
+    assert (
+        plain.change is None
+        and zoo.shape[0] == NUM
+        and plain.plain_steps == 2
+        and plain.settle_steps == 0
+    )
     longer = trained(sparse_preparation(ZOO._replace(steps=4), 1), 4)[4]
     wanted = kernels(longer.networks[0]["networks"])[:MEASURED]
     np.testing.assert_allclose(kernels(plain.prepared(found[4])), wanted, rtol=1e-5, atol=1e-6)
@@ -75,6 +80,9 @@ def test_a_metanetwork_changes_the_measured_networks():
     prepared = kernels(jax.jit(changing.prepared)(params))
     wanted = jax.jit(net.apply)(own["metanet"], second)["Dense_0"]["kernel"]
     np.testing.assert_allclose(prepared[1], wanted, rtol=1e-5, atol=1e-6)
+    np.testing.assert_array_equal(
+        jax.jit(changing.change)(params, second)["Dense_0"]["kernel"], wanted
+    )
     assert len(prepared) == MEASURED and len(kernels(own["networks"])) == OTHERS
     assert changing.settle_steps == changing.plain_steps == 7
 
