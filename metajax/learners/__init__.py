@@ -8,6 +8,7 @@ from metajax.learners.activated_experts import (
     hidden_activity,
     router_loss,
 )
+from metajax.learners.architecture_starts import predicted_starts, shared_starts
 from metajax.learners.averages import AverageState, with_average
 from metajax.learners.cell_grids import shared_cells
 from metajax.learners.checked_steps import checked_descent
@@ -47,6 +48,12 @@ from metajax.learners.early_stopping import (
     snapshot_steps,
     stopped_early,
     with_snapshots,
+)
+from metajax.learners.edited_generators import (
+    EditedGenerator,
+    edited_generator,
+    generator_training,
+    tuned_generator,
 )
 from metajax.learners.evolution_strategies import evolution
 from metajax.learners.expert_blocks import (
@@ -96,6 +103,7 @@ from metajax.learners.incubating import (
     incubation,
 )
 from metajax.learners.inner import adaptation_curve, gradient_learner
+from metajax.learners.kept_widths import corrected_slimmable, pruned_network, slimmable_network
 from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
 from metajax.learners.latent_diffusion import Autoencoding, SetReader, weight_diffusion
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
@@ -115,14 +123,32 @@ from metajax.learners.maml_family import (
 )
 from metajax.learners.metric import Memory, matching, prototypical
 from metajax.learners.modality_readers import (
+    AdaptedProjector,
+    PairAttention,
+    adapted_projector,
+    after_projector,
     averaged_adapters,
     modality_reader,
     rotated,
     shared_projector,
     text_logits,
+    without_generating,
 )
+from metajax.learners.modeled_zoos import ModeledZoo, modeled_zoo
 from metajax.learners.neighbor_vote import k_nearest
-from metajax.learners.pruning_stages import pruning_metanetwork, sparse_networks, train_masked
+from metajax.learners.preparing import (
+    MetanetworkSettings,
+    Preparation,
+    PruningZoo,
+    metanetwork_preparation,
+    sparse_preparation,
+)
+from metajax.learners.pruning_stages import (
+    Sparsity,
+    pruning_metanetwork,
+    sparse_networks,
+    train_masked,
+)
 from metajax.learners.reptile_family import ReptileState, reptile
 from metajax.learners.ridge_head import RidgeParams, ridge, ridge_solution
 from metajax.learners.sequences import (
@@ -169,11 +195,13 @@ from metajax.learners.zoo_stages import (
 __all__ = [
     "Activated",
     "ActivatedExperts",
+    "AdaptedProjector",
     "Autoencoding",
     "AverageState",
     "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
+    "EditedGenerator",
     "Embed",
     "Experts",
     "FeatureNetwork",
@@ -185,8 +213,13 @@ __all__ = [
     "Memory",
     "Metamorphosis",
     "MetamorphosisParams",
+    "MetanetworkSettings",
     "ModelStage",
+    "ModeledZoo",
     "MultiStepState",
+    "PairAttention",
+    "Preparation",
+    "PruningZoo",
     "RatedParams",
     "ReptileState",
     "RidgeParams",
@@ -196,6 +229,7 @@ __all__ = [
     "SnapshotState",
     "Snapshots",
     "SolvedParams",
+    "Sparsity",
     "Stage",
     "StagesState",
     "SvmParams",
@@ -205,7 +239,9 @@ __all__ = [
     "activity_of_domains",
     "adapt_in_float64",
     "adaptation_curve",
+    "adapted_projector",
     "after_generator",
+    "after_projector",
     "anil",
     "anil_solved",
     "annealed_weights",
@@ -226,12 +262,14 @@ __all__ = [
     "context_free",
     "context_student",
     "contrastive_loss",
+    "corrected_slimmable",
     "cross_entropy",
     "discriminant",
     "domain_votes",
     "each_apart",
     "edit_functions",
     "edited_along",
+    "edited_generator",
     "edited_images",
     "encode",
     "even_parts",
@@ -242,6 +280,7 @@ __all__ = [
     "flat_weights",
     "from_stream",
     "generated_network",
+    "generator_training",
     "gradient_learner",
     "growing_mlp",
     "hidden_activity",
@@ -266,7 +305,9 @@ __all__ = [
     "mean_squared_error",
     "meta_sgd",
     "metamorphosis",
+    "metanetwork_preparation",
     "modality_reader",
+    "modeled_zoo",
     "moving_only",
     "multi_step_gradient",
     "mutual_students",
@@ -280,8 +321,10 @@ __all__ = [
     "predict_after",
     "predict_in_use",
     "predict_mixture",
+    "predicted_starts",
     "principal_code",
     "prototypical",
+    "pruned_network",
     "pruning_metanetwork",
     "read_me",
     "repeated",
@@ -295,13 +338,16 @@ __all__ = [
     "shared_cells",
     "shared_edit",
     "shared_projector",
+    "shared_starts",
     "shared_subnetworks",
+    "slimmable_network",
     "smoothed_cross_entropy",
     "smoothed_labels",
     "snapshot_steps",
     "soft_cross_entropy",
     "solve_mixture",
     "sparse_networks",
+    "sparse_preparation",
     "stage_lengths",
     "stopped_early",
     "svm",
@@ -313,6 +359,7 @@ __all__ = [
     "text_logits",
     "train_masked",
     "tuned_experts",
+    "tuned_generator",
     "tuned_latent",
     "tuned_weights",
     "upcycle_blocks",
@@ -327,6 +374,7 @@ __all__ = [
     "with_params",
     "with_snapshots",
     "with_solved_head",
+    "without_generating",
     "zoo_mean",
     "zoo_training",
 ]

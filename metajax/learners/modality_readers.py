@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
 from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import (
+    Algorithm,
+    Count,
     Examples,
     MetaLearner,
     Network,
@@ -18,13 +23,18 @@ from metajax.core import (
     cross_entropy,
     derive,
 )
-from metajax.hypernet import Pairs
-from metajax.nn import draw_orthogonal
+from metajax.hypernet import Pairs, modality_adapter
+from metajax.learners.stages import Stage, in_stages
+from metajax.nn import draw_orthogonal, mlp
 
 LEAST = 1e-6
 """Added to the length of a vector before it is divided by it."""
 SHARPNESS = 10.0
 """Factor of cosines that makes them logits."""
+GENERATED = ("encoder", "heads")
+"""Parameters of an adapter that generate its low-rank part."""
+
+Optimizer = Callable[[int | None], optax.GradientTransformation]
 
 
 def text_logits(
@@ -129,6 +139,123 @@ def shared_projector(reader: MetaLearner) -> MetaLearner:
         return _scores(logits, task.query)
 
     return reader._replace(adapt=adapt, loss=loss)
+
+
+@dataclass(frozen=True)
+class PairAttention:
+    """The attention that reads pairs, and the rank of what it generates."""
+
+    rank: Count = 8
+    """Rank of what is added to each kernel of the projector."""
+    attention_width: Count = 64
+    """Width of the attention over pairs, a multiple of `attention_heads`."""
+    attention_layers: Count = 2
+    """Layers of attention."""
+    attention_heads: Count = 4
+    """Heads of attention."""
+
+
+ATTENTION = PairAttention()
+"""A small attention."""
+
+
+class AdaptedProjector(NamedTuple):
+    """A projector with the learner that adapts it.
+
+    Attributes:
+      projector: embeddings to vectors of the size of the texts.
+      reader: of pairs, from :func:`modality_reader`.
+    """
+
+    projector: Network
+    reader: MetaLearner
+
+
+def adapted_projector(
+    texts: Float[Array, "classes text"],
+    hidden: Sequence[int],
+    attention: PairAttention = ATTENTION,
+    *,
+    ridges: Sequence[float] = (),
+    rotate: bool = True,
+) -> AdaptedProjector:
+    """Make a projector to the texts of classes, with an adapter that reads pairs (2509.04606).
+
+    Args:
+      texts: a vector for each class.
+      hidden: sizes of the projector's hidden layers.
+      attention: that generates from pairs.
+      ridges: strengths that learning starts from; none: all of the adapter is generated, as in the
+        paper (:func:`metajax.hypernet.modality_adapter`).
+      rotate: turn each task in training by a matrix of its own.
+
+    Returns:
+      The projector and its reader.
+
+    Raises:
+      ConfigError: a size or a ridge is rejected.
+    """
+    projector = mlp(hidden, texts.shape[1], jax.nn.gelu)
+    adapter = modality_adapter(
+        rank=attention.rank,
+        width=attention.attention_width,
+        depth=attention.attention_layers,
+        heads=attention.attention_heads,
+        ridges=ridges,
+    )
+    reader = modality_reader(projector, adapter, texts, rotate=rotate)
+    return AdaptedProjector(projector, reader)
+
+
+def after_projector(
+    reader: MetaLearner, *, projector_steps: int, steps: int, optimizer: Optimizer
+) -> Algorithm:
+    """Make the algorithm that trains a shared projector, and then its adapter (arXiv 2509.04606).
+
+    Args:
+      reader: such as :func:`modality_reader`.
+      projector_steps: steps of the projector, which then stays.
+      steps: steps of the adapter, which has all that are left.
+      optimizer: ``optimizer(steps)``, that of a stage of so many steps.
+
+    Returns:
+      The algorithm.
+
+    Raises:
+      ConfigError: the projector has no step.
+    """
+
+    def only(name: str) -> Callable[[Params], Params]:
+        return lambda params: {each: each == name for each in params}
+
+    stages = [
+        Stage(shared_projector(reader), projector_steps, only("projector")),
+        Stage(reader, steps, only("adapter")),
+    ]
+    return in_stages(stages, lambda stage: optimizer(stages[stage].steps))
+
+
+def without_generating(
+    reader: MetaLearner, steps: int, optimizer: optax.GradientTransformation
+) -> Algorithm:
+    """Make the algorithm that trains a reader whose adapter is solved for alone.
+
+    What generates the low-rank part stays at its start, which adds nothing.
+
+    Args:
+      reader: such as :func:`modality_reader`, of an adapter with ridges.
+      steps: of training.
+      optimizer: of all else.
+
+    Returns:
+      The algorithm.
+    """
+
+    def moves(params: Params) -> Params:
+        adapter = {name: name not in GENERATED for name in params["adapter"]}
+        return {"projector": True, "adapter": adapter}
+
+    return in_stages([Stage(reader, steps, moves)], lambda stage: optimizer)
 
 
 def _scores(logits: Float[Array, "n classes"], query: Examples) -> Any:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +16,7 @@ from metajax.core import (
     MetaLearner,
     Network,
     Params,
+    Range,
     Task,
     check_sizes,
     cross_entropy,
@@ -29,14 +31,38 @@ from metajax.units import Units, group_penalty
 Strength = Float[Array, ""] | float
 
 
+@dataclass(frozen=True)
+class Sparsity:
+    """How hard units are pulled to zero, relative to each other."""
+
+    shrink_ratio: Annotated[float, Range(1)] = 16.0
+    """How many times harder the weakest unit of a layer is pulled than the strongest one."""
+    squared: bool = False
+    """Pull each weight in proportion to itself, as the paper does, not all units alike."""
+
+    def penalty(self, params: Params, units: Units) -> Float[Array, ""]:
+        """Return the penalty of a network: :func:`metajax.units.group_penalty`.
+
+        Args:
+          params: of the network.
+          units: the names of its units.
+        """
+        return group_penalty(params, units, self.shrink_ratio, squared=self.squared)
+
+
+ALIKE = Sparsity()
+"""All units alike, so that small ones vanish."""
+PROPORTIONAL = Sparsity(squared=True)
+"""Weights in proportion to themselves (Fang et al. 2023, arXiv 2301.12900)."""
+
+
 def sparse_networks(
     network: Network,
     units: Units,
     num: int,
     *,
     strength: Strength = 0.0,
-    ratio: float = 16.0,
-    squared: bool = False,
+    sparsity: Sparsity = ALIKE,
 ) -> MetaLearner:
     """Train several networks, each from its own start, with a penalty that empties their units.
 
@@ -50,9 +76,7 @@ def sparse_networks(
       num: of networks.
       strength: factor of :func:`metajax.units.group_penalty`, which may be traced; 0 for plain
         training.
-      ratio: how many times harder the weakest unit shrinks than the strongest one, 1 or more.
-      squared: shrink weights in proportion to themselves, as the paper does. Otherwise small units
-        are pulled as hard as large ones, so that they vanish.
+      sparsity: how hard the penalty pulls each unit.
 
     Returns:
       The learner, whose parameters are ``{"networks": params}`` with a leading axis. The query of a
@@ -69,7 +93,7 @@ def sparse_networks(
 
     def one(params: Params, query: Examples) -> tuple[Array, Array]:
         error = cross_entropy(network.apply(params, query.inputs), query.targets)
-        return error, group_penalty(params, units, ratio, squared=squared)
+        return error, sparsity.penalty(params, units)
 
     def loss(params: Params, task: Task, key: Key[Array, ""]) -> Any:
         errors, penalties = jax.vmap(one)(params["networks"], _first(task.query, num))
@@ -87,8 +111,7 @@ def pruning_metanetwork(
     *,
     at_once: int = 2,
     strength: Strength = 0.0,
-    ratio: float = 16.0,
-    squared: bool = True,
+    sparsity: Sparsity = PROPORTIONAL,
 ) -> MetaLearner:
     """Train a network that changes others so that they can be pruned (MetaPruning, 2506.12041).
 
@@ -104,8 +127,7 @@ def pruning_metanetwork(
       num: of networks to learn from.
       at_once: networks of a step, drawn at random.
       strength: factor of the sparsity, which may be traced: it should rise in training.
-      ratio: how many times harder the weakest unit shrinks than the strongest one, 1 or more.
-      squared: as by :func:`sparse_networks`.
+      sparsity: how hard each unit is pulled.
 
     Returns:
       The learner, whose parameters are ``metanet`` and ``networks``. Those have a leading axis and
@@ -130,7 +152,7 @@ def pruning_metanetwork(
             return cross_entropy(network.apply(params, query.inputs), query.targets)
 
         def penalty(params: Params) -> Float[Array, ""]:
-            return group_penalty(params, units, ratio, squared=squared)
+            return sparsity.penalty(params, units)
 
         def slope(params: Params) -> Params:
             return jax.tree.map(lambda leaf: strength * leaf, jax.grad(penalty)(params))

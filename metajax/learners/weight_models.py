@@ -16,8 +16,12 @@ RIDGES = tuple(10.0**power for power in range(-5, 2))
 """Strengths among which :func:`ridge_predictions` chooses."""
 
 
-def zoo_mean() -> WeightModel:
-    """Return a model that gives every task the mean of all networks: a baseline."""
+def zoo_mean(embed: Embed | None = None) -> WeightModel:
+    """Return a model that gives every task the mean of all networks: a baseline.
+
+    Args:
+      embed: of a support, which is not read: it stands here as for the other models.
+    """
 
     def generate(zoo: Params, model: Params, support: Examples, key: Key[Array, ""]) -> Params:
         return jax.tree.map(lambda leaf: jnp.mean(leaf, axis=0), zoo["networks"])

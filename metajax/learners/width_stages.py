@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -10,10 +10,20 @@ import jax.numpy as jnp
 import optax
 from jaxtyping import Array, Float, Int32, Key, PyTree
 
-from metajax.core import MetaLearner, Network, Params, Task, accuracy, cross_entropy, path_name
+from metajax.core import (
+    Algorithm,
+    MetaLearner,
+    Network,
+    Params,
+    Task,
+    accuracy,
+    cross_entropy,
+    path_name,
+)
 from metajax.hypernet import drawn_mean, implicit
+from metajax.learners.averages import with_average
 from metajax.learners.conditioned import generated_network
-from metajax.learners.stages import Stage
+from metajax.learners.stages import Stage, in_stages
 from metajax.units import Units, permute_units, smooth_path, unit_rows, unit_sizes
 
 LAST = 2
@@ -51,6 +61,25 @@ class Metamorphosis(NamedTuple):
     widths: MetaLearner
     ordered: Callable[[MetamorphosisParams], MetamorphosisParams] | None
     rest: PyTree[bool]
+
+    def algorithm(
+        self,
+        steps: Sequence[int],
+        optimizers: Sequence[optax.GradientTransformation],
+        average: float | Float[Array, ""] = 0.0,
+    ) -> Algorithm:
+        """Return the algorithm that trains all three stages, and averages the last one.
+
+        Args:
+          steps: of each stage; the last one has all that are left.
+          optimizers: of each stage.
+          average: decay of :func:`with_average`, over the steps of the last stage; 0: none.
+
+        Raises:
+          ConfigError: a stage but the last has no step, or the decay is not in its range.
+        """
+        stages = in_stages(self.in_steps(*steps), lambda stage: optimizers[stage])
+        return with_average(stages, average, after=sum(steps[:LAST]))
 
     def in_steps(self, *steps: int) -> list[Stage]:
         """Return the stages, for :func:`in_stages`.

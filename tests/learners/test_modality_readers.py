@@ -3,16 +3,21 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 
 from metajax.core import Examples, Task
 from metajax.hypernet import Pairs, modality_adapter
 from metajax.learners import (
+    PairAttention,
+    adapted_projector,
+    after_projector,
     averaged_adapters,
     modality_reader,
     rotated,
     shared_projector,
     text_logits,
+    without_generating,
 )
 from metajax.nn import mlp
 
@@ -115,3 +120,40 @@ def test_the_shared_projector_is_trained_without_pairs():
     slopes = jax.jit(jax.grad(lambda params: learner.loss(params, task, KEY)[0]))(params)
     assert not any(np.any(leaf) for leaf in jax.tree.leaves(slopes["adapter"]))
     assert all(np.any(leaf) for leaf in jax.tree.leaves(slopes["projector"]))
+
+
+SMALL = PairAttention(rank=1, attention_width=4, attention_layers=1, attention_heads=2)
+
+
+def moved(algorithm, steps):
+    """The names of parameters that move in each step."""
+    task = some_task()
+    batch = jax.tree.map(lambda leaf: leaf[None], task)
+    update, state = jax.jit(algorithm.update), jax.jit(algorithm.init)(KEY, task)
+    found = []
+    for step in range(steps):
+        before = algorithm.params(state)
+        state, _ = update(state, batch, jax.random.key(step))
+        pairs = jax.tree.map(lambda a, b: bool(np.any(a != b)), before, algorithm.params(state))
+        found.append(
+            {jax.tree_util.keystr(at) for at, any in jax.tree.leaves_with_path(pairs) if any}
+        )
+    return found
+
+
+def test_the_projector_is_trained_first_and_then_its_adapter():
+    parts = adapted_projector(TEXTS, [5], SMALL)
+    algorithm = after_projector(
+        parts.reader, projector_steps=1, steps=2, optimizer=lambda steps: optax.adam(0.1)
+    )
+    first, second, third = moved(algorithm, 3)
+    assert first and all(name.startswith("['projector']") for name in first)
+    assert second and all(name.startswith("['adapter']") for name in second | third)
+
+
+def test_a_solved_adapter_can_be_trained_without_what_generates():
+    reader = adapted_projector(TEXTS, [5], SMALL, ridges=(0.1, 2.0)).reader
+    found = set().union(*moved(without_generating(reader, 2, optax.adam(0.1)), 2))
+    assert any(name.startswith("['projector']") for name in found)
+    assert any(name.startswith("['adapter']") for name in found)
+    assert not [name for name in found if "encoder" in name or "heads" in name]

@@ -8,7 +8,7 @@ import pytest
 
 from metajax.core import ConfigError, Examples, Task, cross_entropy
 from metajax.hypernet import graph_metanetwork
-from metajax.learners import pruning_metanetwork, sparse_networks, train_masked
+from metajax.learners import Sparsity, pruning_metanetwork, sparse_networks, train_masked
 from metajax.nn import mlp
 from metajax.units import group_penalty, mask_units, mlp_units, prune_units
 
@@ -30,7 +30,7 @@ def network(index):
 
 
 def test_each_network_descends_its_own_loss_and_penalty():
-    learner = sparse_networks(NETWORK, UNITS, 2, strength=0.3, ratio=4.0)
+    learner = sparse_networks(NETWORK, UNITS, 2, strength=0.3, sparsity=Sparsity(4.0))
 
     def alone(params, inputs, targets):
         error = cross_entropy(NETWORK.apply(params, inputs), targets)

@@ -7,9 +7,15 @@ import optax
 import pytest
 
 from metajax.core import ConfigError, Examples, Task, cross_entropy, gradient, prepare_optimizer
-from metajax.learners import metamorphosis, networks_alone
+from metajax.learners import (
+    corrected_slimmable,
+    metamorphosis,
+    networks_alone,
+    pruned_network,
+    slimmable_network,
+)
 from metajax.nn import mlp
-from metajax.units import mlp_units, path_length, unit_rows
+from metajax.units import keep_first, keep_largest, mlp_units, path_length, unit_rows
 
 RNG = np.random.default_rng(0)
 INPUTS = RNG.standard_normal((6, 5)).astype(np.float32)
@@ -114,3 +120,35 @@ def test_what_is_not_generated_moves_at_all_widths_too_unless_it_is_asked_to_sta
     every = {f"Dense_{layer}/{part}" for layer in range(4) for part in ("kernel", "bias")}
     assert [moving(stage) for stage in range(3)] == [every, set(), every - of_units]
     assert moving(2, rest=False) == set()
+
+
+def test_the_average_is_that_of_the_last_stage():
+    parts = metamorphosis(make(4), start, UNITS, "h1", hidden=2, depth=1)
+    algorithm = parts.algorithm((1, 1, 2), [optax.sgd(0.1)] * 3, 0.9)
+    update, state = jax.jit(algorithm.update), jax.jit(algorithm.init)(KEY, TASK)
+    batch = jax.tree.map(lambda leaf: leaf[None], TASK)
+    for step in range(4):
+        state, _ = update(state, batch, jax.random.key(step))
+        both = algorithm.params(state), state.state.params
+        mean, now = (params.full["Dense_3"]["kernel"] for params in both)
+        assert np.array_equal(mean, now) == (step < 2)
+
+
+def test_a_width_has_units_of_one_network_to_which_a_correction_adds_nothing_at_first():
+    network = make(4)
+
+    def adapted(learner, width):
+        params = jax.jit(learner.init)(KEY, TASK)
+        return params, jax.jit(learner.adapt)(params, jnp.int32(width), KEY)
+
+    def assert_equal(found, wanted):
+        jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other), found, wanted)
+
+    params, found = adapted(slimmable_network(network, start, UNITS, "h1"), 2)
+    assert_equal(found, keep_first(params, UNITS, {"h1": 2}))
+    learner = corrected_slimmable(network, start, UNITS, "h1", hidden=2, depth=1)
+    params, found = adapted(learner, 3)
+    assert_equal(found, keep_first(params["shared"], UNITS, {"h1": 3}))
+    for keep in (keep_first, keep_largest):
+        params, found = adapted(pruned_network(network, UNITS, "h1", keep), 2)
+        assert_equal(found, keep(params, UNITS, {"h1": 2}))

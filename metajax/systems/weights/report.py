@@ -43,6 +43,12 @@ def lines_of(
     return aligned([row + [""] * (width - len(row)) for row in rows], first=44, least=7)
 
 
+def without_mean(evaluation: dict[str, Any]) -> dict[str, Any]:
+    """Return an evaluation without its row ``mean``, which has no place along the axis."""
+    rows = {name: row for name, row in evaluation["rows"].items() if name != "mean"}
+    return {**evaluation, "rows": rows}
+
+
 def condition_figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracy by condition, and its mean along training."""
     caption = (

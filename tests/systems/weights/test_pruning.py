@@ -9,7 +9,6 @@ from metajax.core import ConfigError, derive
 from metajax.nn import mlp
 from metajax.systems import configure
 from metajax.systems.weights.pruning.evaluate import kept_weights, largest_weights, narrow_starts
-from metajax.systems.weights.pruning.methods import PruningParts
 
 INPUTS = np.random.default_rng(0).standard_normal((5, 6)).astype(np.float32)
 SHAPES = jax.eval_shape(mlp((4, 4), 3).init, jax.random.key(0), INPUTS)
@@ -19,17 +18,6 @@ PARAMS = jax.tree.map(lambda leaf: DRAW(leaf.shape).astype(np.float32), SHAPES)
 
 def narrow(size):
     return mlp((size, size), 3)
-
-
-PARTS = PruningParts(
-    narrow(4),
-    narrow,
-    prepared=None,
-    optimizer=None,
-    before=1,
-    plain_steps=1,
-    settle_steps=0,
-)
 
 
 def total(masks):
@@ -57,8 +45,8 @@ def test_small_networks_start_as_they_would_by_themselves():
 
     @jax.jit
     def both(params):
-        starts, masks = narrow_starts(PARTS, params, sizes, key)
-        padded = jax.vmap(PARTS.network.apply, (0, None))(starts, INPUTS)
+        starts, masks = narrow_starts(narrow, params, sizes, key)
+        padded = jax.vmap(narrow(4).apply, (0, None))(starts, INPUTS)
         own = [
             narrow(size).init(derive(key, "small", number), INPUTS)
             for number, size in enumerate(sizes)

@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Literal
 
-import jax
-import jax.numpy as jnp
-from jaxtyping import Array, Key
-
 from metajax import hypernet, learners
-from metajax.core import Count, MetaLearner, Network, Params
-from metajax.hypernet import MLPArchitecture
+from metajax.core import Count, MetaLearner
 from metajax.systems.base import Entry
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
@@ -36,7 +30,6 @@ def graph_hypernetwork(
       state: Features of a node of the graph.
       rounds: Rounds of messages between nodes.
     """
-    target = problem.padded
     made = hypernet.graph_hypernetwork(
         max(problem.test.num_features, problem.settings.widest),
         decoder=decoder,
@@ -45,11 +38,7 @@ def graph_hypernetwork(
         width=state,
         rounds=rounds,
     )
-
-    def start(params: Params, of: MLPArchitecture) -> Params:
-        return made.start(params, of.graph, of.nodes, target.like, target.masks(of))
-
-    return _starting(problem, lambda key, of: made.init(key, of.graph), start)
+    return learners.predicted_starts(problem.padded, made)
 
 
 def shared_table(problem: Problem, training: Training) -> MetaLearner:
@@ -57,32 +46,7 @@ def shared_table(problem: Problem, training: Training) -> MetaLearner:
 
     This is a supernet, the trivial graph hypernetwork.
     """
-    target = problem.padded
-
-    def init(key: Key[Array, ""], of: MLPArchitecture) -> Params:
-        everything = of._replace(widths=jnp.full_like(of.widths, problem.settings.widest))
-        return target.random(key, everything)
-
-    def start(params: Params, of: MLPArchitecture) -> Params:
-        return jax.tree.map(jnp.multiply, params, target.masks(of))
-
-    return _starting(problem, init, start)
-
-
-def _starting(
-    problem: Problem,
-    init: Callable[[Key[Array, ""], MLPArchitecture], Params],
-    start: Callable[[Params, MLPArchitecture], Params],
-) -> MetaLearner:
-    """The learner that makes starts of architectures, and is trained by their loss."""
-    target = problem.padded
-    made = Network(init, lambda params, of: (start(params, of), of))
-
-    def apply(adapted: tuple[Params, MLPArchitecture], inputs: Array) -> Array:
-        weights, architecture = adapted
-        return target.apply(weights, architecture, inputs)
-
-    return learners.generated_network(made, Network(init, apply))
+    return learners.shared_starts(problem.padded)
 
 
 METHODS: dict[str, Entry] = {

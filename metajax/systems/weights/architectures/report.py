@@ -6,7 +6,7 @@ from typing import Any
 
 from metajax.systems.numbers import cell
 from metajax.systems.show import Figure, score_figure, training_figures
-from metajax.systems.weights.report import lines_of
+from metajax.systems.weights.report import lines_of, without_mean
 
 
 def table(evaluation: dict[str, Any]) -> str:
@@ -20,10 +20,9 @@ def table(evaluation: dict[str, Any]) -> str:
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracy by steps from a start, and that without training along meta-training."""
-    rows = {name: row for name, row in evaluation["rows"].items() if name != "mean"}
     caption = (
         "Accuracy by steps of training from a predicted start and from a random one: means "
         "over unseen architectures, with 95% intervals as bands."
     )
     along = training_figures(history, "mean accuracy without training", "linear")
-    return [score_figure({**evaluation, "rows": rows}, caption), *along]
+    return [score_figure(without_mean(evaluation), caption), *along]

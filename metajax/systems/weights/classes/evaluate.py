@@ -22,6 +22,7 @@ from metajax.core import (
     gradient,
 )
 from metajax.learners import (
+    ModeledZoo,
     WeightModel,
     adaptation_curve,
     center_scores,
@@ -35,7 +36,6 @@ from metajax.learners import (
 )
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.classes.methods import ZooParts
 from metajax.systems.weights.classes.problem import TUNE_RATE, TUNE_STEPS, ClassTuples, TupleTasks
 from metajax.systems.weights.problem import Problem
 
@@ -59,7 +59,7 @@ def queries(tasks: TupleTasks, key: Key[Array, ""], num: int) -> Examples:
     return tasks.some(key, places)
 
 
-def accuracies(parts: ZooParts, weights: Params, query: Examples) -> Float[Array, " m"]:
+def accuracies(parts: ModeledZoo, weights: Params, query: Examples) -> Float[Array, " m"]:
     """Return the accuracy of networks, each on its own images."""
 
     def one(weights: Params, query: Examples) -> Float[Array, ""]:
@@ -77,7 +77,7 @@ def generated(model: WeightModel, params: Params, support: Examples, key: Key[Ar
 
 @functools.partial(jax.jit, static_argnames=("parts", "num"))
 def at_once(
-    parts: ZooParts, params: Params, conditions: ClassTuples, key: Key[Array, ""], num: int
+    parts: ModeledZoo, params: Params, conditions: ClassTuples, key: Key[Array, ""], num: int
 ) -> Float[Array, " tasks"]:
     """Return the accuracy of generated networks on unseen tuples, without a step."""
     support = supports(conditions.unseen, derive(key, "support"))
@@ -85,7 +85,7 @@ def at_once(
     return accuracies(parts, generated(parts.model, params, support, derive(key, "draw")), query)
 
 
-def trained(parts: ZooParts, start: Params, tasks: TupleTasks, key: Key[Array, ""]) -> Params:
+def trained(parts: ModeledZoo, start: Params, tasks: TupleTasks, key: Key[Array, ""]) -> Params:
     """Return a network for each tuple, trained on its images as those of a zoo are."""
     networks = repeated(start, len(tasks.tuples))
     learner = network_zoo(parts.network, parts.embed)
@@ -110,7 +110,7 @@ def closed_forms(support: Examples, query: Examples, ways: int) -> Scores:
 
 
 def together(
-    parts: ZooParts,
+    parts: ModeledZoo,
     model: WeightModel,
     params: Params,
     support: Examples,
@@ -162,7 +162,7 @@ class Measured(NamedTuple):
 
 @functools.partial(jax.jit, static_argnames=("parts", "num"))
 def measured(
-    parts: ZooParts,
+    parts: ModeledZoo,
     params: Params,
     conditions: ClassTuples,
     num: int,

@@ -5,37 +5,15 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple
-
-import optax
+from typing import Annotated, Literal
 
 from metajax import learners
-from metajax.core import Count, Network, NonNegative, Number, ProperFraction, Range
-from metajax.learners import Autoencoding, SetReader, WeightModel
+from metajax.core import Count, NonNegative, Number, ProperFraction, Range
+from metajax.learners import Autoencoding, Embed, SetReader, WeightModel
 from metajax.systems.base import Entry, Method
 from metajax.systems.weights.classes.problem import class_mean_embedding
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
-
-
-class ZooParts(NamedTuple):
-    """What the evaluation reads of a model of weights.
-
-    Attributes:
-      network: of the zoo.
-      embed: of a support.
-      model: of the weights.
-      optimizer: of the zoo.
-      zoo_steps: that train the zoo.
-      rivals: models of the same zoo that it is compared with, by name.
-    """
-
-    network: Network
-    embed: functools.partial
-    model: WeightModel
-    optimizer: optax.GradientTransformation
-    zoo_steps: int
-    rivals: tuple[tuple[str, WeightModel], ...]
 
 
 @dataclass(frozen=True)
@@ -68,87 +46,48 @@ class Denoiser:
 DENOISER = Denoiser()
 
 
-def _solved(problem: Problem, model: WeightModel) -> WeightModel:
-    """A model whose networks have the last layer that is best on the support."""
-    last = f"Dense_{problem.settings.layers}"
-    return learners.with_solved_head(model, problem.network, problem.settings.ways, last)
-
-
-def _mean(embed: learners.Embed) -> WeightModel:
-    """The mean of the zoo, whatever the task."""
-    return learners.zoo_mean()
-
-
-CLOSED: dict[str, Callable[[learners.Embed], WeightModel]] = {
-    "weight_regression": learners.weight_regression,
-    "nearest_network": learners.nearest_network,
-    "zoo_mean": _mean,
-}
-"""Models that need no training."""
-
-
 def _zoo_method(
     problem: Problem,
     training: Training,
-    name: str,
-    make: Callable[[learners.Embed], WeightModel] | None = None,
+    make: Callable[[Embed], WeightModel],
     solve_head: bool = False,
 ) -> Method:
-    """The method that trains a zoo and a model of its weights, one of ``CLOSED`` by default."""
+    """The method that trains a zoo and a model of its weights."""
     of = problem.settings
     embed = functools.partial(
-        class_mean_embedding,
-        ways=of.ways,
-        shape=problem.conditions.shape,
-        size=of.embedding_size,
+        class_mean_embedding, ways=of.ways, shape=problem.conditions.shape, size=of.embedding_size
     )
-    made = (make or CLOSED[name])(embed)
-    model = _solved(problem, made) if solve_head else made
-    algorithm = learners.zoo_training(
+    zoo = learners.modeled_zoo(
         problem.network,
         embed,
-        model,
+        make,
+        ways=of.ways,
+        head=f"Dense_{of.layers}",
+        solve_head=solve_head,
         zoo_steps=of.zoo_steps,
-        optimizer=training.make_optimizer,
         model_steps=training.steps - of.zoo_steps,
+        optimizer=training.make_optimizer,
     )
-    rivals = dict(made.variants)
-    if not (name == "weight_regression" and solve_head):
-        rivals["solved_regression"] = _solved(problem, learners.weight_regression(embed))
-    rivals |= {other: CLOSED[other](embed) for other in CLOSED if other != name or solve_head}
-    optimizer = training.make_optimizer(of.zoo_steps)
-    parts = ZooParts(problem.network, embed, model, optimizer, of.zoo_steps, tuple(rivals.items()))
-    return Method(algorithm, parts=parts)
+    return Method(zoo.algorithm, parts=zoo)
 
 
 def _diffusion(
-    problem: Problem,
-    training: Training,
-    name: str,
-    denoiser: Denoiser,
-    reader: SetReader | None = None,
+    problem: Problem, training: Training, denoiser: Denoiser, reader: SetReader | None = None
 ) -> Method:
     """A method that draws weights by a diffusion."""
-    autoencoding = None
-    if denoiser.latents == "autoencoder":
-        autoencoding = Autoencoding(
-            denoiser.coder_hidden, denoiser.divergence, denoiser.coder_share
-        )
-
-    def make(embed: learners.Embed) -> WeightModel:
-        return learners.weight_diffusion(
-            problem.network,
-            embed,
-            size=denoiser.components,
-            hidden=denoiser.denoiser_hidden,
-            levels=denoiser.noise_levels,
-            batch=denoiser.batch,
-            reader=reader,
-            autoencoding=autoencoding,
-            moves=denoiser.moves,
-        )
-
-    return _zoo_method(problem, training, name, make, denoiser.solve_head)
+    autoencoding = Autoencoding(denoiser.coder_hidden, denoiser.divergence, denoiser.coder_share)
+    make = functools.partial(
+        learners.weight_diffusion,
+        problem.network,
+        size=denoiser.components,
+        hidden=denoiser.denoiser_hidden,
+        levels=denoiser.noise_levels,
+        batch=denoiser.batch,
+        reader=reader,
+        autoencoding=autoencoding if denoiser.latents == "autoencoder" else None,
+        moves=denoiser.moves,
+    )
+    return _zoo_method(problem, training, make, denoiser.solve_head)
 
 
 def weight_diffusion(
@@ -158,7 +97,7 @@ def weight_diffusion(
 
     What is drawn moves down the loss on the support, which is not in the paper; 0 moves: as there.
     """
-    return _diffusion(problem, training, "weight_diffusion", denoiser)
+    return _diffusion(problem, training, denoiser)
 
 
 def set_diffusion(
@@ -179,7 +118,7 @@ def set_diffusion(
         support with the latents, as in the paper; 0: it is trained with the denoiser.
     """
     reader = SetReader(attention_width, problem.settings.ways, align_share)
-    return _diffusion(problem, training, "set_diffusion", denoiser, reader)
+    return _diffusion(problem, training, denoiser, reader)
 
 
 def weight_regression(problem: Problem, training: Training, *, solve_head: bool = False) -> Method:
@@ -188,17 +127,17 @@ def weight_regression(problem: Problem, training: Training, *, solve_head: bool 
     Args:
       solve_head: Solve for the last layer on the support in closed form.
     """
-    return _zoo_method(problem, training, "weight_regression", solve_head=solve_head)
+    return _zoo_method(problem, training, learners.weight_regression, solve_head)
 
 
 def nearest_network(problem: Problem, training: Training) -> Method:
     """Take the zoo's network of the nearest task: a baseline for arXiv 2402.18153."""
-    return _zoo_method(problem, training, "nearest_network")
+    return _zoo_method(problem, training, learners.nearest_network)
 
 
 def zoo_mean(problem: Problem, training: Training) -> Method:
     """Take the mean of the zoo's networks: a baseline for arXiv 2402.18153."""
-    return _zoo_method(problem, training, "zoo_mean")
+    return _zoo_method(problem, training, learners.zoo_mean)
 
 
 METHODS: dict[str, Entry] = {

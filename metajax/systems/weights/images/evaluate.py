@@ -21,6 +21,7 @@ from jaxtyping import Array, Float, Int32, Key
 from metajax.core import Params, optimizer_step, prepare_optimizer
 from metajax.hypernet import Edited, edit_pass, no_deltas, render_edited
 from metajax.learners import (
+    EditedGenerator,
     class_centers,
     edit_functions,
     edited_along,
@@ -32,7 +33,6 @@ from metajax.learners import (
 )
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, interval
-from metajax.systems.weights.images.methods import EditParts
 from metajax.systems.weights.images.problem import EditImages
 from metajax.systems.weights.images.report import counted
 from metajax.systems.weights.problem import Problem
@@ -71,7 +71,7 @@ class Along(NamedTuple):
 
 
 def class_latents(
-    parts: EditParts, params: Params, conditions: EditImages
+    parts: EditedGenerator, params: Params, conditions: EditImages
 ) -> Float[Array, "classes d"]:
     """Return the mean latent of each known class over training images."""
     latents = encode(parts.autoencoder, params, conditions.train)
@@ -88,7 +88,7 @@ def nearest_class(
     return labels[jnp.argmin(apart, axis=1)]
 
 
-def by_method(parts: EditParts, params: Params, group: Group, passes: int) -> Both:
+def by_method(parts: EditedGenerator, params: Params, group: Group, passes: int) -> Both:
     """Return what the method makes of images: by passes, or once if it makes none."""
     both = group.latents, group.moved
     if parts.hypernet is None:
@@ -106,7 +106,7 @@ def by_method(parts: EditParts, params: Params, group: Group, passes: int) -> Bo
 
 
 def by_latents(
-    parts: EditParts, params: Params, group: Group, rate: Float[Array, ""], steps: int
+    parts: EditedGenerator, params: Params, group: Group, rate: Float[Array, ""], steps: int
 ) -> Both:
     """Return what tuning the latent of each image makes of it, by steps."""
     decoder, weights = parts.autoencoder.decoder, params["decoder"]
@@ -121,7 +121,7 @@ def by_latents(
 
 
 def by_weights(
-    parts: EditParts, params: Params, group: Group, rate: Float[Array, ""], steps: int
+    parts: EditedGenerator, params: Params, group: Group, rate: Float[Array, ""], steps: int
 ) -> Both:
     """Return what tuning the weights for each image makes of it, by steps."""
     decoder = parts.autoencoder.decoder
@@ -137,7 +137,7 @@ def by_weights(
 
 @functools.partial(jax.jit, static_argnames=("parts", "passes", "steps"))
 def measured(
-    parts: EditParts,
+    parts: EditedGenerator,
     params: Params,
     conditions: EditImages,
     latent_rates: Float[Array, " rates"],
@@ -191,7 +191,7 @@ def measured(
     }
 
 
-def operations(parts: EditParts, conditions: EditImages, params: Params) -> dict[str, float]:
+def operations(parts: EditedGenerator, conditions: EditImages, params: Params) -> dict[str, float]:
     """Return the operations for one image, as XLA counts them, of each thing that is done.
 
     ``image``: a reconstruction with weights of its own. ``pass``: a pass, with its reconstruction.
@@ -367,7 +367,7 @@ def pictures(
 
 
 @functools.partial(jax.jit, static_argnames="parts")
-def errors_now(parts: EditParts, params: Params, images: Array, key: Array) -> Array:
+def errors_now(parts: EditedGenerator, params: Params, images: Array, key: Array) -> Array:
     """Return the mean squared errors of images by what was trained, as it was trained."""
     adapted = parts.learner.adapt(params, images, key)
     return image_errors(parts.learner.predict(params, adapted, images), images)

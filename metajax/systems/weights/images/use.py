@@ -16,13 +16,12 @@ from jaxtyping import Array, Float, Key
 from metajax.core import ConfigError, Network, Params, described
 from metajax.data import BadDataError, read_image_folder
 from metajax.hypernet import modulate
-from metajax.learners import edited_along, encode, image_errors
+from metajax.learners import EditedGenerator, edited_along, encode, image_errors
 from metajax.systems.base import Use
 from metajax.systems.image_sets import blank_pool
 from metajax.systems.using.adapted import Adapted, Told, check_no_steps
 from metajax.systems.using.given import FIELD, read_arrays
 from metajax.systems.weights.generated import image_form
-from metajax.systems.weights.images.methods import EditParts
 from metajax.systems.weights.images.problem import of_images
 from metajax.systems.weights.images.report import counted, draw_pictures
 from metajax.systems.weights.problem import Problem
@@ -57,7 +56,7 @@ class EditedImages(Adapted):
 
 @functools.partial(jax.jit, static_argnums=(0, 3))
 def _edited(
-    parts: EditParts, params: Params, images: Float[Array, "n h w c"], passes: int
+    parts: EditedGenerator, params: Params, images: Float[Array, "n h w c"], passes: int
 ) -> tuple[Array, Params, Array, Array]:
     """Latents, weights for each image, reconstructions by stage, and their errors."""
     decoder = params["decoder"]

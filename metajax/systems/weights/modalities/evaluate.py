@@ -22,11 +22,10 @@ from metajax.core import (
     prepare_optimizer,
 )
 from metajax.hypernet import Pairs, solved_columns
-from metajax.learners import averaged_adapters, center_scores, text_logits
+from metajax.learners import AdaptedProjector, averaged_adapters, center_scores, text_logits
 from metajax.nn import thin_svd
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.modalities.methods import ModalityParts
 from metajax.systems.weights.modalities.problem import Measured, ModalityTasks
 from metajax.systems.weights.problem import Problem
 
@@ -124,7 +123,7 @@ def tuned(
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
 def adapted_accuracy(
-    parts: ModalityParts,
+    parts: AdaptedProjector,
     pairs: tuple[int, ...],
     params: Params,
     texts: Float[Array, "c e"],
@@ -144,7 +143,7 @@ def adapted_accuracy(
 
 @functools.partial(jax.jit, static_argnums=(0, 1, 2))
 def accuracies(
-    parts: ModalityParts,
+    parts: AdaptedProjector,
     pairs: tuple[int, ...],
     tuning: tuple[int, float],
     params: Params,

@@ -15,14 +15,13 @@ from jaxtyping import Array, Float, Int, Key
 
 from metajax.core import ConfigError, Examples, Network, Params, described
 from metajax.hypernet import Pairs
-from metajax.learners import text_logits
+from metajax.learners import AdaptedProjector, text_logits
 from metajax.systems.base import Use
 from metajax.systems.image_sets import image_pools
 from metajax.systems.using.adapted import Adapted, Told, support_pair
 from metajax.systems.using.classes import Labels, tell
 from metajax.systems.using.given import FIELD, Given, read_arrays
 from metajax.systems.weights.generated import check_steps, tuned
-from metajax.systems.weights.modalities.methods import ModalityParts
 from metajax.systems.weights.modalities.problem import class_texts
 from metajax.systems.weights.modalities.views import embedded
 
@@ -93,7 +92,7 @@ def _texts(
 
 @functools.partial(jax.jit, static_argnums=(0, 6))
 def _adapted(
-    parts: ModalityParts,
+    parts: AdaptedProjector,
     params: Params,
     pairs: Pairs,
     places: Int[Array, " n"],

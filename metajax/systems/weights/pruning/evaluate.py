@@ -12,13 +12,12 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Int, Key
 
-from metajax.core import Params, correct, derive
+from metajax.core import Network, Params, correct, derive
 from metajax.data import ImagePool
-from metajax.learners import GrowthParams, train_masked
+from metajax.learners import GrowthParams, Preparation, train_masked
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.pruning.methods import PruningParts
 from metajax.systems.weights.pruning.problem import KeptUnits, NetworkTasks
 from metajax.units import keep_first, largest_masks, mask_units, mlp_units, unit_sizes
 
@@ -72,12 +71,12 @@ def largest_weights(params: Params, number: Int[Array, ""]) -> Params:
 
 
 def narrow_starts(
-    parts: PruningParts, like: Params, kept: tuple[int, ...], key: Key[Array, ""]
+    narrow: Callable[[int], Network], like: Params, kept: tuple[int, ...], key: Key[Array, ""]
 ) -> tuple[Params, Params]:
     """Return starts of small networks, padded with zeros, and 1 for each weight that is theirs.
 
     Args:
-      parts: of the method.
+      narrow: ``narrow(units of each hidden layer) -> Network``.
       like: parameters of the large network.
       kept: units of each hidden layer of each small one.
       key: of the starts.
@@ -94,7 +93,7 @@ def narrow_starts(
 
     starts, masks = [], []
     for number, size in enumerate(kept):
-        start = parts.narrow(size).init(derive(key, "small", number), inputs)
+        start = narrow(size).init(derive(key, "small", number), inputs)
         starts.append(jax.tree.map(padded, start, like))
         masks.append(keep_first(_ones(like), units, dict.fromkeys(unit_sizes(like, units), size)))
     return _stacked(starts), _stacked(masks)
@@ -124,7 +123,7 @@ def kept_at(params: Params, sizes: Int[Array, " points"]) -> Params:
 
 
 def training(
-    parts: PruningParts, tasks: NetworkTasks, key: Key[Array, ""], steps: int
+    parts: Preparation, tasks: NetworkTasks, key: Key[Array, ""], steps: int
 ) -> Callable[[Params, Params], Params]:
     """Return ``train(networks, masks) -> networks``, of several networks with masks of their own.
 
@@ -146,7 +145,7 @@ def training(
 
 
 @functools.partial(jax.jit, static_argnames="parts")
-def accuracies(parts: PruningParts, networks: Params, test: ImagePool) -> Float[Array, " n"]:
+def accuracies(parts: Preparation, networks: Params, test: ImagePool) -> Float[Array, " n"]:
     """Return the accuracy of networks on all test images, one network after the other."""
     images, labels = test.normalise(test.images), test.labels.astype(jnp.int32)
 
@@ -156,7 +155,7 @@ def accuracies(parts: PruningParts, networks: Params, test: ImagePool) -> Float[
     return jax.lax.map(one, networks)
 
 
-def prepared_networks(parts: PruningParts, params: GrowthParams, num: int) -> Params:
+def prepared_networks(parts: Preparation, params: GrowthParams, num: int) -> Params:
     """Return prepared networks; while the zoo is trained, those of the zoo as they are.
 
     Args:
@@ -170,7 +169,7 @@ def prepared_networks(parts: PruningParts, params: GrowthParams, num: int) -> Pa
 
 
 def before_pruning(
-    parts: PruningParts, params: GrowthParams, num: int, tasks: NetworkTasks, steps: int
+    parts: Preparation, params: GrowthParams, num: int, tasks: NetworkTasks, steps: int
 ) -> tuple[Params, Params]:
     """Return networks that are ready to be pruned, and the same ones without preparation.
 
@@ -193,9 +192,10 @@ def before_pruning(
     return plainly(ready, parts.settle_steps), plainly(zoo, steps)
 
 
-@functools.partial(jax.jit, static_argnames=("parts", "steps"))
+@functools.partial(jax.jit, static_argnames=("parts", "narrow", "steps"))
 def measured(
-    parts: PruningParts,
+    parts: Preparation,
+    narrow: Callable[[int], Network],
     params: GrowthParams,
     conditions: KeptUnits,
     tasks: NetworkTasks,
@@ -237,10 +237,10 @@ def measured(
 
     like = jax.tree.map(lambda leaf: leaf[0], plain)
     keys = jax.random.split(derive(key, "starts"), num)
-    narrow, own = jax.vmap(lambda one: narrow_starts(parts, like, conditions.kept, one))(keys)
+    starts, own = jax.vmap(lambda one: narrow_starts(narrow, like, conditions.kept, one))(keys)
     whole_steps = parts.before + parts.plain_steps + steps
     begin = training(parts, tasks, derive(key, "scratch"), whole_steps)
-    small = begin(flat(narrow, 2), flat(own, 2))
+    small = begin(flat(starts, 2), flat(own, 2))
     rows["small"] = scores(small)[0]
     whole = {"test": accuracies(parts, ready, test), "unprepared": accuracies(parts, plain, test)}
     return Measured(rows, whole, parameters, products)
@@ -268,9 +268,8 @@ def evaluate(
     conditions = problem.conditions
     assert isinstance(conditions, KeptUnits) and isinstance(problem.tasks, NetworkTasks)
     steps = problem.settings.tune_steps
-    found = jax.device_get(
-        measured(method.parts, params, conditions, problem.tasks, problem.test, steps)
-    )
+    given = params, conditions, problem.tasks, problem.test, steps
+    found = jax.device_get(measured(method.parts, problem.narrow, *given))
     over_sizes = np.mean(found.rows["test_tuned"], axis=1)
     rows = {
         "test": Row(f"{config.method}, pruned", interval(found.rows["test"])),
@@ -297,7 +296,7 @@ def evaluate(
 
 @functools.partial(jax.jit, static_argnames="parts")
 def pruned_now(
-    parts: PruningParts,
+    parts: Preparation,
     params: GrowthParams,
     conditions: KeptUnits,
     tasks: NetworkTasks,

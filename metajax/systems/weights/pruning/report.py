@@ -6,7 +6,7 @@ from typing import Any
 
 from metajax.systems.numbers import cell
 from metajax.systems.show import Figure, last, score_figure, training_figures
-from metajax.systems.weights.report import lines_of
+from metajax.systems.weights.report import lines_of, without_mean
 
 LATER = ("_tuned", "small")
 """How the names of rows end that are measured after further training."""
@@ -15,11 +15,10 @@ LATER = ("_tuned", "small")
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by kept units, with what a network of each size takes."""
     rows, more = evaluation["rows"], evaluation["more"]
-    shown = {name: row for name, row in rows.items() if name != "mean"}
     # what a network of each size takes stands below its accuracies
     named = (("parameters", "parameters"), ("products an image", "products"))
     counts = {title: [f"{number:,}" for number in more[name]] for title, name in named}
-    lines = lines_of({**evaluation, "rows": shown}, counts)
+    lines = lines_of(without_mean(evaluation), counts)
     whole = more["whole"]["test"]["mean"][0]
     last_row = last({"rows": {"mean": rows["mean"]}}, over="networks")
     setting = f"{evaluation['method']}, {evaluation['setting']}"
@@ -31,7 +30,7 @@ def table(evaluation: dict[str, Any]) -> str:
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracy by kept units, right after pruning and later, and that along training."""
     steps = evaluation["more"]["tune_steps"]
-    curves = {name: row for name, row in evaluation["rows"].items() if name != "mean"}
+    curves = without_mean(evaluation)["rows"]
     trained = {name: row for name, row in curves.items() if name.endswith(LATER)}
     # chance is far below trained networks, whose curves would be one with it
     groups = {

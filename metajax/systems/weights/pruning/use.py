@@ -14,6 +14,7 @@ from flax import traverse_util
 from jaxtyping import Array, Bool, Float, Int32, Key
 
 from metajax.core import ConfigError, Params, count, derive, described, kind, path_name
+from metajax.learners import Preparation
 from metajax.systems.base import Use
 from metajax.systems.using.adapted import Told, support_pair
 from metajax.systems.using.classes import Labels, tell
@@ -21,14 +22,13 @@ from metajax.systems.using.given import FIELD, Given, read_arrays
 from metajax.systems.weights.condition_use import whole_number
 from metajax.systems.weights.generated import Generated, answering, check_steps
 from metajax.systems.weights.pruning.evaluate import kept_weights, prepared_networks, training
-from metajax.systems.weights.pruning.methods import PruningParts
 from metajax.systems.weights.pruning.problem import NetworkTasks, make_problem
 from metajax.units import largest_masks, mlp_units, take_units, unit_sizes
 
 
 @functools.partial(jax.jit, static_argnames=("parts", "steps"))
 def _pruned(
-    parts: PruningParts,
+    parts: Preparation,
     network: Params,
     size: Int32[Array, ""],
     tasks: NetworkTasks,
@@ -119,8 +119,8 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Gen
     def answer(probabilities: Float[np.ndarray, "queries ways"]) -> Labels:
         return Labels(classes[probabilities.argmax(1)], probabilities, classes)
 
-    factor = 1 / np.asarray(train.std)
-    return answering(of, parts.narrow(size), weights, train.mean, factor, answer)
+    mean, factor = problem.test.mean, 1 / np.asarray(problem.test.std)
+    return answering(of, problem.narrow(size), weights, mean, factor, answer)
 
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:

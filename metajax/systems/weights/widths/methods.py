@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
-from typing import Annotated, Any
-
-import jax
-import optax
-from jaxtyping import Array, Key
+from typing import Annotated
 
 from metajax import learners
-from metajax.core import Count, Decay, MetaLearner, Network, NonNegative, Params, Range
-from metajax.hypernet import shared_implicit
+from metajax.core import Count, Decay, MetaLearner, NonNegative, Range
 from metajax.systems.base import Entry, Method
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
 from metajax.systems.weights.widths.settings import Stages, stage_steps
-from metajax.units import keep_first, keep_largest, mlp_units
+from metajax.units import keep_first, keep_largest
 
 STAGES = Stages()
 
@@ -52,11 +46,10 @@ def neumeta(
       reconstruct: Factor of the distance from the full network's weights.
       shrink: Factor of the mean square of generated weights.
     """
-    units = mlp_units(jax.eval_shape(problem.start, jax.random.key(0)))
     parts = learners.metamorphosis(
         problem.network,
         problem.start,
-        units,
+        problem.units,
         problem.varied,
         hidden=function_width,
         depth=depth,
@@ -70,13 +63,9 @@ def neumeta(
     )
     steps = stage_steps(stages, training.steps)
     fit = dataclasses.replace(training, learning_rate=stages.fit_lr)
-
-    def optimizer(stage: int) -> optax.GradientTransformation:
-        return (training, fit, training)[stage].make_optimizer(steps[stage])
-
-    algorithm = learners.in_stages(parts.in_steps(*steps), optimizer)
-    algorithm = learners.with_average(algorithm, average, after=steps[0] + steps[1])
-    return Method(algorithm, parts.widths)
+    rules = (training, fit, training)
+    optimizers = [rule.make_optimizer(each) for rule, each in zip(rules, steps, strict=True)]
+    return Method(parts.algorithm(steps, optimizers, average), parts.widths)
 
 
 def slimmable(problem: Problem, training: Training, *, average: Decay = 0.0) -> Method:
@@ -87,8 +76,9 @@ def slimmable(problem: Problem, training: Training, *, average: Decay = 0.0) -> 
     Args:
       average: Decay of the average of the weights over steps that is used; 0: none.
     """
-    hypernet = Network(lambda key, width: problem.start(key), kept(problem, keep_first))
-    learner = learners.generated_network(hypernet, problem.network)
+    learner = learners.slimmable_network(
+        problem.network, problem.start, problem.units, problem.varied
+    )
     return Method(learners.with_average(training.descend(learner), average), learner)
 
 
@@ -111,23 +101,15 @@ def slimmable_corrected(
       octaves: Octaves of a unit's coordinate.
       average: Decay of the average of the weights over steps that is used; 0: none.
     """
-    units = mlp_units(jax.eval_shape(problem.start, jax.random.key(0)))
-    function = shared_implicit(
+    learner = learners.corrected_slimmable(
+        problem.network,
         problem.start,
-        units,
-        [problem.varied],
+        problem.units,
+        problem.varied,
         hidden=function_width,
         depth=depth,
         octaves=octaves,
     )
-
-    def init(key: Key[Array, ""], width: Any) -> Params:
-        return function.init(key, {problem.varied: width})
-
-    def apply(params: Params, width: Any) -> Params:
-        return function.apply(params, {problem.varied: width})
-
-    learner = learners.generated_network(Network(init, apply), problem.network)
     return Method(learners.with_average(training.descend(learner), average), learner)
 
 
@@ -150,28 +132,12 @@ def trained_alone(
 
 def first_units(problem: Problem, training: Training) -> MetaLearner:
     """Train the full network, then take its first units: a baseline."""
-    return pruned(problem, keep_first)
+    return learners.pruned_network(problem.network, problem.units, problem.varied, keep_first)
 
 
 def largest_norm(problem: Problem, training: Training) -> MetaLearner:
     """Train the full network, then take the units of the largest norms: a baseline."""
-    return pruned(problem, keep_largest)
-
-
-def kept(problem: Problem, keep: Callable[..., Params]) -> Callable[[Params, Any], Params]:
-    """Return the function that keeps so many units of the layer whose width varies."""
-    units = mlp_units(jax.eval_shape(problem.start, jax.random.key(0)))
-    return lambda params, width: keep(params, units, {problem.varied: width})
-
-
-def pruned(problem: Problem, keep: Callable[..., Params]) -> MetaLearner:
-    """Return the learner that trains the full network and keeps some of its units."""
-    take = kept(problem, keep)
-
-    def adapt(params: Params, support: Any, key: Key[Array, ""]) -> Params:
-        return take(params, support)
-
-    return learners.one_network(problem.network)._replace(adapt=adapt)
+    return learners.pruned_network(problem.network, problem.units, problem.varied, keep_largest)
 
 
 METHODS: dict[str, Entry] = {
