@@ -138,7 +138,7 @@ from metajax.learners.sequences import (
 from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.stages import Stage, StagesState, in_stages, moving_only
-from metajax.learners.subnetworks import lone_subnetworks, shared_subnetworks
+from metajax.learners.subnetworks import all_subnetworks, lone_subnetworks, shared_subnetworks
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
@@ -206,6 +206,7 @@ __all__ = [
     "adapt_in_float64",
     "adaptation_curve",
     "after_generator",
+    "all_subnetworks",
     "anil",
     "anil_solved",
     "annealed_weights",
