@@ -164,7 +164,7 @@ from metajax.learners.sequences import (
 from metajax.learners.similarity_learners import by_similarity
 from metajax.learners.solved_head import SolvedParams, anil_solved
 from metajax.learners.stages import Stage, StagesState, in_stages, moving_only, stage_lengths
-from metajax.learners.subnetworks import lone_subnetworks, shared_subnetworks
+from metajax.learners.subnetworks import all_subnetworks, lone_subnetworks, shared_subnetworks
 from metajax.learners.svm_head import SvmParams, svm, svm_weights
 from metajax.learners.table_baselines import table_frequencies, table_logistic
 from metajax.learners.table_readers import table_reader
@@ -242,6 +242,7 @@ __all__ = [
     "adapted_projector",
     "after_generator",
     "after_projector",
+    "all_subnetworks",
     "anil",
     "anil_solved",
     "annealed_weights",

@@ -77,14 +77,11 @@ def shared_subnetworks(
             return fair_architectures(key, space)
         return jax.vmap(lambda key: sample_architecture(key, space))(jax.random.split(key, num))
 
-    def apply(params: Params, architecture: Architecture, inputs: Array) -> Array:
-        return network.apply(net.masked(params, architecture), inputs, architecture)
-
     def init(key: Key[Array, ""], task: Examples) -> Params:
         return net.init(key, task.inputs)
 
     def predict(params: Params, adapted: Any, inputs: Array) -> Array:
-        return apply(params, largest_architecture(space), inputs)
+        return _apply(net, network, params, largest_architecture(space), inputs)
 
     def loss(params: Params, task: Examples, key: Key[Array, ""]) -> Any:
         many = draw(key)
@@ -99,13 +96,34 @@ def shared_subnetworks(
         )
 
         def of(architecture: Architecture, part: Examples) -> tuple[Array, Array]:
-            logits = apply(params, architecture, part.inputs)
+            logits = _apply(net, network, params, architecture, part.inputs)
             return cross_entropy(logits, part.targets), accuracy(logits, part.targets)
 
         losses, shares = jax.vmap(of)(many, parts)
         return jnp.mean(losses), {"accuracy": jnp.mean(shares)}
 
     return MetaLearner(init, not_adapted, predict, loss)
+
+
+def all_subnetworks(
+    net: Supernet, network: Network, space: Space, params: Params, inputs: Array
+) -> Float[Array, "architectures n outputs"]:
+    """Return the outputs of all architectures of a supernet, one after the other.
+
+    All layers of all architectures at a time would fill the memory.
+
+    Args:
+      net: see :func:`shared_subnetworks`.
+      network: see :func:`shared_subnetworks`.
+      space: of architectures, in the order of :func:`metajax.units.all_architectures`.
+      params: of the supernet.
+      inputs: of the network.
+    """
+
+    def of(architecture: Architecture) -> Array:
+        return _apply(net, network, params, architecture, inputs)
+
+    return jax.lax.map(of, all_architectures(space))
 
 
 def lone_subnetworks(make: Callable[[tuple[int, ...]], Network], space: Space) -> MetaLearner:
@@ -160,3 +178,9 @@ def lone_subnetworks(make: Callable[[tuple[int, ...]], Network], space: Space) -
         }
 
     return MetaLearner(init, not_adapted, predict, loss)
+
+
+def _apply(
+    net: Supernet, network: Network, params: Params, architecture: Architecture, inputs: Array
+) -> Array:
+    return network.apply(net.masked(params, architecture), inputs, architecture)

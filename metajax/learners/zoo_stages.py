@@ -18,14 +18,13 @@ from jaxtyping import Array, Float, Key
 from metajax.core import (
     Algorithm,
     Examples,
-    GradientState,
     MetaLearner,
     Network,
     Params,
     Task,
     cross_entropy,
 )
-from metajax.learners.growing import GrowthStage, in_growing_stages
+from metajax.learners.growing import GrowthStage, in_growing_stages, with_params
 from metajax.learners.stages import moving_only
 
 Embed = Callable[[Examples], Float[Array, " d"]]
@@ -139,24 +138,19 @@ def zoo_training(
       ConfigError: the zoo has no step.
     """
 
-    def given(learner: MetaLearner) -> Callable[[Array], MetaLearner]:
-        return lambda done: learner
-
     def of_model(number: int, stage: ModelStage) -> GrowthStage:
-        def change(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-            if number == 0:
-                return own._replace(params=stage.begin(before.params, own.params))
-            return own._replace(params=stage.begin(None, before.params))
+        def begin(before: Params, own: Params, key: Key[Array, ""]) -> Params:
+            return stage.begin(before, own) if number == 0 else stage.begin(None, before)
 
         last = number == len(stages) - 1
         steps = max(round(stage.share * model_steps), 1)
         rule = moving_only(optimizer(None if last else steps), stage.moving)
-        return GrowthStage(given(stage.learner), rule, steps, change=change)
+        return GrowthStage(stage.learner, rule, steps, change=with_params(begin))
 
     idle = ModelStage(idle_learner(), (), lambda zoo, model: model)
     stages = model.stages or (idle,)
     rules = moving_only(optimizer(zoo_steps), ["networks"])
-    zoo = GrowthStage(given(network_zoo(network, embed)), rules, zoo_steps)
+    zoo = GrowthStage(network_zoo(network, embed), rules, zoo_steps)
     return in_growing_stages([zoo, *(of_model(*each) for each in enumerate(stages))])
 
 

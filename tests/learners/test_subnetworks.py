@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from metajax.core import ConfigError, Examples, cross_entropy
-from metajax.learners import lone_subnetworks, shared_subnetworks
+from metajax.learners import all_subnetworks, lone_subnetworks, shared_subnetworks
 from metajax.units import (
     all_architectures,
     architecture_masks,
@@ -49,6 +49,19 @@ def near(found, expected):
     jax.tree.map(
         lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5), found, expected
     )
+
+
+def test_all_architectures_of_a_supernet_are_applied_in_their_order(task, units):
+    net = supernet(NETWORK, units, SPACE)
+    params = drawn(lambda key, task: net.init(key, task.inputs), task)
+    found = jax.jit(lambda params: all_subnetworks(net, NETWORK, SPACE, params, task.inputs))(
+        params
+    )
+    many = jax.device_get(all_architectures(SPACE))
+    assert len(found) == 8
+    for at in (0, 3, 7):
+        one = known(many, at)
+        near(found[at], NETWORK.apply(net.masked(params, one), task.inputs, one))
 
 
 def test_shared_weights_descend_the_loss_of_the_architectures_that_are_drawn(task, units):

@@ -11,14 +11,7 @@ from metajax.core import Count, NonNegative, ProperFraction, divisor_of
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
 from metajax.systems.growth.settings import Active, Blocks, Dense, Training, steps_in_shares
-from metajax.systems.growth.stage import (
-    Networks,
-    Stage,
-    in_stages,
-    named,
-    of_widths,
-    one_stage,
-)
+from metajax.systems.growth.stage import Networks, Stage, in_stages, named, of_widths, one_stage
 
 BLOCKS = Blocks()
 DENSE = Dense()

@@ -11,14 +11,7 @@ import optax
 from jaxtyping import Array
 
 from metajax import learners
-from metajax.core import (
-    Count,
-    Fraction,
-    NonNegative,
-    Positive,
-    ProperFraction,
-    Seed,
-)
+from metajax.core import Count, Fraction, NonNegative, Positive, ProperFraction, Seed
 from metajax.systems.base import Entry, Method
 from metajax.systems.growth.expert_methods import (
     dense_continued,
@@ -37,13 +30,7 @@ from metajax.systems.growth.settings import (
     incubating_steps,
     steps_in_shares,
 )
-from metajax.systems.growth.stage import (
-    Stage,
-    in_stages,
-    named,
-    of_widths,
-    one_stage,
-)
+from metajax.systems.growth.stage import Stage, in_stages, named, of_widths, one_stage
 from metajax.systems.growth.supernets import mixture_of_supernets, subnetworks_alone, supernet
 from metajax.units import Move, direct_moves, random_moves, widths_after
 

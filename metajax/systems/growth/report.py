@@ -16,19 +16,18 @@ def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracies, the stages of training, and their operations."""
     more = evaluation["more"]
     what = "characters of the test" if "after_last" in evaluation["rows"] else "test images"
-    lines = [shared_table(evaluation, over=what)]
-    stages = (
+    stages = [
         f"{one['network']}: {one['steps']} steps, {one['updates']} updates"
         for one in more["stages"]
-    )
-    lines.append("; ".join(stages) + ".")
-    share = more["flops"] / more["budget"]
-    lines.append(
-        f"{more['flops']:.3g} operations, {share:.3f} of as many steps of the large network."
-    )
+    ]
+    share, apart = more["flops"] / more["budget"], more["longest"] / more["budget"]
+    lines = [
+        shared_table(evaluation, over=what),
+        "; ".join(stages) + ".",
+        f"{more['flops']:.3g} operations, {share:.3f} of as many steps of the large network.",
+    ]
     if more["longest"] < more["flops"]:
-        share = more["longest"] / more["budget"]
-        lines.append(f"{share:.3f} where what could be trained side by side counts once.")
+        lines.append(f"{apart:.3f} where what could be trained side by side counts once.")
     if "snapshot" in more:
         lines.append(f"Held-out images chose snapshot {more['snapshot'] + 1}.")
     return "\n".join(lines)

@@ -152,12 +152,7 @@ def mixed(
     learner = learners.shared_subnetworks(net, network, space, sampled.sampling, paths)
 
     def logits(networks: Networks, inputs: Array) -> Array:
-        def of(architecture: units.Architecture) -> Array:
-            weights = net.masked(networks[-1], architecture)
-            return network.apply(weights, inputs, architecture)
-
-        # one after the other: all layers of all architectures at a time would fill the memory
-        return jax.lax.map(of, units.all_architectures(space))
+        return learners.all_subnetworks(net, network, space, networks[-1], inputs)
 
     flops = problem.update_flops(problem.large)
     if experts > 1:
