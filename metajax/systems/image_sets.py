@@ -13,6 +13,9 @@ import jax.numpy as jnp
 from metajax.core import ConfigError, Count
 from metajax.data import ImagePool, device_pool, load_images
 
+MNIST_5K = {"base_set": "mnist_5k", "train_split": "train[:80%]", "test_split": "train[80%:]"}
+"""The 5,000 images of ``metajax data prepare mnist_5k``, of which 1,000 are held out."""
+
 
 @dataclass(frozen=True)
 class ImageSplits:

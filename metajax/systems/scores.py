@@ -47,35 +47,10 @@ def interval(values: Float[Array | np.ndarray, "tasks *points"]) -> Interval:
     return around(array.mean(axis=0), half, len(array))
 
 
-def around(
-    mean: Float[np.ndarray, "*points"], half: Float[np.ndarray, "*points"], n: int
-) -> Interval:
-    """Return means with intervals of some half-widths.
-
-    Args:
-      mean: by point of the axis.
-      half: of the intervals.
-      n: how many tasks, or images, are behind each.
-    """
+def around(mean: Float[np.ndarray, "*p"], half: Float[np.ndarray, "*p"], n: int) -> Interval:
+    """Return means by point with the half-widths of their intervals, of ``n`` tasks or images."""
     mean, half = np.atleast_1d(mean), np.atleast_1d(half)
     return Interval(mean.tolist(), (mean - half).tolist(), (mean + half).tolist(), n)
-
-
-def share_interval(shares: Float[np.ndarray, " points"], n: int) -> Interval:
-    """Return the normal 95% intervals of shares.
-
-    Args:
-      shares: of so many trials that went right, by point of the axis.
-      n: trials.
-
-    Examples:
-      >>> import numpy as np
-      >>> from metajax.systems.scores import share_interval
-      >>> found = share_interval(np.array([0.5]), 96)
-      >>> [round(end[0], 3) for end in (found.low, found.high)]
-      [0.4, 0.6]
-    """
-    return around(shares, 1.96 * np.sqrt(shares * (1 - shares) / n), n)
 
 
 class Row(NamedTuple):

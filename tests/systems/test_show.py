@@ -9,7 +9,16 @@ import pytest
 from metajax.systems import write_page
 from metajax.systems.axes import keep_in_sight, make_axes, style
 from metajax.systems.numbers import aligned, cell
-from metajax.systems.show import Figure, curves, figures, table
+from metajax.systems.show import (
+    Figure,
+    curves,
+    figures,
+    first_row,
+    score_lines,
+    table,
+    told,
+    with_half,
+)
 
 
 def interval(title, *means):
@@ -115,3 +124,18 @@ def test_a_page_shows_values_as_a_person_reads_them(tmp_path):
     ).read_text()
     for words in ("<code>last: 0.12345679<", "<code>a, b<", "<code>None<", "<code>x<"):
         assert words in page
+
+
+def test_lines_of_a_family_follow_the_row_of_the_method_and_its_tasks():
+    found = evaluation(interval("new tasks", 1.0, 2.0, 3.5))
+    rows = score_lines(found)
+    assert told(found, ":", ["  first", "  second"]).splitlines() == [
+        *rows,
+        "maml, sinusoids:",
+        "  first",
+        "  second",
+    ]
+    *before, sentence, own = table(found, over="runs", lines=["own"]).splitlines()
+    assert before == rows and own == "own"
+    assert sentence == f"maml, sinusoids: {with_half(first_row(found))} (95% interval over 9 runs)."
+    assert with_half(first_row(found)) == "3.500 ±2.000"

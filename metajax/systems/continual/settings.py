@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from metajax.core import TRACED, ConfigError, Count, Range, Several
-from metajax.systems.image_sets import ImageSplits
+from metajax.systems.image_sets import MNIST_5K, ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
 Strength = Annotated[float, Range(0), TRACED]
@@ -89,11 +89,7 @@ def check(config: Any) -> None:
 
 
 _IMAGES: dict[str, Any] = {"image_size": 14, "width": 100, "chunk_size": 700}
-_MNIST: dict[str, Any] = _IMAGES | {
-    "base_set": "mnist_5k",
-    "train_split": "train[:80%]",
-    "test_split": "train[80%:]",
-}
+_MNIST: dict[str, Any] = _IMAGES | MNIST_5K
 _FASHION: dict[str, Any] = _IMAGES | {"base_set": "fashion_mnist"}
 
 PRESETS: dict[str, dict[str, Any]] = {

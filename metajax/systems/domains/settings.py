@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from metajax.core import ConfigError, Count, ProperFraction, Several, multiple_of
 from metajax.learners import stage_lengths
-from metajax.systems.image_sets import ImageSplits
+from metajax.systems.image_sets import MNIST_5K, ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
 
@@ -67,7 +67,7 @@ def check(config: Any) -> None:
     Raises:
       ConfigError: the stages leave no step to the last, or there are fewer steps than stages.
     """
-    if not isinstance(config, Teacher):
+    if not hasattr(config, "expert_share"):
         return
     stages = 3 if hasattr(config, "inner_lr") else 2
     if config.steps < stages:
@@ -93,13 +93,12 @@ def stage_steps(teacher: Teacher, steps: int, stages: int) -> tuple[int, ...]:
     return stage_lengths(steps, shares)
 
 
-_MNIST: dict[str, Any] = {"image_size": 14}
+_IMAGES: dict[str, Any] = {"image_size": 14}
 
 PRESETS: dict[str, dict[str, Any]] = {
     "digits": {},
-    "mnist_5k": _MNIST
-    | {"base_set": "mnist_5k", "train_split": "train[:80%]", "test_split": "train[80%:]"},
-    "fashion": _MNIST | {"base_set": "fashion_mnist"},
+    "mnist_5k": _IMAGES | MNIST_5K,
+    "fashion": _IMAGES | {"base_set": "fashion_mnist"},
 }
 """digits: scikit-learn's digits, turned; a minute on a core. mnist_5k: the 5,000 images of
 `metajax data prepare mnist_5k`. fashion: Fashion-MNIST at 14x14 pixels."""
