@@ -22,8 +22,8 @@ from metajax.systems.image_sets import blank_pool
 from metajax.systems.using.adapted import Adapted, Told, check_no_steps
 from metajax.systems.using.given import FIELD, read_arrays
 from metajax.systems.weights.generated import image_form
-from metajax.systems.weights.images.conditions import ImageDraws, make_edit_images
 from metajax.systems.weights.images.methods import EditParts
+from metajax.systems.weights.images.problem import ImageDraws, make_edit_images
 from metajax.systems.weights.images.report import counted, draw_pictures
 from metajax.systems.weights.problem import Problem
 

@@ -22,8 +22,8 @@ from metajax.systems.using.adapted import Adapted, Told, support_pair
 from metajax.systems.using.classes import Labels, tell
 from metajax.systems.using.given import FIELD, Given, read_arrays
 from metajax.systems.weights.generated import check_steps, tuned
-from metajax.systems.weights.modalities.conditions import class_texts
 from metajax.systems.weights.modalities.methods import ModalityParts
+from metajax.systems.weights.modalities.problem import class_texts
 from metajax.systems.weights.modalities.views import embedded
 
 

@@ -15,15 +15,14 @@ from jaxtyping import Array, Bool, Float, Int32, Key
 
 from metajax.core import ConfigError, Params, count, derive, described, kind, path_name
 from metajax.systems.base import Use
-from metajax.systems.image_sets import image_pools
 from metajax.systems.using.adapted import Told, support_pair
 from metajax.systems.using.classes import Labels, tell
 from metajax.systems.using.given import FIELD, Given, read_arrays
 from metajax.systems.weights.condition_use import whole_number
 from metajax.systems.weights.generated import Generated, answering, check_steps
-from metajax.systems.weights.pruning.conditions import NetworkTasks, make_pruning
 from metajax.systems.weights.pruning.evaluate import kept_weights, prepared_networks, training
 from metajax.systems.weights.pruning.methods import PruningParts
+from metajax.systems.weights.pruning.problem import NetworkTasks, make_problem
 from metajax.units import largest_masks, mlp_units, take_units, unit_sizes
 
 
@@ -110,19 +109,18 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Gen
     check_steps(steps)
     network, size = _prepared(run, support)
     of, parts = run.settings, run.method.parts
-    train, test = image_pools(of, run.data_dir)
-    tasks = make_pruning(of, train, test).tasks
+    tasks = make_problem(of, run.training, run.data_dir).tasks
     steps = of.tune_steps if steps is None else steps
     trained, kept = _pruned(parts, network, jnp.int32(size), tasks, steps, key)
     units = {name: jnp.flatnonzero(mask, size=size) for name, mask in kept.items()}
     weights = take_units(trained, mlp_units(trained), units)
-    classes = np.arange(train.num_classes)
+    pool, classes = tasks.pool, np.arange(tasks.pool.num_classes)
 
     def answer(probabilities: Float[np.ndarray, "queries ways"]) -> Labels:
         return Labels(classes[probabilities.argmax(1)], probabilities, classes)
 
-    factor = 1 / np.asarray(train.std)
-    return answering(of, parts.narrow(size), weights, train.mean, factor, answer)
+    factor = 1 / np.asarray(pool.std)
+    return answering(of, parts.narrow(size), weights, pool.mean, factor, answer)
 
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
