@@ -109,6 +109,19 @@ def optimized():
     jax.config.update("jax_disable_most_optimizations", True)
 
 
+@pytest.fixture
+def bucket(tmp_path, monkeypatch):
+    """A local folder that is ``gs://bucket``; what is made by mistake would lie in ``here``."""
+    import stores
+
+    monkeypatch.setenv(stores.ROOT, str(tmp_path / "store"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    stores.register()
+    yield tmp_path / "store" / "bucket"
+    assert not list((tmp_path / "here").iterdir())
+
+
 @pytest.fixture(scope="module", autouse=True)
 def room_for_programs():
     """Drop compiled programs before Linux runs out of memory maps for this process.

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,26 @@ def start(workdir, *options):
     )
 
 
+def start_two(workdir, *options):
+    """Start two processes of four devices each, which train together."""
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        port = free.getsockname()[1]
+    return [
+        start(
+            workdir,
+            *options,
+            "--coordinator",
+            f"localhost:{port}",
+            "--process",
+            process,
+            "--devices",
+            4,
+        )
+        for process in range(2)
+    ]
+
+
 def finish(process):
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
@@ -34,6 +55,15 @@ def completed(workdir, *options):
     code, out, err = run(workdir, *options)
     assert code == 0, err
     return json.loads(out)["digest"], (workdir / "metrics.jsonl").read_text()
+
+
+def contents(folder):
+    """Every file of a folder, with its bytes and when it was written."""
+    return {
+        path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes())
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
 
 
 def checkpoints(workdir):

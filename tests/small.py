@@ -9,6 +9,27 @@ from metajax.systems import Setup, build, config_type, configure, get_system
 from metajax.systems.setup import first_drawn
 from metajax.train import fit
 
+RIDGE = [
+    "--method",
+    "ridge",
+    "--width",
+    "8",
+    "--steps",
+    "6",
+    "--tasks-per-step",
+    "2",
+    "--eval-every",
+    "3",
+    "--eval-tasks",
+    "8",
+    "--log-every",
+    "2",
+    "--checkpoint-every",
+    "3",
+    "--no-progress",
+]
+"""The command line's arguments of a small run of fewshot."""
+
 
 def tiny_settings(name: str, method: str | None = None) -> dict[str, Any]:
     """Return a system's tiny settings, those that one of its methods has."""

@@ -19,6 +19,7 @@ from metajax.cli.main import main
 from metajax.core import IMPLEMENTATION, ConfigError
 from metajax.systems import SYSTEMS, config_from_json, config_to_json, configure, get_system
 from metajax.train.checkpoint import find_fault
+from runs import contents
 
 SMALL = [
     "--method",
@@ -169,14 +170,7 @@ def test_sigterm_saves_exits_75_and_the_same_command_ends_with_the_same_bits(
 def test_a_workdir_of_another_config_is_refused_and_untouched(run, data_dir, capsys):
     workdir, _ = run
 
-    def snapshot():
-        return {
-            str(path): (path.stat().st_mtime_ns, path.read_bytes())
-            for path in workdir.rglob("*")
-            if path.is_file()
-        }
-
-    before = snapshot()
+    before = contents(workdir)
     code = main(
         [
             "train",
@@ -196,7 +190,7 @@ def test_a_workdir_of_another_config_is_refused_and_untouched(run, data_dir, cap
     )
     assert code == 1
     assert "config.seed is 0 there and 1 here" in capsys.readouterr().err
-    assert snapshot() == before
+    assert contents(workdir) == before
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from metajax.cli.arguments import parse_train
 from metajax.cli.folders import sweep_folder
 from metajax.cli.main import main
 from metajax.systems import get_system
+from runs import contents
 
 SMALL = [
     "fewshot",
@@ -41,14 +42,6 @@ def read(path):
     return json.loads(path.read_text())
 
 
-def everything(folder):
-    return {
-        path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
-
-
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory):
     """A run of 10 steps from the start."""
@@ -67,19 +60,19 @@ def test_more_steps_extend_a_finished_run_to_the_bit(whole, tmp_path):
 
 
 def test_fewer_steps_and_what_depends_on_them_are_rejected_by_name(whole, tmp_path, capsys):
-    before = everything(whole)
+    before = contents(whole)
     assert train(whole, "--steps", 5) == 2
     assert "steps = 5: expected 10 or more" in capsys.readouterr().err
     assert train(whole, "--steps", 20, "--width", 16) == 1
     assert "config.width is 8 there and 16 here" in capsys.readouterr().err
-    assert everything(whole) == before
+    assert contents(whole) == before
     folder = tmp_path / "reptile"
     assert train(folder, "--method", "reptile", "--steps", 2) == 0
-    before = everything(folder)
+    before = contents(folder)
     assert train(folder, "--method", "reptile", "--steps", 4) == 2
     error = capsys.readouterr().err
     assert "steps = 4" in error and "method=reptile depends on steps" in error
-    assert everything(folder) == before
+    assert contents(folder) == before
 
 
 def test_eval_takes_every_evaluation_field_and_says_in_eval_json_what_it_took(whole, capsys):
@@ -100,12 +93,12 @@ def test_eval_takes_every_evaluation_field_and_says_in_eval_json_what_it_took(wh
 
 @pytest.mark.parametrize("more", [["--seed", "1"], ["--width=8"], ["--eval-task", "3"]])
 def test_eval_refuses_other_fields_with_the_list_of_those_that_it_takes(more, whole, capsys):
-    before = everything(whole)
+    before = contents(whole)
     assert main(["eval", str(whole), *more]) == 2
     error = capsys.readouterr().err
     assert more[0][2:].partition("=")[0].replace("-", "_") in error
     assert "eval_every, eval_queries, eval_steps, eval_tasks" in error
-    assert everything(whole) == before
+    assert contents(whole) == before
 
 
 def test_train_of_a_finished_run_takes_other_evaluation_fields(whole):

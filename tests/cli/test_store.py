@@ -9,39 +9,9 @@ import stores
 from metajax.cli.arguments import parse_train
 from metajax.cli.main import main
 from metajax.systems import get_system
+from small import RIDGE
 
-SMALL = [
-    "--method",
-    "ridge",
-    "--width",
-    "8",
-    "--steps",
-    "6",
-    "--tasks-per-step",
-    "2",
-    "--eval-every",
-    "3",
-    "--eval-tasks",
-    "8",
-    "--log-every",
-    "2",
-    "--checkpoint-every",
-    "3",
-    "--no-progress",
-    "--compilation-cache",
-    "off",
-]
-
-
-@pytest.fixture
-def bucket(tmp_path, monkeypatch):
-    """A local folder that is ``gs://bucket``; nothing may be made where the command runs."""
-    monkeypatch.setenv(stores.ROOT, str(tmp_path / "store"))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    stores.register()
-    yield tmp_path / "store" / "bucket"
-    assert not list((tmp_path / "here").iterdir())
+SMALL = [*RIDGE, "--compilation-cache", "off"]
 
 
 def test_train_eval_and_report(bucket, capsys):

@@ -17,29 +17,11 @@ from metajax.cli.sweep import flags, read_request
 from metajax.core import ConfigError
 from metajax.sweep import check_traceable, expand
 from metajax.systems import SYSTEMS, get_system
-
-SMALL = [
-    "--method",
-    "ridge",
-    "--width",
-    "8",
-    "--steps",
-    "6",
-    "--tasks-per-step",
-    "2",
-    "--eval-every",
-    "3",
-    "--eval-tasks",
-    "8",
-    "--log-every",
-    "2",
-    "--checkpoint-every",
-    "3",
-    "--no-progress",
-]
+from runs import contents
+from small import RIDGE
 
 
-def sweep(folder, *more, small=SMALL):
+def sweep(folder, *more, small=RIDGE):
     return main(
         ["sweep", "fewshot", *small, "--workdir", str(folder), "--compilation-cache", "off", *more]
     )
@@ -48,14 +30,6 @@ def sweep(folder, *more, small=SMALL):
 def rows_of(folder):
     with (folder / "results.csv").open(newline="") as file:
         return list(csv.DictReader(file))
-
-
-def snapshot(folder):
-    return {
-        str(path): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 TOGETHER = ["--grid", "learning-rate=1e-3,1e-2", "--seeds", "2", "--engine", "vmap"]
@@ -99,15 +73,15 @@ def test_one_program_leaves_runs_a_table_and_a_report(swept, capsys):
 
 
 def test_the_same_command_finds_it_done_and_another_is_refused(swept, capsys):
-    runs = snapshot(swept / "runs")
+    runs = contents(swept / "runs")
     assert sweep(swept, *TOGETHER) == 0
-    assert snapshot(swept / "runs") == runs
-    everything = snapshot(swept)
+    assert contents(swept / "runs") == runs
+    everything = contents(swept)
     capsys.readouterr()
     assert sweep(swept, *TOGETHER[:2], "--seeds", "3") == 1
     error = capsys.readouterr().err
     assert "another config" in error and "seeds is 2 there and 3 here" in error
-    assert snapshot(swept) == everything
+    assert contents(swept) == everything
 
 
 @pytest.mark.parametrize(
@@ -217,7 +191,7 @@ def test_flags_are_those_of_train():
 def test_processes_killed_in_the_middle_go_on_and_a_run_that_fails_is_noted(tmp_path):
     """The driver and its run are killed; a run whose loss overflows fails, the others end well."""
     folder = tmp_path / "s"
-    learner = ["--method", "maml", *SMALL[2:4], "--steps", "60", *SMALL[6:]]
+    learner = ["--method", "maml", *RIDGE[2:4], "--steps", "60", *RIDGE[6:]]
     command = [
         sys.executable,
         "-m",

@@ -1,16 +1,14 @@
 """The average of parameters over steps, compared with its closed form."""
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from training_along import params_along
 
-from metajax.core import ConfigError, Examples, MetaLearner, Task, digest, gradient
+from metajax.core import ConfigError, MetaLearner, digest, gradient
 from metajax.learners import with_average
 
-ONES = Examples(jnp.ones((2, 1)), jnp.ones((2, 1)))
-TASKS = jax.tree.map(lambda leaf: leaf[None], Task(ONES, ONES))
 LEARNER = MetaLearner(
     init=lambda key, task: {"a": jnp.float32(0.3), "b": jnp.arange(3.0)},
     adapt=lambda *_: (),
@@ -20,19 +18,9 @@ LEARNER = MetaLearner(
 ALGORITHM = gradient(LEARNER, optax.sgd(0.1))
 
 
-def run(algorithm, steps):
-    state = algorithm.init(jax.random.key(0), Task(ONES, ONES))
-    update = jax.jit(algorithm.update)
-    states = [algorithm.params(state)]
-    for _ in range(steps):
-        state, _ = update(state, TASKS, jax.random.key(1))
-        states.append(algorithm.params(state))
-    return states
-
-
 def test_the_average_is_a_weighted_sum_of_the_parameters_since_its_start():
-    plain = run(ALGORITHM, 7)
-    found = run(with_average(ALGORITHM, 0.5, after=2), 7)
+    plain = params_along(ALGORITHM, 7)
+    found = params_along(with_average(ALGORITHM, 0.5, after=2), 7)
     for step in range(3):
         assert digest(found[step]) == digest(plain[step])
     # d = 2/11, 3/12, 4/13, 5/14 and 6/15 of the five steps: all below one half
@@ -47,13 +35,15 @@ def test_the_average_is_a_weighted_sum_of_the_parameters_since_its_start():
 
 
 def test_after_many_steps_the_decay_is_the_one_that_is_asked_for():
-    found, plain = run(with_average(ALGORITHM, 0.2), 6), run(ALGORITHM, 6)
+    found, plain = params_along(with_average(ALGORITHM, 0.2), 6), params_along(ALGORITHM, 6)
     wanted = 0.2 * found[5]["b"] + 0.8 * plain[6]["b"]
     np.testing.assert_allclose(found[6]["b"], wanted, rtol=1e-6)
 
 
 def test_a_decay_of_zero_changes_no_bit_and_one_out_of_range_is_rejected():
-    for one, other in zip(run(with_average(ALGORITHM, 0.0), 3), run(ALGORITHM, 3), strict=True):
+    for one, other in zip(
+        params_along(with_average(ALGORITHM, 0.0), 3), params_along(ALGORITHM, 3), strict=True
+    ):
         assert digest(one) == digest(other)
     for values in ({"decay": 1.0}, {"decay": -0.1}, {"decay": 0.5, "after": -1}):
         with pytest.raises(ConfigError) as raised:

@@ -5,12 +5,10 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
+from training_along import params_along
 
-from metajax.core import ConfigError, Examples, MetaLearner, Task, digest, prepare_optimizer
+from metajax.core import ConfigError, MetaLearner, digest, prepare_optimizer
 from metajax.learners import Stage, in_stages, moving_only, stage_lengths
-
-ONES = Examples(jnp.ones((2, 1)), jnp.ones((2, 1)))
-TASKS = jax.tree.map(lambda leaf: leaf[None], Task(ONES, ONES))
 
 
 def toward(goal):
@@ -30,14 +28,7 @@ def only(*names):
 
 
 def run(stages, steps, optimizer=lambda stage: optax.adam(0.1)):
-    algorithm = in_stages(stages, optimizer)
-    state = algorithm.init(jax.random.key(0), Task(ONES, ONES))
-    update = jax.jit(algorithm.update)
-    states = [algorithm.params(state)]
-    for _ in range(steps):
-        state, _ = update(state, TASKS, jax.random.key(1))
-        states.append(algorithm.params(state))
-    return states
+    return params_along(in_stages(stages, optimizer), steps)
 
 
 def test_each_stage_moves_its_own_parameters_toward_its_own_goal():

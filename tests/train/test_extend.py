@@ -12,6 +12,7 @@ import pytest
 import toy_problem
 from metajax.core import ConfigError, Evaluator, digest, gradient
 from metajax.train import Interrupted, WorkdirError, fit
+from runs import contents
 
 
 def norm(params, key):
@@ -29,14 +30,6 @@ def run(workdir, steps, log_every=5, eval_every=8, **changes):
         evaluators=[Evaluator("new", eval_every, norm)],
         **settings,
     )
-
-
-def contents(folder):
-    return {
-        path.relative_to(folder): (path.stat().st_mtime_ns, path.read_bytes())
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.fixture(scope="module")

@@ -2,12 +2,11 @@
 
 import json
 import signal
-import socket
 import time
 
 import pytest
 
-from runs import finish, run, start
+from runs import finish, run, start_two
 
 pytestmark = pytest.mark.slow
 
@@ -15,23 +14,7 @@ OPTIONS = ["--tasks-per-step", 8, "--parallel", "jit", "--checkpoint-every", 20]
 
 
 def start_both(workdir, options=()):
-    with socket.socket() as free:
-        free.bind(("localhost", 0))
-        port = free.getsockname()[1]
-    return [
-        start(
-            workdir,
-            *OPTIONS,
-            "--coordinator",
-            f"localhost:{port}",
-            "--process",
-            process,
-            "--devices",
-            4,
-            *options,
-        )
-        for process in range(2)
-    ]
+    return start_two(workdir, *OPTIONS, *options)
 
 
 def alone(workdir, *options):

@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import signal
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -34,17 +33,6 @@ from metajax.train.checkpoint import write_seal
 from metajax.train.mirror import save_alone
 
 KEY = jax.random.key(4)
-
-
-@pytest.fixture
-def bucket(tmp_path, monkeypatch):
-    """A local folder that is ``gs://bucket``; what is made by mistake would lie in ``here``."""
-    monkeypatch.setenv(stores.ROOT, str(tmp_path / "store"))
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    stores.register()
-    yield tmp_path / "store" / "bucket"
-    assert not list((tmp_path / "here").iterdir())
 
 
 class Stop(Exception):
@@ -286,23 +274,7 @@ def test_two_processes_share_a_store(in_processes, tmp_path):
     options = ["--tasks-per-step", 8, "--parallel", "jit", "--checkpoint-every", 20]
 
     def both(workdir, *more):
-        with socket.socket() as free:
-            free.bind(("localhost", 0))
-            port = free.getsockname()[1]
-        started = [
-            runs.start(
-                workdir,
-                *options,
-                "--coordinator",
-                f"localhost:{port}",
-                "--process",
-                process,
-                "--devices",
-                4,
-                *more,
-            )
-            for process in range(2)
-        ]
+        started = runs.start_two(workdir, *options, *more)
         found = [runs.finish(process) for process in started]
         assert [code for code, _, _ in found] == [0, 0], found
         return {json.loads(out.splitlines()[-1])["digest"] for _, out, _ in found}

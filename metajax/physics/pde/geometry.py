@@ -91,6 +91,10 @@ class Boundary(NamedTuple):
     piece: Int32[Array, " n"]
 
 
+COUNTED = {2: "two", 3: "three"}
+"""Numbers of coordinates in words."""
+
+
 class Shape:
     """A domain, in the plane if not stated otherwise.
 
@@ -160,7 +164,11 @@ class Rectangle(Shape):
     name: str = field(default="rectangle", metadata={"static": True})
 
     def __post_init__(self) -> None:
-        put(self, lower=pair("lower", self.lower), upper=pair("upper", self.upper))
+        put(
+            self,
+            lower=coordinates("lower", self.lower, 2),
+            upper=coordinates("upper", self.upper, 2),
+        )
         if concrete(self) and not (np.asarray(self.lower) < np.asarray(self.upper)).all():
             expected = f"above lower = {np.asarray(self.lower).tolist()}, both coordinates"
             raise ConfigError("upper", np.asarray(self.upper).tolist(), expected)
@@ -210,8 +218,39 @@ def Square(name: str = "square") -> Rectangle:
     return Rectangle(real([-1, -1]), real([1, 1]), name)
 
 
+class Round(Shape):
+    """What a disk and a ball share: all points nearer to a center than a radius.
+
+    Attributes:
+      centre: its center.
+      radius: above 0.
+      name: what boundary data call it by.
+    """
+
+    centre: Any
+    radius: Any
+    name: str
+
+    def __post_init__(self) -> None:
+        radius = one_radius(self.radius)
+        put(self, centre=coordinates("centre", self.centre, self.dimensions), radius=radius)
+
+    def distance(self, points: Float[Array, "*n d"]) -> Float[Array, "*n"]:
+        squares = [(points[..., k] - centre) ** 2 for k, centre in enumerate(self.centre)]
+        return safe_root(sum(squares[1:], squares[0])) - self.radius
+
+    @property
+    def bounds(self) -> Float[Array, "2 d"]:
+        xp = namespace(self)
+        return xp.stack([self.centre - self.radius, self.centre + self.radius])
+
+    @property
+    def pieces(self) -> tuple[Piece, ...]:
+        return (Piece(self.name),)
+
+
 @pytree
-class Disk(Shape):
+class Disk(Round):
     """A disk.
 
     Attributes:
@@ -226,23 +265,6 @@ class Disk(Shape):
     centre: Any
     radius: Any
     name: str = field(default="disk", metadata={"static": True})
-
-    def __post_init__(self) -> None:
-        radius = one_radius(self.radius)
-        put(self, centre=pair("centre", self.centre), radius=radius)
-
-    def distance(self, points: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
-        x, y = self.centre
-        return safe_root((points[..., 0] - x) ** 2 + (points[..., 1] - y) ** 2) - self.radius
-
-    @property
-    def bounds(self) -> Float[Array, "2 2"]:
-        xp = namespace(self)
-        return xp.stack([self.centre - self.radius, self.centre + self.radius])
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        return (Piece(self.name),)
 
     @property
     def curves(self) -> Curves:
@@ -275,7 +297,8 @@ class Ellipse(Shape):
 
     def __post_init__(self) -> None:
         angle = finite("angle", self.angle, "a finite number")
-        put(self, centre=pair("centre", self.centre), radii=pair("radii", self.radii), angle=angle)
+        centre, radii = coordinates("centre", self.centre, 2), coordinates("radii", self.radii, 2)
+        put(self, centre=centre, radii=radii, angle=angle)
         if angle.ndim:
             raise ConfigError("angle", self.angle, "one number")
         if concrete(self) and not (np.asarray(self.radii) > 0).all():
@@ -717,15 +740,15 @@ def norm(vectors: Float[Array, "*n 2"]) -> Float[Array, "*n"]:
     return safe_root((vectors**2).sum(-1))
 
 
-def pair(name: str, value: Any) -> Float[Array, "2"]:
-    """Two coordinates.
+def coordinates(name: str, value: Any, number: int) -> Float[Array, " number"]:
+    """So many coordinates.
 
     Raises:
-      ConfigError: they are not two, or not finite.
+      ConfigError: they are not so many, or not finite.
     """
-    array = finite(name, value, "two finite coordinates")
-    if array.shape != (2,):
-        raise ConfigError(name, np.shape(value), "two coordinates")
+    array = finite(name, value, f"{COUNTED[number]} finite coordinates")
+    if array.shape != (number,):
+        raise ConfigError(name, np.shape(value), f"{COUNTED[number]} coordinates")
     return array
 
 

@@ -14,7 +14,7 @@ from jaxtyping import Float
 
 from metajax.core import ConfigError
 from metajax.physics.pde import Curves, Piece, Rectangle, Shape, namespace
-from metajax.physics.pde.geometry import finite, one_radius, safe_root
+from metajax.physics.pde.geometry import Round, coordinates, finite
 from metajax.physics.pde.pytrees import concrete, put, pytree
 from metajax.physics.solver.operators import Array
 from metajax.physics.solver.points import Face, faces_of
@@ -36,7 +36,7 @@ class Solid(Shape):
 
 
 @pytree
-class Ball(Solid):
+class Ball(Round, Solid):
     """A ball.
 
     Attributes:
@@ -51,24 +51,6 @@ class Ball(Solid):
     centre: Any
     radius: Any
     name: str = field(default="ball", metadata={"static": True})
-
-    def __post_init__(self) -> None:
-        radius = one_radius(self.radius)
-        put(self, centre=triple("centre", self.centre), radius=radius)
-
-    def distance(self, points: Float[Array, "*n 3"]) -> Float[Array, "*n"]:
-        x, y, z = self.centre
-        squares = [(points[..., k] - centre) ** 2 for k, centre in enumerate((x, y, z))]
-        return safe_root(sum(squares[1:], squares[0])) - self.radius
-
-    @property
-    def bounds(self) -> Float[Array, "2 3"]:
-        xp = namespace(self)
-        return xp.stack([self.centre - self.radius, self.centre + self.radius])
-
-    @property
-    def pieces(self) -> tuple[Piece, ...]:
-        return (Piece(self.name),)
 
     @property
     def faces(self) -> list[Face]:
@@ -179,21 +161,9 @@ def Box(lower: Any, upper: Any, name: str = "box") -> Extruded:
       >>> [bool(one) for one in domain.contains(np.array([[1, 0.5, 0.5], [0.1, 0.1, 0.1]]))]
       [False, True]
     """
-    corners = [triple(key, value) for key, value in (("lower", lower), ("upper", upper))]
+    corners = [coordinates(key, value, 3) for key, value in (("lower", lower), ("upper", upper))]
     if concrete(corners) and not (np.asarray(corners[0]) < np.asarray(corners[1])).all():
         expected = f"above lower = {np.asarray(corners[0]).tolist()}, all coordinates"
         raise ConfigError("upper", np.asarray(corners[1]).tolist(), expected)
     plane = Rectangle(corners[0][:2], corners[1][:2], name)
     return Extruded(plane, corners[0][2], corners[1][2])
-
-
-def triple(name: str, value: Any) -> Float[Array, "3"]:
-    """Three coordinates.
-
-    Raises:
-      ConfigError: they are not three, or not finite.
-    """
-    array = finite(name, value, "three finite coordinates")
-    if array.shape != (3,):
-        raise ConfigError(name, np.shape(value), "three coordinates")
-    return array

@@ -16,5 +16,6 @@ SYSTEM = family(
         title="mean squared error on held-out images of known classes",
     ),
     evaluation=("image_steps", "weight_rates", "latent_rates", "edit_images"),
+    use=USE,
 )
 """What the family has of this kind of problem."""

@@ -14,5 +14,6 @@ SYSTEM = family(
         "rows.test.mean[0]", title="accuracy on unseen encoders, with the fewest pairs"
     ),
     evaluation=("glyphs", "pair_steps", "pair_lr"),
+    use=USE,
 )
 """What the family has of this kind of problem."""

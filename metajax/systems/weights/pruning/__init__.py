@@ -15,5 +15,6 @@ SYSTEM = family(
     ),
     evaluation=("kept_units", "tune_steps"),
     tied_to_steps={"metanetwork": "how fast its sparsity rises"},
+    use=USE,
 )
 """What the family has of this kind of problem."""
