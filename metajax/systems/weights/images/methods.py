@@ -9,8 +9,9 @@ from metajax.core import Count
 from metajax.learners import EditedGenerator
 from metajax.nn import Autoencoder, conv_autoencoder
 from metajax.systems.base import Entry, Method
+from metajax.systems.weights.images.settings import Settings
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.settings import Settings, Training
+from metajax.systems.weights.settings import Training
 
 # the same networks for all seeds, so that each program is compiled once
 _generator = functools.lru_cache(conv_autoencoder)
