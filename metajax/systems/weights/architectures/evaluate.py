@@ -102,6 +102,43 @@ def starts(
     return made, jax.vmap(random)(keys, architectures)
 
 
+def measured(
+    problem: Problem,
+    learner: MetaLearner,
+    params: Params,
+    marks: tuple[int, ...],
+    rate: Float[Array, ""],
+) -> dict[str, dict[str, Float[Array, "architectures marks"]]]:
+    """Return the accuracies from ``predicted`` and from ``random`` starts, by group.
+
+    Args:
+      problem: with the groups of architectures.
+      learner: that predicts starts.
+      params: of the learner.
+      marks: steps after which accuracy is measured, in order.
+      rate: learning rate of these steps.
+    """
+    target, conditions = problem.padded, problem.conditions
+    pools, examples = (problem.tasks.pool, problem.test), problem.settings.examples
+    key = jax.random.key(EVAL_SEED)
+    found: dict[str, dict[str, Array]] = {"predicted": {}, "random": {}}
+    for name, group in conditions.groups.items():
+        both = starts(learner, target.random, params, group, key)
+        for scores, weights in zip(found.values(), both, strict=True):
+            scores[name] = start_up(
+                target.apply,
+                marks,
+                examples,
+                rate,
+                weights,
+                group,
+                pools,
+                conditions,
+                derive(key, name),
+            )
+    return found
+
+
 def evaluate(
     problem: Problem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
@@ -110,27 +147,9 @@ def evaluate(
     Intervals are over architectures. He starts of the same architectures, trained on the same
     images, are the baseline.
     """
-    learner, conditions = method.learner, problem.conditions
-    assert learner is not None and isinstance(conditions, Architectures)
-    target, pools = problem.padded, (problem.tasks.pool, problem.test)
-    key = jax.random.key(EVAL_SEED)
-    marks, rate = (0, *sorted(set(config.start_steps))), jnp.float32(config.start_lr)
-
-    found: dict[str, dict[str, Array]] = {"predicted": {}, "random": {}}
-    for name, group in conditions.groups.items():
-        both = starts(learner, target.random, params, group, key)
-        for scores, weights in zip(found.values(), both, strict=True):
-            scores[name] = start_up(
-                target.apply,
-                marks,
-                config.examples,
-                rate,
-                weights,
-                group,
-                pools,
-                conditions,
-                derive(key, name),
-            )
+    assert method.learner is not None and isinstance(problem.conditions, Architectures)
+    marks = (0, *sorted(set(config.start_steps)))
+    found = measured(problem, method.learner, params, marks, jnp.float32(config.start_lr))
     rows = {}
     for name, kind in GROUPS.items():
         rows[name] = Row(f"{config.method}, {kind}", interval(found["predicted"][name]))

@@ -88,6 +88,18 @@ def nearest_class(
     return labels[jnp.argmin(apart, axis=1)]
 
 
+def editability(shown: Float[Array, "n 2 h w c"], conditions: EditImages) -> float:
+    """Return the share of images that are of the class that their latents were moved to.
+
+    Args:
+      shown: reconstructions of the known images, and what the same weights make of moved latents.
+      conditions: with these images.
+    """
+    classes = nearest_class(shown[:, 1], conditions.train, conditions.labels)
+    targets = (np.asarray(conditions.known_labels) + 1) % conditions.classes
+    return float(np.mean(np.asarray(classes) == targets))
+
+
 def by_method(parts: EditedGenerator, params: Params, group: Group, passes: int) -> Both:
     """Return what the method makes of images: by passes, or once if it makes none."""
     both = group.latents, group.moved
@@ -291,16 +303,10 @@ def evaluate(
         )
     )
     known, unseen = found["known"], found["unseen"]
-    targets = (np.asarray(images.known_labels) + 1) % of.known_classes
     steps = {f"{what}_{at}": (what, at) for what in TUNED for at in marks}
     places = {"encoder": ("latents", 0), **steps}
     titles = {name: TUNED[what].format(counted(at, "step")) for name, (what, at) in steps.items()}
     titles["encoder"] = "plain reconstruction"
-
-    def moved(shown: Both) -> float:
-        """The share of images of moved latents that are of the class they were moved to."""
-        classes = nearest_class(shown[:, 1], images.train, images.labels)
-        return float(np.mean(np.asarray(classes) == targets))
 
     own = known["method"].errors
     rows = {
@@ -308,13 +314,13 @@ def evaluate(
         "unseen": Row(f"{config.method}, unseen classes", interval(unseen["method"].errors.T)),
         "as_trained": Row(f"{config.method}, as trained", interval(own[trained])),
     }
-    editable = {"test": [moved(shown) for shown in known["method"].images]}
+    editable = {"test": [editability(shown, images) for shown in known["method"].images]}
     for name, (what, at) in places.items():
         title = titles[name]
         rows[name] = Row(title, interval(known[what].errors[at]), baseline=True)
         score = interval(unseen[what].errors[at])
         rows[f"{name}_unseen"] = Row(f"{title}, unseen classes", score, baseline=True)
-        editable[name] = [moved(known[what].images[at])]
+        editable[name] = [editability(known[what].images[at], images)]
 
     cost = operations(parts, images, params)
     more: dict[str, Any] = {
