@@ -8,7 +8,6 @@ from metajax.systems.weights.images.use import USE
 SYSTEM = family(
     __name__,
     summary="edits of a generator's weights, for images that it is to reconstruct",
-    use=USE,
     evaluators={"new_tasks": on_known_classes},
     objective=Objective(
         "rows.as_trained.mean[0]",

@@ -8,7 +8,6 @@ from metajax.systems.weights.modalities.use import USE
 SYSTEM = family(
     __name__,
     summary="adapters generated for embeddings of an unseen modality, of a few pairs",
-    use=USE,
     evaluators={"new_tasks": on_unseen_encoders},
     objective=Objective(
         "rows.test.mean[0]", title="accuracy on unseen encoders, with the fewest pairs"

@@ -8,7 +8,6 @@ from metajax.systems.weights.pruning.use import USE
 SYSTEM = family(
     __name__,
     summary="networks prepared for pruning",
-    use=USE,
     evaluators={"new_tasks": on_pruned},
     objective=Objective(
         "rows.mean.mean[0]", title="accuracy after pruning and further training, mean over sizes"
