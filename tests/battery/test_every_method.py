@@ -217,7 +217,7 @@ class Row(NamedTuple):
     """A method, and the one run of it that several tests look at.
 
     Attributes:
-      system: its family.
+      system: its family, or the kind of problem.
       method: its name.
       config: of the run; every setting that can be traced is a number in it that matters.
       changed: other values for these.
@@ -256,7 +256,7 @@ def row(request, tmp_path_factory):
     setup, workdir, result = build(config), tmp_path_factory.mktemp(method), None
     if setup.steps:
         result = train(config, setup, workdir)
-    return Row(get_system(name), method, config, changed, setup, workdir, result)
+    return Row(config.system, method, config, changed, setup, workdir, result)
 
 
 def trained(row):
