@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,26 @@ def cell(value: float | None, spec: str) -> str:
     """Return a number as a table shows it: by ``spec``, or to three digits where that is long."""
     text = said(value, spec)
     return text if value is None or len(text) <= LONGEST else said(value, ".2e")
+
+
+def with_interval(row: Mapping[str, Any], spec: str) -> str:
+    """Return the last score of a row with its interval: ``0.21 [0.19, 0.23]``.
+
+    Args:
+      row: of an evaluation.
+      spec: the format of a number.
+    """
+    mean, low, high = (said(row[name][-1], spec) for name in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def half_widths(row: Mapping[str, Any]) -> Float[np.ndarray, " points"]:
+    """Return the half-widths of a row's intervals.
+
+    Args:
+      row: of an evaluation.
+    """
+    return (numbers(row["high"]) - numbers(row["low"])) / 2
 
 
 def aligned(

@@ -15,7 +15,7 @@ from metajax.systems.base import Method
 from metajax.systems.fewshot.methods import nearest_mean
 from metajax.systems.fewshot.problem import Problem
 from metajax.systems.scores import Evaluation, Interval, Row, interval
-from metajax.systems.setup import first_drawn
+from metajax.systems.setup import first_params
 
 EVAL_KEY = 1703_03400
 """Seed of the tasks that are evaluated on: the same for every run."""
@@ -79,20 +79,20 @@ def evaluate(
     problem: Problem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
     """Score a trained method on new tasks, compared with its first weights and with baselines."""
-    num, key = problem.settings.eval_tasks, jax.random.key(config.seed)
+    num = problem.settings.eval_tasks
     found = score(problem, method, params, problem.test, num)
     rows = {"new_tasks": Row("new tasks", found)}
     if problem.images:
         trained = score(problem, method, params, problem.tasks, num)
         rows["training_classes"] = Row("tasks of training classes", trained)
     if method.learner is not None:
-        first = first_drawn(method.learner, problem.test, key)
+        first = first_params(method, problem.test, config)
         drawn = score(problem, method, first, problem.test, num)
         rows["first_drawn"] = Row("new tasks, weights as first drawn", drawn, baseline=True)
     if problem.images:
-        learner = nearest_mean(problem)
-        nothing = first_drawn(learner, problem.test, key)
-        nearest = score(problem, Method(None, learner), nothing, problem.test, num)
+        simple = Method(None, nearest_mean(problem))
+        nothing = first_params(simple, problem.test, config)
+        nearest = score(problem, simple, nothing, problem.test, num)
         rows["nearest_mean"] = Row("nearest mean image", nearest, baseline=True)
     return Evaluation(
         rows,
