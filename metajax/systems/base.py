@@ -164,6 +164,9 @@ class System:
         ``use`` that returns None: by its learner alone.
       prepare: ``prepare(data_dir) -> folders``, which writes training data of the system other than
         images, for ``metajax data prepare NAME``; None where there is nothing.
+      kinds: the systems of one kind of problem each that it unites (:func:`layout.united`), whose
+        presets and methods it has; what else it needs of a run is that of the run's own kind,
+        ``config.system``. Empty: it is of one kind itself.
     """
 
     name: str
@@ -189,6 +192,16 @@ class System:
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
     use: Callable[[Any], Use | None] | None = None
     prepare: Callable[[Path | None], list[Path]] | None = None
+    kinds: tuple[System, ...] = ()
+
+    def kind_of(self, method: str | None) -> System:
+        """Return the kind of problem that a method is made for: the system itself if it is of one.
+
+        Args:
+          method: by name; None: the first.
+        """
+        method = method or next(iter(self.methods))
+        return next((kind for kind in self.kinds if method in kind.methods), self)
 
     def use_for(self, config: Any) -> Use | None:
         """Return how a run is used on a person's own data; None: by its learner alone.

@@ -19,7 +19,7 @@ from metajax.systems.base import Use
 from metajax.systems.using.adapted import Told
 from metajax.systems.using.classes import read_labeled, tell
 from metajax.systems.using.given import FIELD, read_classes
-from metajax.systems.weights.classes.tuples import TUNE_RATE, ClassTuples, tuple_tasks
+from metajax.systems.weights.classes.problem import TUNE_RATE, ClassTuples, tuple_tasks
 from metajax.systems.weights.generated import Generated, answering, image_form
 from metajax.systems.weights.problem import Problem
 
