@@ -9,11 +9,11 @@ import jax
 from jaxtyping import Array, Float, Key
 
 from metajax.core import MetaLearner, Params, TaskDistribution
-from metajax.learners import adaptation_curve
+from metajax.learners import adaptation_curve, prototypical
 from metajax.learners.losses import Loss
 from metajax.systems.base import Method
-from metajax.systems.fewshot.methods import nearest_mean
 from metajax.systems.fewshot.problem import Problem
+from metajax.systems.parts import PIXELS
 from metajax.systems.scores import Evaluation, Interval, Row, interval
 from metajax.systems.setup import first_params
 
@@ -73,6 +73,15 @@ def score(problem: Problem, method: Method, params: Params, tasks: Any, num: int
     assert learner is not None
     steps = None if learner.follow is None else problem.settings.eval_steps
     return interval(scores(learner, problem.loss, params, tasks, key, num, problem.metric, steps))
+
+
+def nearest_mean(problem: Problem) -> MetaLearner:
+    """Return the baseline of images: the class whose mean image is nearest; with one shot, 1-NN.
+
+    Args:
+      problem: whose tasks are of images.
+    """
+    return prototypical(PIXELS, ways=problem.settings.ways)
 
 
 def evaluate(

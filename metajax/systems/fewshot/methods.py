@@ -13,7 +13,6 @@ from metajax.core import TRACED, ConfigError, Count, MetaLearner, Positive, Rang
 from metajax.systems.base import Entry, Method
 from metajax.systems.fewshot.problem import Problem
 from metajax.systems.fewshot.settings import Inner
-from metajax.systems.parts import PIXELS
 from metajax.systems.setup import descended
 from metajax.systems.training import Training
 
@@ -241,15 +240,6 @@ def classifying(problem: Problem, rule: Callable[..., MetaLearner], **options: A
     if problem.ways is None:
         raise ConfigError("method", rule.__name__, "one that regresses, on sinusoids")
     return rule(problem.features(), ways=problem.ways, **options)
-
-
-def nearest_mean(problem: Problem) -> MetaLearner:
-    """Return the baseline of images: the class whose mean image is nearest; with one shot, 1-NN.
-
-    Args:
-      problem: whose tasks are of images.
-    """
-    return learners.prototypical(PIXELS, ways=problem.settings.ways)
 
 
 METHODS: dict[str, Entry] = {
