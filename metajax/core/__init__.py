@@ -76,6 +76,7 @@ from metajax.core.relations import (
     divisor_of,
     multiple_of,
     nearest_divisor,
+    off_where,
 )
 from metajax.core.scores import accuracy, correct, cross_entropy, valid_labels
 from metajax.core.staged import Staged, at_step
@@ -196,6 +197,7 @@ __all__ = [
     "needs_extra",
     "norm",
     "normals_from",
+    "off_where",
     "one_of",
     "optimizer_step",
     "over_tasks",

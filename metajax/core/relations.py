@@ -62,6 +62,20 @@ def below(other: str) -> Relation:
     )
 
 
+def off_where(other: str, off: float | None = None) -> Relation:
+    """Return the relation of a setting that has no effect, and is off, where another one is on.
+
+    Args:
+      other: the other setting, by name.
+      off: the value that means off; None, which is always accepted, or a number.
+    """
+    return Relation(
+        other,
+        lambda value, on: not on or value == off,
+        lambda value, on: f"{'none' if off is None else off} where {other} is on",
+    )
+
+
 def above(other: str) -> Relation:
     """Return the relation of a setting that is above another one.
 

@@ -23,7 +23,7 @@ from metajax.learners.closed_forms import (
     logistic_regression,
 )
 from metajax.learners.conditioned import generated_network, one_network
-from metajax.learners.context_parameters import cavia, concatenated
+from metajax.learners.context_parameters import cavia, concatenated, paired
 from metajax.learners.contrastive import contrastive_loss
 from metajax.learners.distilling import (
     mutual_students,
@@ -156,6 +156,7 @@ from metajax.learners.sequences import (
     context_free,
     in_context,
     nearest_neighbour,
+    online_adam,
     online_sgd,
     predict_after,
     sequence_learner,
@@ -317,7 +318,9 @@ __all__ = [
     "network_zoo",
     "networks_alone",
     "one_network",
+    "online_adam",
     "online_sgd",
+    "paired",
     "pooled_training",
     "predict_after",
     "predict_in_use",

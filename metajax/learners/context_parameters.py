@@ -41,6 +41,19 @@ def concatenated(
     return (jnp.concatenate([inputs, context], axis=-1),)
 
 
+def paired(context: Float[Array, " size"], inputs: Any) -> tuple[Any, Float[Array, " size"]]:
+    """Give a network of two arguments the context by itself, which may modulate its channels.
+
+    Args:
+      context: numbers that are adapted.
+      inputs: any.
+
+    Returns:
+      Both, for :func:`cavia` to call a network with.
+    """
+    return inputs, context
+
+
 def cavia(
     network: Network,
     loss: Loss,
@@ -63,8 +76,8 @@ def cavia(
       steps: inner steps.
       context_size: numbers that are adapted.
       attach: ``attach(context, inputs) -> args``, and the network is called with ``*args``. By
-        default the context is appended to the inputs; a network of two arguments, which may
-        scale and shift its channels by the second, takes ``lambda context, x: (x, context)``.
+        default the context is appended to the inputs (:func:`concatenated`); a network of two
+        arguments, which may scale and shift its channels by the second, takes :func:`paired`.
       **options: ``batches``, ``step_weights``, ``remat_every``, ``unroll``: see
         :func:`metajax.learners.gradient_learner`.
 

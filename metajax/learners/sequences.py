@@ -332,6 +332,27 @@ def online_sgd(
     return sequence_learner(init, adapt, predict, logits)
 
 
+def online_adam(
+    network: Network, learning_rate: float | Float[Array, ""], *, learned_init: bool
+) -> SequenceLearner:
+    """Learn by descending with Adam: :func:`online_sgd`, in which it can be differentiated through.
+
+    Args:
+      network: of one input, with logits as outputs.
+      learning_rate: of Adam within a sequence; may be traced.
+      learned_init: meta-train where sequences start.
+
+    Returns:
+      The learner.
+
+    Raises:
+      ConfigError: there is no network.
+    """
+    # without eps_root the root of a zero second moment (a ReLU that was off) has an infinite
+    # derivative
+    return online_sgd(network, optax.adam(learning_rate, eps_root=1e-12), learned_init=learned_init)
+
+
 def nearest_neighbour(num_classes: int) -> SequenceLearner:
     """Give each query the label of its nearest example so far; nothing is meta-trained.
 

@@ -18,6 +18,7 @@ from metajax.nn.class_channels import (
     discriminant_channels,
     joined,
     ridge_channels,
+    solved_channels,
 )
 from metajax.nn.conv import (
     batch_normalise,
@@ -189,6 +190,7 @@ __all__ = [
     "set_ridge",
     "similarities",
     "similarity_network",
+    "solved_channels",
     "spectral_conv2d",
     "swin",
     "thin_svd",

@@ -253,3 +253,22 @@ def joined(*parts: ClassChannels) -> ClassChannels:
         return SetChannels(jnp.concatenate(own, axis=-1), jnp.concatenate(new, axis=-1))
 
     return ClassChannels(sum(part.width for part in parts), causal, sets)
+
+
+def solved_channels(
+    kernels: Sequence[RidgeKernel] = KERNELS, *, discriminants: bool = True
+) -> ClassChannels:
+    """Count and solve: shares of classes, kernel ridge regressions, and linear discriminants.
+
+    Args:
+      kernels: a regression each.
+      discriminants: whether there are discriminants, of the usual ridges.
+
+    Returns:
+      The channels.
+
+    Raises:
+      ConfigError: a kernel's ridge or gamma is not above 0.
+    """
+    solved = joined(class_shares(), ridge_channels(kernels))
+    return joined(solved, discriminant_channels()) if discriminants else solved

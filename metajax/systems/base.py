@@ -39,7 +39,8 @@ Entry = Callable[..., Method | MetaLearner]
 """A method in a family's registry: ``entry(problem, training, *, option=default, ...)``.
 
 What it returns of a problem is a learner alone where that is moved down its loss by the settings of
-training, and a :class:`Method` where it is anything else."""
+training (:func:`metajax.systems.setup.descended`), and a :class:`Method` where it is anything else.
+"""
 
 
 class Setup(NamedTuple):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -60,6 +60,26 @@ def _ends(mean_text: str, half_text: str, mean: float, low: float, high: float, 
     if math.isclose(high - mean, mean - low, rel_tol=0.05):
         return f"{mean_text} ±{half_text}"
     return f"{mean_text} [{low:{spec}}, {high:{spec}}]"
+
+
+def with_ends(row: Mapping[str, Any], spec: str) -> str:
+    """Return the last score of a row with its interval: ``0.21 [0.19, 0.23]``.
+
+    Args:
+      row: of an evaluation.
+      spec: the format of a number.
+    """
+    mean, low, high = (said(row[name][-1], spec) for name in ("mean", "low", "high"))
+    return f"{mean} [{low}, {high}]"
+
+
+def half_widths(row: Mapping[str, Any]) -> Float[np.ndarray, " points"]:
+    """Return the half-widths of a row's intervals.
+
+    Args:
+      row: of an evaluation.
+    """
+    return (numbers(row["high"]) - numbers(row["low"])) / 2
 
 
 def aligned(

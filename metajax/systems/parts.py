@@ -117,13 +117,13 @@ def image_parts(config: Any, data_dir: Path | None = None, **options: Any) -> Ta
 
 
 def check_classes(config: Any) -> None:
-    """Raise where a task of images has more classes than the smallest part of them.
+    """Raise where tasks are of images and have more classes than the smallest part of them.
 
     Raises:
       ConfigError: ``ways`` are more than ``classes`` has, with ``rotations`` four times as many.
     """
     most = (4 if config.rotations else 1) * min(config.classes)
-    if config.ways > most:
+    if config.images and config.ways > most:
         raise ConfigError(
             "ways",
             config.ways,

@@ -25,6 +25,7 @@ from metajax.core import (
 from metajax.systems.base import Method, Setup
 from metajax.systems.configs import split
 from metajax.systems.options import grouped
+from metajax.systems.training import Training
 
 
 def make_method(config: Any, problem: Any) -> Method:
@@ -41,7 +42,27 @@ def make_method(config: Any, problem: Any) -> Method:
     problem = problem._replace(settings=settings)
     function = config.system.methods[config.method]
     made = function(problem, training, **grouped(function, options))
-    return Method(training.descend(made), made) if isinstance(made, MetaLearner) else made
+    if isinstance(made, MetaLearner):
+        return Method(descended(made, problem, training), made)
+    return made
+
+
+def descended(learner: MetaLearner, problem: Any, training: Training) -> Algorithm:
+    """Return the algorithm that moves a learner down its loss: that of an entry's learner alone.
+
+    A problem's ``tasks_at_once``, where it has that, is for learners that take inner steps: each
+    task has weights of its own then.
+
+    Args:
+      learner: for the problem's tasks, mixed or not.
+      problem: of any family.
+      training: its settings.
+    """
+    options = {}
+    if learner.follow is not None and hasattr(problem, "tasks_at_once"):
+        options["tasks_at_once"] = problem.tasks_at_once
+    is_mixed = isinstance(problem.tasks, MixedTasks)
+    return training.descend(mixed(learner) if is_mixed else learner, **options)
 
 
 def check_fits(configs: Sequence[Any], data_dir: Path | None = None) -> dict[str, ConfigError]:
@@ -150,6 +171,18 @@ def untrained_params(algorithm: Algorithm, tasks: Any, seed: int) -> Params:
       seed: of the run.
     """
     return algorithm.params(first_drawn(algorithm, at_step(tasks), jax.random.key(seed)))
+
+
+def first_params(method: Method, tasks: Any, config: Any) -> Params:
+    """Return the parameters that a method's learner has before any training, of a config's seed.
+
+    Args:
+      method: for a problem.
+      tasks: what the parameters are made from, mixed or not.
+      config: of the run.
+    """
+    untrained = algorithm_of(method._replace(algorithm=None), tasks)
+    return first_drawn(untrained, tasks, jax.random.key(config.seed))
 
 
 def first_drawn(learner: MetaLearner | Algorithm, tasks: Any, key: Key[Array, ""]) -> Params:

@@ -18,6 +18,7 @@ from metajax.core import (
     divisor_of,
     multiple_of,
     nearest_divisor,
+    off_where,
 )
 
 HINTS = {
@@ -30,6 +31,9 @@ HINTS = {
     "warm": Annotated[Count, below("steps")],
     "batch": Annotated[Count, multiple_of("width")],
     "every": Annotated[Count, divisor_of("steps")],
+    "on": bool,
+    "share": Annotated[float, off_where("on", 0)],
+    "least": Annotated[Count, off_where("on")] | None,
 }
 GOOD = {
     "width": 6,
@@ -41,6 +45,9 @@ GOOD = {
     "warm": 11,
     "batch": 18,
     "every": 4,
+    "on": True,
+    "share": 0.0,
+    "least": None,
 }
 
 
@@ -54,6 +61,8 @@ GOOD = {
         ("warm", 12, "0 to 11, fewer than steps"),
         ("batch", 9, "a multiple of width = 6"),
         ("every", 5, "a divisor of steps = 12, e.g. 4"),
+        ("share", 0.5, "0 where on is on"),
+        ("least", 2, "none where on is on"),
     ],
 )
 def test_a_setting_out_of_its_relation_is_rejected_by_name(field, value, expected):
@@ -66,6 +75,10 @@ def test_a_setting_out_of_its_relation_is_rejected_by_name(field, value, expecte
 
 def test_there_is_no_relation_to_what_is_none():
     check_values(HINTS, {**GOOD, "width": None, "small": 100, "widths": (100,), "batch": 1})
+
+
+def test_what_is_on_where_another_is_off_passes():
+    check_values(HINTS, {**GOOD, "on": False, "share": 0.5, "least": 2})
 
 
 def test_every_value_is_checked_before_relations_are():

@@ -1,7 +1,5 @@
 """Small sequence learners by name, for the tests of what all of them share."""
 
-import optax
-
 from metajax import learners, nn
 
 NAMES = [
@@ -37,5 +35,4 @@ def sequence_learner(name, *, ways, examples, width=8, layers=1, inner_lr=1e-3):
         return learners.context_free(nn.mlp([width, width], ways))
     if name == "nearest_neighbour":
         return learners.nearest_neighbour(ways)
-    adam = optax.adam(inner_lr, eps_root=1e-12)
-    return learners.online_sgd(nn.mlp([width], ways), adam, learned_init=name == "maml")
+    return learners.online_adam(nn.mlp([width], ways), inner_lr, learned_init=name == "maml")

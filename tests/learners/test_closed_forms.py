@@ -25,6 +25,7 @@ from metajax.bilevel import minibatches, neumann
 from metajax.core import (
     ConfigError,
     MetaLearner,
+    Network,
     all_finite,
     checked_learner,
     enable_x64,
@@ -45,6 +46,7 @@ from metajax.learners import (
     mean_squared_error,
     meta_sgd,
     multi_step_gradient,
+    paired,
     prototypical,
     reptile,
     ridge,
@@ -427,6 +429,17 @@ def test_a_context_enters_as_the_user_says():
         context_size=4,
         attach=lambda context, inputs: (inputs * (1 + context)[None],),
     )
+    adapted = jax.jit(learner.adapt)(PARAMS, quadratic_task().support, KEY)
+    np.testing.assert_allclose(adapted, -LR * Q * (THETA - C) * THETA, rtol=1e-5)
+
+
+def test_a_context_may_be_an_argument_of_its_own():
+    """The same scale as above, in the network."""
+    scaled = Network(
+        lambda key, inputs, context: linear.init(key, inputs),
+        lambda params, inputs, context: linear.apply(params, inputs * (1 + context)[None]),
+    )
+    learner = cavia(scaled, quadratic_loss, SGD, steps=1, context_size=4, attach=paired)
     adapted = jax.jit(learner.adapt)(PARAMS, quadratic_task().support, KEY)
     np.testing.assert_allclose(adapted, -LR * Q * (THETA - C) * THETA, rtol=1e-5)
 

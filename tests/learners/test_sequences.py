@@ -13,7 +13,7 @@ from sequence_learners import NAMES, sequence_learner
 
 from metajax.core import Examples
 from metajax.data import noise_pool
-from metajax.learners import nearest_neighbour, online_sgd, whole_sequence
+from metajax.learners import nearest_neighbour, online_adam, online_sgd, whole_sequence
 from metajax.nn import mlp
 from metajax.systems.gpicl import projection_tasks
 
@@ -120,6 +120,22 @@ def test_sgd_starts_each_sequence_from_weights_of_its_own():
     examples = Examples(jnp.ones((2, 3, 4)), jnp.zeros((2, 3), jnp.int32))
     logits = np.asarray(jax.jit(learner.logits)({}, examples, key))
     assert not np.allclose(logits[0, 0], logits[1, 0])
+
+
+def test_online_adam_has_a_derivative_where_units_are_off():
+    """Their second moments are 0, of which a root has an infinite derivative."""
+    network = mlp([3], 2)
+    off = network.init(KEY, jnp.ones(4))
+    off["Dense_0"]["bias"] = jnp.full(3, -100.0)
+    examples = Examples(jnp.ones((1, 3, 4)), jnp.zeros((1, 3), jnp.int32))
+    learner = online_adam(network, 1e-2, learned_init=True)
+
+    def last(params):
+        return jnp.sum(learner.logits(params, examples, KEY)[0, -1] * jnp.array([1.0, -1.0]))
+
+    found = jax.jit(jax.grad(last))(off)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(found))
+    assert np.any(np.asarray(found["Dense_1"]["bias"]) != 0)
 
 
 @pytest.mark.parametrize("name", NAMES)

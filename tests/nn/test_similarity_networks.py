@@ -16,6 +16,7 @@ from metajax.nn import (
     ridge_channels,
     running_mean_square,
     similarity_network,
+    solved_channels,
 )
 from metajax.nn.similarity import FIRST
 
@@ -24,7 +25,7 @@ TIME, FEATURES, CLASSES = 14, 6, 3
 X = jnp.asarray(RNG.normal(size=(2, TIME, FEATURES)), jnp.bfloat16).astype(jnp.float32)
 Y = jax.nn.one_hot(RNG.integers(0, CLASSES, (2, TIME)), CLASSES)
 TURN = jnp.asarray(np.linalg.qr(RNG.normal(size=(FEATURES, FEATURES)))[0], jnp.float32)
-SOLVED = joined(class_shares(), ridge_channels(), discriminant_channels())
+SOLVED = solved_channels()
 SIZES = {"width": 8, "layers": 2, "heads": 2, "key_size": 4}
 EVERY = jnp.ones((2, CLASSES))
 
@@ -131,6 +132,20 @@ def test_no_solved_channel_sees_its_own_label_or_what_comes_later():
     by_labels = np.abs(np.asarray(by_labels)).sum((1, 2, -1))
     assert np.triu(by_inputs, 1).max() < 1e-5 and np.triu(by_labels, 0).max() < 1e-5
     assert by_inputs[6, 3] > 1e-2 and by_labels[6, 3] > 1e-2
+
+
+@pytest.mark.parametrize("discriminants", [True, False])
+def test_solved_channels_are_those_of_their_parts(discriminants):
+    kernels = [RidgeKernel(0.5, 0.1)]
+    parts = [class_shares(), ridge_channels(kernels), discriminant_channels()]
+    products = inner_products(X, X)
+
+    def of(channels):
+        return causal_channels(channels, products, running_mean_square(products.left), Y)
+
+    found = of(solved_channels(kernels, discriminants=discriminants))
+    expected = jnp.concatenate([of(part) for part in parts[: 2 + discriminants]], axis=-1)
+    np.testing.assert_allclose(found, expected, rtol=1e-6, atol=1e-6)
 
 
 @pytest.mark.parametrize("place", [0, 3, FIRST - 1, 12])

@@ -8,7 +8,7 @@ import pytest
 
 from metajax.systems import write_page
 from metajax.systems.axes import keep_in_sight, make_axes, style
-from metajax.systems.numbers import aligned, cell
+from metajax.systems.numbers import aligned, cell, half_widths, with_ends
 from metajax.systems.show import (
     Figure,
     curves,
@@ -60,6 +60,13 @@ def test_columns_stand_under_each_other_whatever_is_in_them():
             line.index(word) + len(word) for line, word in zip((head, *lines), words, strict=True)
         }
         assert len(ends) == 1
+
+
+def test_a_row_is_said_with_the_interval_of_its_last_score():
+    row = interval("new tasks", 1.0, 2.25)
+    assert with_ends(row, ".2f") == "2.25 [0.25, 4.25]"
+    assert half_widths(row).tolist() == [2, 2]
+    assert with_ends(interval("new tasks", None), ".2f") == ("non-finite [non-finite, non-finite]")
 
 
 @pytest.mark.parametrize(

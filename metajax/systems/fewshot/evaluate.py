@@ -9,13 +9,13 @@ import jax
 from jaxtyping import Array, Float, Key
 
 from metajax.core import MetaLearner, Params, TaskDistribution
-from metajax.learners import adaptation_curve
+from metajax.learners import adaptation_curve, prototypical
 from metajax.learners.losses import Loss
 from metajax.systems.base import Method
-from metajax.systems.fewshot.methods import nearest_mean
 from metajax.systems.fewshot.problem import Problem
+from metajax.systems.parts import PIXELS
 from metajax.systems.scores import Evaluation, Interval, Row, interval
-from metajax.systems.setup import first_drawn
+from metajax.systems.setup import first_params
 
 EVAL_KEY = 1703_03400
 """Seed of the tasks that are evaluated on: the same for every run."""
@@ -75,24 +75,33 @@ def score(problem: Problem, method: Method, params: Params, tasks: Any, num: int
     return interval(scores(learner, problem.loss, params, tasks, key, num, problem.metric, steps))
 
 
+def nearest_mean(problem: Problem) -> MetaLearner:
+    """Return the baseline of images: the class whose mean image is nearest; with one shot, 1-NN.
+
+    Args:
+      problem: whose tasks are of images.
+    """
+    return prototypical(PIXELS, ways=problem.settings.ways)
+
+
 def evaluate(
     problem: Problem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
     """Score a trained method on new tasks, compared with its first weights and with baselines."""
-    num, key = problem.settings.eval_tasks, jax.random.key(config.seed)
+    num = problem.settings.eval_tasks
     found = score(problem, method, params, problem.test, num)
     rows = {"new_tasks": Row("new tasks", found)}
     if problem.images:
         trained = score(problem, method, params, problem.tasks, num)
         rows["training_classes"] = Row("tasks of training classes", trained)
     if method.learner is not None:
-        first = first_drawn(method.learner, problem.test, key)
+        first = first_params(method, problem.test, config)
         drawn = score(problem, method, first, problem.test, num)
         rows["first_drawn"] = Row("new tasks, weights as first drawn", drawn, baseline=True)
     if problem.images:
-        learner = nearest_mean(problem)
-        nothing = first_drawn(learner, problem.test, key)
-        nearest = score(problem, Method(None, learner), nothing, problem.test, num)
+        simple = Method(None, nearest_mean(problem))
+        nothing = first_params(simple, problem.test, config)
+        nearest = score(problem, simple, nothing, problem.test, num)
         rows["nearest_mean"] = Row("nearest mean image", nearest, baseline=True)
     return Evaluation(
         rows,

@@ -9,59 +9,40 @@ import jax
 import optax
 
 from metajax import learners
-from metajax.core import (
-    TRACED,
-    ConfigError,
-    Count,
-    MetaLearner,
-    Positive,
-    Range,
-)
+from metajax.core import TRACED, ConfigError, Count, MetaLearner, Positive, Range
 from metajax.systems.base import Entry, Method
 from metajax.systems.fewshot.problem import Problem
 from metajax.systems.fewshot.settings import Inner
-from metajax.systems.parts import PIXELS
+from metajax.systems.setup import descended
 from metajax.systems.training import Training
 
 INNER = Inner()
 
 
-def inner_sgd(
-    problem: Problem, inner: Inner, usual: float | None = None
-) -> optax.GradientTransformation:
-    """Return SGD at the inner learning rate; None: ``usual``, or .01 on sinusoids, .1 on images."""
-    if usual is None:
-        usual = 0.1 if problem.images else 0.01
+def inner_sgd(inner: Inner, usual: float) -> optax.GradientTransformation:
+    """Return SGD at the inner learning rate, or where that is None at the usual one."""
     return optax.sgd(usual if inner.inner_lr is None else inner.inner_lr)
 
 
-def adapting(
-    problem: Problem, rule: Callable[..., MetaLearner], how: Inner, **options: Any
-) -> MetaLearner:
-    """Return the learner ``rule(network, loss, sgd, steps, ...)`` of the problem's network."""
-    sgd = inner_sgd(problem, how)
+def adapting(problem: Problem, rule: Callable[..., Any], how: Inner, **options: Any) -> Any:
+    """Return ``rule(network, loss, sgd, steps=..., ...)`` of the problem's network."""
+    sgd = inner_sgd(how, problem.inner_lr)
     return rule(problem.network(), problem.loss, sgd, steps=how.inner_steps, **options)
 
 
-def descended(problem: Problem, training: Training, learner: MetaLearner) -> Method:
-    """Return the method that moves a learner which takes inner steps down its loss."""
-    return Method(training.descend(learner, tasks_at_once=problem.tasks_at_once), learner)
-
-
-def maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+def maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> MetaLearner:
     """Learn the start of a few gradient steps (MAML; Finn et al. 2017, arXiv 1703.03400)."""
-    return descended(problem, training, adapting(problem, learners.maml, inner))
+    return adapting(problem, learners.maml, inner)
 
 
-def first_order_maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+def first_order_maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> MetaLearner:
     """MAML without second derivatives (Finn et al. 2017, arXiv 1703.03400, section 5.2)."""
-    return descended(problem, training, adapting(problem, learners.first_order_maml, inner))
+    return adapting(problem, learners.first_order_maml, inner)
 
 
-def anil(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+def anil(problem: Problem, training: Training, *, inner: Inner = INNER) -> MetaLearner:
     """MAML that adapts the last layer alone (ANIL; Raghu et al. 2020, arXiv 1909.09157)."""
-    learner = adapting(problem, learners.anil, inner, inner=problem.head)
-    return descended(problem, training, learner)
+    return adapting(problem, learners.anil, inner, inner=problem.head)
 
 
 def anil_solved(problem: Problem, training: Training, *, scale: Positive = 10.0) -> Method:
@@ -70,7 +51,8 @@ def anil_solved(problem: Problem, training: Training, *, scale: Positive = 10.0)
     Args:
       scale: Where the factor on the outputs starts (images).
     """
-    return descended(problem, training, solved(problem, 0.0, scale))
+    learner = solved(problem, 0.0, scale)
+    return Method(training.descend(learner, tasks_at_once=problem.tasks_at_once), learner)
 
 
 def maml_ridge(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
@@ -79,7 +61,7 @@ def maml_ridge(problem: Problem, training: Training, *, inner: Inner = INNER) ->
     The head is drawn toward MAML's own; leaving one out of the support chooses how much.
     """
     trained = maml(problem, training, inner=inner)
-    return Method(trained.algorithm, solved(problem, None))
+    return Method(descended(trained, problem, training), solved(problem, None))
 
 
 def solved(problem: Problem, log_strength: float | None, scale: float = 1.0) -> MetaLearner:
@@ -88,15 +70,15 @@ def solved(problem: Problem, log_strength: float | None, scale: float = 1.0) -> 
         problem.network(),
         problem.loss,
         inner=problem.head,
-        ways=problem.settings.ways if problem.images else None,
+        ways=problem.ways,
         log_strength=log_strength,
         scale=scale,
     )
 
 
-def meta_sgd(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
+def meta_sgd(problem: Problem, training: Training, *, inner: Inner = INNER) -> MetaLearner:
     """MAML with a learned rate for every weight (Meta-SGD; Li et al. 2017, arXiv 1707.09835)."""
-    return descended(problem, training, adapting(problem, learners.meta_sgd, inner))
+    return adapting(problem, learners.meta_sgd, inner)
 
 
 def maml_plus_plus(
@@ -128,35 +110,32 @@ def imaml(
     inner: Inner = INNER,
     strength: Positive = 2.0,
     damping: Annotated[float, Range(0)] = 10.0,
-) -> Method:
+) -> MetaLearner:
     """MAML by implicit differentiation (iMAML; Rajeswaran et al. 2019, arXiv 1909.04630).
 
     Args:
       strength: Weight of the pull toward the shared start.
       damping: Added to the eigenvalues of the inner loss's Hessian, some of which are below 0.
     """
-    learner = adapting(problem, learners.imaml, inner, strength=strength, damping=damping)
-    return descended(problem, training, learner)
+    return adapting(problem, learners.imaml, inner, strength=strength, damping=damping)
 
 
 def cavia(
     problem: Problem, training: Training, *, inner: Inner = INNER, context_size: Count = 8
-) -> Method:
+) -> MetaLearner:
     """Adapt only a context that joins the input (CAVIA; Zintgraf et al. 2019, arXiv 1810.03642).
 
     Args:
       context_size: Numbers of the context that is adapted.
     """
-    sgd = inner_sgd(problem, inner, 1.0)
-    options: dict[str, Any] = {"steps": inner.inner_steps, "context_size": context_size}
-    if problem.images:
-
-        def modulating(context: Any, images: Any) -> Any:
-            return (images, context)
-
-        options["attach"] = modulating
-    network = problem.network(context_size if problem.images else None)
-    return descended(problem, training, learners.cavia(network, problem.loss, sgd, **options))
+    return learners.cavia(
+        problem.network(context_size if problem.images else None),
+        problem.loss,
+        inner_sgd(inner, 1.0),
+        steps=inner.inner_steps,
+        context_size=context_size,
+        attach=learners.paired if problem.images else learners.concatenated,
+    )
 
 
 def reptile(
@@ -172,12 +151,9 @@ def reptile(
       reptile_rate: Share of the way moved at first, which falls to 0 linearly; takes the place of
         the learning rate.
     """
-    network, loss, sgd = problem.network(), problem.loss, inner_sgd(problem, inner)
     outer = optax.sgd(optax.linear_schedule(reptile_rate, 0.0, training.steps))
-    return Method(
-        learners.reptile(network, loss, sgd, outer, steps=inner.inner_steps),
-        learners.maml(network, loss, sgd, steps=inner.inner_steps),
-    )
+    algorithm = adapting(problem, learners.reptile, inner, optimizer=outer)
+    return Method(algorithm, maml(problem, training, inner=inner))
 
 
 def evolution(
@@ -194,13 +170,9 @@ def evolution(
       sigma: Deviation of the perturbations.
       pairs: Antithetic pairs of perturbations per task.
     """
-    learner = adapting(problem, learners.maml, inner)
+    learner, optimizer = maml(problem, training, inner=inner), training.make_optimizer()
     algorithm = learners.evolution(
-        learner,
-        training.make_optimizer(),
-        sigma=sigma,
-        pairs=pairs,
-        tasks_at_once=problem.tasks_at_once,
+        learner, optimizer, sigma=sigma, pairs=pairs, tasks_at_once=problem.tasks_at_once
     )
     return Method(algorithm, learner)
 
@@ -211,10 +183,8 @@ def ridge(problem: Problem, training: Training, *, scale: Positive = 10.0) -> Me
     Args:
       scale: Where the factor on the outputs starts (images; it is 1 on sinusoids).
     """
-    ways = problem.settings.ways if problem.images else None
-    return learners.ridge(
-        problem.features(), problem.loss, ways=ways, scale=scale if problem.images else 1.0
-    )
+    scale = scale if problem.images else 1.0
+    return learners.ridge(problem.features(), problem.loss, ways=problem.ways, scale=scale)
 
 
 def logistic(
@@ -244,8 +214,7 @@ def svm(
       most_steps: Steps of projected gradients, of which fewer are taken where they are enough.
       scale: Where the factor on the outputs starts.
     """
-    options = {"cost": cost, "most_steps": most_steps, "scale": scale}
-    return classifying(problem, learners.svm, **options)
+    return classifying(problem, learners.svm, cost=cost, most_steps=most_steps, scale=scale)
 
 
 def prototypical(problem: Problem, training: Training) -> MetaLearner:
@@ -268,18 +237,9 @@ def classifying(problem: Problem, rule: Callable[..., MetaLearner], **options: A
     Raises:
       ConfigError: tasks have no classes.
     """
-    if not problem.images:
+    if problem.ways is None:
         raise ConfigError("method", rule.__name__, "one that regresses, on sinusoids")
-    return rule(problem.features(), ways=problem.settings.ways, **options)
-
-
-def nearest_mean(problem: Problem) -> MetaLearner:
-    """Return the baseline of images: the class whose mean image is nearest; with one shot, 1-NN.
-
-    Args:
-      problem: whose tasks are of images.
-    """
-    return learners.prototypical(PIXELS, ways=problem.settings.ways)
+    return rule(problem.features(), ways=problem.ways, **options)
 
 
 METHODS: dict[str, Entry] = {

@@ -25,6 +25,16 @@ class Problem(PartedProblem):
         return "accuracy" if self.images else "query_loss"
 
     @property
+    def ways(self) -> int | None:
+        """Classes of a task of images; None on sinusoids, which are regressed."""
+        return self.settings.ways if self.images else None
+
+    @property
+    def inner_lr(self) -> float:
+        """The usual learning rate of adapting the network."""
+        return 0.1 if self.images else 0.01
+
+    @property
     def head(self) -> str:
         """The name of the network's last layer."""
         return "head" if self.images else f"Dense_{self.settings.layers}"

@@ -73,8 +73,7 @@ def check(config: Any) -> None:
     Raises:
       ConfigError: they are.
     """
-    if config.images:
-        check_classes(config)
+    check_classes(config)
 
 
 _SINUSOID: dict[str, Any] = {"clip_norm": 10.0}

@@ -8,8 +8,9 @@ from metajax.learners import in_context, nearest_neighbour
 from metajax.systems.base import Objective
 from metajax.systems.gpicl.accuracy import accuracy_by_position
 from metajax.systems.gpicl.evaluate import along_training
+from metajax.systems.gpicl.older import in_rows
 from metajax.systems.gpicl.problem import Problem
-from metajax.systems.gpicl.report import draw_phases, in_rows
+from metajax.systems.gpicl.report import draw_phases
 from metajax.systems.gpicl.settings import NOT_TRAINED, Settings
 from metajax.systems.gpicl.tasks import projection_tasks, unseen
 from metajax.systems.layout import family

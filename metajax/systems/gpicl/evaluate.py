@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -43,6 +44,12 @@ TITLES = {
 }
 SHORT = {name: title.partition(",")[0] for name, title in TITLES.items()}
 """Titles of baselines on further sets."""
+FIGURES = ("last", "gain", "gain_ci95")
+"""Of a row, in addition to its accuracy by position."""
+OF_RUNS = ("command", "steps", "cpu_seconds")
+"""More of a committed run."""
+KINDS = ("unseen", "seen", "identity")
+"""Tasks of the problem that a method is scored on."""
 ELSEWHERE = ("nearest_neighbour", "kernel_ridge", "lda")
 """Baselines that are scored on further sets too."""
 
@@ -74,7 +81,23 @@ def along_training(
     """Score a method along training, on the tasks of a name: ``unseen`` or ``seen`` ones."""
     tasks = getattr(problem, name)
     found = summarize(scores_of(method, params, tasks, key, problem.settings.eval_tasks))
-    return {figure: found[figure] for figure in ("gain", "gain_ci95", "last")}
+    return {figure: found[figure] for figure in FIGURES}
+
+
+class Found(NamedTuple):
+    """What was found of a row: itself, and its figures for ``more``."""
+
+    row: Row
+    figures: dict[str, Any]
+
+
+def summarized(
+    title: str, right: Float[np.ndarray, "num length"], baseline: bool = False, **known: Any
+) -> Found:
+    """Return the row of scores by position; ``known`` are more of its figures."""
+    found = summarize(right)
+    figures = {figure: found[figure] for figure in FIGURES} | known
+    return Found(Row(title, interval(found), baseline), figures)
 
 
 def evaluate(
@@ -87,69 +110,77 @@ def evaluate(
     settings that were chosen for it on training tasks.
     """
     settings, key = problem.settings, jax.random.key(TASK_KEY + 1)
-    untrained = baselines(problem, config)
     if method.parts:
         params = tuned(method, problem, key)
-    rows: dict[str, Row] = {}
-    more: dict[str, Any] = {
-        "base_set": settings.base_set,
-        "ways": settings.ways,
-        "num_tasks": settings.num_tasks,
-        "chance": 1 / settings.ways,
-        "parameters": count(params),
-        "left_out": {},
-    }
-    if method.learner is not None:
-        more["state_size"] = state_size(method.learner, params, problem.example_tasks)
+    untrained, left_out = baselines(problem, config), {}
+    of = functools.partial(scores_of, key=key, num=settings.eval_tasks)
     bar = tqdm(
-        total=3 + len(untrained) + len(settings.other_sets),
+        total=len(KINDS) + len(untrained) + len(settings.other_sets),
         unit="set",
         desc="evaluating",
         disable=not progress,
         dynamic_ncols=True,
     )
-
-    def add(name: str, title: str, right: Any, baseline: bool = False, **known: Any) -> None:
-        found = summarize(right)
-        rows[name] = Row(title, interval(found), baseline=baseline)
-        more[name] = {figure: found[figure] for figure in ("last", "gain", "gain_ci95")} | known
-
-    def of(scored: Method, weights: Params, tasks: Any) -> Any:
-        return scores_of(scored, weights, tasks, key, settings.eval_tasks)
-
-    reached = {
-        name: of(method, params, getattr(problem, name)) for name in ("unseen", "seen", "identity")
+    with bar:
+        reached = {kind: of(method, params, getattr(problem, kind)) for kind in KINDS}
+        found = {kind: summarized(TITLES[kind], right) for kind, right in reached.items()}
+        bar.update(len(KINDS))
+        chosen = {}
+        for name, baseline in untrained.items():
+            chosen[name] = tuned(baseline, problem, key)
+            right = of(baseline, chosen[name], problem.unseen)
+            known = lead(reached["unseen"], right) | told(baseline, chosen[name])
+            found[name] = summarized(TITLES[name], right, baseline=True, **known)
+            bar.update()
+        for run in committed_runs(settings, config.method):
+            row = Row(run["title"], interval(run), baseline=True)
+            figures = {figure: run[figure] for figure in (*FIGURES, *OF_RUNS)}
+            found[f"committed.{run['method']}"] = Found(row, figures)
+        for name, further in other_tasks(problem):
+            if isinstance(further, str):
+                left_out[name] = further
+            else:
+                tasks, split = further
+                right = of(method, params, tasks)
+                others = [other for other in ELSEWHERE if other in untrained]
+                theirs = {one: of(untrained[one], chosen[one], tasks) for one in others}
+                found |= on_further_set(name, split, right, theirs)
+            bar.update()
+    more = {
+        "base_set": settings.base_set,
+        "ways": settings.ways,
+        "num_tasks": settings.num_tasks,
+        "chance": 1 / settings.ways,
+        "parameters": count(params),
+        "left_out": left_out,
     }
-    for name, right in reached.items():
-        add(name, TITLES[name], right)
-        bar.update()
-    chosen = {}
-    for name, baseline in untrained.items():
-        weights = chosen[name] = tuned(baseline, problem, key)
-        right = of(baseline, weights, problem.unseen)
-        known = lead(reached["unseen"], right) | told(baseline, weights)
-        add(name, TITLES[name], right, baseline=True, **known)
-        bar.update()
-    for run in committed_runs(settings, config.method):
-        name = f"committed.{run['method']}"
-        rows[name] = Row(run["title"], interval(run), baseline=True)
-        figures = ("last", "gain", "gain_ci95", "command", "steps", "cpu_seconds")
-        more[name] = {figure: run[figure] for figure in figures}
-    for name, found in other_tasks(problem):
-        if isinstance(found, str):
-            more["left_out"][name] = found
-        else:
-            tasks, split = found
-            right = of(method, params, tasks)
-            add(f"other.{name}", f"unseen {over(name, split)}", right, split=split)
-            for other in (other for other in ELSEWHERE if other in untrained):
-                theirs = of(untrained[other], chosen[other], tasks)
-                title = f"{SHORT[other]}, {over(name, split)}"
-                add(f"other.{name}.{other}", title, theirs, True, **lead(right, theirs))
-        bar.update()
-    bar.close()
-    points = [float(seen) for seen in range(settings.examples)]
-    return Evaluation(rows, axis="examples seen", points=points, more=more)
+    if method.learner is not None:
+        more["state_size"] = state_size(method.learner, params, problem.example_tasks)
+    return Evaluation(
+        {name: one.row for name, one in found.items()},
+        axis="examples seen",
+        points=[float(seen) for seen in range(settings.examples)],
+        more=more | {name: one.figures for name, one in found.items()},
+    )
+
+
+def on_further_set(
+    name: str, split: str | None, right: Any, theirs: dict[str, Any]
+) -> dict[str, Found]:
+    """Return the rows of a set that was not trained on.
+
+    Args:
+      name: of the set.
+      split: which of its images; None: it has no splits.
+      right: the method's scores.
+      theirs: baselines' scores on the same sequences.
+    """
+    over_set = over(name, split)
+    rows = {f"other.{name}": summarized(f"unseen {over_set}", right, split=split)}
+    for other, scores in theirs.items():
+        ahead, title = lead(right, scores), f"{SHORT[other]}, {over_set}"
+        rows[f"other.{name}.{other}"] = summarized(title, scores, baseline=True, **ahead)
+    return rows
 
 
 def told(method: Method, params: Params) -> dict[str, Any]:

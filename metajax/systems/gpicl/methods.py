@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Annotated, Literal
 
-import jax
-import jax.numpy as jnp
-import optax
-
 from metajax import learners, nn
-from metajax.core import Count, Params, Positive, Range
+from metajax.core import Count, Params, Positive, Range, SequenceNetwork
 from metajax.learners import SequenceLearner
 from metajax.systems.base import Method
 from metajax.systems.gpicl.accuracy import correct_by_position
 from metajax.systems.gpicl.problem import Problem
-from metajax.systems.gpicl.settings import Sizes, Training
+from metajax.systems.gpicl.settings import Sizes, Training, TransformerSizes
+from metajax.systems.gpicl.tuning import (
+    DISCRIMINANT,
+    KERNEL_RIDGE,
+    LINEAR_RIDGE,
+    LOGISTIC,
+    candidates,
+)
 
 
 def scored(learner: SequenceLearner, training: Training | None = None) -> Method:
@@ -31,11 +33,23 @@ def scored(learner: SequenceLearner, training: Training | None = None) -> Method
     return Method(algorithm, learner.meta, functools.partial(correct_by_position, learner))
 
 
-SIZES, SMALL = Sizes(), Sizes(width=16, key_size=8)
+SIZES, SMALL, DIVIDED = Sizes(), Sizes(width=16, key_size=8), TransformerSizes()
+
+
+def reading(
+    problem: Problem, training: Training, network: SequenceNetwork, label_scale: float
+) -> Method:
+    """Return the method of a network that reads images and labels as tokens."""
+    ways = problem.settings.ways
+    return scored(learners.in_context(network, ways, label_scale=label_scale), training)
 
 
 def transformer(
-    problem: Problem, training: Training, *, sizes: Sizes = SIZES, label_scale: Positive = 4.0
+    problem: Problem,
+    training: Training,
+    *,
+    sizes: TransformerSizes = DIVIDED,
+    label_scale: Positive = 4.0,
 ) -> Method:
     """Learn by reading, with a causal Transformer (GPICL; Kirsch et al. 2022, arXiv 2212.04458).
 
@@ -43,13 +57,9 @@ def transformer(
       label_scale: Factor on the one-hot label in a token, the paper's is 1; sqrt(pixels) gives
         image and label equal power and shortens the loss plateau.
     """
-    network = nn.causal_transformer(
-        num_outputs=problem.settings.ways,
-        **vars(sizes),
-        max_length=problem.settings.examples,
-    )
-    learner = learners.in_context(network, problem.settings.ways, label_scale=label_scale)
-    return scored(learner, training)
+    of = problem.settings
+    network = nn.causal_transformer(num_outputs=of.ways, max_length=of.examples, **vars(sizes))
+    return reading(problem, training, network, label_scale)
 
 
 def lstm(
@@ -61,9 +71,8 @@ def lstm(
       width: Size of the state, units.
       label_scale: Factor on the one-hot label in a token.
     """
-    ways = problem.settings.ways
-    network = nn.lstm(num_outputs=ways, width=width)
-    return scored(learners.in_context(network, ways, label_scale=label_scale), training)
+    network = nn.lstm(num_outputs=problem.settings.ways, width=width)
+    return reading(problem, training, network, label_scale)
 
 
 def outer_product_lstm(
@@ -75,9 +84,8 @@ def outer_product_lstm(
       width: Height and width of the state, units.
       label_scale: Factor on the one-hot label in a token.
     """
-    ways = problem.settings.ways
-    network = nn.outer_product_lstm(num_outputs=ways, width=width)
-    return scored(learners.in_context(network, ways, label_scale=label_scale), training)
+    network = nn.outer_product_lstm(num_outputs=problem.settings.ways, width=width)
+    return reading(problem, training, network, label_scale)
 
 
 def vsml(
@@ -95,10 +103,9 @@ def vsml(
       messages: Numbers of a message between units.
       hidden: Units of a hidden layer between inputs and classes; 0: none.
     """
-    between = (hidden,) if hidden else ()
-    ways = problem.settings.ways
-    learner = learners.shared_cells(ways, width=width, messages=messages, hidden=between)
-    return scored(learner, training)
+    of, between = problem.settings, (hidden,) if hidden else ()
+    cells = learners.shared_cells(of.ways, width=width, messages=messages, hidden=between)
+    return scored(cells, training)
 
 
 def mlp(problem: Problem, training: Training, *, width: Count = 64) -> Method:
@@ -120,7 +127,8 @@ def maml(
       width: Size of the hidden layer, units.
       inner_lr: Adam learning rate within a sequence, per example.
     """
-    return scored(descending(problem, width, inner_lr, learned_init=True), training)
+    network = nn.mlp([width], problem.settings.ways)
+    return scored(learners.online_adam(network, inner_lr, learned_init=True), training)
 
 
 def sgd(
@@ -134,18 +142,8 @@ def sgd(
       width: Size of the hidden layer, units.
       inner_lr: Adam learning rate within a sequence, per example.
     """
-    return scored(descending(problem, width, inner_lr, learned_init=False))
-
-
-def descending(
-    problem: Problem, width: int, inner_lr: float, *, learned_init: bool
-) -> SequenceLearner:
-    """Return a two-layer MLP under Adam, one update an example."""
-    # MAML differentiates through Adam: without eps_root the root of a zero second moment (a ReLU
-    # that was off) has an infinite derivative
-    adam = optax.adam(inner_lr, eps_root=1e-12)
     network = nn.mlp([width], problem.settings.ways)
-    return learners.online_sgd(network, adam, learned_init=learned_init)
+    return scored(learners.online_adam(network, inner_lr, learned_init=False))
 
 
 def nearest_neighbour(problem: Problem, training: Training) -> Method:
@@ -190,10 +188,7 @@ def similarity(
       form: stream: an example looks at those before it; set: all of a support look at each other,
         in any order.
     """
-    network = nn.similarity_network(
-        num_classes=problem.settings.ways,
-        **vars(sizes),
-    )
+    network = nn.similarity_network(num_classes=problem.settings.ways, **vars(sizes))
     return by_similarity(problem, training, network, form)
 
 
@@ -208,10 +203,7 @@ def symmetric(
       form: stream: an example looks at those before it; set: all of a support look at each other,
         in any order.
     """
-    network = nn.similarity_network(
-        channels=nn.class_shares(),
-        **vars(sizes),
-    )
+    network = nn.similarity_network(channels=nn.class_shares(), **vars(sizes))
     return by_similarity(problem, training, network, form)
 
 
@@ -236,13 +228,8 @@ def symmetric_ridge(
         in any order.
     """
     kernels = (*nn.KERNELS, *nn.DIRECTION_KERNELS) if directions else nn.KERNELS
-    solved = [nn.class_shares(), nn.ridge_channels(kernels)]
-    if discriminants:
-        solved.append(nn.discriminant_channels())
-    network = nn.similarity_network(
-        channels=nn.joined(*solved),
-        **vars(sizes),
-    )
+    channels = nn.solved_channels(kernels, discriminants=discriminants)
+    network = nn.similarity_network(channels=channels, **vars(sizes))
     return by_similarity(problem, training, network, form)
 
 
@@ -254,24 +241,12 @@ def class_means(problem: Problem, training: Training) -> Method:
     return scored(learners.class_means(problem.settings.ways))
 
 
-def tried(learner: SequenceLearner, candidates: Sequence[Params]) -> Method:
+def tried(learner: SequenceLearner, several: Sequence[Params]) -> Method:
     """Return a method without training whose settings are to be chosen among several.
 
     The evaluation chooses those that do best on training tasks (:mod:`.tuning`).
     """
-    return scored(learner)._replace(parts=tuple(jax.tree.map(jnp.float32, candidates)))
-
-
-GAMMAS = (0.5, 0.25, 1.0, 2.0)
-GAUSSIAN_RIDGES = (0.03, 0.01, 0.1, 0.3)
-LINEAR_RIDGES = (0.3, 0.03, 0.1, 1.0)
-SHRINKAGES = (0.3, 0.03, 0.1, 0.6)
-STRENGTHS = (1.0, 0.1, 10.0)
-
-
-def values(given: float | None, several: Sequence[float]) -> Sequence[float]:
-    """Return what to try of a setting: what is given, or the usual ones."""
-    return several if given is None else (given,)
+    return scored(learner)._replace(parts=several)
 
 
 def kernel_ridge(
@@ -290,9 +265,8 @@ def kernel_ridge(
         None: what is best on training tasks.
       ridge: Weight of the regularizer; None: what is best on training tasks.
     """
-    tries = itertools.product(values(gamma, GAMMAS), values(ridge, GAUSSIAN_RIDGES))
-    learner = learners.kernel_ridge(problem.settings.ways)
-    return tried(learner, [learners.KernelRidge(*one) for one in tries])
+    several = candidates(learners.KernelRidge, KERNEL_RIDGE, gamma=gamma, ridge=ridge)
+    return tried(learners.kernel_ridge(problem.settings.ways), several)
 
 
 def linear_ridge(problem: Problem, training: Training, *, ridge: Positive | None = None) -> Method:
@@ -304,8 +278,8 @@ def linear_ridge(problem: Problem, training: Training, *, ridge: Positive | None
       ridge: Weight of the regularizer; None: what is best on training tasks.
     """
     learner = learners.kernel_ridge(problem.settings.ways, gamma=None)
-    tries = values(ridge, LINEAR_RIDGES)
-    return tried(learner, [learners.KernelRidge(0.0, one) for one in tries])
+    several = candidates(learners.KernelRidge, LINEAR_RIDGE, gamma=0.0, ridge=ridge)
+    return tried(learner, several)
 
 
 def lda(
@@ -322,8 +296,8 @@ def lda(
       shrinkage: Weight of the identity in the covariance, between 0 and 1; None: what is best on
         training tasks.
     """
-    learner = learners.discriminant(problem.settings.ways)
-    return tried(learner, [{"shrinkage": one} for one in values(shrinkage, SHRINKAGES)])
+    several = candidates(dict, DISCRIMINANT, shrinkage=shrinkage)
+    return tried(learners.discriminant(problem.settings.ways), several)
 
 
 def logistic(
@@ -338,7 +312,7 @@ def logistic(
       steps_each: Steps of fitting after each example.
     """
     learner = learners.logistic_regression(problem.settings.ways, steps=steps_each)
-    return tried(learner, [{"strength": one} for one in values(strength, STRENGTHS)])
+    return tried(learner, candidates(dict, LOGISTIC, strength=strength))
 
 
 METHODS: dict[str, Callable[..., Method]] = {

@@ -8,52 +8,13 @@ from typing import Any
 import numpy as np
 
 from metajax.systems.axes import band, legend_outside, marks, style
-from metajax.systems.gpicl.evaluate import SHORT, TITLES, over
-from metajax.systems.numbers import aligned, cell, numbers, said
+from metajax.systems.gpicl.evaluate import SHORT, TITLES
+from metajax.systems.gpicl.older import in_rows
+from metajax.systems.numbers import aligned, cell, half_widths, numbers, said
 from metajax.systems.show import Figure
 
-_KINDS = ("unseen", "seen", "identity")
 DRAWN = ("sgd", "nearest_neighbour", "kernel_ridge", "lda")
 """Baselines that the figure shows; the table has all."""
-
-
-def in_rows(evaluation: dict[str, Any]) -> dict[str, Any]:
-    """Return an evaluation of any version, among them the committed results, in today's layout.
-
-    Args:
-      evaluation: of ``eval.json``.
-    """
-    if "rows" in evaluation:
-        return evaluation
-    rows: dict[str, Any] = {}
-    known = ("base_set", "ways", "num_tasks", "chance", "parameters", "state_size")
-    more = {name: evaluation[name] for name in known}
-    # evaluations of older versions do not say why
-    more["left_out"] = {
-        name: evaluation.get("left_out", {}).get(name, "not on disk, or too few classes")
-        for name, found in evaluation["other_sets"].items()
-        if found is None
-    }
-
-    def add(name: str, title: str, found: dict[str, Any], baseline: bool = False) -> None:
-        mean, half = numbers(found["accuracy"]), numbers(found["ci95"])
-        ends = {"low": (mean - half).tolist(), "high": (mean + half).tolist(), "n": found["n"]}
-        rows[name] = {"title": title, "mean": found["accuracy"], **ends, "baseline": baseline}
-        more[name] = {figure: found[figure] for figure in ("last", "gain", "gain_ci95")}
-
-    for kind in _KINDS:
-        add(kind, TITLES[kind], evaluation[kind])
-    for name, found in evaluation["baselines"].items():
-        add(name, TITLES[name], found, baseline=True)
-    for name, found in evaluation["other_sets"].items():
-        if found is not None:
-            set_tasks = over(name, found.get("split"))
-            add(f"other.{name}", f"unseen {set_tasks}", found)
-            for baseline, other in found["baselines"].items():
-                title = f"1-nearest-neighbor, {set_tasks}"
-                add(f"other.{name}.{baseline}", title, other, baseline=True)
-    setting = f"{evaluation['ways']} ways of {evaluation['base_set']}"
-    return {"method": evaluation["learner"], "setting": setting, "rows": rows, "more": more}
 
 
 def _title(name: str, row: dict[str, Any]) -> str:
@@ -61,11 +22,6 @@ def _title(name: str, row: dict[str, Any]) -> str:
     if row["baseline"] and name.startswith("other."):
         return f"  {SHORT[name.rpartition('.')[2]]}, same sequences"
     return row["title"]
-
-
-def _half(row: dict[str, Any]) -> Any:
-    """The half-widths of a row's intervals."""
-    return (numbers(row["high"]) - numbers(row["low"])) / 2
 
 
 def _points(found: dict[str, Any], name: str) -> str:
@@ -92,7 +48,7 @@ def table(evaluation: dict[str, Any]) -> str:
     if not any("lead" in more[name] for name in rows):  # of a committed result
         cells = [line[:-1] for line in cells]
     lines = aligned(cells)
-    widest = 100 * np.max(_half(rows["unseen"]))
+    widest = 100 * np.max(half_widths(rows["unseen"]))
     lines.append(
         f"{evaluation['method']}, {evaluation['setting']}; gain: "
         f"mean of the last ten positions minus the first, with its 95% interval."
@@ -141,7 +97,7 @@ def _draw_accuracy(evaluation: dict[str, Any]):
     for name, row in evaluation["rows"].items():
         if row["baseline"] and not (name in DRAWN or name.startswith("committed.")):
             continue
-        accuracy, half = numbers(row["mean"]), _half(row)
+        accuracy, half = numbers(row["mean"]), half_widths(row)
         seen = np.arange(len(accuracy))
         axes.plot(seen, 100 * accuracy, label=row["title"], **style(index))
         low, high = 100 * (accuracy - half), 100 * (accuracy + half)
@@ -218,7 +174,7 @@ def draw_phases(evaluations: list[dict[str, Any]]) -> Any:
 
     for kind, marker in (("seen", "o"), ("unseen", "s")):
         rows, gains = ([one[part][kind] for one in found] for part in ("rows", "more"))
-        first, error = [row["mean"][0] for row in rows], [_half(row)[0] for row in rows]
+        first, error = [row["mean"][0] for row in rows], [half_widths(row)[0] for row in rows]
         points(at_first, kind, first, error, marker)
         gained, error = ([one[name] for one in gains] for name in ("gain", "gain_ci95"))
         points(gain, kind, gained, error, marker)

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import jax.numpy as jnp
 
 from metajax.core import (
     Algorithm,
-    ConfigError,
     Count,
     MetaLearner,
     Range,
     Several,
     at_most,
     divisor_of,
-    one_of,
+    off_where,
 )
 from metajax.systems.training import Training as SharedTraining
 
-NOT_TRAINED = (
+Baseline = Literal[
     "sgd",
     "nearest_neighbour",
     "k_nearest",
@@ -29,8 +28,10 @@ NOT_TRAINED = (
     "kernel_ridge",
     "lda",
     "logistic",
-)
+]
 """Methods without meta-parameters to train: they are only evaluated."""
+NOT_TRAINED: tuple[Baseline, ...] = get_args(Baseline)
+"""All of them."""
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Settings:
     """Read images on the host with Grain instead of holding the set on the device."""
     ways: Several = 3
     """Classes of a task; if the base set has more, each task draws its own."""
-    min_ways: Annotated[Several, at_most("ways")] | None = None
+    min_ways: Annotated[Several, at_most("ways"), off_where("host_fed")] | None = None
     """Fewest classes of a training draw; the number is uniform up to `ways`. A curriculum that
     shortens the loss plateau. None: all classes always."""
     examples: Several = 24
@@ -61,14 +62,14 @@ class Settings:
     bias_fraction: Annotated[float, Range(0, 1)] = 0.0
     """Fraction of training draws with one fixed label order: a curriculum that shortens the
     loss plateau (0 to 1)."""
-    distorted_fraction: Annotated[float, Range(0, 1)] = 0.0
+    distorted_fraction: Annotated[float, Range(0, 1), off_where("host_fed", 0)] = 0.0
     """Fraction of training draws whose images go through one random change of levels and edges,
     so that the learner works on other sets of images too (0 to 1)."""
     sequences_per_task: Count = 1
     """Sequences of each task of a meta-step."""
     eval_tasks: Several = 1024
     """Sequences that every evaluated figure is a mean over, each of a different task."""
-    baselines: tuple[str, ...] = NOT_TRAINED
+    baselines: tuple[Baseline, ...] = NOT_TRAINED
     """Methods that need no meta-training, scored on the same sequences in every evaluation."""
     other_sets: tuple[str, ...] = ("random",)
     """Further base sets to evaluate on after training; `random` is ten noise images. A set
@@ -110,22 +111,12 @@ class Sizes:
     """Hidden size of a layer's MLP over the width."""
 
 
-def check(config: Any) -> None:
-    """Raise where settings do not fit together.
+@dataclass(frozen=True)
+class TransformerSizes(Sizes):
+    """The sizes of a Transformer whose heads divide its width."""
 
-    Raises:
-      ConfigError: ``min_ways``, or a ``distorted_fraction``, are there where ``host_fed`` is on;
-        the Transformer's ``heads`` do not divide its ``width``; ``baselines`` has a name that
-        no method without training has.
-    """
-    for name in config.baselines:
-        one_of("baselines", name, NOT_TRAINED)
-    if config.min_ways is not None and config.host_fed:
-        raise ConfigError("min_ways", config.min_ways, "none where host_fed is on")
-    if config.host_fed and config.distorted_fraction:
-        raise ConfigError("distorted_fraction", config.distorted_fraction, "0 where host_fed is on")
-    if config.method == "transformer" and config.width % config.heads:
-        raise divisor_of("width").error("heads", config.heads, config.width)
+    heads: Annotated[Count, divisor_of("width")] = 4
+    """Attention heads per layer; a divisor of the width."""
 
 
 _DIGITS: dict[str, Any] = {

@@ -20,10 +20,17 @@ from metajax.systems.hamiltonian.roll_out import (
     new_instances,
     summarise,
 )
-from metajax.systems.hamiltonian.scored import SHOTS, along_time, errors, shown, split_score
+from metajax.systems.hamiltonian.scored import (
+    SHOTS,
+    along_time,
+    errors,
+    evaluation_of,
+    shown,
+    split_score,
+)
 from metajax.systems.hamiltonian.settings import Settings
-from metajax.systems.scores import Evaluation, Interval, Row, interval
-from metajax.systems.setup import first_drawn
+from metajax.systems.scores import Evaluation, Interval, interval
+from metajax.systems.setup import first_params
 
 TITLES = {
     "adapted": "meta-trained",
@@ -44,34 +51,22 @@ def evaluate(
     if isinstance(method.parts, LinearEnergy):
         return evaluate_solved(problem, method, params, config)
     instances = new_instances(of, of.held_out, of.eval_tasks)
-    learner = mixed(cast("Any", method.learner))
-    drawn = first_drawn(learner, problem.tasks, jax.random.key(config.seed))
+    drawn = first_params(method, problem.tasks, config)
     optimizer = f"{of.eval_optimizer} at {of.eval_lr:g}"
     found = {
         "adapted": _rolled(of, method, params, instances),
         "first_drawn": _rolled(of, method, drawn, instances),
         "polynomial": _fitted(of, instances, choose_degree(of, problem.tasks)),
     }
-    return Evaluation(
-        metric="relative error of coordinates",
-        greatest=False,
-        axis="gradient steps",
-        points=list(_followed(of)),
-        rows={
-            name: Row(TITLES[name], score, baseline=name != "adapted")
-            for name, (score, _) in found.items()
-        },
-        setting=f"{of.held_out} held out, {of.shots} points, {optimizer}",
-        more={
-            "structure": of.structure,
-            "held_out": of.held_out,
-            "optimizer": optimizer,
-            "shots": of.shots,
-            "times": instances.times.tolist(),
-            "true": shown(instances.true[0]),
-            **{name: more for name, (_, more) in found.items()},
-            "by_shots": _by_shots(of, method, params, instances),
-        },
+    return evaluation_of(
+        of,
+        instances,
+        found,
+        TITLES,
+        points=_followed(of),
+        how=optimizer,
+        optimizer=optimizer,
+        by_shots=_by_shots(of, method, params, instances),
     )
 
 

@@ -6,9 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any, cast
 
-import jax
-
-from metajax.core import Params, mixed
+from metajax.core import Params
 from metajax.physics import get_mechanics
 from metajax.systems.base import Method
 from metajax.systems.hamiltonian.linear_energy import LinearEnergy
@@ -16,10 +14,17 @@ from metajax.systems.hamiltonian.monomials import highest_degree, num_terms
 from metajax.systems.hamiltonian.polynomial_energy import choose_degree, fit_and_roll
 from metajax.systems.hamiltonian.problem import Problem
 from metajax.systems.hamiltonian.roll_out import Instances, new_instances, summarise
-from metajax.systems.hamiltonian.scored import SHOTS, along_time, errors, shown, split_score
+from metajax.systems.hamiltonian.scored import (
+    SHOTS,
+    along_time,
+    errors,
+    evaluation_of,
+    shown,
+    split_score,
+)
 from metajax.systems.hamiltonian.solved_roll_out import Rolled, solve_and_roll
-from metajax.systems.scores import Evaluation, Interval, Row
-from metajax.systems.setup import first_drawn
+from metajax.systems.scores import Evaluation, Interval
+from metajax.systems.setup import first_params
 
 TITLES = {
     "adapted": "meta-trained features, solved head",
@@ -41,8 +46,7 @@ def evaluate_solved(problem: Problem, method: Method, params: Params, config: An
     """
     of, how = problem.settings, cast("LinearEnergy", method.parts)
     instances = new_instances(of, of.held_out, of.eval_tasks)
-    learner = mixed(cast("Any", method.learner))
-    drawn = first_drawn(learner, problem.tasks, jax.random.key(config.seed))
+    drawn = first_params(method, problem.tasks, config)
     degree = choose_degree(of, problem.tasks)
     united = how._replace(span=how.span._replace(degree=degree))
 
@@ -68,27 +72,16 @@ def evaluate_solved(problem: Problem, method: Method, params: Params, config: An
         sizes = [num for num in SHOTS if num < of.shots and (soon or name != "with_monomials")]
         by_shots[name] = {num: summarise(arm(num).coordinates)._asdict() for num in sizes}
         by_shots[name][of.shots] = found[name][0]._asdict()
-    return Evaluation(
-        metric="relative error of coordinates",
-        greatest=False,
-        axis="gradient steps",
+    return evaluation_of(
+        of,
+        instances,
+        found,
+        TITLES,
         points=[0],
-        rows={
-            name: Row(TITLES[name], score, baseline=name not in ("adapted", "with_monomials"))
-            for name, (score, _) in found.items()
-        },
-        setting=f"{of.held_out} held out, {of.shots} points, ridge {how.ridge}",
-        more={
-            "structure": of.structure,
-            "held_out": of.held_out,
-            "shots": of.shots,
-            "degree": degree,
-            "times": instances.times.tolist(),
-            "true": shown(instances.true[0]),
-            **{name: more for name, (_, more) in found.items()},
-            "by_shots": by_shots["adapted"],
-            "rows_by_shots": by_shots,
-        },
+        how=f"ridge {how.ridge}",
+        degree=degree,
+        by_shots=by_shots["adapted"],
+        rows_by_shots=by_shots,
     )
 
 

@@ -2,97 +2,76 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import optax
 
 from metajax import learners
-from metajax.core import ConfigError, MetaLearner, Network, Range, mixed
-from metajax.learners.losses import Loss
+from metajax.core import ConfigError, MetaLearner, Range, mixed
 from metajax.systems.base import Entry, Method
 from metajax.systems.hamiltonian.linear_energy import LinearEnergy, Ridge, Span
 from metajax.systems.hamiltonian.network import architecture_of
 from metajax.systems.hamiltonian.problem import Problem
 from metajax.systems.hamiltonian.residuals import (
+    LOSSES,
     residual_mean,
-    residual_sum,
     scored_on_all,
     scored_on_query,
 )
+from metajax.systems.hamiltonian.rules import OwnRates, Rule, head_alone
 from metajax.systems.hamiltonian.settings import Inner
 from metajax.systems.training import Training
 
 INNER = Inner()
-LOSSES: dict[str, Loss] = {"sum": residual_sum, "mean": residual_mean}
-ADAPTED_BY_ANIL = ("readout", "head")
-"""The parts of the graph network behind its messages."""
 
 
-Rule = Callable[..., MetaLearner]
-"""``rule(network, loss, optimizer, **options) -> learner``, one with a ``follow``."""
+def adapting(
+    problem: Problem, training: Training, how: Inner, rule: Rule, used: Rule | None = None
+) -> Method:
+    """Return the method that learns to adapt by a rule, and moves down its loss on the query.
 
-head_alone = functools.partial(learners.anil, inner=ADAPTED_BY_ANIL)
-"""The rule that adapts no more than what is behind the messages."""
-
-
-@dataclass(frozen=True)
-class OwnRates:
-    """The rule that adapts to new systems at learned rates, whatever it is asked for.
-
-    Attributes:
-      loss: what it adapts by.
-      rate: what the learned rates are factors of.
+    Args:
+      problem: whose network adapts.
+      training: its settings.
+      how: the inner steps.
+      rule: by which it adapts in training.
+      used: by which it adapts to new systems; None: by the same.
     """
-
-    loss: Loss
-    rate: float
-
-    def __call__(self, network: Network, loss: Loss, optimizer: Any, **options: Any) -> MetaLearner:
-        return learners.meta_sgd(network, self.loss, optax.sgd(self.rate), **options)
-
-
-def adapting(problem: Problem, rule: Rule, how: Inner) -> MetaLearner:
-    """Return the learner by a rule, as it adapts in training."""
     loss, sgd = LOSSES[how.reduction], optax.sgd(how.inner_lr)
-    return rule(problem.network(), loss, sgd, steps=how.inner_steps, unroll=1)
+    learner = rule(problem.network(), loss, sgd, steps=how.inner_steps, unroll=1)
+    return descended(training, scored_on_query(learner), used or rule)
 
 
-def descended(training: Training, learner: MetaLearner, rule: Rule) -> Method:
-    """Return the method that moves a learner down its loss on the query.
+def descended(training: Training, learner: MetaLearner, parts: Any) -> Method:
+    """Return the method that moves a learner down its loss on tasks of all mechanics.
 
     Args:
       training: its settings.
-      learner: that adapts as it does in training.
-      rule: by which it adapts to new systems; the evaluation gives it a loss and an optimizer.
-        Evaluations by equal rules are one compiled program.
+      learner: of one task.
+      parts: how the evaluation adapts to new systems: a rule, or a solve.
     """
-    learner = scored_on_query(learner)
-    return Method(training.descend(mixed(learner)), learner, parts=rule)
+    return Method(training.descend(mixed(learner)), learner, parts=parts)
 
 
 def maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
     """Learn the start of a few gradient steps (MAML; Finn et al. 2017, arXiv 1703.03400)."""
-    return descended(training, adapting(problem, learners.maml, inner), learners.maml)
+    return adapting(problem, training, inner, learners.maml)
 
 
 def first_order_maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
     """MAML without second derivatives (Finn et al. 2017, arXiv 1703.03400, section 5.2)."""
-    learner = adapting(problem, learners.first_order_maml, inner)
-    return descended(training, learner, learners.maml)
+    return adapting(problem, training, inner, learners.first_order_maml, learners.maml)
 
 
 def anil(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
     """MAML that adapts the layers behind the messages (ANIL; Raghu 2020, arXiv 1909.09157)."""
-    return descended(training, adapting(problem, head_alone, inner), head_alone)
+    return adapting(problem, training, inner, head_alone)
 
 
 def meta_sgd(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
     """MAML with a learned rate for every weight (Meta-SGD; Li et al. 2017, arXiv 1707.09835)."""
-    rule = OwnRates(LOSSES[inner.reduction], inner.inner_lr)
-    return descended(training, adapting(problem, learners.meta_sgd, inner), rule)
+    used = OwnRates(LOSSES[inner.reduction], inner.inner_lr)
+    return adapting(problem, training, inner, learners.meta_sgd, used)
 
 
 def joint(problem: Problem, training: Training) -> Method:
@@ -103,8 +82,7 @@ def joint(problem: Problem, training: Training) -> Method:
     of, network = problem.settings, problem.network()
     optimizer = problem.optimizer(of.eval_lr)
     learner = learners.maml(network, residual_mean, optimizer, steps=of.eval_steps, unroll=1)
-    learner = scored_on_all(learner, network)
-    return Method(training.descend(mixed(learner)), learner, parts=learners.maml)
+    return descended(training, scored_on_all(learner, network), learners.maml)
 
 
 def linear_energy(
@@ -139,8 +117,7 @@ def linear_energy(
     if architecture.structure == "direct":
         raise ConfigError("method", "linear_energy", "a structure that has an energy, not direct")
     how = LinearEnergy(Span(architecture, features, monomials), ridge, -ridge_exponent)
-    learner = how.learner()
-    return Method(training.descend(mixed(learner)), learner, parts=how)
+    return descended(training, how.learner(), how)
 
 
 METHODS: dict[str, Entry] = {

@@ -8,7 +8,7 @@ import numpy as np
 
 from metajax.systems.axes import band, legend_outside, make_axes, marks, plot_lines, style
 from metajax.systems.hamiltonian.roll_out import SHORT
-from metajax.systems.numbers import aligned, cell, numbers, said
+from metajax.systems.numbers import aligned, cell, numbers, with_ends
 from metajax.systems.show import Figure, captioned, score_figure, training_figures
 
 WHAT = {
@@ -34,10 +34,9 @@ def table(evaluation: dict[str, Any]) -> str:
             cells.append([f"{called}, {row['title']}", *(cell(value, ".4f") for value in values)])
     lines = aligned(cells, first=56, least=9)
     last = rows["adapted"]
-    mean, low, high = (said(last[name][-1], ".4f") for name in ("mean", "low", "high"))
     lines.append(
         f"{evaluation['method']} ({more['structure']}), {evaluation['setting']}:\ncoordinates "
-        f"{mean} [{low}, {high}] "
+        f"{with_ends(last, '.4f')} "
         f"(geometric mean over time and {last['n']} systems, 95% interval)."
     )
     return "\n".join(lines)

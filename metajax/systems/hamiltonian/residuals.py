@@ -17,7 +17,7 @@ from metajax.core import (
     checked_learner,
     described,
 )
-from metajax.learners.losses import loss_and_metrics
+from metajax.learners.losses import Loss, loss_and_metrics
 from metajax.physics import Phase
 from metajax.systems.hamiltonian.tasks import Snapshots
 
@@ -54,6 +54,10 @@ def residual_mean(outputs: Phase, targets: Snapshots) -> Float[Array, ""]:
     _, particles, dim = targets.state.q.shape
     total = residual_sum(outputs, targets)
     return total / (2 * particles * dim * jnp.sum(targets.counted.astype(total.dtype)))
+
+
+LOSSES: dict[str, Loss] = {"sum": residual_sum, "mean": residual_mean}
+"""What is adapted by in training, by the setting ``reduction``."""
 
 
 def scored_on_query(learner: MetaLearner) -> MetaLearner:

@@ -28,7 +28,6 @@ from metajax.physics import (
     trajectory,
 )
 from metajax.systems.base import Method
-from metajax.systems.hamiltonian.methods import Rule
 from metajax.systems.hamiltonian.network import (
     Architecture,
     architecture_of,
@@ -38,6 +37,7 @@ from metajax.systems.hamiltonian.network import (
 )
 from metajax.systems.hamiltonian.problem import OPTIMIZERS
 from metajax.systems.hamiltonian.residuals import checked, residual_mean
+from metajax.systems.hamiltonian.rules import Rule
 from metajax.systems.hamiltonian.settings import Settings
 from metajax.systems.hamiltonian.tasks import Snapshots, observed, simulate
 from metajax.systems.scores import Interval, interval

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from metajax.systems.hamiltonian.roll_out import SHORT, Instances, summarise
-from metajax.systems.scores import Interval
+from metajax.systems.hamiltonian.settings import Settings
+from metajax.systems.scores import Evaluation, Interval, Row
 
 SHOTS = (5, 10, 25)
 """Sizes of smaller supports that are evaluated."""
+TRAINED = ("adapted", "with_monomials")
+"""Rows that meta-training is behind; the others are baselines."""
 SHOWN = 4
 """New systems whose motion is kept for the figures."""
 
@@ -28,6 +32,45 @@ def errors(coordinates: Any, energy: Any, instances: Instances) -> dict[str, Int
     early = np.asarray(coordinates)[..., instances.times <= SHORT]
     found = {"coordinates": coordinates, "coordinates_early": early, "energy": energy}
     return {name: summarise(one) for name, one in found.items()}
+
+
+def evaluation_of(
+    of: Settings,
+    instances: Instances,
+    found: Mapping[str, tuple[Interval, dict[str, Any]]],
+    titles: Mapping[str, str],
+    *,
+    points: Sequence[int],
+    how: str,
+    **more: Any,
+) -> Evaluation:
+    """Return the evaluation on new systems of the held-out mechanics.
+
+    Args:
+      of: the problem's settings.
+      instances: the systems.
+      found: by row, its score and its further figures.
+      titles: of rows.
+      points: the gradient steps after which motion is scored.
+      how: adapting went, in a few words.
+      more: further measurements.
+    """
+    rows = {
+        name: Row(titles[name], score, baseline=name not in TRAINED)
+        for name, (score, _) in found.items()
+    }
+    shared = {"structure": of.structure, "held_out": of.held_out, "shots": of.shots}
+    motion = {"times": instances.times.tolist(), "true": shown(instances.true[0])}
+    figures = {name: each for name, (_, each) in found.items()}
+    return Evaluation(
+        rows,
+        metric="relative error of coordinates",
+        greatest=False,
+        axis="gradient steps",
+        points=list(points),
+        setting=f"{of.held_out} held out, {of.shots} points, {how}",
+        more=shared | motion | figures | more,
+    )
 
 
 def split_score(found: dict[str, Interval]) -> tuple[Interval, dict[str, Any]]:

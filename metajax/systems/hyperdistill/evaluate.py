@@ -19,7 +19,7 @@ from metajax.systems.hyperdistill.settings import Settings
 from metajax.systems.hyperdistill.testbed import Testbed
 from metajax.systems.numbers import said
 from metajax.systems.scores import Evaluation, Row, interval
-from metajax.systems.setup import first_drawn
+from metajax.systems.setup import first_params
 from metajax.systems.show import table as rows_table
 
 EVAL_KEY = 2110_02508
@@ -47,14 +47,13 @@ def steps_between_scores(settings: Settings) -> int:
     )
 
 
-@functools.partial(jax.jit, static_argnames=("testbed", "num", "inner_steps", "every"))
+@functools.partial(jax.jit, static_argnames=("testbed", "num", "every"))
 def scores_by_step(
     testbed: Testbed,
     params: OnlineParams,
     tasks: TaskDistribution,
     key: Key[Array, ""],
     num: int,
-    inner_steps: int,
     every: int,
 ) -> Float[Array, "num scores"]:
     """Fit ``num`` new tasks from the shared start; score each at once and after ``every`` steps.
@@ -65,7 +64,6 @@ def scores_by_step(
       tasks: to draw from.
       key: of the draws.
       num: tasks.
-      inner_steps: in all.
       every: inner steps from one score to the next.
 
     Returns:
@@ -84,7 +82,7 @@ def scores_by_step(
             return advance(testbed.inner, hparams, state, batches), score
 
         state, scores = jax.lax.scan(
-            stretch, testbed.inner.init(hparams, start), jnp.arange(inner_steps // every)
+            stretch, testbed.inner.init(hparams, start), jnp.arange(testbed.inner_steps // every)
         )
         return jnp.append(scores, testbed.score(state, hparams, task.query))
 
@@ -104,9 +102,7 @@ def evaluate(
     problem: Problem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
     """Score a trained method on new tasks, compared with its first weights."""
-    assert method.learner is not None
-    of = problem.settings
-    first = first_drawn(method.learner, problem.test, jax.random.key(config.seed))
+    of, first = problem.settings, first_params(method, problem.test, config)
     found = _scores(method, params, problem.test, of.eval_tasks)
     drawn = _scores(method, first, problem.test, of.eval_tasks)
     return Evaluation(

@@ -7,66 +7,28 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 from metajax import bilevel
-from metajax.bilevel import Hypergradient, InnerProblem, inner_learner
-from metajax.core import (
-    Algorithm,
-    Count,
-    Decay,
-    Examples,
-    MetaLearner,
-    check_labels,
-    checked_learner,
-    divisor_of,
-)
+from metajax.bilevel import Hypergradient
+from metajax.core import Algorithm, Count, Decay, divisor_of
 from metajax.systems.base import Entry, Method
 from metajax.systems.hyperdistill.evaluate import scores_by_step, steps_between_scores
 from metajax.systems.hyperdistill.problem import Problem
-from metajax.systems.hyperdistill.settings import Perturbations, Settings, Updates
-from metajax.systems.hyperdistill.testbed import Testbed, make_testbed
+from metajax.systems.hyperdistill.settings import Perturbations, Updates
+from metajax.systems.hyperdistill.testbed import make_testbed
 from metajax.systems.training import Training
-
-
-def _method(problem: Problem, make: Callable[..., Algorithm]) -> Method:
-    """Return the method whose algorithm is ``make(inner, ...)`` of the problem's test-bed.
-
-    Its learner fits a new task by what the algorithm finds; its measure is how that scores.
-    """
-    of, testbed = problem.settings, make_testbed(problem.settings)
-    algorithm = make(
-        testbed.inner,
-        init=testbed.init,
-        inner_batches=testbed.inner_batches,
-        outer_batches=testbed.outer_batches,
-        inner_steps=of.inner_steps,
-        reptile_rate=of.reptile_rate,
-        tasks_at_once=problem.tasks_at_once,
-    )
-    every = steps_between_scores(of)
-    measure = functools.partial(scores_by_step, testbed, inner_steps=of.inner_steps, every=every)
-    return Method(algorithm, _learner(of, testbed), measure)
-
-
-def _learner(settings: Settings, testbed: Testbed) -> MetaLearner:
-    """Fit a new task with the hyperparameters held still."""
-    learner = inner_learner(
-        testbed.inner,
-        testbed.predict,
-        init=testbed.init,
-        inner_batches=testbed.inner_batches,
-        inner_steps=settings.inner_steps,
-    )
-
-    def check(field: str, examples: Examples) -> None:
-        if settings.images:
-            check_labels(f"{field}.targets", examples.targets, settings.ways)
-
-    checked = checked_learner(learner, check)
-    # the regressor is made from no task
-    return checked if settings.images else checked._replace(init=testbed.init)
-
 
 UPDATES = Updates()
 PERTURBATIONS = Perturbations()
+
+
+def tuned(problem: Problem, rule: Callable[..., Algorithm], **options: Any) -> Method:
+    """Return the method that tunes the problem's test-bed by an algorithm of ``bilevel``.
+
+    Its learner fits a new task by what the algorithm finds; its measure is how that scores.
+    """
+    testbed, of = make_testbed(problem.settings), problem.settings
+    options |= {"reptile_rate": of.reptile_rate, "tasks_at_once": problem.tasks_at_once}
+    measure = functools.partial(scores_by_step, testbed, every=steps_between_scores(of))
+    return Method(testbed.tuned(rule, **options), testbed.learner(), measure)
 
 
 def online(
@@ -79,13 +41,8 @@ def online(
     """Return the method that moves the hyperparameters by an estimator, while tasks are fitted."""
     every = updates.every
     optimizer = training.make_optimizer(training.steps * problem.settings.inner_steps // every)
-
-    def make(inner: InnerProblem, **common: Any) -> Algorithm:
-        return bilevel.online(
-            estimator, inner, optimizer, every=every, calibrate_every=calibrate_every, **common
-        )
-
-    return _method(problem, make)
+    rule = functools.partial(bilevel.online, estimator, optimizer=optimizer)
+    return tuned(problem, rule, every=every, calibrate_every=calibrate_every)
 
 
 def distilled(
@@ -169,7 +126,7 @@ def random_search(
     Args:
       trial_steps: Meta-steps that drawn hyperparameters are tried for; divides `steps`.
     """
-    return _method(problem, functools.partial(bilevel.random_search, trial_steps=trial_steps))
+    return tuned(problem, bilevel.random_search, trial_steps=trial_steps)
 
 
 METHODS: dict[str, Entry] = {

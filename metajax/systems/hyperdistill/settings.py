@@ -108,8 +108,7 @@ def check(config: Any) -> None:
     """
     if config.testbed == "anil" and config.layers < 2:
         raise ConfigError("layers", config.layers, "2 or more: anil adapts the last alone")
-    if config.images:
-        check_classes(config)
+    check_classes(config)
 
 
 _SINUSOID: dict[str, Any] = {"steps": 30, "tasks_per_step": 10, "eval_every": 10}

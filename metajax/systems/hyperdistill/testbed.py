@@ -16,9 +16,18 @@ from metajax.bilevel import (
     OnlineParams,
     descend,
     full_batches,
+    inner_learner,
     minibatches,
 )
-from metajax.core import Examples, Params, accuracy
+from metajax.core import (
+    Algorithm,
+    Examples,
+    MetaLearner,
+    Params,
+    accuracy,
+    check_labels,
+    checked_learner,
+)
 from metajax.data import crop_and_flip
 from metajax.nn import conv_net
 from metajax.systems.hyperdistill.network import regress, regressor, warped, weigher
@@ -36,6 +45,8 @@ class Testbed(NamedTuple):
         sinusoids, the accuracy on images.
       inner_batches: how a task's support becomes inner steps.
       outer_batches: the same of its query for the outer loss.
+      inner_steps: of an inner optimization.
+      ways: classes of a task; None on sinusoids.
     """
 
     inner: InnerProblem
@@ -44,6 +55,43 @@ class Testbed(NamedTuple):
     score: Callable[[PyTree, PyTree, Examples], Float[Array, ""]]
     inner_batches: Batches
     outer_batches: Batches
+    inner_steps: int
+    ways: int | None = None
+
+    def tuned(self, rule: Callable[..., Algorithm], **options: Any) -> Algorithm:
+        """Return the algorithm that tunes its hyperparameters.
+
+        Args:
+          rule: :func:`metajax.bilevel.online` with its estimator and its optimizer, or another
+            algorithm of the same inner optimizations.
+          options: more of ``rule``.
+        """
+        return rule(
+            problem=self.inner,
+            init=self.init,
+            inner_batches=self.inner_batches,
+            outer_batches=self.outer_batches,
+            inner_steps=self.inner_steps,
+            **options,
+        )
+
+    def learner(self) -> MetaLearner:
+        """Return the learner that fits a new task with the hyperparameters held still."""
+        learner = inner_learner(
+            self.inner,
+            self.predict,
+            init=self.init,
+            inner_batches=self.inner_batches,
+            inner_steps=self.inner_steps,
+        )
+
+        def check(field: str, examples: Examples) -> None:
+            if self.ways is not None:
+                check_labels(f"{field}.targets", examples.targets, self.ways)
+
+        checked = checked_learner(learner, check)
+        # the regressor is made from no task
+        return checked._replace(init=self.init) if self.ways is None else checked
 
 
 def make_testbed(settings: Settings) -> Testbed:
@@ -73,6 +121,7 @@ def _sinusoid(settings: Settings) -> Testbed:
         score=inner.outer_loss,
         inner_batches=full_batches,
         outer_batches=full_batches,
+        inner_steps=settings.inner_steps,
     )
 
 
@@ -125,6 +174,8 @@ def _images(settings: Settings) -> Testbed:
         score=score,
         inner_batches=augmented if settings.crop or settings.flip else draw,
         outer_batches=draw,
+        inner_steps=settings.inner_steps,
+        ways=settings.ways,
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -10,8 +11,16 @@ from jaxtyping import Array, Float, Key
 
 from metajax.core import Network, Params
 from metajax.hypernet import generator
-from metajax.nn import attention_pool
+from metajax.nn import PINN, attention_pool, fourier_operator, unet_decoder
 from metajax.systems.hypino.settings import Settings
+
+MODES, LAYERS = 12, 4
+"""Frequencies and layers of the Fourier neural operator, as in arXiv 2010.08895, section 5."""
+
+
+def starting(target: PINN) -> Callable[[Key[Array, ""]], Params]:
+    """Return how a target network starts by itself."""
+    return functools.partial(target.init, points=jnp.zeros((1, 2)))
 
 
 def weights_decoder(
@@ -28,8 +37,7 @@ def weights_decoder(
       target: ``target(key) -> parameters``, as the target starts by itself.
       hidden: units of the network that makes one tensor.
     """
-    dtype = jnp.bfloat16 if settings.bfloat16 else None
-
+    dtype = settings.dtype
     tensors = len(jax.tree.leaves(jax.eval_shape(target, jax.random.key(0))))
     pools = [attention_pool(tensors, heads=heads, dtype=dtype) for heads in settings.heads]
     heads = generator(target, latents="per_tensor", hidden=(hidden,))
@@ -53,6 +61,35 @@ def weights_decoder(
         return heads.apply(params["heads"], pooled(params, maps))
 
     return Network(init, apply)
+
+
+def unet_image(settings: Settings) -> Network:
+    """Make the decoder of a U-Net, which makes an image of the solution.
+
+    Args:
+      settings: of the encoder.
+    """
+    return image_decoder(
+        unet_decoder(channels=settings.width // 2, remat=settings.remat, dtype=settings.dtype)
+    )
+
+
+def fourier_image(settings: Settings) -> Network:
+    """Make the decoder by a Fourier neural operator, which makes an image of the solution.
+
+    Args:
+      settings: of the encoder.
+    """
+    return image_decoder(
+        fourier_operator(
+            channels=settings.width // 2,
+            modes=min(MODES, (settings.grid + 1) // 2),
+            layers=LAYERS,
+            padding=settings.grid // 8,
+            remat=settings.remat,
+            dtype=settings.dtype,
+        )
+    )
 
 
 def image_decoder(network: Network) -> Network:

@@ -6,17 +6,22 @@ import functools
 from collections.abc import Callable
 from typing import Literal
 
-import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from metajax.core import Count, Network, Number, Params
-from metajax.nn import PINN, fourier_operator, image_function, modified_mlp, unet_decoder
+from metajax.core import Count, Network, Params
+from metajax.nn import image_function
 from metajax.systems.base import Entry, Method
-from metajax.systems.hypino.decoders import image_decoder, weights_decoder
+from metajax.systems.hypino.decoders import (
+    fourier_image,
+    starting,
+    unet_image,
+    weights_decoder,
+)
 from metajax.systems.hypino.distribution import drawn, first_maps
 from metajax.systems.hypino.learner import make_learner
-from metajax.systems.hypino.network import Target, make_network
+from metajax.systems.hypino.network import Target, make_network, target_of
 from metajax.systems.hypino.problem import Problem
+from metajax.systems.hypino.settings import TargetSizes
 from metajax.systems.hypino.solved import (
     bank_of_features,
     make_solved_learner,
@@ -25,60 +30,34 @@ from metajax.systems.hypino.solved import (
 from metajax.systems.hypino.start import from_shipped
 from metajax.systems.training import Training
 
-MODES, LAYERS = 12, 4
-"""Frequencies and layers of the Fourier neural operator, as in arXiv 2010.08895, section 5."""
+SIZES = TargetSizes()
 
 
-def weights(
-    problem: Problem,
-    training: Training,
-    *,
-    head_hidden: Count = 64,
-    target_width: Count = 32,
-    target_layers: Number = 3,
-) -> Method:
+def weights(problem: Problem, training: Training, *, sizes: TargetSizes = SIZES) -> Method:
     """Make the weights of a network that is the solution (HyPINO; Bischof 2025, arXiv 2509.05117).
 
-    Args:
-      head_hidden: Hidden units of the network that makes one tensor of the target.
-      target_width: Units of the target network's layers.
-      target_layers: Its layers with skips.
+    Heads behind the encoder make a tensor of it each.
     """
-    target = modified_mlp(width=target_width, layers=target_layers)
-    decoder = weights_decoder(problem.settings, starting(target), head_hidden)
-    return solving(problem, training, decoder, Target(target, target_width))
+    target = target_of(sizes)
+    decoder = weights_decoder(problem.settings, starting(target.function), sizes.head_hidden)
+    return solving(problem, training, decoder, target)
 
 
 def unet(problem: Problem, training: Training) -> Method:
     """Make an image of the solution by a U-Net's decoder (Ronneberger 2015, arXiv 1505.04597)."""
-    of = problem.settings
-    network = unet_decoder(
-        channels=of.width // 2, remat=of.remat, dtype=jnp.bfloat16 if of.bfloat16 else None
-    )
-    return solving(problem, training, image_decoder(network), Target(image_function(of.grid)))
+    return imaging(problem, training, unet_image(problem.settings))
 
 
 def pino(problem: Problem, training: Training) -> Method:
     """Make an image by a Fourier neural operator (PINO; Li et al. 2021, arXiv 2111.03794)."""
-    of = problem.settings
-    network = fourier_operator(
-        channels=of.width // 2,
-        modes=min(MODES, (of.grid + 1) // 2),
-        layers=LAYERS,
-        padding=of.grid // 8,
-        remat=of.remat,
-        dtype=jnp.bfloat16 if of.bfloat16 else None,
-    )
-    return solving(problem, training, image_decoder(network), Target(image_function(of.grid)))
+    return imaging(problem, training, fourier_image(problem.settings))
 
 
 def solved(
     problem: Problem,
     training: Training,
     *,
-    head_hidden: Count = 64,
-    target_width: Count = 32,
-    target_layers: Number = 3,
+    sizes: TargetSizes = SIZES,
     start: Literal["drawn", "shipped"] = "drawn",
 ) -> Method:
     """Make a solution's features and solve for their head (Bertinetto 2019, arXiv 1805.08136).
@@ -86,17 +65,15 @@ def solved(
     The network of `weights`, trained through the solve.
 
     Args:
-      head_hidden: Hidden units of the network that makes one tensor of the target.
-      target_width: Units of the target network's layers, its features.
-      target_layers: Its layers with skips.
       start: What training starts from: weights as drawn, or those that come with the package, of
         preset cpu's sizes.
     """
-    of, target = problem.settings, modified_mlp(width=target_width, layers=target_layers)
-    network = make_network(of, weights_decoder(of, starting(target), head_hidden))
+    of, target = problem.settings, target_of(sizes)
+    decoder = weights_decoder(of, starting(target.function), sizes.head_hidden)
+    network = make_network(of, decoder)
     if start == "shipped":
         network = from_shipped(network, of.grid)
-    return with_head(problem, training, network, Target(target, target_width))
+    return with_head(problem, training, network, target)
 
 
 def chosen(
@@ -133,11 +110,6 @@ def distribution(
     return with_head(problem, training, network, target, functools.partial(drawn, features))
 
 
-def starting(target: PINN) -> Callable[[Key[Array, ""]], Params]:
-    """How a target network starts by itself."""
-    return functools.partial(target.init, points=jnp.zeros((1, 2)))
-
-
 def with_head(
     problem: Problem,
     training: Training,
@@ -155,6 +127,11 @@ def solving(problem: Problem, training: Training, decoder: Network, target: Targ
     network = make_network(problem.settings, decoder)
     learner = make_learner(network, target.function, problem.settings.grid)
     return Method(training.descend(learner), learner, parts=target)
+
+
+def imaging(problem: Problem, training: Training, decoder: Network) -> Method:
+    """Return the method that makes an image of the solution by a decoder."""
+    return solving(problem, training, decoder, Target(image_function(problem.settings.grid)))
 
 
 METHODS: dict[str, Entry] = {

@@ -14,10 +14,11 @@ from metajax.nn import (
     Jet,
     fourier_features,
     grid_embedding,
+    modified_mlp,
     swin,
 )
 from metajax.physics.pde import Grids, Points
-from metajax.systems.hypino.settings import Settings
+from metajax.systems.hypino.settings import Settings, TargetSizes
 
 FREQUENCIES, SCALE = 5, 0.1
 """Of the Fourier features of coefficients, as of the grids'."""
@@ -56,6 +57,12 @@ class Target(NamedTuple):
     width: int | None = None
 
 
+def target_of(sizes: TargetSizes) -> Target:
+    """Return the target network of some sizes: an MLP with skips."""
+    width = sizes.target_width
+    return Target(modified_mlp(width=width, layers=sizes.target_layers), width)
+
+
 def solution(target: PINN, weights: Params, points: Float[Array, "n 2"]) -> Jet:
     """u and its derivatives at points: the jet, of ``[n]``, of a target's one output."""
     outputs, _ = target.derivatives(weights, points)
@@ -77,7 +84,7 @@ def make_network(settings: Settings, decoder: Network) -> Network:
     Returns:
       The network.
     """
-    dtype = jnp.bfloat16 if settings.bfloat16 else None
+    dtype = settings.dtype
     embedding = grid_embedding(settings.width, dtype=dtype)
     encoder = swin(
         depths=settings.depths,

@@ -9,7 +9,7 @@ import numpy as np
 
 from metajax.physics.pde import PUBLISHED
 from metajax.systems.axes import legend_outside, make_axes, plot_lines, style
-from metajax.systems.numbers import aligned, cell, numbers, said
+from metajax.systems.numbers import aligned, cell, numbers, said, with_ends
 from metajax.systems.show import Figure, captioned, training_figures
 
 PAPER = {
@@ -54,11 +54,10 @@ def table(evaluation: dict[str, Any]) -> str:
     """Errors on new problems, and mean squared errors on the benchmarks by every way."""
     rows, more = evaluation["rows"], evaluation["more"]
     new = rows["new_problems"]
-    median, low, high = (said(new[name][-1], ".3f") for name in ("mean", "low", "high"))
     constant = said(rows["best_constant"]["mean"][-1], ".3f")
     lines = [
         f"{evaluation['method']}: on {new['n']} new random problems median relative L2 error "
-        f"{median} [{low}, {high}] (best constant {constant}),",
+        f"{with_ends(new, '.3f')} (best constant {constant}),",
         f"mean squared error {said(more['mse'], '.3g')} (zero {said(more['zero_mse'], '.3g')})",
         "",
     ]

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
+import jax.numpy as jnp
+
 from metajax.core import SOME, ConfigError, Count, Number, Range
 
 BenchmarkName = Literal["HT", "HZ", "HZ-G", "PS-C", "PS-L", "PS-G", "WV"]
@@ -65,6 +67,23 @@ class Settings:
     for none."""
     rounds: Annotated[tuple[Count, ...], SOME] = (3, 10)
     """Numbers of refinement rounds after which the benchmarks are evaluated."""
+
+    @property
+    def dtype(self) -> Any:
+        """What encoder and decoder compute in; None: the dtype of their parameters."""
+        return jnp.bfloat16 if self.bfloat16 else None
+
+
+@dataclass(frozen=True)
+class TargetSizes:
+    """The sizes of a target network, and of what makes its weights."""
+
+    head_hidden: Count = 64
+    """Hidden units of the network that makes one tensor of the target."""
+    target_width: Count = 32
+    """Units of the target network's layers; where its head is solved for, its features."""
+    target_layers: Number = 3
+    """Its layers with skips."""
 
 
 def check(config: Any) -> None:

@@ -6,15 +6,15 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Key
 
 from metajax.core import Params, count
 from metajax.systems.base import Method
-from metajax.systems.scores import Evaluation, Row, interval
-from metajax.systems.setup import first_drawn
+from metajax.systems.scores import Evaluation, Interval, Row, interval
+from metajax.systems.setup import first_params
 from metajax.systems.tables.methods import BASELINES
 from metajax.systems.tables.problem import Problem
+from metajax.systems.tables.scoring import losses
 from metajax.systems.training import Training
 
 EVAL_KEY = 2112_10510
@@ -28,12 +28,12 @@ TITLES = {
 }
 
 
-def score(problem: Problem, method: Method, params: Params, num: int) -> Any:
+def score(problem: Problem, method: Method, params: Params, num: int) -> Interval:
     """Return a method's scores on the tables that all methods are evaluated on."""
-    assert method.measure is not None
+    assert method.learner is not None
     rows = jnp.asarray(problem.settings.eval_rows, jnp.int32)
     key = jax.random.key(EVAL_KEY)
-    return interval(np.asarray(method.measure(params, (problem.new, rows), key, num)))
+    return interval(losses(method.learner, params, problem.new, rows, key, num))
 
 
 def evaluate(
@@ -46,9 +46,7 @@ def evaluate(
     num = problem.settings.eval_tasks
     rows = {"new_tasks": Row("new tables", score(problem, method, params, num))}
     if method.algorithm is not None:
-        assert method.learner is not None
-        drawn = first_drawn(method.learner, problem.new, jax.random.key(config.seed))
-        found = score(problem, method, drawn, num)
+        found = score(problem, method, first_params(method, problem.new, config), num)
         rows["first_drawn"] = Row(TITLES["first_drawn"], found, baseline=True)
     for name, baseline in BASELINES.items():
         if name != config.method:

@@ -5,30 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from metajax import learners
-from metajax.core import Count, MetaLearner, Positive, mixed
+from metajax.core import Count, MetaLearner, Positive
 from metajax.systems.base import Entry, Method
 from metajax.systems.tables.problem import Problem
-from metajax.systems.tables.scoring import scorer
 from metajax.systems.training import Training
-
-
-def scored(learner: MetaLearner, training: Training | None = None) -> Method:
-    """Return the method of a learner of tables; without ``training`` it is not meta-trained."""
-    algorithm = None if training is None else training.descend(mixed(learner))
-    return Method(algorithm, learner, scorer(learner))
 
 
 def reader(
     problem: Problem, training: Training, *, width: Count = 64, row_width: Count = 32
-) -> Method:
+) -> MetaLearner:
     """Weigh solved classifiers by left-out predictions (after Müller et al., arXiv 2112.10510).
 
     Args:
       width: Units of the two layers that read how the classifiers did.
       row_width: Units of the layer that reads how sure they are of a query.
     """
-    learner = learners.table_reader(problem.settings.classes, width=width, row_width=row_width)
-    return scored(learner, training)
+    return learners.table_reader(problem.settings.classes, width=width, row_width=row_width)
 
 
 def logistic_regression(
@@ -41,7 +33,7 @@ def logistic_regression(
     Args:
       strength: Prior variance of a weight: scikit-learn's C.
     """
-    return scored(learners.table_logistic(problem.settings.classes, strength=strength))
+    return Method(None, learners.table_logistic(problem.settings.classes, strength=strength))
 
 
 def frequencies(problem: Problem, training: Training) -> Method:
@@ -49,7 +41,7 @@ def frequencies(problem: Problem, training: Training) -> Method:
 
     It is not meta-trained.
     """
-    return scored(learners.table_frequencies(problem.settings.classes))
+    return Method(None, learners.table_frequencies(problem.settings.classes))
 
 
 BASELINES: dict[str, Callable[..., Method]] = {

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -45,13 +43,3 @@ def losses(
     keys = jnp.repeat(jax.random.split(key, num), rows.shape[0])
     found = jax.lax.map(one, (keys, jnp.tile(rows, num)), batch_size=8)
     return found.reshape(num, -1)
-
-
-def scorer(learner: MetaLearner) -> Callable[..., Any]:
-    """Return a method's ``measure(params, (tables, rows), key, num) -> scores[num, points]``."""
-
-    def measure(params: Params, tasks: Any, key: Key[Array, ""], num: int):
-        tables, rows = tasks
-        return losses(learner, params, tables, rows, key, num)
-
-    return measure

@@ -9,6 +9,7 @@ import pytest
 
 from metajax.cli.arguments import parse_train
 from metajax.core import ConfigError, HostFed
+from metajax.learners import KernelRidge
 from metajax.systems import (
     build,
     config_from_json,
@@ -24,7 +25,7 @@ from metajax.systems.gpicl.evaluate import lead
 from metajax.systems.gpicl.report import figures, table
 from metajax.systems.gpicl.settings import TINY
 from metajax.systems.gpicl.tasks import DRAW_BITS
-from metajax.systems.gpicl.tuning import tuned
+from metajax.systems.gpicl.tuning import candidates, tuned
 from metajax.train import fit
 
 SMALL = TINY | {
@@ -225,6 +226,15 @@ class Candidates:
     @staticmethod
     def measure(params, tasks, key, num):
         return np.full((num, 12), params)
+
+
+def test_candidates_are_all_values_that_are_not_given():
+    usual = {"gamma": (0.5, 1.0), "ridge": (0.1, 0.2, 0.3)}
+    every = candidates(KernelRidge, usual, gamma=None, ridge=None)
+    assert [tuple(map(float, one)) for one in every] == [
+        (np.float32(gamma), np.float32(ridge)) for gamma in (0.5, 1.0) for ridge in (0.1, 0.2, 0.3)
+    ]
+    assert candidates(dict, usual, gamma=0.25) == ({"gamma": 0.25},)
 
 
 def test_the_best_candidate_on_training_tasks_is_chosen(data_dir):
