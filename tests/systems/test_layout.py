@@ -47,4 +47,4 @@ def test_one_objective_is_foretold_by_the_first_evaluator():
 
 def test_a_package_without_the_modules_is_rejected():
     with pytest.raises(TypeError, match="settings"):
-        family("metajax.systems.using", objective=lambda config: None, evaluators={}, summary="")
+        family("metajax.using", objective=lambda config: None, evaluators={}, summary="")
