@@ -32,7 +32,7 @@ from metajax.data import ImagePool, ImageSet, device_pool
 from metajax.data.sources import read_digits
 from metajax.hypernet import MLPArchitecture
 from metajax.systems import configure
-from metajax.systems.weights.kinds import KINDS
+from metajax.systems.weights.architectures.problem import of_images
 from metajax.train import write_json
 
 KEPT, EVERY = 16, 5
@@ -110,9 +110,9 @@ def score(learner: MetaLearner, params: Any, of: Split, key: Array) -> tuple[Arr
 def measure(variant: Variant, seeds: int) -> dict[str, Any]:
     """Train one variant from several seeds at several rates, and score it."""
     config: Any = configure("weights", "architectures", variant.method, **variant.options)
-    kind = KINDS["architectures"]
-    problem = kind.make(config, digits("train"), digits("test"))
-    learner: Any = kind.methods[variant.method](problem, config, **variant.options)
+    problem = of_images(config, digits("train"), digits("test"))
+    method = config.system.methods[variant.method]
+    learner: Any = method(problem, config, **variant.options)
     steps = variant.longer * config.steps
 
     def train(of: Split, rate: Array, seed: Array) -> Any:

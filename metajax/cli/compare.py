@@ -53,6 +53,7 @@ def compare_command(argv: list[str]) -> int:
         jax.config.update("jax_platforms", "cpu")
     entries = choose(system, preset, options.methods, group_words(rest), options.set)
     points = make_points(entries, options.seeds)
+    system = points[0].config.system
     if len({system.objective(point.config) for point in points}) > 1:
         raise ConfigError("methods", list(entries), "methods that are scored alike")
     base = config_to_json(system, next(iter(entries.values())).base)["config"]

@@ -66,8 +66,9 @@ def choose(
       ConfigError: a name is unknown or comes twice, an option is of none of the methods, a value
         is out of range, or a named method does not fit the problem.
     """
-    from metajax.systems import check_fits
+    from metajax.systems import check_fits, configure
 
+    system = configure(system, preset).system
     methods = list(system.methods) if named is None else list(named)
     for method in methods:
         one_of("methods", method, system.methods)

@@ -177,6 +177,7 @@ def _train(argv: list[str]) -> int:
     presets.add_argument("--preset")
     chosen, rest = presets.parse_known_args(argv[1:])
     config, options, workdir = parse_train(system, chosen.preset, rest)
+    system = config.system
     use_compilation_cache(options.compilation_cache)
 
     import jax

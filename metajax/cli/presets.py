@@ -11,7 +11,7 @@ from typing import Any
 
 def list_command(argv: list[str]) -> int:
     """Run ``metajax list ARGV``; returns the exit code."""
-    from metajax.systems import SYSTEMS, config_type, configure, get_system
+    from metajax.systems import SYSTEMS, configure, get_system
 
     argparse.ArgumentParser(
         prog="metajax list",
@@ -23,11 +23,10 @@ def list_command(argv: list[str]) -> int:
         print(wrapped(f"{name}: {system.summary}"))
         for preset in system.presets:
             config = configure(system, preset)
-            default = config_type(system, config.method)()
             changed = [
                 f"{field.name}={shown(getattr(config, field.name))}"
                 for field in dataclasses.fields(config)
-                if getattr(config, field.name) != getattr(default, field.name)
+                if getattr(config, field.name) != field.default
             ]
             first = "  (also without --preset)" * (preset == next(iter(system.presets)))
             if config.method != next(iter(system.methods)):

@@ -56,6 +56,7 @@ def sweep_command(argv: list[str]) -> int:
     options, request = read_request(argv)
     system = get_system(request.system)
     config, run_options, _ = parse_train(system, request.preset, request.rest)
+    system = config.system
     for name, least in (("workers", options.workers), ("at_once", options.at_once)):
         if least is not None and least < 1:
             raise ConfigError(name, least, "a whole number of 1 or more")

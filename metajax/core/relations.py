@@ -62,6 +62,19 @@ def below(other: str) -> Relation:
     )
 
 
+def above(other: str) -> Relation:
+    """Return the relation of a setting that is above another one.
+
+    Args:
+      other: the other setting, by name.
+    """
+    return Relation(
+        other,
+        lambda value, limit: value > limit,
+        lambda value, limit: f"above {other} = {limit}",
+    )
+
+
 def multiple_of(other: str) -> Relation:
     """Return the relation of a whole number that another one divides.
 

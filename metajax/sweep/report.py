@@ -92,8 +92,8 @@ def write_report(folder: Path) -> tuple[str, Path]:
     """
     try:
         identity = json.loads((folder / "config.json").read_bytes())
-        system = get_system(identity["sweep"]["system"])
-        config = config_from_json(system, identity["sweep"]["config"])
+        whole = get_system(identity["sweep"]["system"])
+        config = config_from_json(whole, identity["sweep"]["config"])
         grid, random = ({**identity[kind]} for kind in ("grid", "random"))
         numeric = [name for name in random if not random[name].startswith("ch")]
     except (OSError, KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
@@ -102,6 +102,7 @@ def write_report(folder: Path) -> tuple[str, Path]:
         raise WorkdirError(f"{folder} does not describe a sweep: {error}") from error
     fields = [*grid, *random]
     rows = read_results(folder)
+    system = config.system
     objective = system.objective(config)
     ranked = rank(rows, fields, objective)
     text = describe(rows, fields, objective, ranked)

@@ -159,10 +159,13 @@ class System:
       older_values: of a renamed setting whose values are others now too, what the older ones are,
         by its older word.
       tiny: the smallest settings that every method still does all of its work with, for tests.
-      use: ``use(config) -> Use``, how what was trained is used on a person's own data; None, or a
-        ``use`` that returns None: by its learner alone.
+      use: how what was trained is used on a person's own data: a :class:`Use`, or ``use(config) ->
+        Use``; None, or a ``use`` that returns None: by its learner alone.
       prepare: ``prepare(data_dir) -> folders``, which writes training data of the system other than
         images, for ``metajax data prepare NAME``; None where there is nothing.
+      kinds: the systems of one kind of problem each that it unites (:func:`layout.united`), whose
+        presets and methods it has; what else it needs of a run is that of the run's own kind,
+        ``config.system``. Empty: it is of one kind itself.
     """
 
     name: str
@@ -186,8 +189,18 @@ class System:
     tied_to_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
-    use: Callable[[Any], Use | None] | None = None
+    use: Use | Callable[[Any], Use | None] | None = None
     prepare: Callable[[Path | None], list[Path]] | None = None
+    kinds: tuple[System, ...] = ()
+
+    def kind_of(self, method: str | None) -> System:
+        """Return the kind of problem that a method is made for: the system itself if it is of one.
+
+        Args:
+          method: by name; None: the first.
+        """
+        method = method or next(iter(self.methods))
+        return next((kind for kind in self.kinds if method in kind.methods), self)
 
     def use_for(self, config: Any) -> Use | None:
         """Return how a run is used on a person's own data; None: by its learner alone.
@@ -195,7 +208,7 @@ class System:
         Args:
           config: of the run.
         """
-        return None if self.use is None else self.use(config)
+        return self.use(config) if callable(self.use) else self.use
 
     def preset_for(self, method: str | None = None, named: str | None = None) -> str:
         """Return the preset that a command means.

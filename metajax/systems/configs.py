@@ -43,7 +43,8 @@ def config_type(system: System, method: str | None = None) -> type:
       ConfigError: the system has no such method.
     """
     names = list(system.methods)
-    return _config_type(system, one_of("method", method or names[0], names))
+    chosen = one_of("method", method or names[0], names)
+    return _config_type(system.kind_of(chosen), chosen)
 
 
 @functools.cache
@@ -90,17 +91,13 @@ def field_types(system: System, method: str | None = None) -> dict[str, Any]:
 
 
 def methods_with(system: System, name: str) -> list[str]:
-    """Return the methods that have an option of this name.
+    """Return the methods whose runs have a setting of this name.
 
     Args:
       system: any.
-      name: of an option.
+      name: of a setting.
     """
-    return [
-        method
-        for method, function in system.methods.items()
-        if name in options_type(function).__dataclass_fields__  # type: ignore[attr-defined]
-    ]
+    return [method for method in system.methods if name in field_types(system, method)]
 
 
 def setting_types(system: System) -> dict[str, Any]:
@@ -161,7 +158,12 @@ def configure(
       ConfigError: an unknown name, a value out of range, or settings that do not fit together.
     """
     system = get_system(system) if isinstance(system, str) else system
-    chosen = system.presets[system.preset_for(method, preset)]
+    preset = system.preset_for(method, preset)
+    chosen = system.presets[preset]
+    kind = system.kind_of(chosen.get("method"))
+    if method is not None and one_of("method", method, system.methods) not in kind.methods:
+        expected = f"one that preset {preset} fits: {', '.join(kind.methods)}"
+        raise ConfigError("method", method, expected)
     if method in (None, chosen.get("method")):
         chosen = {**chosen, **chosen.get("own", {})}
     return _make(config_type(system, method or chosen.get("method")), chosen, values)
@@ -259,7 +261,12 @@ def config_from_json(system: System, values: Any) -> Any:
         if name in values:
             check_value(f"{name} of config.json", typing.Literal[tuple(today)], values[name])
             values = values | {name: today[values[name]]}
-    values = {system.renamed.get(name, name): value for name, value in values.items()}
+    newer = system.renamed
+    values = {
+        newer.get(name, name): value
+        for name, value in values.items()
+        if newer.get(name) not in values  # else the newer word says it
+    }
     method = values.get("method")
     if method is not None and not isinstance(method, str):
         raise ConfigError("method of config.json", method, "text")

@@ -1,4 +1,7 @@
-"""The one layout of a family's package, from which its :class:`System` is read."""
+"""The one layout of a family's package, from which its :class:`System` is read.
+
+A family of several kinds of problem has a package for each, of the same layout.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,8 @@ import dataclasses
 import functools
 import importlib
 import importlib.util
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NoReturn
 
 from metajax.systems.base import Objective, System
 from metajax.systems.training import Training
@@ -68,6 +71,53 @@ def family(
     )
 
 
+def united(
+    package: str, kinds: Sequence[str], summary: str, tiny: Mapping[str, Any], **shared: Any
+) -> System:
+    """Return the system of a family of several kinds of problem, which has the methods of all.
+
+    Args:
+      package: the family's; its last part is the system's name.
+      kinds: the packages in it that each are of one kind and have a ``SYSTEM``, the default first.
+      summary: one line.
+      tiny: the smallest settings that all kinds have.
+      **shared: further fields of all kinds.
+    """
+    shared["name"] = package.rpartition(".")[2]
+    systems = (importlib.import_module(f"{package}.{kind}").SYSTEM for kind in kinds)
+    found = tuple(
+        dataclasses.replace(kind, tiny={**tiny, **kind.tiny}, **shared) for kind in systems
+    )
+
+    def merged(field: str) -> dict[str, Any]:
+        return {key: value for kind in found for key, value in getattr(kind, field).items()}
+
+    return System(
+        **shared,
+        summary=summary,
+        kinds=found,
+        methods=merged("methods"),
+        presets=merged("presets"),
+        tiny=merged("tiny"),
+        usual_presets={each: next(iter(kind.presets)) for kind in found for each in kind.methods},
+        evaluation=tuple(dict.fromkeys(each for kind in found for each in kind.evaluation)),
+        evaluators={},
+        settings=None,
+        problem=_of_kinds,
+        evaluate=_of_kinds,
+        objective=_of_kinds,
+        table=_of_kinds,
+        figures=_of_kinds,
+        check=_of_kinds,
+        use=_of_kinds,
+    )
+
+
+def _of_kinds(*given: Any) -> NoReturn:
+    """Raise: a family of several kinds has no problem of its own."""
+    raise TypeError("each kind of problem of this family has its own: see config.system")
+
+
 def _read(package: str, module: str, name: str) -> Any:
     """What a name of a family's module stands for; None where there is none."""
     if importlib.util.find_spec(f"{package}.{module}") is None:
@@ -75,5 +125,5 @@ def _read(package: str, module: str, name: str) -> Any:
     return getattr(importlib.import_module(f"{package}.{module}"), name, None)
 
 
-def _always(objective: Objective, config: Any) -> Objective:
-    return objective
+def _always(value: Any, config: Any) -> Any:
+    return value

@@ -18,7 +18,7 @@ def read_run(workdir: Any) -> tuple[Any, Any, dict[str, Any]]:
       workdir: a path of :func:`metajax.train.as_path`.
 
     Returns:
-      The system, its config, and the JSON.
+      The system, or that of the run's kind of problem, its config, and the JSON.
 
     Raises:
       WorkdirError: the folder does not describe a run; the error says what it is.
@@ -33,8 +33,8 @@ def read_run(workdir: Any) -> tuple[Any, Any, dict[str, Any]]:
         raise WorkdirError(kind)
     if not isinstance(saved["system"], str) or not isinstance(saved.get("config"), dict):
         raise WorkdirError(f"{path} does not describe a run: it has no system and config")
-    system = get_system(saved["system"])
-    return system, config_from_json(system, saved["config"]), saved["config"]
+    config = config_from_json(get_system(saved["system"]), saved["config"])
+    return config.system, config, saved["config"]
 
 
 def _other_kind(folder: Any) -> str | None:

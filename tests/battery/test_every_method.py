@@ -49,6 +49,12 @@ from small import fit_setup, tiny
 
 ENTRIES = [(name, method) for name in SYSTEMS for method in get_system(name).methods]
 FIRST = {name: next(iter(get_system(name).methods), None) for name in SYSTEMS}
+KINDS = [
+    (name, next(iter(kind.methods)))
+    for name in SYSTEMS
+    for kind in get_system(name).kinds or (get_system(name),)
+]
+"""The first method of each kind of problem."""
 LONG = {
     "hamiltonian",
     "hypino",
@@ -85,8 +91,8 @@ def numbers(name, method):
     options = options_type(get_system(name).methods[method])
     hints = typing.get_type_hints(kind, include_extras=True)
     for field in dataclasses.fields(kind):
-        if method != FIRST[name] and field.name not in options.__dataclass_fields__:
-            continue  # the family's own settings, once
+        if (name, method) not in KINDS and field.name not in options.__dataclass_fields__:
+            continue  # the problem's own settings, once
         members = {plain(hints[field.name]), *typing.get_args(plain(hints[field.name]))}
         if typing.get_origin(plain(hints[field.name])) is tuple:
             continue
@@ -118,7 +124,8 @@ def test_every_setting_declares_its_range_and_is_explained(name, method):
             bounded = any(isinstance(mark, Range) for part in parts for mark in marks(part))
             assert bounded or typing.get_origin(plain(hint)) is typing.Literal, field.name
     function = system.methods[method]
-    parts = system.settings, system.training
+    kind = system.kind_of(method)
+    parts = kind.settings, kind.training
     family = {field.name for part in parts for field in dataclasses.fields(part)}
     options = options_type(function)
     explained = {
@@ -158,7 +165,9 @@ def test_presets_are_in_order(name):
         usual = configure(system, preset)
         assert usual.method == values.get("method", FIRST[name])
         assert all(getattr(usual, field) == value for field, value in own.items())
-        other = configure(system, preset, next(m for m in system.methods if m != usual.method))
+        other = configure(
+            system, preset, next(m for m in usual.system.methods if m != usual.method)
+        )
         assert not own or any(getattr(other, field) != value for field, value in own.items())
     assert system.tiny.keys() <= known
 
@@ -464,11 +473,15 @@ OTHER = {
 
 
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=[pytest.mark.slow] if n in LONG else []) for n in FAMILIES]
+    "each",
+    [
+        pytest.param(one, marks=[pytest.mark.slow] * (one[0] in LONG), id="-".join(one))
+        for one in KINDS
+    ],
 )
-def test_settings_of_the_evaluation_leave_training_alone(name):
-    system = get_system(name)
-    config = tiny(name, None, steps=20)
+def test_settings_of_the_evaluation_leave_training_alone(each):
+    config = tiny(*each, steps=20)
+    system = config.system
 
     def otherwise(field):
         value = getattr(config, field)
@@ -482,10 +495,10 @@ def test_settings_of_the_evaluation_leave_training_alone(name):
     assert {field for field in fields if field.startswith("eval_")} <= set(system.evaluation)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_another_method_keeps_the_settings_that_it_has_too(name):
-    config = tiny(name, None, seed=7)
-    for method in get_system(name).methods:
+@pytest.mark.parametrize(("name", "first"), KINDS)
+def test_another_method_keeps_the_settings_that_it_has_too(name, first):
+    config = configure(name, None, first, seed=7)
+    for method in config.system.methods:
         other = replace(config, method=method)
         assert other.method == method and other.seed == 7
         assert split(other).settings == split(config).settings

@@ -56,7 +56,9 @@ def test_what_is_watched_is_the_systems_own_or_the_loss():
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_every_system_names_what_foretells_its_objective(name):
     system = get_system(name)
-    assert system.objective(configure(system)).logged.endswith("/last")
+    for preset in system.presets:
+        config = configure(system, preset)
+        assert config.system.objective(config).logged.endswith("/last")
 
 
 @pytest.mark.parametrize(

@@ -8,23 +8,41 @@ from metajax.systems import SYSTEMS, System, Training, configure, get_system
 from metajax.systems.layout import PLACES, family
 from metajax.systems.show import table
 
-DISPATCHED = "weights"
-"""The family of several kinds of problem: it passes on to one of them what others read."""
+UNITED = "weights"
+"""The family of several kinds of problem, each of which is laid out as others are."""
 
 
-@pytest.mark.parametrize("name", [name for name in SYSTEMS if name != DISPATCHED])
+@pytest.mark.parametrize("name", SYSTEMS)
 def test_what_stands_in_its_place_is_read(name):
     system = get_system(name)
-    package = f"metajax.systems.{name}"
+    assert isinstance(system, System)
+    for kind in system.kinds:
+        module = kind.problem.__module__.rpartition(".")[0]
+        is_read(kind, module, but=("training", "tiny", "use"))
+        assert kind.name == name
+    if not system.kinds:
+        is_read(system, f"metajax.systems.{name}")
+    assert system.name == name
+
+
+def is_read(system, package, but=()):
+    """Hold that a system has what stands in its places, ``but`` what is shared or of a config."""
     for field, (module, called) in PLACES.items():
         try:
             there = importlib.import_module(f"{package}.{module}")
         except ModuleNotFoundError:
             continue
-        if hasattr(there, called):
+        if hasattr(there, called) and field not in but:
             assert getattr(system, field) is getattr(there, called), field
-    assert isinstance(system, System)
-    assert system.name == name
+
+
+def test_a_united_family_leaves_a_run_to_the_kind_of_its_method():
+    whole = get_system(UNITED)
+    config = configure(whole, "widths")
+    assert config.system in whole.kinds and config.method in config.system.methods
+    with pytest.raises(TypeError, match=r"config\.system"):
+        whole.evaluate()
+    assert list(whole.methods) == [method for kind in whole.kinds for method in kind.methods]
 
 
 def test_what_a_family_lacks_has_its_default():

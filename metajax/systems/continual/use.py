@@ -117,6 +117,5 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     return tell_labels(shown, queries, line, run.ready, more=tasks)
 
 
-def use(config: Any) -> Use:
-    """Return how a trained sequence is used: without a support."""
-    return Use(None, files, ready=ready)
+use = Use(None, files, ready=ready)
+"""A trained sequence is used without a support."""

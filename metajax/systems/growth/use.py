@@ -103,6 +103,5 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     return tell_labels(found, queries, f"{len(queries)} {what}", run.ready, names=names)
 
 
-def use(config: Any) -> Use:
-    """Return how a trained network is used: without a support."""
-    return Use(None, files, ready=ready)
+use = Use(None, files, ready=ready)
+"""A trained network is used without a support."""

@@ -283,9 +283,5 @@ def at_rest(settings: Settings) -> Problem:
     return Problem(settings, MixedTasks((tasks,), (1,)))
 
 
-MOTIONS = Use(adapt, files, at_rest)
-
-
-def use(config: Any) -> Use:
-    """Adapt to a motion."""
-    return MOTIONS
+use = Use(adapt, files, at_rest)
+"""A learner adapts to a motion."""

@@ -107,9 +107,5 @@ def draw(u: Float[np.ndarray, "size size"]) -> Any:
     return canvas
 
 
-PROBLEMS = Use(adapt, files)
-
-
-def use(config: Any) -> Use:
-    """Generate the solution of a PDE."""
-    return PROBLEMS
+use = Use(adapt, files)
+"""The solution of a PDE is generated."""

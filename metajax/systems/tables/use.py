@@ -109,9 +109,5 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     return told_of_table(frame, column, 0, model, functools.partial(read_by, model))
 
 
-READING = Use(adapt, files)
-
-
-def use(config: Any) -> Use:
-    """Read a table, and predict a column of it."""
-    return READING
+use = Use(adapt, files)
+"""A table is read, and a column of it predicted."""

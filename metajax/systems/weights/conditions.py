@@ -11,7 +11,7 @@ from jaxtyping import Array, Float, Int32, Key
 from metajax.core import Examples, Task, derive, random_indices, register_dataclass
 from metajax.data import ImagePool
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.settings import Settings
+from metajax.systems.weights.settings import SharedSettings
 
 
 class Conditions(Protocol):
@@ -87,7 +87,7 @@ def under(
 
 
 def drawn_problem(
-    settings: Settings, train: ImagePool, test: ImagePool, conditions: Conditions
+    settings: SharedSettings, train: ImagePool, test: ImagePool, conditions: Conditions
 ) -> Problem:
     """Return the problem of conditions that are drawn, with images of the whole set under each.
 

@@ -51,7 +51,9 @@ def by_image(found: Float[Array, "conditions images"]) -> Float[np.ndarray, "ima
     return np.asarray(found, float).T
 
 
-def evaluate(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
     """Measure the accuracy on test images by condition; intervals are over the images.
 
     The row ``mean`` is the mean over conditions, of which each image gives one number.
@@ -91,4 +93,4 @@ def mean_accuracy(place: int) -> Objective:
       place: along the axis.
     """
     title = "accuracy on test images, mean over conditions"
-    return Objective(f"rows.mean.mean[{place}]", True, "new_tasks/last", title)
+    return Objective(f"rows.mean.mean[{place}]", title=title)

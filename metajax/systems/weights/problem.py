@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -13,7 +15,8 @@ from metajax.core import Network, Params
 from metajax.data import ImagePool
 from metajax.hypernet import PaddedMLP, padded_mlp
 from metajax.nn import mlp
-from metajax.systems.weights.settings import Settings
+from metajax.systems.image_sets import image_pools
+from metajax.systems.weights.settings import SharedSettings
 from metajax.units import Units, mlp_units
 
 
@@ -29,7 +32,7 @@ class Problem(NamedTuple):
       ways: classes.
     """
 
-    settings: Settings
+    settings: Any
     tasks: Any
     test: ImagePool
     conditions: Any
@@ -82,6 +85,21 @@ class Problem(NamedTuple):
     def setting(self) -> str:
         """Return the images and the conditions in a few words."""
         return f"{self.settings.base_set}, {self.conditions.called}"
+
+
+def read_images(settings: SharedSettings, data_dir: Path | None) -> tuple[ImagePool, ImagePool]:
+    """Read images to train on, and images to measure on, which have the statistics of the first.
+
+    Args:
+      settings: of the problem.
+      data_dir: folder of the data sets.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      ConfigError: the settings do not fit the set.
+    """
+    train, test = image_pools(settings, data_dir)
+    return train, dataclasses.replace(test, mean=train.mean, std=train.std)
 
 
 @functools.lru_cache

@@ -8,7 +8,7 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.systems import build
-from metajax.systems.weights.classes.tuples import class_mean_embedding, class_tuples
+from metajax.systems.weights.classes.problem import class_mean_embedding, class_tuples
 from small import tiny
 
 

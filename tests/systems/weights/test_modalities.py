@@ -8,13 +8,13 @@ import pytest
 from metajax.core import ConfigError
 from metajax.nn import draw_orthogonal
 from metajax.systems import build, configure
-from metajax.systems.weights.modalities.conditions import Modalities
 from metajax.systems.weights.modalities.evaluate import (
     halves,
     mean_logits,
     procrustes_logits,
     with_pairs,
 )
+from metajax.systems.weights.modalities.problem import Modalities
 from metajax.systems.weights.modalities.views import gradient_view, profile_view, spectrum_view
 from small import fit_setup, tiny
 

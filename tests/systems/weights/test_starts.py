@@ -7,7 +7,7 @@ import pytest
 
 from metajax.core import ConfigError
 from metajax.systems import build, configure
-from metajax.systems.weights.architectures.conditions import Architectures
+from metajax.systems.weights.architectures.problem import Architectures
 from small import fit_setup, tiny
 
 RANDOM = "random_in_range"

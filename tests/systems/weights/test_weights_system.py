@@ -6,8 +6,16 @@ import numpy as np
 import pytest
 
 from metajax.core import ConfigError
-from metajax.systems import build, configure, get_system
-from metajax.systems.weights import KINDS, Settings
+from metajax.systems import (
+    build,
+    config_from_json,
+    config_to_json,
+    configure,
+    field_types,
+    get_system,
+    methods_with,
+    replace,
+)
 from metajax.systems.weights.conditions import under
 from small import tiny
 
@@ -15,17 +23,33 @@ from small import tiny
 def test_each_method_has_a_preset_that_it_fits():
     system = get_system("weights")
     for method in system.methods:
-        config = tiny("weights", method)
-        build(config)  # it raises where they do not fit
-        preset = system.presets[system.preset_for(method)]
-        assert preset.get("condition", "angles") == config.condition
+        build(tiny("weights", method))  # it raises where they do not fit
+        preset = system.preset_for(method)
+        assert configure(system, preset).system is configure(system, None, method).system
 
 
-def test_methods_made_for_another_condition_are_rejected_by_name():
+def test_methods_made_for_another_problem_are_rejected_by_name():
     for preset, method in (("angles", "slimmable"), ("widths", "mip")):
-        with pytest.raises(ConfigError) as raised:
-            build(configure("weights", preset, method))
+        with pytest.raises(ConfigError, match=preset) as raised:
+            configure("weights", preset, method)
         assert raised.value.field == "method" and method in str(raised.value)
+    with pytest.raises(ConfigError) as raised:
+        replace(configure("weights", "angles"), method="slimmable")
+    assert raised.value.field == "method"
+
+
+def test_runs_have_the_settings_of_their_own_problem_alone():
+    of_widths = field_types(get_system("weights"), "slimmable")
+    assert "eval_widths" in of_widths and "eval_angles" not in of_widths
+    assert "slimmable" in methods_with(get_system("weights"), "eval_widths")
+
+
+def test_a_config_that_named_its_condition_is_read():
+    """Once all settings of all problems were in one file, with a setting that said which."""
+    config = tiny("weights", "slimmable")
+    older = {**config_to_json(config.system, config)["config"], "condition": "widths"}
+    older |= {"most_turn": 60.0, "glyphs": False}
+    assert config_from_json(get_system("weights"), older) == config
 
 
 def test_the_middle_angle_leaves_images_as_they_are_and_ends_mirror_each_other():
@@ -62,11 +86,9 @@ def test_a_width_that_is_measured_has_a_network_of_its_own():
     assert raised.value.field == "alone_widths"
 
 
-def test_conditions_share_no_setting_of_their_own():
-    """Else the one that stands first would set the other's default."""
-    here = Settings.__module__.rpartition(".")[0]
-    own = [base for base in Settings.__mro__ if base.__module__.startswith(f"{here}.")]
-    names = [name for base in own for name in base.__annotations__]
-    assert len(own) >= 4 and len(names) == len(set(names))
-    tiny_values = [item for kind in KINDS.values() for item in kind.tiny.items()]
-    assert len({name for name, _ in tiny_values}) == len(set(tiny_values))
+def test_smallest_settings_of_one_name_have_one_value():
+    """All problems' are in one mapping."""
+    kinds = get_system("weights").kinds
+    assert len(kinds) >= 4
+    values = [item for kind in kinds for item in kind.tiny.items()]
+    assert len({name for name, _ in values}) == len(set(values))

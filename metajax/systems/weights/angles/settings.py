@@ -6,16 +6,17 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from metajax.core import Range, Several
+from metajax.systems.weights.settings import SharedSettings
 
 
 @dataclass(frozen=True)
-class AngleSettings:
+class Settings(SharedSettings):
     """Angles by which images are turned."""
 
     most_turn: Annotated[float, Range(above=0, high=180)] = 60.0
-    """How far images are turned at most, degrees to either side (angles)."""
+    """How far images are turned at most, degrees to either side."""
     eval_angles: Several = 9
-    """Angles that accuracy is measured at, evenly from one side to the other (angles)."""
+    """Angles that accuracy is measured at, evenly from one side to the other."""
 
 
 PRESETS: dict[str, dict[str, Any]] = {

@@ -25,7 +25,7 @@ from metajax.data import ImagePool
 from metajax.hypernet import MLPArchitecture
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.architectures.conditions import GROUPS, Architectures
+from metajax.systems.weights.architectures.problem import GROUPS, Architectures
 from metajax.systems.weights.conditions import under
 from metajax.systems.weights.problem import Problem
 
@@ -102,7 +102,9 @@ def starts(
     return made, jax.vmap(random)(keys, architectures)
 
 
-def evaluate_starts(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
     """Measure what networks of unseen architectures can do, as they start and after some steps.
 
     Intervals are over architectures. He starts of the same architectures, trained on the same

@@ -9,7 +9,7 @@ from metajax.systems.show import Figure, score_figure, training_figures
 from metajax.systems.weights.report import lines_of
 
 
-def starts_table(evaluation: dict[str, Any]) -> str:
+def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy of starts along training from them, and what they do as they are."""
     row = evaluation["rows"]["mean"]
     found = [cell(row[each][0], ".3f") for each in ("mean", "low", "high")]
@@ -18,7 +18,7 @@ def starts_table(evaluation: dict[str, Any]) -> str:
     return "\n".join([*lines_of(evaluation), setting, f"Without training: {said}."])
 
 
-def starts_figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracy by steps from a start, and that without training along meta-training."""
     rows = {name: row for name, row in evaluation["rows"].items() if name != "mean"}
     caption = (

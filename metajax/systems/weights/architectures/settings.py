@@ -3,50 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, Positive, Several
+from metajax.core import SOME, Count, Positive, Several, above, at_most
+from metajax.systems.weights.settings import SharedSettings
 
 
 @dataclass(frozen=True)
-class ArchitectureSettings:
+class Settings(SharedSettings):
     """Architectures, and training from their starts."""
 
     train_architectures: Count = 128
     """Architectures that are trained on, drawn at random, the same for all runs: 1 to `layers`
-    hidden layers of `least_width` to `width` units, ReLU or tanh (architectures)."""
-    least_width: Count = 16
-    """Smallest hidden layer, units (architectures)."""
-    widest: Count = 96
-    """Largest hidden layer of the wider architectures that are measured, units (architectures)."""
+    hidden layers of `least_width` to `width` units, ReLU or tanh."""
+    least_width: Annotated[Count, at_most("width")] = 16
+    """Smallest hidden layer, units."""
+    widest: Annotated[Count, above("width")] = 96
+    """Largest hidden layer of the wider architectures that are measured, units."""
     eval_architectures: Several = 8
     """Unseen architectures of each kind that are measured: in range, wider, with one hidden layer
-    more (architectures)."""
-    start_steps: tuple[Count, ...] = (10, 25, 50, 100, 200)
-    """Steps of training from a start after which accuracy is measured (architectures)."""
+    more."""
+    start_steps: Annotated[tuple[Count, ...], SOME] = (10, 25, 50, 100, 200)
+    """Steps of training from a start after which accuracy is measured."""
     start_lr: Positive = 1e-3
-    """Learning rate of Adam in these steps (architectures)."""
-
-
-def check_architectures(config: Any) -> None:
-    """Raise where sizes of architectures are not in order.
-
-    Raises:
-      ConfigError: the smallest width is above the largest, this one is not below the widest, or
-        there are no steps from the start.
-    """
-    if config.least_width > config.width:
-        expected = f"at most width = {config.width}"
-        raise ConfigError("least_width", config.least_width, expected)
-    if config.widest <= config.width:
-        raise ConfigError("widest", config.widest, f"above width = {config.width}")
-    if not config.start_steps:
-        raise ConfigError("start_steps", config.start_steps, "one number of steps or more")
+    """Learning rate of Adam in these steps."""
 
 
 _ARCHITECTURES: dict[str, Any] = {
     "method": "graph_hypernetwork",
-    "condition": "architectures",
     "layers": 3,
     "examples": 64,
     "tasks_per_step": 4,

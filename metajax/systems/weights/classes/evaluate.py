@@ -36,7 +36,7 @@ from metajax.learners import (
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 from metajax.systems.weights.classes.methods import ZooParts
-from metajax.systems.weights.classes.tuples import TUNE_RATE, TUNE_STEPS, ClassTuples, TupleTasks
+from metajax.systems.weights.classes.problem import TUNE_RATE, TUNE_STEPS, ClassTuples, TupleTasks
 from metajax.systems.weights.problem import Problem
 
 EVAL_KEY = 2402_18153
@@ -222,7 +222,9 @@ TITLES = {
 """Baselines of the table."""
 
 
-def evaluate_zoo(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
     """Measure accuracy on tuples of unseen classes; intervals are over the tuples.
 
     ``more`` holds the accuracy of the zoo's networks on their own tasks, what their code leaves of

@@ -13,7 +13,7 @@ from metajax import learners
 from metajax.core import Count, Network, NonNegative, Number, ProperFraction, Range
 from metajax.learners import Autoencoding, SetReader, WeightModel
 from metajax.systems.base import Entry, Method
-from metajax.systems.weights.classes.tuples import class_mean_embedding
+from metajax.systems.weights.classes.problem import class_mean_embedding
 from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
 

@@ -3,59 +3,50 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, Several
+from metajax.core import ConfigError, Count, Several, at_most, below
+from metajax.systems.weights.settings import SharedSettings
 
 
 @dataclass(frozen=True)
-class ClassSettings:
+class Settings(SharedSettings):
     """Tuples of classes, and the zoo of networks for them."""
 
     ways: Count = 5
-    """Classes of a task (classes)."""
+    """Classes of a task."""
     networks: Count = 300
-    """Networks of the zoo, each trained on its own tuple of classes (classes), or on all classes
-    from its own start (pruning)."""
-    zoo_steps: Count = 400
-    """Steps that train the zoo, before its weights are learned or prepared; fewer than `steps`
-    (classes, pruning)."""
+    """Networks of the zoo, each trained on its own tuple of classes."""
+    zoo_steps: Annotated[Count, below("steps")] = 400
+    """Steps that train the zoo, before its weights are learned; fewer than `steps`."""
     shots: Count = 30
-    """Images of each class that a network is generated from (classes)."""
-    embedding_size: Count = 4
-    """Height and width of the class means that describe a task, pixels (classes)."""
+    """Images of each class that a network is generated from."""
+    embedding_size: Annotated[Count, at_most("image_size")] = 4
+    """Height and width of the class means that describe a task, pixels."""
     eval_tasks: Several = 60
-    """Unseen tuples of classes that accuracy is measured on (classes)."""
+    """Unseen tuples of classes that accuracy is measured on."""
     eval_images: Count = 100
-    """Test images of each of them (classes)."""
+    """Test images of each of them."""
 
 
-def check_classes(config: Any) -> None:
-    """Raise where sizes of the zoo or of embeddings are not in order.
+def check(config: Any) -> None:
+    """Raise where settings of a denoiser do not fit together.
 
     Raises:
-      ConfigError: the zoo takes all steps, has as many components as networks, the embedding is
-        larger than the images, or no step is left to the denoiser.
+      ConfigError: it has as many components as there are networks, or no step is left to it.
     """
-    most = {
-        "zoo_steps": (config.steps - 1, "fewer than steps"),
-        "embedding_size": (config.image_size, "at most image_size"),
-    }
-    coded = getattr(config, "latents", None) == "autoencoder"
-    if not coded:
-        most["components"] = (config.networks - 1, "fewer than networks")
-    for field, (limit, why) in most.items():
-        value = getattr(config, field, None)
-        if value is not None and value > limit:
-            raise ConfigError(field, value, f"{why}: at most {limit}")
-    share = getattr(config, "align_share", 0)
+    if not hasattr(config, "latents"):
+        return
+    coded, share = config.latents == "autoencoder", getattr(config, "align_share", 0)
+    if not coded and config.components >= config.networks:
+        expected = f"fewer than networks: at most {config.networks - 1}"
+        raise ConfigError("components", config.components, expected)
     if coded and share + config.coder_share >= 1:
         raise ConfigError("align_share", share, "a sum with coder_share below 1")
 
 
 _CLASSES: dict[str, Any] = {
     "method": "weight_diffusion",
-    "condition": "classes",
     "width": 16,
     "tasks_per_step": 1,
     "learning_rate": 2e-3,

@@ -17,7 +17,7 @@ from metajax.data import ImagePool, shift_and_factor
 from metajax.learners import WeightModel, maml
 from metajax.systems.base import Use
 from metajax.systems.uses import image_form
-from metajax.systems.weights.classes.tuples import TUNE_RATE, ClassTuples, tuple_tasks
+from metajax.systems.weights.classes.problem import TUNE_RATE, ClassTuples, tuple_tasks
 from metajax.systems.weights.generated import Generated, answering
 from metajax.systems.weights.problem import Problem
 from metajax.using import Told, check_steps, read_labeled, tell_classes

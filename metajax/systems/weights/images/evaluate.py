@@ -32,8 +32,8 @@ from metajax.learners import (
 )
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, interval
-from metajax.systems.weights.images.conditions import EditImages
 from metajax.systems.weights.images.methods import EditParts
+from metajax.systems.weights.images.problem import EditImages
 from metajax.systems.weights.images.report import counted
 from metajax.systems.weights.problem import Problem
 
@@ -266,7 +266,9 @@ TUNED = {"latents": "latent tuned, {}", "weights": "weights tuned, {}"}
 """Titles of baselines, all of which start from the plain reconstruction."""
 
 
-def evaluate_edits(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
     """Measure the mean squared error of reconstructions; intervals are over images.
 
     The row ``test`` has held-out images of known classes, by passes if the method makes any;

@@ -12,8 +12,9 @@ from metajax import hypernet, learners
 from metajax.core import Count, MetaLearner, Network
 from metajax.nn import Autoencoder, conv_autoencoder
 from metajax.systems.base import Entry, Method
+from metajax.systems.weights.images.settings import Settings
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.settings import Settings, Training
+from metajax.systems.weights.settings import Training
 
 
 class EditParts(NamedTuple):

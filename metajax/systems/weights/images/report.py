@@ -14,7 +14,7 @@ from metajax.systems.numbers import aligned, cell
 from metajax.systems.show import Figure, training_figures
 
 
-def edit_table(evaluation: dict[str, Any]) -> str:
+def table(evaluation: dict[str, Any]) -> str:
     """Return the errors on known and on unseen classes, and the editability of each row."""
     rows, editable = evaluation["rows"], evaluation["more"]["editability"]
     lines = [[evaluation["metric"], "known", "unseen", "editability"]]
@@ -106,7 +106,7 @@ def edit_pictures(pictures: dict[str, dict[str, Any]]) -> Any:
     return canvas
 
 
-def edit_figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the errors by operations, the images, and the error along training."""
     shown = evaluation["more"]["pictures"]
     along = training_figures(history, "mean squared error on held-out images", "log")

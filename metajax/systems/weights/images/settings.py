@@ -5,54 +5,44 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from metajax.core import SOME, ConfigError, Count, Positive, Several
+from metajax.core import SOME, Count, Positive, Several, below
+from metajax.systems.weights.settings import SharedSettings
 
 
 @dataclass(frozen=True)
-class ImageSettings:
+class Settings(SharedSettings):
     """A frozen generator of images, whose weights are edited for each image."""
 
     known_classes: Count = 8
     """Classes that everything is trained on, the first ones; images of the others are measured
-    as unseen (images)."""
+    as unseen."""
     latent_size: Count = 8
-    """Numbers that the generator encodes an image as (images)."""
+    """Numbers that the generator encodes an image as."""
     generator_channels: Count = 16
-    """Channels of the generator's convolutions (images)."""
+    """Channels of the generator's convolutions."""
     pixel_noise: Positive = 0.1
-    """Standard deviation of a pixel in the generator's loss, levels from 0 to 1 (images)."""
-    generator_steps: Count = 3000
-    """Steps that train the generator, before it is frozen; fewer than `steps` (images)."""
+    """Standard deviation of a pixel in the generator's loss, levels from 0 to 1."""
+    generator_steps: Annotated[Count, below("steps")] = 400
+    """Steps that train the generator, before it is frozen; fewer than `steps`."""
     eval_passes: Count = 5
-    """Passes that edits are measured up to (images)."""
+    """Passes that edits are measured up to."""
     image_steps: Annotated[tuple[Count, ...], SOME] = (1, 3, 10, 50)
-    """Steps of tuning on a single image after which it is measured (images)."""
+    """Steps of tuning on a single image after which it is measured."""
     weight_rates: Annotated[tuple[Positive, ...], SOME] = (1e-3, 2e-3, 4e-3)
     """Learning rates of tuning weights; each number of steps takes the best one of them on
-    training images (images)."""
+    training images."""
     latent_rates: Annotated[tuple[Positive, ...], SOME] = (0.03, 0.1, 0.3)
-    """The same for tuning latents (images)."""
+    """The same for tuning latents."""
     edit_images: Several = 64
-    """Images of known classes and images of unseen ones that are measured, at most (images)."""
-
-
-def check_images(config: Any) -> None:
-    """Raise where settings of edits do not fit together.
-
-    Raises:
-      ConfigError: the generator takes all steps.
-    """
-    if config.generator_steps >= config.steps:
-        expected = f"1 to {config.steps - 1}, fewer than steps"
-        raise ConfigError("generator_steps", config.generator_steps, expected)
+    """Images of known classes and images of unseen ones that are measured, at most."""
 
 
 _IMAGES: dict[str, Any] = {
     "method": "weight_edits",
-    "condition": "images",
     "tasks_per_step": 1,
     "learning_rate": 2e-3,
     "schedule": "cosine",
+    "generator_steps": 3000,
     "steps": 4500,
     "eval_every": 500,
 }

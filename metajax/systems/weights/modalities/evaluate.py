@@ -26,8 +26,8 @@ from metajax.learners import averaged_adapters, center_scores, text_logits
 from metajax.nn import thin_svd
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.modalities.conditions import Measured, ModalityTasks
 from metajax.systems.weights.modalities.methods import ModalityParts
+from metajax.systems.weights.modalities.problem import Measured, ModalityTasks
 from metajax.systems.weights.problem import Problem
 
 RIDGES = tuple(10.0 ** (power / 2) for power in range(-5, 5))
@@ -224,8 +224,8 @@ BASELINES = ("scratch", "means", "ridge", "procrustes")
 """Rows that need no training on other modalities."""
 
 
-def evaluate_modalities(
-    problem: Problem, method: Method, params: Params, config: Any
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
     """Measure accuracy by number of pairs a class; intervals are over modalities and supports.
 

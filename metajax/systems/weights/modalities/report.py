@@ -8,7 +8,7 @@ from metajax.systems.show import Figure, score_figure, training_figures
 from metajax.systems.weights.modalities.evaluate import GROUPS
 
 
-def modality_figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracy by pairs a class, a figure for each kind of modality."""
     found = []
     for group, title in GROUPS.items():

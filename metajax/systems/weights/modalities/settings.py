@@ -3,58 +3,51 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, Positive, Several
+from metajax.core import SOME, ConfigError, Count, Positive, Several, at_most
+from metajax.systems.weights.settings import SharedSettings
 
 DIGIT_SETS = ("digits", "mnist")
 """Sets whose classes are the digits in order."""
 
 
 @dataclass(frozen=True)
-class ModalitySettings:
+class Settings(SharedSettings):
     """Modalities of the same classes: what frozen encoders make of images."""
 
     modalities: Count = 24
-    """Encoders that are trained on, of random weights (modalities)."""
+    """Encoders that are trained on, of random weights."""
     features: Count = 32
-    """Numbers of an embedding (modalities)."""
+    """Numbers of an embedding."""
     text_size: Count = 24
-    """Numbers of the vector that stands for a class' text, drawn at random (modalities)."""
+    """Numbers of the vector that stands for a class' text, drawn at random."""
     most_pairs: Count = 10
-    """Pairs of each class in a support at most (modalities)."""
-    least_pairs: Count = 1
-    """Pairs of each class in a support of training at least (modalities)."""
+    """Pairs of each class in a support at most."""
+    least_pairs: Annotated[Count, at_most("most_pairs")] = 1
+    """Pairs of each class in a support of training at least."""
     eval_modalities: Several = 8
-    """Unseen encoders that accuracy is measured on (modalities)."""
-    eval_pairs: tuple[Count, ...] = (1, 3, 10)
-    """Pairs of each class that accuracy is measured with (modalities)."""
+    """Unseen encoders that accuracy is measured on."""
+    eval_pairs: Annotated[tuple[Count, ...], SOME, at_most("most_pairs")] = (1, 3, 10)
+    """Pairs of each class that accuracy is measured with."""
     eval_supports: Count = 3
-    """Supports of each modality that accuracy is measured with (modalities)."""
+    """Supports of each modality that accuracy is measured with."""
     eval_queries: Count = 200
-    """Test images that accuracy is measured on with each support (modalities)."""
+    """Test images that accuracy is measured on with each support."""
     glyphs: bool = False
-    """Measure on printed digits too, seen by unseen encoders; for sets of digits (modalities)."""
+    """Measure on printed digits too, seen by unseen encoders; for sets of digits."""
     pair_steps: Count = 50
-    """Steps of Adam on a support, of a projector from scratch and of a tuned one (modalities)."""
+    """Steps of Adam on a support, of a projector from scratch and of a tuned one."""
     pair_lr: Positive = 1e-2
-    """Their learning rate (modalities)."""
+    """Their learning rate."""
 
 
-def check_modalities(config: Any) -> None:
-    """Raise where settings of modalities do not fit together.
+def check(config: Any) -> None:
+    """Raise where glyphs of digits are asked for with a set of other classes.
 
     Raises:
-      ConfigError: pairs that are measured are more than a support has, or there are none; supports
-        of training have more pairs at least than at most; or glyphs of digits are asked for with
-        a set of other classes.
+      ConfigError: they are.
     """
-    if config.least_pairs > config.most_pairs:
-        expected = f"at most most_pairs = {config.most_pairs}"
-        raise ConfigError("least_pairs", config.least_pairs, expected)
-    if not config.eval_pairs or max(config.eval_pairs) > config.most_pairs:
-        expected = f"one number or more, each at most most_pairs = {config.most_pairs}"
-        raise ConfigError("eval_pairs", config.eval_pairs, expected)
     if config.glyphs and config.base_set not in DIGIT_SETS:
         expected = f"False: the classes of {config.base_set} are no digits"
         raise ConfigError("glyphs", config.glyphs, expected)
@@ -62,7 +55,6 @@ def check_modalities(config: Any) -> None:
 
 _MODALITIES: dict[str, Any] = {
     "method": "solved_adapter",
-    "condition": "modalities",
     "width": 64,
     "examples": 64,
     "tasks_per_step": 8,

@@ -18,8 +18,8 @@ from metajax.learners import GrowthParams, train_masked
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
 from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.pruning.conditions import KeptUnits, NetworkTasks
 from metajax.systems.weights.pruning.methods import PruningParts
+from metajax.systems.weights.pruning.problem import KeptUnits, NetworkTasks
 from metajax.units import keep_first, largest_masks, mask_units, mlp_units, unit_sizes
 
 EVAL_KEY = 2506_12041
@@ -245,7 +245,9 @@ TITLES = {
 """Baselines of the table."""
 
 
-def evaluate_pruning(problem: Problem, method: Method, params: Params, config: Any) -> Evaluation:
+def evaluate(
+    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+) -> Evaluation:
     """Measure accuracy by kept units on test images; intervals are over networks.
 
     Every network is pruned by the norms of its units, and then trained for ``tune_steps``.

@@ -12,7 +12,7 @@ LATER = ("_tuned", "small")
 """How the names of rows end that are measured after further training."""
 
 
-def pruning_table(evaluation: dict[str, Any]) -> str:
+def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by kept units, with what a network of each size takes."""
     rows, more = evaluation["rows"], evaluation["more"]
     shown = {name: row for name, row in rows.items() if name != "mean"}
@@ -28,7 +28,7 @@ def pruning_table(evaluation: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def pruning_figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
+def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:
     """Return the accuracy by kept units, right after pruning and later, and that along training."""
     steps = evaluation["more"]["tune_steps"]
     curves = {name: row for name, row in evaluation["rows"].items() if name != "mean"}

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, Several
+from metajax.core import SOME, ConfigError, Count, Several, at_most, below
+from metajax.systems.weights.settings import SharedSettings
 
 
 @dataclass(frozen=True)
-class PruningSettings:
+class Settings(SharedSettings):
     """Networks that are pruned, and the sizes that they are pruned to."""
 
+    networks: Count = 8
+    """Networks that a metanetwork learns from, each trained from its own start."""
+    zoo_steps: Annotated[Count, below("steps")] = 500
+    """Steps that train the networks, before they are prepared; fewer than `steps`."""
     unseen_networks: Several = 4
-    """Networks that are pruned and measured; a metanetwork does not learn from them (pruning)."""
-    kept_units: tuple[Count, ...] = (48, 36, 24, 16, 12, 8, 6)
-    """Units of each hidden layer that are kept (pruning)."""
+    """Networks that are pruned and measured; a metanetwork does not learn from them."""
+    kept_units: Annotated[tuple[Count, ...], SOME, at_most("width")] = (48, 36, 24, 16, 12, 8, 6)
+    """Units of each hidden layer that are kept."""
     tune_steps: Count = 200
-    """Steps of training after pruning (pruning)."""
+    """Steps of training after pruning."""
 
 
-def check_pruning(config: Any) -> None:
-    """Raise where settings do not fit together.
+def check(config: Any) -> None:
+    """Raise where a metanetwork has an odd number of channels.
 
     Raises:
-      ConfigError: the zoo takes all steps, more units are kept than there are, none is, or a
-        metanetwork has an odd number of channels.
+      ConfigError: it has.
     """
-    if config.zoo_steps >= config.steps:
-        expected = f"fewer than steps: at most {config.steps - 1}"
-        raise ConfigError("zoo_steps", config.zoo_steps, expected)
-    if not config.kept_units or max(config.kept_units) > config.width:
-        expected = f"one number or more, each at most width = {config.width}"
-        raise ConfigError("kept_units", config.kept_units, expected)
     channels = getattr(config, "channels", 2)
     if channels % 2:
         raise ConfigError("channels", channels, "an even number")
@@ -40,11 +38,8 @@ def check_pruning(config: Any) -> None:
 
 _PRUNING: dict[str, Any] = {
     "method": "group_sparse",
-    "condition": "pruning",
     "width": 48,
     "layers": 2,
-    "networks": 8,
-    "zoo_steps": 500,
     "tasks_per_step": 1,
     "learning_rate": 2e-3,
     "steps": 1500,
@@ -60,6 +55,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 the same with 3,000 steps for a metanetwork. fashion_pruning: Fashion-MNIST at 14 x 14 pixels."""
 
 TINY: dict[str, Any] = {
+    "networks": 4,
+    "zoo_steps": 2,
     "unseen_networks": 2,
     "kept_units": (4, 2),
     "tune_steps": 2,

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
-from metajax.core import ConfigError, Count, Positive, ProperFraction
+from metajax.core import SOME, ConfigError, Count, Positive, ProperFraction, at_most
+from metajax.systems.weights.settings import SharedSettings
 
 
 @dataclass(frozen=True)
-class WidthSettings:
+class Settings(SharedSettings):
     """Widths of the middle hidden layer."""
 
-    train_widths: tuple[Count, ...] = (16, 20, 24, 28, 32)
-    """Widths of the middle hidden layer that are trained, units (widths)."""
-    eval_widths: tuple[Count, ...] = (4, 8, 16, 18, 22, 26, 30, 32)
-    """Widths that accuracy is measured at, units (widths)."""
+    train_widths: Annotated[tuple[Count, ...], SOME, at_most("width")] = (16, 20, 24, 28, 32)
+    """Widths of the middle hidden layer that are trained, units."""
+    eval_widths: Annotated[tuple[Count, ...], SOME, at_most("width")] = (
+        4,
+        8,
+        16,
+        18,
+        22,
+        26,
+        30,
+        32,
+    )
+    """Widths that accuracy is measured at, units."""
 
 
 @dataclass(frozen=True)
@@ -36,21 +46,16 @@ def stage_steps(stages: Any, steps: int) -> tuple[int, int, int]:
     return first, second, steps - first - second
 
 
-def check_widths(config: Any) -> None:
+def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
     Raises:
-      ConfigError: no width, or one above the largest; no step is left for the last stage; or a
-        width is measured that has no network of its own.
+      ConfigError: no step is left for the last stage, or a width is measured that has no network
+        of its own.
     """
     if hasattr(config, "fit_share") and stage_steps(config, config.steps)[-1] < 1:
         expected = f"a part that leaves one of the {config.steps} steps to training at widths"
         raise ConfigError("fit_share", config.fit_share, expected)
-    for field in ("train_widths", "eval_widths"):
-        widths = getattr(config, field)
-        if not widths or max(widths) > config.width:
-            expected = f"one width or more, each at most width = {config.width}"
-            raise ConfigError(field, widths, expected)
     alone = getattr(config, "alone_widths", None)
     if alone is not None and not set(config.eval_widths) <= set(alone):
         expected = f"all that are measured: {', '.join(map(str, config.eval_widths))}"
@@ -59,7 +64,6 @@ def check_widths(config: Any) -> None:
 
 _WIDTHS: dict[str, Any] = {
     "method": "neumeta",
-    "condition": "widths",
     "width": 32,
     "layers": 3,
     "clip_norm": 1.0,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,8 +14,9 @@ from jaxtyping import Array, Float, Int32, Key, UInt32
 from metajax.core import ConfigError, Examples, Task, derive, random_indices, register_dataclass
 from metajax.data import ImagePool, glyph_images
 from metajax.hypernet import Pairs
+from metajax.systems.weights.modalities.settings import Settings
 from metajax.systems.weights.modalities.views import HAND_MADE, random_view
-from metajax.systems.weights.settings import Settings
+from metajax.systems.weights.problem import Problem, read_images
 
 MODALITIES_SEED = 2509_04606
 """Seed of encoders, texts and supports that are measured: the same for every run."""
@@ -218,3 +220,20 @@ def make_modalities(
         found = [by_encoders(train.levels(jnp.asarray(side.reshape(shape)))) for side in sides]
         groups["glyphs"] = drawn_tasks(found[0], digits, found[1], digits, settings)
     return tasks, Modalities(texts, groups, settings.eval_pairs)
+
+
+def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
+    """Make the problem of some settings.
+
+    Args:
+      settings: of the problem.
+      training: not read.
+      data_dir: folder of the data sets.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      ConfigError: the settings do not fit the set.
+    """
+    train, test = read_images(settings, data_dir)
+    tasks, modalities = make_modalities(settings, train, test)
+    return Problem(settings, tasks, test, modalities, train.num_classes)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -10,8 +12,8 @@ from jaxtyping import Array, Key
 
 from metajax.core import Examples, Task, derive, random_indices, register_dataclass
 from metajax.data import ImagePool
-from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.settings import Settings
+from metajax.systems.weights.problem import Problem, read_images
+from metajax.systems.weights.pruning.settings import Settings
 
 
 @register_dataclass
@@ -76,14 +78,19 @@ class KeptUnits:
         return "by kept units"
 
 
-def make_pruning(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
     """Make the problem of some settings.
 
     Args:
       settings: of the problem.
-      train: images to train on.
-      test: images to measure on, with the mean and deviation of the others.
+      training: not read.
+      data_dir: folder of the data sets.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      ConfigError: the settings do not fit the set.
     """
+    train, test = read_images(settings, data_dir)
     num = settings.networks + settings.unseen_networks
     tasks = NetworkTasks(train, num, settings.examples)
     kept = KeptUnits(settings.kept_units, settings.unseen_networks)

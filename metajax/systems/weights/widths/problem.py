@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
 from metajax.core import Examples, random_indices, register_dataclass
+from metajax.systems.weights.conditions import drawn_problem
+from metajax.systems.weights.problem import Problem, read_images
+from metajax.systems.weights.widths.settings import Settings
 
 
 @register_dataclass
@@ -55,3 +60,20 @@ class Widths:
     ) -> Examples:
         """Return the images as they are."""
         return Examples(images.reshape(len(images), -1), labels)
+
+
+def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
+    """Make the problem of some settings.
+
+    Args:
+      settings: of the problem.
+      training: not read.
+      data_dir: folder of the data sets.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      ConfigError: the settings do not fit the set.
+    """
+    train, test = read_images(settings, data_dir)
+    widths = Widths(settings.train_widths, settings.eval_widths)
+    return drawn_problem(settings, train, test, widths)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -20,7 +22,8 @@ from metajax.core import (
     register_dataclass,
 )
 from metajax.data import ImagePool
-from metajax.systems.weights.settings import Settings
+from metajax.systems.weights.classes.settings import Settings
+from metajax.systems.weights.problem import Problem, read_images
 
 TUPLES_SEED = 2402_18153
 """Seed of the zoo's tuples and of the unseen ones: the same for every run."""
@@ -209,3 +212,20 @@ def class_mean_embedding(
         means.reshape(ways, *shape), (ways, size, size, shape[2]), "linear", antialias=True
     )
     return small.reshape(-1)
+
+
+def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
+    """Make the problem of some settings.
+
+    Args:
+      settings: of the problem.
+      training: not read.
+      data_dir: folder of the data sets.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      ConfigError: the settings do not fit the set.
+    """
+    train, test = read_images(settings, data_dir)
+    tuples = make_class_tuples(train, test, settings)
+    return Problem(settings, tuples.zoo, test, tuples, settings.ways)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -11,6 +13,9 @@ from jaxtyping import Array, Float, Int32, Key
 
 from metajax.continual import turned
 from metajax.core import Examples, register_dataclass
+from metajax.systems.weights.angles.settings import Settings
+from metajax.systems.weights.conditions import drawn_problem
+from metajax.systems.weights.problem import Problem, read_images
 
 
 @register_dataclass
@@ -58,3 +63,20 @@ class Angles:
         """Return the images, turned."""
         angle = np.pi / 180 * self.most * (2 * condition[0] - 1)
         return Examples(turned(images, angle).reshape(len(images), -1), labels)
+
+
+def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
+    """Make the problem of some settings.
+
+    Args:
+      settings: of the problem.
+      training: not read.
+      data_dir: folder of the data sets.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      ConfigError: the settings do not fit the set.
+    """
+    train, test = read_images(settings, data_dir)
+    angles = Angles(settings.most_turn, settings.eval_angles)
+    return drawn_problem(settings, train, test, angles)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jax
@@ -10,7 +12,11 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
 from metajax.core import Examples, random_indices, register_dataclass
+from metajax.data import ImagePool
 from metajax.hypernet import MLPArchitecture, PaddedMLP, random_shapes
+from metajax.systems.weights.architectures.settings import Settings
+from metajax.systems.weights.conditions import drawn_problem
+from metajax.systems.weights.problem import Problem, padded, read_images
 
 GROUPS = {"in_range": "in range", "wider": "wider", "deeper": "deeper"}
 """Kinds of architectures that are measured, and their names in tables."""
@@ -83,3 +89,34 @@ def draw_architectures(target: PaddedMLP, settings: Any) -> Architectures:
     }
     groups = {name: target.architectures(some) for name, some in shapes.items()}
     return Architectures(target.architectures(known), groups)
+
+
+def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
+    """Make the problem of some settings.
+
+    Args:
+      settings: of the problem.
+      training: not read.
+      data_dir: folder of the data sets.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      ConfigError: the settings do not fit the set.
+    """
+    return of_images(settings, *read_images(settings, data_dir))
+
+
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+    """Make the problem of some settings with given images.
+
+    Args:
+      settings: of the problem.
+      train: images to train on.
+      test: images to measure on, with the mean and deviation of the others.
+    """
+    target = padded(train.num_features, train.num_classes, settings.layers, settings.widest)
+    architectures = draw_architectures(target, settings)
+    problem = drawn_problem(settings, train, test, architectures)
+    # training takes nothing of what is measured, so that this can be changed at any time
+    drawn = dataclasses.replace(architectures, groups={})
+    return problem._replace(tasks=dataclasses.replace(problem.tasks, conditions=drawn))

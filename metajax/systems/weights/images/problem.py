@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
@@ -10,7 +12,8 @@ from jaxtyping import Array, Float, Int32, Key
 
 from metajax.core import ConfigError, Task, random_indices, register_dataclass
 from metajax.data import ImagePool
-from metajax.systems.weights.settings import Settings
+from metajax.systems.weights.images.settings import Settings
+from metajax.systems.weights.problem import Problem, read_images
 
 CHOICE_SEED = 2111_15666
 """Seed of the images that are measured: the same for every run."""
@@ -98,3 +101,21 @@ def make_edit_images(settings: Settings, train: ImagePool, test: ImagePool) -> E
         some(*part(test, known, classes))[0],
         known,
     )
+
+
+def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
+    """Make the problem of some settings.
+
+    Args:
+      settings: of the problem.
+      training: not read.
+      data_dir: folder of the data sets.
+
+    Raises:
+      MissingDataError: the set is not on disk.
+      ConfigError: the settings do not fit the set.
+    """
+    train, test = read_images(settings, data_dir)
+    images = make_edit_images(settings, train, test)
+    tasks = ImageDraws(images.train, settings.examples)
+    return Problem(settings, tasks, test, images, images.classes)
