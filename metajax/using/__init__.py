@@ -20,7 +20,7 @@ from metajax.using.files import (
 from metajax.using.image_classes import classes, known_classes, tell_classes
 from metajax.using.labels import Labels, Names, label, read_labeled
 from metajax.using.points import curve, tell_curve
-from metajax.using.queries import Form, ImageForm, read_numbers, support_pair
+from metajax.using.queries import Form, ImageForm, RowForm, read_numbers, support_pair
 from metajax.using.task_scores import scores
 from metajax.using.telling import Told, tell_labels
 
@@ -32,6 +32,7 @@ __all__ = [
     "ImageForm",
     "Labels",
     "Names",
+    "RowForm",
     "Told",
     "adapt_learner",
     "check_no_steps",

@@ -9,7 +9,7 @@ import numpy as np
 
 from metajax.core import ConfigError
 from metajax.data import BadDataError, Frame, code_frame, read_frame, read_labeled_folder
-from metajax.using.queries import ImageForm
+from metajax.using.queries import ImageForm, RowForm
 
 FIELD = "DATA"
 """What errors call the file or folder of the command line."""
@@ -118,7 +118,7 @@ def numbered(queries: Any) -> list[str]:
     return [str(number) for number in range(len(queries))]
 
 
-def read_classes(path: Path, target: str | None, form: ImageForm) -> Given:
+def read_classes(path: Path, target: str | None, form: ImageForm | RowForm) -> Given:
     """Read labeled and unlabeled images or rows.
 
     An ``.npz`` file holds ``inputs``, ``labels`` and ``queries``. A ``.csv`` file holds a table
@@ -137,11 +137,13 @@ def read_classes(path: Path, target: str | None, form: ImageForm) -> Given:
       ConfigError: the file or folder holds something else, or nothing is asked.
     """
     kind = path.suffix.lower()
-    if kind == ".csv" and not form.flat:
+    if kind == ".csv" and isinstance(form, ImageForm) and not form.flat:
         raise ConfigError(FIELD, str(path), "a folder of images, or an .npz file of images")
     if kind != ".csv":
         check_no_target(target, "images or arrays")
     if path.is_dir():
+        if isinstance(form, RowForm):
+            raise ConfigError(FIELD, str(path), "a .npz or .csv file of rows")
         return _from_folder(path, form.image)
     if kind == ".npz":
         arrays = read_arrays(path, "inputs", "labels", "queries")

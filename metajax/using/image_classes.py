@@ -17,7 +17,7 @@ from metajax.data import shift_and_factor
 from metajax.using.adapted import Adapted, adapt_learner, usual_key
 from metajax.using.files import read_classes
 from metajax.using.labels import label, read_labeled
-from metajax.using.queries import Form, ImageForm
+from metajax.using.queries import Form, ImageForm, RowForm
 from metajax.using.telling import Told, tell_labels
 
 
@@ -78,7 +78,7 @@ def classes(
     learner: MetaLearner,
     params: Params,
     support: Any,
-    form: ImageForm,
+    form: ImageForm | RowForm,
     *,
     ways: int,
     steps: int | None = None,
@@ -93,11 +93,12 @@ def classes(
 
     Args:
       learner: its outputs are logits, of ``ways`` classes or more. A learner of sets takes inputs
-        ``[examples, h, w, channels]``, one of sequences ``[1, examples, features]``.
+        ``[examples, h, w, channels]`` or ``[examples, features]``, one of sequences ``[1, examples,
+        features]``.
       params: what was trained.
       support: a pair ``(inputs, labels)``. Images are ``uint8`` of any size or of the size of the
         form; labels are whole numbers or text.
-      form: the size of the learner's images, and whether it reads sequences.
+      form: the size of the learner's images, or that it takes rows; and whether it reads sequences.
       ways: classes that the learner tells apart; a support may have fewer.
       steps: of a learner that adapts in steps; None: as many as in training.
       key: for what adapting draws; ``jax.random.key(0)`` by default.
@@ -154,7 +155,7 @@ def tell_classes(
     adapt: Callable[[Any], Adapted],
     path: Path,
     target: str | None,
-    form: ImageForm,
+    form: ImageForm | RowForm,
     line: str = "{examples} labeled examples of {classes} classes; {queries} queries",
 ) -> Told:
     """Adapt to the labeled images or rows of a file or folder, and answer the others.

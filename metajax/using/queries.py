@@ -114,3 +114,25 @@ class ImageForm(NamedTuple):
             expected = f"images [examples, {height}, {width}, {channels}], or uint8 of any size"
             raise ConfigError(field, described(array), expected)
         return array.astype(np.float32)
+
+
+class RowForm(NamedTuple):
+    """How rows of features are read, by learners that take no images.
+
+    Attributes:
+      flat: whether the learner reads sequences of rows; else it reads sets of them.
+    """
+
+    flat: bool = False
+
+    def encode(self, field: str, inputs: Any) -> Float[np.ndarray, "n features"]:
+        """Return rows of numbers; missing ones are NaN.
+
+        Args:
+          field: what errors call the inputs.
+          inputs: rows.
+
+        Raises:
+          ConfigError: they are no rows.
+        """
+        return read_numbers(field, inputs, (2,), "rows [examples, features]").astype(np.float32)

@@ -102,6 +102,30 @@ def test_rows_are_read_as_a_sequence():
     assert np.mean(found == model.predict(rows[asked] / scale)) > 0.98  # two rows may be as near
 
 
+def test_rows_are_read_as_a_set(tmp_path):
+    """The class of the nearest mean of standardized rows, from arrays and from a table."""
+    rows, kinds = load_iris(return_X_y=True)
+    known, asked = np.arange(0, 150, 3), np.arange(1, 150, 3)
+    scale = rows[known].std(axis=0)
+
+    def adapt(support):
+        return using.classes(nearest_center(), (), support, using.RowForm(), ways=3)
+
+    model = NearestCentroid().fit(rows[known] / scale, kinds[known])
+    wanted = model.predict(rows[asked] / scale)
+    found = adapt((rows[known], kinds[known])).predict(rows[asked])
+    np.testing.assert_array_equal(found.labels, wanted)
+    lines = ["a,b,c,d,kind"]
+    for place in (*known, *asked):
+        cells = [*rows[place], kinds[place] if place in known else ""]
+        lines.append(",".join(map(str, cells)))
+    (tmp_path / "iris.csv").write_text("\n".join(lines))
+    told = using.tell_classes(adapt, tmp_path / "iris.csv", "kind", using.RowForm())
+    assert np.mean(told.columns["predicted"].astype(int) == wanted) > 0.95
+    with pytest.raises(mj.ConfigError, match="file of rows"):
+        using.tell_classes(adapt, tmp_path, None, using.RowForm())
+
+
 @pytest.mark.parametrize(
     ("options", "field"),
     [
