@@ -23,8 +23,9 @@ if TYPE_CHECKING:
         TaskDistribution,
         gradient,
     )
-    from metajax.systems import Adapted, Run, load, load_exported
+    from metajax.systems import Run, load
     from metajax.train import Fit, fit
+    from metajax.using import Adapted, load_exported
 
 __version__ = "0.1.0"
 
@@ -46,7 +47,8 @@ _CORE = (
 )
 _LAZY = {
     **dict.fromkeys(("fit", "Fit"), "metajax.train"),
-    **dict.fromkeys(("Adapted", "Run", "load", "load_exported"), "metajax.systems"),
+    **dict.fromkeys(("Run", "load"), "metajax.systems"),
+    **dict.fromkeys(("Adapted", "load_exported"), "metajax.using"),
     **dict.fromkeys(_CORE, "metajax.core"),
 }
 _SUBPACKAGES = (
@@ -64,6 +66,7 @@ _SUBPACKAGES = (
     "systems",
     "train",
     "units",
+    "using",
 )
 
 __all__ = [

@@ -38,7 +38,7 @@ COMMANDS = {
         ("solution.npz", "errors.json"),
     ),
     "predict": Command(
-        "metajax.systems.using.predicting",
+        "metajax.systems.predicting",
         (
             "RUN DATA [--target COLUMN] [--steps N] [--out FILE]",
             "adapt a trained run to your images, rows, points or motion, and predict",

@@ -120,12 +120,11 @@ def count(commit: str | None) -> dict[str, Counter[str]]:
 def table() -> str:
     """The table of ``CONTRIBUTING.md``, of the working tree."""
     found = count(None)
-    shared = {name: found.pop(name) for name in ("shared", "using")}
+    shared = found.pop("shared")
     rows = found | {
         "the twelve families": sum(found.values(), Counter()),
-        "their contract (`systems/`)": shared["shared"],
-        "trained runs on a user's data (`systems/using`)": shared["using"],
-        "all": sum([*found.values(), *shared.values()], Counter()),
+        "their contract (`systems/`)": shared,
+        "all": sum([*found.values(), shared], Counter()),
     }
     lines = [HEAD, "|---" * (len(CLASSES) + 2) + "|"]
     for name, row in rows.items():

@@ -14,10 +14,11 @@ from metajax.train import fit
 ROOT = Path(__file__).parents[1]
 
 
-def run(name: str) -> dict:
-    """Run the Python blocks of a page, one after the other, and return their names."""
+def run(name: str, section: str = "") -> dict:
+    """Run the Python blocks of a page, or of a section, one after the other; return their names."""
     # a block below a comment says why it is not run
     text = (ROOT / name).read_text()
+    text = re.split(r"^## ", text.partition(section)[2], flags=re.MULTILINE)[0] if section else text
     blocks = re.findall(r"(?<! -->\n)```python\n(.*?)```", text, flags=re.DOTALL)
     names: dict = {}
     # a reader's JAX is not in strict mode, and optax's updates need the standard one
@@ -85,6 +86,13 @@ def trained(folder, config, steps):
     else:
         folder.mkdir(parents=True)
         (folder / "config.json").write_text(json.dumps(config_to_json(config.system, config)))
+
+
+def test_a_learner_of_ones_own_is_used_without_a_system():
+    """Three digits that training never saw, from five images each (chance is 1/3)."""
+    names = run("docs/using.md", "## With a learner of your own, without a system\n")
+    found = names["own"].predict(names["unseen"][15:])
+    assert (found.labels == names["words"][15:]).mean() > 0.8
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from metajax.systems.configs import (
     tied_to_steps,
     traced_fields,
 )
+from metajax.systems.loading import Run, load
 from metajax.systems.options import options_type, summary
 from metajax.systems.page import write_page
 from metajax.systems.runs import read_run
@@ -26,9 +27,7 @@ from metajax.systems.setup import build, check_fits, make_method
 from metajax.systems.show import Figure
 from metajax.systems.standings import Standing, rivals, standing
 from metajax.systems.training import Training
-from metajax.systems.using.adapted import Adapted, Told, load_exported
-from metajax.systems.using.classes import Labels
-from metajax.systems.using.loading import Run, load
+from metajax.using import Adapted, Labels, Told, load_exported
 
 __all__ = [
     "SYSTEMS",

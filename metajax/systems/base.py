@@ -161,8 +161,8 @@ class System:
       older_values: of a renamed setting whose values are others now too, what the older ones are,
         by its older word.
       tiny: the smallest settings that every method still does all of its work with, for tests.
-      use: ``use(config) -> Use``, how what was trained is used on a person's own data; None, or a
-        ``use`` that returns None: by its learner alone.
+      use: how what was trained is used on a person's own data: a :class:`Use`, or ``use(config) ->
+        Use``; None, or a ``use`` that returns None: by its learner alone.
       prepare: ``prepare(data_dir) -> folders``, which writes training data of the system other than
         images, for ``metajax data prepare NAME``; None where there is nothing.
       kinds: the systems of one kind of problem each that it unites (:func:`layout.united`), whose
@@ -191,7 +191,7 @@ class System:
     tied_to_steps: Mapping[str, str] = dataclasses.field(default_factory=dict)
     renamed: Mapping[str, str] = dataclasses.field(default_factory=dict)
     older_values: Mapping[str, Mapping[Any, Any]] = dataclasses.field(default_factory=dict)
-    use: Callable[[Any], Use | None] | None = None
+    use: Use | Callable[[Any], Use | None] | None = None
     prepare: Callable[[Path | None], list[Path]] | None = None
     kinds: tuple[System, ...] = ()
 
@@ -210,7 +210,7 @@ class System:
         Args:
           config: of the run.
         """
-        return None if self.use is None else self.use(config)
+        return self.use(config) if callable(self.use) else self.use
 
     def said(self, evaluation: dict[str, Any]) -> str:
         """Return the table of an evaluation, and below it that a baseline is better if one is.

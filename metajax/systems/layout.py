@@ -12,7 +12,7 @@ import importlib.util
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
-from metajax.systems.base import Objective, System, Use
+from metajax.systems.base import Objective, System
 from metajax.systems.training import Training
 
 PLACES = {
@@ -49,8 +49,7 @@ def family(
         is foretold by what the first of the evaluators measures last.
       evaluators: what is measured along training.
       evaluation: further settings of the evaluation than those whose name begins with ``eval_``.
-      **fields: further fields of the system; also what stands elsewhere than in its place. A
-        ``use`` may be of every config too.
+      **fields: further fields of the system; also what stands elsewhere than in its place.
     """
     found = {name: _read(package, *place) for name, place in PLACES.items() if name not in fields}
     fields = {name: each for name, each in found.items() if each is not None} | fields
@@ -59,8 +58,6 @@ def family(
     parts = fields.get("training", Training), fields["settings"]
     named = (each.name for part in parts for each in dataclasses.fields(part))
     measured = [name for name in named if name.startswith("eval_")]
-    if isinstance(use := fields.get("use"), Use):
-        fields["use"] = functools.partial(_always, use)
     if isinstance(objective, Objective):
         objective = functools.partial(
             _always, objective._replace(logged=f"{next(iter(evaluators))}/last")
@@ -112,7 +109,6 @@ def united(
         table=_of_kinds,
         figures=_of_kinds,
         check=_of_kinds,
-        use=_of_kinds,
     )
 
 
@@ -128,5 +124,5 @@ def _read(package: str, module: str, name: str) -> Any:
     return getattr(importlib.import_module(f"{package}.{module}"), name, None)
 
 
-def _always(value: Any, config: Any) -> Any:
-    return value
+def _always(objective: Objective, config: Any) -> Objective:
+    return objective

@@ -11,8 +11,7 @@ from metajax.cli import compare, sweep
 from metajax.cli.arguments import parse_train
 from metajax.cli.compared_methods import choose, group_words
 from metajax.sweep import check_traceable, expand
-from metajax.systems import get_system
-from metajax.systems.using import predicting
+from metajax.systems import get_system, predicting
 
 ROOT = Path(__file__).parents[2]
 

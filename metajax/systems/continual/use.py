@@ -16,9 +16,8 @@ from metajax.continual import least_entropy
 from metajax.core import ConfigError, Params
 from metajax.systems.base import Use
 from metajax.systems.continual.problem import make_problem
-from metajax.systems.using.adapted import Adapted, Told, check_no_steps
-from metajax.systems.using.classes import ImageForm, Labels, draw
-from metajax.systems.using.given import FIELD, Given, read_arrays
+from metajax.systems.uses import image_form
+from metajax.using import Adapted, Labels, Told, check_no_steps, read_queries, tell_labels
 
 
 class TaskLabels(NamedTuple):
@@ -81,8 +80,7 @@ def ready(run: Any, task: int | None) -> Adapted:
         expected = f"0 to {sequence.num_tasks - 1}, a task of the sequence{alone}"
         raise ConfigError("task", task, expected)
     inferred = task is None and learner.by_task
-    size, channels = run.settings.image_size, run.settings.image_channels
-    form = ImageForm((size, size, channels), False)
+    form = image_form(run.settings)
     first = np.asarray(sequence.relabel)
 
     def answer(found: tuple[np.ndarray, np.ndarray]) -> TaskLabels:
@@ -98,7 +96,7 @@ def ready(run: Any, task: int | None) -> Adapted:
             problem.mean,
             problem.std,
         ),
-        jax.ShapeDtypeStruct(form.image, jnp.float32),
+        form.query,
         functools.partial(form.encode, "inputs"),
         answer,
     )
@@ -111,23 +109,13 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
       ConfigError: the file holds something else.
     """
     check_no_steps(steps)
-    if target is not None or path.suffix.lower() != ".npz":
-        raise ConfigError(FIELD, str(path), "an .npz file of images `queries`, and no --target")
-    queries = read_arrays(path, "queries")["queries"]
+    queries = read_queries(path, target)["queries"]
     found = run.ready().predict(queries)
-    names = [str(number) for number in range(len(queries))]
-    columns: dict[str, Any] = {"query": names, "predicted": found.labels}
-    if found.tasks is not None:
-        columns["task"] = found.tasks
-    classes = np.arange(found.probabilities.shape[1])
-    for place in classes:
-        columns[f"p({place})"] = [f"{share:.4f}" for share in found.probabilities[:, place]]
-    shown = Labels(found.labels, found.probabilities, classes)
-    given = Given((queries[:0], found.labels[:0]), queries, names)
-    lines = [f"{len(queries)} images of {run.settings.num_tasks} tasks at most"]
-    return Told(lines, columns, functools.partial(draw, given, shown), run.ready)
+    tasks = {} if found.tasks is None else {"task": found.tasks}
+    shown = Labels(found.labels, found.probabilities, np.arange(found.probabilities.shape[1]))
+    line = f"{len(queries)} images of {run.settings.num_tasks} tasks at most"
+    return tell_labels(shown, queries, line, run.ready, more=tasks)
 
 
-def use(config: Any) -> Use:
-    """Return how a trained sequence is used: without a support."""
-    return Use(None, files, ready=ready)
+use = Use(None, files, ready=ready)
+"""A trained sequence is used without a support."""

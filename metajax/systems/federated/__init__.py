@@ -10,8 +10,7 @@ from metajax.systems.federated.evaluate import on_missions
 from metajax.systems.federated.problem import Problem
 from metajax.systems.federated.settings import EVALUATION, Settings
 from metajax.systems.layout import family
-from metajax.systems.using.classes import classes_of_images
-from metajax.systems.using.parted import blank_parts
+from metajax.systems.uses import blank_parts, classes_of_images
 
 __all__ = ["SYSTEM", "Problem", "Settings"]
 

@@ -8,7 +8,7 @@ from typing import Any
 from metajax.systems.base import Use
 from metajax.systems.gpicl.problem import Problem, make_problem
 from metajax.systems.gpicl.settings import Settings, Training
-from metajax.systems.using.classes import classes_of_images
+from metajax.systems.uses import classes_of_images
 
 
 def over_noise(settings: Settings) -> Problem:

@@ -10,73 +10,53 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, Params
+from metajax.core import ConfigError
 from metajax.data import character_codes, load_text
 from metajax.systems.base import Use
 from metajax.systems.growth.evaluate import in_use
-from metajax.systems.growth.problem import Problem, alphabet_of, make_problem
-from metajax.systems.growth.stage import Stage
+from metajax.systems.growth.problem import alphabet_of, make_problem
 from metajax.systems.image_sets import image_pools
-from metajax.systems.using.adapted import Adapted, Told, check_no_steps
-from metajax.systems.using.classes import ImageForm, Labels, tell
-from metajax.systems.using.given import FIELD, Given, read_arrays
+from metajax.systems.uses import image_form
+from metajax.using import (
+    FIELD,
+    Adapted,
+    Told,
+    check_no_steps,
+    check_no_target,
+    known_classes,
+    read_queries,
+    tell_labels,
+)
 
 OTHER = "\N{REPLACEMENT CHARACTER}"
 """What a character is called that is none of the alphabet."""
 
 
-class _State(NamedTuple):
-    """Parameters of the network in use, and the statistics of the training images."""
+class _TextForm(NamedTuple):
+    """How texts are read: their last characters, as the networks see those."""
 
-    params: Params
-    mean: Float[Array, ""]
-    std: Float[Array, ""]
+    alphabet: str
+    context: int
+    read: Callable[[Any], Any]
+    features: int
 
+    @property
+    def query(self) -> jax.ShapeDtypeStruct:
+        """One text."""
+        return jax.ShapeDtypeStruct((self.features,), jnp.float32)
 
-@functools.lru_cache(maxsize=64)
-def _function(stage: Stage) -> Callable[..., Any]:
-    """Return ``function(state, queries) -> probabilities``, the same one for equal stages."""
+    def encode(self, field: str, inputs: Any) -> np.ndarray:
+        """Return texts as rows; before short ones stand spaces.
 
-    def function(state: _State, queries: Array) -> Float[Array, "queries ways"]:
-        inputs = (queries.reshape(queries.shape[0], -1) - state.mean) / state.std
-        return jax.nn.softmax(stage.trained.predict(state.params, inputs))
-
-    return function
-
-
-class _Form(NamedTuple):
-    """How a person's queries are read, and how the answers are called."""
-
-    query: tuple[int, ...]
-    encode: Callable[[Any], np.ndarray]
-    classes: np.ndarray
-    mean: Any = 0.0
-    std: Any = 1.0
-
-
-def _of_images(run: Any, problem: Problem) -> _Form:
-    settings = run.settings
-    train, _ = image_pools(settings, run.data_dir)
-    form = ImageForm((settings.image_size, settings.image_size, settings.image_channels), False)
-    encode = functools.partial(form.encode, "inputs")
-    return _Form(form.image, encode, np.arange(problem.ways), train.mean, train.std)
-
-
-def _of_text(run: Any, problem: Problem) -> _Form:
-    alphabet, _, _ = alphabet_of(run.settings)
-    context = run.settings.context
-
-    def encode(inputs: Any) -> np.ndarray:
+        Raises:
+          ConfigError: they are no list of texts.
+        """
         if isinstance(inputs, str) or not all(isinstance(one, str) for one in inputs):
-            raise ConfigError("inputs", type(inputs).__name__, "a list of texts")
-        # the last characters of each text; before short ones stand spaces
-        ends = "".join(one[-context:].rjust(context) for one in inputs)
-        codes = character_codes(ends, alphabet).reshape(len(inputs), context)
-        return np.asarray(problem.tasks.read(jnp.asarray(codes)))
-
-    return _Form((problem.tasks.features,), encode, np.array([*alphabet, OTHER]))
+            raise ConfigError(field, type(inputs).__name__, "a list of texts")
+        ends = "".join(one[-self.context :].rjust(self.context) for one in inputs)
+        codes = character_codes(ends, self.alphabet).reshape(len(inputs), self.context)
+        return np.asarray(self.read(jnp.asarray(codes)))
 
 
 def ready(run: Any, task: int | None) -> Adapted:
@@ -92,20 +72,18 @@ def ready(run: Any, task: int | None) -> Adapted:
     if task not in (None, 0):
         raise ConfigError("task", task, "None: there is one task")
     problem = make_problem(run.settings, run.training, run.data_dir)
-    form = (_of_images if run.settings.text is None else _of_text)(run, problem)
     params, _ = in_use(problem, run.method.parts, run.params)
     last = int(params.stage)
-
-    def answer(probabilities: Float[np.ndarray, "queries ways"]) -> Labels:
-        return Labels(form.classes[probabilities.argmax(1)], probabilities, form.classes)
-
-    return Adapted(
-        _function(run.method.parts[last]),
-        _State(params.networks[last], jnp.float32(form.mean), jnp.float32(form.std)),
-        jax.ShapeDtypeStruct(form.query, jnp.float32),
-        form.encode,
-        answer,
-    )
+    predict = run.method.parts[last].trained.predict
+    known = functools.partial(known_classes, predict, params.networks[last])
+    if run.settings.text is None:
+        train, _ = image_pools(run.settings, run.data_dir)
+        scale = {"shift": train.mean, "factor": 1 / np.asarray(train.std)}
+        return known(image_form(run.settings), np.arange(problem.ways), **scale)
+    alphabet, _, _ = alphabet_of(run.settings)
+    tasks = problem.tasks
+    form = _TextForm(alphabet, run.settings.context, tasks.read, tasks.features)
+    return known(form, [*alphabet, OTHER])
 
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
@@ -116,20 +94,15 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """
     check_no_steps(steps)
     if run.settings.text is not None:
-        if target is not None:
-            raise ConfigError("--target", target, "none, for a text")
+        check_no_target(target, "a text")
         queries = np.array(load_text(path, FIELD).splitlines())
         names, what = queries.tolist(), "lines"
     else:
-        if target is not None or path.suffix.lower() != ".npz":
-            raise ConfigError(FIELD, str(path), "an .npz file of images `queries`, and no --target")
-        queries = read_arrays(path, "queries")["queries"]
-        names, what = [str(number) for number in range(len(queries))], "images"
+        queries = read_queries(path, target)["queries"]
+        names, what = None, "images"
     found = run.ready().predict(queries)
-    given = Given((queries[:0], found.labels[:0]), queries, names)
-    return tell(given, found, f"{len(queries)} {what}", run.ready)
+    return tell_labels(found, queries, f"{len(queries)} {what}", run.ready, names=names)
 
 
-def use(config: Any) -> Use:
-    """Return how a trained network is used: without a support."""
-    return Use(None, files, ready=ready)
+use = Use(None, files, ready=ready)
+"""A trained network is used without a support."""

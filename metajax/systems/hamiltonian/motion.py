@@ -11,7 +11,7 @@ from jaxtyping import Float
 from metajax.core import ConfigError, described
 from metajax.data import read_columns
 from metajax.physics import Phase, estimate_rates
-from metajax.systems.using.given import FIELD, read_arrays
+from metajax.using import FIELD, read_arrays, read_numbers
 
 
 class Motion(NamedTuple):
@@ -58,11 +58,8 @@ def in_plane(field: str, values: Any) -> Float[np.ndarray, "times particles 2"]:
     Raises:
       ConfigError: they are no coordinates, or not finite.
     """
-    array = np.asarray(values)
     expected = "[times], [times, 2] or [times, particles, 2]"
-    if array.dtype.kind not in "biuf" or array.ndim not in (1, 2, 3):
-        raise ConfigError(field, described(array), expected)
-    array = array.astype(np.float64)
+    array = read_numbers(field, values, (1, 2, 3), expected, finite=True).astype(np.float64)
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim == 2:
@@ -71,8 +68,6 @@ def in_plane(field: str, values: Any) -> Float[np.ndarray, "times particles 2"]:
         array = np.concatenate([array, np.zeros_like(array)], axis=2)
     if array.shape[2] != 2 or not array.size:
         raise ConfigError(field, described(np.asarray(values)), expected)
-    if not np.isfinite(array).all():
-        raise ConfigError(field, "numbers that are not finite", "finite numbers")
     return array
 
 

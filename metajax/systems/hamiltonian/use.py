@@ -32,7 +32,7 @@ from metajax.systems.hamiltonian.problem import Problem
 from metajax.systems.hamiltonian.residuals import checked, residual_mean
 from metajax.systems.hamiltonian.settings import Settings
 from metajax.systems.hamiltonian.tasks import MotionTasks, Snapshots
-from metajax.systems.using.adapted import Adapted, Told, adapt_learner
+from metajax.using import Adapted, Told, adapt_learner, check_no_target
 
 
 class Moving(NamedTuple):
@@ -227,8 +227,7 @@ def _encode(inputs: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """Adapt to the motion of a file and follow it from its first point."""
-    if target is not None:
-        raise ConfigError("--target", target, "none, for a motion")
+    check_no_target(target, "a motion")
     motion = read_motion(path)
     seen = observe(motion)
     adapted: AdaptedMotion = run.adapt(motion, steps=steps)
@@ -284,9 +283,5 @@ def at_rest(settings: Settings) -> Problem:
     return Problem(settings, MixedTasks((tasks,), (1,)))
 
 
-MOTIONS = Use(adapt, files, at_rest)
-
-
-def use(config: Any) -> Use:
-    """Adapt to a motion."""
-    return MOTIONS
+use = Use(adapt, files, at_rest)
+"""A learner adapts to a motion."""

@@ -7,7 +7,7 @@ from metajax.systems.hyperdistill.problem import Problem
 from metajax.systems.hyperdistill.settings import Settings
 from metajax.systems.layout import family
 from metajax.systems.parts import objective, problem_of
-from metajax.systems.using.parted import use_of
+from metajax.systems.uses import use_of
 
 __all__ = ["SYSTEM", "Problem", "Settings"]
 

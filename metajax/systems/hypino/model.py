@@ -16,9 +16,9 @@ from metajax.systems.hypino.network import input_shapes
 from metajax.systems.hypino.settings import TRAINING
 from metajax.systems.hypino.start import SHIPPED
 from metajax.systems.hypino.tasks import Scored
+from metajax.systems.loading import load
+from metajax.systems.model_file import read_model, write_model
 from metajax.systems.setup import build
-from metajax.systems.using.loading import load
-from metajax.systems.using.model_file import read_model, write_model
 
 
 class Model(NamedTuple):
@@ -51,7 +51,7 @@ def _setup(config: Any) -> Setup:
 
 
 def save_model(path: Path, model: Model) -> None:
-    """Write a model as one file: :func:`metajax.systems.using.model_file.write_model`.
+    """Write a model as one file: :func:`metajax.systems.model_file.write_model`.
 
     Args:
       path: of the file to write.

@@ -10,7 +10,7 @@ from jaxtyping import Array, Key
 
 from metajax.core import ConfigError, Network, Params, count
 from metajax.systems.hypino.network import Inputs, input_shapes
-from metajax.systems.using.model_file import read_params
+from metajax.systems.model_file import read_params
 
 SHIPPED = "cpu.msgpack"
 """File of the trained hypernetwork in this package."""

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, cast_floats, check_type, described, float64_on_cpu
+from metajax.core import cast_floats, check_type, float64_on_cpu
 from metajax.nn import PINN
 from metajax.physics.pde import PDE, in_closure, nodes
 from metajax.physics.solver import as_pde, read_problem
@@ -20,7 +20,7 @@ from metajax.systems.base import Use
 from metajax.systems.hypino.model import Model
 from metajax.systems.hypino.one_problem import generate, points_of, warn_of_operator
 from metajax.systems.hypino.refinement import Ensemble
-from metajax.systems.using.adapted import Adapted, Told
+from metajax.using import Adapted, Told, check_no_target, check_steps, read_numbers
 
 SIZE = 65
 """Nodes along a side of the grid that a file's solution is told at."""
@@ -32,10 +32,7 @@ def _encode(inputs: Any) -> Float[np.ndarray, "n 2"]:
     Raises:
       ConfigError: they are something else.
     """
-    array = np.asarray(inputs)
-    if array.dtype.kind not in "biuf" or array.ndim != 2:
-        raise ConfigError("inputs", described(array), "points of the plane [n, 2]")
-    return array.astype(np.float32)
+    return read_numbers("inputs", inputs, (2,), "points of the plane [n, 2]").astype(np.float32)
 
 
 @functools.lru_cache(maxsize=16)
@@ -58,8 +55,7 @@ def adapt(run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
       UserWarning: the operator is not of those that hypernetworks are trained on.
     """
     check_type("support", support, PDE)
-    if steps is not None and steps < 0:
-        raise ConfigError("steps", steps, "0 or more")
+    check_steps(steps)
     warn_of_operator(support)
     made = generate(Model(run.config, run.params), support, key, steps or 0, 0)
     point = jax.ShapeDtypeStruct((2,), jnp.float32)
@@ -68,8 +64,7 @@ def adapt(run: Any, support: Any, key: Any, steps: int | None) -> Adapted:
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """Solve the problem of a YAML file, on the nodes of a grid."""
-    if target is not None:
-        raise ConfigError("--target", target, "none, for a PDE")
+    check_no_target(target, "a PDE")
     pde = as_pde(read_problem(path))
     adapted = run.adapt(pde, steps=steps)
     with float64_on_cpu():
@@ -112,9 +107,5 @@ def draw(u: Float[np.ndarray, "size size"]) -> Any:
     return canvas
 
 
-PROBLEMS = Use(adapt, files)
-
-
-def use(config: Any) -> Use:
-    """Generate the solution of a PDE."""
-    return PROBLEMS
+use = Use(adapt, files)
+"""The solution of a PDE is generated."""

@@ -13,8 +13,8 @@ import jax.numpy as jnp
 from metajax.core import MetaLearner, Params
 from metajax.systems.base import get_system
 from metajax.systems.configs import configure, split
+from metajax.systems.model_file import read_model, write_model
 from metajax.systems.setup import build
-from metajax.systems.using.model_file import read_model, write_model
 
 SHIPPED = "cpu.msgpack"
 """File of the trained reader in this package."""
@@ -62,7 +62,7 @@ def learner_of(maker: Maker) -> MetaLearner:
 
 
 def save_model(path: Path, model: Model) -> None:
-    """Write a model as one file: :func:`metajax.systems.using.model_file.write_model`.
+    """Write a model as one file: :func:`metajax.systems.model_file.write_model`.
 
     Args:
       path: of the file to write.

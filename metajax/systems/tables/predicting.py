@@ -15,8 +15,7 @@ from metajax.core import ConfigError
 from metajax.data import CodedFrame, Frame, code_frame, read_frame
 from metajax.systems.tables.model import Model
 from metajax.systems.tables.reading import LARGEST, read_table
-from metajax.systems.using.adapted import Adapted, Told
-from metajax.systems.using.given import named_target
+from metajax.using import Adapted, Told, named_target
 
 FOLDS = 5
 """Parts of the known rows, each predicted from the others."""

@@ -13,7 +13,7 @@ from jaxtyping import Float
 from metajax.core import ConfigError
 from metajax.data import Frame, frame_inputs
 from metajax.systems.tables.predicting import FOLDS, check_size, parts_of, table_columns
-from metajax.systems.using.adapted import Told
+from metajax.using import Told
 
 
 class Predicted(NamedTuple):

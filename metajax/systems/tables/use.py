@@ -18,8 +18,14 @@ from metajax.systems.base import Use
 from metajax.systems.tables.model import Maker, Model, learner_of
 from metajax.systems.tables.predicting import read_for, told_of_table
 from metajax.systems.tables.reading import LARGEST, read_table
-from metajax.systems.using.adapted import Adapted, Told, check_no_steps, support_pair
-from metajax.systems.using.classes import read_labeled
+from metajax.using import (
+    Adapted,
+    Told,
+    check_no_steps,
+    read_labeled,
+    read_numbers,
+    support_pair,
+)
 
 NUMBERS = (
     "metajax predict --shipped and metajax.systems.tables.InContextRegressor predict numbers, "
@@ -34,10 +40,8 @@ def _encode(field: str, inputs: Any) -> Float[np.ndarray, "rows features"]:
     Raises:
       ConfigError: they are something else.
     """
-    array = np.asarray(inputs)
-    if array.dtype.kind not in "biuf" or array.ndim != 2:
-        raise ConfigError(field, described(array), "rows of numbers [rows, features]")
-    return array.astype(np.float64)
+    rows = read_numbers(field, inputs, (2,), "rows of numbers [rows, features]")
+    return rows.astype(np.float64)
 
 
 @functools.lru_cache(maxsize=64)
@@ -105,9 +109,5 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     return told_of_table(frame, column, 0, model, functools.partial(read_by, model))
 
 
-READING = Use(adapt, files)
-
-
-def use(config: Any) -> Use:
-    """Read a table, and predict a column of it."""
-    return READING
+use = Use(adapt, files)
+"""A table is read, and a column of it predicted."""

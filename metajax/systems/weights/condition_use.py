@@ -9,19 +9,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from metajax.core import ConfigError, Network, Params, kind
 from metajax.hypernet import MLPShape
 from metajax.nn import mlp
 from metajax.systems.base import Use
 from metajax.systems.image_sets import image_pools
-from metajax.systems.using.adapted import Told, check_no_steps
-from metajax.systems.using.classes import Labels, tell
-from metajax.systems.using.given import FIELD, Given, read_arrays
 from metajax.systems.weights.generated import Generated, answering
 from metajax.systems.weights.problem import padded
 from metajax.units import mlp_units, take_units, unit_norms
+from metajax.using import Told, check_no_steps, read_queries, tell_labels
 
 Made = tuple[Network, Params]
 """A network and its weights."""
@@ -137,13 +135,8 @@ def use_of(giving: Giving) -> Use:
         train, _ = image_pools(run.settings, run.data_dir)
         ways = train.num_classes
         network, weights = giving(run, support, train.num_features, ways, key)
-        classes = np.arange(ways)
-
-        def answer(probabilities: Float[np.ndarray, "queries ways"]) -> Labels:
-            return Labels(classes[probabilities.argmax(1)], probabilities, classes)
-
         factor = 1 / np.asarray(train.std)
-        return answering(run.settings, network, weights, train.mean, factor, answer)
+        return answering(run.settings, network, weights, train.mean, factor, np.arange(ways))
 
     def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
         """Predict the images ``queries`` of an ``.npz`` file under its ``condition``.
@@ -151,18 +144,12 @@ def use_of(giving: Giving) -> Use:
         Raises:
           ConfigError: the file holds something else.
         """
-        if target is not None or path.suffix.lower() != ".npz":
-            expected = "an .npz file of a `condition` and of images `queries`, and no --target"
-            raise ConfigError(FIELD, str(path), expected)
-        arrays = read_arrays(path, "condition", "queries")
+        arrays = read_queries(path, target, "condition")
         queries, condition = arrays["queries"], arrays["condition"]
         generated = run.adapt(condition[()], steps=steps)
         found = generated.predict(queries)
-        given = Given(
-            (queries[:0], found.labels[:0]), queries, [str(n) for n in range(len(queries))]
-        )
         line = f"{len(queries)} images by a network for {condition.tolist()}"
-        return tell(given, found, line, lambda: generated)
+        return tell_labels(found, queries, line, lambda: generated)
 
     return Use(adapt, files)
 

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
-import jax
-import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Examples, Network, Params, cross_entropy, follow_of
+from metajax.core import Examples, Network, Params, cross_entropy, follow_of
 from metajax.learners import maml
-from metajax.systems.using.adapted import Adapted
-from metajax.systems.using.classes import ImageForm, Labels
+from metajax.systems.uses import image_form
+from metajax.using import Adapted, known_classes
 
 
 @dataclass(frozen=True)
@@ -37,42 +32,8 @@ class Generated(Adapted):
     factor: float
 
 
-class _State(NamedTuple):
-    """Weights, and how pixels are standardized."""
-
-    weights: Params
-    shift: Float[Array, ""]
-    factor: Float[Array, ""]
-
-
-@functools.lru_cache(maxsize=64)
-def _function(network: Network) -> Callable[..., Any]:
-    """Return ``function(state, queries) -> probabilities``, the same one for equal networks."""
-
-    def function(state: _State, queries: Array) -> Float[Array, "queries ways"]:
-        inputs = (queries.reshape(queries.shape[0], -1) - state.shift) * state.factor
-        return jax.nn.softmax(network.apply(state.weights, inputs))
-
-    return function
-
-
-def image_form(settings: Any) -> ImageForm:
-    """Return how a person's images are read by networks of some settings.
-
-    Args:
-      settings: of the problem.
-    """
-    size = settings.image_size
-    return ImageForm((size, size, settings.image_channels), False)
-
-
 def answering(
-    settings: Any,
-    network: Network,
-    weights: Params,
-    shift: Any,
-    factor: Any,
-    answer: Callable[[Float[np.ndarray, "queries ways"]], Labels],
+    settings: Any, network: Network, weights: Params, shift: Any, factor: Any, classes: Any
 ) -> Generated:
     """Return what answers images by a generated network.
 
@@ -82,30 +43,13 @@ def answering(
       weights: of the network.
       shift: what is taken from pixels, which are levels divided by 255.
       factor: what they are multiplied by then.
-      answer: ``answer(probabilities) -> Labels``.
+      classes: names, in the order of the logits.
     """
     form = image_form(settings)
+    known = known_classes(network.apply, weights, form, classes, shift=shift, factor=factor)
     return Generated(
-        _function(network),
-        _State(weights, jnp.float32(shift), jnp.float32(factor)),
-        jax.ShapeDtypeStruct(form.image, jnp.float32),
-        functools.partial(form.encode, "inputs"),
-        answer,
-        network,
-        weights,
-        float(shift),
-        float(factor),
+        **vars(known), network=network, weights=weights, shift=float(shift), factor=float(factor)
     )
-
-
-def check_steps(steps: int | None) -> None:
-    """Raise where less than 0 steps are asked for.
-
-    Raises:
-      ConfigError: they are.
-    """
-    if steps is not None and steps < 0:
-        raise ConfigError("steps", steps, "0 or more")
 
 
 def tuned(

@@ -82,13 +82,13 @@ def test_one_network_needs_no_task_where_classes_are_the_same(images):
 def test_a_file_of_images_is_predicted(separate, images, tmp_path):
     run = separate[0]
     np.savez(tmp_path / "mine.npz", queries=images)
-    told = run.system.use(run.config).files(run, tmp_path / "mine.npz", None, None)
+    told = run.system.use_for(run.config).files(run, tmp_path / "mine.npz", None, None)
     found = run.ready().predict(images)
     np.testing.assert_array_equal(told.columns["predicted"], found.labels)
     np.testing.assert_array_equal(told.columns["task"], found.tasks)
     told.draw().savefig(tmp_path / "mine.png")
     with pytest.raises(ConfigError, match="npz"):
-        run.system.use(run.config).files(run, tmp_path / "mine.csv", None, None)
+        run.system.use_for(run.config).files(run, tmp_path / "mine.csv", None, None)
 
 
 def test_what_is_no_task_or_no_image_is_rejected_by_name(separate, images):

@@ -38,7 +38,7 @@ def test_images_are_predicted_as_the_network_does(drawn, tmp_path):
     np.testing.assert_array_equal(found.labels, np.argmax(logits, 1))
     path = tmp_path / "images.npz"
     np.savez(path, queries=IMAGES)
-    told = run.system.use(run.config).files(run, path, None, None)
+    told = run.system.use_for(run.config).files(run, path, None, None)
     np.testing.assert_array_equal(told.columns["predicted"], found.labels)
 
 
@@ -48,7 +48,7 @@ def test_what_is_no_image_and_no_file_of_images_is_rejected_by_name(drawn, tmp_p
         (lambda: run.ready(1), "task"),
         (lambda: run.adapt(IMAGES), "support"),
         (lambda: run.ready().predict(IMAGES[0]), "inputs"),
-        (lambda: run.system.use(run.config).files(run, tmp_path / "x.csv", None, None), "DATA"),
+        (lambda: run.system.use_for(run.config).files(run, tmp_path / "x.csv", None, None), "DATA"),
     ):
         with pytest.raises(ConfigError) as raised:
             wrong()

@@ -79,7 +79,7 @@ def test_labeled_images_give_the_network_that_the_model_generates(zoo, tmp_path)
     assert loss(tuned.weights) < loss(made.weights)
     path = tmp_path / "images.npz"
     np.savez(path, inputs=images, labels=names, queries=IMAGES)
-    told = run.system.use(run.config).files(run, path, None, None)
+    told = run.system.use_for(run.config).files(run, path, None, None)
     np.testing.assert_array_equal(told.columns["predicted"], found.labels)
 
 
@@ -92,7 +92,7 @@ def test_what_gives_no_network_is_rejected_by_name(zoo, tmp_path):
         (lambda: run.adapt(images[0]), "support"),
         (lambda: run.adapt((images, names == "class 1"), steps=-1), "steps"),
         (lambda: run.ready(), "system"),
-        (lambda: run.system.use(run.config).files(run, tmp_path / "x.csv", None, None), "DATA"),
+        (lambda: run.system.use_for(run.config).files(run, tmp_path / "x.csv", None, None), "DATA"),
         (lambda: angle.adapt(61.0), "support"),
         (lambda: angle.adapt((images, names)), "support"),
         (lambda: angle.adapt(10.0, steps=3), "steps"),
@@ -100,7 +100,10 @@ def test_what_gives_no_network_is_rejected_by_name(zoo, tmp_path):
         (lambda: drawn("slimmable")[0].adapt(2.5), "support"),
         (lambda: drawn("shared_table")[0].adapt("64"), "support"),
         (lambda: drawn("shared_table")[0].adapt((7,)), "widths"),
-        (lambda: angle.system.use(angle.config).files(angle, tmp_path / "x", None, None), "DATA"),
+        (
+            lambda: angle.system.use_for(angle.config).files(angle, tmp_path / "x", None, None),
+            "DATA",
+        ),
     ):
         with pytest.raises(ConfigError) as raised:
             wrong()
@@ -122,7 +125,7 @@ def test_an_angle_gives_its_network(tmp_path):
     assert np.abs(run.adapt(60).predict(IMAGES).probabilities - wanted).max() > 1e-6
     path = tmp_path / "images.npz"
     np.savez(path, condition=-15, queries=IMAGES)
-    told = run.system.use(run.config).files(run, path, None, None)
+    told = run.system.use_for(run.config).files(run, path, None, None)
     np.testing.assert_array_equal(told.columns["predicted"], np.argmax(wanted, 1))
 
 

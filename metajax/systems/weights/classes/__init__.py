@@ -3,7 +3,6 @@
 from metajax.systems.base import Objective
 from metajax.systems.layout import family
 from metajax.systems.weights.classes.evaluate import on_unseen_tuples
-from metajax.systems.weights.classes.use import USE
 
 SYSTEM = family(
     __name__,
@@ -12,6 +11,5 @@ SYSTEM = family(
     objective=Objective(
         "rows.test.mean[0]", title="accuracy on unseen tuples of classes, without a step"
     ),
-    use=USE,
 )
 """What the family has of this kind of problem."""

@@ -16,12 +16,11 @@ from metajax.data import shift_and_factor
 from metajax.learners import WeightModel
 from metajax.systems.base import Use
 from metajax.systems.image_sets import blank_pool
-from metajax.systems.using.adapted import Told
-from metajax.systems.using.classes import read_labeled, tell
-from metajax.systems.using.given import FIELD, read_classes
+from metajax.systems.uses import image_form
 from metajax.systems.weights.classes.problem import TUNE_RATE, ClassTuples, tuple_tasks
-from metajax.systems.weights.generated import Generated, answering, check_steps, image_form, tuned
+from metajax.systems.weights.generated import Generated, answering, tuned
 from metajax.systems.weights.problem import Problem
+from metajax.using import Told, check_steps, read_labeled, tell_classes
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -56,7 +55,7 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Gen
     weights = _generated(parts.model, run.params, examples, key)
     if steps:
         weights = _tuned(parts.network, weights, examples, key, steps, TUNE_RATE)
-    return answering(settings, parts.network, weights, shift, factor, names.label)
+    return answering(settings, parts.network, weights, shift, factor, names.classes)
 
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
@@ -65,16 +64,9 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     Raises:
       ConfigError: the file or folder holds something else.
     """
-    if path.suffix.lower() == ".csv":
-        raise ConfigError(FIELD, str(path), "a folder of images, or an .npz file of images")
-    given = read_classes(path, target, image_form(run.settings).image)
-    generated = run.adapt(given.support, steps=steps)
-    found = generated.predict(given.queries)
-    line = (
-        f"a network for {len(found.classes)} classes, from {len(given.support[1])} labeled images; "
-        f"{len(found.labels)} queries"
-    )
-    return tell(given, found, line, lambda: generated)
+    line = "a network for {classes} classes, from {examples} labeled images; {queries} queries"
+    adapt = functools.partial(run.adapt, steps=steps)
+    return tell_classes(adapt, path, target, image_form(run.settings), line)
 
 
 def blank(settings: Any) -> Problem:
@@ -95,5 +87,5 @@ def blank(settings: Any) -> Problem:
     return Problem(settings, zoo, pool, tuples, ways)
 
 
-USE = Use(adapt, files, blank)
+use = Use(adapt, files, blank)
 """How a model of a zoo's weights is used: on labeled images."""

@@ -3,7 +3,6 @@
 from metajax.systems.base import Objective
 from metajax.systems.layout import family
 from metajax.systems.weights.images.evaluate import on_known_classes
-from metajax.systems.weights.images.use import USE
 
 SYSTEM = family(
     __name__,
@@ -15,6 +14,5 @@ SYSTEM = family(
         title="mean squared error on held-out images of known classes",
     ),
     evaluation=("image_steps", "weight_rates", "latent_rates", "edit_images"),
-    use=USE,
 )
 """What the family has of this kind of problem."""

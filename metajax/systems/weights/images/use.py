@@ -19,12 +19,20 @@ from metajax.hypernet import modulate
 from metajax.learners import EditedGenerator, edited_along, encode, image_errors
 from metajax.systems.base import Use
 from metajax.systems.image_sets import blank_pool
-from metajax.systems.using.adapted import Adapted, Told, check_no_steps
-from metajax.systems.using.given import FIELD, read_arrays
-from metajax.systems.weights.generated import image_form
+from metajax.systems.uses import image_form
 from metajax.systems.weights.images.problem import of_images
 from metajax.systems.weights.images.report import counted, draw_pictures
 from metajax.systems.weights.problem import Problem
+from metajax.using import (
+    FIELD,
+    Adapted,
+    Told,
+    check_no_steps,
+    check_no_target,
+    check_steps,
+    read_arrays,
+    read_numbers,
+)
 
 DRAWN = 12
 """Images of a figure, at most."""
@@ -93,9 +101,10 @@ def _latents(size: int, inputs: Any) -> Float[np.ndarray, "n d"]:
     Raises:
       ConfigError: they are something else.
     """
-    array = np.asarray(inputs)
-    if array.dtype.kind not in "biuf" or array.ndim != 2 or array.shape[1] != size:
-        raise ConfigError("inputs", described(array), f"latents [n, {size}]")
+    expected = f"latents [n, {size}]"
+    array = read_numbers("inputs", inputs, (2,), expected)
+    if array.shape[1] != size:
+        raise ConfigError("inputs", described(array), expected)
     return array.astype(np.float32)
 
 
@@ -122,9 +131,8 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Edi
         check_no_steps(steps)
         passes, stages = 0, ["plain", run.config.method]
     else:
+        check_steps(steps)
         passes = run.options["passes"] if steps is None else steps
-        if passes < 0:
-            raise ConfigError("steps", passes, "0 or more")
         stages = ["plain", *(counted(number, "pass") for number in range(1, passes + 1))]
     latents, weights, shown, errors = _edited(parts, run.params, jnp.asarray(images), passes)
     decoder = parts.autoencoder.decoder
@@ -149,8 +157,7 @@ def _read(path: Path, target: str | None, image: tuple[int, int, int]) -> tuple[
     Raises:
       ConfigError: it holds something else.
     """
-    if target is not None:
-        raise ConfigError("--target", target, "none, for images")
+    check_no_target(target, "images")
     if path.is_dir():
         try:
             images, names = read_image_folder(path, image[:2], image[2])
@@ -202,5 +209,5 @@ def blank(settings: Any) -> Problem:
     return of_images(settings, pool, pool)
 
 
-USE = Use(adapt, files, blank)
+use = Use(adapt, files, blank)
 """How edits of a generator are used: on images, whose classes do not matter."""

@@ -3,7 +3,6 @@
 from metajax.systems.base import Objective
 from metajax.systems.layout import family
 from metajax.systems.weights.modalities.evaluate import on_unseen_encoders
-from metajax.systems.weights.modalities.use import USE
 
 SYSTEM = family(
     __name__,
@@ -13,6 +12,5 @@ SYSTEM = family(
         "rows.test.mean[0]", title="accuracy on unseen encoders, with the fewest pairs"
     ),
     evaluation=("glyphs", "pair_steps", "pair_lr"),
-    use=USE,
 )
 """What the family has of this kind of problem."""

@@ -18,12 +18,20 @@ from metajax.hypernet import Pairs
 from metajax.learners import AdaptedProjector, text_logits
 from metajax.systems.base import Use
 from metajax.systems.image_sets import image_pools
-from metajax.systems.using.adapted import Adapted, Told, support_pair
-from metajax.systems.using.classes import Labels, tell
-from metajax.systems.using.given import FIELD, Given, read_arrays
-from metajax.systems.weights.generated import check_steps, tuned
+from metajax.systems.weights.generated import tuned
 from metajax.systems.weights.modalities.problem import class_texts
 from metajax.systems.weights.modalities.views import embedded
+from metajax.using import (
+    FIELD,
+    Adapted,
+    Told,
+    check_steps,
+    label,
+    read_arrays,
+    read_numbers,
+    support_pair,
+    tell_labels,
+)
 
 
 @dataclass(frozen=True)
@@ -48,9 +56,10 @@ def _rows(field: str, inputs: Any, features: int) -> np.ndarray:
     Raises:
       ConfigError: they are something else, or there are none.
     """
-    array = np.asarray(inputs)
-    if array.dtype.kind not in "biuf" or array.ndim != 2 or not 1 <= array.shape[1] <= features:
-        raise ConfigError(field, described(array), f"embeddings [n, 1 to {features} numbers]")
+    expected = f"embeddings [n, 1 to {features} numbers]"
+    array = read_numbers(field, inputs, (2,), expected)
+    if not 1 <= array.shape[1] <= features:
+        raise ConfigError(field, described(array), expected)
     if not len(array) or not np.isfinite(array).all():
         raise ConfigError(field, described(array), "1 or more embeddings of finite numbers")
     return array.astype(np.float32)
@@ -154,17 +163,12 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Pro
     pairs = Pairs(seen, texts[places], jnp.ones(len(rows), bool))
     rate = jnp.float32(of.pair_lr)
     weights = _adapted(parts, run.params, pairs, jnp.asarray(places), texts, rate, steps or 0, key)
-    classes = np.arange(len(texts))
-
-    def answer(probabilities: Float[np.ndarray, "n classes"]) -> Labels:
-        return Labels(probabilities.argmax(1), probabilities, classes)
-
     return Projector(
         _function(parts.projector),
         (weights, texts),
         jax.ShapeDtypeStruct((of.features,), jnp.float32),
         encode,
-        answer,
+        functools.partial(label, np.arange(len(texts))),
         parts.projector,
         weights,
         np.asarray(texts),
@@ -184,10 +188,9 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     support, queries = (arrays["inputs"], arrays["targets"]), arrays["queries"]
     projector = run.adapt(support, steps=steps)
     found = projector.predict(queries)
-    given = Given(support, queries, [str(number) for number in range(len(queries))])
     line = f"a projector from {len(support[0])} pairs; {len(queries)} queries"
-    return tell(given, found, line, lambda: projector)
+    return tell_labels(found, queries, line, lambda: projector)
 
 
-USE = Use(adapt, files)
+use = Use(adapt, files)
 """How adapters of a projector are used: on pairs of an encoder that is not known."""

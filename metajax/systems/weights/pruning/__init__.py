@@ -3,7 +3,6 @@
 from metajax.systems.base import Objective
 from metajax.systems.layout import family
 from metajax.systems.weights.pruning.evaluate import on_pruned
-from metajax.systems.weights.pruning.use import USE
 
 SYSTEM = family(
     __name__,
@@ -14,6 +13,5 @@ SYSTEM = family(
     ),
     evaluation=("kept_units", "tune_steps"),
     tied_to_steps={"metanetwork": "how fast its sparsity rises"},
-    use=USE,
 )
 """What the family has of this kind of problem."""

@@ -11,19 +11,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
-from jaxtyping import Array, Bool, Float, Int32, Key
+from jaxtyping import Array, Bool, Int32, Key
 
 from metajax.core import ConfigError, Params, count, derive, described, kind, path_name
 from metajax.learners import Preparation
 from metajax.systems.base import Use
-from metajax.systems.using.adapted import Told, support_pair
-from metajax.systems.using.classes import Labels, tell
-from metajax.systems.using.given import FIELD, Given, read_arrays
 from metajax.systems.weights.condition_use import whole_number
-from metajax.systems.weights.generated import Generated, answering, check_steps
+from metajax.systems.weights.generated import Generated, answering
 from metajax.systems.weights.pruning.evaluate import kept_weights, prepared_networks, training
 from metajax.systems.weights.pruning.problem import NetworkTasks, make_problem
 from metajax.units import largest_masks, mlp_units, take_units, unit_sizes
+from metajax.using import FIELD, Told, check_steps, read_arrays, support_pair, tell_labels
 
 
 @functools.partial(jax.jit, static_argnames=("parts", "steps"))
@@ -114,13 +112,9 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Gen
     trained, kept = _pruned(parts, network, jnp.int32(size), problem.tasks, steps, key)
     units = {name: jnp.flatnonzero(mask, size=size) for name, mask in kept.items()}
     weights = take_units(trained, mlp_units(trained), units)
-    classes = np.arange(problem.ways)
-
-    def answer(probabilities: Float[np.ndarray, "queries ways"]) -> Labels:
-        return Labels(classes[probabilities.argmax(1)], probabilities, classes)
-
     mean, factor = problem.test.mean, 1 / np.asarray(problem.test.std)
-    return answering(of, problem.narrow(size), weights, mean, factor, answer)
+    classes = np.arange(problem.ways)
+    return answering(of, problem.narrow(size), weights, mean, factor, classes)
 
 
 def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
@@ -155,9 +149,8 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
         if labels.shape != found.labels.shape:
             raise ConfigError("labels", described(labels), f"{len(queries)} labels")
         line += f"; accuracy {np.mean(found.labels == labels):.3f}"
-    given = Given((queries[:0], found.labels[:0]), queries, [str(n) for n in range(len(queries))])
-    return tell(given, found, line, lambda: pruned)
+    return tell_labels(found, queries, line, lambda: pruned)
 
 
-USE = Use(adapt, files)
+use = Use(adapt, files)
 """How pruning is used: on a network and the units that it is to keep."""

@@ -43,7 +43,7 @@ def untrained(folder, config):
 def drawn(config):
     """A run of weights as first drawn, made without any data set."""
     settings, training, _ = split(config)
-    use = config.system.use(config)
+    use = config.system.use_for(config)
     make = use.problem or (lambda settings: config.system.problem(settings, training, None))
     problem = make(settings)
     method = make_method(config, problem)
@@ -505,7 +505,7 @@ def test_a_hypernetwork_generates_the_solution_of_a_pde(tmp_path):
     )
     path = tmp_path / "problem.yaml"
     path.write_text("coefficients: {u_xx: 1, u_yy: 1}\nsource: 1\ndirichlet: 0\n")
-    said = run.system.use(run.config).files(run, path, None, None)
+    said = run.system.use_for(run.config).files(run, path, None, None)
     assert len(said.columns["u"]) == 65**2 and np.isfinite(said.columns["u"]).all()
     edge = np.maximum(np.abs(said.columns["x"]), np.abs(said.columns["y"])) == 1
     off = np.sqrt(np.mean(said.columns["u"][edge] ** 2))
@@ -569,7 +569,7 @@ def test_the_command_reads_arrays_and_tables(by_ridge, by_curves, digits, tmp_pa
 
 
 def test_a_motion_of_a_file_is_followed(moving, swing, tmp_path):
-    files = moving.system.use(moving.config).files
+    files = moving.system.use_for(moving.config).files
     lines = ["t,q,p", *(f"{t},{q},{p}" for t, q, p in zip(*swing[:3], strict=True))]
     (tmp_path / "swing.csv").write_text("\n".join(lines))
     np.savez(tmp_path / "swing.npz", t=swing.times, q=swing.q, p=swing.p)

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import jax
-import numpy as np
 from jaxtyping import Array, Key
 
-from metajax.core import (
-    ConfigError,
-    MetaLearner,
-    Params,
-    Task,
-    at_step,
-    check_key,
-    check_type,
-    kind,
-)
+from metajax.core import ConfigError, MetaLearner, Params, check_type, kind
 from metajax.systems.base import Method, System
 from metajax.systems.configs import split
 from metajax.systems.runs import read_run
-from metajax.systems.scores import Interval, interval
+from metajax.systems.scores import interval
 from metajax.systems.setup import algorithm_of, build, make_method, untrained_params
-from metajax.systems.using.adapted import Adapted
 from metajax.train import as_path, restore_params
+from metajax.using import Adapted, scores, usual_key
 
 
 @dataclass(frozen=True, repr=False)
@@ -108,8 +97,7 @@ class Run:
         if use is None:
             expected = "a family that predicts from your own data; run.learner takes its own arrays"
             raise ConfigError("system", self.system.name, expected)
-        key = jax.random.key(0) if key is None else key
-        check_key("key", key)
+        key = usual_key(key)
         if use.adapt is None:
             raise ConfigError("support", kind(support), "none: run.ready() predicts without")
         return use.adapt(self, support, key, steps)
@@ -167,17 +155,11 @@ class Run:
         """
         if tasks is None:
             return build(self.config, self.data_dir).evaluate(self.params, False)
-        key = jax.random.key(0) if key is None else key
-        if isinstance(tasks, list | tuple) and not isinstance(tasks, Task):
-            keys = jax.random.split(key, len(tasks))
-            each = [
-                _loss(self.learner, self.params, *pair) for pair in zip(tasks, keys, strict=True)
-            ]
-            scores = jax.tree.map(lambda *leaves: np.stack(leaves), *each)
-        else:
-            keys = jax.random.split(key, num)
-            scores = _losses(self.learner, self.params, at_step(tasks), keys)
-        return {name: _interval(values) for name, values in scores.items()}
+        found = scores(self.learner, self.params, tasks, num, key)
+        return {
+            name: interval(values.astype(float).reshape(len(values), -1))
+            for name, values in found.items()
+        }
 
     def export(
         self,
@@ -199,25 +181,6 @@ class Run:
           The path.
         """
         return self.adapt(support, steps=steps, key=key).export(path)
-
-
-def _interval(values: Any) -> Interval:
-    return interval(np.asarray(values, float).reshape(len(values), -1))
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _loss(learner: MetaLearner, params: Any, task: Any, key: Any) -> Any:
-    loss, metrics = learner.loss(params, task, key)
-    return {"loss": loss, **metrics}
-
-
-@functools.partial(jax.jit, static_argnums=0)
-def _losses(learner: MetaLearner, params: Any, tasks: Any, keys: Any) -> Any:
-    def one(key: Any) -> Any:
-        task_key, adapt_key = jax.random.split(key)
-        return _loss(learner, params, tasks(task_key), adapt_key)
-
-    return jax.lax.map(one, keys)
 
 
 def load(workdir: str | os.PathLike, data_dir: str | os.PathLike | None = None) -> Run:

@@ -10,14 +10,13 @@ from typing import Any
 
 from metajax.core import ConfigError, local_path
 from metajax.data import number_target
+from metajax.systems.loading import load
 from metajax.systems.tables.model import shipped
 from metajax.systems.tables.predicting import read_for, told_of_table
 from metajax.systems.tables.predicting_numbers import told_of_numbers
 from metajax.systems.tables.use import read_by
-from metajax.systems.using.adapted import Told
-from metajax.systems.using.given import FIELD
-from metajax.systems.using.loading import load
 from metajax.train import check_writable
+from metajax.using import FIELD, Told
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 
 from metajax.core import ConfigError
 from metajax.data import BadDataError, Frame, code_frame, read_frame, read_labeled_folder
+from metajax.using.queries import ImageForm, RowForm
 
 FIELD = "DATA"
 """What errors call the file or folder of the command line."""
@@ -31,6 +32,10 @@ class Given(NamedTuple):
 def named_target(frame: Frame, target: str | None) -> str:
     """Return the target that was named.
 
+    Args:
+      frame: the table.
+      target: the name of a column, or None.
+
     Raises:
       ConfigError: none was.
     """
@@ -39,8 +44,30 @@ def named_target(frame: Frame, target: str | None) -> str:
     return target
 
 
+def check_no_target(target: str | None, what: str) -> None:
+    """Raise where a column is named of data that are no table.
+
+    Args:
+      target: as it was named.
+      what: the data, in words.
+
+    Raises:
+      ConfigError: it is.
+    """
+    if target is not None:
+        raise ConfigError("--target", target, f"none, for {what}")
+
+
 def read_arrays(path: Path, *needed: str, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
     """Read arrays by name from an ``.npz`` file.
+
+    Args:
+      path: of the file.
+      *needed: names of arrays that it has to hold.
+      optional: names of arrays that it may hold too.
+
+    Returns:
+      The arrays by name.
 
     Raises:
       ConfigError: it cannot be read, lacks one that is needed, or holds another.
@@ -61,7 +88,37 @@ def read_arrays(path: Path, *needed: str, optional: tuple[str, ...] = ()) -> dic
     return arrays
 
 
-def read_classes(path: Path, target: str | None, image: tuple[int, int, int]) -> Given:
+def read_queries(path: Path, target: str | None, *more: str) -> dict[str, np.ndarray]:
+    """Read images ``queries`` from an ``.npz`` file, for a network that learns of no examples.
+
+    Args:
+      path: of the file.
+      target: a column, which such a file does not have.
+      *more: names of other arrays that it has to hold.
+
+    Returns:
+      The arrays by name.
+
+    Raises:
+      ConfigError: the file is another, or holds something else.
+    """
+    if target is not None or path.suffix.lower() != ".npz":
+        others = "".join(f"a `{name}` and of " for name in more)
+        expected = f"an .npz file of {others}images `queries`, and no --target"
+        raise ConfigError(FIELD, str(path), expected)
+    return read_arrays(path, *more, "queries")
+
+
+def numbered(queries: Any) -> list[str]:
+    """Return names of queries that have none: their numbers, from 0.
+
+    Args:
+      queries: as many as there are.
+    """
+    return [str(number) for number in range(len(queries))]
+
+
+def read_classes(path: Path, target: str | None, form: ImageForm | RowForm) -> Given:
     """Read labeled and unlabeled images or rows.
 
     An ``.npz`` file holds ``inputs``, ``labels`` and ``queries``. A ``.csv`` file holds a table
@@ -71,21 +128,28 @@ def read_classes(path: Path, target: str | None, image: tuple[int, int, int]) ->
     Args:
       path: file or folder.
       target: the column of classes, of a table.
-      image: height, width and channels that images of a folder are brought to.
+      form: what images of a folder are brought to, and whether rows are read.
+
+    Returns:
+      What it holds.
 
     Raises:
       ConfigError: the file or folder holds something else, or nothing is asked.
     """
-    if target is not None and path.suffix.lower() != ".csv":
-        raise ConfigError("--target", target, "none, for images or arrays")
+    kind = path.suffix.lower()
+    if kind == ".csv" and isinstance(form, ImageForm) and not form.flat:
+        raise ConfigError(FIELD, str(path), "a folder of images, or an .npz file of images")
+    if kind != ".csv":
+        check_no_target(target, "images or arrays")
     if path.is_dir():
-        return _from_folder(path, image)
-    if path.suffix.lower() == ".npz":
+        if isinstance(form, RowForm):
+            raise ConfigError(FIELD, str(path), "a .npz or .csv file of rows")
+        return _from_folder(path, form.image)
+    if kind == ".npz":
         arrays = read_arrays(path, "inputs", "labels", "queries")
         queries = arrays["queries"]
-        names = [str(number) for number in range(len(queries))]
-        return Given((arrays["inputs"], arrays["labels"]), queries, names)
-    if path.suffix.lower() != ".csv":
+        return Given((arrays["inputs"], arrays["labels"]), queries, numbered(queries))
+    if kind != ".csv":
         raise ConfigError(FIELD, str(path), "a .npz or .csv file, or a folder of images")
     frame = read_frame(path)
     table = code_frame(frame, named_target(frame, target))

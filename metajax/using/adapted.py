@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 import numpy as np
@@ -17,9 +17,9 @@ from metajax.core import (
     ConfigError,
     MetaLearner,
     Params,
+    check_key,
     described,
     follow_of,
-    kind,
     local_path,
     needs_extra,
 )
@@ -152,35 +152,11 @@ def load_exported(path: str | os.PathLike) -> Callable[[Any], Any]:
         raise ConfigError("path", str(path), f"a file of Adapted.export ({error})") from error
 
 
-class Told(NamedTuple):
-    """What ``metajax predict`` tells of a person's file.
-
-    Attributes:
-      lines: what is printed.
-      columns: what is written, a CSV column each.
-      draw: ``draw() -> matplotlib.figure.Figure``.
-      adapted: ``adapted() -> Adapted``, what is exported; None where there is no program.
-    """
-
-    lines: list[str]
-    columns: Mapping[str, Any]
-    draw: Callable[[], Any]
-    adapted: Callable[[], Adapted] | None
-
-
-def support_pair(support: Any, names: str) -> tuple[Any, Any]:
-    """Return both parts of a support, which errors call ``names``.
-
-    Raises:
-      ConfigError: it is no pair.
-    """
-    if not isinstance(support, tuple | list) or len(support) != 2:
-        raise ConfigError("support", kind(support), f"a pair {names}")
-    return support[0], support[1]
-
-
 def check_no_steps(steps: int | None) -> None:
     """Raise where steps are asked of a learner that takes none.
+
+    Args:
+      steps: as they were asked for.
 
     Raises:
       ConfigError: they are.
@@ -189,13 +165,44 @@ def check_no_steps(steps: int | None) -> None:
         raise ConfigError("steps", steps, "None, for a learner that takes no steps")
 
 
+def check_steps(steps: int | None) -> None:
+    """Raise where steps are below 0.
+
+    Args:
+      steps: as they were asked for; None: the usual number.
+
+    Raises:
+      ConfigError: they are.
+    """
+    if steps is not None and steps < 0:
+        raise ConfigError("steps", steps, "0 or more")
+
+
+def usual_key(key: Key[Array, ""] | None) -> Key[Array, ""]:
+    """Return a key for what adapting draws, by default ``jax.random.key(0)``.
+
+    Args:
+      key: as a person gave it.
+
+    Raises:
+      ConfigError: it is of an implementation whose draws depend on what else is drawn with it.
+    """
+    key = jax.random.key(0) if key is None else key
+    check_key("key", key)
+    return key
+
+
 def adapt_learner(
-    learner: MetaLearner, params: Params, support: Any, key: Key[Array, ""], steps: int | None
-) -> Any:
+    learner: MetaLearner,
+    params: Params,
+    support: PyTree,
+    key: Key[Array, ""],
+    steps: int | None = None,
+) -> PyTree:
     """Return what a learner adapts to, compiled.
 
     Args:
-      learner: of the run.
+      learner: any; calls with the same one compile once.
       params: what was trained.
       support: the learner's own.
       key: for what it draws.
@@ -206,8 +213,7 @@ def adapt_learner(
     """
     if learner.follow is None:
         check_no_steps(steps)
-    if steps is not None and steps < 0:
-        raise ConfigError("steps", steps, "0 or more")
+    check_steps(steps)
     return _adapt(learner, params, support, key, steps)
 
 
