@@ -9,7 +9,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Key
 
 from metajax.core import ConfigError, Network, Params, kind
 from metajax.hypernet import MLPShape
@@ -17,9 +17,8 @@ from metajax.nn import mlp
 from metajax.systems.base import Use
 from metajax.systems.image_sets import image_pools
 from metajax.systems.using.adapted import Told, check_no_steps
-from metajax.systems.using.classes import Labels, tell
-from metajax.systems.using.given import FIELD, Given, read_arrays
-from metajax.systems.weights.generated import Generated, answering
+from metajax.systems.using.given import FIELD, read_arrays
+from metajax.systems.weights.generated import Generated, answering, by_number, tell_numbered
 from metajax.systems.weights.problem import padded
 from metajax.units import mlp_units, take_units, unit_norms
 
@@ -137,13 +136,8 @@ def use_of(giving: Giving) -> Use:
         train, _ = image_pools(run.settings, run.data_dir)
         ways = train.num_classes
         network, weights = giving(run, support, train.num_features, ways, key)
-        classes = np.arange(ways)
-
-        def answer(probabilities: Float[np.ndarray, "queries ways"]) -> Labels:
-            return Labels(classes[probabilities.argmax(1)], probabilities, classes)
-
         factor = 1 / np.asarray(train.std)
-        return answering(run.settings, network, weights, train.mean, factor, answer)
+        return answering(run.settings, network, weights, train.mean, factor, by_number(ways))
 
     def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
         """Predict the images ``queries`` of an ``.npz`` file under its ``condition``.
@@ -158,11 +152,8 @@ def use_of(giving: Giving) -> Use:
         queries, condition = arrays["queries"], arrays["condition"]
         generated = run.adapt(condition[()], steps=steps)
         found = generated.predict(queries)
-        given = Given(
-            (queries[:0], found.labels[:0]), queries, [str(n) for n in range(len(queries))]
-        )
         line = f"{len(queries)} images by a network for {condition.tolist()}"
-        return tell(given, found, line, lambda: generated)
+        return tell_numbered(queries, found, line, generated)
 
     return Use(adapt, files)
 

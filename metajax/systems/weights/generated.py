@@ -15,8 +15,9 @@ from jaxtyping import Array, Float, Key
 
 from metajax.core import ConfigError, Examples, Network, Params, cross_entropy, follow_of
 from metajax.learners import maml
-from metajax.systems.using.adapted import Adapted
-from metajax.systems.using.classes import ImageForm, Labels
+from metajax.systems.using.adapted import Adapted, Told
+from metajax.systems.using.classes import ImageForm, Labels, tell
+from metajax.systems.using.given import Given
 
 
 @dataclass(frozen=True)
@@ -96,6 +97,34 @@ def answering(
         float(shift),
         float(factor),
     )
+
+
+def by_number(ways: int) -> Callable[[Float[np.ndarray, "queries ways"]], Labels]:
+    """Return what answers with the numbers of the classes.
+
+    Args:
+      ways: classes.
+    """
+    classes = np.arange(ways)
+
+    def answer(probabilities: Float[np.ndarray, "queries ways"]) -> Labels:
+        return Labels(classes[probabilities.argmax(1)], probabilities, classes)
+
+    return answer
+
+
+def tell_numbered(queries: Any, found: Labels, line: str, adapted: Adapted) -> Told:
+    """Return what is told of queries that are called by their numbers.
+
+    Args:
+      queries: of the file.
+      found: the answers.
+      line: what is printed.
+      adapted: what has answered.
+    """
+    names = [str(number) for number in range(len(queries))]
+    given = Given((queries[:0], found.labels[:0]), queries, names)
+    return tell(given, found, line, lambda: adapted)
 
 
 def check_steps(steps: int | None) -> None:

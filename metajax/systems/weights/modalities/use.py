@@ -19,9 +19,8 @@ from metajax.learners import text_logits
 from metajax.systems.base import Use
 from metajax.systems.image_sets import image_pools
 from metajax.systems.using.adapted import Adapted, Told, support_pair
-from metajax.systems.using.classes import Labels, tell
-from metajax.systems.using.given import FIELD, Given, read_arrays
-from metajax.systems.weights.generated import check_steps, tuned
+from metajax.systems.using.given import FIELD, read_arrays
+from metajax.systems.weights.generated import by_number, check_steps, tell_numbered, tuned
 from metajax.systems.weights.modalities.methods import ModalityParts
 from metajax.systems.weights.modalities.problem import class_texts
 from metajax.systems.weights.modalities.views import embedded
@@ -155,17 +154,12 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Pro
     pairs = Pairs(seen, texts[places], jnp.ones(len(rows), bool))
     rate = jnp.float32(of.pair_lr)
     weights = _adapted(parts, run.params, pairs, jnp.asarray(places), texts, rate, steps or 0, key)
-    classes = np.arange(len(texts))
-
-    def answer(probabilities: Float[np.ndarray, "n classes"]) -> Labels:
-        return Labels(probabilities.argmax(1), probabilities, classes)
-
     return Projector(
         _function(parts.projector),
         (weights, texts),
         jax.ShapeDtypeStruct((of.features,), jnp.float32),
         encode,
-        answer,
+        by_number(len(texts)),
         parts.projector,
         weights,
         np.asarray(texts),
@@ -185,9 +179,8 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     support, queries = (arrays["inputs"], arrays["targets"]), arrays["queries"]
     projector = run.adapt(support, steps=steps)
     found = projector.predict(queries)
-    given = Given(support, queries, [str(number) for number in range(len(queries))])
     line = f"a projector from {len(support[0])} pairs; {len(queries)} queries"
-    return tell(given, found, line, lambda: projector)
+    return tell_numbered(queries, found, line, projector)
 
 
 USE = Use(adapt, files)

@@ -11,15 +11,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from flax import traverse_util
-from jaxtyping import Array, Bool, Float, Int32, Key
+from jaxtyping import Array, Bool, Int32, Key
 
 from metajax.core import ConfigError, Params, count, derive, described, kind, path_name
 from metajax.systems.base import Use
 from metajax.systems.using.adapted import Told, support_pair
-from metajax.systems.using.classes import Labels, tell
-from metajax.systems.using.given import FIELD, Given, read_arrays
+from metajax.systems.using.given import FIELD, read_arrays
 from metajax.systems.weights.condition_use import whole_number
-from metajax.systems.weights.generated import Generated, answering, check_steps
+from metajax.systems.weights.generated import (
+    Generated,
+    answering,
+    by_number,
+    check_steps,
+    tell_numbered,
+)
 from metajax.systems.weights.pruning.evaluate import kept_weights, prepared_networks, training
 from metajax.systems.weights.pruning.methods import PruningParts
 from metajax.systems.weights.pruning.problem import NetworkTasks, make_problem
@@ -114,11 +119,8 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Gen
     trained, kept = _pruned(parts, network, jnp.int32(size), tasks, steps, key)
     units = {name: jnp.flatnonzero(mask, size=size) for name, mask in kept.items()}
     weights = take_units(trained, mlp_units(trained), units)
-    pool, classes = tasks.pool, np.arange(tasks.pool.num_classes)
-
-    def answer(probabilities: Float[np.ndarray, "queries ways"]) -> Labels:
-        return Labels(classes[probabilities.argmax(1)], probabilities, classes)
-
+    pool = tasks.pool
+    answer = by_number(pool.num_classes)
     factor = 1 / np.asarray(pool.std)
     return answering(of, parts.narrow(size), weights, pool.mean, factor, answer)
 
@@ -155,8 +157,7 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
         if labels.shape != found.labels.shape:
             raise ConfigError("labels", described(labels), f"{len(queries)} labels")
         line += f"; accuracy {np.mean(found.labels == labels):.3f}"
-    given = Given((queries[:0], found.labels[:0]), queries, [str(n) for n in range(len(queries))])
-    return tell(given, found, line, lambda: pruned)
+    return tell_numbered(queries, found, line, pruned)
 
 
 USE = Use(adapt, files)
