@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, Network, Params, cast_floats, check_sizes
+from metajax.core import ConfigError, Network, check_sizes
 from metajax.nn.conv import Conv
 from metajax.nn.fourier import fourier_features, grid_positions
-from metajax.nn.initial import draw_normals
-from metajax.nn.vision.rows import merged_apply, rows_dense
+from metajax.nn.vision.rows import batched_network, rows_dense
 
 
 class Stem(nn.Module):
@@ -90,23 +88,10 @@ def grid_embedding(
         raise ConfigError("width", width, "a multiple of 4, and of 32 if above")
     check_sizes(conditions=conditions, frequencies=frequencies)
     module = GridEmbedding(width, conditions, frequencies, scale)
-    run = merged_apply(module)
 
-    def flat(grids: Array) -> Array:
+    def check(grids: Array) -> None:
         if grids.shape[-1] <= 2 * conditions:
             expected = f"less than half of the {grids.shape[-1]} channels"
             raise ConfigError("conditions", conditions, expected)
-        return grids.reshape(math.prod(grids.shape[:-3]), *grids.shape[-3:])
 
-    def init(key: Key[Array, ""], grids: Float[Array, "*batch h w channels"]) -> Params:
-        return draw_normals(key, module.init(key, flat(grids))["params"])
-
-    def apply(
-        params: Params, grids: Float[Array, "*batch h w channels"]
-    ) -> Float[Array, "*batch h4 w4 width"]:
-        computed = jax.tree.leaves(params)[0].dtype if dtype is None else dtype
-        params, rows = cast_floats((params, flat(grids)), computed)
-        tokens = run(params, rows)
-        return tokens.reshape(*grids.shape[:-3], *tokens.shape[1:])
-
-    return Network(init, apply)
+    return batched_network(module, 3, check, dtype=dtype)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 from flax import linen as nn
-from jaxtyping import Array, Float, Key
+from jaxtyping import Array, Float
 
-from metajax.core import ConfigError, Network, Params, cast_floats, check_sizes
+from metajax.core import ConfigError, Network, check_sizes
 from metajax.nn.attention import widen
-from metajax.nn.initial import draw_normals, drawn_later, lecun_stddev
+from metajax.nn.initial import drawn_later, lecun_stddev
 from metajax.nn.transformer import LayerNorm
-from metajax.nn.vision.rows import merged_apply, rows_dense
+from metajax.nn.vision.rows import batched_network, rows_dense
 
 
 def stddev(name: str, leaf: Array) -> float | None:
@@ -80,22 +79,9 @@ def attention_pool(num_queries: int, *, heads: int = 1, dtype: Any = None) -> Ne
     """
     check_sizes(num_queries=num_queries, heads=heads)
     module = AttentionPool(num_queries, heads)
-    run = merged_apply(module)
 
-    def flat(tokens: Array) -> Array:
+    def check(tokens: Array) -> None:
         if tokens.shape[-1] % heads:
             raise ConfigError("heads", heads, f"a divisor of the width, {tokens.shape[-1]}")
-        return tokens.reshape(math.prod(tokens.shape[:-2]), *tokens.shape[-2:])
 
-    def init(key: Key[Array, ""], tokens: Float[Array, "*batch tokens width"]) -> Params:
-        return draw_normals(key, module.init(key, flat(tokens))["params"], stddev)
-
-    def apply(
-        params: Params, tokens: Float[Array, "*batch tokens width"]
-    ) -> Float[Array, "*batch queries width"]:
-        computed = jax.tree.leaves(params)[0].dtype if dtype is None else dtype
-        params, rows = cast_floats((params, flat(tokens)), computed)
-        pooled = run(params, rows)
-        return pooled.reshape(*tokens.shape[:-2], *pooled.shape[1:])
-
-    return Network(init, apply)
+    return batched_network(module, 2, check, stddev, dtype)
