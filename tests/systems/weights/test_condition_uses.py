@@ -28,7 +28,7 @@ def drawn(method, **values):
 
 def told_of(run, path, steps=None):
     """What ``metajax predict`` tells of a file or folder."""
-    return run.system.use(run.config).files(run, path, None, steps)
+    return run.system.use_for(run.config).files(run, path, None, steps)
 
 
 @pytest.fixture(scope="module")
