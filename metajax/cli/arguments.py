@@ -94,12 +94,17 @@ def parse_train(
     name = system.preset_for(method, preset)
     default = configure(system, name, method)
     check_words(system, default, rest)
+    kind = default.system
+    others = ""
+    if system.kinds:
+        others = f" `metajax methods {system.name}` lists those of its other problems, and "
+        others += "`metajax list` their presets."
     said = (
-        f"{system.summary}.",
-        f"Presets: {', '.join(system.presets)}. The defaults below are those of {name!r}; --preset "
+        f"{kind.summary}.",
+        f"Presets: {', '.join(kind.presets)}. The defaults below are those of {name!r}; --preset "
         "NAME shows another's.",
-        f"Methods: {', '.join(system.methods)}. The options below are those of "
-        f"{default.method!r}; --method NAME shows another's.",
+        f"Methods: {', '.join(kind.methods)}. The options below are those of "
+        f"{default.method!r}; --method NAME shows another's.{others}",
         f"{default.method}: {summary(system.methods[default.method])}",
     )
     # tyro joins lines that do not start with a blank, and breaks none
@@ -200,7 +205,7 @@ def check_words(system: System, config: Any, rest: list[str]) -> None:
                 option,
                 given,
                 f"options of {config.method} (--help lists them); this one belongs to "
-                f"--method {' and '.join(having)}",
+                f"--method {' or '.join(having)}",
             )
 
 

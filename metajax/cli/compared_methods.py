@@ -114,7 +114,7 @@ def check_groups(
             raise ConfigError(
                 words[0].partition("=")[0],
                 said,
-                f"options of {', '.join(methods)}; this one belongs to {' and '.join(having)}",
+                f"options of {', '.join(methods)}; this one belongs to {' or '.join(having)}",
             )
 
 
