@@ -55,7 +55,7 @@ def on_all_tasks(
 ) -> dict[str, Any]:
     """Measure the present accuracy on all tasks, later ones included."""
     latest = jax.tree.map(lambda leaf: leaf[-1:], params)
-    found = known(problem, method.parts.learner.predict, latest)
+    found = known(problem, method.parts.predict, latest)
     return Known(np.repeat(found.matrix, problem.num_tasks, 0), found.examples).so_far().last()
 
 
@@ -87,19 +87,19 @@ def evaluate(
     the share of inputs that the bounds prove (``verified``), and by how much a logit of a network
     drawn from a box exceeds its bounds, relative to the largest bound (``excess``).
     """
-    parts = method.parts
-    found = known(problem, parts.learner.predict, params)
+    learner: continual.ContinualLearner = method.parts
+    found = known(problem, learner.predict, params)
     means, unknown = class_means(problem)
     latest = jax.tree.map(lambda leaf: leaf[-1], params)
+    numbers = learner.numbers
     more: dict[str, Any] = {
         "matrix": found.matrix.tolist(),
         **continual.summarize(found.matrix)._asdict(),
         "chance": 1 / problem.sequence.ways,
         "class_means": {"final": continual.summarize(means.matrix).final, "inferred": unknown},
-        **told(problem, parts, latest),
+        **without_task(problem, learner, latest),
+        "numbers": None if numbers is None else numbers(latest, None, problem.num_tasks),
     }
-    kept = parts.learner.numbers
-    more["numbers"] = None if kept is None else kept(latest, None, problem.num_tasks)
     rows = {
         "tasks_so_far": Row(f"{config.method}, on all tasks so far", found.so_far()),
         "class_means": Row("nearest mean of each task's classes", means.so_far(), baseline=True),
@@ -109,13 +109,15 @@ def evaluate(
     return Evaluation(rows, axis="tasks", points=points, more=more)
 
 
-def told(problem: Problem, parts: Any, latest: Params) -> dict[str, float]:
+def without_task(
+    problem: Problem, learner: continual.ContinualLearner, latest: Params
+) -> dict[str, float]:
     """Return the accuracy where the task is not told, and the results that bounds give."""
-    learner, found = parts.learner, {}
+    found = {}
     if learner.by_task:
         found["inferred"] = _inferred(learner, latest, problem.sequence)
     if learner.universal is not None:
         found["universal"] = _universal(learner, latest, problem.sequence)
-    if parts.intervals is not None:
-        found |= _tried(parts.intervals, latest, problem.sequence)._asdict()
+    if learner.boxed is not None:
+        found |= _tried(learner.boxed, latest, problem.sequence)._asdict()
     return {name: float(value) for name, value in found.items()}
