@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -22,24 +23,28 @@ _tried = jax.jit(continual.try_bounds, static_argnums=0)
 
 
 class Known(NamedTuple):
-    """Accuracy after each task on every task, ``[tasks, tasks]``, and the numbers of examples.
+    """Accuracy on every task, after each task or the last alone, and the numbers of examples.
 
     Attributes:
-      matrix: row i after task i, column j on task j.
+      matrix: a row after each task; column j on task j.
       examples: held out, by task.
     """
 
-    matrix: Float[np.ndarray, "tasks tasks"]
+    matrix: Float[np.ndarray, "rows tasks"]
     examples: Float[np.ndarray, " tasks"]
 
     def so_far(self) -> Interval:
         """Return the mean accuracy on the tasks so far, after each of them."""
+        return self.over_first(range(1, len(self.matrix) + 1))
+
+    def over_first(self, numbers: Iterable[int]) -> Interval:
+        """Return the mean accuracy on the first so many tasks, for each row of the matrix."""
         mean, half = [], []
-        for place, row in enumerate(self.matrix):
-            own, num = row[: place + 1], self.examples[: place + 1]
+        for row, number in zip(self.matrix, numbers, strict=True):
+            own, num = row[:number], self.examples[:number]
             mean.append(float(own.mean()))
             # of the mean of the tasks' shares, each of so many examples
-            variance = float(np.sum(own * (1 - own) / num)) / len(own) ** 2
+            variance = float(np.sum(own * (1 - own) / num)) / number**2
             half.append(1.96 * variance**0.5)
         return around(np.array(mean), np.array(half), int(self.examples.min()))
 
@@ -55,8 +60,7 @@ def on_all_tasks(
 ) -> dict[str, Any]:
     """Measure the present accuracy on all tasks, later ones included."""
     latest = jax.tree.map(lambda leaf: leaf[-1:], params)
-    found = known(problem, method.parts.predict, latest)
-    return Known(np.repeat(found.matrix, problem.num_tasks, 0), found.examples).so_far().last()
+    return known(problem, method.parts.predict, latest).over_first([problem.num_tasks]).last()
 
 
 def class_means(problem: Problem) -> tuple[Known, float]:

@@ -57,9 +57,7 @@ def scores(
     def one(domain: Array, key: Array) -> dict[str, Array]:
         rows_key, adapt_key = jax.random.split(key)
         rows = jax.random.permutation(rows_key, domains.num_images).astype(jnp.int32)
-        query = domains.take(domain, rows[shots:])
-
-        support = domains.take(domain, rows[:shots])
+        support, query = (domains.take(domain, some) for some in (rows[:shots], rows[shots:]))
 
         def accuracy_of(adapted: Any) -> Array:
             return accuracy(learner.predict(params, adapted, query.inputs), query.targets)
