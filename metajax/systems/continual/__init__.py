@@ -1,4 +1,9 @@
-"""Continual learning: tasks in sequence without forgetting."""
+"""Continual learning: tasks in sequence without forgetting.
+
+A method of this family gives an algorithm whose parameters are those after each task, as
+:func:`metajax.continual.in_sequence` does, and as its ``parts`` the
+:class:`metajax.continual.ContinualLearner` that predicts by them.
+"""
 
 from __future__ import annotations
 
