@@ -35,7 +35,7 @@ def test_every_package_is_listed_and_reached_by_attribute():
         import metajax as mj
         print(*dir(mj))
         mj.hypernet.generator, mj.sweep.expand, mj.cli, mj.bilevel.online, mj.learners.maml
-        mj.physics.pde.PDE, mj.systems.gpicl.in_context, mj.systems.hypino.shipped
+        mj.physics.pde.PDE, mj.systems.gpicl.projection_tasks, mj.systems.hypino.shipped
         assert "pde" in dir(mj.physics) and "hypino" in dir(mj.systems)
         mj.fit, mj.Fit, mj.__version__
         """

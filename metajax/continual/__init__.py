@@ -1,7 +1,7 @@
 """Continual learning: sequences of tasks, learners, and how much they forget."""
 
 from metajax.continual.adaptation import adapting, residual_bytes, tent
-from metajax.continual.chunks import chunk_hypernet, chunked_hypernetwork
+from metajax.continual.chunks import chunk_hypernet, chunked_hypernetwork, chunked_size
 from metajax.continual.class_sums import (
     ClassSums,
     merge,
@@ -14,13 +14,9 @@ from metajax.continual.class_sums import (
 )
 from metajax.continual.generated import least_entropy, output_change, task_hypernetwork
 from metajax.continual.growing_head import head_logits, stage_heads
-from metajax.continual.intervals import (
-    IntervalLearner,
-    interval_hypernetwork,
-    verified,
-    worst_logits,
-)
+from metajax.continual.intervals import interval_hypernetwork, verified, worst_logits
 from metajax.continual.learner import (
+    BoxedNetworks,
     ContinualLearner,
     Summary,
     accuracy_matrix,
@@ -103,11 +99,11 @@ __all__ = [
     "Adaptation",
     "AllExamples",
     "Batch",
+    "BoxedNetworks",
     "ClassGroups",
     "ClassMeans",
     "ClassSums",
     "ContinualLearner",
-    "IntervalLearner",
     "MetaNetworks",
     "MetaPass",
     "MissionDraws",
@@ -131,6 +127,7 @@ __all__ = [
     "check_missions",
     "chunk_hypernet",
     "chunked_hypernetwork",
+    "chunked_size",
     "class_groups",
     "class_mean_accuracies",
     "clean_accuracies",

@@ -108,3 +108,31 @@ def chunked_hypernetwork(
         hidden=hidden,
     )
     return task_hypernetwork(hypernet, network, num_tasks, embedding=embedding, **options)
+
+
+def chunked_size(
+    network: Network,
+    inputs: Float[Array, "n *shape"],
+    num_tasks: int,
+    order: Order = "apart",
+    *,
+    embedding: int = 24,
+    **sizes: int,
+) -> int:
+    """Return how many numbers :func:`chunked_hypernetwork` keeps to predict; none is drawn.
+
+    They are the hypernetwork's parameters and an embedding of each task.
+
+    Args:
+      network: of a task, inputs to logits.
+      inputs: any inputs of the network, for their shape.
+      num_tasks: of the sequence.
+      order: of the chunks.
+      embedding: numbers of a task's embedding.
+      **sizes: more of :func:`chunk_hypernet`.
+
+    Raises:
+      ConfigError: not even an LSTM of one unit is as small.
+    """
+    hypernet = chunk_hypernet(network, inputs, order, embedding=embedding, **sizes)
+    return network_size(hypernet, jnp.zeros(embedding)) + num_tasks * embedding

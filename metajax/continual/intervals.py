@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Bool, Float, Int32, Key
 
 from metajax.continual.generated import output_change
-from metajax.continual.learner import ContinualLearner, counted_accuracy
+from metajax.continual.learner import BoxedNetworks, ContinualLearner, counted_accuracy
 from metajax.continual.sequences import Batch
 from metajax.continual.single import cross_entropy_of
 from metajax.core import ConfigError, Params, count
@@ -21,26 +21,6 @@ OUTPUT_SCALE = 0.1
 """Scale of the hypernetwork's last layer at the start: bounds of wide layers explode otherwise."""
 KAPPA = 0.5
 """Share of the plain loss once the boxes have their full size."""
-
-
-class IntervalLearner(NamedTuple):
-    """A continual learner with bounds.
-
-    Attributes:
-      learner: predicts by the middle of a task's box; its ``universal`` network is made from the
-        embedding 0, which all nested boxes have in common.
-      bounds: ``bounds(params, index, inputs) -> Interval`` of the logits of every network made
-        from the task's box.
-      network: ``network(params, embedding) -> params`` of the target made from one embedding.
-      apply: ``apply(params, inputs) -> logits`` of the target.
-      box: ``box(params, index) -> Interval`` of embeddings.
-    """
-
-    learner: ContinualLearner
-    bounds: Callable[[Params, Int32[Array, ""], Any], Interval]
-    network: Callable[[Params, Float[Array, " size"]], Params]
-    apply: Callable[[Params, Any], Float[Array, "n ways"]]
-    box: Callable[[Params, Int32[Array, ""]], Interval]
 
 
 def interval_hypernetwork(
@@ -55,7 +35,7 @@ def interval_hypernetwork(
     hidden: Sequence[int] = (32, 32),
     strength: float | Float[Array, ""] = 1.0,
     ramp: int = 150,
-) -> IntervalLearner:
+) -> ContinualLearner:
     """Generate networks from boxes of embeddings, and train their worst case (HyperInterval).
 
     arXiv 2405.15444. A nested box has its center at ``width / (2 d) cos(e)`` and the radius
@@ -84,7 +64,8 @@ def interval_hypernetwork(
       ramp: steps of a task over which its box grows.
 
     Returns:
-      The learner, with its bounds.
+      The learner, with its boxes. It predicts by the middle of a task's box. Its ``universal``
+      network is made from the embedding 0, which all nested boxes have in common.
 
     Raises:
       ConfigError: ``width`` is not above 0, or ``ramp`` is below 1.
@@ -198,7 +179,7 @@ def interval_hypernetwork(
         own = count(params["hypernet"]) + tasks * embedding
         return {"predicting": own, "learning": own}
 
-    learner = ContinualLearner(
+    return ContinualLearner(
         init,
         lambda params: params,
         loss,
@@ -208,8 +189,8 @@ def interval_hypernetwork(
         numbers=numbers,
         by_task=True,
         universal=universal,
+        boxed=BoxedNetworks(bounds, network, target.apply, box),
     )
-    return IntervalLearner(learner, bounds, network, target.apply, box)
 
 
 def worst_logits(bounds: Interval, targets: Int32[Array, " n"]) -> Float[Array, "n ways"]:

@@ -20,6 +20,7 @@ from metajax.core import (
     optimizer_step,
     prepare_optimizer,
 )
+from metajax.nn import Interval
 
 
 def _keep(params: Params, memory: Any, *_: Any) -> tuple[Params, Any]:
@@ -28,6 +29,23 @@ def _keep(params: Params, memory: Any, *_: Any) -> tuple[Params, Any]:
 
 def _remember_nothing(params: Params, memory: Any, *_: Any) -> Any:
     return memory
+
+
+class BoxedNetworks(NamedTuple):
+    """Networks that a learner makes from boxes of embeddings, with bounds of their logits.
+
+    Attributes:
+      bounds: ``bounds(params, index, inputs) -> Interval`` of the logits of every network made
+        from the task's box.
+      network: ``network(params, embedding) -> params`` of the target made from one embedding.
+      apply: ``apply(params, inputs) -> logits`` of the target.
+      box: ``box(params, index) -> Interval`` of embeddings.
+    """
+
+    bounds: Callable[[Params, Int32[Array, ""], Any], Interval]
+    network: Callable[[Params, Float[Array, " size"]], Params]
+    apply: Callable[[Params, Any], Float[Array, "n ways"]]
+    box: Callable[[Params, Int32[Array, ""]], Interval]
 
 
 class ContinualLearner(NamedTuple):
@@ -50,6 +68,7 @@ class ContinualLearner(NamedTuple):
       by_task: each task has a network of its own, so that the surest of them tells the task.
       universal: ``universal(params, inputs) -> logits`` by the one network that stands for all
         tasks; None: there is none.
+      boxed: the boxes that it makes networks from; None: it makes none from boxes.
     """
 
     init: Callable[[Key[Array, ""], Batch], Params]
@@ -64,6 +83,7 @@ class ContinualLearner(NamedTuple):
     numbers: Callable[[Params, Any, int], dict[str, int]] | None = None
     by_task: bool = False
     universal: Callable[[Params, Any], Float[Array, "n ways"]] | None = None
+    boxed: BoxedNetworks | None = None
 
 
 class SequenceState(NamedTuple):

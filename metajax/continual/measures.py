@@ -10,8 +10,8 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
 from metajax.continual.generated import least_entropy
-from metajax.continual.intervals import IntervalLearner, verified
-from metajax.continual.learner import ContinualLearner, counted_accuracy
+from metajax.continual.intervals import verified
+from metajax.continual.learner import BoxedNetworks, ContinualLearner, counted_accuracy
 from metajax.continual.sequences import TaskSequence
 from metajax.core import ConfigError, Params
 
@@ -129,12 +129,12 @@ class TriedBounds(NamedTuple):
 
 
 def try_bounds(
-    learner: IntervalLearner, params: Params, sequence: TaskSequence, draws: int = 20
+    boxed: BoxedNetworks, params: Params, sequence: TaskSequence, draws: int = 20
 ) -> TriedBounds:
     """Compare the bounds of each task with networks drawn from the task's box.
 
     Args:
-      learner: with bounds.
+      boxed: of a learner.
       params: after the last task.
       sequence: of tasks, with held-out examples.
       draws: networks of each task.
@@ -145,13 +145,13 @@ def try_bounds(
 
     def on_task(index: Array) -> tuple[Array, Array]:
         examples, counts = sequence.held_out_of(index)
-        bounds = learner.bounds(params, index, examples.inputs)
-        box = learner.box(params, index)
+        bounds = boxed.bounds(params, index, examples.inputs)
+        box = boxed.box(params, index)
 
         def excess(key: Key[Array, ""]) -> Array:
             place = jax.random.uniform(key, box.center.shape, minval=-1, maxval=1)
-            made = learner.network(params, box.center + place * box.radius)
-            logits = learner.apply(made, examples.inputs)
+            made = boxed.network(params, box.center + place * box.radius)
+            logits = boxed.apply(made, examples.inputs)
             over = jnp.maximum(logits - bounds.upper, bounds.lower - logits)
             scale = jnp.maximum(jnp.abs(bounds.upper), jnp.abs(bounds.lower))
             return jnp.maximum(jnp.max(over), 0) / jnp.max(scale)

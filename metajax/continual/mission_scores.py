@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import operator
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
@@ -298,13 +299,11 @@ def central_difference(
       found: a draw of them.
       features: of the field's images.
     """
-    draws, missions = field.missions, found.missions
-    nothing = no_sums(len(missions.number), features.shape[1])
-    base = observe(nothing, features, field.labels, field.labels < draws.given)
+    missions = found.missions
+    base, last = (jax.tree.map(operator.itemgetter(at), found.after) for at in (0, -1))
     flat = (leaf.reshape(-1) for leaf in (missions.rows, missions.labels, missions.counted))
     rows, labels, counted = flat
     central = prototypes(observe(base, features[rows], labels, counted))
-    last = jax.tree.map(lambda leaf: leaf[-1], found.after)
     apart = jnp.max(jnp.abs(prototypes(last) - central))
     return apart / jnp.max(jnp.abs(central))
 

@@ -42,6 +42,11 @@ from metajax.learners.domain_experts import (
     expert_vote,
     pooled_training,
 )
+from metajax.learners.domain_scores import (
+    DomainAccuracies,
+    domain_accuracies,
+    domain_mean_accuracies,
+)
 from metajax.learners.early_stopping import (
     Snapshots,
     SnapshotState,
@@ -202,6 +207,7 @@ __all__ = [
     "BlockRoutes",
     "DistilledExperts",
     "DistilledParams",
+    "DomainAccuracies",
     "EditedGenerator",
     "Embed",
     "Experts",
@@ -267,6 +273,8 @@ __all__ = [
     "corrected_slimmable",
     "cross_entropy",
     "discriminant",
+    "domain_accuracies",
+    "domain_mean_accuracies",
     "domain_votes",
     "each_apart",
     "edit_functions",

@@ -30,12 +30,18 @@ def marks(index: int, points: int) -> dict[str, Any]:
     return {"marker": MARKERS[index % len(MARKERS)], "ms": 3.5} if points <= FEW else {}
 
 
+def make_canvas(width: float, height: float) -> Any:
+    """Return a new figure of a size in inches, in which nothing covers anything else."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
 def make_axes(xlabel: str, ylabel: str, scale: str = "linear") -> tuple[Any, Any]:
     """Return a new figure and its axes, with plain numbers on them; ``scale`` is the y-axis'."""
-    from matplotlib.figure import Figure
     from matplotlib.ticker import MaxNLocator
 
-    canvas = Figure(figsize=(5.5, 4), layout="constrained")
+    canvas = make_canvas(5.5, 4)
     axes = canvas.add_subplot()
     axes.set(xlabel=xlabel, ylabel=ylabel, yscale=scale)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

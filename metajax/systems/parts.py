@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from metajax.core import ConfigError, Network, TaskDistribution
-from metajax.data import TaskParts, episode_parts, load_images, sinusoid_tasks
+from metajax.data import ImageSet, TaskParts, episode_parts, load_images, sinusoid_tasks
 from metajax.systems.base import Objective
 
 PIXELS = Network(
@@ -98,15 +98,8 @@ def image_parts(config: Any, data_dir: Path | None = None, **options: Any) -> Ta
       MissingDataError: the base set is not on disk.
       ConfigError: the config does not fit the base set.
     """
-    image_set = load_images(
-        config.base_set,
-        config.split,
-        data_dir,
-        size=(config.image_size, config.image_size),
-        channels=config.image_channels,
-    )
     return episode_parts(
-        image_set,
+        whole_set(config, data_dir),
         config.classes,
         rotations=config.rotations,
         ways=config.ways,
@@ -114,6 +107,20 @@ def image_parts(config: Any, data_dir: Path | None = None, **options: Any) -> Ta
         queries=config.queries,
         **options,
     )
+
+
+def whole_set(config: Any, data_dir: Path | None = None) -> ImageSet:
+    """Return the images of the config's ``base_set``, whose classes are dealt to parts.
+
+    Reads ``base_set``, ``split``, ``image_size`` and ``image_channels``.
+
+    Raises:
+      MissingDataError: the base set is not on disk.
+      ConfigError: the base set has no such split.
+    """
+    size = (config.image_size, config.image_size)
+    channels = config.image_channels
+    return load_images(config.base_set, config.split, data_dir, size=size, channels=channels)
 
 
 def check_classes(config: Any) -> None:
@@ -132,7 +139,16 @@ def check_classes(config: Any) -> None:
         )
 
 
+def score_name(of: Any) -> str:
+    """Return what tasks are scored by.
+
+    Args:
+      of: a config, or a problem.
+    """
+    return "accuracy" if of.images else "squared error"
+
+
 def objective(config: Any) -> Objective:
     """Return what runs over sinusoids or images are compared by: the last score on new tasks."""
-    title = f"{'accuracy' if config.images else 'squared error'} on new tasks"
+    title = f"{score_name(config)} on new tasks"
     return Objective("rows.new_tasks.mean[-1]", config.images, "new_tasks/last", title)

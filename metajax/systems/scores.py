@@ -43,8 +43,22 @@ def interval(values: Float[Array | np.ndarray, "tasks *points"]) -> Interval:
       ([0.5], 4)
     """
     array = np.asarray(values, float)
-    half = 1.96 * array.std(axis=0, ddof=1) / np.sqrt(len(array))
-    return around(array.mean(axis=0), half, len(array))
+    return around(array.mean(axis=0), mean_half_width(array), len(array))
+
+
+def mean_half_width(values: Float[np.ndarray, "tasks *points"]) -> Float[np.ndarray, "*points"]:
+    """Return the half-width of the 95% interval of a mean over tasks, ``1.96`` standard errors."""
+    return 1.96 * values.std(axis=0, ddof=1) / np.sqrt(len(values))
+
+
+def share_half_width(share: Float[np.ndarray, "*points"], n: int) -> Float[np.ndarray, "*points"]:
+    """Return the half-width of the normal 95% interval of a share, as an accuracy.
+
+    Args:
+      share: from 0 to 1.
+      n: how many examples are behind each.
+    """
+    return 1.96 * np.sqrt(share * (1 - share) / n)
 
 
 def around(mean: Float[np.ndarray, "*p"], half: Float[np.ndarray, "*p"], n: int) -> Interval:

@@ -24,7 +24,7 @@ def make(**options):
 def trained():
     found, tasks = make(), continual.split(pool(0), pool(1, 5), 2)
     result = mj.fit(
-        continual.in_sequence(found.learner, optax.adam(1e-2), tasks.num_tasks),
+        continual.in_sequence(found, optax.adam(1e-2), tasks.num_tasks),
         continual.sequence_tasks(tasks, 100, 16),
         steps=200,
         tasks_per_step=1,
@@ -41,12 +41,12 @@ def test_every_network_of_a_box_is_within_the_bounds(trained):
     @jax.jit
     def bounds(params, task):
         inputs = tasks.held_out_of(task).examples.inputs
-        return found.bounds(params, task, inputs), found.box(params, task)
+        return found.boxed.bounds(params, task, inputs), found.boxed.box(params, task)
 
     @jax.jit
     def answer(params, task, embedding):
         inputs = tasks.held_out_of(task).examples.inputs
-        return TARGET.apply(found.network(params, embedding), inputs)
+        return TARGET.apply(found.boxed.network(params, embedding), inputs)
 
     for task in np.arange(tasks.num_tasks, dtype=np.int32):
         within, box = jax.device_get(bounds(params, task))
@@ -61,14 +61,14 @@ def test_every_network_of_a_box_is_within_the_bounds(trained):
 
 def test_zero_lies_in_every_nested_box(trained):
     found, tasks, params = trained
-    box_of = jax.jit(found.box)
+    box_of = jax.jit(found.boxed.box)
     for task in np.arange(tasks.num_tasks, dtype=np.int32):
         box = jax.device_get(box_of(params, task))
         assert (box.lower < 0).all() and (box.upper > 0).all()
         np.testing.assert_allclose(box.radius, 0.5 / 5, rtol=1e-6)
     plain = make(nested=False)
-    start = jax.device_get(jax.jit(plain.learner.init)(jax.random.key(0), batch().support))
-    center = jax.jit(plain.box)(start, np.int32(0)).center
+    start = jax.device_get(jax.jit(plain.init)(jax.random.key(0), batch().support))
+    center = jax.jit(plain.boxed.box)(start, np.int32(0)).center
     np.testing.assert_array_equal(center, start["embeddings"][0])
 
 
@@ -78,9 +78,9 @@ def test_what_is_proved_is_right_for_every_embedding(trained):
     @jax.jit
     def everything(params, task):
         inputs, targets = tasks.held_out_of(task).examples
-        proved = continual.verified(found.bounds(params, task, inputs), targets)
-        middle = found.learner.predict(params, task, inputs)
-        return proved, middle, found.learner.universal(params, inputs), targets
+        proved = continual.verified(found.boxed.bounds(params, task, inputs), targets)
+        middle = found.predict(params, task, inputs)
+        return proved, middle, found.universal(params, inputs), targets
 
     for task in np.arange(tasks.num_tasks, dtype=np.int32):
         proved, middle, common, targets = everything(params, task)
@@ -100,10 +100,10 @@ def test_the_worst_logits_are_the_ends_that_hurt():
 
 def test_at_the_first_step_of_a_task_the_box_is_a_point():
     found = make()
-    params = jax.jit(found.learner.init)(jax.random.key(0), batch().support)
+    params = jax.jit(found.init)(jax.random.key(0), batch().support)
     first = jax.device_get(batch(0, 0).support)
     first = first._replace(examples=first.examples._replace(targets=first.examples.targets % 2))
-    loss_of = jax.jit(lambda support: found.learner.loss(params, params, support, None))
+    loss_of = jax.jit(lambda support: found.loss(params, params, support, None))
     loss, metrics = loss_of(first)
     assert metrics["worst"] == pytest.approx(float(loss), rel=1e-5)
     later = first._replace(place=np.int32(STEPS))
@@ -112,8 +112,8 @@ def test_at_the_first_step_of_a_task_the_box_is_a_point():
 
 def test_a_new_embedding_starts_from_the_one_before():
     found = make()
-    params = jax.device_get(jax.jit(found.learner.init)(jax.random.key(0), batch().support))
-    begin = jax.jit(found.learner.begin)
+    params = jax.device_get(jax.jit(found.init)(jax.random.key(0), batch().support))
+    begin = jax.jit(found.begin)
     begun = jax.device_get(begin(params, params, np.int32(1))[0])
     np.testing.assert_array_equal(begun["embeddings"][1], params["embeddings"][0])
     begun, _ = begin(params, params, np.int32(0))

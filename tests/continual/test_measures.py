@@ -73,14 +73,14 @@ def test_the_excess_over_bounds_is_found_where_bounds_are_too_narrow():
     learner = continual.interval_hypernetwork(
         SIDE**2, (8,), 2, CLASSES // 2, embedding=5, hidden=(9, 9)
     )
-    params = drawn(learner.learner)
-    assert continual.try_bounds(learner, params, tasks, 5).excess < 1e-5
+    params, boxed = drawn(learner), learner.boxed
+    assert continual.try_bounds(boxed, params, tasks, 5).excess < 1e-5
 
     def narrow(params, index, inputs):
-        found = learner.bounds(params, index, inputs)
+        found = boxed.bounds(params, index, inputs)
         return found._replace(radius=0.01 * found.radius)
 
-    assert continual.try_bounds(learner._replace(bounds=narrow), params, tasks, 5).excess > 1e-4
+    assert continual.try_bounds(boxed._replace(bounds=narrow), params, tasks, 5).excess > 1e-4
 
 
 def test_hypernetworks_in_chunks_are_as_small_in_any_order_and_small_networks_too():
@@ -94,8 +94,8 @@ def test_hypernetworks_in_chunks_are_as_small_in_any_order_and_small_networks_to
         order: numbers(continual.chunked_hypernetwork(NETWORK, inputs, TASKS, order, **sizes))
         for order in ("apart", "in_a_row")
     }
-    hypernet = continual.chunk_hypernet(NETWORK, inputs, **sizes)
-    assert found["apart"] == continual.network_size(hypernet, jnp.zeros(5)) + TASKS * 5
+    for order, number in found.items():
+        assert number == continual.chunked_size(NETWORK, inputs, TASKS, order, **sizes)
     assert 0.8 < found["in_a_row"] / found["apart"] <= 1
 
 

@@ -16,7 +16,7 @@ def test_runs_share_the_problem_and_evaluation_in_which_they_are_alike():
     assert first.evaluate is other_seed.evaluate is stronger.evaluate
     assert wider.problem is not first.problem and wider.evaluate is not first.evaluate
     assert [run.config for run in (first, other_seed, stronger, wider)] == configs
-    assert first.method.parts.learner is not stronger.method.parts.learner
+    assert first.method.parts is not stronger.method.parts
 
 
 @pytest.mark.parametrize("family", ["domains", "federated", "growth", "shift", "weights"])

@@ -1,16 +1,20 @@
-"""Continual learning: tasks in sequence without forgetting."""
+"""Continual learning: tasks in sequence without forgetting.
+
+A method of this family gives an algorithm whose parameters are those after each task, as
+:func:`metajax.continual.in_sequence` does, and as its ``parts`` the
+:class:`metajax.continual.ContinualLearner` that predicts by them.
+"""
 
 from __future__ import annotations
 
 from metajax.systems.base import Objective
 from metajax.systems.continual.evaluate import on_all_tasks
-from metajax.systems.continual.methods import METHODS, Parts
+from metajax.systems.continual.methods import METHODS
 from metajax.systems.continual.problem import Problem
 from metajax.systems.continual.settings import Settings
 from metajax.systems.layout import family
 
-__all__ = ["SYSTEM", "Parts", "Problem", "Settings"]
-
+__all__ = ["SYSTEM", "Problem", "Settings"]
 
 SYSTEM = family(
     __name__,

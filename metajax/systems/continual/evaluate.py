@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import jax
@@ -22,24 +23,28 @@ _tried = jax.jit(continual.try_bounds, static_argnums=0)
 
 
 class Known(NamedTuple):
-    """Accuracy after each task on every task, ``[tasks, tasks]``, and the numbers of examples.
+    """Accuracy on every task, after each task or the last alone, and the numbers of examples.
 
     Attributes:
-      matrix: row i after task i, column j on task j.
+      matrix: a row after each task; column j on task j.
       examples: held out, by task.
     """
 
-    matrix: Float[np.ndarray, "tasks tasks"]
+    matrix: Float[np.ndarray, "rows tasks"]
     examples: Float[np.ndarray, " tasks"]
 
     def so_far(self) -> Interval:
         """Return the mean accuracy on the tasks so far, after each of them."""
+        return self.over_first(range(1, len(self.matrix) + 1))
+
+    def over_first(self, numbers: Iterable[int]) -> Interval:
+        """Return the mean accuracy on the first so many tasks, for each row of the matrix."""
         mean, half = [], []
-        for place, row in enumerate(self.matrix):
-            own, num = row[: place + 1], self.examples[: place + 1]
+        for row, number in zip(self.matrix, numbers, strict=True):
+            own, num = row[:number], self.examples[:number]
             mean.append(float(own.mean()))
             # of the mean of the tasks' shares, each of so many examples
-            variance = float(np.sum(own * (1 - own) / num)) / len(own) ** 2
+            variance = float(np.sum(own * (1 - own) / num)) / number**2
             half.append(1.96 * variance**0.5)
         return around(np.array(mean), np.array(half), int(self.examples.min()))
 
@@ -55,8 +60,7 @@ def on_all_tasks(
 ) -> dict[str, Any]:
     """Measure the present accuracy on all tasks, later ones included."""
     latest = jax.tree.map(lambda leaf: leaf[-1:], params)
-    found = known(problem, method.parts.learner.predict, latest)
-    return Known(np.repeat(found.matrix, problem.num_tasks, 0), found.examples).so_far().last()
+    return known(problem, method.parts.predict, latest).over_first([problem.num_tasks]).last()
 
 
 def class_means(problem: Problem) -> tuple[Known, float]:
@@ -87,19 +91,19 @@ def evaluate(
     the share of inputs that the bounds prove (``verified``), and by how much a logit of a network
     drawn from a box exceeds its bounds, relative to the largest bound (``excess``).
     """
-    parts = method.parts
-    found = known(problem, parts.learner.predict, params)
+    learner: continual.ContinualLearner = method.parts
+    found = known(problem, learner.predict, params)
     means, unknown = class_means(problem)
     latest = jax.tree.map(lambda leaf: leaf[-1], params)
+    numbers = learner.numbers
     more: dict[str, Any] = {
         "matrix": found.matrix.tolist(),
         **continual.summarize(found.matrix)._asdict(),
         "chance": 1 / problem.sequence.ways,
         "class_means": {"final": continual.summarize(means.matrix).final, "inferred": unknown},
-        **told(problem, parts, latest),
+        **without_task(problem, learner, latest),
+        "numbers": None if numbers is None else numbers(latest, None, problem.num_tasks),
     }
-    kept = parts.learner.numbers
-    more["numbers"] = None if kept is None else kept(latest, None, problem.num_tasks)
     rows = {
         "tasks_so_far": Row(f"{config.method}, on all tasks so far", found.so_far()),
         "class_means": Row("nearest mean of each task's classes", means.so_far(), baseline=True),
@@ -109,13 +113,15 @@ def evaluate(
     return Evaluation(rows, axis="tasks", points=points, more=more)
 
 
-def told(problem: Problem, parts: Any, latest: Params) -> dict[str, float]:
+def without_task(
+    problem: Problem, learner: continual.ContinualLearner, latest: Params
+) -> dict[str, float]:
     """Return the accuracy where the task is not told, and the results that bounds give."""
-    learner, found = parts.learner, {}
+    found = {}
     if learner.by_task:
         found["inferred"] = _inferred(learner, latest, problem.sequence)
     if learner.universal is not None:
         found["universal"] = _universal(learner, latest, problem.sequence)
-    if parts.intervals is not None:
-        found |= _tried(parts.intervals, latest, problem.sequence)._asdict()
+    if learner.boxed is not None:
+        found |= _tried(learner.boxed, latest, problem.sequence)._asdict()
     return {name: float(value) for name, value in found.items()}

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-import jax.numpy as jnp
-
 from metajax import continual
 from metajax.core import Count, Number, Positive
 from metajax.hypernet.shared_heads import Order
@@ -17,28 +13,13 @@ GENERATED = Generated()
 SIZES = Sizes()
 
 
-class Parts(NamedTuple):
-    """What the family's evaluation reads of a method.
-
-    Attributes:
-      learner: what predicts.
-      intervals: the bounds of HyperInterval; None: there are none.
-    """
-
-    learner: continual.ContinualLearner
-    intervals: continual.IntervalLearner | None = None
-
-
 def in_sequence(
-    problem: Problem,
-    training: Training,
-    learner: continual.ContinualLearner,
-    intervals: continual.IntervalLearner | None = None,
+    problem: Problem, training: Training, learner: continual.ContinualLearner
 ) -> Method:
     """Return the method of a continual learner, trained task after task."""
     optimizer = training.make_optimizer(problem.steps_per_task)
     algorithm = continual.in_sequence(learner, optimizer, problem.num_tasks)
-    return Method(algorithm, parts=Parts(learner, intervals))
+    return Method(algorithm, parts=learner)
 
 
 def in_chunks(problem: Problem, training: Training, generated: Generated, order: Order) -> Method:
@@ -90,7 +71,7 @@ def interval_hypernetwork(
       box_hidden: Size of the hypernetwork's two hidden layers, units.
     """
     of = problem.settings
-    found = continual.interval_hypernetwork(
+    learner = continual.interval_hypernetwork(
         problem.inputs,
         (of.width,) * of.layers,
         problem.sequence.ways,
@@ -102,7 +83,7 @@ def interval_hypernetwork(
         strength=strength,
         ramp=max(problem.steps_per_task // 2, 1),
     )
-    return in_sequence(problem, training, found.learner, found)
+    return in_sequence(problem, training, learner)
 
 
 def fine_tuning(problem: Problem, training: Training) -> Method:
@@ -135,12 +116,9 @@ def small_networks(
       budget: Parameters of all of them together, at most; 0: as many as method `hypernetwork` has
         with the same sizes, with its embeddings.
     """
-    hypernet = continual.chunk_hypernet(problem.network(), problem.like, **vars(sizes))
-    usual = continual.network_size(hypernet, jnp.zeros(sizes.embedding))
-    usual += problem.num_tasks * sizes.embedding
-    learner = continual.small_networks(
-        problem.network, problem.like, problem.num_tasks, budget or usual
-    )
+    like, num_tasks = problem.like, problem.num_tasks
+    usual = continual.chunked_size(problem.network(), like, num_tasks, **vars(sizes))
+    learner = continual.small_networks(problem.network, like, num_tasks, budget or usual)
     return in_sequence(problem, training, learner)
 
 

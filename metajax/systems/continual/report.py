@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from metajax.systems.axes import make_canvas
 from metajax.systems.numbers import numbers, said
 from metajax.systems.show import Figure, captioned, first_row, score_figure, told
 
@@ -43,11 +44,9 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
 
 def matrix(evaluation: dict[str, Any]) -> Any:
     """Accuracy after each task (rows) on every task (columns); above the diagonal it is to come."""
-    from matplotlib.figure import Figure as Canvas
-
     values = numbers(evaluation["more"]["matrix"])
     tasks = len(values)
-    canvas = Canvas(figsize=(5.2, 4.4), layout="constrained")
+    canvas = make_canvas(5.2, 4.4)
     axes = canvas.add_subplot()
     image = axes.imshow(values, vmin=0, vmax=1, cmap="viridis")
     canvas.colorbar(image, ax=axes, label="accuracy")

@@ -71,7 +71,7 @@ def ready(run: Any, task: int | None) -> Adapted:
       MissingDataError: the set is not on disk.
     """
     problem = make_problem(run.settings, run.training, run.data_dir)
-    sequence, learner = problem.sequence, run.method.parts.learner
+    sequence, learner = problem.sequence, run.method.parts
     known = isinstance(task, int) and 0 <= task < sequence.num_tasks
     shared = bool((sequence.relabel == sequence.relabel[0]).all())
     # one network for all tasks predicts without the task where the classes are the same

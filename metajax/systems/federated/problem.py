@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax.numpy as jnp
 import numpy as np
@@ -15,12 +15,12 @@ from metajax.data import (
     ImageSet,
     device_pool,
     episode_tasks,
-    load_images,
     rotated_classes,
     split_classes,
 )
 from metajax.nn import conv_net
-from metajax.systems.federated.settings import Settings
+from metajax.systems.federated.settings import Settings, Training
+from metajax.systems.parts import whole_set
 
 ORDER = 2109_00150
 """Seed of which images are held out: the same for every run."""
@@ -59,23 +59,19 @@ class Problem(NamedTuple):
         )
 
 
-def make_problem(settings: Settings, training: Any, data_dir: Path | None = None) -> Problem:
+def make_problem(settings: Settings, training: Training, data_dir: Path | None = None) -> Problem:
     """Make the problem of some settings.
 
     Args:
       settings: of the problem.
-      training: how many steps there are.
+      training: not read.
       data_dir: folder of the data sets.
 
     Raises:
       MissingDataError: the set is not on disk.
       ConfigError: the settings do not fit the set.
     """
-    size = (settings.image_size, settings.image_size)
-    images = load_images(
-        settings.base_set, settings.split, data_dir, size=size, channels=settings.image_channels
-    )
-    parts = split_classes(images, settings.classes)
+    parts = split_classes(whole_set(settings, data_dir), settings.classes)
     if settings.rotations:
         parts = tuple(map(rotated_classes, parts))
     base, others = (ranked(part, settings.held_out) for part in parts)

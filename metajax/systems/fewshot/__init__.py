@@ -6,7 +6,7 @@ from metajax.systems.fewshot.evaluate import on_validation
 from metajax.systems.fewshot.problem import Problem
 from metajax.systems.fewshot.settings import Settings
 from metajax.systems.layout import family
-from metajax.systems.parts import objective, problem_of
+from metajax.systems.parts import check_classes, objective, problem_of
 from metajax.systems.uses import use_of
 
 __all__ = ["SYSTEM", "Problem", "Settings"]
@@ -18,6 +18,7 @@ SYSTEM = family(
     problem=problem_of(Problem),
     evaluators={"new_tasks": on_validation},
     objective=objective,
+    check=check_classes,
     tied_to_steps={"reptile": "method=reptile"},  # its rate falls to 0 at the last step
     renamed={"learner": "method"},
     use=use_of(Problem),

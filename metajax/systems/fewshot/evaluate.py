@@ -13,7 +13,7 @@ from metajax.learners import adaptation_curve, prototypical
 from metajax.learners.losses import Loss
 from metajax.systems.base import Method
 from metajax.systems.fewshot.problem import Problem
-from metajax.systems.parts import PIXELS
+from metajax.systems.parts import PIXELS, score_name
 from metajax.systems.scores import Evaluation, Interval, Row, interval
 from metajax.systems.setup import first_params
 
@@ -75,19 +75,13 @@ def score(problem: Problem, method: Method, params: Params, tasks: Any, num: int
     return interval(scores(learner, problem.loss, params, tasks, key, num, problem.metric, steps))
 
 
-def nearest_mean(problem: Problem) -> MetaLearner:
-    """Return the baseline of images: the class whose mean image is nearest; with one shot, 1-NN.
-
-    Args:
-      problem: whose tasks are of images.
-    """
-    return prototypical(PIXELS, ways=problem.settings.ways)
-
-
 def evaluate(
     problem: Problem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
-    """Score a trained method on new tasks, compared with its first weights and with baselines."""
+    """Score a trained method on new tasks, compared with its first weights.
+
+    The other baseline, of images, is the class whose mean image is nearest; with one shot, 1-NN.
+    """
     num = problem.settings.eval_tasks
     found = score(problem, method, params, problem.test, num)
     rows = {"new_tasks": Row("new tasks", found)}
@@ -99,13 +93,12 @@ def evaluate(
         drawn = score(problem, method, first, problem.test, num)
         rows["first_drawn"] = Row("new tasks, weights as first drawn", drawn, baseline=True)
     if problem.images:
-        simple = Method(None, nearest_mean(problem))
-        nothing = first_params(simple, problem.test, config)
-        nearest = score(problem, simple, nothing, problem.test, num)
+        simple = Method(None, prototypical(PIXELS, ways=problem.settings.ways))
+        nearest = score(problem, simple, {}, problem.test, num)
         rows["nearest_mean"] = Row("nearest mean image", nearest, baseline=True)
     return Evaluation(
         rows,
-        metric="accuracy" if problem.images else "squared error",
+        metric=score_name(problem),
         greatest=problem.images,
         axis="gradient steps",
         points=range(len(found.mean)),

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from metajax.core import Count, Positive, Range
-from metajax.systems.parts import check_classes
-
-Classes = Annotated[int, Range(2)]
-"""A whole number of 2 or more."""
+from metajax.core import Count, Positive, Several
 
 
 @dataclass(frozen=True)
@@ -39,11 +35,11 @@ class Settings:
     """Add each class turned by 90, 180 and 270 degrees as classes of their own."""
     classes: tuple[Count, Count, Count] = (5, 2, 3)
     """Classes of the base set (before rotations) for training, validation and test."""
-    ways: Classes = 5
+    ways: Several = 5
     """Classes of a task."""
     channels: Count = 32
     """Filters of a convolution."""
-    eval_tasks: Annotated[int, Range(2)] = 1000
+    eval_tasks: Several = 1000
     """New tasks that every evaluated figure is a mean over."""
     eval_steps: Count = 10
     """Gradient steps of adapting to a new task."""
@@ -65,15 +61,6 @@ class Inner:
     inner_lr: Positive | None = None
     """Learning rate of adapting; learned rates are factors of it. None: 1 by cavia, else .01 on
     sinusoids and .1 on images."""
-
-
-def check(config: Any) -> None:
-    """Raise where the classes of a part are too few for a task.
-
-    Raises:
-      ConfigError: they are.
-    """
-    check_classes(config)
 
 
 _SINUSOID: dict[str, Any] = {"clip_norm": 10.0}

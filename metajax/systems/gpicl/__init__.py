@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 
-from metajax.learners import in_context, nearest_neighbour
 from metajax.systems.base import Objective
 from metajax.systems.gpicl.accuracy import accuracy_by_position
 from metajax.systems.gpicl.evaluate import along_training
@@ -14,7 +13,6 @@ from metajax.systems.gpicl.report import draw_phases
 from metajax.systems.gpicl.settings import NOT_TRAINED, Settings
 from metajax.systems.gpicl.tasks import projection_tasks, unseen
 from metajax.systems.layout import family
-from metajax.systems.tables import shipped
 
 __all__ = [
     "SYSTEM",
@@ -22,11 +20,8 @@ __all__ = [
     "Settings",
     "accuracy_by_position",
     "draw_phases",
-    "in_context",
     "in_rows",
-    "nearest_neighbour",
     "projection_tasks",
-    "shipped",
     "unseen",
 ]
 

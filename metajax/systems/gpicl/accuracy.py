@@ -14,6 +14,7 @@ from jaxtyping import Array, Float, Key
 from metajax.core import Examples, MetaLearner, Params, correct
 from metajax.learners import SequenceLearner, whole_sequence
 from metajax.systems.gpicl.tasks import ProjectionTasks
+from metajax.systems.scores import mean_half_width, share_half_width
 
 LAST = 10
 """Positions averaged into the figure "at the end of the sequence"."""
@@ -73,7 +74,7 @@ def half_width(right: Float[np.ndarray, "num *positions"]) -> Float[np.ndarray, 
     """
     num = right.shape[0] + 4
     proportion = (right.sum(0) + 2) / num
-    return 1.96 * np.sqrt(proportion * (1 - proportion) / num)
+    return share_half_width(proportion, num)
 
 
 def summarize(right: Float[np.ndarray, "num length"]) -> dict[str, Any]:
@@ -92,7 +93,7 @@ def summarize(right: Float[np.ndarray, "num length"]) -> dict[str, Any]:
         "ci95": [round(float(h), 5) for h in half_width(right)],
         "last": round(float(right[:, -last:].mean()), 5),
         "gain": round(float(gains.mean()), 5),
-        "gain_ci95": round(float(1.96 * gains.std(ddof=1) / np.sqrt(len(gains))), 5),
+        "gain_ci95": round(float(mean_half_width(gains)), 5),
         "n": len(gains),
     }
 

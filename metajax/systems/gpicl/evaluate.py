@@ -23,7 +23,8 @@ from metajax.systems.gpicl.problem import TASK_KEY, Problem, other_pool
 from metajax.systems.gpicl.settings import Training
 from metajax.systems.gpicl.tasks import ProjectionTasks
 from metajax.systems.gpicl.tuning import tuned
-from metajax.systems.scores import Evaluation, Interval, Row
+from metajax.systems.numbers import numbers
+from metajax.systems.scores import Evaluation, Interval, Row, around, mean_half_width
 
 log = logging.getLogger("metajax")
 
@@ -71,8 +72,8 @@ def lead(
     """
     last = min(LAST, right.shape[1] - 1)
     ahead = right[:, -last:].mean(axis=1) - over[:, -last:].mean(axis=1)
-    half = 1.96 * ahead.std(ddof=1) / np.sqrt(len(ahead))
-    return {"lead": round(float(ahead.mean()), 5), "lead_ci95": round(float(half), 5)}
+    half = float(mean_half_width(ahead))
+    return {"lead": round(float(ahead.mean()), 5), "lead_ci95": round(half, 5)}
 
 
 def along_training(
@@ -97,7 +98,7 @@ def summarized(
     """Return the row of scores by position; ``known`` are more of its figures."""
     found = summarize(right)
     figures = {figure: found[figure] for figure in FIGURES} | known
-    return Found(Row(title, interval(found), baseline), figures)
+    return Found(Row(title, by_position(found), baseline), figures)
 
 
 def evaluate(
@@ -129,11 +130,11 @@ def evaluate(
         for name, baseline in untrained.items():
             chosen[name] = tuned(baseline, problem, key)
             right = of(baseline, chosen[name], problem.unseen)
-            known = lead(reached["unseen"], right) | told(baseline, chosen[name])
+            known = lead(reached["unseen"], right) | settings_chosen(baseline, chosen[name])
             found[name] = summarized(TITLES[name], right, baseline=True, **known)
             bar.update()
         for run in committed_runs(settings, config.method):
-            row = Row(run["title"], interval(run), baseline=True)
+            row = Row(run["title"], by_position(run), baseline=True)
             figures = {figure: run[figure] for figure in (*FIGURES, *OF_RUNS)}
             found[f"committed.{run['method']}"] = Found(row, figures)
         for name, further in other_tasks(problem):
@@ -183,7 +184,7 @@ def on_further_set(
     return rows
 
 
-def told(method: Method, params: Params) -> dict[str, Any]:
+def settings_chosen(method: Method, params: Params) -> dict[str, Any]:
     """Return what was chosen for a method, by name, where there was a choice."""
     if not method.parts:
         return {}
@@ -196,11 +197,9 @@ def over(name: str, split: str | None) -> str:
     return f"tasks over {name}" + (f" ({split})" if split not in (None, "test") else "")
 
 
-def interval(found: dict[str, Any]) -> Interval:
+def by_position(found: dict[str, Any]) -> Interval:
     """Return the accuracy by position of a summary with its interval."""
-    ends = list(zip(found["accuracy"], found["ci95"], strict=True))
-    low, high = [mean - half for mean, half in ends], [mean + half for mean, half in ends]
-    return Interval(found["accuracy"], low, high, found["n"])
+    return around(numbers(found["accuracy"]), numbers(found["ci95"]), found["n"])
 
 
 def baselines(problem: Problem, config: Any) -> dict[str, Method]:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
-from typing import Annotated, Literal
+from typing import Literal
 
 from metajax import learners, nn
-from metajax.core import Count, Params, Positive, Range, SequenceNetwork
+from metajax.core import Count, Number, Params, Positive, ProperFraction, SequenceNetwork, Several
 from metajax.learners import SequenceLearner
 from metajax.systems.base import Method
 from metajax.systems.gpicl.accuracy import correct_by_position
@@ -93,8 +93,8 @@ def vsml(
     training: Training,
     *,
     width: Count = 8,
-    messages: Annotated[int, Range(2)] = 4,
-    hidden: Annotated[int, Range(0)] = 0,
+    messages: Several = 4,
+    hidden: Number = 0,
 ) -> Method:
     """Learn by cells that share weights and send messages (VSML; Kirsch 2021, arXiv 2012.14905).
 
@@ -282,12 +282,7 @@ def linear_ridge(problem: Problem, training: Training, *, ridge: Positive | None
     return tried(learner, several)
 
 
-def lda(
-    problem: Problem,
-    training: Training,
-    *,
-    shrinkage: Annotated[float, Range(above=0, below=1)] | None = None,
-) -> Method:
+def lda(problem: Problem, training: Training, *, shrinkage: ProperFraction | None = None) -> Method:
     """Fit Gaussians of one shrunk covariance (LDA; Fisher 1936, Friedman 1989).
 
     It is not meta-trained.

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from metajax.systems.axes import band, legend_outside, marks, style
+from metajax.systems.axes import band, legend_outside, make_canvas, marks, style
 from metajax.systems.gpicl.evaluate import SHORT, TITLES
 from metajax.systems.gpicl.older import in_rows
 from metajax.systems.numbers import aligned, cell, half_widths, numbers, said
@@ -88,10 +88,9 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
 
 
 def _draw_accuracy(evaluation: dict[str, Any]):
-    from matplotlib.figure import Figure as Canvas
     from matplotlib.ticker import MaxNLocator
 
-    canvas = Canvas(figsize=(6, 4), layout="constrained")
+    canvas = make_canvas(6, 4)
     axes = canvas.add_subplot()
     index = 0
     for name, row in evaluation["rows"].items():
@@ -114,9 +113,7 @@ def _draw_accuracy(evaluation: dict[str, Any]):
 
 
 def _draw_training(evaluation: dict[str, Any], history: list[dict[str, Any]]):
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(9, 3.5), layout="constrained")
+    canvas = make_canvas(9, 3.5)
     left, right = canvas.subplots(1, 2)
     losses = [(row["step"], row["loss"]) for row in history if "loss" in row]
     left.plot(*numbers(losses).T, label="training", **marks(0, len(losses)))
@@ -153,9 +150,7 @@ def draw_phases(evaluations: list[dict[str, Any]]) -> Any:
     Returns:
       The Matplotlib figure.
     """
-    from matplotlib.figure import Figure as Canvas
-
-    canvas = Canvas(figsize=(9.5, 3.8), layout="constrained")
+    canvas = make_canvas(9.5, 3.8)
     at_first, gain = canvas.subplots(1, 2)
     found = sorted(map(in_rows, evaluations), key=lambda one: one["more"]["num_tasks"])
     sizes = np.array([one["more"]["num_tasks"] for one in found])

@@ -31,7 +31,7 @@ Baseline = Literal[
 ]
 """Methods without meta-parameters to train: they are only evaluated."""
 NOT_TRAINED: tuple[Baseline, ...] = get_args(Baseline)
-"""All of them."""
+"""Their names."""
 
 
 @dataclass(frozen=True)

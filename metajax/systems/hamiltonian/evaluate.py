@@ -10,7 +10,7 @@ from jaxtyping import Array, Key
 
 from metajax.core import Params, mixed
 from metajax.systems.base import Method
-from metajax.systems.hamiltonian.evaluate_solved import described_roll, evaluate_solved
+from metajax.systems.hamiltonian.evaluate_solved import evaluate_solved
 from metajax.systems.hamiltonian.linear_energy import LinearEnergy
 from metajax.systems.hamiltonian.polynomial_energy import choose_degree, fit_and_roll
 from metajax.systems.hamiltonian.problem import Problem
@@ -23,6 +23,7 @@ from metajax.systems.hamiltonian.roll_out import (
 from metajax.systems.hamiltonian.scored import (
     SHOTS,
     along_time,
+    described_roll,
     errors,
     evaluation_of,
     shown,

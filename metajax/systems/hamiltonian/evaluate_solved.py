@@ -13,17 +13,14 @@ from metajax.systems.hamiltonian.linear_energy import LinearEnergy
 from metajax.systems.hamiltonian.monomials import highest_degree, num_terms
 from metajax.systems.hamiltonian.polynomial_energy import choose_degree, fit_and_roll
 from metajax.systems.hamiltonian.problem import Problem
-from metajax.systems.hamiltonian.roll_out import Instances, new_instances, summarise
+from metajax.systems.hamiltonian.roll_out import new_instances, summarise
 from metajax.systems.hamiltonian.scored import (
     SHOTS,
-    along_time,
-    errors,
+    described_roll,
     evaluation_of,
-    shown,
-    split_score,
 )
 from metajax.systems.hamiltonian.solved_roll_out import Rolled, solve_and_roll
-from metajax.systems.scores import Evaluation, Interval
+from metajax.systems.scores import Evaluation
 from metajax.systems.setup import first_params
 
 TITLES = {
@@ -83,10 +80,3 @@ def evaluate_solved(problem: Problem, method: Method, params: Params, config: An
         by_shots=by_shots["adapted"],
         rows_by_shots=by_shots,
     )
-
-
-def described_roll(rolled: Rolled, instances: Instances) -> tuple[Interval, dict[str, Any]]:
-    """Return the score of a row, and its further figures for a report, as JSON values."""
-    score, more = split_score(errors(rolled.coordinates, rolled.energy, instances))
-    along = along_time(rolled.coordinates, rolled.energy)
-    return score, more | {**along, "motion": shown(rolled.states)}

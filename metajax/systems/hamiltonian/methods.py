@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import optax
 
 from metajax import learners
-from metajax.core import ConfigError, MetaLearner, Range, mixed
+from metajax.core import ConfigError, Range
 from metajax.systems.base import Entry, Method
 from metajax.systems.hamiltonian.linear_energy import LinearEnergy, Ridge, Span
 from metajax.systems.hamiltonian.network import architecture_of
@@ -20,6 +20,7 @@ from metajax.systems.hamiltonian.residuals import (
 )
 from metajax.systems.hamiltonian.rules import OwnRates, Rule, head_alone
 from metajax.systems.hamiltonian.settings import Inner
+from metajax.systems.setup import descended
 from metajax.systems.training import Training
 
 INNER = Inner()
@@ -38,19 +39,8 @@ def adapting(
       used: by which it adapts to new systems; None: by the same.
     """
     loss, sgd = LOSSES[how.reduction], optax.sgd(how.inner_lr)
-    learner = rule(problem.network(), loss, sgd, steps=how.inner_steps, unroll=1)
-    return descended(training, scored_on_query(learner), used or rule)
-
-
-def descended(training: Training, learner: MetaLearner, parts: Any) -> Method:
-    """Return the method that moves a learner down its loss on tasks of all mechanics.
-
-    Args:
-      training: its settings.
-      learner: of one task.
-      parts: how the evaluation adapts to new systems: a rule, or a solve.
-    """
-    return Method(training.descend(mixed(learner)), learner, parts=parts)
+    learner = scored_on_query(rule(problem.network(), loss, sgd, steps=how.inner_steps, unroll=1))
+    return Method(descended(learner, problem, training), learner, parts=used or rule)
 
 
 def maml(problem: Problem, training: Training, *, inner: Inner = INNER) -> Method:
@@ -81,8 +71,9 @@ def joint(problem: Problem, training: Training) -> Method:
     """
     of, network = problem.settings, problem.network()
     optimizer = problem.optimizer(of.eval_lr)
-    learner = learners.maml(network, residual_mean, optimizer, steps=of.eval_steps, unroll=1)
-    return descended(training, scored_on_all(learner, network), learners.maml)
+    adapted = learners.maml(network, residual_mean, optimizer, steps=of.eval_steps, unroll=1)
+    learner = scored_on_all(adapted, network)
+    return Method(descended(learner, problem, training), learner, parts=learners.maml)
 
 
 def linear_energy(
@@ -117,7 +108,8 @@ def linear_energy(
     if architecture.structure == "direct":
         raise ConfigError("method", "linear_energy", "a structure that has an energy, not direct")
     how = LinearEnergy(Span(architecture, features, monomials), ridge, -ridge_exponent)
-    return descended(training, how.learner(), how)
+    learner = how.learner()
+    return Method(descended(learner, problem, training), learner, parts=how)
 
 
 METHODS: dict[str, Entry] = {

@@ -6,7 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from metajax.systems.axes import band, legend_outside, make_axes, marks, plot_lines, style
+from metajax.systems.axes import (
+    band,
+    legend_outside,
+    make_axes,
+    make_canvas,
+    marks,
+    plot_lines,
+    style,
+)
 from metajax.systems.hamiltonian.roll_out import SHORT
 from metajax.systems.numbers import aligned, cell, numbers, with_ends
 from metajax.systems.show import Figure, captioned, score_figure, training_figures
@@ -57,11 +65,9 @@ def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[F
 
 def portraits(evaluation: dict[str, Any]) -> Any:
     """Motion of new systems of the held-out type: the true one, and as learned."""
-    from matplotlib.figure import Figure as Canvas
-
     more = evaluation["more"]
     shown = len(more["true"]["q"])
-    canvas = Canvas(figsize=(3 * shown, 3.2), layout="constrained")
+    canvas = make_canvas(3 * shown, 3.2)
     motions = [("true", more["true"], {"color": "black", "lw": 2.5, "alpha": 0.35})]
     for index, (kind, row) in enumerate(evaluation["rows"].items()):
         motions.append((row["title"], more[kind]["motion"], {"lw": 1.2, **style(index)}))

@@ -9,6 +9,7 @@ import numpy as np
 
 from metajax.systems.hamiltonian.roll_out import SHORT, Instances, summarise
 from metajax.systems.hamiltonian.settings import Settings
+from metajax.systems.hamiltonian.solved_roll_out import Rolled
 from metajax.systems.scores import Evaluation, Interval, Row
 
 SHOTS = (5, 10, 25)
@@ -74,13 +75,20 @@ def evaluation_of(
 
 
 def split_score(found: dict[str, Interval]) -> tuple[Interval, dict[str, Any]]:
-    """The main score, and the others as JSON values."""
+    """Return the main score, and the others as JSON values."""
     others = {name: one._asdict() for name, one in found.items() if name != "coordinates"}
     return found["coordinates"], others
 
 
+def described_roll(rolled: Rolled, instances: Instances) -> tuple[Interval, dict[str, Any]]:
+    """Return the score of a row, and its further figures for a report, as JSON values."""
+    score, more = split_score(errors(rolled.coordinates, rolled.energy, instances))
+    along = along_time(rolled.coordinates, rolled.energy)
+    return score, more | {**along, "motion": shown(rolled.states)}
+
+
 def along_time(coordinates: Any, energy: Any) -> dict[str, Any]:
-    """Geometric means over systems, by time."""
+    """Return geometric means over systems, by time."""
 
     def mean(errors):
         return np.exp(np.log(np.asarray(errors)).mean(0)).tolist()
@@ -89,7 +97,7 @@ def along_time(coordinates: Any, energy: Any) -> dict[str, Any]:
 
 
 def shown(states: Any) -> dict[str, Any]:
-    """The motions that figures show: a few systems' ``q`` and ``p``, rounded for JSON."""
+    """Return the motions that figures show: a few systems' ``q`` and ``p``, rounded for JSON."""
     return {
         name: np.round(np.asarray(leaf[:SHOWN], float), 5).tolist()
         for name, leaf in states._asdict().items()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, get_args
 
-from metajax.core import DISTINCT, ConfigError, Count, Number, Positive, Range
+from metajax.core import DISTINCT, ConfigError, Count, Number, Positive, Range, Several
 
 Name = Literal[
     "mass_spring",
@@ -60,7 +60,7 @@ class Settings:
     """Length of a trajectory, seconds."""
     prepared: bool = False
     """Read trajectories that `metajax data prepare hamiltonian` wrote instead of simulating."""
-    eval_tasks: Annotated[int, Range(2)] = 100
+    eval_tasks: Several = 100
     """New systems of the held-out type that every evaluated figure is a mean over."""
     eval_steps: Count = 50
     """Gradient steps of adapting to a new system."""

@@ -23,6 +23,7 @@ from metajax.core import (
     enable_x64,
 )
 from metajax.physics import Phase, trajectory
+from metajax.systems.axes import make_canvas
 from metajax.systems.base import Use
 from metajax.systems.configs import split
 from metajax.systems.hamiltonian.linear_energy import LinearEnergy, make_linear_energy
@@ -252,9 +253,7 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
 
 def draw(seen: Any, found: RollOut, along: Any) -> Any:
     """Draw the motion as observed and as followed, and the energy along both."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(9, 3.8), layout="constrained")
+    canvas = make_canvas(9, 3.8)
     left, right = canvas.subplots(1, 2)
     lone = not np.any(seen.state.q[..., 1])
     for label, q, p, look in (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from metajax.systems.hyperdistill.evaluate import on_validation, table
+from metajax.systems.hyperdistill.evaluate import on_validation
 from metajax.systems.hyperdistill.problem import Problem
 from metajax.systems.hyperdistill.settings import Settings
 from metajax.systems.layout import family
@@ -17,7 +17,6 @@ SYSTEM = family(
     summary="hyperparameters meta-learned online by distilled Jacobian-vector products",
     problem=problem_of(Problem, "label_noise"),
     evaluators={"new_tasks": on_validation},
-    table=table,
     objective=objective,
     tied_to_steps={"random_search": ""},  # it has no learning rate
     renamed={

@@ -17,23 +17,14 @@ from metajax.systems.base import Method
 from metajax.systems.hyperdistill.problem import Problem
 from metajax.systems.hyperdistill.settings import Settings
 from metajax.systems.hyperdistill.testbed import Testbed
-from metajax.systems.numbers import said
+from metajax.systems.parts import score_name
 from metajax.systems.scores import Evaluation, Row, interval
 from metajax.systems.setup import first_params
-from metajax.systems.show import table as rows_table
 
 EVAL_KEY = 2110_02508
 """Seed of the tasks that are evaluated on: the same for every run."""
 VALID_TASKS = {True: 50, False: 1000}
 """New tasks along the way, at most, by whether they are of images."""
-PAPER = {
-    ("sinusoid", ""): "squared error .327 (HyperDistill), .567 (first-order)",
-    ("anil", "tiny_imagenet"): "56.37% (HyperDistill), 53.62% (first-order)",
-    ("warpgrad", "tiny_imagenet"): "55.04% (HyperDistill), 53.54% (first-order)",
-    ("warpgrad", "cifar100"): "60.91% (HyperDistill), 58.16% (first-order)",
-    ("weights", "cifar100"): "60.82% (HyperDistill), 58.45% (one-step)",
-}
-"""What the paper reports, by test-bed and base set (arXiv 2110.02508)."""
 
 
 def steps_between_scores(settings: Settings) -> int:
@@ -106,7 +97,7 @@ def evaluate(
     found = _scores(method, params, problem.test, of.eval_tasks)
     drawn = _scores(method, first, problem.test, of.eval_tasks)
     return Evaluation(
-        metric="accuracy" if problem.images else "squared error",
+        metric=score_name(problem),
         greatest=problem.images,
         axis="inner steps",
         points=range(0, of.inner_steps + 1, steps_between_scores(of)),
@@ -132,14 +123,3 @@ def on_validation(
     num = min(problem.settings.eval_tasks, VALID_TASKS[problem.images])
     last = _scores(method, params, problem.valid, num)[:, -1]
     return {**interval(last).last(), "last_median": float(np.median(last))}
-
-
-def table(evaluation: dict[str, Any]) -> str:
-    """Return the scores at some inner steps, the median, and what the paper reports."""
-    more = evaluation["more"]
-    median = said(more["last_median"]["new_tasks"], ".3f")
-    lines = [rows_table(evaluation), f"Median over the tasks: {median}."]
-    paper = PAPER.get((more["testbed"], more["base_set"]))
-    if paper is not None:
-        lines.append(f"The paper: {paper}.")
-    return "\n".join(lines)

@@ -13,6 +13,7 @@ from metajax.core import (
     Number,
     Positive,
     Range,
+    Several,
     divisor_of,
 )
 from metajax.systems.parts import check_classes
@@ -58,7 +59,7 @@ class Settings:
     """Add each class turned by 90, 180 and 270 degrees as classes of their own."""
     classes: tuple[Count, Count, Count] = (5, 2, 3)
     """Classes of the base set (before rotations) for training, validation and test."""
-    ways: Annotated[int, Range(2)] = 5
+    ways: Several = 5
     """Classes of a task."""
     batch_size: Count = 50
     """Examples of an inner or outer batch."""
@@ -70,7 +71,7 @@ class Settings:
     """Mirror half of an inner batch's images."""
     label_noise: Annotated[float, Range(0, 1)] = 0.0
     """Fraction of a support's labels replaced by uniform ones."""
-    eval_tasks: Annotated[int, Range(2)] = 1000
+    eval_tasks: Several = 1000
     """New tasks that every evaluated figure is a mean over."""
     eval_queries: Count = 100
     """Examples that a new task is scored on (sinusoid; images have `queries`)."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from metajax.physics.pde import PUBLISHED
-from metajax.systems.axes import legend_outside, make_axes, plot_lines, style
+from metajax.systems.axes import legend_outside, make_axes, make_canvas, plot_lines, style
 from metajax.systems.numbers import aligned, cell, numbers, said, with_ends
 from metajax.systems.show import Figure, captioned, training_figures
 
@@ -144,10 +144,9 @@ def by_round(found: dict[str, Any]) -> Any:
 
 def tuning(found: dict[str, Any]) -> Any:
     """Errors while a network is fine-tuned from generated and from random weights."""
-    from matplotlib.figure import Figure as Canvas
     from matplotlib.ticker import MaxNLocator
 
-    canvas = Canvas(figsize=(max(4.0, 2.4 * len(found)), 2.8), layout="constrained")
+    canvas = make_canvas(max(4.0, 2.4 * len(found)), 2.8)
     grid = canvas.subplots(1, len(found), squeeze=False)[0]
     for axes, (name, case) in zip(grid, found.items(), strict=True):
         for index, start in enumerate(("generated", "random")):

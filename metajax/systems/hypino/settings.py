@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, get_args
 
 import jax.numpy as jnp
 
-from metajax.core import SOME, ConfigError, Count, Number, Range
+from metajax.core import SOME, ConfigError, Count, Number, Range, Several
 
 BenchmarkName = Literal["HT", "HZ", "HZ-G", "PS-C", "PS-L", "PS-G", "WV"]
 """The published benchmarks."""
@@ -58,7 +58,7 @@ class Settings:
     """Recompute each block in the backward pass, which saves memory."""
     bfloat16: bool = False
     """Compute the encoder in bfloat16; heads, target and losses stay float32."""
-    eval_tasks: Annotated[int, Range(2)] = 256
+    eval_tasks: Several = 256
     """New problems that the reported error is over."""
     benchmarks: Annotated[tuple[BenchmarkName, ...], SOME] = get_args(BenchmarkName)
     """Benchmarks that a run is evaluated on."""

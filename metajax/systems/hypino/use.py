@@ -16,6 +16,7 @@ from metajax.core import cast_floats, check_type, float64_on_cpu
 from metajax.nn import PINN
 from metajax.physics.pde import PDE, in_closure, nodes
 from metajax.physics.solver import as_pde, read_problem
+from metajax.systems.axes import make_canvas
 from metajax.systems.base import Use
 from metajax.systems.hypino.model import Model
 from metajax.systems.hypino.one_problem import generate, points_of, warn_of_operator
@@ -97,9 +98,7 @@ def kept(pde: PDE, adapted: Adapted) -> list[str]:
 
 def draw(u: Float[np.ndarray, "size size"]) -> Any:
     """Draw the solution."""
-    from matplotlib.figure import Figure
-
-    canvas = Figure(figsize=(5, 4), layout="constrained")
+    canvas = make_canvas(5, 4)
     axes = canvas.subplots()
     image = axes.imshow(u, origin="lower", extent=(-1, 1, -1, 1))
     axes.set(title="solution of the generated network", xlabel="x", ylabel="y", aspect="equal")

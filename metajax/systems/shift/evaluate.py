@@ -20,7 +20,7 @@ from metajax.continual import (
 )
 from metajax.core import Params
 from metajax.systems.base import Method
-from metajax.systems.scores import Evaluation, Interval, Row, around
+from metajax.systems.scores import Evaluation, Interval, Row, around, share_half_width
 from metajax.systems.shift.problem import Problem
 
 STREAM_KEY = 2303_01904
@@ -44,7 +44,7 @@ def shares(values: Float[np.ndarray, "points ..."], batch: int) -> Interval:
     """
     flat = np.asarray(values, float).reshape(len(values), -1)
     mean, images = flat.mean(1), flat.shape[1] * batch
-    return around(mean, 1.96 * np.sqrt(mean * (1 - mean) / images), images)
+    return around(mean, share_half_width(mean, images), images)
 
 
 def on_clean_images(

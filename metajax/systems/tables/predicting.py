@@ -13,6 +13,7 @@ from jaxtyping import Float, Int
 
 from metajax.core import ConfigError
 from metajax.data import CodedFrame, Frame, code_frame, read_frame
+from metajax.systems.axes import make_canvas
 from metajax.systems.tables.model import Model
 from metajax.systems.tables.reading import LARGEST, read_table
 from metajax.using import Adapted, Told, named_target
@@ -142,14 +143,12 @@ def columns(
 
 def draw(table: CodedFrame, likely: Float[np.ndarray, "rows classes"], target: str) -> Any:
     """Draw what known rows were predicted as, and how far the probabilities hold."""
-    from matplotlib.figure import Figure
-
     known = table.labels >= 0
     labels, found = table.labels[known], likely[known]
     size = len(table.classes)
     counts = np.zeros((size, size), int)
     np.add.at(counts, (labels, found.argmax(axis=1)), 1)
-    canvas = Figure(figsize=(9.5, 4.2), layout="constrained")
+    canvas = make_canvas(9.5, 4.2)
     left, right = canvas.subplots(1, 2)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
     left.imshow(shares, cmap="Blues", vmin=0, vmax=1)

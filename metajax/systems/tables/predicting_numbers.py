@@ -12,6 +12,7 @@ from jaxtyping import Float
 
 from metajax.core import ConfigError
 from metajax.data import Frame, frame_inputs
+from metajax.systems.axes import make_canvas
 from metajax.systems.tables.predicting import FOLDS, check_size, parts_of, table_columns
 from metajax.using import Told
 
@@ -101,10 +102,8 @@ def _known(found: Predicted) -> Predicted:
 
 def draw(found: Predicted, target: str) -> Any:
     """Draw what known rows were predicted as, and how far the intervals hold."""
-    from matplotlib.figure import Figure
-
     targets, means, deviations, _ = _known(found)
-    canvas = Figure(figsize=(9.5, 4.2), layout="constrained")
+    canvas = make_canvas(9.5, 4.2)
     left, right = canvas.subplots(1, 2)
     ends = [min(targets.min(), means.min()), max(targets.max(), means.max())]
     left.plot(ends, ends, color="gray", linestyle=":")

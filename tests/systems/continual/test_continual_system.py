@@ -6,7 +6,7 @@ import pytest
 
 from metajax import continual, data
 from metajax.systems import build, configure
-from metajax.systems.continual.evaluate import class_means, known, told
+from metajax.systems.continual.evaluate import class_means, known, without_task
 from small import tiny
 
 
@@ -22,7 +22,7 @@ def kept(run):
     state = jax.eval_shape(lambda key: run.algorithm.init(key, run.example_tasks(key)), key)
     shapes = jax.eval_shape(run.algorithm.params, state)
     params = jax.tree.map(lambda leaf: jax.ShapeDtypeStruct(leaf.shape[1:], leaf.dtype), shapes)
-    return run.method.parts.learner.numbers(params, None, run.problem.num_tasks)["predicting"]
+    return run.method.parts.numbers(params, None, run.problem.num_tasks)["predicting"]
 
 
 @pytest.mark.parametrize("tasks", ["permuted", "split", "rotated"])
@@ -57,11 +57,11 @@ def test_one_network_for_all_tasks_is_that_of_the_mean_embedding():
     run = build(tiny("continual", "hypernetwork", tasks="rotated"))
     params = drawn(run)
     rows = params["embeddings"]
-    parts, problem = run.method.parts, run.problem
-    found = told(problem, parts, params)["universal"]
+    learner, problem = run.method.parts, run.problem
+    found = without_task(problem, learner, params)["universal"]
     alike = {**params, "embeddings": np.broadcast_to(rows.mean(0, keepdims=True), rows.shape)}
     after = jax.tree.map(lambda leaf: leaf[None], alike)
-    assert found == pytest.approx(known(problem, parts.learner.predict, after).matrix[-1].mean())
+    assert found == pytest.approx(known(problem, learner.predict, after).matrix[-1].mean())
 
 
 def test_a_task_that_is_to_come_is_guessed_by_the_means_of_classes():

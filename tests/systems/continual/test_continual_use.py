@@ -47,7 +47,7 @@ def test_a_task_that_is_given_predicts_by_its_own_network(separate, images):
     last = jax.tree.map(lambda leaf: leaf[-1], run.params)
     for task in range(2):
         found = run.ready(task).predict(images)
-        predict = setup.method.parts.learner.predict
+        predict = setup.method.parts.predict
         logits = predict(last, jnp.int32(task), inputs_of(setup.problem, images))
         expected = jax.nn.softmax(logits)
         np.testing.assert_allclose(found.probabilities, expected, rtol=1e-4, atol=1e-6)
@@ -59,7 +59,7 @@ def test_a_task_that_is_given_predicts_by_its_own_network(separate, images):
 def test_a_task_that_is_not_given_is_that_of_least_entropy(separate, images):
     run, setup = separate
     last = jax.tree.map(lambda leaf: leaf[-1], run.params)
-    predict = setup.method.parts.learner.predict
+    predict = setup.method.parts.predict
     logits, tasks = least_entropy(predict, last, 2, inputs_of(setup.problem, images))
     found = run.ready().predict(images)
     np.testing.assert_array_equal(found.tasks, tasks)

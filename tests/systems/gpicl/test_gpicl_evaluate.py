@@ -6,7 +6,8 @@ import pytest
 from sequence_learners import sequence_learner
 
 from metajax.data import noise_pool
-from metajax.systems.gpicl import nearest_neighbour, projection_tasks
+from metajax.learners import nearest_neighbour
+from metajax.systems.gpicl import projection_tasks
 from metajax.systems.gpicl.accuracy import (
     accuracy_by_position,
     half_width,
