@@ -18,7 +18,7 @@ from metajax.systems.axes import (
     marks,
     style,
 )
-from metajax.systems.numbers import aligned, cell, numbers, said
+from metajax.systems.numbers import aligned, cell, numbers, score_at, with_half
 from metajax.systems.options import summary
 
 POINTS = (0, 1, 2, 3, 5, 10, 20, 50, 100)
@@ -101,12 +101,6 @@ def last(evaluation: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> 
     return f"{with_half(row, spec)} (95% interval over {row['n']} {over})"
 
 
-def with_half(row: dict[str, Any], spec: str = ".3f") -> str:
-    """Return the last score of a row with the half-width of its interval."""
-    mean, low, high = (numbers(row[name][-1]) for name in ("mean", "low", "high"))
-    return f"{said(float(mean), spec)} ±{said(float(high - low) / 2, spec)}"
-
-
 def curves(evaluation: dict[str, Any]) -> Any:
     """Draw the rows of an evaluation along its axis, with their intervals as bands."""
     metric, points = evaluation["metric"], numbers(evaluation["points"])
@@ -137,7 +131,7 @@ def bars(evaluation: dict[str, Any]) -> Any:
     rows = list(evaluation["rows"].values())
     canvas.set_size_inches(7, 1.2 + 0.4 * len(rows))
     for index, row in enumerate(rows):
-        mean, low, high = (numbers(row[name])[-1] for name in ("mean", "low", "high"))
+        mean, low, high = score_at(row)
         axes.errorbar(mean, index, xerr=[[mean - low], [high - mean]], fmt="o", capsize=3)
     axes.set_yticks(range(len(rows)), [row["title"] for row in rows])
     axes.set(xlabel=evaluation["metric"], ylim=(len(rows) - 0.5, -0.5))

@@ -23,7 +23,8 @@ from metajax.systems.gpicl.problem import TASK_KEY, Problem, other_pool
 from metajax.systems.gpicl.settings import Training
 from metajax.systems.gpicl.tasks import ProjectionTasks
 from metajax.systems.gpicl.tuning import tuned
-from metajax.systems.scores import Evaluation, Interval, Row
+from metajax.systems.numbers import numbers
+from metajax.systems.scores import Evaluation, Interval, Row, around
 
 log = logging.getLogger("metajax")
 
@@ -92,12 +93,16 @@ class Found(NamedTuple):
 
 
 def summarized(
-    title: str, right: Float[np.ndarray, "num length"], baseline: bool = False, **known: Any
+    title: str,
+    right: Float[np.ndarray, "num length"],
+    baseline: bool = False,
+    compared_with: str | None = "",
+    **known: Any,
 ) -> Found:
     """Return the row of scores by position; ``known`` are more of its figures."""
     found = summarize(right)
     figures = {figure: found[figure] for figure in FIGURES} | known
-    return Found(Row(title, interval(found), baseline), figures)
+    return Found(Row(title, by_position(found), baseline, compared_with), figures)
 
 
 def evaluate(
@@ -133,7 +138,7 @@ def evaluate(
             found[name] = summarized(TITLES[name], right, baseline=True, **known)
             bar.update()
         for run in committed_runs(settings, config.method):
-            row = Row(run["title"], interval(run), baseline=True)
+            row = Row(run["title"], by_position(run), baseline=True, compared_with=None)
             figures = {figure: run[figure] for figure in (*FIGURES, *OF_RUNS)}
             found[f"committed.{run['method']}"] = Found(row, figures)
         for name, further in other_tasks(problem):
@@ -175,11 +180,11 @@ def on_further_set(
       right: the method's scores.
       theirs: baselines' scores on the same sequences.
     """
-    over_set = over(name, split)
-    rows = {f"other.{name}": summarized(f"unseen {over_set}", right, split=split)}
+    over_set, own = over(name, split), f"other.{name}"
+    rows = {own: summarized(f"unseen {over_set}", right, split=split)}
     for other, scores in theirs.items():
         ahead, title = lead(right, scores), f"{SHORT[other]}, {over_set}"
-        rows[f"other.{name}.{other}"] = summarized(title, scores, baseline=True, **ahead)
+        rows[f"{own}.{other}"] = summarized(title, scores, True, own, **ahead)
     return rows
 
 
@@ -196,11 +201,9 @@ def over(name: str, split: str | None) -> str:
     return f"tasks over {name}" + (f" ({split})" if split not in (None, "test") else "")
 
 
-def interval(found: dict[str, Any]) -> Interval:
+def by_position(found: dict[str, Any]) -> Interval:
     """Return the accuracy by position of a summary with its interval."""
-    ends = list(zip(found["accuracy"], found["ci95"], strict=True))
-    low, high = [mean - half for mean, half in ends], [mean + half for mean, half in ends]
-    return Interval(found["accuracy"], low, high, found["n"])
+    return around(numbers(found["accuracy"]), numbers(found["ci95"]), found["n"])
 
 
 def baselines(problem: Problem, config: Any) -> dict[str, Method]:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metajax.systems.gpicl.evaluate import FIGURES, KINDS, TITLES, over
-from metajax.systems.numbers import numbers
+from metajax.systems.gpicl.evaluate import FIGURES, KINDS, TITLES, by_position, over
 
 
 def in_rows(evaluation: dict[str, Any]) -> dict[str, Any]:
@@ -27,9 +26,7 @@ def in_rows(evaluation: dict[str, Any]) -> dict[str, Any]:
     }
 
     def add(name: str, title: str, found: dict[str, Any], baseline: bool = False) -> None:
-        mean, half = numbers(found["accuracy"]), numbers(found["ci95"])
-        ends = {"low": (mean - half).tolist(), "high": (mean + half).tolist(), "n": found["n"]}
-        rows[name] = {"title": title, "mean": found["accuracy"], **ends, "baseline": baseline}
+        rows[name] = {"title": title, **by_position(found)._asdict(), "baseline": baseline}
         more[name] = {figure: found[figure] for figure in FIGURES}
 
     for kind in KINDS:
