@@ -142,13 +142,13 @@ def notes(content: dict[str, Any]) -> list[str]:
         said.append(
             "What has a single score, as it takes no such steps, stands in the last column."
         )
-    below = [
-        f"{name} ({found.baseline}, by {margin(found)})"
-        for name, found in standings(content).items()
-        if found.verdict == "worse"
-    ]
+    below: dict[str, list[str]] = {}
+    for name, found in standings(content).items():
+        if found.verdict == "worse":
+            below.setdefault(found.baseline, []).append(f"{name} by {margin(found)}")
     if below:
-        said.append(f"A baseline that needs no meta-training is better than {', '.join(below)}.")
+        better = "; ".join(f"{other} than {', '.join(of)}" for other, of in below.items())
+        said.append(f"A baseline that needs no meta-training is better: {better}.")
     if len(content["seeds"]) > 1:
         said.append(
             "±: a 95% interval, the wider of two: s over seeds (Student's t), t over tasks."

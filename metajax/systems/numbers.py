@@ -35,7 +35,7 @@ def score_at(row: Mapping[str, Any], place: int = -1) -> tuple[float, float, flo
 
     Args:
       row: of an evaluation.
-      place: of the point; the last one by default.
+      place: of the score along the axis; the last by default.
     """
     mean, low, high = (float(numbers(row[end][place])) for end in ("mean", "low", "high"))
     return mean, low, high
@@ -84,14 +84,15 @@ def with_half(row: Mapping[str, Any], spec: str = ".3f") -> str:
     return f"{said(mean, spec)} ±{said((high - low) / 2, spec)}"
 
 
-def with_ends(row: Mapping[str, Any], spec: str) -> str:
-    """Return the last score of a row with its interval: ``0.21 [0.19, 0.23]``.
+def with_ends(row: Mapping[str, Any], spec: str, place: int = -1) -> str:
+    """Return a score of a row with its interval: ``0.21 [0.19, 0.23]``.
 
     Args:
       row: of an evaluation.
       spec: the format of a number.
+      place: of the score along the axis; the last by default.
     """
-    mean, low, high = (said(value, spec) for value in score_at(row))
+    mean, low, high = (said(value, spec) for value in score_at(row, place))
     return f"{mean} [{low}, {high}]"
 
 

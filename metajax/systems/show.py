@@ -60,7 +60,7 @@ def table(
       over: what intervals are over.
       lines: of the family's own, which follow.
     """
-    return told(evaluation, f": {last(evaluation, spec, over)}.", lines, spec)
+    return told(evaluation, f": {last(first_row(evaluation), spec, over)}.", lines, spec)
 
 
 def told(evaluation: dict[str, Any], words: str, lines: Iterable[str], spec: str = ".3f") -> str:
@@ -95,9 +95,8 @@ def first_row(evaluation: dict[str, Any]) -> dict[str, Any]:
     return next(iter(evaluation["rows"].values()))
 
 
-def last(evaluation: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> str:
-    """Return the last score of the first row with its interval, in words."""
-    row = first_row(evaluation)
+def last(row: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> str:
+    """Return the last score of a row with its interval, in words."""
     return f"{with_half(row, spec)} (95% interval over {row['n']} {over})"
 
 
