@@ -20,7 +20,8 @@ from quoting import HERE, bare, markdown, power
 from metajax.sweep import over_runs
 from metajax.systems import Standing, interval, rivals
 from metajax.systems.gpicl.report import in_rows
-from metajax.systems.numbers import numbers
+from metajax.systems.numbers import numbers, score_at
+from metajax.systems.scores import around
 from metajax.systems.standings import lead
 
 Rows = dict[str, dict[str, Any]]
@@ -100,9 +101,8 @@ def read(path: Path) -> Any:
 
 def row(title: str, mean: Any, half: Any = 0.0, n: int = 1, baseline: bool = False) -> dict:
     """A row of a result that is not in the layout of an evaluation."""
-    mean, half = np.atleast_1d(numbers(mean)), np.atleast_1d(numbers(half))
-    ends = {"low": (mean - half).tolist(), "high": (mean + half).tolist()}
-    return {"title": title, "mean": mean.tolist(), **ends, "n": n, "baseline": baseline}
+    score = around(numbers(mean), numbers(half), n)
+    return {"title": title, **score._asdict(), "baseline": baseline}
 
 
 def of_evaluations(content: list[dict[str, Any]]) -> Iterator[Case]:
@@ -152,7 +152,7 @@ def of_comparison(content: dict[str, Any]) -> Iterator[Case]:
     for name, method in content["methods"].items():
         if method["score"]:
             seeds = method["score"]["n"]
-            own = {"": method["score"]} | method["rows"]
+            own = {"score": method["score"]} | method["rows"]
             others = method["baselines"] | content["baselines"]
             rows = {of: found | {"n": seeds, "baseline": False} for of, found in own.items()}
             rows |= {of: found | {"n": seeds, "baseline": True} for of, found in others.items()}
@@ -391,9 +391,33 @@ def cases(path: Path) -> Iterator[Case]:
     raise ValueError(f"{path}: of_* of experiments/baselines.py read it, or WITHOUT names it")
 
 
+def rivals_of(rows: Rows) -> list[str]:
+    """The baselines that the first row is compared with, by name.
+
+    Rows of older results do not say it. There a baseline of other tasks has the row of these in its
+    name: ``other.digits.lda``, after a dot that of other sets or runs; ``random_wider``, the row
+    ``wider``; ``small_tuned``, the last word of ``test_tuned``. A row ``mean`` is one over points,
+    not tasks. One called ``trained`` has seen all data of its task.
+    """
+    if any("compared_with" in row for row in rows.values()):
+        return rivals(rows)
+    others = [name for name, row in list(rows.items())[1:] if not row["baseline"]]
+    begins = tuple(f"{name}_" for name in others)
+    ends = tuple(f"_{name.rpartition('_')[2]}" for name in others if name != "mean")
+    return [
+        name
+        for name, row in rows.items()
+        if row["baseline"]
+        and name != "trained"
+        and "." not in name
+        and not name.startswith(begins)
+        and not name.endswith(ends)
+    ]
+
+
 def judged(path: str, case: Case) -> Verdict | None:
     """Compare a case with its best baseline; None where there is none."""
-    names = [name for name in rivals(case.runs[0]) if all(name in rows for rows in case.runs)]
+    names = [name for name in rivals_of(case.runs[0]) if all(name in rows for rows in case.runs)]
     own = [at_last(next(iter(rows.values()))) for rows in case.runs]
     others = {name: [at_last(rows[name]) for rows in case.runs] for name in names}
     if not others:
@@ -420,9 +444,8 @@ def judged(path: str, case: Case) -> Verdict | None:
 
 def at_last(found: Mapping[str, Any]) -> dict[str, Any]:
     """A row at its last point."""
-    return {"title": found["title"], "n": 1} | {
-        end: [numbers(found[end])[-1]] for end in ("mean", "low", "high")
-    }
+    mean, low, high = score_at(found)
+    return {"title": found["title"], "mean": [mean], "low": [low], "high": [high], "n": 1}
 
 
 def three(rows: Sequence[Mapping[str, Any]]) -> tuple[float, float, float]:

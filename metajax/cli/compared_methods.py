@@ -56,7 +56,7 @@ def choose(
     """Return the methods to compare, each checked against the preset's problem.
 
     Args:
-      system: theirs.
+      system: of the preset's kind of problem.
       preset: by name.
       named: the methods, by name; None: all that fit the problem.
       groups: what ``metajax train`` is given for all of them.
@@ -66,9 +66,8 @@ def choose(
       ConfigError: a name is unknown or comes twice, an option is of none of the methods, a value
         is out of range, or a named method does not fit the problem.
     """
-    from metajax.systems import check_fits, configure
+    from metajax.systems import check_fits
 
-    system = configure(system, preset).system
     methods = list(system.methods) if named is None else list(named)
     for method in methods:
         one_of("methods", method, system.methods)

@@ -14,6 +14,7 @@ from metajax.sweep.grid import Point
 from metajax.sweep.results import Outcome, run_folder
 from metajax.systems import config_to_json, split, summary
 from metajax.systems.numbers import numbers
+from metajax.systems.show import first_row
 from metajax.train import provenance
 
 SAME = 1e-5
@@ -36,7 +37,8 @@ def compared(
       all share; ``methods`` by name, each with its ``score`` (:func:`over_runs`; None without a run
       that has one), the same for its other ``rows`` and its own ``baselines``, its ``settings``,
       ``runs`` and their cost; ``baselines`` that are the same whatever the method; the command, and
-      the hardware and versions that the runs name, each once.
+      the hardware and versions that the runs name, each once. What a baseline is ``compared_with``
+      is ``score`` or one of ``rows``.
     """
     system = points[0].config.system
     grouped: dict[str, list[Point]] = {}
@@ -112,7 +114,7 @@ def _run(
     workdir = run_folder(folder, point)
     evaluation = json.loads((workdir / "eval.json").read_bytes())
     said = json.loads((workdir / "summary.json").read_bytes())
-    row = next(iter(evaluation["rows"].values()))
+    row = first_row(evaluation)
     if not all(np.isfinite(numbers(row[end])).all() for end in ("mean", "low", "high")):
         run |= {"status": "diverged", "error": "its score on new tasks is not finite"}
     run |= {"last": row["mean"][-1], "train_cpu_seconds": said.get("train_cpu_seconds")}
@@ -133,8 +135,12 @@ def _scores(evaluations: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
 
     found: dict[str, Any] = {"score": over(main), "rows": {}, "baselines": {}}
     for name in others:
-        kind = "baselines" if evaluations[0]["rows"][name]["baseline"] else "rows"
+        row = evaluations[0]["rows"][name]
+        kind = "baselines" if row["baseline"] else "rows"
         found[kind][name] = over(name)
+        if row["baseline"]:
+            own = row.get("compared_with")  # evaluations of older versions do not say it
+            found[kind][name]["compared_with"] = "score" if own == main else own
     return found
 
 

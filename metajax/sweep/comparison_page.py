@@ -22,7 +22,7 @@ from metajax.systems.axes import (
     marks,
     style,
 )
-from metajax.systems.numbers import numbers
+from metajax.systems.numbers import numbers, score_at
 from metajax.systems.show import scale
 from metajax.train import WorkdirError, write_json, write_whole
 
@@ -191,7 +191,7 @@ def draw_scores(content: dict[str, Any]) -> Any:
                 ha="center",
             )
             continue
-        mean, low, high = (numbers(method["score"][end])[-1] for end in ("mean", "low", "high"))
+        mean, low, high = score_at(method["score"])
         ends = [[mean - max(low, floor)], [high - mean]]
         axes.errorbar(place, mean, ends, fmt="o", color=color, capsize=4)
         seeds = [run["last"] for run in method["runs"].values() if run["status"] == "done"]

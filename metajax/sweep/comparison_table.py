@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from metajax.systems.numbers import aligned, numbers, with_interval
+from metajax.systems.numbers import aligned, score_at, with_interval
 from metajax.systems.show import shown_points
 from metajax.systems.standings import Standing, margin, standing
 
@@ -54,12 +54,6 @@ def columns(content: dict[str, Any]) -> list[float]:
     return [points[index] for index in shown_points(points)] if points else []
 
 
-def plus_minus(score: dict[str, Any], index: int) -> str:
-    """Return a mean of a score with its interval: ``0.066 ±0.014``."""
-    mean, low, high = (float(numbers(score[end][index])) for end in ("mean", "low", "high"))
-    return with_interval(mean, low, high)
-
-
 def cells(
     content: dict[str, Any], points: Sequence[float] | None = None
 ) -> tuple[list[str], list[list[str]]]:
@@ -97,7 +91,7 @@ def _cell(score: dict[str, Any] | None, point: Any, shown: list[float], several:
         return ""
     index = -1 if single else score["points"].index(point)
     letter = f" {LETTERS[score['interval_over'][index]]}" if several else ""
-    return plus_minus(score, index) + letter
+    return with_interval(*score_at(score, index)) + letter
 
 
 def _costs(method: dict[str, Any]) -> list[str]:
@@ -120,10 +114,7 @@ def standings(content: dict[str, Any]) -> dict[str, Standing]:
     found = {}
     for name, method in content["methods"].items():
         if method["score"]:
-            own = {"": method["score"]} | method["rows"]
-            baselines = method["baselines"] | content["baselines"]
-            rows = {of: row | {"baseline": False} for of, row in own.items()}
-            rows |= {of: row | {"baseline": True} for of, row in baselines.items()}
+            rows = {"score": method["score"], **method["baselines"], **content["baselines"]}
             found[name] = standing(rows, content["greatest"])
     return {name: one for name, one in found.items() if one is not None}
 
@@ -151,13 +142,13 @@ def notes(content: dict[str, Any]) -> list[str]:
         said.append(
             "What has a single score, as it takes no such steps, stands in the last column."
         )
-    below = [
-        f"{name} ({found.baseline}, by {margin(found)})"
-        for name, found in standings(content).items()
-        if found.verdict == "worse"
-    ]
+    below: dict[str, list[str]] = {}
+    for name, found in standings(content).items():
+        if found.verdict == "worse":
+            below.setdefault(found.baseline, []).append(f"{name} by {margin(found)}")
     if below:
-        said.append(f"A baseline that needs no meta-training is better than {', '.join(below)}.")
+        better = "; ".join(f"{other} than {', '.join(of)}" for other, of in below.items())
+        said.append(f"A baseline that needs no meta-training is better: {better}.")
     if len(content["seeds"]) > 1:
         said.append(
             "±: a 95% interval, the wider of two: s over seeds (Student's t), t over tasks."

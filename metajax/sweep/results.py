@@ -16,9 +16,6 @@ Status = str
 """done; failed; interrupted, and resumes with the same command; stopped, by a scheduler that saw
 others do better; waiting, not yet begun."""
 
-FIXED = ("run", "seed", "status", "seconds", "error")
-"""Columns other than swept fields and metrics."""
-
 
 class Outcome(NamedTuple):
     """How a run ended, its last words where it did not end well, and how far it came if stopped."""

@@ -30,6 +30,17 @@ def cell(value: float | None, spec: str) -> str:
     return text if value is None or len(text) <= LONGEST else said(value, ".2e")
 
 
+def score_at(row: Mapping[str, Any], place: int = -1) -> tuple[float, float, float]:
+    """Return the mean of a row at a point of its axis, and the ends of its interval.
+
+    Args:
+      row: of an evaluation.
+      place: of the score along the axis; the last by default.
+    """
+    mean, low, high = (float(numbers(row[end][place])) for end in ("mean", "low", "high"))
+    return mean, low, high
+
+
 def with_interval(mean: float, low: float, high: float) -> str:
     """Return a mean with its interval, to two digits of its half width: ``0.066 ±0.014``.
 
@@ -62,14 +73,26 @@ def _ends(mean_text: str, half_text: str, mean: float, low: float, high: float, 
     return f"{mean_text} [{low:{spec}}, {high:{spec}}]"
 
 
-def with_ends(row: Mapping[str, Any], spec: str) -> str:
-    """Return the last score of a row with its interval: ``0.21 [0.19, 0.23]``.
+def with_half(row: Mapping[str, Any], spec: str = ".3f") -> str:
+    """Return the last score of a row with the half-width of its interval: ``0.210 ±0.020``.
 
     Args:
       row: of an evaluation.
       spec: the format of a number.
     """
-    mean, low, high = (said(row[name][-1], spec) for name in ("mean", "low", "high"))
+    mean, low, high = score_at(row)
+    return f"{said(mean, spec)} ±{said((high - low) / 2, spec)}"
+
+
+def with_ends(row: Mapping[str, Any], spec: str, place: int = -1) -> str:
+    """Return a score of a row with its interval: ``0.21 [0.19, 0.23]``.
+
+    Args:
+      row: of an evaluation.
+      spec: the format of a number.
+      place: of the score along the axis; the last by default.
+    """
+    mean, low, high = (said(value, spec) for value in score_at(row, place))
     return f"{mean} [{low}, {high}]"
 
 

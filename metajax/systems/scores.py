@@ -74,11 +74,28 @@ class Row(NamedTuple):
       title: in words, for tables and legends.
       score: by point of the axis; a single point for what does not move along it.
       baseline: whether it needs no meta-training.
+      compared_with: of a baseline, the row that is scored on the same tasks, by name; empty: the
+        first. None: no row is compared with it, as it has seen more data or is a trained run.
     """
 
     title: str
     score: Interval
     baseline: bool = False
+    compared_with: str | None = ""
+
+    def to_json(self, first: str) -> dict[str, Any]:
+        """Return it as ``eval.json`` holds it.
+
+        Args:
+          first: the first row of the evaluation, by name.
+        """
+        own = first if self.compared_with == "" else self.compared_with
+        return {
+            "title": self.title,
+            **self.score._asdict(),
+            "baseline": self.baseline,
+            "compared_with": own if self.baseline else None,
+        }
 
 
 def chance_row(chances: Sequence[float], n: int) -> Row:
@@ -115,9 +132,7 @@ class Evaluation(NamedTuple):
 
     def to_json(self) -> dict[str, Any]:
         """Return it as ``eval.json`` holds it."""
-        rows = {
-            name: {"title": row.title, **row.score._asdict(), "baseline": row.baseline}
-            for name, row in self.rows.items()
-        }
+        first = next(iter(self.rows))
+        rows = {name: row.to_json(first) for name, row in self.rows.items()}
         more = {"points": list(self.points), "more": dict(self.more)}
         return {**self._asdict(), "rows": rows, **more}

@@ -18,7 +18,7 @@ from metajax.systems.axes import (
     marks,
     style,
 )
-from metajax.systems.numbers import aligned, cell, numbers, said
+from metajax.systems.numbers import aligned, cell, numbers, score_at, with_half
 from metajax.systems.options import summary
 
 POINTS = (0, 1, 2, 3, 5, 10, 20, 50, 100)
@@ -60,7 +60,7 @@ def table(
       over: what intervals are over.
       lines: of the family's own, which follow.
     """
-    return told(evaluation, f": {last(evaluation, spec, over)}.", lines, spec)
+    return told(evaluation, f": {last(first_row(evaluation), spec, over)}.", lines, spec)
 
 
 def told(evaluation: dict[str, Any], words: str, lines: Iterable[str], spec: str = ".3f") -> str:
@@ -95,16 +95,9 @@ def first_row(evaluation: dict[str, Any]) -> dict[str, Any]:
     return next(iter(evaluation["rows"].values()))
 
 
-def last(evaluation: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> str:
-    """Return the last score of the first row with its interval, in words."""
-    row = first_row(evaluation)
+def last(row: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> str:
+    """Return the last score of a row with its interval, in words."""
     return f"{with_half(row, spec)} (95% interval over {row['n']} {over})"
-
-
-def with_half(row: dict[str, Any], spec: str = ".3f") -> str:
-    """Return the last score of a row with the half-width of its interval."""
-    mean, low, high = (numbers(row[name][-1]) for name in ("mean", "low", "high"))
-    return f"{said(float(mean), spec)} ±{said(float(high - low) / 2, spec)}"
 
 
 def curves(evaluation: dict[str, Any]) -> Any:
@@ -137,7 +130,7 @@ def bars(evaluation: dict[str, Any]) -> Any:
     rows = list(evaluation["rows"].values())
     canvas.set_size_inches(7, 1.2 + 0.4 * len(rows))
     for index, row in enumerate(rows):
-        mean, low, high = (numbers(row[name])[-1] for name in ("mean", "low", "high"))
+        mean, low, high = score_at(row)
         axes.errorbar(mean, index, xerr=[[mean - low], [high - mean]], fmt="o", capsize=3)
     axes.set_yticks(range(len(rows)), [row["title"] for row in rows])
     axes.set(xlabel=evaluation["metric"], ylim=(len(rows) - 0.5, -0.5))

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from metajax.systems.numbers import numbers, with_interval
+from metajax.systems.numbers import score_at, with_interval
 
 
 class Standing(NamedTuple):
@@ -48,8 +48,8 @@ def lead(own: Mapping[str, Any], other: Mapping[str, Any], greatest: bool) -> St
       other: that of the baseline, with its ``title``.
       greatest: whether more is better.
     """
-    mean, low, high = _last(own)
-    theirs, their_low, their_high = _last(other)
+    mean, low, high = score_at(own)
+    theirs, their_low, their_high = score_at(other)
     gap = mean - theirs
     ends = (
         gap - math.hypot(mean - low, their_high - theirs),
@@ -61,34 +61,22 @@ def lead(own: Mapping[str, Any], other: Mapping[str, Any], greatest: bool) -> St
 
 
 def rivals(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return the names of those baselines that are scored on the tasks of the first row.
+    """Return the names of those baselines that the first row is compared with.
 
-    Others have in their name the row whose tasks they share: ``other.digits.lda``, after a dot that
-    of other sets or runs; ``random_wider`` and ``views_means``, the row ``wider`` or ``views``;
-    ``small_tuned``, the last word of ``test_tuned``. A row ``mean`` is one over points, not tasks.
-    One called ``trained`` has seen all data of its task: it is what a method could reach.
+    Rows of older versions do not say it: of them there are none.
 
     Args:
       rows: of an evaluation, by name; the first is the trained method.
 
     Examples:
       >>> from metajax.systems import rivals
-      >>> rows = {"test": {"baseline": False}, "unseen": {"baseline": False}}
-      >>> rivals(rows | {"chance": {"baseline": True}, "chance_unseen": {"baseline": True}})
+      >>> rows = {"test": {"compared_with": None}, "unseen": {"compared_with": None}}
+      >>> rows |= {"chance": {"compared_with": "test"}, "lda": {"compared_with": "unseen"}}
+      >>> rivals(rows)
       ['chance']
     """
-    others = [name for name, row in list(rows.items())[1:] if not row["baseline"]]
-    begins = tuple(f"{name}_" for name in others)
-    ends = tuple(f"_{name.rpartition('_')[2]}" for name in others if name != "mean")
-    return [
-        name
-        for name, row in rows.items()
-        if row["baseline"]
-        and name != "trained"
-        and "." not in name
-        and not name.startswith(begins)
-        and not name.endswith(ends)
-    ]
+    first = next(iter(rows))
+    return [name for name, row in rows.items() if row.get("compared_with") == first]
 
 
 def standing(rows: Mapping[str, Mapping[str, Any]], greatest: bool) -> Standing | None:
@@ -126,8 +114,3 @@ def said_below(evaluation: Mapping[str, Any]) -> str:
 def margin(found: Standing) -> str:
     """Return by how much a baseline is better, with its interval, as text: ``0.066 ±0.014``."""
     return with_interval(-found.lead, -found.high, -found.low)
-
-
-def _last(row: Mapping[str, Any]) -> tuple[float, float, float]:
-    mean, low, high = (float(numbers(row[end])[-1]) for end in ("mean", "low", "high"))
-    return mean, low, high

@@ -300,6 +300,8 @@ def test_a_method_is_measured_and_shown(row, evaluation):
         assert (ends[0] <= ends[1]).all() and (ends[1] <= ends[2]).all()
     assert not next(iter(evaluation["rows"].values()))["baseline"]
     assert rivals(evaluation["rows"])  # a baseline has the same tasks
+    own = {name for name, scores in evaluation["rows"].items() if not scores["baseline"]}
+    assert {scores["compared_with"] for scores in evaluation["rows"].values()} <= {*own, None}
     assert row.method in system.table(evaluation)
     history = result.history if result is not None else []
     logged = system.objective(config).logged

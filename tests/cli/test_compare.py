@@ -135,7 +135,8 @@ def test_what_is_the_same_for_all_methods_is_said_once(tmp_path):
 
     def row(last, baseline=False):
         ends = {end: [last] for end in ("mean", "low", "high")}
-        return {"title": "row", **ends, "n": 8, "baseline": baseline}
+        against = "new_tasks" if baseline else None
+        return {"title": "row", **ends, "n": 8, "baseline": baseline, "compared_with": against}
 
     for point in points:
         at, number = tmp_path / "runs" / point.name, point.number
@@ -153,13 +154,14 @@ def test_what_is_the_same_for_all_methods_is_said_once(tmp_path):
     maml, ridge = content["methods"].values()
     assert (maml["baselines"]["first_drawn"]["mean"], maml["train_cpu_seconds"]) == ([2.5], 1.0)
     # what was trained but has no finite score does not count, and is named
+    assert maml["baselines"]["first_drawn"]["compared_with"] == "score"
     assert ridge["score"]["mean"] == [3.0] and ridge["score"]["n"]["seeds"] == 1
     assert ridge["runs"]["1"]["status"] == "diverged"
     text, _ = write_comparison(tmp_path / "out", content)
     assert "ridge, seed 1: diverged: its score on new tasks is not finite" in text
     assert re.search(r"^ridge .* 1 of 2 ", text, flags=re.MULTILINE)
     # the interval of maml, over two seeds, includes the score of the baseline
-    assert "A baseline that needs no meta-training is better than ridge (row, by 2.5 ±0)." in text
+    assert "A baseline that needs no meta-training is better: row than ridge by 2.5 ±0." in text
 
 
 @pytest.mark.parametrize(

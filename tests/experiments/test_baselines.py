@@ -58,6 +58,19 @@ def test_every_family_names_its_losers_before_its_first_section(baselines, verdi
                 assert f"`{one.case.method}`" in flat
 
 
+def test_rows_of_older_results_say_by_their_names_what_they_are_compared_with(baselines):
+    own = ("test", "test_tuned", "views", "wider", "as_unseen", "mean", "other.digits")
+    theirs = ("nearest_mean", "small", "test_scratch", "random_in_range")
+    elsewhere = ("small_tuned", "views_means", "random_wider", "encoder_unseen")
+    elsewhere += ("other.digits.lda", "committed.transformer", "trained")
+    named = {name: {"baseline": False} for name in own}
+    named |= {name: {"baseline": True} for name in (*theirs, *elsewhere)}
+    assert baselines.rivals_of(named) == list(theirs)
+    newer = {name: row | {"compared_with": None} for name, row in named.items()}
+    newer["views_means"]["compared_with"] = "test"
+    assert baselines.rivals_of(newer) == ["views_means"]
+
+
 def test_a_lead_is_paired_by_seed(baselines):
     def run(own, other):
         return {

@@ -8,7 +8,7 @@ import pytest
 
 from metajax.systems import write_page
 from metajax.systems.axes import keep_in_sight, make_axes, style
-from metajax.systems.numbers import aligned, cell, half_widths, with_ends
+from metajax.systems.numbers import aligned, cell, half_widths, score_at, with_ends, with_half
 from metajax.systems.show import (
     Figure,
     curves,
@@ -17,7 +17,6 @@ from metajax.systems.show import (
     score_lines,
     table,
     told,
-    with_half,
 )
 
 
@@ -65,8 +64,12 @@ def test_columns_stand_under_each_other_whatever_is_in_them():
 def test_a_row_is_said_with_the_interval_of_its_last_score():
     row = interval("new tasks", 1.0, 2.25)
     assert with_ends(row, ".2f") == "2.25 [0.25, 4.25]"
+    assert with_half(row, ".2f") == "2.25 ±2.00"
     assert half_widths(row).tolist() == [2, 2]
-    assert with_ends(interval("new tasks", None), ".2f") == ("non-finite [non-finite, non-finite]")
+    assert score_at(row) == (2.25, 0.25, 4.25) and score_at(row, 0) == (1, -1, 3)
+    diverged = interval("new tasks", None)
+    assert with_ends(diverged, ".2f") == "non-finite [non-finite, non-finite]"
+    assert with_half(diverged) == "non-finite ±non-finite"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from metajax.systems import get_system, rivals, standing
+from metajax.systems import Evaluation, Interval, Row, get_system, rivals, standing
 
 
 def row(mean, half, baseline=True, title="the baseline"):
@@ -13,8 +13,9 @@ def row(mean, half, baseline=True, title="the baseline"):
 
 
 def rows(own, *others):
-    named = {f"baseline{index}": other for index, other in enumerate(others)}
-    return {"test": own | {"baseline": False}, **named}
+    against = {"compared_with": "test"}
+    named = {f"baseline{index}": other | against for index, other in enumerate(others)}
+    return {"test": own | {"baseline": False, "compared_with": None}, **named}
 
 
 def test_the_lead_over_the_best_baseline_has_the_interval_of_a_difference():
@@ -42,14 +43,25 @@ def test_an_interval_that_is_longer_on_one_side_keeps_its_side():
     assert (found.low, found.high) == pytest.approx((-0.21, 0.2))
 
 
-def test_only_baselines_of_the_first_rows_tasks_are_its_rivals():
-    own = ("test", "test_tuned", "views", "wider", "as_unseen", "mean", "other.digits")
-    theirs = ("nearest_mean", "small", "test_scratch", "random_in_range")
-    elsewhere = ("small_tuned", "views_means", "random_wider", "encoder_unseen")
-    elsewhere += ("other.digits.lda", "committed.transformer", "trained")
-    named = {name: {"baseline": False} for name in own}
-    named |= {name: {"baseline": True} for name in (*theirs, *elsewhere)}
-    assert rivals(named) == list(theirs)
+def test_a_baseline_is_compared_with_the_first_row_or_as_it_says():
+    score = Interval([0.5], [0.4], [0.6], 9)
+    found = Evaluation(
+        {
+            "test": Row("method", score),
+            "unseen": Row("method, unseen", score),
+            "means": Row("means", score, baseline=True),
+            "means_unseen": Row("means", score, baseline=True, compared_with="unseen"),
+            "all_data": Row("all data", score, baseline=True, compared_with=None),
+        }
+    ).to_json()["rows"]
+    said = {name: row["compared_with"] for name, row in found.items() if row["baseline"]}
+    assert said == {"means": "test", "means_unseen": "unseen", "all_data": None}
+    assert rivals(found) == ["means"]
+
+
+def test_rows_of_older_versions_have_no_rivals():
+    older = {name: {"baseline": name != "test"} for name in ("test", "chance")}
+    assert rivals(older) == []
 
 
 def test_without_a_finite_score_nothing_is_said():

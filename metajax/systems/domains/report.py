@@ -6,8 +6,8 @@ from typing import Any
 
 from metajax.systems.axes import legend_outside, make_axes, style
 from metajax.systems.domains.evaluate import TITLES
-from metajax.systems.numbers import numbers
-from metajax.systems.show import Figure, captioned, with_half
+from metajax.systems.numbers import numbers, with_half
+from metajax.systems.show import Figure, captioned
 from metajax.systems.show import figures as shared_figures
 from metajax.systems.show import table as shared_table
 

@@ -93,12 +93,16 @@ class Found(NamedTuple):
 
 
 def summarized(
-    title: str, right: Float[np.ndarray, "num length"], baseline: bool = False, **known: Any
+    title: str,
+    right: Float[np.ndarray, "num length"],
+    baseline: bool = False,
+    compared_with: str | None = "",
+    **known: Any,
 ) -> Found:
     """Return the row of scores by position; ``known`` are more of its figures."""
     found = summarize(right)
     figures = {figure: found[figure] for figure in FIGURES} | known
-    return Found(Row(title, by_position(found), baseline), figures)
+    return Found(Row(title, by_position(found), baseline, compared_with), figures)
 
 
 def evaluate(
@@ -134,7 +138,7 @@ def evaluate(
             found[name] = summarized(TITLES[name], right, baseline=True, **known)
             bar.update()
         for run in committed_runs(settings, config.method):
-            row = Row(run["title"], by_position(run), baseline=True)
+            row = Row(run["title"], by_position(run), baseline=True, compared_with=None)
             figures = {figure: run[figure] for figure in (*FIGURES, *OF_RUNS)}
             found[f"committed.{run['method']}"] = Found(row, figures)
         for name, further in other_tasks(problem):
@@ -176,11 +180,11 @@ def on_further_set(
       right: the method's scores.
       theirs: baselines' scores on the same sequences.
     """
-    over_set = over(name, split)
-    rows = {f"other.{name}": summarized(f"unseen {over_set}", right, split=split)}
+    over_set, own = over(name, split), f"other.{name}"
+    rows = {own: summarized(f"unseen {over_set}", right, split=split)}
     for other, scores in theirs.items():
         ahead, title = lead(right, scores), f"{SHORT[other]}, {over_set}"
-        rows[f"other.{name}.{other}"] = summarized(title, scores, baseline=True, **ahead)
+        rows[f"{own}.{other}"] = summarized(title, scores, True, own, **ahead)
     return rows
 
 

@@ -14,8 +14,7 @@ MOST = 9
 
 def condition_table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by condition, at some of them, and its mean over all."""
-    overall = {"rows": {"mean": evaluation["rows"]["mean"]}}
-    said = last(overall, over="test images")
+    said = last(evaluation["rows"]["mean"], over="test images")
     told = f"{evaluation['method']}, {evaluation['setting']}: {said}, mean over conditions."
     return "\n".join([*lines_of(evaluation), told])
 

@@ -154,8 +154,8 @@ def evaluate(
     for name, kind in GROUPS.items():
         rows[name] = Row(f"{config.method}, {kind}", interval(found["predicted"][name]))
     for name, kind in GROUPS.items():
-        row = Row(f"He start, {kind}", interval(found["random"][name]), baseline=True)
-        rows[f"random_{name}"] = row
+        title, score = f"He start, {kind}", interval(found["random"][name])
+        rows[f"random_{name}"] = Row(title, score, baseline=True, compared_with=name)
     mean = interval(jnp.concatenate(list(found["predicted"].values())))
     rows["mean"] = Row(f"{config.method}, mean over architectures", mean)
     rows["chance"] = chance_row([1 / problem.ways], len(problem.test.labels))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from metajax.systems.numbers import cell
+from metajax.systems.numbers import with_ends
 from metajax.systems.show import Figure, score_figure, training_figures
 from metajax.systems.weights.report import lines_of, without_mean
 
@@ -12,8 +12,7 @@ from metajax.systems.weights.report import lines_of, without_mean
 def table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy of starts along training from them, and what they do as they are."""
     row = evaluation["rows"]["mean"]
-    found = [cell(row[each][0], ".3f") for each in ("mean", "low", "high")]
-    said = f"accuracy {found[0]} [{found[1]}, {found[2]}] (n = {row['n']} architectures)"
+    said = f"accuracy {with_ends(row, '.3f', place=0)} (n = {row['n']} architectures)"
     setting = f"{evaluation['method']}, {evaluation['setting']}."
     return "\n".join([*lines_of(evaluation), setting, f"Without training: {said}."])
 

@@ -235,7 +235,9 @@ def evaluate(
     rows = {"test": Row(config.method, interval(found.rows["test"]))}
     for name, title in TITLES.items():
         if name in found.rows:  # a method is not compared with itself
-            rows[name] = Row(title, interval(found.rows[name]), baseline=name != "unmoved")
+            against = None if name == "trained" else ""  # it has seen more than the support
+            score, baseline = interval(found.rows[name]), name != "unmoved"
+            rows[name] = Row(title, score, baseline, compared_with=against)
     rows["chance"] = chance_row([1 / of.ways], len(found.rows["test"]))
     more: dict[str, Any] = {
         "zoo": {name: interval(scores)._asdict() for name, scores in found.zoo.items()},

@@ -319,7 +319,8 @@ def evaluate(
         title = titles[name]
         rows[name] = Row(title, interval(known[what].errors[at]), baseline=True)
         score = interval(unseen[what].errors[at])
-        rows[f"{name}_unseen"] = Row(f"{title}, unseen classes", score, baseline=True)
+        title = f"{title}, unseen classes"
+        rows[f"{name}_unseen"] = Row(title, score, baseline=True, compared_with="unseen")
         editable[name] = [editability(known[what].images[at], images)]
 
     cost = operations(parts, images, params)
