@@ -27,6 +27,6 @@ SYSTEM = family(
     objective=Objective("rows.merged.mean[-1]", title="accuracy on all classes that have come"),
     evaluation=EVALUATION,
     alike_in=("seed",),
-    use=functools.partial(classes_of_images, flat=False, problem=_blank),
+    use=functools.partial(classes_of_images, sequence=False, problem=_blank),
 )
 """What the command line and a sweep know of this family."""
