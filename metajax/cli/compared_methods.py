@@ -68,10 +68,12 @@ def choose(
     """
     from metajax.systems import check_fits, configure
 
-    system = configure(system, preset).system
+    family, system = system, configure(system, preset).system
     methods = list(system.methods) if named is None else list(named)
     for method in methods:
-        one_of("methods", method, system.methods)
+        if one_of("methods", method, family.methods) not in system.methods:
+            fitting = ", ".join(system.methods)
+            raise ConfigError("methods", method, f"one that preset {preset} fits: {fitting}")
         if methods.count(method) > 1:
             raise ConfigError("methods", method, "each method once")
     check_groups(system, methods, groups)
