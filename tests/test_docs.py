@@ -93,6 +93,7 @@ def test_a_learner_of_ones_own_is_used_without_a_system():
     names = run("docs/using.md", "## With a learner of your own, without a system\n")
     found = names["own"].predict(names["unseen"][15:])
     assert (found.labels == names["words"][15:]).mean() > 0.8
+    assert (names["wines"].predict(names["rows"]).labels == names["cultivars"]).mean() > 0.9
 
 
 @pytest.mark.slow

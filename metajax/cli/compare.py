@@ -32,7 +32,7 @@ def compare_command(argv: list[str]) -> int:
     from metajax.cli.folders import comparison_folder
     from metajax.cli.sweep import check_vmap
     from metajax.sweep import compared, run_processes, write_comparison, write_results
-    from metajax.systems import config_to_json, configure, get_system
+    from metajax.systems import config_to_json, get_system
     from metajax.train import (
         as_path,
         check_workdir,
@@ -51,9 +51,9 @@ def compare_command(argv: list[str]) -> int:
 
         # the runs need the accelerators, which a process holds once it has looked for them
         jax.config.update("jax_platforms", "cpu")
-    system = configure(system, preset).system
     entries = choose(system, preset, options.methods, group_words(rest), options.set)
     points = make_points(entries, options.seeds)
+    system = points[0].config.system
     if len({system.objective(point.config) for point in points}) > 1:
         raise ConfigError("methods", list(entries), "methods that are scored alike")
     base = config_to_json(system, next(iter(entries.values())).base)["config"]

@@ -56,7 +56,7 @@ def choose(
     """Return the methods to compare, each checked against the preset's problem.
 
     Args:
-      system: of the preset's kind of problem.
+      system: theirs.
       preset: by name.
       named: the methods, by name; None: all that fit the problem.
       groups: what ``metajax train`` is given for all of them.
@@ -66,11 +66,14 @@ def choose(
       ConfigError: a name is unknown or comes twice, an option is of none of the methods, a value
         is out of range, or a named method does not fit the problem.
     """
-    from metajax.systems import check_fits
+    from metajax.systems import check_fits, configure
 
+    family, system = system, configure(system, preset).system
     methods = list(system.methods) if named is None else list(named)
     for method in methods:
-        one_of("methods", method, system.methods)
+        if one_of("methods", method, family.methods) not in system.methods:
+            fitting = ", ".join(system.methods)
+            raise ConfigError("methods", method, f"one that preset {preset} fits: {fitting}")
         if methods.count(method) > 1:
             raise ConfigError("methods", method, "each method once")
     check_groups(system, methods, groups)

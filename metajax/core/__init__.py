@@ -26,6 +26,7 @@ from metajax.core.errors import (
 from metajax.core.keys import (
     IMPLEMENTATION,
     check_key,
+    check_one_key,
     derive,
     indices_from,
     normals_from,
@@ -161,6 +162,7 @@ __all__ = [
     "check_labels",
     "check_learner",
     "check_network",
+    "check_one_key",
     "check_optimizer",
     "check_sizes",
     "check_tasks_at_once",

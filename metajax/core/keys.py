@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -36,6 +37,22 @@ def check_key(name: str, key: Key[Array, "..."]) -> None:
             f"jax.random.key(seed, impl={IMPLEMENTATION!r}): with {implementation} the draws for a "
             "task depend on which other tasks are computed with it",
         )
+
+
+def check_one_key(name: str, key: Any) -> None:
+    """Reject what is not one typed key, and what :func:`check_key` rejects.
+
+    Args:
+      name: of the argument.
+      key: as it was given.
+
+    Raises:
+      ConfigError: it is not.
+    """
+    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+    if not typed or key.shape:
+        raise ConfigError(name, key, "one typed key, e.g. jax.random.key(0)")
+    check_key(name, key)
 
 
 def stream(key: Key[Array, ""], purpose: str) -> Key[Array, ""]:

@@ -157,7 +157,8 @@ class System:
       objective: ``objective(config) -> Objective``, what a sweep compares runs by.
       tied_to_steps: what in the training of some methods depends on ``steps``, by method; of all
         others the schedule may. Empty: nothing, as where nothing is trained.
-      renamed: older words of the command line and what they are called now.
+      renamed: older words of the command line and what they are called now: settings, or the
+        ``preset``, which a run's file does not name.
       older_values: of a renamed setting whose values are others now too, what the older ones are,
         by its older word.
       tiny: the smallest settings that every method still does all of its work with, for tests.

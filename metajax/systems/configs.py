@@ -265,7 +265,7 @@ def config_from_json(system: System, values: Any) -> Any:
     values = {
         newer.get(name, name): value
         for name, value in values.items()
-        if newer.get(name) not in values  # else the newer word says it
+        if newer.get(name) not in (*values, "preset")  # else the newer word or the rest says it
     }
     method = values.get("method")
     if method is not None and not isinstance(method, str):

@@ -18,27 +18,27 @@ from metajax.systems.base import Use
 from metajax.systems.parts import PartedProblem
 
 
-def image_form(settings: Any, flat: bool = False) -> using.ImageForm:
+def image_form(settings: Any, sequence: bool = False) -> using.ImageForm:
     """Return how a person's images are read.
 
     Args:
       settings: with ``image_size`` and ``image_channels``.
-      flat: see :class:`metajax.using.ImageForm`.
+      sequence: see :class:`metajax.using.ImageForm`.
     """
     size = settings.image_size
-    return using.ImageForm((size, size, settings.image_channels), flat)
+    return using.ImageForm((size, size, settings.image_channels), sequence)
 
 
-def classes_of_images(settings: Any, *, flat: bool, problem: Callable[[Any], Any]) -> Use:
+def classes_of_images(settings: Any, *, sequence: bool, problem: Callable[[Any], Any]) -> Use:
     """Return the use of learners that tell classes of images apart.
 
     Args:
       settings: with ``image_size``, ``image_channels`` and ``ways``.
-      flat: whether the learner reads sequences of flattened inputs, and so rows too; else it reads
-        sets of images, and a query is answered in the company of the support.
+      sequence: whether the learner reads sequences of flattened inputs, and so rows too; else it
+        reads sets of images, and a query is answered in the company of the support.
       problem: see :class:`Use`.
     """
-    form = image_form(settings, flat)
+    form = image_form(settings, sequence)
 
     def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> using.Adapted:
         """Adapt to images or rows and their labels."""
@@ -48,7 +48,7 @@ def classes_of_images(settings: Any, *, flat: bool, problem: Callable[[Any], Any
 
     def files(run: Any, path: Path, target: str | None, steps: int | None) -> using.Told:
         """Adapt to the labeled images or rows of a file or folder, and answer the others."""
-        return using.tell_classes(functools.partial(run.adapt, steps=steps), path, target, form)
+        return using.tell_classes(functools.partial(run.adapt, steps=steps), path, form, target)
 
     return Use(adapt, files, problem)
 
@@ -95,6 +95,6 @@ def use_of(problem: type[PartedProblem]) -> Callable[[Any], Use]:
         return problem(settings, *blank_parts(settings))
 
     def use(config: Any) -> Use:
-        return classes_of_images(config, flat=False, problem=blank) if config.images else CURVES
+        return classes_of_images(config, sequence=False, problem=blank) if config.images else CURVES
 
     return use

@@ -8,9 +8,8 @@ from numbers import Integral
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 
-from metajax.core import ConfigError, Evaluator, HostFed, Staged, check_key, kind
+from metajax.core import ConfigError, Evaluator, HostFed, Staged, kind
 
 
 def checked_evaluators(evaluators: Any) -> tuple[Evaluator, ...]:
@@ -38,18 +37,6 @@ def check_counts(counts: Mapping[str, Any]) -> None:
     for name, value in counts.items():
         if not isinstance(value, Integral) or value < 1:
             raise ConfigError(name, value, "a whole number of 1 or more")
-
-
-def check_run_key(key: Any) -> None:
-    """Reject what is not one typed key, or one whose draws depend on the layout.
-
-    Raises:
-      ConfigError: it is not.
-    """
-    typed = isinstance(key, jax.Array) and jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
-    if not typed or key.shape:
-        raise ConfigError("key", key, "one typed key, e.g. jax.random.key(0)")
-    check_key("key", key)
 
 
 def check_tasks(tasks: Any) -> None:

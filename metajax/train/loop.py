@@ -25,12 +25,13 @@ from metajax.core import (
     apart_from_surroundings,
     at_step,
     check_algorithm,
+    check_one_key,
     derive,
     is_jit_disabled,
     one_of,
     stream,
 )
-from metajax.train.arguments import check_counts, check_run_key, check_tasks, checked_evaluators
+from metajax.train.arguments import check_counts, check_tasks, checked_evaluators
 from metajax.train.checkpoint import Checkpointer
 from metajax.train.errors import Interrupted, NonFiniteError
 from metajax.train.fingerprints import fingerprint
@@ -189,7 +190,7 @@ def fit(
             **{f"evaluators[{e.name}].every": e.every for e in evaluators},
         }
     )
-    check_run_key(key)
+    check_one_key("key", key)
     check_tasks(tasks)
     one_of("on_nonfinite", on_nonfinite, ("stop", "skip"))
     one_of("on_changed", on_changed, ("raise", "restart", "ignore"))

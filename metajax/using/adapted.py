@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from numbers import Integral
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,8 @@ from metajax.core import (
     ConfigError,
     MetaLearner,
     Params,
-    check_key,
+    check_learner,
+    check_one_key,
     described,
     follow_of,
     local_path,
@@ -45,7 +47,7 @@ class Adapted:
     """
 
     function: Callable[[PyTree, Array], PyTree]
-    state: PyTree
+    state: PyTree = field(repr=False)  # it may be of millions of numbers
     query: PyTree
     encode: Callable[[Any], PyTree]
     answer: Callable[[PyTree], Any]
@@ -178,6 +180,20 @@ def check_steps(steps: int | None) -> None:
         raise ConfigError("steps", steps, "0 or more")
 
 
+def check_number(field: str, number: Any) -> None:
+    """Raise where something is no number of things.
+
+    Args:
+      field: the name that an error gives it.
+      number: what is checked.
+
+    Raises:
+      ConfigError: it is no whole number, or below 1.
+    """
+    if not isinstance(number, Integral) or number < 1:
+        raise ConfigError(field, number, "a whole number of 1 or more")
+
+
 def usual_key(key: Key[Array, ""] | None) -> Key[Array, ""]:
     """Return a key for what adapting draws, by default ``jax.random.key(0)``.
 
@@ -185,10 +201,10 @@ def usual_key(key: Key[Array, ""] | None) -> Key[Array, ""]:
       key: as a person gave it.
 
     Raises:
-      ConfigError: it is of an implementation whose draws depend on what else is drawn with it.
+      ConfigError: it is not one typed key, or its draws depend on what else is drawn with it.
     """
     key = jax.random.key(0) if key is None else key
-    check_key("key", key)
+    check_one_key("key", key)
     return key
 
 
@@ -209,9 +225,10 @@ def adapt_learner(
       steps: how many it takes, of a learner that adapts in steps; None: as many as in training.
 
     Raises:
-      ConfigError: ``steps`` of a learner that takes none, or below 0.
+      ConfigError: it is no learner; or ``steps`` of one that takes none, or below 0.
     """
-    if learner.follow is None:
+    check_learner(learner)
+    if getattr(learner, "follow", None) is None:
         check_no_steps(steps)
     check_steps(steps)
     return _adapt(learner, params, support, key, steps)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from metajax.core import ConfigError
+from metajax.core import ConfigError, local_path
 from metajax.data import BadDataError, Frame, code_frame, read_frame, read_labeled_folder
-from metajax.using.queries import ImageForm, RowForm
+from metajax.using.queries import ImageForm, RowForm, check_form
 
 FIELD = "DATA"
 """What errors call the file or folder of the command line."""
@@ -58,7 +59,9 @@ def check_no_target(target: str | None, what: str) -> None:
         raise ConfigError("--target", target, f"none, for {what}")
 
 
-def read_arrays(path: Path, *needed: str, optional: tuple[str, ...] = ()) -> dict[str, np.ndarray]:
+def read_arrays(
+    path: str | os.PathLike, *needed: str, optional: tuple[str, ...] = ()
+) -> dict[str, np.ndarray]:
     """Read arrays by name from an ``.npz`` file.
 
     Args:
@@ -88,7 +91,7 @@ def read_arrays(path: Path, *needed: str, optional: tuple[str, ...] = ()) -> dic
     return arrays
 
 
-def read_queries(path: Path, target: str | None, *more: str) -> dict[str, np.ndarray]:
+def read_queries(path: str | os.PathLike, target: str | None, *more: str) -> dict[str, np.ndarray]:
     """Read images ``queries`` from an ``.npz`` file, for a network that learns of no examples.
 
     Args:
@@ -102,6 +105,7 @@ def read_queries(path: Path, target: str | None, *more: str) -> dict[str, np.nda
     Raises:
       ConfigError: the file is another, or holds something else.
     """
+    path = local_path(path, FIELD)
     if target is not None or path.suffix.lower() != ".npz":
         others = "".join(f"a `{name}` and of " for name in more)
         expected = f"an .npz file of {others}images `queries`, and no --target"
@@ -118,7 +122,9 @@ def numbered(queries: Any) -> list[str]:
     return [str(number) for number in range(len(queries))]
 
 
-def read_classes(path: Path, target: str | None, form: ImageForm | RowForm) -> Given:
+def read_classes(
+    path: str | os.PathLike, form: ImageForm | RowForm, target: str | None = None
+) -> Given:
     """Read labeled and unlabeled images or rows.
 
     An ``.npz`` file holds ``inputs``, ``labels`` and ``queries``. A ``.csv`` file holds a table
@@ -127,8 +133,8 @@ def read_classes(path: Path, target: str | None, form: ImageForm | RowForm) -> G
 
     Args:
       path: file or folder.
-      target: the column of classes, of a table.
       form: what images of a folder are brought to, and whether rows are read.
+      target: the column of classes, of a table.
 
     Returns:
       What it holds.
@@ -136,8 +142,10 @@ def read_classes(path: Path, target: str | None, form: ImageForm | RowForm) -> G
     Raises:
       ConfigError: the file or folder holds something else, or nothing is asked.
     """
+    path = local_path(path, FIELD)
+    check_form(form)
     kind = path.suffix.lower()
-    if kind == ".csv" and isinstance(form, ImageForm) and not form.flat:
+    if kind == ".csv" and isinstance(form, ImageForm) and not form.sequence:
         raise ConfigError(FIELD, str(path), "a folder of images, or an .npz file of images")
     if kind != ".csv":
         check_no_target(target, "images or arrays")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -12,12 +12,12 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Examples, MetaLearner, Params
+from metajax.core import ConfigError, Examples, MetaLearner, Params, described, kind
 from metajax.data import shift_and_factor
-from metajax.using.adapted import Adapted, adapt_learner, usual_key
+from metajax.using.adapted import Adapted, adapt_learner, check_number, usual_key
 from metajax.using.files import read_classes
 from metajax.using.labels import label, read_labeled
-from metajax.using.queries import Form, ImageForm, RowForm
+from metajax.using.queries import Form, ImageForm, RowForm, check_form
 from metajax.using.telling import Told, tell_labels
 
 
@@ -48,7 +48,7 @@ def _read(inputs: Array, shift: Array, factor: Array) -> Array:
 
 
 @functools.lru_cache(maxsize=64)
-def _function(learner: MetaLearner, classes: int, flat: bool) -> Callable[..., Any]:
+def _function(learner: MetaLearner, classes: int, sequence: bool) -> Callable[..., Any]:
     """Return ``function(state, queries) -> probabilities``, the same one for equal arguments."""
 
     def in_sequence(state: _State, queries: Array) -> Array:
@@ -66,7 +66,7 @@ def _function(learner: MetaLearner, classes: int, flat: bool) -> Callable[..., A
 
     def function(state: _State, queries: Array) -> Float[Array, "queries classes"]:
         read = _read(queries, state.shift, state.factor)
-        logits = (in_sequence if flat else in_company)(state, read)
+        logits = (in_sequence if sequence else in_company)(state, read)
         if logits.shape[1] < classes:
             raise ConfigError("ways", logits.shape[1], f"a learner of {classes} classes or more")
         return jax.nn.softmax(logits[:, :classes].astype(jnp.float32))
@@ -107,8 +107,9 @@ def classes(
       What has adapted; its ``predict`` returns :class:`Labels`.
 
     Raises:
-      ConfigError: the support is not what the learner can learn from, named by the part of it, or
-        ``steps`` are asked of a learner that takes none.
+      ConfigError: the support is not what the learner can learn from, named by the part of it;
+        ``learner``, ``form``, ``ways`` or ``key`` is something else; or ``steps`` are asked of a
+        learner that takes none.
 
     Examples:
       >>> import jax
@@ -129,11 +130,13 @@ def classes(
       (3, 2)
     """
     key = usual_key(key)
+    check_form(form)
+    check_number("ways", ways)
     encoded, names = read_labeled(support, form.encode, ways)
     shift, factor = _scale(encoded)
     read = _read(jnp.asarray(encoded), jnp.asarray(shift), jnp.asarray(factor))
     targets, company = jnp.asarray(names.places), None
-    if form.flat:
+    if form.sequence:
         # sequences of training are in random order: one class after the other is none
         order_key, key = jax.random.split(key)
         order = jax.random.permutation(order_key, len(encoded))
@@ -143,7 +146,7 @@ def classes(
         company = read
     adapted = adapt_learner(learner, params, Examples(read, targets), key, steps)
     return Adapted(
-        _function(learner, len(names.classes), form.flat),
+        _function(learner, len(names.classes), form.sequence),
         _State(params, adapted, jnp.asarray(shift), jnp.asarray(factor), company),
         jax.ShapeDtypeStruct(encoded.shape[1:], jnp.float32),
         functools.partial(form.encode, "inputs"),
@@ -153,9 +156,9 @@ def classes(
 
 def tell_classes(
     adapt: Callable[[Any], Adapted],
-    path: Path,
-    target: str | None,
+    path: str | os.PathLike,
     form: ImageForm | RowForm,
+    target: str | None = None,
     line: str = "{examples} labeled examples of {classes} classes; {queries} queries",
 ) -> Told:
     """Adapt to the labeled images or rows of a file or folder, and answer the others.
@@ -163,8 +166,8 @@ def tell_classes(
     Args:
       adapt: ``adapt(support)``, as :func:`classes` adapts.
       path: file or folder.
-      target: the column of classes, of a table.
       form: how inputs are read.
+      target: the column of classes, of a table.
       line: what is printed, with the numbers of examples, classes and queries.
 
     Returns:
@@ -173,7 +176,7 @@ def tell_classes(
     Raises:
       ConfigError: the file or folder holds something else, or nothing is asked.
     """
-    given = read_classes(path, target, form)
+    given = read_classes(path, form, target)
     adapted = adapt(given.support)
     found = adapted.predict(given.queries)
     said = line.format(
@@ -186,8 +189,8 @@ class _Known(NamedTuple):
     """Parameters of a network, and how its inputs are standardized."""
 
     params: Params
-    shift: Float[Array, ""]
-    factor: Float[Array, ""]
+    shift: Float[Array, "*features"]
+    factor: Float[Array, "*features"]
 
 
 @functools.lru_cache(maxsize=64)
@@ -195,7 +198,7 @@ def _known(apply: Callable[[Params, Array], Array]) -> Callable[..., Any]:
     """Return ``function(state, queries) -> probabilities``, the same one for equal arguments."""
 
     def function(state: _Known, queries: Array) -> Float[Array, "queries classes"]:
-        inputs = (queries.reshape(queries.shape[0], -1) - state.shift) * state.factor
+        inputs = _read(queries.reshape(queries.shape[0], -1), state.shift, state.factor)
         return jax.nn.softmax(apply(state.params, inputs))
 
     return function
@@ -210,19 +213,26 @@ def known_classes(
     shift: Any = 0.0,
     factor: Any = 1.0,
 ) -> Adapted:
-    """Return what predicts a person's images by a network that knows their classes already.
+    """Return what predicts a person's images or rows by a network that knows their classes already.
+
+    Missing values are ``shift``.
 
     Args:
       apply: ``apply(params, inputs) -> logits``, of flattened inputs.
       params: of the network.
-      form: how queries are read: an :class:`ImageForm`, or something else with its ``query`` and
-        ``encode``.
+      form: how queries are read: an :class:`ImageForm`, a :class:`RowForm` with its ``features``,
+        or something else with their ``query`` and ``encode``.
       classes: the classes' names, in the order of the logits.
-      shift: what is taken from inputs; of images these are levels divided by 255.
-      factor: what they are multiplied by then.
+      shift: what is taken from inputs, a number or one for each feature; inputs of images are
+        levels divided by 255.
+      factor: what they are multiplied by then, as ``shift`` is given.
 
     Returns:
       What is ready to answer; its ``predict`` returns :class:`Labels`.
+
+    Raises:
+      ConfigError: ``apply`` is no function, ``form`` is no form, or there are more or fewer
+        ``classes`` than logits.
 
     Examples:
       >>> import jax
@@ -235,10 +245,20 @@ def known_classes(
       >>> ready.predict(np.zeros((3, 4, 4), np.uint8)).probabilities.shape
       (3, 2)
     """
+    check_form(form)
+    if not callable(apply):
+        raise ConfigError("apply", kind(apply), "a function, such as network.apply")
+    function, state = _known(apply), _Known(params, jnp.float32(shift), jnp.float32(factor))
+    names, one = np.asarray(classes), form.query
+    given = jax.eval_shape(function, state, jax.ShapeDtypeStruct((1, *one.shape), one.dtype))
+    if names.shape != given.shape[1:]:
+        raise ConfigError(
+            "classes", described(names), f"{given.shape[1]} names, one for each logit"
+        )
     return Adapted(
-        _known(apply),
-        _Known(params, jnp.float32(shift), jnp.float32(factor)),
-        form.query,
+        function,
+        state,
+        one,
         functools.partial(form.encode, "inputs"),
-        functools.partial(label, np.asarray(classes)),
+        functools.partial(label, names),
     )

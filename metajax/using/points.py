@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import jax
@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Examples, MetaLearner, Params, described
+from metajax.core import ConfigError, Examples, MetaLearner, Params, described, local_path
 from metajax.data import read_columns
 from metajax.using.adapted import Adapted, adapt_learner, usual_key
 from metajax.using.files import FIELD, check_no_target, read_arrays
@@ -99,7 +99,9 @@ def curve(
     )
 
 
-def tell_curve(adapt: Callable[[Any], Adapted], path: Path, target: str | None) -> Told:
+def tell_curve(
+    adapt: Callable[[Any], Adapted], path: str | os.PathLike, target: str | None = None
+) -> Told:
     """Adapt to the points of a file, and predict the curve.
 
     Args:
@@ -115,6 +117,7 @@ def tell_curve(adapt: Callable[[Any], Adapted], path: Path, target: str | None) 
       ConfigError: the file holds something else, or a target is named.
     """
     check_no_target(target, "columns x and y")
+    path = local_path(path, FIELD)
     if path.suffix.lower() == ".npz":
         arrays = read_arrays(path, "x", "y", optional=("queries",))
         x, y = arrays["x"], arrays["y"]

@@ -8,7 +8,7 @@ import jax
 import numpy as np
 from jaxtyping import Float
 
-from metajax.core import ConfigError, described, kind
+from metajax.core import ConfigError, Count, check_value, described, kind
 from metajax.data import resize_images
 
 
@@ -71,16 +71,34 @@ def read_numbers(
     return array
 
 
+def check_form(form: Any) -> None:
+    """Raise where a value does not say how inputs are read.
+
+    Args:
+      form: as it was given.
+
+    Raises:
+      ConfigError: it is no form, or its sizes are not those of an image.
+    """
+    if isinstance(form, type) or not callable(getattr(form, "encode", None)):
+        raise ConfigError(
+            "form", kind(form), "an ImageForm((height, width, channels)) or RowForm()"
+        )
+    if isinstance(form, ImageForm):
+        check_value("form.image", tuple[Count, Count, Count], form.image)
+
+
 class ImageForm(NamedTuple):
     """How images and rows are read: equal ones make one program.
 
     Attributes:
       image: height, width and channels that images are brought to.
-      flat: whether the learner reads sequences of flattened inputs; else it reads sets of images.
+      sequence: whether the learner reads sequences of flattened inputs; else it reads sets of
+        images.
     """
 
     image: tuple[int, int, int]
-    flat: bool = False
+    sequence: bool = False
 
     @property
     def query(self) -> jax.ShapeDtypeStruct:
@@ -94,7 +112,7 @@ class ImageForm(NamedTuple):
 
         Args:
           field: what errors call the inputs.
-          inputs: images; rows too where the learner is ``flat``.
+          inputs: images; rows too where the learner reads a ``sequence``.
 
         Raises:
           ConfigError: inputs are none of both, or there are none.
@@ -102,8 +120,8 @@ class ImageForm(NamedTuple):
         height, width, channels = self.image
         size = f"of {height} x {width}, 1 or more"
         images = f"images [examples, h, w] or [examples, h, w, channels], {size}"
-        expected = f"{images}, or rows [examples, features]" if self.flat else images
-        array = read_numbers(field, inputs, (3, 4, 2)[: 2 + self.flat], expected)
+        expected = f"{images}, or rows [examples, features]" if self.sequence else images
+        array = read_numbers(field, inputs, (3, 4, 2)[: 2 + self.sequence], expected)
         if not len(array):
             raise ConfigError(field, described(array), expected)
         if array.ndim == 2:
@@ -123,10 +141,24 @@ class RowForm(NamedTuple):
     """How rows of features are read, by learners that take no images.
 
     Attributes:
-      flat: whether the learner reads sequences of rows; else it reads sets of them.
+      sequence: whether the learner reads sequences of rows; else it reads sets of them.
+      features: numbers of a row; None: as many as the support's rows have. Where there is no
+        support, they have to be given.
     """
 
-    flat: bool = False
+    sequence: bool = False
+    features: int | None = None
+
+    @property
+    def query(self) -> jax.ShapeDtypeStruct:
+        """One row.
+
+        Raises:
+          ConfigError: ``features`` are not given.
+        """
+        if self.features is None:
+            raise ConfigError("form.features", None, "a number: there is no support that has it")
+        return jax.ShapeDtypeStruct((self.features,), np.float32)
 
     def encode(self, field: str, inputs: Any) -> Float[np.ndarray, "n features"]:
         """Return rows of numbers; missing ones are NaN.
@@ -136,6 +168,10 @@ class RowForm(NamedTuple):
           inputs: rows.
 
         Raises:
-          ConfigError: they are no rows.
+          ConfigError: they are no rows, or not of so many ``features``.
         """
-        return read_numbers(field, inputs, (2,), "rows [examples, features]").astype(np.float32)
+        expected = f"rows [examples, {self.features or 'features'}]"
+        rows = read_numbers(field, inputs, (2,), expected)
+        if self.features not in (None, rows.shape[1]):
+            raise ConfigError(field, described(rows), expected)
+        return rows.astype(np.float32)

@@ -9,8 +9,16 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Key
 
-from metajax.core import MetaLearner, Params, Task, at_step
-from metajax.using.adapted import usual_key
+from metajax.core import (
+    ConfigError,
+    MetaLearner,
+    Params,
+    Task,
+    at_step,
+    check_learner,
+    kind,
+)
+from metajax.using.adapted import check_number, usual_key
 
 
 def scores(
@@ -32,6 +40,9 @@ def scores(
     Returns:
       The ``loss``, and each metric by its name.
 
+    Raises:
+      ConfigError: ``learner`` or ``tasks`` is something else, or there are no tasks.
+
     Examples:
       >>> import jax
       >>> import metajax as mj
@@ -43,7 +54,14 @@ def scores(
       (20,)
     """
     key = usual_key(key)
-    if isinstance(tasks, list | tuple) and not isinstance(tasks, Task):
+    check_learner(learner)
+    check_number("num", num)
+    listed = isinstance(tasks, list | tuple) and not isinstance(tasks, Task)
+    drawn = callable(at_step(tasks)) and all(leaf is not tasks for leaf in jax.tree.leaves(tasks))
+    if not (drawn or (listed and tasks)):
+        expected = "tasks in a list, or a callable pytree such as jax.tree_util.Partial(draw)"
+        raise ConfigError("tasks", kind(tasks), expected)
+    if listed:
         keys = jax.random.split(key, len(tasks))
         each = [_loss(learner, params, *pair) for pair in zip(tasks, keys, strict=True)]
         found = jax.tree.map(lambda *leaves: np.stack(leaves), *each)

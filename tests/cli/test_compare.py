@@ -193,6 +193,15 @@ def test_words_are_rejected_before_anything_runs(words, said, tmp_path, capsys, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_method_of_another_problem_of_the_family_is_named(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["compare", "weights", "--methods", "mip", "neumeta"]) == 2
+    said = "methods = 'neumeta': expected one that preset angles fits: mip, raw, one_network"
+    assert said in capsys.readouterr().err
+    assert main(["compare", "weights", "--methods", "mip", "neumetta"]) == 2
+    assert "did you mean 'neumeta'" in capsys.readouterr().err
+
+
 def test_by_default_all_that_fit_are_compared(tmp_path, monkeypatch, capsys):
     """And each run's process is given the options that its method has."""
     commands = {}

@@ -10,7 +10,14 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from metajax.core import derive, normals_from, random_indices, task_keys
+from metajax.core import (
+    ConfigError,
+    check_one_key,
+    derive,
+    normals_from,
+    random_indices,
+    task_keys,
+)
 
 
 def data(key):
@@ -101,3 +108,20 @@ def test_normals_from_bits_are_normal_and_finite_at_both_ends():
     assert scipy.stats.kstest(draws, "norm").pvalue > 1e-3
     ends = np.asarray(normals_from(jnp.array([0, 2**32 - 1], jnp.uint32)))
     assert np.all(np.isfinite(ends)) and ends[0] == -ends[1]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        0,
+        None,
+        jax.random.split(jax.random.key(0)),
+        jax.random.PRNGKey(0),
+        jax.random.key(0, impl="rbg"),
+    ],
+)
+def test_one_key_is_typed_and_draws_the_same_whatever_is_drawn_with_it(wrong):
+    check_one_key("mine", jax.random.key(0))
+    with pytest.raises(ConfigError) as raised:
+        check_one_key("mine", wrong)
+    assert raised.value.field == "mine"

@@ -36,21 +36,21 @@ def test_queries_are_those_of_an_archive_alone(tmp_path):
 
 
 def test_a_table_has_rows_to_learn_from_and_rows_to_predict(tmp_path):
-    path, flat = tmp_path / "t.csv", FORM._replace(flat=True)
+    path, sequence = tmp_path / "t.csv", FORM._replace(sequence=True)
     path.write_text("a,b,kind\n1,2,u\n3,4,\n5,6,v\n")
-    given = using.read_classes(path, "kind", flat)
+    given = using.read_classes(path, sequence, "kind")
     assert given.support[1].tolist() == ["u", "v"] and given.names == ["line 3"]
     assert given.queries.tolist() == [[3, 4]]
-    assert rejected(using.read_classes, path, None, flat).field == "--target"
+    assert rejected(using.read_classes, path, sequence, None).field == "--target"
     # learners of sets of images read no rows
-    assert "folder of images" in str(rejected(using.read_classes, path, "kind", FORM))
+    assert "folder of images" in str(rejected(using.read_classes, path, FORM, "kind"))
     path.write_text("a,b,kind\n1,2,u\n5,6,v\n")
-    assert "empty in the rows" in str(rejected(using.read_classes, path, "kind", flat))
+    assert "empty in the rows" in str(rejected(using.read_classes, path, sequence, "kind"))
 
 
 def test_images_have_no_target_and_other_files_no_classes(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, inputs=np.zeros((2, 4, 4)), labels=["u", "v"], queries=np.zeros((3, 4, 4)))
-    assert using.read_classes(path, None, FORM).names == ["0", "1", "2"]
-    assert rejected(using.read_classes, path, "kind", FORM).field == "--target"
-    assert rejected(using.read_classes, tmp_path / "a.txt", None, FORM).field == "DATA"
+    assert using.read_classes(path, FORM).names == ["0", "1", "2"]
+    assert rejected(using.read_classes, path, FORM, "kind").field == "--target"
+    assert rejected(using.read_classes, tmp_path / "a.txt", FORM, None).field == "DATA"

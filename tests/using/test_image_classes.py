@@ -94,7 +94,7 @@ def test_rows_are_read_as_a_sequence():
     rows, kinds = load_iris(return_X_y=True)
     rows = rows * [1, 100, 1, 0.01]
     known, asked = np.arange(0, 150, 3), np.arange(1, 150, 3)
-    form = FORM._replace(flat=True)
+    form = FORM._replace(sequence=True)
     adapted = using.classes(nearest_of_sequence(), (), (rows[known], kinds[known]), form, ways=3)
     scale = rows[known].std(axis=0)
     model = KNeighborsClassifier(1).fit(rows[known] / scale, kinds[known])
@@ -120,10 +120,10 @@ def test_rows_are_read_as_a_set(tmp_path):
         cells = [*rows[place], kinds[place] if place in known else ""]
         lines.append(",".join(map(str, cells)))
     (tmp_path / "iris.csv").write_text("\n".join(lines))
-    told = using.tell_classes(adapt, tmp_path / "iris.csv", "kind", using.RowForm())
+    told = using.tell_classes(adapt, tmp_path / "iris.csv", using.RowForm(), "kind")
     assert np.mean(told.columns["predicted"].astype(int) == wanted) > 0.95
     with pytest.raises(mj.ConfigError, match="file of rows"):
-        using.tell_classes(adapt, tmp_path, None, using.RowForm())
+        using.tell_classes(adapt, tmp_path, using.RowForm())
 
 
 @pytest.mark.parametrize(
@@ -135,12 +135,21 @@ def test_rows_are_read_as_a_set(tmp_path):
         ({"support": 5}, "support"),
         ({"support": (np.zeros((4, 64)), [0, 1, 2, 0])}, "support.inputs"),
         ({"support": (np.zeros((4, 8, 8)), [0, 1, 2])}, "support.targets"),
+        ({"ways": "3"}, "ways"),
+        ({"key": 0}, "key"),
+        ({"form": (8, 8, 1)}, "form"),
+        ({"form": using.RowForm}, "form"),
+        ({"form": using.ImageForm((8, 8))}, "form.image"),
+        ({"form": using.RowForm(features=3)}, "support.inputs"),
+        ({"learner": mj.nn.mlp([8], 3)}, "learner"),
     ],
 )
 def test_what_a_learner_cannot_learn_from_is_rejected_by_name(digits, options, field):
-    options = {"support": digits[0], "ways": WAYS, **options}
+    usual = {"learner": nearest_center(), "support": digits[0], "ways": WAYS, "form": FORM}
+    if isinstance(options.get("form"), using.RowForm):
+        usual["support"] = np.zeros((2, 4)), [0, 1]
     with pytest.raises(mj.ConfigError) as raised:
-        using.classes(nearest_center(), (), form=FORM, **options)
+        using.classes(params=(), **{**usual, **options})
     assert raised.value.field == field
 
 
@@ -158,7 +167,7 @@ def test_a_file_is_read_and_what_it_says_is_told(digits, tmp_path):
 
     path = tmp_path / "mine.npz"
     np.savez(path, inputs=known, labels=names, queries=asked)
-    told = using.tell_classes(adapt, path, None, FORM)
+    told = using.tell_classes(adapt, str(path), FORM)
     assert told.lines == ["24 labeled examples of 3 classes; 60 queries"]
     np.testing.assert_array_equal(
         told.columns["predicted"], adapt((known, names)).predict(asked).labels
@@ -187,3 +196,41 @@ def test_a_network_that_knows_its_classes_predicts_them(digits):
     logits = network.apply(params, (flat - 0.25) * 2.0)
     np.testing.assert_allclose(found.probabilities, jax.nn.softmax(logits), atol=1e-6)
     np.testing.assert_array_equal(found.labels, np.array(names)[np.argmax(logits, axis=1)])
+
+
+def test_rows_are_known_by_a_network_of_rows():
+    """A missing number is the feature's shift; each feature has its own."""
+    rows = load_iris().data.astype(np.float32)
+    network = mj.nn.mlp([8], 3)
+    params = network.init(jax.random.key(0), rows)
+    scale = {"shift": rows.mean(axis=0), "factor": 1 / rows.std(axis=0)}
+    names, form = ["setosa", "versicolor", "virginica"], using.RowForm(features=4)
+    ready = using.known_classes(network.apply, params, form, names, **scale)
+    read = (rows - rows.mean(axis=0)) / rows.std(axis=0)
+    wanted = jax.nn.softmax(network.apply(params, read))
+    np.testing.assert_allclose(ready.predict(rows).probabilities, wanted, atol=1e-5)
+    missing = rows[:1].copy()
+    missing[0, 2] = np.nan
+    full = np.where(np.isnan(missing), rows.mean(axis=0), missing)
+    np.testing.assert_allclose(
+        ready.predict(missing).probabilities, ready.predict(full).probabilities, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"classes": ["a", "b"]}, "classes"),
+        ({"classes": "abc"}, "classes"),
+        ({"form": using.RowForm()}, "form.features"),
+        ({"form": None}, "form"),
+        ({"apply": mj.nn.mlp([8], 3)}, "apply"),
+    ],
+)
+def test_a_network_that_does_not_fit_its_classes_is_rejected_by_name(options, field):
+    network = mj.nn.mlp([8], 3)
+    usual = {"apply": network.apply, "form": FORM, "classes": ["a", "b", "c"]}
+    params = network.init(jax.random.key(0), jnp.zeros((1, 64)))
+    with pytest.raises(mj.ConfigError) as raised:
+        using.known_classes(params=params, **{**usual, **options})
+    assert raised.value.field == field

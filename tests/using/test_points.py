@@ -56,11 +56,11 @@ def test_files_of_points_are_told(tmp_path):
     table = "\n".join(["x,y", *(f"{x},{y}" for x, y in zip(X, Y, strict=True)), "3,"])
     (tmp_path / "a.csv").write_text(table)
     for name in ("a.npz", "a.csv"):
-        told = using.tell_curve(adapt, tmp_path / name, None)
+        told = using.tell_curve(adapt, tmp_path / name)
         np.testing.assert_allclose(told.columns["predicted"], [1 - 3 + 4.5], atol=1e-4)
     told.draw().savefig(tmp_path / "a.png")
     np.savez(tmp_path / "b.npz", x=X, y=Y)
-    assert len(using.tell_curve(adapt, tmp_path / "b.npz", None).columns["x"]) == 200
+    assert len(using.tell_curve(adapt, str(tmp_path / "b.npz")).columns["x"]) == 200
     (tmp_path / "c.csv").write_text("x,y\n1,\n")
     for name, target, field in (("a.npz", "y", "--target"), ("c.csv", None, "DATA")):
         with pytest.raises(mj.ConfigError) as raised:

@@ -33,7 +33,7 @@ def test_what_is_no_image_is_rejected_by_its_name(wrong):
 
 
 def test_rows_are_for_learners_of_sequences():
-    rows = using.ImageForm((2, 2, 1), flat=True).encode("inputs", [[1, 2, 3]])
+    rows = using.ImageForm((2, 2, 1), sequence=True).encode("inputs", [[1, 2, 3]])
     assert rows.dtype == np.float32 and rows.tolist() == [[1, 2, 3]]
 
 

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 import metajax as mj
 from metajax import using
@@ -24,3 +25,22 @@ def test_scores_are_the_losses_of_the_tasks_that_were_drawn():
     each = using.scores(learner, params, some)["loss"]
     wanted = [learner.loss(params, task, jax.random.key(0))[0] for task in some]
     np.testing.assert_allclose(each, wanted, rtol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("options", "field"),
+    [
+        ({"tasks": []}, "tasks"),
+        ({"tasks": lambda key: None}, "tasks"),
+        ({"tasks": sinusoid_tasks(5, 10)(jax.random.key(0))}, "tasks"),
+        ({"num": 0}, "num"),
+        ({"num": 2.5}, "num"),
+        ({"learner": mj.nn.mlp([8], 1)}, "learner"),
+    ],
+)
+def test_what_cannot_be_scored_is_rejected_by_name(options, field):
+    learner = ridge(mj.nn.mlp([8], 8), mean_squared_error)
+    usual = {"learner": learner, "params": (), "tasks": sinusoid_tasks(5, 10)}
+    with pytest.raises(mj.ConfigError) as raised:
+        using.scores(**{**usual, **options})
+    assert raised.value.field == field

@@ -17,4 +17,4 @@ def blank(settings: Settings) -> Problem:
 
 def use(config: Any) -> Use:
     """Tell classes of images apart by the prototypes of their features."""
-    return classes_of_images(config, flat=False, problem=blank)
+    return classes_of_images(config, sequence=False, problem=blank)

@@ -19,4 +19,4 @@ def over_noise(settings: Settings) -> Problem:
 
 def use(config: Any) -> Use:
     """Read labeled images, or rows, as a sequence in random order, and tell classes apart."""
-    return classes_of_images(config, flat=True, problem=over_noise)
+    return classes_of_images(config, sequence=True, problem=over_noise)

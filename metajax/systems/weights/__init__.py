@@ -21,6 +21,6 @@ SYSTEM = united(
     tiny=TINY,
     training=Training,
     alike_in=("seed",),
-    renamed={"condition": "method"},
+    renamed={"condition": "preset"},
 )
 """What the command line and a sweep know of this family."""

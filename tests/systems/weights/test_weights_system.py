@@ -5,6 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from metajax.cli.arguments import check_words
 from metajax.core import ConfigError
 from metajax.systems import (
     build,
@@ -50,6 +51,10 @@ def test_a_config_that_named_its_condition_is_read():
     older = {**config_to_json(config.system, config)["config"], "condition": "widths"}
     older |= {"most_turn": 60.0, "glyphs": False}
     assert config_from_json(get_system("weights"), older) == config
+    with pytest.raises(ConfigError, match="preset, its new name"):
+        configure("weights", condition="widths")
+    with pytest.raises(ConfigError, match=r"'widths': expected --preset instead"):
+        check_words(get_system("weights"), config, ["--condition", "widths"])
 
 
 def test_the_middle_angle_leaves_images_as_they_are_and_ends_mirror_each_other():

@@ -66,7 +66,7 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     """
     line = "a network for {classes} classes, from {examples} labeled images; {queries} queries"
     adapt = functools.partial(run.adapt, steps=steps)
-    return tell_classes(adapt, path, target, image_form(run.settings), line)
+    return tell_classes(adapt, path, image_form(run.settings), target, line)
 
 
 def blank(settings: Any) -> Problem:
