@@ -22,7 +22,6 @@ def table(evaluation: dict[str, Any]) -> str:
     ]
     share, apart = more["flops"] / more["budget"], more["longest"] / more["budget"]
     lines = [
-        shared_table(evaluation, over=what),
         "; ".join(stages) + ".",
         f"{more['flops']:.3g} operations, {share:.3f} of as many steps of the large network.",
     ]
@@ -30,7 +29,7 @@ def table(evaluation: dict[str, Any]) -> str:
         lines.append(f"{apart:.3f} where what could be trained side by side counts once.")
     if "snapshot" in more:
         lines.append(f"Held-out images chose snapshot {more['snapshot'] + 1}.")
-    return "\n".join(lines)
+    return shared_table(evaluation, over=what, lines=lines)
 
 
 def figures(evaluation: dict[str, Any], history: list[dict[str, Any]]) -> list[Figure]:

@@ -33,14 +33,9 @@ def autoencoder_of(settings: Settings) -> Autoencoder:
 def _method(problem: Problem, training: Training, edited: EditedGenerator) -> Method:
     """The method that trains a generator, and then what comes after it."""
     of = problem.settings
-    algorithm = learners.generator_training(
-        edited,
-        noise=of.pixel_noise,
-        generator_steps=of.generator_steps,
-        steps=training.steps - of.generator_steps,
-        optimizer=training.make_optimizer,
-    )
-    return Method(algorithm, parts=edited)
+    steps = of.generator_steps, training.steps - of.generator_steps
+    stages = learners.generator_stages(edited, steps, noise=of.pixel_noise)
+    return Method(training.descend_stages(stages), parts=edited)
 
 
 def weight_edits(

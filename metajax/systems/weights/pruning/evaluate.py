@@ -17,8 +17,7 @@ from metajax.data import ImagePool
 from metajax.learners import GrowthParams, Preparation, train_masked
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.pruning.problem import KeptUnits, NetworkTasks
+from metajax.systems.weights.pruning.problem import KeptUnits, NetworkTasks, PruningProblem
 from metajax.units import keep_first, largest_masks, mask_units, mlp_units, unit_sizes
 
 EVAL_KEY = 2506_12041
@@ -137,7 +136,7 @@ def training(
         train_masked,
         parts.network,
         draw=tasks.some,
-        optimizer=parts.optimizer(steps),
+        optimizer=parts.make_optimizer(steps),
         key=key,
         steps=steps,
     )
@@ -246,18 +245,24 @@ def measured(
     return Measured(rows, whole, parameters, products)
 
 
-TITLES = {
+BASELINES = {
     "unprepared": "no preparation, pruned",
     "unprepared_tuned": "no preparation, pruned and trained on",
     "single_weights": "single weights by magnitude, pruned",
     "single_weights_tuned": "single weights by magnitude, pruned and trained on",
     "small": "a small network from scratch, all steps",
 }
-"""Baselines of the table."""
+TITLES = {
+    "test": "{}, pruned",
+    "test_tuned": "{}, pruned and trained on",
+    "mean": "{}, mean over sizes",
+    **BASELINES,
+}
+"""Rows of the table; the first are the method's."""
 
 
 def evaluate(
-    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+    problem: PruningProblem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
     """Measure accuracy by kept units on test images; intervals are over networks.
 
@@ -270,16 +275,11 @@ def evaluate(
     steps = problem.settings.tune_steps
     given = params, conditions, problem.tasks, problem.test, steps
     found = jax.device_get(measured(method.parts, problem.narrow, *given))
-    over_sizes = np.mean(found.rows["test_tuned"], axis=1)
+    scores = {**found.rows, "mean": np.mean(found.rows["test_tuned"], axis=1)}
     rows = {
-        "test": Row(f"{config.method}, pruned", interval(found.rows["test"])),
-        "test_tuned": Row(
-            f"{config.method}, pruned and trained on", interval(found.rows["test_tuned"])
-        ),
-        "mean": Row(f"{config.method}, mean over sizes", interval(over_sizes)),
+        name: Row(title.format(config.method), interval(scores[name]), baseline=name in BASELINES)
+        for name, title in TITLES.items()
     }
-    for name, title in TITLES.items():
-        rows[name] = Row(title, interval(found.rows[name]), baseline=True)
     rows["chance"] = chance_row([1 / problem.ways], conditions.unseen)
     return Evaluation(
         rows,
@@ -315,7 +315,7 @@ def pruned_now(
 
 
 def on_pruned(
-    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+    problem: PruningProblem, method: Method, params: Params, key: Key[Array, ""]
 ) -> dict[str, Any]:
     """Measure the accuracy right after pruning, mean over sizes."""
     assert isinstance(problem.conditions, KeptUnits)
