@@ -5,18 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key
 
 from metajax.core import ConfigError, kind
 from metajax.hypernet import MLPShape
-from metajax.nn import mlp
 from metajax.systems.weights.architectures.problem import padded
 from metajax.systems.weights.condition_use import Made, use_of
-
-ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
-"""Activations of architectures, by name."""
 
 
 def of_shape(run: Any, condition: Any, features: int, ways: int, key: Key[Array, ""]) -> Made:
@@ -25,16 +20,7 @@ def of_shape(run: Any, condition: Any, features: int, ways: int, key: Key[Array,
     target = padded(features, ways, run.settings.layers, run.settings.widest)
     architecture = jax.tree.map(lambda leaf: leaf[0], target.architectures([shape]))
     weights, _ = run.learner.adapt(run.params, architecture, key)
-    sizes = [features, *shape.widths, ways]
-    slots = [*(f"layer_{number}" for number in range(len(shape.widths))), "head"]
-    cut = {
-        f"Dense_{number}": {
-            "kernel": weights[slot]["kernel"][:rows, :columns],
-            "bias": weights[slot]["bias"][:columns],
-        }
-        for number, (slot, rows, columns) in enumerate(zip(slots, sizes, sizes[1:], strict=False))
-    }
-    return mlp(shape.widths, ways, ACTIVATIONS[shape.activation]), cut
+    return target.alone(weights, shape)
 
 
 def _shape(condition: Any) -> MLPShape:

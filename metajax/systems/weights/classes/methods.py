@@ -10,27 +10,23 @@ from metajax import learners
 from metajax.core import Count, Range
 from metajax.learners import Embed, LatentDiffusion, SetReader, WeightModel
 from metajax.systems.base import Entry, Method
-from metajax.systems.weights.classes.problem import class_mean_embedding
-from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.classes.problem import TupleProblem
 from metajax.systems.weights.settings import Training
 
 DIFFUSION = LatentDiffusion()
 
 
 def _zoo_method(
-    problem: Problem,
+    problem: TupleProblem,
     training: Training,
     make: Callable[[Embed], WeightModel],
     solve_head: bool = False,
 ) -> Method:
     """The method that trains a zoo and a model of its weights."""
     of = problem.settings
-    embed = functools.partial(
-        class_mean_embedding, ways=of.ways, shape=problem.conditions.shape, size=of.embedding_size
-    )
     zoo = learners.modeled_zoo(
         problem.network,
-        embed,
+        problem.embed,
         make,
         ways=of.ways,
         head=f"Dense_{of.layers}",
@@ -43,7 +39,7 @@ def _zoo_method(
 
 
 def weight_diffusion(
-    problem: Problem,
+    problem: TupleProblem,
     training: Training,
     *,
     diffusion: LatentDiffusion = DIFFUSION,
@@ -61,7 +57,7 @@ def weight_diffusion(
 
 
 def set_diffusion(
-    problem: Problem,
+    problem: TupleProblem,
     training: Training,
     *,
     diffusion: LatentDiffusion = DIFFUSION,
@@ -86,7 +82,9 @@ def set_diffusion(
     return _zoo_method(problem, training, make, solve_head)
 
 
-def weight_regression(problem: Problem, training: Training, *, solve_head: bool = False) -> Method:
+def weight_regression(
+    problem: TupleProblem, training: Training, *, solve_head: bool = False
+) -> Method:
     """Predict weights from class means by ridge regression: a baseline for arXiv 2402.18153.
 
     Args:
@@ -95,12 +93,12 @@ def weight_regression(problem: Problem, training: Training, *, solve_head: bool 
     return _zoo_method(problem, training, learners.weight_regression, solve_head)
 
 
-def nearest_network(problem: Problem, training: Training) -> Method:
+def nearest_network(problem: TupleProblem, training: Training) -> Method:
     """Take the zoo's network of the nearest task: a baseline for arXiv 2402.18153."""
     return _zoo_method(problem, training, learners.nearest_network)
 
 
-def zoo_mean(problem: Problem, training: Training) -> Method:
+def zoo_mean(problem: TupleProblem, training: Training) -> Method:
     """Take the mean of the zoo's networks: a baseline for arXiv 2402.18153."""
     return _zoo_method(problem, training, learners.zoo_mean)
 

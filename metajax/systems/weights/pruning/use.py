@@ -20,7 +20,7 @@ from metajax.systems.weights.condition_use import whole_number
 from metajax.systems.weights.generated import Generated, answering
 from metajax.systems.weights.pruning.evaluate import kept_weights, prepared_networks, training
 from metajax.systems.weights.pruning.problem import NetworkTasks, make_problem
-from metajax.units import largest_masks, mlp_units, take_units, unit_sizes
+from metajax.units import largest_masks, mlp_units, prune_units, unit_sizes
 from metajax.using import FIELD, Told, check_steps, read_arrays, support_pair, tell_labels
 
 
@@ -110,8 +110,7 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Gen
     problem = make_problem(of, run.training, run.data_dir)
     steps = of.tune_steps if steps is None else steps
     trained, kept = _pruned(parts, network, jnp.int32(size), problem.tasks, steps, key)
-    units = {name: jnp.flatnonzero(mask, size=size) for name, mask in kept.items()}
-    weights = take_units(trained, mlp_units(trained), units)
+    weights = prune_units(trained, mlp_units(trained), kept)
     mean, factor = problem.test.mean, 1 / np.asarray(problem.test.std)
     classes = np.arange(problem.ways)
     return answering(of, problem.narrow(size), weights, mean, factor, classes)

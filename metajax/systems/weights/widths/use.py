@@ -10,7 +10,7 @@ from jaxtyping import Array, Key
 from metajax.nn import mlp
 from metajax.systems.weights.condition_use import Made, use_of, whole_number
 from metajax.systems.weights.widths.problem import sizes_of
-from metajax.units import mlp_units, take_units, unit_norms
+from metajax.units import largest_masks, mlp_units, prune_units
 
 
 def of_width(run: Any, condition: Any, features: int, ways: int, key: Key[Array, ""]) -> Made:
@@ -19,9 +19,9 @@ def of_width(run: Any, condition: Any, features: int, ways: int, key: Key[Array,
     width = whole_number(condition, 1, of.width, "a width in whole units")
     weights = run.learner.adapt(run.params, jnp.int32(width), key)
     # units that are left out are zeros, wherever they stand; a person has no use for them
-    units, name = mlp_units(weights), f"h{of.layers // 2}"
-    living = jnp.sort(jnp.argsort(-unit_norms(weights, units)[name])[:width])
-    return mlp(sizes_of(of, width), ways), take_units(weights, units, {name: living})
+    units = mlp_units(weights)
+    living = largest_masks(weights, units, {f"h{of.layers // 2}": width})
+    return mlp(sizes_of(of, width), ways), prune_units(weights, units, living)
 
 
 use = use_of(of_width)
