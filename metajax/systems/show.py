@@ -97,7 +97,11 @@ def first_row(evaluation: dict[str, Any]) -> dict[str, Any]:
 
 def last(evaluation: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> str:
     """Return the last score of the first row with its interval, in words."""
-    row = first_row(evaluation)
+    return last_of(first_row(evaluation), spec, over)
+
+
+def last_of(row: dict[str, Any], spec: str = ".3f", over: str = "tasks") -> str:
+    """Return the last score of a row with its interval, in words."""
     return f"{with_half(row, spec)} (95% interval over {row['n']} {over})"
 
 

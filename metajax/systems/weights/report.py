@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from metajax.systems.numbers import aligned, cell
-from metajax.systems.show import Figure, last, score_figure, training_figures
+from metajax.systems.show import Figure, last_of, score_figure, training_figures
 
 MOST = 9
 """Conditions that a table shows at most."""
@@ -14,8 +14,7 @@ MOST = 9
 
 def condition_table(evaluation: dict[str, Any]) -> str:
     """Return the accuracy by condition, at some of them, and its mean over all."""
-    overall = {"rows": {"mean": evaluation["rows"]["mean"]}}
-    said = last(overall, over="test images")
+    said = last_of(evaluation["rows"]["mean"], over="test images")
     told = f"{evaluation['method']}, {evaluation['setting']}: {said}, mean over conditions."
     return "\n".join([*lines_of(evaluation), told])
 
