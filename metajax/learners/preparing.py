@@ -67,26 +67,39 @@ class Preparation:
     It is equal to itself alone, so that it can be a static argument of compiled functions.
 
     Attributes:
-      network: of the zoo.
+      zoo: of the networks.
       algorithm: which trains the zoo, and then what prepares its networks. Its parameters are
         :class:`GrowthParams`, ``networks[0]`` the zoo.
       prepared: ``prepared(params) -> networks``, those that are measured, on a leading axis.
-      make_optimizer: of all further training, by its steps.
-      before: steps that trained the zoo.
       plain_steps: steps that networks without preparation are trained in its place.
       settle_steps: of plain training of prepared networks, before they are pruned.
       change: ``change(params, network) -> network`` prepares any network of these shapes; None: the
         preparation is that of the zoo's own networks alone.
     """
 
-    network: Network
+    zoo: PruningZoo
     algorithm: Algorithm
     prepared: Callable[[GrowthParams], Params]
-    make_optimizer: MakeOptimizer
-    before: int
     plain_steps: int
     settle_steps: int
     change: Callable[[GrowthParams, Params], Params] | None = None
+
+    def unprepared(self, params: GrowthParams) -> Params:
+        """Return the networks that are measured as the zoo has them, on a leading axis.
+
+        Args:
+          params: trained by the algorithm.
+        """
+        return _measured(self.zoo, params.networks[0]["networks"])
+
+    def ready(self, params: GrowthParams) -> Params:
+        """Return the prepared networks; while the zoo is trained, those of the zoo as they are.
+
+        Args:
+          params: trained by the algorithm.
+        """
+        both = self.prepared(params), self.unprepared(params)
+        return jax.tree.map(lambda one, first: jnp.where(params.stage > 0, one, first), *both)
 
 
 def sparse_preparation(
@@ -119,15 +132,7 @@ def sparse_preparation(
         return params.networks[1]["networks"]
 
     algorithm = _after_zoo(zoo, sparse, zoo.make_optimizer(steps), begin)
-    return Preparation(
-        zoo.network,
-        algorithm,
-        prepared,
-        zoo.make_optimizer,
-        before=zoo.steps,
-        plain_steps=steps,
-        settle_steps=0,
-    )
+    return Preparation(zoo, algorithm, prepared, plain_steps=steps, settle_steps=0)
 
 
 @dataclass(frozen=True)
@@ -205,14 +210,7 @@ def metanetwork_preparation(
     rule = moving_only(zoo.make_optimizer(steps), ["metanet"])
     algorithm = _after_zoo(zoo, learner, rule, begin)
     return Preparation(
-        zoo.network,
-        algorithm,
-        prepared,
-        zoo.make_optimizer,
-        before=zoo.steps,
-        plain_steps=settle_steps,
-        settle_steps=settle_steps,
-        change=change,
+        zoo, algorithm, prepared, plain_steps=settle_steps, settle_steps=settle_steps, change=change
     )
 
 

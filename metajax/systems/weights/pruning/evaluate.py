@@ -134,9 +134,9 @@ def training(
     """
     train = functools.partial(
         train_masked,
-        parts.network,
+        parts.zoo.network,
         draw=tasks.some,
-        optimizer=parts.make_optimizer(steps),
+        optimizer=parts.zoo.make_optimizer(steps),
         key=key,
         steps=steps,
     )
@@ -149,38 +149,22 @@ def accuracies(parts: Preparation, networks: Params, test: ImagePool) -> Float[A
     images, labels = test.normalise(test.images), test.labels.astype(jnp.int32)
 
     def one(params: Params) -> Float[Array, ""]:
-        return jnp.mean(correct(parts.network.apply(params, images), labels))
+        return jnp.mean(correct(parts.zoo.network.apply(params, images), labels))
 
     return jax.lax.map(one, networks)
 
 
-def prepared_networks(parts: Preparation, params: GrowthParams, num: int) -> Params:
-    """Return prepared networks; while the zoo is trained, those of the zoo as they are.
-
-    Args:
-      parts: of the method.
-      params: trained by it.
-      num: networks that are measured, the first of the zoo.
-    """
-    zoo = jax.tree.map(lambda leaf: leaf[:num], params.networks[0]["networks"])
-    ready = parts.prepared(params)
-    return jax.tree.map(lambda one, first: jnp.where(params.stage > 0, one, first), ready, zoo)
-
-
 def before_pruning(
-    parts: Preparation, params: GrowthParams, num: int, tasks: NetworkTasks, steps: int
+    parts: Preparation, params: GrowthParams, tasks: NetworkTasks, steps: int
 ) -> tuple[Params, Params]:
     """Return networks that are ready to be pruned, and the same ones without preparation.
 
     Args:
       parts: of the method.
       params: trained by it.
-      num: networks that are measured.
       tasks: images of training.
       steps: plain steps of those without preparation.
     """
-    zoo = jax.tree.map(lambda leaf: leaf[:num], params.networks[0]["networks"])
-    ready = prepared_networks(parts, params, num)
     key = derive(jax.random.key(EVAL_KEY), "settle")
 
     def plainly(networks: Params, steps: int) -> Params:
@@ -188,7 +172,8 @@ def before_pruning(
             return networks
         return training(parts, tasks, key, steps)(networks, _ones(networks))
 
-    return plainly(ready, parts.settle_steps), plainly(zoo, steps)
+    ready = plainly(parts.ready(params), parts.settle_steps)
+    return ready, plainly(parts.unprepared(params), steps)
 
 
 @functools.partial(jax.jit, static_argnames=("parts", "narrow", "steps"))
@@ -202,7 +187,7 @@ def measured(
     steps: int,
 ) -> Measured:
     """Measure prepared networks and others at all sizes, with ``steps`` of training after it."""
-    ready, plain = before_pruning(parts, params, conditions.unseen, tasks, parts.plain_steps)
+    ready, plain = before_pruning(parts, params, tasks, parts.plain_steps)
     sizes, key = jnp.asarray(conditions.kept, jnp.int32), jax.random.key(EVAL_KEY)
     num, points = conditions.unseen, len(conditions.kept)
 
@@ -237,7 +222,7 @@ def measured(
     like = jax.tree.map(lambda leaf: leaf[0], plain)
     keys = jax.random.split(derive(key, "starts"), num)
     starts, own = jax.vmap(lambda one: narrow_starts(narrow, like, conditions.kept, one))(keys)
-    whole_steps = parts.before + parts.plain_steps + steps
+    whole_steps = parts.zoo.steps + parts.plain_steps + steps
     begin = training(parts, tasks, derive(key, "scratch"), whole_steps)
     small = begin(flat(starts, 2), flat(own, 2))
     rows["small"] = scores(small)[0]
@@ -303,7 +288,7 @@ def pruned_now(
     test: ImagePool,
 ) -> Float[Array, " networks"]:
     """Return the accuracy right after pruning, mean over sizes."""
-    ready, _ = before_pruning(parts, params, conditions.unseen, tasks, 0)
+    ready, _ = before_pruning(parts, params, tasks, 0)
     sizes = jnp.asarray(conditions.kept, jnp.int32)
 
     def cut(params: Params) -> Params:

@@ -63,6 +63,15 @@ class Widths:
         return Examples(images.reshape(len(images), -1), labels)
 
 
+def middle_of(settings: Settings) -> str:
+    """Return the name of the units of the middle hidden layer, whose number varies.
+
+    Args:
+      settings: of the problem.
+    """
+    return f"h{settings.layers // 2}"
+
+
 def sizes_of(settings: Settings, width: int) -> tuple[int, ...]:
     """Return the sizes of the hidden layers, with so many units in the middle one.
 
@@ -81,8 +90,7 @@ class WidthProblem(Problem):
     @property
     def varied(self) -> VariedNetwork:
         """The network, and the units of its middle hidden layer."""
-        name = f"h{self.settings.layers // 2}"
-        return VariedNetwork(self.network, self.start, self.units, name)
+        return VariedNetwork(self.network, self.start, self.units, middle_of(self.settings))
 
     def network_of(self, width: int) -> Network:
         """Return the network with so many units in its middle hidden layer.

@@ -9,7 +9,7 @@ from jaxtyping import Array, Key
 
 from metajax.nn import mlp
 from metajax.systems.weights.condition_use import Made, use_of, whole_number
-from metajax.systems.weights.widths.problem import sizes_of
+from metajax.systems.weights.widths.problem import middle_of, sizes_of
 from metajax.units import largest_masks, mlp_units, prune_units
 
 
@@ -20,7 +20,7 @@ def of_width(run: Any, condition: Any, features: int, ways: int, key: Key[Array,
     weights = run.learner.adapt(run.params, jnp.int32(width), key)
     # units that are left out are zeros, wherever they stand; a person has no use for them
     units = mlp_units(weights)
-    living = largest_masks(weights, units, {f"h{of.layers // 2}": width})
+    living = largest_masks(weights, units, {middle_of(of): width})
     return mlp(sizes_of(of, width), ways), prune_units(weights, units, living)
 
 
