@@ -11,10 +11,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Bool, Float, Int32, Key
 
-from metajax.core import ConfigError, Params, check_sizes
+from metajax.core import ConfigError, Network, Params, check_sizes
 from metajax.hypernet.layers import empty_layer
 from metajax.hypernet.program_graphs import ProgramGraph, program_graph
-from metajax.nn import Graph, draw_normals
+from metajax.nn import Graph, draw_normals, mlp
 
 ACTIVATIONS = {"relu": jax.nn.relu, "tanh": jnp.tanh}
 """Activations of the networks, by name."""
@@ -59,6 +59,8 @@ class PaddedMLP(NamedTuple):
         has, and biases of zero (He et al. 2015, arXiv 1502.01852).
       apply: ``apply(params, architecture, inputs[n, features]) -> outputs``, for parameters that
         are zero where the masks are.
+      alone: ``alone(params, shape) -> (network, params)``, the network of one architecture at its
+        own size, a :func:`metajax.nn.mlp`.
     """
 
     like: Params
@@ -66,6 +68,7 @@ class PaddedMLP(NamedTuple):
     masks: Callable[[MLPArchitecture], Params]
     random: Callable[[Key[Array, ""], MLPArchitecture], Params]
     apply: Callable[[Params, MLPArchitecture, Array], Array]
+    alone: Callable[[Params, MLPShape], tuple[Network, Params]]
 
 
 def random_shapes(
@@ -115,7 +118,8 @@ def padded_mlp(inputs: int, outputs: int, layers: int, width: int) -> PaddedMLP:
       The network.
 
     Raises:
-      ConfigError: a size is below 1; or, by ``architectures``, an architecture does not fit.
+      ConfigError: a size is below 1; or, by ``architectures`` and ``alone``, an architecture does
+        not fit.
 
     Examples:
       >>> import jax
@@ -193,7 +197,17 @@ def padded_mlp(inputs: int, outputs: int, layers: int, width: int) -> PaddedMLP:
             x = made if not number else jnp.where(architecture.widths[number] > 0, made, x)
         return layer(x, "head")
 
-    return PaddedMLP(like, architectures, masks, random, apply)
+    def alone(params: Params, shape: MLPShape) -> tuple[Network, Params]:
+        _check(shape, layers, width)
+        own = {}
+        used = [*slots[: len(shape.widths)], "head"]
+        sizes = itertools.pairwise([inputs, *shape.widths, outputs])
+        for number, (slot, (rows, columns)) in enumerate(zip(used, sizes, strict=True)):
+            kernel, bias = params[slot]["kernel"], params[slot]["bias"]
+            own[f"Dense_{number}"] = {"kernel": kernel[:rows, :columns], "bias": bias[:columns]}
+        return mlp(shape.widths, outputs, ACTIVATIONS[shape.activation]), own
+
+    return PaddedMLP(like, architectures, masks, random, apply, alone)
 
 
 def _check(shape: MLPShape, layers: int, width: int) -> None:

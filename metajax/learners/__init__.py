@@ -57,7 +57,7 @@ from metajax.learners.early_stopping import (
 from metajax.learners.edited_generators import (
     EditedGenerator,
     edited_generator,
-    generator_training,
+    generator_stages,
     tuned_generator,
 )
 from metajax.learners.evolution_strategies import evolution
@@ -81,13 +81,13 @@ from metajax.learners.growing import (
     GrowthStage,
     GrowthState,
     even_parts,
+    handed_over,
     in_growing_stages,
     predict_in_use,
     with_params,
 )
 from metajax.learners.growing_mlps import candidate_mlps, growing_mlp
 from metajax.learners.image_edits import (
-    after_generator,
     edit_functions,
     edited_along,
     edited_images,
@@ -108,9 +108,14 @@ from metajax.learners.incubating import (
     incubation,
 )
 from metajax.learners.inner import adaptation_curve, gradient_learner
-from metajax.learners.kept_widths import corrected_slimmable, pruned_network, slimmable_network
+from metajax.learners.kept_widths import (
+    VariedNetwork,
+    corrected_slimmable,
+    pruned_network,
+    slimmable_network,
+)
 from metajax.learners.kernel_mixture import predict_mixture, solve_mixture
-from metajax.learners.latent_diffusion import Autoencoding, SetReader, weight_diffusion
+from metajax.learners.latent_diffusion import LatentDiffusion, SetReader, weight_diffusion
 from metajax.learners.linear_heads import LinearHeadParams, adapt_in_float64, linear_head
 from metajax.learners.logistic_head import logistic, logistic_solution
 from metajax.learners.lone_widths import networks_alone
@@ -131,9 +136,9 @@ from metajax.learners.modality_readers import (
     AdaptedProjector,
     PairAttention,
     adapted_projector,
-    after_projector,
     averaged_adapters,
     modality_reader,
+    projector_stages,
     rotated,
     shared_projector,
     text_logits,
@@ -202,7 +207,6 @@ __all__ = [
     "Activated",
     "ActivatedExperts",
     "AdaptedProjector",
-    "Autoencoding",
     "AverageState",
     "BlockRoutes",
     "DistilledExperts",
@@ -216,6 +220,7 @@ __all__ = [
     "GrowthStage",
     "GrowthState",
     "KernelRidge",
+    "LatentDiffusion",
     "LinearHeadParams",
     "Memory",
     "Metamorphosis",
@@ -241,14 +246,13 @@ __all__ = [
     "StagesState",
     "SvmParams",
     "Upcycled",
+    "VariedNetwork",
     "WeightCode",
     "WeightModel",
     "activity_of_domains",
     "adapt_in_float64",
     "adaptation_curve",
     "adapted_projector",
-    "after_generator",
-    "after_projector",
     "all_subnetworks",
     "anil",
     "anil_solved",
@@ -290,9 +294,10 @@ __all__ = [
     "flat_weights",
     "from_stream",
     "generated_network",
-    "generator_training",
+    "generator_stages",
     "gradient_learner",
     "growing_mlp",
+    "handed_over",
     "hidden_activity",
     "hybrid_layers",
     "image_errors",
@@ -335,6 +340,7 @@ __all__ = [
     "predict_mixture",
     "predicted_starts",
     "principal_code",
+    "projector_stages",
     "prototypical",
     "pruned_network",
     "pruning_metanetwork",

@@ -11,9 +11,9 @@ import optax
 from jaxtyping import Array, Float, Int32, Integer, Key
 
 from metajax.core import Examples, MetaLearner, Network, Params, accuracy, cross_entropy, derive
-from metajax.learners.growing import GrowthStage, MakeOptimizer, check_each, with_params
+from metajax.learners.growing import GrowthStage, MakeOptimizer, handed_over
 from metajax.learners.idle import not_adapted
-from metajax.learners.stages import moving_only
+from metajax.learners.stages import check_each, moving_only
 
 Weight = float | Float[Array, ""]
 
@@ -150,14 +150,11 @@ def weak_teacher(
         now = weight(done) if callable(weight) else weight
         return taught_student(student, teacher, jnp.asarray(now), temperature)
 
-    def hand_over(before: Params, own: Any, key: Key[Array, ""]) -> Params:
-        return {**own, "teacher": before}
-
     # the teacher has no gradient, but weight decay would move it
     rule = moving_only(taught, ["student"])
     return [
         GrowthStage(smoothed_labels(teacher), alone, steps[0], updates),
-        GrowthStage(learner, rule, steps[1], change=with_params(hand_over)),
+        GrowthStage(learner, rule, steps[1], change=handed_over("teacher")),
     ]
 
 

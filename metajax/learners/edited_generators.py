@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 
-from metajax.core import Algorithm, MetaLearner, Network
+from metajax.core import MetaLearner, Network
 from metajax.hypernet import edit_hypernetwork
-from metajax.learners.image_edits import after_generator, shared_edit, weight_edits
+from metajax.learners.image_edits import image_generator, shared_edit, weight_edits
+from metajax.learners.stages import Stage, check_each
 from metajax.nn import Autoencoder
 
 
@@ -69,35 +69,23 @@ def tuned_generator(autoencoder: Autoencoder) -> EditedGenerator:
     return EditedGenerator(autoencoder, shared_edit(autoencoder), "difference")
 
 
-def generator_training(
-    edited: EditedGenerator,
-    *,
-    noise: float,
-    generator_steps: int,
-    steps: int,
-    optimizer: Callable[[int], optax.GradientTransformation],
-) -> Algorithm:
-    """Make the algorithm that trains a generator, freezes it, and trains what comes after it.
+def generator_stages(edited: EditedGenerator, steps: Sequence[int], *, noise: float) -> list[Stage]:
+    """Train a generator, freeze it, and train what comes after it.
 
     Args:
       edited: the generator, with what comes after it.
+      steps: of the two stages.
       noise: standard deviation of a pixel in the generator's loss, levels.
-      generator_steps: steps of the generator.
-      steps: steps of what comes after it, which has all that are left.
-      optimizer: ``optimizer(steps)``, that of a stage of so many steps.
 
     Returns:
-      The algorithm.
+      The stages, for :func:`in_stages`.
 
     Raises:
-      ConfigError: the generator has no step.
+      ConfigError: there are steps of other than two stages.
     """
-    lengths = generator_steps, steps
-    return after_generator(
-        edited.autoencoder,
-        edited.learner,
-        edited.trained,
-        noise=noise,
-        generator_steps=generator_steps,
-        optimizer=lambda stage: optimizer(lengths[stage]),
-    )
+    check_each("steps", steps, 2)
+    generator = edited.learner._replace(loss=image_generator(edited.autoencoder, noise).loss)
+    return [
+        Stage(generator, steps[0], ["encoder", "decoder"]),
+        Stage(edited.learner, steps[1], [edited.trained]),
+    ]

@@ -13,8 +13,8 @@ from metajax.core import GradientState, Network, Params
 from metajax.learners.activated_experts import ActivatedExperts, activity_of_domains
 from metajax.learners.distilling import smoothed_labels
 from metajax.learners.expert_blocks import apply_experts, tuned_experts, upcycle_blocks
-from metajax.learners.growing import GrowthStage, MakeOptimizer, check_each, with_params
-from metajax.learners.stages import moving_only
+from metajax.learners.growing import GrowthStage, MakeOptimizer, handed_over, with_params
+from metajax.learners.stages import check_each, moving_only
 
 UPDATES = 8
 """Updates whose inputs show which units are active, at most: more change the means little."""
@@ -134,9 +134,6 @@ def read_me(
     check_each("steps", steps, 3)
     first, second, third = map(make_optimizer, steps)
 
-    def hand_over(before: Params, own: Any, key: Key[Array, ""]) -> Params:
-        return {**own, "dense": before}
-
     def choose(
         state: GradientState, tasks: PyTree, key: Key[Array, ""], axis_name: str | None
     ) -> GradientState:
@@ -147,15 +144,12 @@ def read_me(
             activity = jax.lax.pmean(activity, axis_name)
         return state._replace(params=experts.choose(params, activity, key, units))
 
-    def keep(before: Params, own: Params, key: Key[Array, ""]) -> Params:
-        return before
-
     learner = experts.learner()
     routed, tuned = moving_only(second, ["router"]), moving_only(third, ["router", "shared", "own"])
     return [
         GrowthStage(smoothed_labels(experts.network), first, steps[0]),
-        GrowthStage(learner, routed, steps[1], change=with_params(hand_over), prepare=choose),
-        GrowthStage(learner, tuned, steps[2], change=with_params(keep)),
+        GrowthStage(learner, routed, steps[1], change=handed_over("dense"), prepare=choose),
+        GrowthStage(learner, tuned, steps[2], change=handed_over()),
     ]
 
 

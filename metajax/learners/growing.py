@@ -208,6 +208,20 @@ def with_params(make: Callable[[Params, Params, Key[Array, ""]], Params]) -> Cha
     return change
 
 
+def handed_over(name: str | None = None) -> Change:
+    """Return a change between stages that takes over parameters; the optimizer starts again.
+
+    Args:
+      name: of the entry of the stage's own parameters, a dictionary, that those of the stage before
+        become; None: they become all of them.
+    """
+
+    def hand_over(before: Params, own: Any, key: Key[Array, ""]) -> Params:
+        return before if name is None else {**own, name: before}
+
+    return with_params(hand_over)
+
+
 def even_parts(total: int, parts: int) -> list[int]:
     """Return parts of some steps, or of anything that is counted, as equal as can be.
 
@@ -222,18 +236,3 @@ def even_parts(total: int, parts: int) -> list[int]:
     """
     ends = (total * index // parts for index in range(parts + 1))
     return [end - start for start, end in itertools.pairwise(ends)]
-
-
-def check_each(field: str, values: Sequence[Any], stages: int) -> None:
-    """Raise where there is not one value for each stage.
-
-    Args:
-      field: what the values are called.
-      values: one for each stage.
-      stages: how many there are.
-
-    Raises:
-      ConfigError: there are more or fewer.
-    """
-    if len(values) != stages:
-        raise ConfigError(field, f"{len(values)} of them", f"one for each of the {stages} stages")

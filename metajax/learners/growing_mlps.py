@@ -11,7 +11,8 @@ from jaxtyping import Array, Key
 
 from metajax.core import GradientState, Params
 from metajax.learners.distilling import smoothed_labels
-from metajax.learners.growing import Change, GrowthStage, MakeOptimizer, check_each, with_params
+from metajax.learners.growing import Change, GrowthStage, MakeOptimizer, with_params
+from metajax.learners.stages import check_each
 from metajax.nn import mlp
 from metajax.units import Move, grow_mlp, widths_after
 

@@ -16,7 +16,6 @@ import optax
 from jaxtyping import Array, Float, Int32, Key
 
 from metajax.core import (
-    Algorithm,
     Examples,
     MetaLearner,
     Network,
@@ -35,7 +34,6 @@ from metajax.hypernet import (
 )
 from metajax.learners.losses import mean_squared_error
 from metajax.learners.maml_family import maml
-from metajax.learners.stages import Stage, in_stages
 from metajax.nn import Autoencoder, variational_loss
 
 Images = Float[Array, "n h w c"]
@@ -254,43 +252,6 @@ def shared_edit(autoencoder: Autoencoder) -> MetaLearner:
         return mean_squared_error(predict(params, latents, task.support), task.support), {}
 
     return MetaLearner(init, generator.adapt, predict, loss)
-
-
-def after_generator(
-    autoencoder: Autoencoder,
-    learner: MetaLearner,
-    trained: str,
-    *,
-    noise: float,
-    generator_steps: int,
-    optimizer: Callable[[int], optax.GradientTransformation],
-) -> Algorithm:
-    """Make the algorithm that trains a generator, freezes it, and trains what comes after it.
-
-    Args:
-      autoencoder: the networks of the generator.
-      learner: :func:`weight_edits` or :func:`shared_edit`.
-      trained: the parameters that move after the generator, by name.
-      noise: standard deviation of a pixel in the generator's loss, levels.
-      generator_steps: steps of the generator; all others are the learner's.
-      optimizer: ``optimizer(stage)``, of stages 0 and 1.
-
-    Returns:
-      The algorithm.
-
-    Raises:
-      ConfigError: the generator has no step.
-    """
-    generator = learner._replace(loss=image_generator(autoencoder, noise).loss)
-
-    def moves(*names: str) -> Callable[[Params], Params]:
-        return lambda params: {name: name in names for name in params}
-
-    stages = [
-        Stage(generator, generator_steps, moves("encoder", "decoder")),
-        Stage(learner, 1, moves(trained)),
-    ]
-    return in_stages(stages, optimizer)
 
 
 def tuned_weights(

@@ -21,9 +21,9 @@ from metajax.core import (
     derive,
 )
 from metajax.learners.distilling import smoothed_labels
-from metajax.learners.growing import GrowthStage, MakeOptimizer, check_each, with_params
+from metajax.learners.growing import GrowthStage, MakeOptimizer, handed_over, with_params
 from metajax.learners.idle import not_adapted
-from metajax.learners.stages import moving_only
+from metajax.learners.stages import check_each, moving_only
 
 Stack = Callable[[int], Network]
 
@@ -152,9 +152,6 @@ def incubation(
     check_each("steps", steps, 3)
     shallow, apart, tuned = map(make_optimizer, steps)
 
-    def place(before: Params, own: Any, key: Key[Array, ""]) -> Params:
-        return {**own, "meta": before}
-
     def assemble(before: Any, own: Params, key: Key[Array, ""]) -> Params:
         return assembled(before["meta"], before["parts"])
 
@@ -163,6 +160,6 @@ def incubation(
     whole = smoothed_labels(stack(number * size))
     return [
         GrowthStage(smoothed_labels(stack(number)), shallow, steps[0]),
-        GrowthStage(parts, rule, steps[1], change=with_params(place)),
+        GrowthStage(parts, rule, steps[1], change=handed_over("meta")),
         GrowthStage(whole, tuned, steps[2], change=with_params(assemble)),
     ]

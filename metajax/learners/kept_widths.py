@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from jaxtyping import Array, Key
 
@@ -13,16 +13,27 @@ from metajax.learners.conditioned import generated_network, one_network
 from metajax.units import Units, keep_first
 
 
-def slimmable_network(
-    network: Network, target: Callable[[Key[Array, ""]], Params], units: Units, name: str
-) -> MetaLearner:
+class VariedNetwork(NamedTuple):
+    """A network, and those of its units whose number varies.
+
+    Attributes:
+      network: of the full width, inputs to logits.
+      start: ``start(key) -> params`` of the full network.
+      units: the names of its units.
+      name: of those whose number varies.
+    """
+
+    network: Network
+    start: Callable[[Key[Array, ""]], Params]
+    units: Units
+    name: str
+
+
+def slimmable_network(varied: VariedNetwork) -> MetaLearner:
     """Train weights of which every width takes the first units (Yu et al. 2019, 1812.08928).
 
     Args:
-      network: of the full width, inputs to logits.
-      target: ``target(key) -> params`` of the full network.
-      units: the names of its units.
-      name: of those whose number varies.
+      varied: the network, with the units whose number varies.
 
     Returns:
       The learner. Tasks have a width as their support, and images with their classes as their
@@ -30,30 +41,20 @@ def slimmable_network(
     """
 
     def first(params: Params, width: Any) -> Params:
-        return keep_first(params, units, {name: width})
+        return keep_first(params, varied.units, {varied.name: width})
 
-    return generated_network(Network(lambda key, width: target(key), first), network)
+    return generated_network(Network(lambda key, width: varied.start(key), first), varied.network)
 
 
 def corrected_slimmable(
-    network: Network,
-    target: Callable[[Key[Array, ""]], Params],
-    units: Units,
-    name: str,
-    *,
-    hidden: int = 64,
-    depth: int = 3,
-    octaves: int | None = None,
+    varied: VariedNetwork, *, hidden: int = 64, depth: int = 3, octaves: int | None = None
 ) -> MetaLearner:
     """Correct shared weights of all widths by a function of coordinates, after arXiv 2410.11878.
 
     It starts as :func:`slimmable_network`; see :func:`metajax.hypernet.shared_implicit`.
 
     Args:
-      network: of the full width, inputs to logits.
-      target: ``target(key) -> params`` of the full network.
-      units: the names of its units.
-      name: of those whose number varies.
+      varied: the network, with the units whose number varies.
       hidden: size of the function's layers.
       depth: its residual layers.
       octaves: of the coordinates along these units, at most.
@@ -64,7 +65,8 @@ def corrected_slimmable(
     Raises:
       ConfigError: an option of the function is rejected.
     """
-    function = shared_implicit(target, units, [name], hidden=hidden, depth=depth, octaves=octaves)
+    network, start, units, name = varied
+    function = shared_implicit(start, units, [name], hidden=hidden, depth=depth, octaves=octaves)
 
     def init(key: Key[Array, ""], width: Any) -> Params:
         return function.init(key, {name: width})
@@ -75,15 +77,11 @@ def corrected_slimmable(
     return generated_network(Network(init, apply), network)
 
 
-def pruned_network(
-    network: Network, units: Units, name: str, keep: Callable[..., Params]
-) -> MetaLearner:
+def pruned_network(varied: VariedNetwork, keep: Callable[..., Params]) -> MetaLearner:
     """Train the full network alone, of which a width then keeps some units: a baseline.
 
     Args:
-      network: of the full width, inputs to logits.
-      units: the names of its units.
-      name: of those whose number varies.
+      varied: the network, with the units whose number varies.
       keep: :func:`metajax.units.keep_first`, or :func:`metajax.units.keep_largest`.
 
     Returns:
@@ -91,6 +89,6 @@ def pruned_network(
     """
 
     def adapt(params: Params, support: Any, key: Key[Array, ""]) -> Params:
-        return keep(params, units, {name: support})
+        return keep(params, varied.units, {varied.name: support})
 
-    return one_network(network)._replace(adapt=adapt)
+    return one_network(varied.network)._replace(adapt=adapt)

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import jax
 from jaxtyping import Array, Float, Key
 
-from metajax.core import ConfigError, Examples, MetaLearner, Network, Params, Task, check_sizes
+from metajax.core import (
+    ConfigError,
+    Count,
+    Examples,
+    MetaLearner,
+    Network,
+    NonNegative,
+    Number,
+    Params,
+    ProperFraction,
+    Task,
+    check_sizes,
+    one_of,
+)
 from metajax.hypernet import denoiser
 from metajax.learners.weight_codes import autoencoder_code, principal_code
 from metajax.learners.weight_models import weight_regression
@@ -53,31 +67,40 @@ class SetReader(NamedTuple):
     align_share: float = 0.0
 
 
-class Autoencoding(NamedTuple):
-    """How an autoencoder of weights is trained; see :func:`autoencoder_code`.
+@dataclass(frozen=True)
+class LatentDiffusion:
+    """A diffusion of the latents of weights."""
 
-    Attributes:
-      hidden: units of a hidden layer.
-      factor: of the divergence.
-      share: part of the model's steps.
-    """
+    components: Count = 64
+    """Numbers of a latent; principal components are fewer than the zoo's networks."""
+    latents: Literal["principal", "autoencoder"] = "principal"
+    """Encode weights by their principal components, or by a variational autoencoder as in the
+    paper."""
+    coder_hidden: Count = 256
+    """Units of the autoencoder's hidden layers."""
+    coder_share: ProperFraction = 0.5
+    """Part of the model's steps in which the autoencoder is trained."""
+    divergence: NonNegative = 1e-2
+    """Factor of the divergence of the autoencoder's latents from a standard normal distribution."""
+    denoiser_hidden: tuple[Count, ...] = (256, 256)
+    """Sizes of the denoiser's hidden layers."""
+    noise_levels: Count = 100
+    """Levels of noise."""
+    batch: Count = 64
+    """Networks of a step of the denoiser, drawn at random."""
+    moves: Number = 30
+    """Checked steps that drawn latents take down the support's loss; 0: the published draws."""
 
-    hidden: int = 256
-    factor: float = 1e-2
-    share: float = 0.5
+
+DIFFUSION = LatentDiffusion()
+"""Of principal components, and drawn latents move."""
 
 
 def weight_diffusion(
     network: Network,
     embed: Embed,
-    *,
-    size: int,
-    hidden: Sequence[int] = (256, 256),
-    levels: int = 100,
-    batch: int = 64,
+    diffusion: LatentDiffusion = DIFFUSION,
     reader: SetReader | None = None,
-    autoencoding: Autoencoding | None = None,
-    moves: int = 0,
 ) -> WeightModel:
     """Draw weights by a diffusion of latents (D2NWG; Soro et al. 2025, arXiv 2402.18153).
 
@@ -93,46 +116,45 @@ def weight_diffusion(
     Args:
       network: of the zoo.
       embed: of a support.
-      size: of latents.
-      hidden: layers of the denoiser.
-      levels: of noise.
-      batch: networks of a step, drawn at random.
+      diffusion: of the latents.
       reader: attention over the support; None: the embedding.
-      autoencoding: of weights; None: principal components.
-      moves: steps on the support after a draw; 0: as published.
 
     Returns:
       The model.
 
     Raises:
-      ConfigError: a size is below 1, shares leave no step to the denoiser, there are less than
-        0 moves; or when its first state is made, components are more than the zoo can have.
+      ConfigError: a size is below 1, latents are of no known kind, shares leave no step to the
+        denoiser, there are less than 0 moves; or when its first state is made, components are more
+        than the zoo can have.
     """
+    size, levels, batch = diffusion.components, diffusion.noise_levels, diffusion.batch
     width, ways = (None, 1) if reader is None else (reader.width, reader.ways)
-    check_sizes(size=size, levels=levels, batch=batch, width=width, ways=ways)
-    if moves < 0:
-        raise ConfigError("moves", moves, "a whole number of 0 or more")
+    check_sizes(components=size, noise_levels=levels, batch=batch, width=width, ways=ways)
+    if diffusion.moves < 0:
+        raise ConfigError("moves", diffusion.moves, "a whole number of 0 or more")
+    one_of("latents", diffusion.latents, ("principal", "autoencoder"))
+    coded = diffusion.latents == "autoencoder"
     align_share = 0.0 if reader is None else reader.align_share
-    code_share = 0.0 if autoencoding is None else autoencoding.share
+    code_share = diffusion.coder_share if coded else 0.0
     if min(align_share, code_share) < 0 or align_share + code_share >= 1:
-        shares = {"align_share": align_share, "share": code_share}
+        shares = {"align_share": align_share, "coder_share": code_share}
         raise ConfigError("shares", shares, "0 or more, with a sum below 1")
     code = principal_code(size)
-    if autoencoding is not None:
-        code = autoencoder_code(
-            size, hidden=autoencoding.hidden, factor=autoencoding.factor, batch=batch
-        )
+    if coded:
+        hidden, factor = diffusion.coder_hidden, diffusion.divergence
+        code = autoencoder_code(size, hidden=hidden, factor=factor, batch=batch)
     encoder = None
     if reader is not None:
         encoder = token_set_encoder(
             num_outputs=reader.width, width=reader.width, heads=1, mlp_ratio=2, prefixes=ways
         )
-    noise = denoiser(size, levels, hidden)
+    noise = denoiser(size, levels, diffusion.denoiser_hidden)
     parts = ZooLatents(network, embed, code, noise, encoder, ways, size, levels, batch)
 
     def decoded(model: Params, rows: Float[Array, "m n"]) -> Float[Array, "m n"]:
         return code.decode(code_of(model), code.encode(code_of(model), rows))
 
+    moves = diffusion.moves
     plain = WeightModel(_drawn(parts, 0), draws=True)
     regressed = WeightModel(_regressed(parts, moves))
     return WeightModel(

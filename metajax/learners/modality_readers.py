@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jaxtyping import Array, Bool, Float, Key
 
 from metajax.core import (
-    Algorithm,
     Count,
     Examples,
     MetaLearner,
@@ -24,7 +22,7 @@ from metajax.core import (
     derive,
 )
 from metajax.hypernet import Pairs, modality_adapter
-from metajax.learners.stages import Stage, in_stages
+from metajax.learners.stages import Stage, check_each
 from metajax.nn import draw_orthogonal, mlp
 
 LEAST = 1e-6
@@ -33,8 +31,6 @@ SHARPNESS = 10.0
 """Factor of cosines that makes them logits."""
 GENERATED = ("encoder", "heads")
 """Parameters of an adapter that generate its low-rank part."""
-
-Optimizer = Callable[[int | None], optax.GradientTransformation]
 
 
 def text_logits(
@@ -207,55 +203,44 @@ def adapted_projector(
     return AdaptedProjector(projector, reader)
 
 
-def after_projector(
-    reader: MetaLearner, *, projector_steps: int, steps: int, optimizer: Optimizer
-) -> Algorithm:
-    """Make the algorithm that trains a shared projector, and then its adapter (arXiv 2509.04606).
+def projector_stages(reader: MetaLearner, steps: Sequence[int]) -> list[Stage]:
+    """Train a shared projector, and then its adapter while the projector stays (arXiv 2509.04606).
 
     Args:
       reader: such as :func:`modality_reader`.
-      projector_steps: steps of the projector, which then stays.
-      steps: steps of the adapter, which has all that are left.
-      optimizer: ``optimizer(steps)``, that of a stage of so many steps.
+      steps: of the two stages.
 
     Returns:
-      The algorithm.
+      The stages, for :func:`in_stages`.
 
     Raises:
-      ConfigError: the projector has no step.
+      ConfigError: there are steps of other than two stages.
     """
-
-    def only(name: str) -> Callable[[Params], Params]:
-        return lambda params: {each: each == name for each in params}
-
-    stages = [
-        Stage(shared_projector(reader), projector_steps, only("projector")),
-        Stage(reader, steps, only("adapter")),
+    check_each("steps", steps, 2)
+    return [
+        Stage(shared_projector(reader), steps[0], ["projector"]),
+        Stage(reader, steps[1], ["adapter"]),
     ]
-    return in_stages(stages, lambda stage: optimizer(stages[stage].steps))
 
 
-def without_generating(
-    reader: MetaLearner, steps: int, optimizer: optax.GradientTransformation
-) -> Algorithm:
-    """Make the algorithm that trains a reader whose adapter is solved for alone.
+def without_generating(reader: MetaLearner, steps: int) -> Stage:
+    """Train a reader whose adapter is solved for alone.
 
     What generates the low-rank part stays at its start, which adds nothing.
 
     Args:
       reader: such as :func:`modality_reader`, of an adapter with ridges.
       steps: of training.
-      optimizer: of all else.
 
     Returns:
-      The algorithm.
+      The only stage, for :func:`in_stages`.
     """
 
     def moves(params: Params) -> Params:
         adapter = {name: name not in GENERATED for name in params["adapter"]}
         return {"projector": True, "adapter": adapter}
 
-    return in_stages([Stage(reader, steps, moves)], lambda stage: optimizer)
+    return Stage(reader, steps, moves)
 
 
 def _scores(logits: Float[Array, "n classes"], query: Examples) -> Any:

@@ -60,7 +60,7 @@ def modeled_zoo(
     solve_head: bool = False,
     zoo_steps: int,
     model_steps: int,
-    optimizer: Callable[[int | None], optax.GradientTransformation],
+    make_optimizer: Callable[[int | None], optax.GradientTransformation],
 ) -> ModeledZoo:
     """Make a zoo with a model of its weights, and with rivals that read the same zoo.
 
@@ -76,7 +76,7 @@ def modeled_zoo(
       solve_head: solve for the head of the model's networks too, by :func:`with_solved_head`.
       zoo_steps: steps of the zoo.
       model_steps: steps of the model after it.
-      optimizer: ``optimizer(steps)``, as for :func:`zoo_training`.
+      make_optimizer: as for :func:`zoo_training`.
 
     Returns:
       The zoo, its model and the rivals.
@@ -95,12 +95,12 @@ def modeled_zoo(
         embed,
         model,
         zoo_steps=zoo_steps,
-        optimizer=optimizer,
+        make_optimizer=make_optimizer,
         model_steps=model_steps,
     )
     rivals = dict(made.variants)
     if not (solve_head and make is weight_regression):
         rivals["solved_regression"] = solved(weight_regression(embed))
     rivals |= {name: of(embed) for name, of in CLOSED.items() if solve_head or of is not make}
-    rule = optimizer(zoo_steps)
+    rule = make_optimizer(zoo_steps)
     return ModeledZoo(algorithm, network, embed, model, tuple(rivals.items()), rule, zoo_steps)

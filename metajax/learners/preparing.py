@@ -14,7 +14,6 @@ from jaxtyping import Array, Key
 from metajax.core import (
     Algorithm,
     Count,
-    GradientState,
     MetaLearner,
     Network,
     Params,
@@ -22,7 +21,13 @@ from metajax.core import (
     Range,
 )
 from metajax.hypernet import graph_metanetwork
-from metajax.learners.growing import GrowthParams, GrowthStage, in_growing_stages
+from metajax.learners.growing import (
+    GrowthParams,
+    GrowthStage,
+    MakeOptimizer,
+    in_growing_stages,
+    with_params,
+)
 from metajax.learners.pruning_stages import (
     ALIKE,
     PROPORTIONAL,
@@ -44,7 +49,7 @@ class PruningZoo(NamedTuple):
       measured: networks that are prepared and pruned, the first of the zoo.
       others: all further networks, which a metanetwork learns from.
       steps: that train the zoo.
-      optimizer: ``optimizer(steps)``, that of a training of so many steps.
+      make_optimizer: of a training, by its steps.
     """
 
     network: Network
@@ -52,7 +57,7 @@ class PruningZoo(NamedTuple):
     measured: int
     others: int
     steps: int
-    optimizer: Callable[[int], optax.GradientTransformation]
+    make_optimizer: MakeOptimizer
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,26 +67,39 @@ class Preparation:
     It is equal to itself alone, so that it can be a static argument of compiled functions.
 
     Attributes:
-      network: of the zoo.
+      zoo: of the networks.
       algorithm: which trains the zoo, and then what prepares its networks. Its parameters are
         :class:`GrowthParams`, ``networks[0]`` the zoo.
       prepared: ``prepared(params) -> networks``, those that are measured, on a leading axis.
-      optimizer: ``optimizer(steps)`` of all further training.
-      before: steps that trained the zoo.
       plain_steps: steps that networks without preparation are trained in its place.
       settle_steps: of plain training of prepared networks, before they are pruned.
       change: ``change(params, network) -> network`` prepares any network of these shapes; None: the
         preparation is that of the zoo's own networks alone.
     """
 
-    network: Network
+    zoo: PruningZoo
     algorithm: Algorithm
     prepared: Callable[[GrowthParams], Params]
-    optimizer: Callable[[int], optax.GradientTransformation]
-    before: int
     plain_steps: int
     settle_steps: int
     change: Callable[[GrowthParams, Params], Params] | None = None
+
+    def unprepared(self, params: GrowthParams) -> Params:
+        """Return the networks that are measured as the zoo has them, on a leading axis.
+
+        Args:
+          params: trained by the algorithm.
+        """
+        return _measured(self.zoo, params.networks[0]["networks"])
+
+    def ready(self, params: GrowthParams) -> Params:
+        """Return the prepared networks; while the zoo is trained, those of the zoo as they are.
+
+        Args:
+          params: trained by the algorithm.
+        """
+        both = self.prepared(params), self.unprepared(params)
+        return jax.tree.map(lambda one, first: jnp.where(params.stage > 0, one, first), *both)
 
 
 def sparse_preparation(
@@ -107,22 +125,14 @@ def sparse_preparation(
         zoo.network, zoo.units, zoo.measured, strength=strength, sparsity=sparsity
     )
 
-    def begin(networks: Params, own: Params) -> Params:
-        return {"networks": _measured(zoo, networks)}
+    def begin(before: Params, own: Params, key: Key[Array, ""]) -> Params:
+        return {"networks": _measured(zoo, before["networks"])}
 
     def prepared(params: GrowthParams) -> Params:
         return params.networks[1]["networks"]
 
-    algorithm = _after_zoo(zoo, lambda done: sparse, zoo.optimizer(steps), begin)
-    return Preparation(
-        zoo.network,
-        algorithm,
-        prepared,
-        zoo.optimizer,
-        before=zoo.steps,
-        plain_steps=steps,
-        settle_steps=0,
-    )
+    algorithm = _after_zoo(zoo, sparse, zoo.make_optimizer(steps), begin)
+    return Preparation(zoo, algorithm, prepared, plain_steps=steps, settle_steps=0)
 
 
 @dataclass(frozen=True)
@@ -186,8 +196,9 @@ def metanetwork_preparation(
             sparsity=sparsity,
         )
 
-    def begin(networks: Params, own: Params) -> Params:
-        return {**own, "networks": jax.tree.map(lambda leaf: leaf[zoo.measured :], networks)}
+    def begin(before: Params, own: Params, key: Key[Array, ""]) -> Params:
+        others = jax.tree.map(lambda leaf: leaf[zoo.measured :], before["networks"])
+        return {**own, "networks": others}
 
     def change(params: GrowthParams, network: Params) -> Params:
         return net.apply(params.networks[1]["metanet"], network)
@@ -196,17 +207,10 @@ def metanetwork_preparation(
         unseen = _measured(zoo, params.networks[0]["networks"])
         return jax.vmap(change, (None, 0))(params, unseen)
 
-    rule = moving_only(zoo.optimizer(steps), ["metanet"])
+    rule = moving_only(zoo.make_optimizer(steps), ["metanet"])
     algorithm = _after_zoo(zoo, learner, rule, begin)
     return Preparation(
-        zoo.network,
-        algorithm,
-        prepared,
-        zoo.optimizer,
-        before=zoo.steps,
-        plain_steps=settle_steps,
-        settle_steps=settle_steps,
-        change=change,
+        zoo, algorithm, prepared, plain_steps=settle_steps, settle_steps=settle_steps, change=change
     )
 
 
@@ -216,19 +220,15 @@ def _measured(zoo: PruningZoo, networks: Params) -> Params:
 
 def _after_zoo(
     zoo: PruningZoo,
-    learner: Callable[[Array], MetaLearner],
+    learner: MetaLearner | Callable[[Array], MetaLearner],
     rule: optax.GradientTransformation,
-    begin: Callable[[Params, Params], Params],
+    begin: Callable[[Params, Params, Key[Array, ""]], Params],
 ) -> Algorithm:
-    """The zoo, and what its networks are prepared by: ``begin(networks, own) -> own``."""
+    """The zoo, and what its networks are prepared by; ``begin`` is as for ``with_params``."""
     networks = sparse_networks(zoo.network, zoo.units, zoo.measured + zoo.others)
-
-    def change(before: GradientState, own: GradientState, key: Key[Array, ""]) -> GradientState:
-        return own._replace(params=begin(before.params["networks"], own.params))
-
     return in_growing_stages(
         [
-            GrowthStage(lambda done: networks, zoo.optimizer(zoo.steps), zoo.steps),
-            GrowthStage(learner, rule, 1, change=change),
+            GrowthStage(networks, zoo.make_optimizer(zoo.steps), zoo.steps),
+            GrowthStage(learner, rule, 1, change=with_params(begin)),
         ]
     )

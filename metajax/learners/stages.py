@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple
 
 import jax
@@ -20,13 +20,14 @@ class Stage(NamedTuple):
     Attributes:
       learner: whose loss is descended.
       steps: meta-steps of the stage; the last stage has all that are left.
-      trained: ``trained(params) -> params``: True for each parameter that moves in this stage.
+      trained: ``trained(params) -> params``: True for each parameter that moves in this stage; or
+        names of entries, as for :func:`moving_only`.
       finish: ``finish(params) -> params``, called once after the stage's last step; None: nothing.
     """
 
     learner: MetaLearner
     steps: int
-    trained: Callable[[Params], PyTree]
+    trained: Callable[[Params], PyTree] | Sequence[str]
     finish: Callable[[Params], Params] | None = None
 
 
@@ -73,7 +74,7 @@ def stage_of(steps: Int32[Array, ""], lengths: Sequence[int]) -> Int32[Array, ""
     return jnp.sum(over, dtype=jnp.int32)
 
 
-def stage_lengths(steps: int, shares: Sequence[float]) -> tuple[int, ...]:
+def stage_lengths(steps: int, shares: Iterable[float]) -> tuple[int, ...]:
     """Divide steps among stages; each but the last has one step or more.
 
     Args:
@@ -90,6 +91,21 @@ def stage_lengths(steps: int, shares: Sequence[float]) -> tuple[int, ...]:
     """
     lengths = [max(round(share * steps), 1) for share in shares]
     return *lengths, steps - sum(lengths)
+
+
+def check_each(field: str, values: Sequence[Any], stages: int) -> None:
+    """Raise where there is not one value for each stage.
+
+    Args:
+      field: what the values are called.
+      values: one for each stage.
+      stages: how many there are.
+
+    Raises:
+      ConfigError: there are more or fewer.
+    """
+    if len(values) != stages:
+        raise ConfigError(field, f"{len(values)} of them", f"one for each of the {stages} stages")
 
 
 def at_number(state: Any, done: Int32[Array, ""]) -> Any:

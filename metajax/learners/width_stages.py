@@ -23,8 +23,9 @@ from metajax.core import (
 from metajax.hypernet import drawn_mean, implicit
 from metajax.learners.averages import with_average
 from metajax.learners.conditioned import generated_network
+from metajax.learners.kept_widths import VariedNetwork
 from metajax.learners.stages import Stage, in_stages
-from metajax.units import Units, permute_units, smooth_path, unit_rows, unit_sizes
+from metajax.units import permute_units, smooth_path, unit_rows, unit_sizes
 
 LAST = 2
 """The stage that trains at all widths."""
@@ -78,10 +79,10 @@ class Metamorphosis(NamedTuple):
         Raises:
           ConfigError: a stage but the last has no step, or the decay is not in its range.
         """
-        stages = in_stages(self.in_steps(*steps), lambda stage: optimizers[stage])
-        return with_average(stages, average, after=sum(steps[:LAST]))
+        algorithm = in_stages(self.stages(steps), lambda stage: optimizers[stage])
+        return with_average(algorithm, average, after=sum(steps[:LAST]))
 
-    def in_steps(self, *steps: int) -> list[Stage]:
+    def stages(self, steps: Sequence[int]) -> list[Stage]:
         """Return the stages, for :func:`in_stages`.
 
         Args:
@@ -109,10 +110,7 @@ class Metamorphosis(NamedTuple):
 
 
 def metamorphosis(
-    network: Network,
-    target: Callable[[Key[Array, ""]], Params],
-    units: Units,
-    name: str,
+    varied: VariedNetwork,
     *,
     hidden: int = 64,
     depth: int = 3,
@@ -134,10 +132,7 @@ def metamorphosis(
     width as their support, and images with their classes as their query.
 
     Args:
-      network: of the full width, inputs to logits.
-      target: ``target(key) -> params`` of the full network.
-      units: the names of its units.
-      name: of those whose number varies.
+      varied: the network, with the units whose number varies.
       hidden: size of the function's layers.
       depth: its residual layers.
       noise: coordinates move by up to so many units in the last stage.
@@ -156,10 +151,11 @@ def metamorphosis(
     Raises:
       ConfigError: an option of the function is rejected.
     """
+    network, start, units, name = varied
     hypernet = implicit(
-        target, units, [name], hidden=hidden, depth=depth, noise=noise, octaves=octaves
+        start, units, [name], hidden=hidden, depth=depth, noise=noise, octaves=octaves
     )
-    shapes = jax.eval_shape(target, jax.random.key(0))
+    shapes = jax.eval_shape(start, jax.random.key(0))
     largest = unit_sizes(shapes, units)[name]
     made_of: Any = jax.eval_shape(hypernet.init, jax.random.key(0), {name: largest})
 
@@ -186,7 +182,7 @@ def metamorphosis(
 
     def init(key: Key[Array, ""], task: Task) -> MetamorphosisParams:
         made: Any = hypernet.init(key, {name: largest})
-        return MetamorphosisParams(target(key), {part: made[part] for part in ("made", "scales")})
+        return MetamorphosisParams(start(key), {part: made[part] for part in ("made", "scales")})
 
     def full_loss(params: MetamorphosisParams, task: Task, key: Key[Array, ""]) -> Any:
         logits = network.apply(params.full, task.query.inputs)

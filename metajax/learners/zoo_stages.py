@@ -25,7 +25,7 @@ from metajax.core import (
     cross_entropy,
 )
 from metajax.learners.growing import GrowthStage, in_growing_stages, with_params
-from metajax.learners.stages import moving_only
+from metajax.learners.stages import moving_only, stage_lengths
 
 Embed = Callable[[Examples], Float[Array, " d"]]
 """``embed(support) -> embedding`` of one task; its order of classes matters."""
@@ -113,7 +113,7 @@ def zoo_training(
     model: WeightModel,
     *,
     zoo_steps: int,
-    optimizer: Callable[[int | None], optax.GradientTransformation],
+    make_optimizer: Callable[[int | None], optax.GradientTransformation],
     model_steps: int = 1,
 ) -> Algorithm:
     """Make the algorithm that trains a zoo and then a model of its weights.
@@ -124,8 +124,7 @@ def zoo_training(
       model: of the weights.
       zoo_steps: steps of the zoo; all others are the model's. A model that is not trained leaves
         everything as it is in them.
-      optimizer: ``optimizer(steps)``, that of a stage of so many steps, and that of the last stage
-        for None.
+      make_optimizer: of a stage, by its steps, and of the last stage for None.
       model_steps: steps of the model, of which its stages but the last have their shares, each one
         step or more.
 
@@ -143,13 +142,13 @@ def zoo_training(
             return stage.begin(before, own) if number == 0 else stage.begin(None, before)
 
         last = number == len(stages) - 1
-        steps = max(round(stage.share * model_steps), 1)
-        rule = moving_only(optimizer(None if last else steps), stage.moving)
-        return GrowthStage(stage.learner, rule, steps, change=with_params(begin))
+        rule = moving_only(make_optimizer(None if last else lengths[number]), stage.moving)
+        return GrowthStage(stage.learner, rule, lengths[number], change=with_params(begin))
 
     idle = ModelStage(idle_learner(), (), lambda zoo, model: model)
     stages = model.stages or (idle,)
-    rules = moving_only(optimizer(zoo_steps), ["networks"])
+    lengths = stage_lengths(model_steps, [stage.share for stage in stages[:-1]])
+    rules = moving_only(make_optimizer(zoo_steps), ["networks"])
     zoo = GrowthStage(network_zoo(network, embed), rules, zoo_steps)
     return in_growing_stages([zoo, *(of_model(*each) for each in enumerate(stages))])
 

@@ -264,6 +264,18 @@ def test_random_starts_are_those_of_the_inputs_that_a_unit_has(architectures):
     assert not second[200:].any() and not second[:, 100:].any()
 
 
+def test_a_network_at_its_own_size_computes_what_it_does_padded(architectures):
+    keys = jax.random.split(jax.random.key(0), len(SHAPES))
+    weights = jax.vmap(TARGET.random)(keys, architectures)
+    for index, shape in enumerate(SHAPES):
+        padded = one_of(weights, index)
+        network, params = TARGET.alone(padded, shape)
+        like = jax.eval_shape(network.init, keys[0], X)
+        assert jax.tree.map(jnp.shape, params) == jax.tree.map(jnp.shape, like)
+        expected = TARGET.apply(padded, one_of(architectures, index), X)
+        np.testing.assert_allclose(network.apply(params, X), expected, rtol=1e-5, atol=1e-6)
+
+
 def test_random_shapes_stay_in_their_ranges():
     shapes = random_shapes(100, (1, 3), (4, 8), seed=0)
     assert {len(shape.widths) for shape in shapes} == {1, 2, 3}
@@ -281,6 +293,7 @@ def test_random_shapes_stay_in_their_ranges():
         ("layers", lambda: random_shapes(2, (0, 1), (4, 4), 0)),
         ("widths", lambda: TARGET.architectures([MLPShape((7,), "relu")])),
         ("widths", lambda: TARGET.architectures([MLPShape((1,) * 4, "relu")])),
+        ("widths", lambda: TARGET.alone(TARGET.like, MLPShape((7,), "relu"))),
         ("activation", lambda: TARGET.architectures([MLPShape((2,), "sigmoid")])),
         (
             "largest",

@@ -7,7 +7,13 @@ import pytest
 
 from metajax.core import ConfigError, Task
 from metajax.hypernet import edit_hypernetwork
-from metajax.learners import edited_generator, generator_training, tuned_generator, weight_edits
+from metajax.learners import (
+    edited_generator,
+    generator_stages,
+    in_stages,
+    tuned_generator,
+    weight_edits,
+)
 from metajax.nn import conv_autoencoder
 
 KEY, IMAGES = jax.random.key(0), jnp.zeros((2, 6, 6, 1))
@@ -26,16 +32,9 @@ def test_the_editor_is_that_of_the_decoder():
 
 
 @pytest.mark.parametrize("edited", [EDITED, tuned_generator(AUTOENCODER)])
-def test_each_stage_has_an_optimizer_of_its_length(edited):
-    lengths = []
-
-    def optimizer(steps):
-        lengths.append(steps)
-        return optax.sgd(0.1)
-
-    algorithm = generator_training(
-        edited, noise=0.2, generator_steps=2, steps=3, optimizer=optimizer
-    )
-    assert lengths == [2, 3]
+def test_there_is_a_stage_of_the_generator_and_one_of_what_comes_after_it(edited):
+    stages = generator_stages(edited, [2, 3], noise=0.2)
+    assert [stage.steps for stage in stages] == [2, 3]
+    algorithm = in_stages(stages, lambda stage: optax.sgd(0.1))
     state = jax.eval_shape(algorithm.init, KEY, TASK)
     assert set(algorithm.params(state)) == {"encoder", "decoder", edited.trained}

@@ -6,10 +6,11 @@ import numpy as np
 import optax
 import pytest
 
-from metajax.core import ConfigError, Examples, MetaLearner, digest
+from metajax.core import ConfigError, Examples, GradientState, MetaLearner, digest
 from metajax.learners import (
     GrowthStage,
     even_parts,
+    handed_over,
     in_growing_stages,
     predict_in_use,
     with_params,
@@ -156,6 +157,12 @@ def test_a_change_of_parameters_starts_the_optimizer_again():
     )
     assert float(found[1][0].networks[0][0]) == -2.5
     assert float(found[2][0].networks[1][0]) == -3.5
+
+
+def test_parameters_are_handed_over_whole_or_as_an_entry():
+    before, own = (GradientState(params, "fresh") for params in (1, {"a": 2, "b": 3}))
+    assert handed_over()(before, own, None) == GradientState(1, "fresh")
+    assert handed_over("a")(before, own, None) == GradientState({"a": 1, "b": 3}, "fresh")
 
 
 @pytest.mark.parametrize(("total", "parts"), [(7, 3), (3, 3), (2, 3), (0, 2)])

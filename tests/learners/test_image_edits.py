@@ -12,12 +12,14 @@ import pytest
 from metajax.core import ConfigError, Task, enable_x64, prepare_optimizer
 from metajax.hypernet import edit_hypernetwork, render_edited
 from metajax.learners import (
-    after_generator,
+    EditedGenerator,
     edited_along,
     edited_images,
     encode,
+    generator_stages,
     image_errors,
     image_generator,
+    in_stages,
     shared_edit,
     tuned_latent,
     tuned_weights,
@@ -48,14 +50,9 @@ GENERATED = 2
 def trained(name):
     """Parameters after each step."""
     learner = {"editor": EDITS, "difference": SHARED}[name]
-    algorithm = after_generator(
-        AUTOENCODER,
-        learner,
-        name,
-        noise=0.2,
-        generator_steps=GENERATED,
-        optimizer=lambda stage: optax.adam(1e-2),
-    )
+    edited = EditedGenerator(AUTOENCODER, learner, name)
+    stages = generator_stages(edited, [GENERATED, GENERATED], noise=0.2)
+    algorithm = in_stages(stages, lambda stage: optax.adam(1e-2))
     tasks = jax.tree.map(lambda leaf: leaf[None], TASK)
     update, state = jax.jit(algorithm.update), algorithm.init(KEY, TASK)
     found = [algorithm.params(state)]

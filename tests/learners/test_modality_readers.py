@@ -11,9 +11,10 @@ from metajax.hypernet import Pairs, modality_adapter
 from metajax.learners import (
     PairAttention,
     adapted_projector,
-    after_projector,
     averaged_adapters,
+    in_stages,
     modality_reader,
+    projector_stages,
     rotated,
     shared_projector,
     text_logits,
@@ -143,9 +144,8 @@ def moved(algorithm, steps):
 
 def test_the_projector_is_trained_first_and_then_its_adapter():
     parts = adapted_projector(TEXTS, [5], SMALL)
-    algorithm = after_projector(
-        parts.reader, projector_steps=1, steps=2, optimizer=lambda steps: optax.adam(0.1)
-    )
+    stages = projector_stages(parts.reader, [1, 2])
+    algorithm = in_stages(stages, lambda stage: optax.adam(0.1))
     first, second, third = moved(algorithm, 3)
     assert first and all(name.startswith("['projector']") for name in first)
     assert second and all(name.startswith("['adapter']") for name in second | third)
@@ -153,7 +153,8 @@ def test_the_projector_is_trained_first_and_then_its_adapter():
 
 def test_a_solved_adapter_can_be_trained_without_what_generates():
     reader = adapted_projector(TEXTS, [5], SMALL, ridges=(0.1, 2.0)).reader
-    found = set().union(*moved(without_generating(reader, 2, optax.adam(0.1)), 2))
+    algorithm = in_stages([without_generating(reader, 2)], lambda stage: optax.adam(0.1))
+    found = set().union(*moved(algorithm, 2))
     assert any(name.startswith("['projector']") for name in found)
     assert any(name.startswith("['adapter']") for name in found)
     assert not [name for name in found if "encoder" in name or "heads" in name]

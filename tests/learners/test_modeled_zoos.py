@@ -7,6 +7,7 @@ import optax
 import pytest
 
 from metajax.learners import (
+    LatentDiffusion,
     modeled_zoo,
     nearest_network,
     weight_diffusion,
@@ -32,7 +33,7 @@ def rivals(make, **options):
         head="Dense_1",
         zoo_steps=1,
         model_steps=1,
-        optimizer=lambda steps: optax.sgd(0.1),
+        make_optimizer=lambda steps: optax.sgd(0.1),
         **options,
     )
     return [name for name, _ in zoo.rivals]
@@ -50,5 +51,6 @@ def test_a_solved_head_makes_another_model():
 
 
 def test_a_diffusion_is_compared_with_its_variants_too():
-    make = functools.partial(weight_diffusion, NETWORK, size=2, levels=2, moves=1)
+    diffusion = LatentDiffusion(2, noise_levels=2, moves=1)
+    make = functools.partial(weight_diffusion, NETWORK, diffusion=diffusion)
     assert rivals(make) == ["unmoved", "moved_regression", "solved_regression", *CLOSED]

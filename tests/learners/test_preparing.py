@@ -61,6 +61,12 @@ def test_without_a_penalty_the_first_networks_are_trained_on_as_those_of_the_zoo
     wanted = kernels(longer.networks[0]["networks"])[:MEASURED]
     np.testing.assert_allclose(kernels(plain.prepared(found[4])), wanted, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(kernels(found[4].networks[0]["networks"]), zoo)
+    for params, ready in (
+        (found[2], zoo[:MEASURED]),
+        (found[4], kernels(plain.prepared(found[4]))),
+    ):
+        np.testing.assert_array_equal(kernels(plain.ready(params)), ready)
+        np.testing.assert_array_equal(kernels(plain.unprepared(params)), zoo[:MEASURED])
     hard = sparse_preparation(ZOO, 2, strength=0.5, sparsity=Sparsity(squared=True))
     pulled = kernels(hard.prepared(trained(hard, 4)[4]))
     assert np.linalg.norm(pulled) < np.linalg.norm(wanted)

@@ -1,5 +1,7 @@
 """Zoos and models of their weights: what is exact, and what a diffusion learns of a known zoo."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 from metajax.core import ConfigError, Examples, Task, count, cross_entropy, derive, gradient
 from metajax.hypernet import decode_principal, encode_principal
 from metajax.learners import (
-    Autoencoding,
+    LatentDiffusion,
     SetReader,
     autoencoder_code,
     checked_descent,
@@ -48,10 +50,10 @@ def examples(num, count):
 TASK = Task(examples(NETWORKS, WAYS * SHOTS), examples(NETWORKS, 8))
 ONE = jax.tree.map(lambda leaf: leaf[0], TASK.support)
 BATCH = jax.tree.map(lambda leaf: leaf[None, None], TASK)  # a step's one task of one part
-MODEL = weight_diffusion(NETWORK, embed, size=4, hidden=[8], levels=10, batch=5)
-SETS = weight_diffusion(
-    NETWORK, embed, size=4, hidden=[8], levels=10, reader=SetReader(4, WAYS, align_share=0.4)
-)
+SMALL = LatentDiffusion(4, denoiser_hidden=(8,), noise_levels=10, batch=5, moves=0)
+LARGER = replace(SMALL, batch=64)
+MODEL = weight_diffusion(NETWORK, embed, SMALL)
+SETS = weight_diffusion(NETWORK, embed, LARGER, SetReader(4, WAYS, align_share=0.4))
 
 
 def known_zoo():
@@ -72,7 +74,7 @@ def row_of(weights):
 def stages():
     """States before and after the model takes over from the zoo."""
     algorithm = zoo_training(
-        NETWORK, embed, MODEL, zoo_steps=3, optimizer=lambda steps: optax.adam(1e-2)
+        NETWORK, embed, MODEL, zoo_steps=3, make_optimizer=lambda steps: optax.adam(1e-2)
     )
     update = jax.jit(algorithm.update)
     states = [jax.jit(algorithm.init)(KEY, jax.tree.map(lambda leaf: leaf[0], BATCH))]
@@ -135,11 +137,11 @@ def test_a_key_and_a_support_decide_the_weights_and_order_does_not_matter(stages
 
 def test_a_code_of_all_components_returns_the_networks(stages):
     zoo = stages[5].stages[0].params
-    whole = weight_diffusion(NETWORK, embed, size=NETWORKS - 1, hidden=[8], levels=10)
+    whole = weight_diffusion(NETWORK, embed, replace(SMALL, components=NETWORKS - 1))
     model = whole.stages[0].begin(zoo, {"code": {}, "coder": {}})
     rows = flat_weights(zoo["networks"])
     np.testing.assert_allclose(whole.decoded(model, rows), rows, atol=1e-5)
-    more = weight_diffusion(NETWORK, embed, size=NETWORKS, hidden=[8], levels=10)
+    more = weight_diffusion(NETWORK, embed, replace(SMALL, components=NETWORKS))
     with pytest.raises(ConfigError, match="1 to 11 components of 12 vectors"):
         more.stages[0].learner.init(KEY, TASK)
 
@@ -175,8 +177,7 @@ def test_moved_draws_never_fit_the_support_worse_and_0_moves_are_the_plain_draw(
     zoo, model = (stage.params for stage in stages[5].stages)
     # logits of large networks: steps of a fixed size that suit others would diverge here
     steep = {**model, "code": jax.tree.map(lambda leaf: 30 * leaf, model["code"])}
-    parts = {"size": 4, "hidden": [8], "levels": 10}
-    moved = weight_diffusion(NETWORK, embed, **parts, moves=6)
+    moved = weight_diffusion(NETWORK, embed, replace(SMALL, moves=6))
     keys = jax.random.split(KEY, 8)
 
     @jax.jit
@@ -190,19 +191,19 @@ def test_moved_draws_never_fit_the_support_worse_and_0_moves_are_the_plain_draw(
         better, plain = losses(each)
         assert np.all(np.asarray(better) <= np.asarray(plain) * (1 + 1e-6))
         assert np.mean(better) < np.mean(plain)
-    of_none = weight_diffusion(NETWORK, embed, **parts, moves=0)
+    of_none = weight_diffusion(NETWORK, embed, LARGER)
     assert not of_none.variants
     published = row_of(jax.jit(MODEL.generate)(zoo, model, ONE, KEY))
     for same in (of_none, dict(moved.variants)["unmoved"]):
         found = row_of(jax.jit(same.generate)(zoo, model, ONE, KEY))
         np.testing.assert_array_equal(found, published)
     with pytest.raises(ConfigError, match="0 or more"):
-        weight_diffusion(NETWORK, embed, **parts, moves=-1)
+        weight_diffusion(NETWORK, embed, replace(SMALL, moves=-1))
 
 
 def test_weights_of_regression_move_by_checked_steps_in_the_latents(stages):
     zoo, model = (stage.params for stage in stages[5].stages)
-    moved = weight_diffusion(NETWORK, embed, size=4, levels=10, moves=3)
+    moved = weight_diffusion(NETWORK, embed, LatentDiffusion(4, noise_levels=10, moves=3))
     found = jax.jit(dict(moved.variants)["moved_regression"].generate)(zoo, model, ONE, KEY)
     code = model["code"]["principal"]
 
@@ -246,23 +247,16 @@ def test_a_solved_head_is_the_ridge_solution_and_leaves_the_features(stages):
 
 
 def test_a_code_is_trained_before_its_latents_are_taken_and_stays_after():
-    model = weight_diffusion(
-        NETWORK,
-        embed,
-        size=3,
-        hidden=[8],
-        levels=10,
-        batch=5,
-        reader=SetReader(4, WAYS, align_share=0.25),
-        autoencoding=Autoencoding(hidden=6, share=0.25),
-    )
+    coder = {"latents": "autoencoder", "coder_hidden": 6, "coder_share": 0.25}
+    small = replace(SMALL, components=3, **coder)
+    model = weight_diffusion(NETWORK, embed, small, SetReader(4, WAYS, align_share=0.25))
     algorithm = zoo_training(
         NETWORK,
         embed,
         model,
         zoo_steps=2,
         model_steps=8,
-        optimizer=lambda steps: optax.adam(1e-2),
+        make_optimizer=lambda steps: optax.adam(1e-2),
     )
     update = jax.jit(algorithm.update)
     state = jax.jit(algorithm.init)(KEY, jax.tree.map(lambda leaf: leaf[0], BATCH))
@@ -291,4 +285,6 @@ def test_a_code_is_trained_before_its_latents_are_taken_and_stays_after():
     np.testing.assert_allclose(code.encode(params, rows), latents, atol=1e-3)
     np.testing.assert_allclose(model.decoded(last, rows), code.decode(params, latents), atol=1e-4)
     with pytest.raises(ConfigError, match="sum below 1"):
-        weight_diffusion(NETWORK, embed, size=3, reader=SetReader(4, WAYS, align_share=1.0))
+        weight_diffusion(NETWORK, embed, SMALL, SetReader(4, WAYS, align_share=1.0))
+    with pytest.raises(ConfigError, match="autoencoder"):
+        weight_diffusion(NETWORK, embed, replace(SMALL, latents="coder"))

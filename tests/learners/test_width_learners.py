@@ -8,6 +8,7 @@ import pytest
 
 from metajax.core import ConfigError, Examples, Task, cross_entropy, gradient, prepare_optimizer
 from metajax.learners import (
+    VariedNetwork,
     corrected_slimmable,
     metamorphosis,
     networks_alone,
@@ -72,12 +73,13 @@ def start(key):
 
 
 UNITS = mlp_units(jax.eval_shape(start, jax.random.key(0)))
+VARIED = VariedNetwork(make(4), start, UNITS, "h1")
 
 
 def test_the_mean_over_draws_without_noise_is_the_plain_evaluation_and_varies_less_than_one():
     def adapting(noise, draws):
         options = {"hidden": 4, "depth": 1, "noise": noise, "draws": draws}
-        learner = metamorphosis(make(4), start, UNITS, "h1", **options).widths
+        learner = metamorphosis(VARIED, **options).widths
         params = learner.init(jax.random.key(0), TASK)
         adapt = jax.jit(learner.adapt)
         return lambda seed: adapt(params, jnp.int32(3), jax.random.key(seed))["Dense_1"]["kernel"]
@@ -91,8 +93,8 @@ def test_the_mean_over_draws_without_noise_is_the_plain_evaluation_and_varies_le
 
 def test_the_first_stage_ends_with_units_in_an_order_that_is_no_longer():
     network = make(4)
-    parts = metamorphosis(network, start, UNITS, "h1", hidden=4, depth=1)
-    stage = parts.in_steps(1, 1, 1)[0]
+    parts = metamorphosis(VARIED, hidden=4, depth=1)
+    stage = parts.stages([1, 1, 1])[0]
     params = parts.full.init(jax.random.key(0), TASK)
     found = jax.jit(stage.finish)(params)
     rows = [unit_rows(each.full, UNITS, "h1") for each in (params, found)]
@@ -102,15 +104,15 @@ def test_the_first_stage_ends_with_units_in_an_order_that_is_no_longer():
     np.testing.assert_allclose(
         *(network.apply(each.full, INPUTS) for each in (params, found)), atol=1e-5
     )
-    unordered = metamorphosis(network, start, UNITS, "h1", hidden=4, depth=1, smooth=False)
-    assert unordered.in_steps(1, 1, 1)[0].finish is None
+    unordered = metamorphosis(VARIED, hidden=4, depth=1, smooth=False)
+    assert unordered.stages([1, 1, 1])[0].finish is None
 
 
 def test_what_is_not_generated_moves_at_all_widths_too_unless_it_is_asked_to_stay():
-    params = jax.eval_shape(metamorphosis(make(4), start, UNITS, "h1").full.init, KEY, TASK)
+    params = jax.eval_shape(metamorphosis(VARIED).full.init, KEY, TASK)
 
     def moving(stage, **options):
-        parts = metamorphosis(make(4), start, UNITS, "h1", **options)
+        parts = metamorphosis(VARIED, **options)
         paths = jax.tree.leaves_with_path(parts.trained(stage)(params).full)
         return {
             jax.tree_util.keystr(at, simple=True, separator="/") for at, moves in paths if moves
@@ -123,7 +125,7 @@ def test_what_is_not_generated_moves_at_all_widths_too_unless_it_is_asked_to_sta
 
 
 def test_the_average_is_that_of_the_last_stage():
-    parts = metamorphosis(make(4), start, UNITS, "h1", hidden=2, depth=1)
+    parts = metamorphosis(VARIED, hidden=2, depth=1)
     algorithm = parts.algorithm((1, 1, 2), [optax.sgd(0.1)] * 3, 0.9)
     update, state = jax.jit(algorithm.update), jax.jit(algorithm.init)(KEY, TASK)
     batch = jax.tree.map(lambda leaf: leaf[None], TASK)
@@ -135,8 +137,6 @@ def test_the_average_is_that_of_the_last_stage():
 
 
 def test_a_width_has_units_of_one_network_to_which_a_correction_adds_nothing_at_first():
-    network = make(4)
-
     def adapted(learner, width):
         params = jax.jit(learner.init)(KEY, TASK)
         return params, jax.jit(learner.adapt)(params, jnp.int32(width), KEY)
@@ -144,11 +144,11 @@ def test_a_width_has_units_of_one_network_to_which_a_correction_adds_nothing_at_
     def assert_equal(found, wanted):
         jax.tree.map(lambda one, other: np.testing.assert_allclose(one, other), found, wanted)
 
-    params, found = adapted(slimmable_network(network, start, UNITS, "h1"), 2)
+    params, found = adapted(slimmable_network(VARIED), 2)
     assert_equal(found, keep_first(params, UNITS, {"h1": 2}))
-    learner = corrected_slimmable(network, start, UNITS, "h1", hidden=2, depth=1)
+    learner = corrected_slimmable(VARIED, hidden=2, depth=1)
     params, found = adapted(learner, 3)
     assert_equal(found, keep_first(params["shared"], UNITS, {"h1": 3}))
     for keep in (keep_first, keep_largest):
-        params, found = adapted(pruned_network(network, UNITS, "h1", keep), 2)
+        params, found = adapted(pruned_network(VARIED, keep), 2)
         assert_equal(found, keep(params, UNITS, {"h1": 2}))

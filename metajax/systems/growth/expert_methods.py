@@ -10,7 +10,7 @@ from metajax import learners
 from metajax.core import Count, NonNegative, ProperFraction, divisor_of
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
-from metajax.systems.growth.settings import Active, Blocks, Dense, Training, steps_in_shares
+from metajax.systems.growth.settings import Active, Blocks, Dense, Training
 from metajax.systems.growth.stage import Networks, Stage, in_stages, named, of_widths, one_stage
 
 BLOCKS = Blocks()
@@ -42,7 +42,7 @@ def moe_tuning(
         network,
         copies,
         parts,
-        steps_in_shares(training.steps, blocks.dense_share),
+        learners.stage_lengths(training.steps, [blocks.dense_share]),
         training.make_optimizer,
         balance=balance,
         router=router,
@@ -91,7 +91,7 @@ def read_me(
     experts = learners.ActivatedExperts(
         problem.large, sizes, problem.ways, problem.tasks.domains, router_width
     )
-    steps = steps_in_shares(training.steps, dense.dense_share, router_share)
+    steps = learners.stage_lengths(training.steps, [dense.dense_share, router_share])
     whole, routed, tuned = learners.read_me(experts, steps, training.make_optimizer, units)
 
     def further(networks: Networks, inputs: Array) -> dict[str, Array]:

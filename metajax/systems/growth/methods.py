@@ -26,9 +26,7 @@ from metajax.systems.growth.settings import (
     Early,
     Teacher,
     Training,
-    early_steps,
     incubating_steps,
-    steps_in_shares,
 )
 from metajax.systems.growth.stage import Stage, in_stages, named, of_widths, one_stage
 from metajax.systems.growth.supernets import mixture_of_supernets, subnetworks_alone, supernet
@@ -60,7 +58,7 @@ def grown(
     split: Literal["random", "equal"],
 ) -> Method:
     """Return the method that trains a small network and makes it larger, stage by stage."""
-    first, full = steps_in_shares(training.steps, early.early_share)
+    first, full = learners.stage_lengths(training.steps, [early.early_share])
     sizes = [*itertools.accumulate(moves, widths_after, initial=problem.small)]
     stages = learners.growing_mlp(
         problem.small,
@@ -99,7 +97,8 @@ def random_transformations(
     """
     moves = random_moves(problem.small, problem.large, moves_seed)
     # as many stages as there are steps for, and several moves together where these are few
-    number = max(min(len(moves), early_steps(early.early_share, training.steps)), 1)
+    first, _ = learners.stage_lengths(training.steps, [early.early_share])
+    number = max(min(len(moves), first), 1)
     rest = iter(moves)
     together = [[*itertools.islice(rest, part)] for part in learners.even_parts(len(moves), number)]
     return grown(problem, training, together, early, "random")
@@ -121,7 +120,7 @@ def weak_teacher(
       final_weight: The same at the last step; it moves linearly.
       temperature: Temperature of both networks' outputs.
     """
-    steps = steps_in_shares(training.steps, teacher.teacher_share)
+    steps = learners.stage_lengths(training.steps, [teacher.teacher_share])
     taught, student = learners.weak_teacher(
         problem.network(problem.small),
         problem.network(problem.large),

@@ -13,7 +13,7 @@ from metajax import learners
 from metajax.core import ConfigError, Count, ProperFraction, Seed
 from metajax.systems.base import Method
 from metajax.systems.growth.problem import Problem
-from metajax.systems.growth.settings import Early, Training, early_steps
+from metajax.systems.growth.settings import Early, Training
 from metajax.systems.growth.stage import Members, Networks, in_stages, of_widths
 from metajax.units import random_moves
 
@@ -79,7 +79,7 @@ def transformation_search(
     problem: Problem, training: Training, *, search: Search = SEARCH, early: Early = EARLY
 ) -> Method:
     """Grow a small network to many by random moves, and train each (EAS, arXiv 1707.04873)."""
-    first = early_steps(early.early_share, training.steps)
+    first, _ = learners.stage_lengths(training.steps, [early.early_share])
     return searched(problem, training, drawn(problem, search), first, search.search_seed)
 
 

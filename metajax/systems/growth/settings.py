@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -14,6 +15,7 @@ from metajax.core import (
     at_most,
     multiple_of,
 )
+from metajax.learners import stage_lengths
 from metajax.systems.image_sets import ImageSplits
 from metajax.systems.training import Training as SharedTraining
 
@@ -115,17 +117,6 @@ class Deep:
     """Whether a layer adds to what it reads, normalized; else layers are plain."""
 
 
-def early_steps(share: float, steps: int) -> int:
-    """Return the steps of a part of the training, one or more."""
-    return max(round(share * steps), 1)
-
-
-def steps_in_shares(steps: int, *shares: float) -> list[int]:
-    """Return the steps of some parts of the training, one or more each, and all that are left."""
-    parts = [early_steps(share, steps) for share in shares]
-    return [*parts, steps - sum(parts)]
-
-
 def incubating_steps(tune_share: float, steps: int, costs: tuple[float, float]) -> tuple[int, ...]:
     """Return the steps of the shallow network, the parts and the assembled network.
 
@@ -139,8 +130,7 @@ def incubating_steps(tune_share: float, steps: int, costs: tuple[float, float]) 
     Raises:
       ConfigError: there are fewer than three steps.
     """
-    tuned = early_steps(tune_share, steps)
-    left = steps - tuned
+    tuned, left = stage_lengths(steps, [tune_share])
     if left < 2:
         expected = "3 or more, and a tune_share that leaves two to what comes before"
         raise ConfigError("steps", steps, expected)
@@ -148,6 +138,10 @@ def incubating_steps(tune_share: float, steps: int, costs: tuple[float, float]) 
     first = round(left * (parts - 1) / (parts - shallow))
     first = min(max(first, 1), left - 1)
     return first, left - first, tuned
+
+
+SHARES = ("early_share", "teacher_share", "dense_share", "router_share", "tune_share")
+"""Options that say how long a stage is, in the order of the stages."""
 
 
 def check(config: Any) -> None:
@@ -158,13 +152,10 @@ def check(config: Any) -> None:
     """
     if config.text is not None and config.domains > 1:
         raise ConfigError("domains", config.domains, "1, for a text")
-    before = 0
-    for field in ("early_share", "teacher_share", "dense_share", "router_share", "tune_share"):
-        share = getattr(config, field, None)
-        if share is None:
-            continue
-        before += early_steps(share, config.steps)
-        if before >= config.steps:
+    shares = {field: getattr(config, field) for field in SHARES if hasattr(config, field)}
+    ends = itertools.accumulate(stage_lengths(config.steps, shares.values()))
+    for (field, share), end in zip(shares.items(), ends, strict=False):
+        if end >= config.steps:
             expected = f"a part that leaves one of the {config.steps} steps to the last stage"
             raise ConfigError(field, share, expected)
 

@@ -6,7 +6,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -14,7 +14,6 @@ from jaxtyping import Array, Key
 
 from metajax.core import Network, Params
 from metajax.data import ImagePool
-from metajax.hypernet import PaddedMLP, padded_mlp
 from metajax.nn import mlp
 from metajax.systems.image_sets import image_pools
 from metajax.units import Units, mlp_units
@@ -44,39 +43,19 @@ class Problem(NamedTuple):
         return self.tasks
 
     @property
+    def hidden(self) -> tuple[int, ...]:
+        """Sizes of the network's hidden layers."""
+        return (self.settings.width,) * self.settings.layers
+
+    @property
     def network(self) -> Network:
         """The network whose weights are generated."""
-        return mlp((self.settings.width,) * self.settings.layers, self.ways)
+        return mlp(self.hidden, self.ways)
 
     @property
     def units(self) -> Units:
         """The names of the network's units."""
         return mlp_units(jax.eval_shape(self.start, jax.random.key(0)))
-
-    def narrow(self, size: int) -> Network:
-        """Return the network with so many units in each hidden layer."""
-        return mlp((size,) * self.settings.layers, self.ways)
-
-    @property
-    def varied(self) -> str:
-        """The units of the middle hidden layer, whose number varies (widths)."""
-        return f"h{self.settings.layers // 2}"
-
-    def network_of(self, width: int) -> Network:
-        """Return the network with so many units in its middle hidden layer (widths).
-
-        Args:
-          width: units.
-        """
-        sizes = [self.settings.width] * self.settings.layers
-        sizes[self.settings.layers // 2] = width
-        return mlp(tuple(sizes), self.ways)
-
-    @property
-    def padded(self) -> PaddedMLP:
-        """The network of all architectures (architectures)."""
-        of = self.settings
-        return padded(self.test.num_features, self.ways, of.layers, of.widest)
 
     def start(self, key: Key[Array, ""]) -> Params:
         """Draw the network's weights, as it would start by itself."""
@@ -87,17 +66,20 @@ class Problem(NamedTuple):
         return f"{self.settings.base_set}, {self.conditions.called}"
 
 
-Make = Callable[[Any, ImagePool, ImagePool], Problem]
-"""``of_images(settings, train, test)`` makes the problem of some settings with given images."""
+P = TypeVar("P", bound=Problem)
+"""The problem of a kind."""
 
 
-def reading(of_images: Make) -> Callable[[Any, Any, Path | None], Problem]:
+def reading(
+    of_images: Callable[[Any, ImagePool, ImagePool], P],
+) -> Callable[[Any, Any, Path | None], P]:
     """Return the function that makes the problem of some settings with the images that these name.
 
     Images to measure on have the mean and deviation of those to train on.
 
     Args:
-      of_images: makes the problem of settings with images to train on and to measure on.
+      of_images: ``of_images(settings, train, test)`` makes the problem of settings with images to
+        train on and to measure on.
 
     Returns:
       ``make_problem(settings, training, data_dir)``, which does not read ``training``. It raises a
@@ -105,17 +87,8 @@ def reading(of_images: Make) -> Callable[[Any, Any, Path | None], Problem]:
     """
 
     @functools.wraps(of_images)
-    def make_problem(settings: Any, training: Any, data_dir: Path | None = None) -> Problem:
+    def make_problem(settings: Any, training: Any, data_dir: Path | None = None) -> P:
         train, test = image_pools(settings, data_dir)
         return of_images(settings, train, dataclasses.replace(test, mean=train.mean, std=train.std))
 
     return make_problem
-
-
-@functools.lru_cache
-def padded(features: int, ways: int, layers: int, widest: int) -> PaddedMLP:
-    """Return the network that has room for all architectures, also those that are only measured.
-
-    It is the same one for all methods and seeds, so that each program is compiled once.
-    """
-    return padded_mlp(features, ways, layers + 1, widest)

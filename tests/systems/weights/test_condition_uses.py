@@ -138,7 +138,7 @@ def test_a_prepared_network_is_pruned(method, tmp_path):
         network = jax.tree.map(lambda leaf: leaf[1], run.params.networks[0]["networks"])
         kept = keep_largest(network, mlp_units(network), {"h0": 2, "h1": 2})
         read = problem.test.normalise(jnp.asarray(IMAGES[:, :4, :4, None]))
-        wanted = jax.nn.softmax(run.method.parts.network.apply(kept, read))
+        wanted = jax.nn.softmax(problem.network.apply(kept, read))
         np.testing.assert_allclose(made.predict(IMAGES[:, :4, :4]).probabilities, wanted, atol=1e-5)
     tuned = run.adapt(2, steps=5)
     assert np.abs(tuned.predict(IMAGES).probabilities - run.adapt(2).predict(IMAGES)[1]).max() > 0

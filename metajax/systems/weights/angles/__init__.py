@@ -1,7 +1,6 @@
 """Networks generated for angles by which images are turned."""
 
 from metajax.systems.layout import family
-from metajax.systems.weights.condition_use import use_angle
 from metajax.systems.weights.evaluate import evaluate, mean_accuracy, on_test_images
 from metajax.systems.weights.report import condition_figures, condition_table
 
@@ -13,6 +12,5 @@ SYSTEM = family(
     objective=mean_accuracy(-1),
     table=condition_table,
     figures=condition_figures,
-    use=use_angle,
 )
 """What the family has of this kind of problem."""

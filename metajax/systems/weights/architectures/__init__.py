@@ -1,7 +1,6 @@
 """Networks generated for architectures of multi-layer perceptrons."""
 
 from metajax.systems.layout import family
-from metajax.systems.weights.condition_use import use_shape
 from metajax.systems.weights.evaluate import mean_accuracy, on_test_images
 
 SYSTEM = family(
@@ -10,6 +9,5 @@ SYSTEM = family(
     evaluators={"new_tasks": on_test_images},
     objective=mean_accuracy(0),
     evaluation=("start_steps", "start_lr"),
-    use=use_shape,
 )
 """What the family has of this kind of problem."""

@@ -25,9 +25,8 @@ from metajax.data import ImagePool
 from metajax.hypernet import MLPArchitecture
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.architectures.problem import GROUPS, Architectures
+from metajax.systems.weights.architectures.problem import GROUPS, ArchitectureProblem, Architectures
 from metajax.systems.weights.conditions import under
-from metajax.systems.weights.problem import Problem
 
 EVAL_SEED = 0
 """Seed of random starts and of the images that are trained on: the same for every run."""
@@ -103,7 +102,7 @@ def starts(
 
 
 def measured(
-    problem: Problem,
+    problem: ArchitectureProblem,
     learner: MetaLearner,
     params: Params,
     marks: tuple[int, ...],
@@ -140,7 +139,7 @@ def measured(
 
 
 def evaluate(
-    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+    problem: ArchitectureProblem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
     """Measure what networks of unseen architectures can do, as they start and after some steps.
 
@@ -150,9 +149,10 @@ def evaluate(
     assert method.learner is not None and isinstance(problem.conditions, Architectures)
     marks = (0, *sorted(set(config.start_steps)))
     found = measured(problem, method.learner, params, marks, jnp.float32(config.start_lr))
-    rows = {}
-    for name, kind in GROUPS.items():
-        rows[name] = Row(f"{config.method}, {kind}", interval(found["predicted"][name]))
+    rows = {
+        name: Row(f"{config.method}, {kind}", interval(found["predicted"][name]))
+        for name, kind in GROUPS.items()
+    }
     for name, kind in GROUPS.items():
         title, score = f"He start, {kind}", interval(found["random"][name])
         rows[f"random_{name}"] = Row(title, score, baseline=True, compared_with=name)

@@ -7,12 +7,12 @@ from typing import Literal
 from metajax import hypernet, learners
 from metajax.core import Count, MetaLearner
 from metajax.systems.base import Entry
-from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.architectures.problem import ArchitectureProblem
 from metajax.systems.weights.settings import Training
 
 
 def graph_hypernetwork(
-    problem: Problem,
+    problem: ArchitectureProblem,
     training: Training,
     *,
     decoder: Literal["low_rank", "full"] = "low_rank",
@@ -41,7 +41,7 @@ def graph_hypernetwork(
     return learners.predicted_starts(problem.padded, made)
 
 
-def shared_table(problem: Problem, training: Training) -> MetaLearner:
+def shared_table(problem: ArchitectureProblem, training: Training) -> MetaLearner:
     """Train one network, of which every architecture takes the first layers and units: a baseline.
 
     This is a supernet, the trivial graph hypernetwork.

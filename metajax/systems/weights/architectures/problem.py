@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,10 +13,10 @@ from jaxtyping import Array, Float, Int32, Key
 
 from metajax.core import Examples, random_indices, register_dataclass
 from metajax.data import ImagePool
-from metajax.hypernet import MLPArchitecture, PaddedMLP, random_shapes
+from metajax.hypernet import MLPArchitecture, PaddedMLP, padded_mlp, random_shapes
 from metajax.systems.weights.architectures.settings import Settings
 from metajax.systems.weights.conditions import drawn_problem
-from metajax.systems.weights.problem import Problem, padded, reading
+from metajax.systems.weights.problem import Problem, reading
 
 GROUPS = {"in_range": "in range", "wider": "wider", "deeper": "deeper"}
 """Kinds of architectures that are measured, and their names in tables."""
@@ -67,6 +68,25 @@ class Architectures:
         return Examples(images.reshape(len(images), -1), labels)
 
 
+@functools.lru_cache
+def padded(features: int, ways: int, layers: int, widest: int) -> PaddedMLP:
+    """Return the network that has room for all architectures, also those that are only measured.
+
+    It is the same one for all methods and seeds, so that each program is compiled once.
+    """
+    return padded_mlp(features, ways, layers + 1, widest)
+
+
+class ArchitectureProblem(Problem):
+    """The problem of architectures."""
+
+    @property
+    def padded(self) -> PaddedMLP:
+        """The network of all architectures."""
+        of = self.settings
+        return padded(self.test.num_features, self.ways, of.layers, of.widest)
+
+
 def draw_architectures(target: PaddedMLP, settings: Any) -> Architectures:
     """Draw architectures to train on, and unseen ones: in range, wider and deeper.
 
@@ -90,7 +110,7 @@ def draw_architectures(target: PaddedMLP, settings: Any) -> Architectures:
     return Architectures(target.architectures(known), groups)
 
 
-def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> ArchitectureProblem:
     """Make the problem of some settings with given images.
 
     Args:
@@ -100,7 +120,7 @@ def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
     """
     target = padded(train.num_features, train.num_classes, settings.layers, settings.widest)
     architectures = draw_architectures(target, settings)
-    problem = drawn_problem(settings, train, test, architectures)
+    problem = ArchitectureProblem(*drawn_problem(settings, train, test, architectures))
     # training takes nothing of what is measured, so that this can be changed at any time
     drawn = dataclasses.replace(architectures, groups={})
     return problem._replace(tasks=dataclasses.replace(problem.tasks, conditions=drawn))

@@ -212,7 +212,20 @@ def class_mean_embedding(
     return small.reshape(-1)
 
 
-def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+class TupleProblem(Problem):
+    """The problem of tuples of classes."""
+
+    def embed(self, support: Examples) -> Float[Array, " d"]:
+        """Return the description of a task: its class means, see :func:`class_mean_embedding`.
+
+        Args:
+          support: of the task.
+        """
+        shape, size = self.conditions.shape, self.settings.embedding_size
+        return class_mean_embedding(support, self.ways, shape, size)
+
+
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> TupleProblem:
     """Make the problem of some settings with given images.
 
     Args:
@@ -221,7 +234,7 @@ def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
       test: images to measure on, with the mean and deviation of the others.
     """
     tuples = make_class_tuples(train, test, settings)
-    return Problem(settings, tuples.zoo, test, tuples, settings.ways)
+    return TupleProblem(settings, tuples.zoo, test, tuples, settings.ways)
 
 
 make_problem = reading(of_images)

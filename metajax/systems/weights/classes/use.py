@@ -17,9 +17,13 @@ from metajax.learners import WeightModel
 from metajax.systems.base import Use
 from metajax.systems.image_sets import blank_pool
 from metajax.systems.uses import image_form
-from metajax.systems.weights.classes.problem import TUNE_RATE, ClassTuples, tuple_tasks
+from metajax.systems.weights.classes.problem import (
+    TUNE_RATE,
+    ClassTuples,
+    TupleProblem,
+    tuple_tasks,
+)
 from metajax.systems.weights.generated import Generated, answering, tuned
-from metajax.systems.weights.problem import Problem
 from metajax.using import Told, check_steps, read_labeled, tell_classes
 
 
@@ -69,7 +73,7 @@ def files(run: Any, path: Path, target: str | None, steps: int | None) -> Told:
     return tell_classes(adapt, path, image_form(run.settings), target, line)
 
 
-def blank(settings: Any) -> Problem:
+def blank(settings: Any) -> TupleProblem:
     """Return a problem of the same shapes, of blank images: no set is read.
 
     Args:
@@ -84,7 +88,7 @@ def blank(settings: Any) -> Problem:
 
     zoo, unseen = tasks(settings.networks), tasks(settings.eval_tasks)
     tuples = ClassTuples(zoo, zoo, unseen, unseen, image_form(settings).image)
-    return Problem(settings, zoo, pool, tuples, ways)
+    return TupleProblem(settings, zoo, pool, tuples, ways)
 
 
 use = Use(adapt, files, blank)

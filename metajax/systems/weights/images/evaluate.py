@@ -303,10 +303,12 @@ def evaluate(
         )
     )
     known, unseen = found["known"], found["unseen"]
-    steps = {f"{what}_{at}": (what, at) for what in TUNED for at in marks}
-    places = {"encoder": ("latents", 0), **steps}
-    titles = {name: TUNED[what].format(counted(at, "step")) for name, (what, at) in steps.items()}
-    titles["encoder"] = "plain reconstruction"
+    baselines = {"encoder": ("plain reconstruction", "latents", 0)}
+    baselines |= {
+        f"{what}_{at}": (title.format(counted(at, "step")), what, at)
+        for what, title in TUNED.items()
+        for at in marks
+    }
 
     own = known["method"].errors
     rows = {
@@ -315,8 +317,7 @@ def evaluate(
         "as_trained": Row(f"{config.method}, as trained", interval(own[trained])),
     }
     editable = {"test": [editability(shown, images) for shown in known["method"].images]}
-    for name, (what, at) in places.items():
-        title = titles[name]
+    for name, (title, what, at) in baselines.items():
         rows[name] = Row(title, interval(known[what].errors[at]), baseline=True)
         score = interval(unseen[what].errors[at])
         title = f"{title}, unseen classes"

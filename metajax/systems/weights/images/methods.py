@@ -7,44 +7,25 @@ import functools
 from metajax import learners
 from metajax.core import Count
 from metajax.learners import EditedGenerator
-from metajax.nn import Autoencoder, conv_autoencoder
 from metajax.systems.base import Entry, Method
-from metajax.systems.weights.images.settings import Settings
-from metajax.systems.weights.problem import Problem
+from metajax.systems.weights.images.problem import EditProblem
 from metajax.systems.weights.settings import Training
 
 # the same networks for all seeds, so that each program is compiled once
-_generator = functools.lru_cache(conv_autoencoder)
 _edited = functools.lru_cache(learners.edited_generator)
 _tuned = functools.lru_cache(learners.tuned_generator)
 
 
-def autoencoder_of(settings: Settings) -> Autoencoder:
-    """Return the networks of the generator.
-
-    Args:
-      settings: of the problem.
-    """
-    size = settings.image_size
-    shape = (size, size, settings.image_channels)
-    return _generator(shape, latents=settings.latent_size, channels=settings.generator_channels)
-
-
-def _method(problem: Problem, training: Training, edited: EditedGenerator) -> Method:
+def _method(problem: EditProblem, training: Training, edited: EditedGenerator) -> Method:
     """The method that trains a generator, and then what comes after it."""
     of = problem.settings
-    algorithm = learners.generator_training(
-        edited,
-        noise=of.pixel_noise,
-        generator_steps=of.generator_steps,
-        steps=training.steps - of.generator_steps,
-        optimizer=training.make_optimizer,
-    )
-    return Method(algorithm, parts=edited)
+    steps = of.generator_steps, training.steps - of.generator_steps
+    stages = learners.generator_stages(edited, steps, noise=of.pixel_noise)
+    return Method(training.descend_stages(stages), parts=edited)
 
 
 def weight_edits(
-    problem: Problem,
+    problem: EditProblem,
     training: Training,
     *,
     passes: Count = 3,
@@ -58,10 +39,9 @@ def weight_edits(
       editor_channels: Channels of the hypernetwork's first convolution.
       editor_width: Size of the hypernetwork's hidden layer.
     """
-    of = problem.settings
     edited = _edited(
-        autoencoder_of(of),
-        of.latent_size,
+        problem.autoencoder,
+        problem.settings.latent_size,
         passes=passes,
         channels=editor_channels,
         hidden=editor_width,
@@ -69,9 +49,9 @@ def weight_edits(
     return _method(problem, training, edited)
 
 
-def shared_edit(problem: Problem, training: Training) -> Method:
+def shared_edit(problem: EditProblem, training: Training) -> Method:
     """Tune the decoder on all images for as many steps: a baseline for arXiv 2111.15666."""
-    return _method(problem, training, _tuned(autoencoder_of(problem.settings)))
+    return _method(problem, training, _tuned(problem.autoencoder))
 
 
 METHODS: dict[str, Entry] = {"weight_edits": weight_edits, "shared_edit": shared_edit}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, field
 
 import jax.numpy as jnp
@@ -10,6 +11,7 @@ from jaxtyping import Array, Float, Int32, Key
 
 from metajax.core import ConfigError, Task, random_indices, register_dataclass
 from metajax.data import ImagePool
+from metajax.nn import Autoencoder, conv_autoencoder
 from metajax.systems.weights.images.settings import Settings
 from metajax.systems.weights.problem import Problem, reading
 
@@ -101,7 +103,22 @@ def make_edit_images(settings: Settings, train: ImagePool, test: ImagePool) -> E
     )
 
 
-def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+# the same networks for all seeds, so that each program is compiled once
+_generator = functools.lru_cache(conv_autoencoder)
+
+
+class EditProblem(Problem):
+    """The problem of edits."""
+
+    @property
+    def autoencoder(self) -> Autoencoder:
+        """The networks of the generator."""
+        of = self.settings
+        shape = (of.image_size, of.image_size, of.image_channels)
+        return _generator(shape, latents=of.latent_size, channels=of.generator_channels)
+
+
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> EditProblem:
     """Make the problem of some settings with given images.
 
     Args:
@@ -111,7 +128,7 @@ def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
     """
     images = make_edit_images(settings, train, test)
     tasks = ImageDraws(images.train, settings.examples)
-    return Problem(settings, tasks, test, images, images.classes)
+    return EditProblem(settings, tasks, test, images, images.classes)
 
 
 make_problem = reading(of_images)

@@ -18,10 +18,9 @@ def _projector(
     problem: Problem, attention: PairAttention, ridges: tuple[float, ...], rotate: bool
 ) -> AdaptedProjector:
     """The projector and its reader."""
-    of = problem.settings
-    hidden = (of.width,) * of.layers
+    texts = problem.conditions.texts
     return learners.adapted_projector(
-        problem.conditions.texts, hidden, attention, ridges=ridges, rotate=rotate
+        texts, problem.hidden, attention, ridges=ridges, rotate=rotate
     )
 
 
@@ -40,14 +39,10 @@ def modality_adapter(
       rotate: Turn the embeddings of each task in training by a random orthogonal matrix.
     """
     parts = _projector(problem, attention, (), rotate)
-    first = max(round(projector_share * training.steps), 1)
-    algorithm = learners.after_projector(
-        parts.reader,
-        projector_steps=first,
-        steps=max(training.steps - first, 1),
-        optimizer=training.make_optimizer,
-    )
-    return Method(algorithm, parts.reader, parts=parts)
+    first, rest = learners.stage_lengths(training.steps, [projector_share])
+    # a training of one step has the projector alone
+    stages = learners.projector_stages(parts.reader, [first, max(rest, 1)])
+    return Method(training.descend_stages(stages), parts.reader, parts=parts)
 
 
 def solved_adapter(
@@ -71,9 +66,8 @@ def solved_adapter(
     if generated:
         algorithm = training.descend(parts.reader)
     else:
-        algorithm = learners.without_generating(
-            parts.reader, training.steps, training.make_optimizer()
-        )
+        stage = learners.without_generating(parts.reader, training.steps)
+        algorithm = training.descend_stages([stage])
     return Method(algorithm, parts.reader, parts=parts)
 
 

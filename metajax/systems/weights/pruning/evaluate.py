@@ -17,8 +17,7 @@ from metajax.data import ImagePool
 from metajax.learners import GrowthParams, Preparation, train_masked
 from metajax.systems.base import Method
 from metajax.systems.scores import Evaluation, Row, chance_row, interval
-from metajax.systems.weights.problem import Problem
-from metajax.systems.weights.pruning.problem import KeptUnits, NetworkTasks
+from metajax.systems.weights.pruning.problem import KeptUnits, NetworkTasks, PruningProblem
 from metajax.units import keep_first, largest_masks, mask_units, mlp_units, unit_sizes
 
 EVAL_KEY = 2506_12041
@@ -135,9 +134,9 @@ def training(
     """
     train = functools.partial(
         train_masked,
-        parts.network,
+        parts.zoo.network,
         draw=tasks.some,
-        optimizer=parts.optimizer(steps),
+        optimizer=parts.zoo.make_optimizer(steps),
         key=key,
         steps=steps,
     )
@@ -150,38 +149,22 @@ def accuracies(parts: Preparation, networks: Params, test: ImagePool) -> Float[A
     images, labels = test.normalise(test.images), test.labels.astype(jnp.int32)
 
     def one(params: Params) -> Float[Array, ""]:
-        return jnp.mean(correct(parts.network.apply(params, images), labels))
+        return jnp.mean(correct(parts.zoo.network.apply(params, images), labels))
 
     return jax.lax.map(one, networks)
 
 
-def prepared_networks(parts: Preparation, params: GrowthParams, num: int) -> Params:
-    """Return prepared networks; while the zoo is trained, those of the zoo as they are.
-
-    Args:
-      parts: of the method.
-      params: trained by it.
-      num: networks that are measured, the first of the zoo.
-    """
-    zoo = jax.tree.map(lambda leaf: leaf[:num], params.networks[0]["networks"])
-    ready = parts.prepared(params)
-    return jax.tree.map(lambda one, first: jnp.where(params.stage > 0, one, first), ready, zoo)
-
-
 def before_pruning(
-    parts: Preparation, params: GrowthParams, num: int, tasks: NetworkTasks, steps: int
+    parts: Preparation, params: GrowthParams, tasks: NetworkTasks, steps: int
 ) -> tuple[Params, Params]:
     """Return networks that are ready to be pruned, and the same ones without preparation.
 
     Args:
       parts: of the method.
       params: trained by it.
-      num: networks that are measured.
       tasks: images of training.
       steps: plain steps of those without preparation.
     """
-    zoo = jax.tree.map(lambda leaf: leaf[:num], params.networks[0]["networks"])
-    ready = prepared_networks(parts, params, num)
     key = derive(jax.random.key(EVAL_KEY), "settle")
 
     def plainly(networks: Params, steps: int) -> Params:
@@ -189,7 +172,8 @@ def before_pruning(
             return networks
         return training(parts, tasks, key, steps)(networks, _ones(networks))
 
-    return plainly(ready, parts.settle_steps), plainly(zoo, steps)
+    ready = plainly(parts.ready(params), parts.settle_steps)
+    return ready, plainly(parts.unprepared(params), steps)
 
 
 @functools.partial(jax.jit, static_argnames=("parts", "narrow", "steps"))
@@ -203,7 +187,7 @@ def measured(
     steps: int,
 ) -> Measured:
     """Measure prepared networks and others at all sizes, with ``steps`` of training after it."""
-    ready, plain = before_pruning(parts, params, conditions.unseen, tasks, parts.plain_steps)
+    ready, plain = before_pruning(parts, params, tasks, parts.plain_steps)
     sizes, key = jnp.asarray(conditions.kept, jnp.int32), jax.random.key(EVAL_KEY)
     num, points = conditions.unseen, len(conditions.kept)
 
@@ -238,7 +222,7 @@ def measured(
     like = jax.tree.map(lambda leaf: leaf[0], plain)
     keys = jax.random.split(derive(key, "starts"), num)
     starts, own = jax.vmap(lambda one: narrow_starts(narrow, like, conditions.kept, one))(keys)
-    whole_steps = parts.before + parts.plain_steps + steps
+    whole_steps = parts.zoo.steps + parts.plain_steps + steps
     begin = training(parts, tasks, derive(key, "scratch"), whole_steps)
     small = begin(flat(starts, 2), flat(own, 2))
     rows["small"] = scores(small)[0]
@@ -254,10 +238,16 @@ BASELINES = {
     "small": ("test", "a small network from scratch, all steps"),
 }
 """Baselines of the table: the row that each is compared with, and its title."""
+TITLES = {
+    "test": "{}, pruned",
+    "test_tuned": "{}, pruned and trained on",
+    "mean": "{}, mean over sizes",
+}
+"""Rows of the method."""
 
 
 def evaluate(
-    problem: Problem, method: Method, params: Params, config: Any, progress: bool
+    problem: PruningProblem, method: Method, params: Params, config: Any, progress: bool
 ) -> Evaluation:
     """Measure accuracy by kept units on test images; intervals are over networks.
 
@@ -270,13 +260,10 @@ def evaluate(
     steps = problem.settings.tune_steps
     given = params, conditions, problem.tasks, problem.test, steps
     found = jax.device_get(measured(method.parts, problem.narrow, *given))
-    over_sizes = np.mean(found.rows["test_tuned"], axis=1)
+    scores = {**found.rows, "mean": np.mean(found.rows["test_tuned"], axis=1)}
     rows = {
-        "test": Row(f"{config.method}, pruned", interval(found.rows["test"])),
-        "test_tuned": Row(
-            f"{config.method}, pruned and trained on", interval(found.rows["test_tuned"])
-        ),
-        "mean": Row(f"{config.method}, mean over sizes", interval(over_sizes)),
+        name: Row(title.format(config.method), interval(scores[name]))
+        for name, title in TITLES.items()
     }
     for name, (against, title) in BASELINES.items():
         score = interval(found.rows[name])
@@ -304,7 +291,7 @@ def pruned_now(
     test: ImagePool,
 ) -> Float[Array, " networks"]:
     """Return the accuracy right after pruning, mean over sizes."""
-    ready, _ = before_pruning(parts, params, conditions.unseen, tasks, 0)
+    ready, _ = before_pruning(parts, params, tasks, 0)
     sizes = jnp.asarray(conditions.kept, jnp.int32)
 
     def cut(params: Params) -> Params:
@@ -316,7 +303,7 @@ def pruned_now(
 
 
 def on_pruned(
-    problem: Problem, method: Method, params: Params, key: Key[Array, ""]
+    problem: PruningProblem, method: Method, params: Params, key: Key[Array, ""]
 ) -> dict[str, Any]:
     """Measure the accuracy right after pruning, mean over sizes."""
     assert isinstance(problem.conditions, KeptUnits)

@@ -23,7 +23,7 @@ def _zoo(problem: Problem, training: Training) -> PruningZoo:
         measured=of.unseen_networks,
         others=of.networks,
         steps=of.zoo_steps,
-        optimizer=training.make_optimizer,
+        make_optimizer=training.make_optimizer,
     )
 
 

@@ -8,8 +8,9 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Key
 
-from metajax.core import Examples, Task, derive, random_indices, register_dataclass
+from metajax.core import Examples, Network, Task, derive, random_indices, register_dataclass
 from metajax.data import ImagePool
+from metajax.nn import mlp
 from metajax.systems.weights.problem import Problem, reading
 from metajax.systems.weights.pruning.settings import Settings
 
@@ -76,7 +77,19 @@ class KeptUnits:
         return "by kept units"
 
 
-def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+class PruningProblem(Problem):
+    """The problem of pruning."""
+
+    def narrow(self, size: int) -> Network:
+        """Return the network with so many units in each hidden layer.
+
+        Args:
+          size: units.
+        """
+        return mlp((size,) * self.settings.layers, self.ways)
+
+
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> PruningProblem:
     """Make the problem of some settings with given images.
 
     Args:
@@ -87,7 +100,7 @@ def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
     num = settings.networks + settings.unseen_networks
     tasks = NetworkTasks(train, num, settings.examples)
     kept = KeptUnits(settings.kept_units, settings.unseen_networks)
-    return Problem(settings, tasks, test, kept, train.num_classes)
+    return PruningProblem(settings, tasks, test, kept, train.num_classes)
 
 
 make_problem = reading(of_images)

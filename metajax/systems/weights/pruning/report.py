@@ -20,10 +20,10 @@ def table(evaluation: dict[str, Any]) -> str:
     counts = {title: [f"{number:,}" for number in more[name]] for title, name in named}
     lines = lines_of(without_mean(evaluation), counts)
     whole = more["whole"]["test"]["mean"][0]
-    last_row = last(rows["mean"], over="networks")
+    tuned = last(rows["mean"], over="networks")
     setting = f"{evaluation['method']}, {evaluation['setting']}"
     lines.append(f"{setting}: {cell(whole, '.3f')} before pruning.")
-    lines.append(f"After pruning and {more['tune_steps']} steps, mean over sizes: {last_row}.")
+    lines.append(f"After pruning and {more['tune_steps']} steps, mean over sizes: {tuned}.")
     return "\n".join(lines)
 
 

@@ -18,9 +18,9 @@ from metajax.learners import Preparation
 from metajax.systems.base import Use
 from metajax.systems.weights.condition_use import whole_number
 from metajax.systems.weights.generated import Generated, answering
-from metajax.systems.weights.pruning.evaluate import kept_weights, prepared_networks, training
+from metajax.systems.weights.pruning.evaluate import kept_weights, training
 from metajax.systems.weights.pruning.problem import NetworkTasks, make_problem
-from metajax.units import largest_masks, mlp_units, take_units, unit_sizes
+from metajax.units import largest_masks, mlp_units, prune_units, unit_sizes
 from metajax.using import FIELD, Told, check_steps, read_arrays, support_pair, tell_labels
 
 
@@ -76,8 +76,7 @@ def _prepared(run: Any, support: Any) -> tuple[Params, int]:
     size = whole_number(units, 1, of.width, "units of each hidden layer")
     if not isinstance(network, Mapping):
         number = whole_number(network, 0, of.unseen_networks - 1, "an unseen network's number")
-        networks = prepared_networks(parts, run.params, of.unseen_networks)
-        return jax.tree.map(lambda leaf: leaf[number], networks), size
+        return jax.tree.map(lambda leaf: leaf[number], parts.ready(run.params)), size
     if parts.change is None:
         expected = f"a number of the run's networks: {run.config.method} prepares no others"
         raise ConfigError("support.network", kind(network), expected)
@@ -110,8 +109,7 @@ def adapt(run: Any, support: Any, key: Key[Array, ""], steps: int | None) -> Gen
     problem = make_problem(of, run.training, run.data_dir)
     steps = of.tune_steps if steps is None else steps
     trained, kept = _pruned(parts, network, jnp.int32(size), problem.tasks, steps, key)
-    units = {name: jnp.flatnonzero(mask, size=size) for name, mask in kept.items()}
-    weights = take_units(trained, mlp_units(trained), units)
+    weights = prune_units(trained, mlp_units(trained), kept)
     mean, factor = problem.test.mean, 1 / np.asarray(problem.test.std)
     classes = np.arange(problem.ways)
     return answering(of, problem.narrow(size), weights, mean, factor, classes)

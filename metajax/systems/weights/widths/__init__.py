@@ -1,7 +1,6 @@
 """Networks generated for widths of a hidden layer."""
 
 from metajax.systems.layout import family
-from metajax.systems.weights.condition_use import use_width
 from metajax.systems.weights.evaluate import evaluate, mean_accuracy, on_test_images
 from metajax.systems.weights.report import condition_figures, condition_table
 
@@ -13,7 +12,6 @@ SYSTEM = family(
     objective=mean_accuracy(-1),
     table=condition_table,
     figures=condition_figures,
-    use=use_width,
     tied_to_steps={"neumeta": "the length of its stages"},
 )
 """What the family has of this kind of problem."""

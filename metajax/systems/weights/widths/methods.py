@@ -8,16 +8,16 @@ from typing import Annotated
 from metajax import learners
 from metajax.core import Count, Decay, MetaLearner, NonNegative, Range
 from metajax.systems.base import Entry, Method
-from metajax.systems.weights.problem import Problem
 from metajax.systems.weights.settings import Training
-from metajax.systems.weights.widths.settings import Stages, stage_steps
+from metajax.systems.weights.widths.problem import WidthProblem
+from metajax.systems.weights.widths.settings import Stages
 from metajax.units import keep_first, keep_largest
 
 STAGES = Stages()
 
 
 def neumeta(
-    problem: Problem,
+    problem: WidthProblem,
     training: Training,
     *,
     stages: Stages = STAGES,
@@ -47,9 +47,6 @@ def neumeta(
       shrink: Factor of the mean square of generated weights.
     """
     parts = learners.metamorphosis(
-        problem.network,
-        problem.start,
-        problem.units,
         problem.varied,
         hidden=function_width,
         depth=depth,
@@ -61,14 +58,14 @@ def neumeta(
         reconstruct=reconstruct,
         shrink=shrink,
     )
-    steps = stage_steps(stages, training.steps)
+    steps = learners.stage_lengths(training.steps, (stages.full_share, stages.fit_share))
     fit = dataclasses.replace(training, learning_rate=stages.fit_lr)
     rules = (training, fit, training)
     optimizers = [rule.make_optimizer(each) for rule, each in zip(rules, steps, strict=True)]
     return Method(parts.algorithm(steps, optimizers, average), parts.widths)
 
 
-def slimmable(problem: Problem, training: Training, *, average: Decay = 0.0) -> Method:
+def slimmable(problem: WidthProblem, training: Training, *, average: Decay = 0.0) -> Method:
     """Train weights of which every width takes the first units (Yu et al. 2019, arXiv 1812.08928).
 
     The baseline that needs no hypernetwork.
@@ -76,14 +73,12 @@ def slimmable(problem: Problem, training: Training, *, average: Decay = 0.0) -> 
     Args:
       average: Decay of the average of the weights over steps that is used; 0: none.
     """
-    learner = learners.slimmable_network(
-        problem.network, problem.start, problem.units, problem.varied
-    )
+    learner = learners.slimmable_network(problem.varied)
     return Method(learners.with_average(training.descend(learner), average), learner)
 
 
 def slimmable_corrected(
-    problem: Problem,
+    problem: WidthProblem,
     training: Training,
     *,
     function_width: Count = 48,
@@ -102,19 +97,13 @@ def slimmable_corrected(
       average: Decay of the average of the weights over steps that is used; 0: none.
     """
     learner = learners.corrected_slimmable(
-        problem.network,
-        problem.start,
-        problem.units,
-        problem.varied,
-        hidden=function_width,
-        depth=depth,
-        octaves=octaves,
+        problem.varied, hidden=function_width, depth=depth, octaves=octaves
     )
     return Method(learners.with_average(training.descend(learner), average), learner)
 
 
 def trained_alone(
-    problem: Problem,
+    problem: WidthProblem,
     training: Training,
     *,
     alone_widths: tuple[Count, ...] = (4, 8, 16, 18, 22, 26, 30, 32),
@@ -130,14 +119,14 @@ def trained_alone(
     return Method(learners.with_average(training.descend(learner), average), learner)
 
 
-def first_units(problem: Problem, training: Training) -> MetaLearner:
+def first_units(problem: WidthProblem, training: Training) -> MetaLearner:
     """Train the full network, then take its first units: a baseline."""
-    return learners.pruned_network(problem.network, problem.units, problem.varied, keep_first)
+    return learners.pruned_network(problem.varied, keep_first)
 
 
-def largest_norm(problem: Problem, training: Training) -> MetaLearner:
+def largest_norm(problem: WidthProblem, training: Training) -> MetaLearner:
     """Train the full network, then take the units of the largest norms: a baseline."""
-    return learners.pruned_network(problem.network, problem.units, problem.varied, keep_largest)
+    return learners.pruned_network(problem.varied, keep_largest)
 
 
 METHODS: dict[str, Entry] = {

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int32, Key
 
-from metajax.core import Examples, random_indices, register_dataclass
+from metajax.core import Examples, Network, random_indices, register_dataclass
 from metajax.data import ImagePool
+from metajax.learners import VariedNetwork
+from metajax.nn import mlp
 from metajax.systems.weights.conditions import drawn_problem
 from metajax.systems.weights.problem import Problem, reading
 from metajax.systems.weights.widths.settings import Settings
@@ -61,7 +63,45 @@ class Widths:
         return Examples(images.reshape(len(images), -1), labels)
 
 
-def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
+def middle_of(settings: Settings) -> str:
+    """Return the name of the units of the middle hidden layer, whose number varies.
+
+    Args:
+      settings: of the problem.
+    """
+    return f"h{settings.layers // 2}"
+
+
+def sizes_of(settings: Settings, width: int) -> tuple[int, ...]:
+    """Return the sizes of the hidden layers, with so many units in the middle one.
+
+    Args:
+      settings: of the problem.
+      width: units.
+    """
+    sizes = [settings.width] * settings.layers
+    sizes[settings.layers // 2] = width
+    return tuple(sizes)
+
+
+class WidthProblem(Problem):
+    """The problem of widths."""
+
+    @property
+    def varied(self) -> VariedNetwork:
+        """The network, and the units of its middle hidden layer."""
+        return VariedNetwork(self.network, self.start, self.units, middle_of(self.settings))
+
+    def network_of(self, width: int) -> Network:
+        """Return the network with so many units in its middle hidden layer.
+
+        Args:
+          width: units.
+        """
+        return mlp(sizes_of(self.settings, width), self.ways)
+
+
+def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> WidthProblem:
     """Make the problem of some settings with given images.
 
     Args:
@@ -70,7 +110,7 @@ def of_images(settings: Settings, train: ImagePool, test: ImagePool) -> Problem:
       test: images to measure on, with the mean and deviation of the others.
     """
     widths = Widths(settings.train_widths, settings.eval_widths)
-    return drawn_problem(settings, train, test, widths)
+    return WidthProblem(*drawn_problem(settings, train, test, widths))
 
 
 make_problem = reading(of_images)

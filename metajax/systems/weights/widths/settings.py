@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 from metajax.core import SOME, ConfigError, Count, Positive, ProperFraction, at_most
+from metajax.learners import stage_lengths
 from metajax.systems.weights.settings import SharedSettings
 
 
@@ -40,12 +41,6 @@ class Stages:
     """Learning rate of this fit."""
 
 
-def stage_steps(stages: Any, steps: int) -> tuple[int, int, int]:
-    """Return the steps of each stage, one or more of the first two."""
-    first, second = (max(round(x * steps), 1) for x in (stages.full_share, stages.fit_share))
-    return first, second, steps - first - second
-
-
 def check(config: Any) -> None:
     """Raise where settings do not fit together.
 
@@ -53,9 +48,11 @@ def check(config: Any) -> None:
       ConfigError: no step is left for the last stage, or a width is measured that has no network
         of its own.
     """
-    if hasattr(config, "fit_share") and stage_steps(config, config.steps)[-1] < 1:
-        expected = f"a part that leaves one of the {config.steps} steps to training at widths"
-        raise ConfigError("fit_share", config.fit_share, expected)
+    if hasattr(config, "fit_share"):
+        *_, last = stage_lengths(config.steps, (config.full_share, config.fit_share))
+        if last < 1:
+            expected = f"a part that leaves one of the {config.steps} steps to training at widths"
+            raise ConfigError("fit_share", config.fit_share, expected)
     alone = getattr(config, "alone_widths", None)
     if alone is not None and not set(config.eval_widths) <= set(alone):
         expected = f"all that are measured: {', '.join(map(str, config.eval_widths))}"
