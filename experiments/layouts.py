@@ -162,7 +162,8 @@ def of_learners(content: dict[str, Any]) -> Iterator[Case]:
     """Few-shot learners of an older script."""
     learners, config = content["learners"], content["config"]
     images = config["tasks"] == "images"
-    data = f"{config['shots']}-shot {config['base_set'] if images else 'sinusoids'}"
+    ways = f"{config['ways']}-way " if images else ""
+    data = f"{ways}{config['shots']}-shot {config['base_set'] if images else 'sinusoids'}"
 
     def of(name: str, seed: str, baseline: bool = False) -> dict[str, Any]:
         run = learners[name]["runs"][seed]
