@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from baselines import counts, table, verdicts
+from baselines import counts, of_baselines, of_settings, table, verdicts
 from quoting import Quoted
 
 
 def quoted() -> Quoted:
     """Every method that is not better than a baseline that needs no meta-training."""
     found = verdicts()
-    return Quoted({"counts": counts(found), "below": table(found)}, [])
+    tables = {
+        "counts": counts(found),
+        "below": table(found),
+        "baselines": of_baselines(found),
+        "settings": of_settings(found),
+    }
+    return Quoted(tables, [])

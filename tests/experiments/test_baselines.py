@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from metajax.systems import get_system
+
 FOLDER = Path(__file__).parents[2] / "experiments"
 
 
@@ -15,7 +17,7 @@ def baselines():
         patch.syspath_prepend(str(FOLDER))
         import baselines
     yield baselines
-    for name in ("baselines", "quoting"):
+    for name in ("baselines", "layouts", "quoting"):
         sys.modules.pop(name, None)
 
 
@@ -36,16 +38,68 @@ def test_every_result_is_compared_or_said_to_have_no_baseline(baselines, verdict
 
 
 def test_no_two_lines_are_of_the_same_runs(verdicts):
-    named = [(one.path, one.case.method, one.case.data) for one in verdicts]
+    named = [(one.path, one.case.method, one.case.data, one.case.setting) for one in verdicts]
     assert len(set(named)) == len(named)
+
+
+def test_every_method_is_one_of_the_registry(verdicts):
+    for one in verdicts:
+        assert one.case.method in get_system(one.family).methods, one
+
+
+def test_a_method_counts_once_on_the_same_data_at_its_best_setting(verdicts):
+    counted = [(one.task, one.case.method) for one in verdicts if one.kind == "method"]
+    assert len(set(counted)) == len(counted)
+    best = {(one.task, one.case.method): one for one in verdicts if one.kind == "method"}
+    others = [one for one in verdicts if one.kind == "setting"]
+    for one in others:
+        assert not one.gain > best[one.task, one.case.method].gain, one
+    assert {one.case.method for one in others} >= {"transformer", "svm", "net2net"}
+
+
+def test_what_a_docstring_calls_a_baseline_is_no_method(baselines, verdicts):
+    kinds = {(one.family, one.case.method): one.kind for one in verdicts}
+    for of in (("continual", "fine_tuning"), ("hamiltonian", "joint"), ("gpicl", "mlp")):
+        assert kinds[of] == "baseline"
+    for of in (("continual", "hypernetwork"), ("hamiltonian", "maml"), ("gpicl", "transformer")):
+        assert kinds[of] != "baseline"
+    for one in verdicts:
+        assert (one.kind == "baseline") == baselines.is_baseline(one.family, one.case.method)
+
+
+def test_features_are_compared_with_the_best_that_nothing_is_trained_for(verdicts):
+    for one in verdicts:
+        if one.path.endswith("features.json") and "32 features" in one.case.data:
+            assert one.found.baseline.startswith("chosen among 1,024 random"), one
 
 
 def test_the_shared_readme_lists_them(baselines, verdicts):
     text = (FOLDER / "README.md").read_text(encoding="utf-8")
-    assert baselines.table(verdicts) in text and baselines.counts(verdicts) in text
-    found = re.findall(r"\| (worse|level|better) \| [^|]*\|$", text.split("\n## ")[1], re.MULTILINE)
-    assert found == sorted(found, key=baselines.ORDER.index)
-    assert found.count("worse") == sum(one.found.verdict == "worse" for one in verdicts)
+    assert baselines.counts(verdicts) in text
+    tables = {
+        "method": baselines.table(verdicts),
+        "baseline": baselines.of_baselines(verdicts),
+        "setting": baselines.of_settings(verdicts),
+    }
+    for kind, table in tables.items():
+        assert table in text
+        found = re.findall(r" \| (worse|level|better) \|", table)
+        of = [one.found.verdict for one in verdicts if one.kind == kind]
+        assert found == sorted(found, key=baselines.ORDER.index)
+        assert [found.count(each) for each in ("worse", "level")] == [
+            of.count(each) for each in ("worse", "level")
+        ]
+        assert "better" not in found
+
+
+def test_a_loser_has_the_best_of_ours_on_its_data(baselines, verdicts):
+    best = baselines.best_of_ours(verdicts)
+    for one in baselines.below(verdicts, "method"):
+        other = best[one.task]
+        assert other.gain >= one.gain and other.kind == "method"
+        said = baselines.best_there(one, other)
+        assert (said == "none is above") == (other.found.verdict == "worse")
+        assert (said == "this one") == (other is one and other.found.verdict != "worse")
 
 
 def test_every_family_names_its_losers_before_its_first_section(baselines, verdicts):
@@ -54,8 +108,8 @@ def test_every_family_names_its_losers_before_its_first_section(baselines, verdi
         assert baselines.said(family) in first, f"{family}: python experiments/tables.py"
         flat = " ".join(first.split())
         for one in verdicts:
-            if one.path.startswith(f"{family}/") and one.found.verdict == "worse":
-                assert f"`{one.case.method}`" in flat
+            if one.family == family and one.found.verdict == "worse":
+                assert one.kind == "setting" or f"`{one.case.method}`" in flat
 
 
 def test_rows_of_older_results_say_by_their_names_what_they_are_compared_with(baselines):
@@ -72,11 +126,13 @@ def test_rows_of_older_results_say_by_their_names_what_they_are_compared_with(ba
 
 
 def test_a_lead_is_paired_by_seed(baselines):
+    row = sys.modules["layouts"].row
+
     def run(own, other):
         return {
-            "test": baselines.row("method", own, 0.2),
-            "chance": baselines.row("chance", 0.0, baseline=True),
-            "nearest_mean": baselines.row("nearest mean", other, 0.2, baseline=True),
+            "test": row("method", own, 0.2),
+            "chance": row("chance", 0.0, baseline=True),
+            "nearest_mean": row("nearest mean", other, 0.2, baseline=True),
         }
 
     runs = [run(0.3, 0.4), run(0.5, 0.61), run(0.7, 0.79)]

@@ -109,7 +109,7 @@ def vsml(
 
 
 def mlp(problem: Problem, training: Training, *, width: Count = 64) -> Method:
-    """Predict each label from its image alone (the context-free MLP of arXiv 2212.04458).
+    """Predict each label from its image alone: the baseline without context (arXiv 2212.04458).
 
     Args:
       width: Size of the two hidden layers, units.
