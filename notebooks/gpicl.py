@@ -44,11 +44,10 @@ import optax
 
 import metajax as mj
 from metajax.data import device_pool, load_images
+from metajax.learners import in_context, nearest_neighbour
 from metajax.nn import causal_transformer
 from metajax.systems.gpicl import (
     accuracy_by_position,
-    in_context,
-    nearest_neighbour,
     projection_tasks,
     unseen,
 )
