@@ -160,5 +160,5 @@ def draw_curve(adapted: Adapted, x: Any, y: Any, queries: Any) -> Any:
     axes.plot(np.asarray(x).reshape(-1), np.asarray(y).reshape(-1), "o", label="your points")
     axes.set(xlabel="x", ylabel="y")
     axes.grid(alpha=0.25)
-    axes.legend(frameon=False)
+    canvas.legend(loc="outside upper left", ncols=2, frameon=False)  # where it hides no point
     return canvas
